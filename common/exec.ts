@@ -1,0 +1,95 @@
+import { spawn } from 'node:child_process';
+
+export interface ExecOptions {
+  /** Milliseconds until the command and its children are killed. */
+  readonly timeout: number;
+  readonly env?: NodeJS.ProcessEnv;
+  readonly cwd?: string;
+  /** Written to the command's standard input. */
+  readonly input?: string;
+  /** How much of each stream is kept, bytes, default 64 KiB; the rest is read and dropped. */
+  readonly maxOutput?: number;
+}
+
+export interface ExecResult {
+  /** Exit code; null when a signal ended it. */
+  readonly code: number | null;
+  readonly signal: NodeJS.Signals | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** A command that could not be started, was killed at its deadline, or was aborted. */
+export class ExecError extends Error {
+  override readonly name = 'ExecError';
+}
+
+/**
+ * Runs a program with an argument list (no shell) in a process group of its own, so that a deadline or an abort ends
+ * its children with it. A non-zero exit is a result, not an error.
+ * @throws {ExecError} naming the command, when it cannot be started, times out or is aborted
+ */
+export function exec(
+  argv: readonly [string, ...string[]],
+  options: ExecOptions,
+  signal?: AbortSignal,
+): Promise<ExecResult> {
+  const [program, ...args] = argv;
+  const { timeout, env, cwd, input, maxOutput = 64 * 1024 } = options;
+  return new Promise((resolve, reject) => {
+    if (signal?.aborted) return reject(new ExecError(`${program}: aborted`));
+    const child = spawn(program, args, { cwd, env, detached: true, stdio: ['pipe', 'pipe', 'pipe'] });
+    let ended: string | undefined;
+    const kill = (why: string): void => {
+      ended ??= why;
+      if (child.pid === undefined) return;
+      try {
+        process.kill(-child.pid, 'SIGKILL');
+      } catch {
+        // The group is gone already.
+      }
+    };
+    const timer = setTimeout(() => kill(`killed after ${timeout} ms`), timeout);
+    const onAbort = (): void => kill('aborted');
+    signal?.addEventListener('abort', onAbort, { once: true });
+    const release = (): void => {
+      clearTimeout(timer);
+      signal?.removeEventListener('abort', onAbort);
+    };
+    const stdout = capture(child.stdout, maxOutput);
+    const stderr = capture(child.stderr, maxOutput);
+    child.on('error', (error) => {
+      release();
+      reject(new ExecError(`cannot run ${program}`, { cause: error }));
+    });
+    // A grandchild may hold the pipes open after the command has exited: the deadline covers that too.
+    child.on('close', (code, exitSignal) => {
+      release();
+      if (ended !== undefined) return reject(new ExecError(`${program}: ${ended}${tail(stderr())}`));
+      resolve({ code, signal: exitSignal, stdout: stdout(), stderr: stderr() });
+    });
+    child.stdin.on('error', () => {}); // EPIPE: the command does not read its input
+    child.stdin.end(input);
+  });
+}
+
+/** The same through `/bin/sh -c`, for commands that users write as one line of shell. */
+export function shell(command: string, options: ExecOptions, signal?: AbortSignal): Promise<ExecResult> {
+  return exec(['/bin/sh', '-c', command], options, signal);
+}
+
+function capture(stream: NodeJS.ReadableStream, limit: number): () => string {
+  const chunks: Buffer[] = [];
+  let size = 0;
+  stream.on('data', (chunk: Buffer) => {
+    if (size >= limit) return;
+    chunks.push(chunk.subarray(0, limit - size));
+    size += chunk.length;
+  });
+  return () => Buffer.concat(chunks).toString();
+}
+
+function tail(output: string): string {
+  const text = output.trim();
+  return text === '' ? '' : `: ${text.slice(-500)}`;
+}

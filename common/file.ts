@@ -1,0 +1,52 @@
+import { randomBytes } from 'node:crypto';
+import { open, rename, rm } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
+
+export interface WriteOptions {
+  /** Permissions of a new file, default 0644. */
+  readonly mode?: number;
+  /** Where the temporary file is made; must be on the same file system. Default: beside the file, with a leading dot. */
+  readonly staging?: string;
+}
+
+/**
+ * Replaces a file so that a reader, or a crash at any moment, sees the old text or the new one and nothing between:
+ * temporary file, fsync, rename, fsync of the folder.
+ * @throws when the folder is missing, not writable or full; the old file is untouched then
+ */
+export async function writeFileAtomic(
+  path: string,
+  content: string | Buffer,
+  options: WriteOptions = {},
+): Promise<void> {
+  const { mode = 0o644, staging = dirname(path) } = options;
+  const temporary = join(staging, `.${basename(path)}.${process.pid}.${randomBytes(4).toString('hex')}`);
+  try {
+    const file = await open(temporary, 'wx', mode);
+    try {
+      await file.writeFile(content);
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+    await rename(temporary, path);
+  } catch (error) {
+    await rm(temporary, { force: true });
+    throw new Error(`cannot write ${path}`, { cause: error });
+  }
+  await syncFolder(dirname(path));
+}
+
+/** Makes a rename in this folder survive a power cut. */
+export async function syncFolder(path: string): Promise<void> {
+  const folder = await open(path, 'r');
+  try {
+    await folder.sync();
+  } catch (error) {
+    // Some file systems (FUSE, some network ones) refuse fsync on a folder; the rename itself is atomic all the same.
+    const code = (error as NodeJS.ErrnoException).code;
+    if (code !== 'EINVAL' && code !== 'ENOTSUP' && code !== 'EPERM') throw error;
+  } finally {
+    await folder.close();
+  }
+}

@@ -1,0 +1,39 @@
+import { readdir } from 'node:fs/promises';
+
+/** Plugins of one kind live in one folder, one file each: the file name is the name in the configuration. */
+export interface PluginFolder {
+  /** What the plugins are, for messages: 'check type', 'discovery method'. */
+  readonly kind: string;
+  readonly url: URL;
+  /** The name under which each file exports its plugin: `check`, `source`. */
+  readonly symbol: string;
+  /** Other names that existing configurations use, such as SmartStack's `base` for `static`. */
+  readonly aliases?: Readonly<Record<string, string>>;
+}
+
+/** The names of all plugins in a folder, sorted. Reads file names only; loads none of them. */
+export async function pluginNames(folder: PluginFolder): Promise<readonly string[]> {
+  const files = await readdir(folder.url);
+  return files
+    .map((file) => /^([a-z0-9_]+)\.[jt]s$/.exec(file)?.[1])
+    .filter((name) => name !== undefined)
+    .sort();
+}
+
+/**
+ * Loads one plugin. Only a name that is in the folder is ever imported, so a configuration cannot reach other files;
+ * and only who names a plugin pays for what it imports.
+ * @throws when there is no such plugin; the message lists those there are
+ */
+export async function loadPlugin<Plugin>(folder: PluginFolder, name: string): Promise<Plugin> {
+  const known = await pluginNames(folder);
+  const file = folder.aliases?.[name] ?? name;
+  if (!known.includes(file)) {
+    throw new Error(`unknown ${folder.kind} ${JSON.stringify(name)}; known are ${known.join(', ')}`);
+  }
+  const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js';
+  const module = (await import(new URL(`${file}.${extension}`, folder.url).href)) as Record<string, Plugin>;
+  const plugin = module[folder.symbol];
+  if (plugin === undefined) throw new Error(`${folder.kind} ${name}: its file exports no '${folder.symbol}'`);
+  return plugin;
+}
