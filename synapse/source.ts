@@ -1,0 +1,61 @@
+import type { Schema } from '../common/config.ts';
+import type { Instance } from '../common/instance.ts';
+import type { Log } from '../common/log.ts';
+import type { PluginFolder } from '../common/plugin.ts';
+
+/** A record that a source found and could not use. */
+export interface Rejected {
+  /** Where it is: an etcd key, a file and line. */
+  readonly where: string;
+  readonly reason: string;
+}
+
+/** All instances of one service that a source knows of at one moment. Immutable. */
+export interface InstanceSet {
+  /** In the source's own stable order (etcd: by key). Equal instances are the same objects as in the previous set. */
+  readonly instances: readonly Instance[];
+  readonly rejected: readonly Rejected[];
+  /** How the source names this moment, for people: the etcd revision. */
+  readonly revision?: string;
+  /** When the change that led to this set was seen, in milliseconds of `performance.now()`. */
+  readonly seenAt: number;
+}
+
+/** Hands over the whole set; never a part of it, and never an empty set because of an error. */
+export type Publish = (set: InstanceSet) => void;
+
+/**
+ * Finds the instances of one service: publishes the full set first, then again on every change, until `signal` aborts.
+ * Rejects when it cannot go on; what it published stays in force while its supervisor starts it again.
+ */
+export type Source = (publish: Publish, signal: AbortSignal) => Promise<void>;
+
+/** What a source may use besides its own options. */
+export interface SourceContext {
+  readonly service: string;
+  readonly log: Log;
+  /**
+   * One thing for all sources that name the same key: an etcd connection, one poll that serves many services.
+   * It is made at the first call and lives until `signal` (the whole process) aborts.
+   */
+  shared<T>(key: string, make: (signal: AbortSignal) => T): T;
+}
+
+/** A discovery method: one file in `synapse/sources/`, named after it, that exports it as `source`. */
+export interface SourcePlugin<Options> {
+  /** One sentence for `synapse describe`. */
+  readonly description: string;
+  readonly schema: Schema<Options>;
+  /**
+   * Prepares the source; does no I/O.
+   * @throws when the options make no sense together; the message becomes a configuration problem
+   */
+  create(options: Options, context: SourceContext): Source;
+}
+
+export const sourceFolder: PluginFolder = {
+  kind: 'discovery method',
+  url: new URL('./sources/', import.meta.url),
+  symbol: 'source',
+  aliases: { base: 'static' },
+};
