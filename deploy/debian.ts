@@ -91,7 +91,7 @@ async function isRightVersion(path: string, program: Program, version: string | 
     await access(path, constants.X_OK);
     // The exit code says nothing: wrk prints its version and exits with 1.
     const { stdout } = await exec([path, ...program.versionArguments], { timeout: 10_000 });
-    const found = /(?:version:?|wrk) v?(\d+\.\d+)\./i.exec(stdout)?.[1];
+    const found = /(?:version:?|wrk) (?:v|debian\/)?(\d+\.\d+)\./i.exec(stdout)?.[1];
     return found !== undefined && (version === undefined || version === found);
   } catch {
     return false;
