@@ -1,0 +1,54 @@
+import { formatDuration } from './formats.ts';
+import type { Format, Schema, SchemaProperty } from './schema.ts';
+
+/** One option, as `describe` shows it. */
+export interface OptionRow {
+  readonly name: string;
+  readonly type: string;
+  /** As it would be written in a configuration file; empty when the option is left out by default. */
+  readonly default: string;
+  readonly required: boolean;
+  readonly doc: string;
+}
+
+/** The options of a schema, in its order. */
+export function describeSchema<Options>(schema: Schema<Options>): readonly OptionRow[] {
+  return Object.entries<SchemaProperty<unknown>>(schema).map(([name, { format, default: value, doc, nullable }]) => {
+    const type = typeName(format);
+    const required = value === null && !nullable && !type.startsWith('optional-');
+    return { name, type: type.replace(/^optional-/, ''), default: defaultText(value, type, required), required, doc };
+  });
+}
+
+/** The same as a table for people. */
+export function formatOptions(rows: readonly OptionRow[]): string {
+  const header = { name: 'OPTION', type: 'TYPE', default: 'DEFAULT', doc: '' };
+  return formatTable([header, ...rows].map((row) => [row.name, row.type, row.default, row.doc]));
+}
+
+/** Lines of columns, each as wide as its widest cell; no spaces at the ends of lines. */
+export function formatTable(rows: readonly (readonly string[])[]): string {
+  const widths: number[] = [];
+  for (const row of rows) {
+    for (const [i, cell] of row.entries()) widths[i] = Math.max(widths[i] ?? 0, cell.length);
+  }
+  const line = (row: readonly string[]): string => row.map((cell, i) => cell.padEnd(widths[i] ?? 0)).join('  ');
+  return rows.map((row) => `${line(row).trimEnd()}\n`).join('');
+}
+
+function typeName(format: Format): string {
+  if (typeof format === 'string') return format;
+  if (Array.isArray(format))
+    return format.map((value) => (typeof value === 'string' ? value : JSON.stringify(value))).join(' | ');
+  const name = (format as { readonly name?: string }).name ?? '';
+  // The name of a function that checks a value, `readLabels`, says little to a user; a constructor's does.
+  return /^[A-Z]/.test(name) ? name.toLowerCase() : 'value';
+}
+
+function defaultText(value: unknown, type: string, required: boolean): string {
+  if (required) return 'required';
+  if (value === undefined || value === null) return '';
+  if (typeof value === 'number' && type.endsWith('duration')) return formatDuration(value);
+  if (typeof value === 'number' && type.endsWith('file-mode')) return `0${value.toString(8)}`;
+  return typeof value === 'string' ? value : JSON.stringify(value);
+}

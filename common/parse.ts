@@ -1,0 +1,77 @@
+import { type Node, type ParseError, parseTree, printParseErrorCode } from 'jsonc-parser';
+import { LineCounter, parseDocument } from 'yaml';
+import { joinPath, type Problem } from './problem.ts';
+
+/** More aliases than any hand-written file has; fewer than a 'billion laughs' file needs. */
+const maxAliasCount = 1000;
+
+/**
+ * Reads the text of a configuration file: JSON (comments, trailing commas) or YAML, by the file's extension, or by
+ * what it begins with when the extension says nothing. What is wrong goes to `problems` with `file:line:column`.
+ */
+export function parseText(text: string, file: string, problems: Problem[]): unknown {
+  const content = text.replace(/^\uFEFF/, '');
+  return isJson(content, file) ? parseJson(content, file, problems) : parseYaml(content, file, problems);
+}
+
+function isJson(content: string, file: string): boolean {
+  if (/\.json[c5]?$/i.test(file)) return true;
+  if (/\.ya?ml$/i.test(file)) return false;
+  return /^\s*(?:\{|\/\/|\/\*)/.test(content);
+}
+
+function parseJson(text: string, file: string, problems: Problem[]): unknown {
+  if (text.trim() === '') return undefined;
+  const errors: ParseError[] = [];
+  const tree = parseTree(text, errors, { allowTrailingComma: true, disallowComments: false });
+  const where = (offset: number): string => {
+    const before = text.slice(0, offset).split('\n');
+    return `${file}:${before.length}:${(before.at(-1)?.length ?? 0) + 1}`;
+  };
+  // The parser goes on after an error, and the errors that follow are mostly echoes of the first one.
+  const [first] = errors;
+  if (first !== undefined) {
+    const what = printParseErrorCode(first.error)
+      .replace(/([a-z])([A-Z])/g, '$1 $2')
+      .toLowerCase();
+    const found = JSON.stringify(text.slice(first.offset, first.offset + Math.max(1, Math.min(first.length, 20))));
+    problems.push({ file: where(first.offset), path: '', message: `not valid JSON: ${what} at ${found}` });
+    return undefined;
+  }
+  return (
+    tree && readNode(tree, '', (node, path, message) => problems.push({ file: where(node.offset), path, message }))
+  );
+}
+
+/** Not jsonc-parser's own `parse`: it assigns keys, so that `__proto__` would replace a prototype. */
+function readNode(node: Node, path: string, report: (at: Node, path: string, message: string) => void): unknown {
+  if (node.type === 'array') return (node.children ?? []).map((child, i) => readNode(child, joinPath(path, i), report));
+  if (node.type !== 'object') return node.value;
+  const entries = new Map<string, unknown>();
+  for (const property of node.children ?? []) {
+    const [key, value] = property.children ?? [];
+    if (key === undefined || value === undefined) continue;
+    const name = String(key.value);
+    const at = joinPath(path, name);
+    if (entries.has(name)) report(key, at, 'is given twice');
+    entries.set(name, readNode(value, at, report));
+  }
+  return Object.fromEntries(entries);
+}
+
+function parseYaml(text: string, file: string, problems: Problem[]): unknown {
+  const lines = new LineCounter();
+  // Core schema, no custom tags: a tag can never make anything but plain data. `<<` as Ruby's YAML has it.
+  const document = parseDocument(text, { lineCounter: lines, schema: 'core', merge: true, prettyErrors: false });
+  for (const error of [...document.errors, ...document.warnings]) {
+    const { line, col } = lines.linePos(error.pos[0]);
+    problems.push({ file: `${file}:${line}:${col}`, path: '', message: `not valid YAML: ${error.message}` });
+  }
+  if (document.errors.length + document.warnings.length > 0) return undefined;
+  try {
+    return document.toJS({ maxAliasCount }) as unknown;
+  } catch (error) {
+    problems.push({ file, path: '', message: `not valid YAML: ${(error as Error).message}` });
+    return undefined;
+  }
+}

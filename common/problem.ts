@@ -1,0 +1,36 @@
+/** One thing wrong with a configuration. */
+export interface Problem {
+  /** As users write it: `services.api.checks[0].uri`; empty for the file as a whole. */
+  readonly path: string;
+  /** What is wrong, and what is allowed. */
+  readonly message: string;
+  /** Where it stands: a file, with `:line:column` for errors of syntax. */
+  readonly file?: string;
+  /** A warning does not stop anything; default is error. */
+  readonly severity?: 'error' | 'warning';
+}
+
+/** A configuration that cannot be used. The message has one line per problem. */
+export class ConfigError extends Error {
+  override readonly name = 'ConfigError';
+  readonly problems: readonly Problem[];
+
+  constructor(problems: readonly Problem[]) {
+    super(problems.map(formatProblem).join('\n'));
+    this.problems = problems;
+  }
+}
+
+/** `FILE: services.api.port: must be …` */
+export function formatProblem(problem: Problem): string {
+  const { file, path, message, severity } = problem;
+  const text = severity === 'warning' ? `warning: ${message}` : message;
+  return [file, path, text].filter((part) => part !== undefined && part !== '').join(': ');
+}
+
+/** The path of a key or list index below `path`, as users write it. */
+export function joinPath(path: string, key: string | number): string {
+  if (typeof key === 'number') return `${path}[${key}]`;
+  if (!/^[A-Za-z0-9_-]+$/.test(key)) return `${path}[${JSON.stringify(key)}]`;
+  return path === '' ? key : `${path}.${key}`;
+}

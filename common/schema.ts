@@ -1,0 +1,174 @@
+import convict from 'convict';
+import { closest, distance } from 'fastest-levenshtein';
+import { type FormatName, formats, isObject, type Parse } from './formats.ts';
+import { joinPath, type Problem } from './problem.ts';
+import { isSecretKey, show } from './secrets.ts';
+
+/**
+ * What an option can be: a format's name; a list of the values allowed; one of JavaScript's constructors; or a function
+ * that throws an error saying what is allowed, and whose result, unless undefined, replaces the value.
+ */
+export type Format =
+  | FormatName
+  | readonly unknown[]
+  | StringConstructor
+  | NumberConstructor
+  | BooleanConstructor
+  | ObjectConstructor
+  | ArrayConstructor
+  | ((value: unknown) => unknown);
+
+/** One option, as convict describes it. */
+export interface SchemaProperty<Value> {
+  /** For people: one line for `describe`. */
+  readonly doc: string;
+  readonly format: Format;
+  /**
+   * Taken as it is (durations: milliseconds) when the option is not given. Null makes the option required, unless its
+   * format accepts null; undefined leaves it out.
+   */
+  readonly default: Value | null | undefined;
+  /** Accepts null, whatever the format. */
+  readonly nullable?: boolean;
+  /** The value never shows in messages. */
+  readonly sensitive?: boolean;
+}
+
+/** The options of one section: doc, format, default and, for secrets, `sensitive`. */
+export type Schema<Options> = { readonly [Key in keyof Options]-?: SchemaProperty<Options[Key]> };
+
+export interface ValidateOptions {
+  /** Keys of this section that someone else checks. */
+  readonly elsewhere?: readonly string[];
+  /** Keys of the original that have no meaning here: ignored, with one warning for each name. */
+  readonly accepted?: readonly string[];
+}
+
+/**
+ * Checks one section against a schema with convict. Problems are collected, never thrown; an option that is wrong has
+ * its default in the result, which must not be used when there are errors.
+ */
+export function validate<Options>(
+  schema: Schema<Options>,
+  value: unknown,
+  at: { readonly path: string; readonly problems: Problem[] },
+  options: ValidateOptions = {},
+): Options {
+  const { path, problems } = at;
+  if (value !== undefined && value !== null && !isObject(value)) {
+    problems.push({ path, message: `must be an object of options, not ${show(value)}` });
+    return validate(schema, undefined, { path, problems: [] });
+  }
+  const section = value ?? {};
+  const result: Record<string, unknown> = {};
+  for (const [key, property] of Object.entries<SchemaProperty<unknown>>(schema)) {
+    const given = Object.hasOwn(section, key) && section[key] !== undefined;
+    result[key] = property.default;
+    if (!given && property.default !== null) continue;
+    try {
+      result[key] = check(property, given ? section[key] : null);
+    } catch (error) {
+      const allowed = (error as Error).message;
+      const secret = property.sensitive === true || isSecretKey(key);
+      const message = given ? `${allowed}${secret ? '' : `, not ${show(section[key])}`}` : `is required: ${allowed}`;
+      problems.push({ path: joinPath(path, key), message });
+    }
+  }
+  checkKeys(Object.keys(section), Object.keys(schema), at, options);
+  return Object.fromEntries(Object.entries(result).filter(([, item]) => item !== undefined)) as Options;
+}
+
+/** Reports keys that nobody knows, with the nearest one that is known. */
+export function checkKeys(
+  keys: readonly string[],
+  schemaKeys: readonly string[],
+  at: { readonly path: string; readonly problems: Problem[] },
+  options: ValidateOptions = {},
+): void {
+  const { elsewhere = [], accepted = [] } = options;
+  const known = [...schemaKeys, ...elsewhere];
+  for (const key of keys) {
+    if (known.includes(key)) continue;
+    const path = joinPath(at.path, key);
+    if (accepted.includes(key)) {
+      const message = `${key} has no meaning here and is ignored, wherever it is`;
+      if (!at.problems.some((problem) => problem.message === message)) {
+        at.problems.push({ path, message, severity: 'warning' });
+      }
+      continue;
+    }
+    const near = nearest(key, known);
+    const hint = near === undefined ? `known are ${known.toSorted().join(', ')}` : `did you mean ${near}?`;
+    at.problems.push({ path, message: `unknown key; ${hint}` });
+  }
+}
+
+/** The known word that `word` is most likely a misspelling of. */
+export function nearest(word: string, known: readonly string[]): string | undefined {
+  if (known.length === 0) return undefined;
+  const near = closest(word, known);
+  return distance(word, near) <= Math.max(2, Math.floor(near.length / 3)) ? near : undefined;
+}
+
+for (const [name, parse] of Object.entries<Parse>(formats)) {
+  addFormat(name, parse);
+  addFormat(`optional-${name}`, (value) => (value === null ? null : parse(value)));
+}
+
+/**
+ * A value travels through convict in a list of one: convict copies objects by their key paths, which loses keys with
+ * dots, and it turns strings into other types by rules of its own ('80deadbeef' is port 80 to it).
+ */
+type Box = [value: unknown];
+
+function addFormat(name: string, parse: Parse): void {
+  convict.addFormat({
+    name,
+    validate: (box: Box) => {
+      box[0] = parse(box[0]);
+    },
+    coerce: (value: unknown) => value,
+  });
+}
+
+const compiled = new WeakMap<SchemaProperty<unknown>, convict.Config<{ option: unknown }>>();
+
+function check(property: SchemaProperty<unknown>, value: unknown): unknown {
+  let config = compiled.get(property);
+  if (config === undefined) {
+    // `sensitive` keeps convict from putting the value into its message: we do, masked.
+    const option = { ...property, format: convictFormat(property.format), sensitive: true };
+    config = convict({ option }, { env: {}, args: [] });
+    compiled.set(property, config);
+  }
+  if (value === null && property.nullable) return null;
+  const box: Box = [value];
+  config.set('option', box);
+  try {
+    config.validate({ allowed: 'strict' });
+  } catch (error) {
+    throw new Error((error as Error).message.replace(/^option: /, ''), { cause: error });
+  } finally {
+    config.set('option', null);
+  }
+  return box[0];
+}
+
+function convictFormat(format: Format): string | ((box: Box) => void) {
+  if (typeof format === 'string') return format;
+  if (format === String) return 'string';
+  if (format === Number) return 'number';
+  if (format === Boolean) return 'boolean';
+  if (format === Object) return 'object';
+  if (format === Array) return 'list';
+  if (typeof format === 'function') {
+    const parse = format as Parse;
+    return (box) => {
+      const parsed = parse(box[0]);
+      if (parsed !== undefined) box[0] = parsed;
+    };
+  }
+  return ([value]) => {
+    if (!format.includes(value)) throw new Error(`must be one of ${format.map(show).join(', ')}`);
+  };
+}

@@ -1,0 +1,27 @@
+/** Keys whose values nobody may see, whatever schema they come from. File names of keys (`tls.key`) are no secrets. */
+const secretKey =
+  /pass(?:word|wd|phrase)?$|secret|token|credential|^authorization$|^proxy-authorization$|^(?:set-)?cookie$|api[_-]?key$|access[_-]?key$|private[_-]?key$/i;
+
+/** What stands in place of a secret. */
+export const mask = '********';
+
+/** True for key names that mark a secret: `password`, `token`, `aws_secret_access_key`, … */
+export function isSecretKey(key: string): boolean {
+  return secretKey.test(key);
+}
+
+/** A deep copy in which no secret can be read: secret keys are masked, and passwords in URLs. */
+export function masked(value: unknown, key = ''): unknown {
+  if (isSecretKey(key) && value !== null && value !== undefined && value !== '') return mask;
+  if (typeof value === 'string') return value.replace(/(\b[a-z][a-z0-9+.-]*:\/\/[^/\s:@]*):[^/\s@]*@/gi, `$1:${mask}@`);
+  if (Array.isArray(value)) return value.map((item) => masked(item));
+  if (value === null || typeof value !== 'object') return value;
+  // fromEntries defines properties, so a key named __proto__ stays a key.
+  return Object.fromEntries(Object.entries(value).map(([name, item]) => [name, masked(item, name)]));
+}
+
+/** A value as it may stand in a message: one line, masked, shortened. */
+export function show(value: unknown): string {
+  const text = JSON.stringify(masked(value)) ?? String(value);
+  return text.length > 80 ? `${text.slice(0, 77)}…` : text;
+}
