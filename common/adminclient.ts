@@ -1,0 +1,91 @@
+import { request } from 'node:http';
+import { type AdminConfig, splitListen } from './admin.ts';
+
+/** Where a running daemon can be asked. */
+export type AdminTarget = Pick<AdminConfig, 'listen' | 'control_socket'>;
+
+export interface AskOptions {
+  /** Who is asked, for messages. */
+  readonly program: string;
+  /** Milliseconds, default 5 s. */
+  readonly timeout?: number;
+}
+
+/** An answer larger than this is not the daemon's. Bytes. */
+const maxAnswer = 256 * 1024 * 1024;
+
+/**
+ * Reads `/api/v1/state` of the running daemon, over HTTP or, when that is off, over its control socket.
+ * @throws saying where was asked, when the daemon is not running or does not answer in time
+ */
+export function readState(target: AdminTarget, options: AskOptions): Promise<unknown> {
+  return ask(target, { ...options, method: 'GET', path: '/api/v1/state' });
+}
+
+/**
+ * Asks the running daemon to change something, over its control socket.
+ * @throws with the daemon's own words when it refuses
+ */
+export function control(target: AdminTarget, path: string, body: unknown, options: AskOptions): Promise<unknown> {
+  if (target.control_socket === null) {
+    return Promise.reject(new Error(`${options.program} has no control socket; set admin.control_socket to a path`));
+  }
+  return ask({ ...target, listen: false }, { ...options, method: 'POST', path, body });
+}
+
+function ask(
+  target: AdminTarget,
+  options: AskOptions & { readonly method: string; readonly path: string; readonly body?: unknown },
+): Promise<unknown> {
+  const { program, timeout = 5000, method, path, body } = options;
+  const { listen, control_socket: socketPath } = target;
+  if (listen === false && socketPath === null) {
+    return Promise.reject(
+      new Error(`${program} cannot be asked: admin.listen is false and there is no admin.control_socket`),
+    );
+  }
+  const where = listen !== false ? listen : String(socketPath);
+  const to = listen !== false ? splitListen(listen) : { socketPath: String(socketPath), host: 'localhost' };
+  return new Promise((resolve, reject) => {
+    const fail = (error: NodeJS.ErrnoException): void => reject(explain(error, { program, where, timeout }));
+    const signal = AbortSignal.timeout(timeout);
+    // A connection of its own, closed at the end: a command must not wait for an idle one.
+    const outgoing = request({ ...to, method, path, agent: false, signal }, (response) => {
+      const chunks: Buffer[] = [];
+      let size = 0;
+      response.on('error', fail);
+      response.on('data', (chunk: Buffer) => {
+        size += chunk.length;
+        if (size > maxAnswer) response.destroy(new Error('the answer is too large'));
+        chunks.push(chunk);
+      });
+      response.on('end', () => {
+        try {
+          const answer = JSON.parse(Buffer.concat(chunks).toString()) as { readonly error?: string };
+          if (response.statusCode === 200) return resolve(answer);
+          reject(new Error(`${program} at ${where} refuses: ${answer.error ?? `HTTP status ${response.statusCode}`}`));
+        } catch (error) {
+          reject(new Error(`what answers at ${where} is not ${program}`, { cause: error }));
+        }
+      });
+    });
+    outgoing.on('error', fail);
+    outgoing.end(body === undefined ? undefined : JSON.stringify(body));
+  });
+}
+
+function explain(
+  error: NodeJS.ErrnoException,
+  at: { readonly program: string; readonly where: string; readonly timeout: number },
+): Error {
+  const { program, where, timeout } = at;
+  if (error.code === 'ECONNREFUSED' || error.code === 'ENOENT') {
+    return new Error(`${program} is not running: nobody answers at ${where}`, { cause: error });
+  }
+  if (error.code === 'EACCES' || error.code === 'EPERM')
+    return new Error(`may not connect to ${where}`, { cause: error });
+  if (error.name === 'AbortError' || error.name === 'TimeoutError') {
+    return new Error(`${program} at ${where} did not answer within ${timeout} ms`);
+  }
+  return new Error(`cannot ask ${program} at ${where}`, { cause: error });
+}
