@@ -1,0 +1,65 @@
+import { type ServiceError, status } from '@grpc/grpc-js';
+
+/** A call that etcd refused or that did not reach it. The message names the call, the member and gRPC's own words. */
+export class EtcdError extends Error {
+  override readonly name = 'EtcdError';
+  /** gRPC's code, such as `status.UNAVAILABLE`. */
+  readonly code: status;
+  /** The server's text without gRPC's prefix. */
+  readonly details: string;
+
+  constructor(attempted: string, code: status, details: string, options?: ErrorOptions) {
+    super(`${attempted}: ${status[code]}: ${details}`, options);
+    this.code = code;
+    this.details = details;
+  }
+}
+
+/** Puts a name on what grpc-js throws. */
+export function etcdError(attempted: string, error: unknown): EtcdError {
+  if (error instanceof EtcdError) return error;
+  const { code, details, message } = error as Partial<ServiceError>;
+  return new EtcdError(attempted, code ?? status.UNKNOWN, details || message || String(error), { cause: error });
+}
+
+/** What another member, or another try, would answer in the same way. */
+const permanentCodes: ReadonlySet<status> = new Set([
+  status.INVALID_ARGUMENT,
+  status.NOT_FOUND,
+  status.ALREADY_EXISTS,
+  status.PERMISSION_DENIED,
+  status.FAILED_PRECONDITION,
+  status.OUT_OF_RANGE,
+  status.UNIMPLEMENTED,
+  status.UNAUTHENTICATED,
+]);
+
+/** True when trying again cannot help. A stale token is not permanent: see {@link isStaleToken}. */
+export function isPermanent(error: EtcdError): boolean {
+  return permanentCodes.has(error.code) && !isStaleToken(error.details);
+}
+
+/** The texts with which etcd asks for a new token (the same as its Go client looks for), under various codes. */
+export function isStaleToken(text: string): boolean {
+  return /invalid auth token|revision of auth store is old|user name is empty/.test(text);
+}
+
+/** True for a read or a watch below the compaction revision. */
+export function isCompacted(text: string): boolean {
+  return /required revision has been compacted/.test(text);
+}
+
+/** True when this user may not do that. */
+export function isDenied(text: string): boolean {
+  return /permission denied/.test(text);
+}
+
+/** True when nothing listens at the member's address: it is down, and knows no hung connections. */
+export function isRefused(error: EtcdError): boolean {
+  return error.code === status.UNAVAILABLE && /ECONNREFUSED/.test(error.details);
+}
+
+/** True when the member itself answered, so that the connection to it works. */
+export function isAnswer(error: EtcdError): boolean {
+  return isPermanent(error) || /etcdserver:|auth:|raft:/.test(error.details);
+}

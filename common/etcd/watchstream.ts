@@ -1,0 +1,190 @@
+import { status } from '@grpc/grpc-js';
+import type { IEvent, IWatchRequest, IWatchResponse } from 'etcd3/lib/rpc.js';
+import type { OpenStream } from './client.ts';
+import type { ClusterView, Upheaval } from './cluster.ts';
+import { EtcdError, isCompacted, isDenied, isStaleToken } from './errors.ts';
+import type { Followed } from './followed.ts';
+import { watchEvents } from './metrics.ts';
+
+/** Why one prefix cannot be watched on from where it was; the others on the stream go on. */
+export type WatcherEnd = 'compacted' | 'denied' | 'canceled' | 'handler';
+
+/** What a stream tells its owner. */
+export interface WatchHooks {
+  onWatcherEnd(followed: Followed, end: WatcherEnd, error: unknown): void;
+}
+
+interface Watcher {
+  readonly followed: Followed;
+  /** The parts of one response that have come so far. */
+  parts: IEvent[];
+  removed: boolean;
+}
+
+/** One watch stream with a watcher for each prefix; applies what comes in the stream's own callback. */
+export class WatchStream {
+  readonly open: OpenStream<IWatchRequest, IWatchResponse>;
+  /** What the stream showed: another cluster answers. To be confirmed. */
+  upheaval: Upheaval | undefined;
+  /** Rejects when the stream is over; never resolves. */
+  readonly ended: Promise<never>;
+  readonly openedAt = performance.now();
+  lastMessageAt = performance.now();
+  /** The last answer to a progress request. */
+  progress: { readonly revision: number; readonly at: number } | undefined;
+  /** The highest revision an event has shown. */
+  eventRevision = 0;
+  readonly #cluster: ClusterView;
+  readonly #hooks: WatchHooks;
+  /** In the order of their requests, which is the order of the answers. */
+  readonly #pending: Watcher[] = [];
+  readonly #watchers = new Map<string, Watcher>();
+  readonly #byFollowed = new Map<Followed, Watcher>();
+  readonly #ids = new Map<Watcher, string>();
+  #fail: (error: unknown) => void = () => {};
+  #over = false;
+
+  constructor(open: OpenStream<IWatchRequest, IWatchResponse>, cluster: ClusterView, hooks: WatchHooks) {
+    this.open = open;
+    this.#cluster = cluster;
+    this.#hooks = hooks;
+    this.ended = new Promise((_, reject) => {
+      this.#fail = reject;
+    });
+    this.ended.catch(() => {});
+    open.stream.on('data', (response: IWatchResponse) => this.#receive(response));
+    open.stream.on('error', (error) => this.end(error));
+    open.stream.on('end', () => this.end(this.#error(status.UNAVAILABLE, 'the member ended the watch stream')));
+  }
+
+  /** How many watchers the member has not confirmed yet. */
+  get pending(): number {
+    return this.#pending.length;
+  }
+
+  /** Starts to watch. Begins one revision early: at the compaction revision a lost delete becomes an explicit refusal (etcd #18089). */
+  add(followed: Followed): void {
+    const watcher: Watcher = { followed, parts: [], removed: false };
+    this.#pending.push(watcher);
+    this.#byFollowed.set(followed, watcher);
+    const { key, end } = followed.range;
+    const start = Math.max(1, followed.nextRevision - 1);
+    this.#write({ create_request: { key, range_end: end, start_revision: start, fragment: true } });
+  }
+
+  /** Stops watching; what still comes is dropped. */
+  remove(followed: Followed): void {
+    const watcher = this.#byFollowed.get(followed);
+    if (watcher === undefined) return;
+    this.#byFollowed.delete(followed);
+    watcher.removed = true;
+    const id = this.#ids.get(watcher);
+    if (id === undefined) return;
+    this.#forget(watcher, id);
+    this.#write({ cancel_request: { watch_id: id } });
+  }
+
+  /** Asks the member how far all watchers of this stream are; it answers when they are in step. */
+  requestProgress(): void {
+    this.#write({ progress_request: {} });
+  }
+
+  /** Ends the stream; the first reason counts. */
+  end(error: unknown): void {
+    if (this.#over) return;
+    this.#over = true;
+    this.#fail(error);
+    this.open.stream.cancel();
+  }
+
+  #write(request: IWatchRequest): void {
+    if (!this.#over) this.open.stream.write(request);
+  }
+
+  #receive(response: IWatchResponse): void {
+    if (this.#over) return;
+    const seenAt = performance.now();
+    this.lastMessageAt = seenAt;
+    const upheaval = this.#cluster.judge(response.header);
+    if (upheaval !== undefined) {
+      this.upheaval = upheaval;
+      this.end(this.#error(status.ABORTED, upheaval));
+    } else if (response.created) this.#created(response);
+    else if (response.canceled) this.#canceled(response);
+    else if (response.events.length === 0 && !response.fragment) {
+      // How far the member is. Not a place to resume from: some releases answer ahead of events (etcd #15220).
+      this.progress = { revision: Number(response.header.revision), at: seenAt };
+    } else this.#events(response, seenAt);
+  }
+
+  #created(response: IWatchResponse): void {
+    const watcher = this.#pending.shift();
+    if (watcher === undefined) {
+      this.end(this.#error(status.INTERNAL, 'a watcher nobody asked for'));
+    } else if (response.canceled) {
+      // A refused watcher comes with an id that may be another one's.
+      this.#refused(watcher, response);
+    } else {
+      const id = response.watch_id;
+      this.#ids.set(watcher, id);
+      this.#watchers.set(id, watcher);
+      if (!watcher.removed) return;
+      this.#forget(watcher, id);
+      this.#write({ cancel_request: { watch_id: id } });
+    }
+  }
+
+  #canceled(response: IWatchResponse): void {
+    const watcher = this.#watchers.get(response.watch_id);
+    if (watcher === undefined) return;
+    this.#forget(watcher, response.watch_id);
+    this.#refused(watcher, response);
+  }
+
+  #refused(watcher: Watcher, { cancel_reason: reason, compact_revision: compacted }: IWatchResponse): void {
+    if (isStaleToken(reason)) {
+      // A stream keeps the token it was opened with.
+      this.end(this.#error(status.UNAUTHENTICATED, reason));
+      return;
+    }
+    if (watcher.removed) return;
+    this.#byFollowed.delete(watcher.followed);
+    const [end, error] = this.#whyRefused(reason, compacted);
+    this.#hooks.onWatcherEnd(watcher.followed, end, error);
+  }
+
+  #whyRefused(reason: string, compacted: string): [WatcherEnd, EtcdError] {
+    if (Number(compacted) > 0 || isCompacted(reason)) {
+      return ['compacted', this.#error(status.OUT_OF_RANGE, `compacted at revision ${compacted}`)];
+    }
+    if (isDenied(reason)) return ['denied', this.#error(status.PERMISSION_DENIED, reason)];
+    return ['canceled', this.#error(status.ABORTED, reason || 'the member canceled the watch')];
+  }
+
+  #events(response: IWatchResponse, seenAt: number): void {
+    const watcher = this.#watchers.get(response.watch_id);
+    if (watcher === undefined) return;
+    const events = watcher.parts.length === 0 ? response.events : [...watcher.parts, ...response.events];
+    watcher.parts = response.fragment ? events : [];
+    if (response.fragment) return;
+    const { followed } = watcher;
+    try {
+      watchEvents.inc(followed.applyEvents(events, seenAt));
+    } catch (error) {
+      this.remove(followed);
+      this.#hooks.onWatcherEnd(followed, 'handler', error);
+    }
+    const last = Number(events.at(-1)?.kv.mod_revision ?? 0);
+    this.eventRevision = Math.max(this.eventRevision, last);
+    this.#cluster.note(last);
+  }
+
+  #forget(watcher: Watcher, id: string): void {
+    this.#ids.delete(watcher);
+    this.#watchers.delete(id);
+  }
+
+  #error(code: status, details: string): EtcdError {
+    return new EtcdError(`${this.open.member} watch`, code, details);
+  }
+}
