@@ -87,6 +87,7 @@ export function createHub(
         if (abort.aborted) return;
         if (verdict.kind === 'fresh') {
           provenAt = verdict.since;
+          lastError = null;
           current.open.good();
           avoid = undefined;
         } else if (verdict.kind === 'upheaval') {
