@@ -1,9 +1,11 @@
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { type AdminAnswers, answer, BadRequest, type ControlRoute, sendJson } from './adminroutes.ts';
 import { type Log, reasonOf } from './log.ts';
-import { registry } from './metrics.ts';
 import type { Schema } from './schema.ts';
 import { listenUnix } from './unixsocket.ts';
+
+export { type AdminAnswers, BadRequest, type ControlRoute } from './adminroutes.ts';
 
 /** The `admin` section of both daemons. */
 export interface AdminConfig {
@@ -30,23 +32,8 @@ export function adminSchema(listen: string): Schema<AdminConfig> {
   };
 }
 
-/** Changes something. Gets the request's JSON body; what it returns is the answer. @throws {BadRequest} */
-export type ControlRoute = (body: unknown) => Promise<unknown> | unknown;
-
-/** A control request that makes no sense; the message goes to who asked. */
-export class BadRequest extends Error {
-  override readonly name = 'BadRequest';
-}
-
 /** The daemon's `admin` section, and what answers. */
-export interface AdminOptions extends Pick<AdminConfig, 'listen'>, Partial<Omit<AdminConfig, 'listen'>> {
-  /** Null when ready, otherwise why not. */
-  readonly ready: () => string | null;
-  /** What `status` prints; JSON, without secrets. */
-  readonly state: () => unknown;
-  /** By path, for POST; reachable over the control socket only. */
-  readonly control?: Readonly<Record<string, ControlRoute>>;
-}
+export interface AdminOptions extends AdminAnswers, Pick<AdminConfig, 'listen'>, Partial<Omit<AdminConfig, 'listen'>> {}
 
 export interface AdminServer {
   /** `host:port` really listened on; null when off. */
@@ -54,9 +41,6 @@ export interface AdminServer {
   /** Resolves when everything is closed, after the signal aborted. */
   readonly closed: Promise<void>;
 }
-
-/** Control requests are a few names; more is a mistake. Bytes. */
-const maxBody = 64 * 1024;
 
 /**
  * Serves the daemon's HTTP, read-only over TCP, and the same with control routes over the unix socket, until `signal` aborts.
@@ -98,7 +82,7 @@ export async function serveAdmin(
   return { address, closed };
 }
 
-function createAdminServer(options: AdminOptions, control: Readonly<Record<string, ControlRoute>>, log: Log): Server {
+function createAdminServer(options: AdminAnswers, control: Readonly<Record<string, ControlRoute>>, log: Log): Server {
   // Bounded everywhere: a slow or greedy client costs one of a few connections, for a few seconds.
   const limits = { headersTimeout: 5000, requestTimeout: 10_000, keepAliveTimeout: 5000, maxHeaderSize: 8192 };
   const server = createServer({ ...limits, connectionsCheckingInterval: 1000 }, (request, response) => {
@@ -109,78 +93,9 @@ function createAdminServer(options: AdminOptions, control: Readonly<Record<strin
     });
   });
   server.maxConnections = 256;
+  // Running out of file descriptors must not end the daemon.
+  server.on('error', (error) => log.warn('admin server error', { reason: reasonOf(error) }));
   return server;
-}
-
-async function answer(
-  request: IncomingMessage,
-  response: ServerResponse,
-  options: AdminOptions,
-  control: Readonly<Record<string, ControlRoute>>,
-): Promise<void> {
-  const path = (request.url ?? '/').split('?', 1)[0] ?? '/';
-  const route = Object.hasOwn(control, path) ? control[path] : undefined;
-  const read = readRoutes[path as keyof typeof readRoutes];
-  if (route === undefined && (read === undefined || !Object.hasOwn(readRoutes, path))) {
-    return sendJson(response, 404, {
-      error: `no ${path} here`,
-      paths: [...Object.keys(readRoutes), ...Object.keys(control)],
-    });
-  }
-  const allowed = route === undefined ? ['GET', 'HEAD'] : ['POST'];
-  if (!allowed.includes(request.method ?? '')) {
-    response.setHeader('Allow', allowed.join(', '));
-    return sendJson(response, 405, { error: `${request.method} is not allowed on ${path}; ${allowed.join(', ')} is` });
-  }
-  if (route !== undefined) return sendJson(response, 200, (await route(await readBody(request))) ?? {});
-  await read(response, options);
-}
-
-const readRoutes = {
-  '/healthz': async (response: ServerResponse) => sendText(response, 200, 'ok\n'),
-  '/readyz': async (response: ServerResponse, { ready }: AdminOptions) => {
-    const reason = ready();
-    if (reason === null) sendText(response, 200, 'ready\n');
-    else sendText(response, 503, `${reason}\n`);
-  },
-  '/metrics': async (response: ServerResponse) => {
-    sendText(response, 200, await registry.metrics(), registry.contentType);
-  },
-  '/api/v1/state': async (response: ServerResponse, { state }: AdminOptions) => sendJson(response, 200, state()),
-};
-
-async function readBody(request: IncomingMessage): Promise<unknown> {
-  const chunks: Buffer[] = [];
-  let size = 0;
-  for await (const chunk of request) {
-    size += (chunk as Buffer).length;
-    if (size > maxBody) throw new BadRequest(`the body has more than ${maxBody} bytes`);
-    chunks.push(chunk as Buffer);
-  }
-  try {
-    return JSON.parse(Buffer.concat(chunks).toString() || '{}');
-  } catch (error) {
-    throw new BadRequest('the body is not JSON', { cause: error });
-  }
-}
-
-function sendJson(response: ServerResponse, status: number, value: unknown): void {
-  sendText(response, status, `${JSON.stringify(value)}\n`, 'application/json');
-}
-
-function sendText(response: ServerResponse, status: number, text: string, type = 'text/plain; charset=utf-8'): void {
-  if (response.headersSent) {
-    response.destroy();
-    return;
-  }
-  response.writeHead(status, {
-    'Content-Type': type,
-    'Content-Length': Buffer.byteLength(text),
-    'Cache-Control': 'no-store',
-    'X-Content-Type-Options': 'nosniff',
-  });
-  // Node leaves the body out of the answer to HEAD.
-  response.end(text);
 }
 
 function listenTcp(server: Server, listen: string): Promise<string> {

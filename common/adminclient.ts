@@ -80,7 +80,7 @@ function explain(
 ): Error {
   const { program, where, timeout } = at;
   if (error.code === 'ECONNREFUSED' || error.code === 'ENOENT') {
-    return new Error(`${program} is not running: nobody answers at ${where}`, { cause: error });
+    return new Error(`${program} is not running: nobody answers at ${where}`);
   }
   if (error.code === 'EACCES' || error.code === 'EPERM')
     return new Error(`may not connect to ${where}`, { cause: error });

@@ -1,5 +1,5 @@
 import { formatDuration } from './formats.ts';
-import type { Format, Schema, SchemaProperty } from './schema.ts';
+import { type Format, isRequired, type Schema, type SchemaProperty } from './schema.ts';
 
 /** One option, as `describe` shows it. */
 export interface OptionRow {
@@ -13,9 +13,9 @@ export interface OptionRow {
 
 /** The options of a schema, in its order. */
 export function describeSchema<Options>(schema: Schema<Options>): readonly OptionRow[] {
-  return Object.entries<SchemaProperty<unknown>>(schema).map(([name, { format, default: value, doc, nullable }]) => {
-    const type = typeName(format);
-    const required = value === null && !nullable && !type.startsWith('optional-');
+  return Object.entries<SchemaProperty<unknown>>(schema).map(([name, property]) => {
+    const { format, default: value, doc, type = typeName(format) } = property;
+    const required = isRequired(property);
     return { name, type: type.replace(/^optional-/, ''), default: defaultText(value, type, required), required, doc };
   });
 }

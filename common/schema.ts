@@ -28,6 +28,8 @@ export interface SchemaProperty<Value> {
    * format accepts null; undefined leaves it out.
    */
   readonly default: Value | null | undefined;
+  /** What `describe` shows as the type, when the format is a function: `duration`. */
+  readonly type?: string;
   /** Accepts null, whatever the format. */
   readonly nullable?: boolean;
   /** The value never shows in messages. */
@@ -76,6 +78,17 @@ export function validate<Options>(
   }
   checkKeys(Object.keys(section), Object.keys(schema), at, options);
   return Object.fromEntries(Object.entries(result).filter(([, item]) => item !== undefined)) as Options;
+}
+
+/** True when the option cannot be left out. */
+export function isRequired(property: SchemaProperty<unknown>): boolean {
+  if (property.default !== null) return false;
+  try {
+    check(property, null);
+    return false;
+  } catch {
+    return true;
+  }
 }
 
 /** Reports keys that nobody knows, with the nearest one that is known. */
