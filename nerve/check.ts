@@ -19,6 +19,8 @@ export interface CheckPlugin<Options> {
   /** One sentence for `nerve describe`. */
   readonly description: string;
   readonly schema: Schema<Options>;
+  /** How long a probe may take, when options of its own say more than `timeout`. Milliseconds. */
+  readonly deadline?: (options: Options, timeout: number) => number;
   /**
    * Prepares the probe; does no I/O. The returned function opens what it needs on each call, closes it before it
    * settles, and gives up as soon as its signal aborts (that is how its timeout reaches it).

@@ -1,0 +1,53 @@
+import { reasonOf } from '../common/log.ts';
+import type { Check } from './check.ts';
+
+/** What came of one probe. */
+export interface ProbeResult {
+  readonly outcome: 'pass' | 'fail' | 'timeout';
+  readonly milliseconds: number;
+  /** Why it did not pass. */
+  readonly reason: string | null;
+}
+
+/** A probe under way. */
+export interface Probe {
+  /** Never rejects, and never comes later than the timeout. */
+  readonly result: Promise<ProbeResult>;
+  /** Resolves when the check has really let go, which is later only for one that ignores its signal. */
+  readonly settled: Promise<void>;
+}
+
+/** Runs a check once. Its signal aborts at the timeout (milliseconds), and when `signal` does. */
+export function startProbe(check: Check, timeout: number, signal: AbortSignal): Probe {
+  const controller = new AbortController();
+  const start = performance.now();
+  const took = (): number => performance.now() - start;
+
+  // Not AbortSignal.any: in Node 20 every use of it on a long-lived signal stays in memory.
+  const onAbort = (): void => controller.abort(signal.reason);
+  if (signal.aborted) onAbort();
+  else signal.addEventListener('abort', onAbort, { once: true });
+  const timer = setTimeout(() => controller.abort(new Error(`no result within ${timeout} ms`)), timeout);
+
+  const aborted = new Promise<ProbeResult>((resolve) => {
+    const onEnd = (): void => {
+      resolve({ outcome: 'timeout', milliseconds: took(), reason: reasonOf(controller.signal.reason) });
+    };
+    if (controller.signal.aborted) onEnd();
+    else controller.signal.addEventListener('abort', onEnd, { once: true });
+  });
+  // In a function of its own: a check that throws instead of rejecting is a failed one too.
+  const run = async (): Promise<void> => await check(controller.signal);
+  const ended = run().then(
+    (): ProbeResult => ({ outcome: 'pass', milliseconds: took(), reason: null }),
+    (error): ProbeResult =>
+      controller.signal.aborted
+        ? { outcome: 'timeout', milliseconds: took(), reason: reasonOf(controller.signal.reason) }
+        : { outcome: 'fail', milliseconds: took(), reason: reasonOf(error) },
+  );
+  const result = Promise.race([ended, aborted]).finally(() => {
+    clearTimeout(timer);
+    signal.removeEventListener('abort', onAbort);
+  });
+  return { result, settled: ended.then(() => undefined) };
+}
