@@ -1,0 +1,53 @@
+import type { LeasedKeys } from '../common/etcd/lease.ts';
+import { formatInstance, type Instance, parseInstance } from '../common/instance.ts';
+
+/** Why an instance is, or is not, visible in the registry. */
+export interface AnnouncementStatus {
+  readonly announced: boolean;
+  /** Null when the registry is as it shall be. */
+  readonly reason: string | null;
+}
+
+/** Makes instances visible to others. Everything returns at once; an outage is made up for when it ends. */
+export interface Announcer {
+  /** From now on `key` shall show `instance`. Replaces what it showed. */
+  announce(key: string, instance: Instance): void;
+  /** From now on `key` shall show nothing. Readers see an orderly withdrawal before it goes. */
+  withdraw(key: string, instance: Instance): void;
+  /** Resolves when the registry is as asked; rejects when `signal` aborts before. */
+  settled(signal: AbortSignal): Promise<void>;
+  status(key: string): AnnouncementStatus;
+  readonly lease: { readonly id: string | null; readonly held: boolean; readonly lastError: string | null };
+  /** Withdraws everything within `timeout` milliseconds, or leaves it to the lease's end. */
+  close(timeout: number): Promise<void>;
+}
+
+/** Announces in etcd, under one lease. */
+export function createEtcdAnnouncer(keys: LeasedKeys): Announcer {
+  return {
+    announce(key, instance) {
+      keys.set(key, formatInstance(instance));
+    },
+    withdraw(key, instance) {
+      keys.unset(key, formatInstance({ ...instance, state: 'down' }));
+    },
+    settled: (signal) => keys.settled(signal),
+    status(key) {
+      const entry = keys.status.keys.get(key);
+      if (entry === undefined) return { announced: false, reason: 'not asked for yet' };
+      const wanted = entry.wanted === 'set';
+      if (entry.settled) return { announced: wanted, reason: null };
+      return { announced: !wanted, reason: entry.reason ?? keys.status.lastError ?? 'under way' };
+    },
+    get lease() {
+      const { leaseId: id, held, lastError } = keys.status;
+      return { id, held, lastError };
+    },
+    close: (timeout) => keys.close({ timeout, farewell }),
+  };
+}
+
+/** What a withdrawn instance shows for its last moment. */
+function farewell(_key: string, value: string): string {
+  return formatInstance({ ...parseInstance(value), state: 'down' });
+}

@@ -1,0 +1,119 @@
+import { joinPath, type Problem, type Schema, validate } from '../common/config.ts';
+import { isObject } from '../common/formats.ts';
+import { loadPlugin, pluginNames } from '../common/plugin.ts';
+import { nearest } from '../common/schema.ts';
+import { type Check, type CheckPlugin, type CheckTarget, checkFolder } from './check.ts';
+import type { Thresholds } from './hysteresis.ts';
+
+/** One check of a service, validated. */
+export interface CheckConfig extends Thresholds {
+  readonly type: string;
+  /** Unique within the service. */
+  readonly name: string;
+  readonly target: CheckTarget;
+  /** Milliseconds a probe may take. */
+  readonly timeout: number;
+  /** Of the check's own schema. */
+  readonly options: unknown;
+  /** Made of all the above. */
+  readonly probe: Check;
+}
+
+interface CommonOptions extends Thresholds {
+  readonly type: string;
+  readonly name?: string;
+  readonly host?: string;
+  readonly port?: number;
+  readonly timeout: number;
+}
+
+/** What every check has, whatever its type. */
+export const checkSchema: Schema<CommonOptions> = {
+  type: { doc: 'what kind of check: the name of a file in nerve/checks', format: 'non-empty-string', default: null },
+  name: { doc: 'name in metrics and logs; by default the type', format: 'non-empty-string', default: undefined },
+  host: { doc: "host to probe; by default the service's", format: 'host', default: undefined },
+  port: { doc: "port to probe; by default the service's", format: 'port', default: undefined },
+  timeout: { doc: 'longest time a probe may take', format: 'positive-duration', default: 100 },
+  rise: { doc: 'passes in a row until it is healthy again', format: 'positive-integer', default: 1 },
+  fall: { doc: 'failures in a row until it is sick', format: 'positive-integer', default: 1 },
+};
+
+/** A gem to load the check from, in the original. */
+const accepted = ['module'];
+
+/** Validates the `checks` of one service. */
+export async function readChecks(
+  value: unknown,
+  target: CheckTarget,
+  at: { readonly path: string; readonly problems: Problem[] },
+): Promise<readonly CheckConfig[]> {
+  if (value === undefined || value === null) return [];
+  if (!Array.isArray(value)) {
+    at.problems.push({ path: at.path, message: 'must be a list of checks, such as [{"type": "tcp"}]' });
+    return [];
+  }
+  const checks: CheckConfig[] = [];
+  for (const [i, item] of value.entries()) {
+    const place = { path: joinPath(at.path, i), problems: at.problems };
+    const check = await readCheck(item, target, place);
+    if (check === undefined) continue;
+    checks.push({ ...check, name: freeName(check.name, checks) });
+  }
+  return checks;
+}
+
+async function readCheck(
+  value: unknown,
+  service: CheckTarget,
+  at: { readonly path: string; readonly problems: Problem[] },
+): Promise<CheckConfig | undefined> {
+  const plugin = isObject(value) ? await findPlugin(value.type, at) : undefined;
+  if (plugin === undefined) {
+    // Without a type nobody can say which keys there are; the rest is still worth a look.
+    const elsewhere = isObject(value) ? Object.keys(value) : [];
+    const problems = isObject(value) && value.type !== undefined ? [] : at.problems;
+    validate(checkSchema, value, { ...at, problems }, { elsewhere });
+    return undefined;
+  }
+  const before = errorCount(at.problems);
+  const own = Object.keys(plugin.schema);
+  const common = validate(checkSchema, value, at, { elsewhere: own, accepted });
+  const options = validate(plugin.schema, value, at, { elsewhere: [...Object.keys(checkSchema), ...accepted] });
+  const target = { service: service.service, host: common.host ?? service.host, port: common.port ?? service.port };
+  const { type, name = type, rise, fall } = common;
+  if (errorCount(at.problems) > before) return undefined;
+  try {
+    const timeout = plugin.deadline?.(options, common.timeout) ?? common.timeout;
+    return { type, name, target, timeout, rise, fall, options, probe: plugin.create(options, target) };
+  } catch (error) {
+    at.problems.push({ path: at.path, message: (error as Error).message });
+    return undefined;
+  }
+}
+
+async function findPlugin(
+  type: unknown,
+  at: { readonly path: string; readonly problems: Problem[] },
+): Promise<CheckPlugin<Record<string, unknown>> | undefined> {
+  if (typeof type !== 'string') return undefined;
+  try {
+    return await loadPlugin(checkFolder, type);
+  } catch (error) {
+    const near = nearest(type, await pluginNames(checkFolder));
+    const hint = near === undefined || near === type ? '' : `; did you mean ${near}?`;
+    at.problems.push({ path: joinPath(at.path, 'type'), message: `${(error as Error).message}${hint}` });
+    return undefined;
+  }
+}
+
+/** Two checks of one type need two names, or their metrics would run into each other. */
+function freeName(name: string, others: readonly CheckConfig[]): string {
+  const taken = new Set(others.map((check) => check.name));
+  let free = name;
+  for (let i = 2; taken.has(free); i++) free = `${name}-${i}`;
+  return free;
+}
+
+function errorCount(problems: readonly Problem[]): number {
+  return problems.filter((problem) => problem.severity !== 'warning').length;
+}

@@ -1,0 +1,137 @@
+import { hostname } from 'node:os';
+import { type AdminConfig, adminSchema } from '../common/admin.ts';
+import {
+  type Document,
+  joinPath,
+  type Problem,
+  readConfig,
+  type Schema,
+  settleProblems,
+  validate,
+} from '../common/config.ts';
+import { checkEtcdOptions, type EtcdOptions, etcdSchema } from '../common/etcd/options.ts';
+import { formats, isObject } from '../common/formats.ts';
+import type { Log } from '../common/log.ts';
+import { environmentDocument } from './environment.ts';
+import { readService, type ServiceConfig } from './serviceconfig.ts';
+
+/** nerve's configuration, validated. */
+export interface NerveConfig {
+  readonly instanceId: string;
+  readonly etcd: EtcdOptions;
+  /** Lease seconds. */
+  readonly ttl: number;
+  readonly admin: AdminConfig;
+  /** A file to touch while nerve works; null for none. */
+  readonly heartbeatPath: string | null;
+  readonly services: ReadonlyMap<string, ServiceConfig>;
+}
+
+interface TopOptions {
+  readonly instance_id?: string;
+  readonly ttl: number;
+  readonly heartbeat_path: string | null;
+}
+
+/** Where nerve's HTTP is by default. */
+export const defaultListen = '127.0.0.1:3210';
+
+/** The top level, besides `services`, `etcd` and `admin`. */
+export const nerveSchema: Schema<TopOptions> = {
+  instance_id: {
+    doc: 'name of this host in the registry; by default its host name',
+    format: readInstanceId,
+    type: 'string',
+    default: undefined,
+  },
+  ttl: { doc: 'lease time: how long a crashed host stays visible', format: readTtl, type: 'duration', default: 10_000 },
+  heartbeat_path: {
+    doc: 'file to touch while nerve works, for a watchdog',
+    format: 'optional-non-empty-string',
+    default: null,
+  },
+};
+
+/** Keys of the original that have no meaning here: metrics are at /metrics, and a broken announcement is repaired. */
+const accepted = ['statsd', 'max_repeated_report_failures'];
+
+export interface LoadOptions {
+  /** Configuration file; without one, the environment names one service. */
+  readonly file: string | undefined;
+  /** Goes before the file's `instance_id`. */
+  readonly instanceId?: string | undefined;
+  readonly env: Readonly<Record<string, string | undefined>>;
+}
+
+/**
+ * Reads and validates everything.
+ * @throws {ConfigError} with all problems of all files
+ */
+export async function loadConfig(options: LoadOptions, log?: Log): Promise<NerveConfig> {
+  const { file, env } = options;
+  const document = file === undefined ? environmentDocument(env) : await readConfig(file, { env });
+  const problems: Problem[] = [];
+  const config = await validateDocument(document, options.instanceId, problems);
+  settleProblems(problems, document, log);
+  return config;
+}
+
+async function validateDocument(
+  document: Document,
+  givenId: string | undefined,
+  problems: Problem[],
+): Promise<NerveConfig> {
+  const { value } = document;
+  const top = { path: '', problems };
+  const elsewhere = ['services', 'service_conf_dir', 'etcd', 'admin'];
+  const withId = givenId === undefined ? value : { ...value, instance_id: givenId };
+  const {
+    instance_id: instanceId = hostname(),
+    ttl,
+    heartbeat_path,
+  } = validate(nerveSchema, withId, top, { elsewhere, accepted });
+  const etcd = validate(etcdSchema, value.etcd, { path: 'etcd', problems });
+  const admin = validate(adminSchema(defaultListen), value.admin, { path: 'admin', problems });
+  if (!problems.some(({ path }) => path.startsWith('etcd'))) {
+    try {
+      checkEtcdOptions(etcd);
+    } catch (error) {
+      problems.push({ path: 'etcd', message: (error as Error).message });
+    }
+  }
+  const services = new Map<string, ServiceConfig>();
+  const section = value.services ?? {};
+  if (!isObject(section)) problems.push({ path: 'services', message: 'must be an object of services by name' });
+  for (const [name, item] of Object.entries(isObject(section) ? section : {})) {
+    const path = joinPath('services', name);
+    const service = await readService(name, item, { path, problems, instanceId });
+    if (service !== undefined) services.set(name, service);
+  }
+  reportSharedKeys(services, problems);
+  return { instanceId, etcd, ttl: Math.ceil(ttl / 1000), admin, heartbeatPath: heartbeat_path, services };
+}
+
+/** Two services under one key would overwrite each other for ever. */
+function reportSharedKeys(services: ReadonlyMap<string, ServiceConfig>, problems: Problem[]): void {
+  const owners = new Map<string, string>();
+  for (const { name, key, etcdHosts } of services.values()) {
+    const place = JSON.stringify([key, etcdHosts]);
+    const owner = owners.get(place);
+    const message = `would be announced under the same key as services.${owner}: ${key}`;
+    if (owner === undefined) owners.set(place, name);
+    else problems.push({ path: joinPath('services', name), message });
+  }
+}
+
+function readInstanceId(value: unknown): string {
+  if (typeof value === 'string' && /^[A-Za-z0-9_.:-]{1,128}$/.test(value)) return value;
+  throw new Error('must be a string of up to 128 of A-Z a-z 0-9 _ . : -');
+}
+
+/** etcd grants whole seconds; below five, one slow election loses the lease. */
+function readTtl(value: unknown): number {
+  const allowed = 'must be a time from 2s to 1h';
+  const ttl = formats.duration(value);
+  if (ttl < 2000 || ttl > 3_600_000) throw new Error(allowed);
+  return ttl;
+}
