@@ -1,0 +1,54 @@
+/** What one version of HAProxy can do at run time (management guide of each version, chapter 9.3). */
+export interface Capabilities {
+  readonly version: string;
+  /** `add server` without experimental mode. */
+  readonly addServer: boolean;
+  /** Whether deleting a server is safe: 2.x crashes when statistics are being read meanwhile. */
+  readonly deleteServer: boolean;
+  /** `cookie` on `add server`. */
+  readonly dynamicCookie: boolean;
+  /** Added servers need explicit pool options to reuse connections. */
+  readonly poolOptions: boolean;
+  /** `init-state` on `add server`. */
+  readonly initState: boolean;
+  /** The master socket's `reload` answers when the new worker is there. */
+  readonly synchronousReload: boolean;
+  /** `add backend`, `publish backend`. */
+  readonly addBackend: boolean;
+}
+
+/** Keywords that only the file takes and that a server added at run time cannot do without. */
+export const fileOnlyKeywords: ReadonlySet<string> = new Set([
+  'log-proto',
+  'namespace',
+  'non-stick',
+  'redir',
+  'socks4',
+  'usesrc',
+]);
+
+/** Keywords that only the file takes and that mean nothing for a server whose host is an address. */
+export const droppableKeywords: ReadonlySet<string> = new Set([
+  'init-addr',
+  'resolve-net',
+  'resolve-opts',
+  'resolve-prefer',
+  'resolvers',
+  'stick',
+]);
+
+/** Reads `2.6.12-1+deb12u4` and the like. Unknown text counts as the oldest. */
+export function capabilitiesOf(version: string): Capabilities {
+  const [, major = '0', minor = '0'] = /^v?(\d+)\.(\d+)/.exec(version) ?? [];
+  const number = Number(major) * 100 + Number(minor);
+  return {
+    version,
+    addServer: number >= 206,
+    deleteServer: number >= 302,
+    dynamicCookie: number >= 300,
+    poolOptions: number < 300,
+    initState: number >= 301,
+    synchronousReload: number >= 207,
+    addBackend: number >= 304,
+  };
+}

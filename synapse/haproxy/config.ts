@@ -1,0 +1,283 @@
+import type { Problem, Schema } from '../../common/config.ts';
+import { checkServiceValues } from './config-values.ts';
+
+/** The top-level `haproxy` section. Names are SmartStack's; what is ours is marked so. Durations are milliseconds. */
+export interface HaproxyConfig {
+  readonly global: readonly string[];
+  readonly defaults: readonly string[];
+  readonly extra_sections: Readonly<Record<string, readonly string[]>>;
+  readonly shared_frontend: readonly string[] | null;
+  readonly bind_address: string;
+  readonly config_file_path: string | null;
+  readonly candidate_config_file_path: string | null;
+  /** One runtime API socket, or one for each HAProxy process. */
+  readonly socket_file_path: string | readonly string[] | null;
+  readonly master_socket_path: string | null;
+  readonly haproxy_path: string;
+  readonly do_writes: boolean;
+  readonly do_socket: boolean;
+  readonly do_reloads: boolean;
+  readonly do_checks: boolean | null;
+  readonly check_command: string | null;
+  readonly check_timeout: number;
+  readonly reload_command: string | null;
+  readonly reload_timeout: number;
+  readonly restart_interval: number;
+  readonly restart_jitter: number;
+  readonly drain_timeout: number;
+  readonly server_order_seed: string | number | null;
+  readonly max_server_id: number;
+  readonly use_nerve_weights: boolean | null;
+  readonly trust_server_options: readonly string[];
+  readonly state_file_path: string | null;
+  readonly state_file_ttl: number;
+}
+
+/** `services.NAME.haproxy`. */
+export interface ServiceHaproxyConfig {
+  readonly disabled: boolean;
+  /** A port or range; null: the frontend binds `bind_address` alone; false: no frontend, a backend only. */
+  readonly port: number | string | null | false;
+  readonly bind_address: string | null;
+  readonly bind_options: string | null;
+  readonly server_options: unknown;
+  readonly frontend: readonly string[];
+  readonly backend: readonly string[];
+  readonly listen: readonly string[];
+  readonly backend_name: string | null;
+  readonly backend_order: string | null;
+  readonly shared_frontend: readonly string[];
+  readonly cookie_value_method: string | null;
+  readonly use_nerve_weights: boolean | null;
+  readonly server_port_override: number | string | null;
+  readonly server_backup_port: number | string | null;
+}
+
+/** Keywords that an announcer may set on its own server unless `trust_server_options` says otherwise. */
+export const defaultTrustedOptions: readonly string[] = [
+  'backup',
+  'weight',
+  'maxconn',
+  'cookie',
+  'check',
+  'inter',
+  'fastinter',
+  'downinter',
+  'rise',
+  'fall',
+  'port',
+  'slowstart',
+  'id',
+];
+
+const path = (doc: string) => ({ doc, format: 'optional-string', default: null }) as const;
+
+export const haproxySchema: Schema<HaproxyConfig> = {
+  global: { doc: "Lines of HAProxy's global section.", format: 'lines', default: [] },
+  defaults: { doc: "Lines of HAProxy's defaults section.", format: 'lines', default: [] },
+  extra_sections: {
+    doc: 'More sections, title → lines, written as they are. Their servers are never touched.',
+    format: sections,
+    default: {},
+  },
+  shared_frontend: {
+    doc: 'Lines of one frontend that services add their own shared_frontend lines to.',
+    format: optionalLines,
+    default: null,
+  },
+  bind_address: {
+    doc: 'Address that frontends bind unless their service says otherwise.',
+    format: 'string',
+    default: 'localhost',
+  },
+  config_file_path: path('The haproxy.cfg to keep right.'),
+  candidate_config_file_path: path(
+    'Where a new file is written and checked first; same file system. Default: below .synapse/ beside the file, where no watcher looks.',
+  ),
+  socket_file_path: {
+    doc: "Path of HAProxy's runtime API socket (level admin), or a list with one per HAProxy process.",
+    format: stringOrList,
+    default: null,
+  },
+  master_socket_path: path("Path of the master process's socket (haproxy -W -S PATH): how reloads are asked for."),
+  haproxy_path: { doc: 'The haproxy program, for checking a new file.', format: 'string', default: 'haproxy' },
+  do_writes: { doc: 'Write config_file_path.', format: Boolean, default: true },
+  do_socket: { doc: 'Change the running HAProxy through its runtime API.', format: Boolean, default: true },
+  do_reloads: {
+    doc: 'Reload HAProxy when something changed that the runtime API cannot change.',
+    format: Boolean,
+    default: true,
+  },
+  do_checks: {
+    doc: 'Check a new file before it replaces the old one. Default: with check_command if given, else with `haproxy -c` where the program is installed.',
+    format: optionalBoolean,
+    default: null,
+  },
+  check_command: path(
+    'Shell command that checks the new file at candidate_config_file_path; fails when it must not be used.',
+  ),
+  check_timeout: { doc: 'How long a check may take.', format: 'duration', default: 60_000 },
+  reload_command: path('Shell command that reloads HAProxy, when there is no master socket.'),
+  reload_timeout: { doc: 'How long a reload may take until it counts as failed.', format: 'duration', default: 60_000 },
+  restart_interval: { doc: 'At least this long between two reloads.', format: 'duration', default: 2_000 },
+  restart_jitter: {
+    doc: 'Lengthens restart_interval by a random part of it, up to this factor.',
+    format: fraction,
+    default: 0,
+  },
+  drain_timeout: {
+    doc: 'How long a drained server that is withdrawn may finish its connections before it goes into maintenance.',
+    format: 'duration',
+    default: 30_000,
+  },
+  server_order_seed: {
+    doc: 'Seed of the order of servers that are neither sorted nor in discovery order. Default: made from the host name.',
+    format: seed,
+    default: null,
+  },
+  max_server_id: { doc: 'Largest server id to give out.', format: 'positive-integer', default: 65_535 },
+  use_nerve_weights: {
+    doc: 'true: weights from the registry replace those in server_options; false: they are ignored. Default: they are used where server_options has no weight.',
+    format: optionalBoolean,
+    default: null,
+  },
+  trust_server_options: {
+    doc: "Server keywords that are accepted from the registry's haproxy_server_options; '*' accepts all.",
+    format: 'strings',
+    default: [...defaultTrustedOptions],
+  },
+  state_file_path: path('Accepted from SmartStack; what it kept is read back from HAProxy and its file instead.'),
+  state_file_ttl: { doc: 'Accepted from SmartStack, see state_file_path.', format: 'duration', default: 86_400_000 },
+};
+
+export const serviceHaproxySchema: Schema<ServiceHaproxyConfig> = {
+  disabled: { doc: 'Leave this service out of HAProxy.', format: Boolean, default: false },
+  port: {
+    doc: 'Port of the frontend. Absent: no frontend, a backend only. null: bind bind_address as it is (a unix socket).',
+    format: frontendPort,
+    default: false,
+  },
+  bind_address: path('Address the frontend binds, default haproxy.bind_address.'),
+  bind_options: path('More words for the bind line.'),
+  server_options: {
+    doc: 'Words for every server line; %{host}, %{port} and %{name} are replaced, %% is a percent sign.',
+    format: '*',
+    default: '',
+  },
+  frontend: { doc: 'Lines of the frontend.', format: 'lines', default: [] },
+  backend: { doc: 'Lines of the backend.', format: 'lines', default: [] },
+  listen: {
+    doc: 'Lines that go to the frontend, the backend or both, where they belong.',
+    format: 'lines',
+    default: [],
+  },
+  backend_name: path('Name of the backend, default the name of the service.'),
+  backend_order: path('Order of server lines: asc, desc, no_shuffle (as discovered), default a stable shuffle.'),
+  shared_frontend: { doc: 'Lines this service adds to the shared frontend.', format: 'lines', default: [] },
+  cookie_value_method: path("'hash': the cookie value is the SHA-1 of the server's name instead of the name."),
+  use_nerve_weights: {
+    doc: 'As haproxy.use_nerve_weights, for this service.',
+    format: optionalBoolean,
+    default: null,
+  },
+  server_port_override: {
+    doc: 'Old name of the service option backend_port_override.',
+    format: frontendPort,
+    default: null,
+  },
+  server_backup_port: {
+    doc: 'Every discovered host also has a backup server on this port.',
+    format: frontendPort,
+    default: null,
+  },
+};
+
+/** The runtime API sockets, in order. */
+export function socketPaths(config: Pick<HaproxyConfig, 'socket_file_path'>): readonly string[] {
+  const value = config.socket_file_path;
+  if (value === null) return [];
+  return typeof value === 'string' ? [value] : value;
+}
+
+/** What only several options together can get wrong. Paths start at `at`, such as `haproxy`. */
+export function checkHaproxyConfig(config: HaproxyConfig, at: string): readonly Problem[] {
+  const problems: Problem[] = [];
+  const required = (option: keyof HaproxyConfig, by: keyof HaproxyConfig, or = ''): void => {
+    problems.push({
+      path: `${at}.${option}`,
+      message: `the \`${option}\` option is required when \`${by}\` is true${or}`,
+    });
+  };
+  if (config.global.length === 0) {
+    problems.push({ path: `${at}.global`, message: 'haproxy requires a global section: a list of lines' });
+  }
+  if (config.defaults.length === 0) {
+    problems.push({ path: `${at}.defaults`, message: 'haproxy requires a defaults section: a list of lines' });
+  }
+  if (config.do_writes && config.config_file_path === null) required('config_file_path', 'do_writes');
+  if (config.do_socket && socketPaths(config).length === 0) required('socket_file_path', 'do_socket');
+  if (config.do_reloads && config.reload_command === null && config.master_socket_path === null) {
+    required('reload_command', 'do_reloads', ' (or `master_socket_path`)');
+  }
+  if (config.do_checks === true && config.check_command !== null && config.candidate_config_file_path === null) {
+    required('candidate_config_file_path', 'do_checks', ' and `check_command` is given');
+  }
+  return problems;
+}
+
+/** What the schema cannot say about one service: names and lines that would break the file. Paths start at `at`. */
+export function checkServiceConfig(config: ServiceHaproxyConfig, at: string): readonly Problem[] {
+  return checkServiceValues(config, at);
+}
+
+function stringOrList(value: unknown): void {
+  if (value === null || isText(value)) return;
+  if (!Array.isArray(value) || value.length === 0 || !value.every(isText)) {
+    throw new Error('must be a path or a list of paths');
+  }
+}
+
+function optionalLines(value: unknown): void {
+  if (value === null) return;
+  if (!Array.isArray(value) || !value.every(isLine)) throw new Error('must be a list of lines');
+}
+
+function sections(value: unknown): void {
+  const usable =
+    value !== null &&
+    typeof value === 'object' &&
+    !Array.isArray(value) &&
+    Object.entries(value).every(([title, lines]) => isLine(title) && Array.isArray(lines) && lines.every(isLine));
+  if (!usable) throw new Error('must be an object: section title → list of lines');
+}
+
+function optionalBoolean(value: unknown): void {
+  if (value !== null && typeof value !== 'boolean') throw new Error('must be true or false');
+}
+
+function fraction(value: unknown): void {
+  if (typeof value !== 'number' || !(value >= 0 && value <= 100)) throw new Error('must be a number from 0 to 100');
+}
+
+function seed(value: unknown): void {
+  if (value !== null && typeof value !== 'number' && typeof value !== 'string') {
+    throw new Error('must be a number or a string');
+  }
+}
+
+function frontendPort(value: unknown): void {
+  if (value === null || value === false) return;
+  const usable =
+    typeof value === 'number'
+      ? Number.isInteger(value) && value >= 1 && value <= 65_535
+      : typeof value === 'string' && /^[0-9]{1,5}(-[0-9]{1,5})?$/.test(value);
+  if (!usable) throw new Error('must be a port from 1 to 65535');
+}
+
+function isText(value: unknown): value is string {
+  return typeof value === 'string' && value !== '' && !value.includes('\0');
+}
+
+function isLine(value: unknown): value is string {
+  return typeof value === 'string' && !/[\r\n\0]/.test(value);
+}
