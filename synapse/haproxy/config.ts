@@ -82,7 +82,7 @@ export const haproxySchema: Schema<HaproxyConfig> = {
   },
   shared_frontend: {
     doc: 'Lines of one frontend that services add their own shared_frontend lines to.',
-    format: optionalLines,
+    format: 'optional-lines',
     default: null,
   },
   bind_address: {
@@ -110,7 +110,7 @@ export const haproxySchema: Schema<HaproxyConfig> = {
   },
   do_checks: {
     doc: 'Check a new file before it replaces the old one. Default: with check_command if given, else with `haproxy -c` where the program is installed.',
-    format: optionalBoolean,
+    format: 'optional-boolean',
     default: null,
   },
   check_command: path(
@@ -138,7 +138,7 @@ export const haproxySchema: Schema<HaproxyConfig> = {
   max_server_id: { doc: 'Largest server id to give out.', format: 'positive-integer', default: 65_535 },
   use_nerve_weights: {
     doc: 'true: weights from the registry replace those in server_options; false: they are ignored. Default: they are used where server_options has no weight.',
-    format: optionalBoolean,
+    format: 'optional-boolean',
     default: null,
   },
   trust_server_options: {
@@ -177,7 +177,7 @@ export const serviceHaproxySchema: Schema<ServiceHaproxyConfig> = {
   cookie_value_method: path("'hash': the cookie value is the SHA-1 of the server's name instead of the name."),
   use_nerve_weights: {
     doc: 'As haproxy.use_nerve_weights, for this service.',
-    format: optionalBoolean,
+    format: 'optional-boolean',
     default: null,
   },
   server_port_override: {
@@ -237,11 +237,6 @@ function stringOrList(value: unknown): void {
   }
 }
 
-function optionalLines(value: unknown): void {
-  if (value === null) return;
-  if (!Array.isArray(value) || !value.every(isLine)) throw new Error('must be a list of lines');
-}
-
 function sections(value: unknown): void {
   const usable =
     value !== null &&
@@ -249,10 +244,6 @@ function sections(value: unknown): void {
     !Array.isArray(value) &&
     Object.entries(value).every(([title, lines]) => isLine(title) && Array.isArray(lines) && lines.every(isLine));
   if (!usable) throw new Error('must be an object: section title → list of lines');
-}
-
-function optionalBoolean(value: unknown): void {
-  if (value !== null && typeof value !== 'boolean') throw new Error('must be true or false');
 }
 
 function fraction(value: unknown): void {

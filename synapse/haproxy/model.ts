@@ -82,6 +82,8 @@ export interface RunningServer {
   readonly ours: boolean;
   /** {@link Server.fixedWords} it was made with; undefined when nobody knows any more. */
   readonly fixedWords: string | undefined;
+  /** What it lacks because it was added at run time, until a reload. */
+  readonly lacks?: string | undefined;
 }
 
 /** Servers of one backend by name. */

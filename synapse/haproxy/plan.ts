@@ -150,7 +150,7 @@ function planServer(
       }
     }
   }
-  const reload = differs(current, server) ? "the server's options changed" : undefined;
+  const reload = differs(current, server) ? "the server's options changed" : current.lacks;
   return withReload({ commands, after, action, held }, structure, server, reload);
 }
 
@@ -199,6 +199,9 @@ function planAdd(structure: Structure, server: Server, context: PlanContext): St
     ...(hasCheck(server, template, 'agent-check') ? [{ kind: 'agent', text: `enable agent ${target}` } as const] : []),
     setState(target, drain ? 'drain' : 'ready'),
   ];
+  const lacks = isIncomplete(template, capabilities)
+    ? 'the server was added at run time, without its cookie'
+    : undefined;
   const after: RunningServer = {
     name: server.name,
     id: id ?? 0,
@@ -210,10 +213,11 @@ function planAdd(structure: Structure, server: Server, context: PlanContext): St
     // A server is made in maintenance: until it is known to be out of it, that is our doing.
     ours: true,
     fixedWords: server.fixedWords,
+    lacks,
   };
   return {
     change: { backend, name: server.name, action: drain ? 'drain' : 'add', commands, after },
-    ...(isIncomplete(template, capabilities) && { reload: 'a server added at run time has no cookie' }),
+    ...(lacks !== undefined && { reload: lacks }),
   };
 }
 

@@ -21,6 +21,8 @@ export interface ProcessInfo {
   readonly pid: number;
   /** It has been told to finish: another worker has taken over. */
   readonly stopping: boolean;
+  /** Seconds since it started. */
+  readonly uptime: number;
 }
 
 const forcedMaintenance = 0x01;
@@ -81,7 +83,7 @@ export function parseInfo(reply: string): ProcessInfo {
   if (version === undefined || !Number.isInteger(pid)) {
     throw new Error(`show info answered ${JSON.stringify(reply.slice(0, 100))}`);
   }
-  return { version, pid, stopping: value('Stopping') === '1' };
+  return { version, pid, stopping: value('Stopping') === '1', uptime: Number(value('Uptime_sec') ?? 0) };
 }
 
 /** Reads the reply of `show env NAME`; undefined when the variable is not set. */

@@ -1,0 +1,17 @@
+/** What happened, for tests, status and whoever else wants to know. Times are milliseconds. */
+export type HaproxyEvent =
+  /** A service's instances changed and HAProxy has answered. */
+  | {
+      readonly type: 'applied';
+      readonly service: string;
+      readonly commands: number;
+      readonly failed: number;
+      /** Since the change was seen. */
+      readonly milliseconds: number;
+    }
+  /** A worker was found and everything that could be done at run time was done. */
+  | { readonly type: 'synced'; readonly socket: string; readonly pid: number; readonly commands: number }
+  | { readonly type: 'written'; readonly bytes: number }
+  | { readonly type: 'rejected'; readonly reason: string }
+  | { readonly type: 'reloaded'; readonly reasons: readonly string[]; readonly milliseconds: number }
+  | { readonly type: 'reload-failed'; readonly reasons: readonly string[]; readonly reason: string };

@@ -1,0 +1,49 @@
+import { sameAddress } from './address.ts';
+import type { ExistingServer } from './existing.ts';
+import type { RunningServer } from './model.ts';
+import type { ServerRow } from './running.ts';
+
+/** What is known about a server from before it was read. */
+export interface Knowledge {
+  /** How we last knew it, in the same worker. */
+  readonly previous: RunningServer | undefined;
+  /** Its line in the file; `loaded` when the worker is known to have loaded a file of that generation. */
+  readonly file: ExistingServer | undefined;
+  readonly loaded: boolean;
+  /** `adopted`: synapse has just started and the worker may have had commands from the one before. */
+  readonly worker: 'same' | 'new' | 'adopted';
+}
+
+/**
+ * Joins what HAProxy says about a server with what we know about how it came to be so. HAProxy tells the state but not
+ * who set it: maintenance of a server that the file has is somebody's decision; of one that the file has not, it is
+ * ours, because that is how we remove servers.
+ */
+export function know(row: ServerRow, { previous, file, loaded, worker }: Knowledge): RunningServer {
+  const { name, id, address, maintenance, drained, weight } = row;
+  const base = { name, id, address, maintenance, drained, weight };
+  const closed = maintenance || drained;
+  const words = loaded && file !== undefined && sameAddress(file.address, address) ? file.fixedWords : undefined;
+  if (worker === 'same' && previous !== undefined) {
+    return {
+      ...base,
+      ourWeight: previous.ourWeight,
+      ours: closed && previous.ours,
+      fixedWords: previous.fixedWords ?? words,
+      lacks: previous.lacks,
+    };
+  }
+  if (worker === 'new') return { ...base, ourWeight: row.initialWeight, ours: false, fixedWords: words };
+  return {
+    ...base,
+    // Not in the file: nobody knows, so ours may replace it.
+    ourWeight: file === undefined ? Number.NaN : (file.weight ?? row.initialWeight),
+    ours: closed && (file === undefined || (drained && !maintenance && file.weight === 0)),
+    fixedWords: words,
+  };
+}
+
+/** A server whose commands may or may not have been carried out: what it is set to counts as our doing. */
+export function uncertain(before: RunningServer | undefined, after: RunningServer): RunningServer {
+  return { ...(before ?? after), ours: true, ourWeight: Number.NaN, fixedWords: after.fixedWords };
+}

@@ -1,0 +1,420 @@
+import { type Log, reasonOf } from '../../common/log.ts';
+import { sleep, supervise } from '../../common/supervise.ts';
+import { type Capabilities, capabilitiesOf } from './capabilities.ts';
+import { generationVariable } from './defaults.ts';
+import { type DesiredService, desiredServers } from './desired.ts';
+import type { ExistingFile } from './existing.ts';
+import { know, uncertain } from './knowledge.ts';
+import { up } from './metrics.ts';
+import type { RunningServer, Server } from './model.ts';
+import {
+  emptyPlan,
+  type HeldServer,
+  type Plan,
+  type PlanContext,
+  planBackend,
+  planServers,
+  type ServerChange,
+  type Wanted,
+} from './plan.ts';
+import { type ProcessInfo, parseEnv, parseInfo, parseServersState, type ServerRow } from './running.ts';
+import { connectRuntime, type RuntimeConnection } from './runtime.ts';
+import { type ChangeResult, judgeChanges } from './transaction.ts';
+
+/** One HAProxy process behind one runtime API socket: what runs there, kept equal to what is desired. */
+export interface Live {
+  readonly path: string;
+  /** Connected and read: commands are being sent. */
+  readonly synced: boolean;
+  readonly process: ProcessInfo | undefined;
+  /** The configuration that the worker has loaded, by its own word. */
+  readonly generation: string | undefined;
+  readonly lastError: string | null;
+  /** Grows with every worker seen. */
+  readonly workers: number;
+  readonly running: ReadonlyMap<string, ReadonlyMap<string, RunningServer>>;
+  /** Why a reload is needed, service → reasons. */
+  readonly reasons: ReadonlyMap<string, readonly string[]>;
+  readonly held: readonly HeldServer[];
+  /**
+   * Brings servers of one service to what is wanted. The commands are on their way when this returns; resolves with how
+   * they went when HAProxy has answered, and never rejects. Does nothing while not synced: reading comes first then.
+   */
+  change(desired: DesiredService, wanted: Iterable<Wanted>): Promise<ChangeResult>;
+  /** Plans services (all when not given) again from what was last read, as {@link Live.change} does. */
+  replan(services?: Iterable<DesiredService>): Promise<ChangeResult>;
+  /** Lets go of the connection, which may belong to an old worker, and opens a new one. */
+  release(): void;
+  run(signal: AbortSignal): Promise<void>;
+}
+
+export interface LiveDeps {
+  readonly log: Log;
+  readonly services: ReadonlyMap<string, DesiredService>;
+  /** The file that a worker found now has loaded, if it names the same generation. */
+  readonly file: () => ExistingFile;
+  /** Called when everything was read, before anything is planned. */
+  readonly onRead: (live: Live) => void;
+  /** Called when everything that can be done at run time was done after reading. */
+  readonly onSync: (live: Live, commands: number) => void;
+  /** Called when something that status or reloads depend on changed. */
+  readonly onChange: () => void;
+}
+
+/** A connection that gives no reply for so long is dead; milliseconds. */
+const replyTimeout = 3_000;
+/** How often we make sure that we talk to the worker in charge; milliseconds. */
+const tickInterval = 1_000;
+/** How often everything is read again without a cause; milliseconds. */
+const auditInterval = 60_000;
+const nothing: ChangeResult = { commands: 0, failed: 0 };
+
+export function createLive(path: string, deps: LiveDeps): Live {
+  return new LiveProcess(path, deps);
+}
+
+class LiveProcess implements Live {
+  readonly path: string;
+  readonly running = new Map<string, Map<string, RunningServer>>();
+  readonly reasons = new Map<string, readonly string[]>();
+  process: ProcessInfo | undefined;
+  generation: string | undefined;
+  lastError: string | null = null;
+  workers = 0;
+  readonly #deps: LiveDeps;
+  readonly #log: Log;
+  readonly #held = new Map<string, readonly HeldServer[]>();
+  #connection: RuntimeConnection | undefined;
+  #synced = false;
+  #released = false;
+  #capabilities: Capabilities = capabilitiesOf('');
+  /** Backends with commands since they were last read → how many commands transactions. */
+  readonly #touched = new Map<string, number>();
+  /** Server → how often it was found wrong, and what HAProxy said. */
+  readonly #attempts = new Map<string, { readonly count: number; readonly message: string | undefined }>();
+  #auditTimer: NodeJS.Timeout | undefined;
+  #lastUptime = 0;
+
+  constructor(path: string, deps: LiveDeps) {
+    this.path = path;
+    this.#deps = deps;
+    this.#log = deps.log.child({ socket: path });
+    up.set({ socket: path }, 0);
+  }
+
+  get synced(): boolean {
+    return this.#synced;
+  }
+
+  get held(): readonly HeldServer[] {
+    return [...this.#held.values()].flat();
+  }
+
+  async run(signal: AbortSignal): Promise<void> {
+    const options = {
+      what: `HAProxy's runtime API at ${this.path}`,
+      log: this.#log,
+      backoff: { min: 50, max: 1_000 },
+      healthyAfter: 1_000,
+      onState: (reason: string | null) => {
+        this.lastError = reason;
+        this.#deps.onChange();
+      },
+    };
+    await supervise(
+      async () => {
+        while (!signal.aborted) await this.#session(signal);
+      },
+      options,
+      signal,
+    );
+  }
+
+  change(desired: DesiredService, wanted: Iterable<Wanted>): Promise<ChangeResult> {
+    const structure = desired.active;
+    if (!this.#synced || structure === undefined) return Promise.resolve(nothing);
+    const plan = planServers(structure, this.running.get(structure.backend), wanted, this.#context(desired));
+    this.#note(desired.service, plan, 'add');
+    return this.#execute(plan.changes);
+  }
+
+  replan(services: Iterable<DesiredService> = this.#deps.services.values()): Promise<ChangeResult> {
+    if (!this.#synced) return Promise.resolve(nothing);
+    const changes: ServerChange[] = [];
+    for (const service of [...this.reasons.keys()]) if (!this.#deps.services.has(service)) this.reasons.delete(service);
+    for (const service of [...this.#held.keys()]) if (!this.#deps.services.has(service)) this.#held.delete(service);
+    for (const desired of services) changes.push(...this.#planAll(desired).changes);
+    return this.#execute(changes);
+  }
+
+  release(): void {
+    this.#released = true;
+    this.#connection?.close();
+  }
+
+  /** One connection from opening to its end. Returns when another one is to be opened at once; throws when it failed. */
+  async #session(signal: AbortSignal): Promise<void> {
+    this.#released = false;
+    const ended = new AbortController();
+    const scope = AbortSignal.any([signal, ended.signal]);
+    try {
+      const connection = await connectRuntime(this.path, { timeout: replyTimeout }, scope);
+      this.#connection = connection;
+      if (!(await this.#load(connection))) return void (await sleep(20, signal));
+      this.#log.info('HAProxy connected', { ...this.process, generation: this.generation ?? null });
+      this.lastError = null;
+      this.#deps.onChange();
+      void this.replan().then(({ commands }) => this.#deps.onSync(this, commands));
+      // What the last connection left unread in its socket may still be carried out: look again.
+      this.#scheduleAudit(tickInterval);
+      await this.#watch(connection, scope);
+    } catch (error) {
+      if (!this.#released) throw error;
+    } finally {
+      this.#synced = false;
+      this.#connection = undefined;
+      clearTimeout(this.#auditTimer);
+      this.#auditTimer = undefined;
+      up.set({ socket: this.path }, 0);
+      ended.abort();
+      this.#deps.onChange();
+    }
+  }
+
+  /** Reads what runs. False when this worker is on its way out. */
+  async #load(connection: RuntimeConnection): Promise<boolean> {
+    const [info = '', env = '', state = ''] = await connection.send([
+      'show info',
+      `show env ${generationVariable}`,
+      'show servers state',
+    ]);
+    const process = parseInfo(info);
+    if (process.stopping) return false;
+    const generation = parseEnv(env, generationVariable);
+    const worker = this.process === undefined ? 'adopted' : this.#isSameWorker(process) ? 'same' : 'new';
+    if (worker !== 'same') this.workers += 1;
+    this.process = process;
+    this.generation = generation;
+    this.#lastUptime = process.uptime;
+    this.#capabilities = capabilitiesOf(process.version);
+    const before = new Map(this.running);
+    this.running.clear();
+    this.#take(parseServersState(state), worker, before);
+    this.#attempts.clear();
+    this.#touched.clear();
+    this.#synced = true;
+    up.set({ socket: this.path }, 1);
+    this.#deps.onRead(this);
+    return true;
+  }
+
+  /** Puts rows in the place of what we knew of their backends. */
+  #take(
+    rows: readonly ServerRow[],
+    worker: 'same' | 'new' | 'adopted',
+    before: ReadonlyMap<string, ReadonlyMap<string, RunningServer>>,
+  ): void {
+    const file = this.#deps.file();
+    const loaded = file.generation !== undefined && file.generation === this.generation;
+    for (const row of rows) {
+      let servers = this.running.get(row.backend);
+      if (servers === undefined) {
+        servers = new Map();
+        this.running.set(row.backend, servers);
+      }
+      const previous = before.get(row.backend)?.get(row.name);
+      const line = file.backends.get(row.backend)?.get(row.name);
+      servers.set(row.name, know(row, { previous, file: line, loaded, worker }));
+    }
+    // A backend without servers has no row, yet it is there when the worker runs our configuration.
+    if (loaded) {
+      for (const backend of file.backends.keys()) if (!this.running.has(backend)) this.running.set(backend, new Map());
+    }
+  }
+
+  /** Asks once a second whether this is still the worker in charge, and reads all again from time to time. */
+  async #watch(connection: RuntimeConnection, signal: AbortSignal): Promise<void> {
+    let audited = performance.now();
+    const closed = connection.closed.then((error) => {
+      throw error;
+    });
+    for (;;) {
+      await Promise.race([sleep(tickInterval, signal), closed]);
+      const [info = ''] = await connection.send(['show info']);
+      const process = parseInfo(info);
+      if (process.stopping || !this.#isSameWorker(process)) {
+        this.#log.info('another HAProxy worker has taken over', { pid: process.pid });
+        connection.close();
+        return;
+      }
+      this.#lastUptime = process.uptime;
+      if (performance.now() - audited > auditInterval) {
+        audited = performance.now();
+        await this.#audit(undefined);
+      }
+    }
+  }
+
+  /** The pid alone does not tell: in a container every first worker may have the same one. */
+  #isSameWorker(process: ProcessInfo): boolean {
+    return process.pid === this.process?.pid && process.uptime >= this.#lastUptime - 1;
+  }
+
+  #context(desired: DesiredService): PlanContext {
+    return {
+      capabilities: this.#capabilities,
+      idOf: (server: Server) => desired.ids.claim(server.name, server.explicitId),
+      isLeaving: (name) => (desired.leaving.get(name) ?? 0) > performance.now(),
+    };
+  }
+
+  #planAll(desired: DesiredService): Plan {
+    const structure = desired.active;
+    const servers = structure && desiredServers(desired, structure);
+    if (structure === undefined || servers === undefined) {
+      this.#note(desired.service, emptyPlan, 'replace');
+      return emptyPlan;
+    }
+    const plan = planBackend(structure, this.running.get(structure.backend), servers, this.#context(desired));
+    this.#note(desired.service, plan, 'replace');
+    return plan;
+  }
+
+  #note(service: string, { reload, held }: Plan, how: 'add' | 'replace'): void {
+    const known = how === 'add' ? (this.reasons.get(service) ?? []) : [];
+    const reasons = [...new Set([...known, ...reload])];
+    const changed = reasons.join('\n') !== (this.reasons.get(service) ?? []).join('\n');
+    if (reasons.length === 0) this.reasons.delete(service);
+    else this.reasons.set(service, reasons);
+    if (how === 'replace') {
+      const before = this.#held.get(service) ?? [];
+      for (const server of held) {
+        if (!before.some((other) => other.name === server.name && other.held === server.held)) {
+          this.#log.warn('a server was changed by hand and stays so', { ...server });
+        }
+      }
+      this.#held.set(service, held);
+    }
+    if (changed) this.#deps.onChange();
+  }
+
+  async #execute(changes: readonly ServerChange[]): Promise<ChangeResult> {
+    const connection = this.#connection;
+    if (changes.length === 0 || connection === undefined) return nothing;
+    const replies = connection.send(changes.flatMap(({ commands }) => commands.map(({ text }) => text)));
+    const before = changes.map((change) => this.#assume(change));
+    this.#scheduleAudit();
+    try {
+      return judgeChanges(changes, await replies, {
+        done: ({ backend, name, after }) => {
+          const servers = this.running.get(backend);
+          const open = !after.maintenance && !after.drained;
+          if (open && servers?.get(name) === after) servers.set(name, { ...after, ours: false });
+        },
+        failed: (change, verdict) => this.#onFailed(change, verdict.result, verdict.message),
+      });
+    } catch (error) {
+      changes.forEach((change, index) => {
+        const servers = this.running.get(change.backend);
+        servers?.set(change.name, uncertain(before[index], change.after));
+      });
+      this.#log.debug('commands without a reply', { commands: changes.length, reason: reasonOf(error) });
+      return judgeChanges(changes, [], {});
+    }
+  }
+
+  /** From now on the server counts as what its commands make it; a failed reply or a reading corrects that. */
+  #assume({ backend, name, after }: ServerChange): RunningServer | undefined {
+    const servers = this.running.get(backend);
+    const before = servers?.get(name);
+    servers?.set(name, after);
+    this.#touched.set(backend, (this.#touched.get(backend) ?? 0) + 1);
+    return before;
+  }
+
+  #onFailed(change: ServerChange, result: 'surprise' | 'refused', message: string): void {
+    const { backend, name, action } = change;
+    this.#log.warn('HAProxy refused a command', { backend, server: name, action, reason: message });
+    if (action === 'add') this.running.get(backend)?.delete(name);
+    // What was refused will be refused again; what surprised us is tried once more after reading.
+    this.#attempts.set(`${backend}/${name}`, { count: result === 'refused' ? 2 : 1, message });
+    this.#touched.set(backend, (this.#touched.get(backend) ?? 0) + 1);
+    this.#scheduleAudit(1);
+  }
+
+  /** Reads back what commands have touched: soon for small backends, rarely for large ones, which cost more to read. */
+  #scheduleAudit(delay?: number): void {
+    if (this.#auditTimer !== undefined && delay === undefined) return;
+    let servers = 0;
+    for (const backend of this.#touched.keys()) servers += this.running.get(backend)?.size ?? 0;
+    clearTimeout(this.#auditTimer);
+    this.#auditTimer = setTimeout(
+      () => {
+        this.#auditTimer = undefined;
+        void this.#audit(delay === tickInterval ? undefined : new Set(this.#touched.keys()));
+      },
+      delay ?? Math.min(50 + servers, 5_000),
+    );
+  }
+
+  /** Reads backends (all when undefined), compares and puts right; what stays wrong after one retry needs a reload. */
+  async #audit(backends: ReadonlySet<string> | undefined): Promise<void> {
+    const connection = this.#connection;
+    if (connection === undefined || !this.#synced) return;
+    const epochs = new Map(this.#touched);
+    const names = backends === undefined || backends.size > 8 ? undefined : [...backends];
+    try {
+      const commands = names?.map((name) => `show servers state ${name}`) ?? ['show servers state'];
+      const replies = await connection.send(commands);
+      if (connection !== this.#connection) return;
+      const rows = replies.filter((reply) => reply.includes('# ')).flatMap(parseServersState);
+      this.#compare(rows, names, epochs);
+    } catch (error) {
+      this.#log.debug('reading back failed', { reason: reasonOf(error) });
+    }
+  }
+
+  #compare(
+    rows: readonly ServerRow[],
+    names: readonly string[] | undefined,
+    epochs: ReadonlyMap<string, number>,
+  ): void {
+    const stale = (backend: string): boolean => this.#touched.get(backend) !== epochs.get(backend);
+    const fresh = rows.filter(({ backend }) => !stale(backend));
+    const before = new Map(this.running);
+    for (const backend of names ?? before.keys()) {
+      if (stale(backend)) continue;
+      // An empty backend has no rows; it is still there.
+      this.running.set(backend, new Map());
+      this.#touched.delete(backend);
+    }
+    this.#take(fresh, 'same', before);
+    const changes: ServerChange[] = [];
+    for (const desired of this.#deps.services.values()) {
+      const backend = desired.active?.backend;
+      if (backend === undefined || stale(backend) || (names !== undefined && !names.includes(backend))) continue;
+      const { changes: needed } = this.#planAll(desired);
+      changes.push(...this.#retriable(desired.service, backend, needed));
+    }
+    void this.#execute(changes);
+    if (this.#touched.size > 0) this.#scheduleAudit();
+  }
+
+  /** A change that a reading finds missing is tried once more; after that the server needs a reload. */
+  #retriable(service: string, backend: string, changes: readonly ServerChange[]): readonly ServerChange[] {
+    const needed = new Set(changes.map(({ name }) => name));
+    for (const key of [...this.#attempts.keys()]) {
+      const name = key.slice(backend.length + 1);
+      if (key.startsWith(`${backend}/`) && !needed.has(name)) this.#attempts.delete(key);
+    }
+    return changes.filter(({ name, action }) => {
+      const key = `${backend}/${name}`;
+      const { count = 0, message } = this.#attempts.get(key) ?? {};
+      this.#attempts.set(key, { count: count + 1, message });
+      if (count < 2) return true;
+      const reason = `HAProxy does not ${action} ${key} at run time${message === undefined ? '' : `: ${message}`}`;
+      this.#note(service, { ...emptyPlan, reload: [reason] }, 'add');
+      return false;
+    });
+  }
+}

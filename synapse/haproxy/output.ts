@@ -1,0 +1,280 @@
+import type { Log } from '../../common/log.ts';
+import { supervise } from '../../common/supervise.ts';
+import type { Output, Snapshot } from '../output.ts';
+import { buildStructure } from './build.ts';
+import { type HaproxyConfig, type ServiceHaproxyConfig, socketPaths } from './config.ts';
+import { createConfigFile } from './config-file.ts';
+import { addedLines } from './defaults.ts';
+import { createDesiredService, type DesiredService, takeInstances } from './desired.ts';
+import type { HaproxyEvent } from './events.ts';
+import { type ExistingFile, parseExisting } from './existing.ts';
+import { createLive, type Live } from './live.ts';
+import { applyDuration, heldServers } from './metrics.ts';
+import type { Structure } from './model.ts';
+import { createPersist } from './persist.ts';
+import type { HeldServer } from './plan.ts';
+import { rewriteSections } from './quirks.ts';
+import { createReloading } from './reloading.ts';
+import { createUpkeep } from './upkeep.ts';
+
+/** What `/api/v1/state` shows of HAProxy. */
+export interface HaproxyStatus {
+  /** The configuration that was accepted and is in the file; null before the first. */
+  readonly generation: string | null;
+  /** Another one than `generation` while it is being checked, or when it was refused. */
+  readonly wantedGeneration: string;
+  /** What HAProxy said about the wanted configuration when it refused it. */
+  readonly rejected: string | null;
+  /** Why a reload is due; empty when none is. */
+  readonly pendingReload: readonly string[];
+  readonly lastError: string | null;
+  readonly fileWrittenAt: string | null;
+  readonly lastReloadAt: string | null;
+  readonly sockets: readonly SocketStatus[];
+  /** Servers that somebody else changed, and that stay as they are. */
+  readonly held: readonly HeldServer[];
+  /** Services that cannot be in HAProxy, with the reason. */
+  readonly problems: Readonly<Record<string, string>>;
+}
+
+/** One runtime API socket. */
+export interface SocketStatus {
+  readonly path: string;
+  readonly connected: boolean;
+  readonly version: string | null;
+  readonly workerPid: number | null;
+  /** The configuration that the worker has loaded. */
+  readonly generation: string | null;
+  readonly lastError: string | null;
+}
+
+/** Keeps HAProxy right: its live state first, then its file, then a reload if nothing else helps. */
+export interface HaproxyOutput extends Output<ServiceHaproxyConfig> {
+  /**
+   * Holds the connections, writes the file, reloads. `apply` waits until this has started. Runs until `signal` aborts;
+   * writes what is pending then, and leaves HAProxy as it is.
+   */
+  run(signal: AbortSignal): Promise<void>;
+  readonly status: HaproxyStatus;
+}
+
+export interface HaproxyDeps {
+  readonly log: Log;
+  readonly onEvent?: (event: HaproxyEvent) => void;
+}
+
+/** Does no I/O until `run`. Ends when `signal` aborts. */
+export function createHaproxyOutput(config: HaproxyConfig, deps: HaproxyDeps, signal: AbortSignal): HaproxyOutput {
+  const log = deps.log.child({ component: 'haproxy' });
+  const emit = deps.onEvent ?? (() => {});
+  const services = new Map<string, DesiredService>();
+  const problems = new Map<string, string>();
+  const structures = new WeakMap<ServiceHaproxyConfig, { structure: Structure | undefined }>();
+  let existing: ExistingFile = parseExisting('');
+  let started: () => void = () => {};
+  const loading = new Promise<void>((resolve) => {
+    started = resolve;
+  });
+  let loaded = false;
+
+  const file =
+    config.do_writes && config.config_file_path !== null
+      ? createConfigFile({ ...config, config_file_path: config.config_file_path }, log)
+      : undefined;
+  const latestFile = (): ExistingFile => {
+    if (file !== undefined && file.text !== existing.text) existing = parseExisting(file.text);
+    return existing;
+  };
+  const lives: readonly Live[] = (config.do_socket ? socketPaths(config) : []).map((path) =>
+    createLive(path, {
+      log,
+      services,
+      file: latestFile,
+      onRead: (live) => {
+        if (live === lives[0]) for (const desired of services.values()) number(desired);
+      },
+      onSync: (live, commands) => {
+        emit({ type: 'synced', socket: path, pid: live.process?.pid ?? 0, commands });
+        upkeep.touch();
+      },
+      onChange: () => upkeep.wake(),
+    }),
+  );
+  const persist = createPersist(config, { log, emit, services, lives, file, existing: latestFile });
+  const reloading = createReloading(config, { log, emit, lives, persist, text: () => file?.text ?? '' });
+  const upkeep = createUpkeep({ log, lives, persist, reloading });
+
+  /** Servers keep the numbers they run with, or else those of the file. */
+  const number = (desired: DesiredService): void => {
+    const backend = (desired.wanted ?? desired.active)?.backend;
+    if (backend === undefined) return;
+    const known: [string, number][] = [];
+    for (const { name, id } of lives[0]?.running.get(backend)?.values() ?? []) known.push([name, id]);
+    for (const { name, id } of latestFile().backends.get(backend)?.values() ?? []) {
+      if (id !== undefined) known.push([name, id]);
+    }
+    desired.ids.reset(known);
+    desired.numbering += 1;
+  };
+
+  const structureOf = (service: string, serviceConfig: ServiceHaproxyConfig): Structure | undefined => {
+    let built = structures.get(serviceConfig);
+    if (built === undefined) {
+      problems.delete(service);
+      try {
+        built = { structure: buildStructure(service, serviceConfig, config) };
+      } catch (error) {
+        const reason = (error as Error).message;
+        log.error('a service cannot be in HAProxy', { service, reason });
+        problems.set(service, reason);
+        built = { structure: undefined };
+      }
+      structures.set(serviceConfig, built);
+    }
+    return built.structure;
+  };
+
+  /** True when the change needs another file before it can be anything else. */
+  const restructure = (desired: DesiredService, structure: Structure | undefined): boolean => {
+    if (desired.wanted?.fingerprint === structure?.fingerprint) return false;
+    const { service, wanted } = desired;
+    desired.wanted = structure;
+    if (wanted === undefined) number(desired);
+    const what = wanted === undefined ? 'is new' : structure === undefined ? 'was removed' : 'has other options';
+    persist.invalidate();
+    reloading.restructured(`service ${service} ${what}`);
+    return true;
+  };
+
+  /** Keeps our map in the order of the configuration; services that left it stay until the file has been without them. */
+  const reorder = (snapshot: Snapshot<ServiceHaproxyConfig>): void => {
+    const left = [...services.values()].filter(({ service }) => !snapshot.has(service));
+    const kept = [...snapshot.keys()].map((name) => services.get(name)).filter((desired) => desired !== undefined);
+    services.clear();
+    for (const desired of [...kept, ...left]) services.set(desired.service, desired);
+  };
+
+  const expire = (desired: DesiredService, name: string, deadline: number): void => {
+    const timer = setTimeout(
+      () => {
+        if (desired.leaving.get(name) !== deadline) return;
+        desired.leaving.delete(name);
+        for (const live of lives) void live.change(desired, [{ name, server: undefined }]);
+      },
+      Math.max(0, deadline - performance.now()),
+    );
+    timer.unref();
+    signal.addEventListener('abort', () => clearTimeout(timer), { once: true });
+  };
+
+  return {
+    async apply(snapshot, dirty) {
+      // Not `await` when it is there: commands have to be on their way when this function first yields.
+      if (!loaded) await loading;
+      let restructured = false;
+      const sent: { desired: DesiredService; results: Promise<{ commands: number; failed: number }>[] }[] = [];
+      for (const name of dirty) {
+        const state = snapshot.get(name);
+        let desired = services.get(name);
+        if (state === undefined) {
+          if (desired !== undefined) restructured = restructure(desired, undefined) || restructured;
+          continue;
+        }
+        const structure = structureOf(name, state.config);
+        if (desired === undefined) {
+          if (structure === undefined) continue;
+          desired = createDesiredService(name, config.max_server_id);
+          services.set(name, desired);
+        }
+        restructured = restructure(desired, structure) || restructured;
+        const current = desired.active ?? desired.wanted;
+        if (state.instances === undefined || current === undefined) continue;
+        const first = desired.instances === undefined;
+        const leaving = new Set(desired.leaving.keys());
+        const changes = takeInstances(desired, current, state.instances, config.drain_timeout);
+        desired.seenAt = state.seenAt;
+        const target = desired;
+        sent.push({
+          desired,
+          results: lives.map((live) => (first ? live.replan([target]) : live.change(target, changes))),
+        });
+        for (const [server, deadline] of desired.leaving) if (!leaving.has(server)) expire(desired, server, deadline);
+      }
+      if (restructured) {
+        reorder(snapshot);
+        // After a restart of synapse, nothing has changed as a rule: then nothing has to be checked before it counts.
+        if (persist.adopt()) for (const live of lives) void live.replan();
+      }
+      upkeep.touch(restructured);
+      for (const { desired, results } of sent) {
+        let commands = 0;
+        let failed = 0;
+        for (const result of results) {
+          const done = await result;
+          commands += done.commands;
+          failed += done.failed;
+        }
+        if (commands === 0) continue;
+        const milliseconds = performance.now() - desired.seenAt;
+        applyDuration.observe(milliseconds / 1000);
+        emit({ type: 'applied', service: desired.service, commands, failed, milliseconds });
+      }
+    },
+
+    async run(runSignal) {
+      const scope = AbortSignal.any([signal, runSignal]);
+      report(config, log);
+      await supervise(
+        async () => {
+          if (file !== undefined) await file.read();
+          loaded = true;
+          started();
+          await Promise.all([...lives.map((live) => live.run(scope)), keepUp(scope)]);
+        },
+        { what: 'HAProxy output', log },
+        scope,
+      );
+      await upkeep.flush();
+    },
+
+    get status() {
+      const held = lives.flatMap((live) => live.held);
+      heldServers.set(held.length);
+      return {
+        generation: persist.accepted,
+        wantedGeneration: persist.wanted,
+        rejected: persist.rejected,
+        pendingReload: reloading.reasons,
+        lastError: reloading.lastError,
+        fileWrittenAt: persist.writtenAt?.toISOString() ?? null,
+        lastReloadAt: reloading.lastReloadAt?.toISOString() ?? null,
+        sockets: lives.map((live) => ({
+          path: live.path,
+          connected: live.synced,
+          version: live.process?.version ?? null,
+          workerPid: live.process?.pid ?? null,
+          generation: live.generation ?? null,
+          lastError: live.lastError,
+        })),
+        held,
+        problems: Object.fromEntries(problems),
+      };
+    },
+  };
+
+  async function keepUp(scope: AbortSignal): Promise<void> {
+    await supervise(
+      (each) => upkeep.run(each),
+      { what: 'writing and reloading HAProxy', log, healthyAfter: 2_000 },
+      scope,
+    );
+  }
+}
+
+/** Says once what we add to the user's own lines, and what we write in another form. */
+function report(config: HaproxyConfig, log: Log): void {
+  const { global, defaults } = addedLines(config);
+  for (const line of global) log.info('a line was added to the global section', { line });
+  for (const line of defaults) log.info('a line was added to the defaults section', { line });
+  for (const note of rewriteSections(config.extra_sections).notes) log.warn('an old form was rewritten', { note });
+}

@@ -1,0 +1,159 @@
+import { type Log, reasonOf } from '../../common/log.ts';
+import { sleep } from '../../common/supervise.ts';
+import type { HaproxyConfig } from './config.ts';
+import type { HaproxyEvent } from './events.ts';
+import type { Live } from './live.ts';
+import { reloadsTotal } from './metrics.ts';
+import type { Persist } from './persist.ts';
+import { createReloadPacer, triggerReload } from './reload.ts';
+
+/** Reloads HAProxy when there is a reason, one at a time, and proves what runs afterwards. */
+export interface Reloading {
+  /** Why a reload is due; empty when none is. */
+  readonly reasons: readonly string[];
+  /** Milliseconds until one may begin; undefined when none is due. */
+  wait(): number | undefined;
+  /** Records what a reload would bring, for people. */
+  restructured(reason: string): void;
+  /** One reload, with one retry. Never rejects. */
+  reload(signal: AbortSignal): Promise<void>;
+  readonly lastError: string | null;
+  readonly lastReloadAt: Date | undefined;
+}
+
+export interface ReloadingDeps {
+  readonly log: Log;
+  readonly emit: (event: HaproxyEvent) => void;
+  readonly lives: readonly Live[];
+  readonly persist: Persist;
+  /** The text that is in the file. */
+  readonly text: () => string;
+}
+
+/** How long a runtime API may be away until a reload is tried to bring it back; milliseconds. */
+const unreachableTime = 5_000;
+const pollInterval = 10;
+const tries = 2;
+
+export function createReloading(config: HaproxyConfig, deps: ReloadingDeps): Reloading {
+  const { log, emit, lives, persist, text } = deps;
+  const pacer = createReloadPacer(config);
+  const started = performance.now();
+  let restructurings: string[] = [];
+  /** What was still wrong right after a reload that worked: another one would not mend it. */
+  let settled: string | undefined;
+  let loadedText: string | undefined;
+  let lastSynced = started;
+  let lastError: string | null = null;
+  let lastReloadAt: Date | undefined;
+
+  const reasons = (): readonly string[] => {
+    if (!config.do_reloads || persist.accepted === null) return [];
+    if (lives.length === 0) {
+      loadedText ??= text();
+      return loadedText === text() ? [] : ['the file changed, and the runtime API is not used (do_socket)'];
+    }
+    const found: string[] = [];
+    for (const live of lives) {
+      if (!live.synced) continue;
+      lastSynced = performance.now();
+      if (live.generation !== persist.accepted) {
+        const foreign = `HAProxy runs ${live.generation === undefined ? 'a configuration that is not ours' : 'another configuration'}`;
+        found.push(...(restructurings.length > 0 ? restructurings : [foreign]));
+      }
+      found.push(...[...live.reasons.values()].flat());
+    }
+    if (lives.every((live) => !live.synced) && performance.now() - lastSynced > unreachableTime) {
+      found.push('the runtime API cannot be reached');
+    }
+    return [...new Set(found)];
+  };
+  const keyOf = (found: readonly string[]): string =>
+    JSON.stringify([found, persist.accepted, lives.map((live) => live.workers)]);
+
+  /** One try: asks, then waits until every socket's worker is a new one that has loaded what the file has. */
+  const attempt = async (signal: AbortSignal): Promise<void> => {
+    const before = lives.map((live) => (live.synced ? live.workers : -1));
+    const loading = text();
+    await triggerReload(config, signal);
+    for (const live of lives) live.release();
+    const deadline = performance.now() + config.reload_timeout;
+    const isNew = (live: Live, index: number): boolean =>
+      live.synced && live.workers !== before[index] && live.generation === persist.accepted;
+    while (!lives.every(isNew)) {
+      if (performance.now() > deadline) {
+        throw new Error(
+          `the reload did not bring a worker with configuration ${persist.accepted} in ${config.reload_timeout} ms`,
+        );
+      }
+      await sleep(pollInterval, signal);
+      signal.throwIfAborted();
+    }
+    loadedText = loading;
+  };
+
+  return {
+    get reasons() {
+      return reasons();
+    },
+    wait() {
+      const found = reasons();
+      if (found.length === 0) {
+        settled = undefined;
+        if (lives.some((live) => live.synced)) restructurings = [];
+        return undefined;
+      }
+      return keyOf(found) === settled ? undefined : pacer.wait();
+    },
+    restructured(reason) {
+      restructurings.push(reason);
+    },
+    async reload(signal) {
+      const why = reasons();
+      const kind = kindOf(why);
+      log.info('reloading HAProxy', { reasons: shorten(why) });
+      const start = performance.now();
+      for (let count = 1; count <= tries; count++) {
+        try {
+          await attempt(signal);
+          const milliseconds = Math.round(performance.now() - start);
+          log.info('HAProxy has reloaded', { milliseconds });
+          reloadsTotal.inc({ reason: kind, result: 'done' });
+          lastError = null;
+          lastReloadAt = new Date();
+          restructurings = [];
+          pacer.done(true);
+          const still = reasons();
+          settled = still.length > 0 ? keyOf(still) : undefined;
+          if (settled !== undefined) log.warn('a reload did not mend everything', { reasons: shorten(still) });
+          emit({ type: 'reloaded', reasons: why, milliseconds });
+          return;
+        } catch (error) {
+          if (signal.aborted) return;
+          lastError = reasonOf(error);
+        }
+      }
+      reloadsTotal.inc({ reason: kind, result: 'failed' });
+      log.error('reloading HAProxy failed', { reason: lastError, reasons: shorten(why) });
+      pacer.done(false);
+      emit({ type: 'reload-failed', reasons: why, reason: lastError ?? '' });
+    },
+    get lastError() {
+      return lastError;
+    },
+    get lastReloadAt() {
+      return lastReloadAt;
+    },
+  };
+}
+
+function kindOf(reasons: readonly string[]): string {
+  if (reasons.some((reason) => reason.startsWith('service ') || reason.startsWith('HAProxy runs')))
+    return 'configuration';
+  if (reasons.some((reason) => reason.startsWith('the runtime API'))) return 'socket';
+  return reasons.some((reason) => reason.startsWith('the file')) ? 'membership' : 'server';
+}
+
+function shorten(reasons: readonly string[]): readonly string[] {
+  return reasons.length <= 10 ? reasons : [...reasons.slice(0, 10), `and ${reasons.length - 10} more`];
+}

@@ -1,0 +1,114 @@
+import { type Log, reasonOf } from '../../common/log.ts';
+import { sleep } from '../../common/supervise.ts';
+import type { Live } from './live.ts';
+import type { Persist } from './persist.ts';
+import type { Reloading } from './reloading.ts';
+
+/** The slow half: the file, at most every few hundred milliseconds, and reloads when there is a reason. */
+export interface Upkeep {
+  /** Something changed that the file has to say; `urgent`: it cannot be done in another way. */
+  touch(urgent?: boolean): void;
+  /** Look again whether a reload is due. */
+  wake(): void;
+  run(signal: AbortSignal): Promise<void>;
+  /** Writes what is pending. Never rejects. */
+  flush(): Promise<void>;
+}
+
+export interface UpkeepDeps {
+  readonly log: Log;
+  readonly lives: readonly Live[];
+  readonly persist: Persist;
+  readonly reloading: Reloading;
+}
+
+/** Changes of membership are live already; their text is merged for so long. Milliseconds. */
+const mergeTime = 300;
+/** How long the first file waits for HAProxy to say what runs. */
+const firstReadTime = 2_000;
+/** How often it is looked whether a reload is due when nothing says so. */
+const lookInterval = 1_000;
+const flushTime = 10_000;
+
+/** Orders the slow effects: the file always comes before a reload, and a reload does not keep the file waiting. */
+export function createUpkeep({ log, lives, persist, reloading }: UpkeepDeps): Upkeep {
+  let dirtySince: number | undefined;
+  let urgent = false;
+  let pause = mergeTime;
+  let lastWrite = Number.NEGATIVE_INFINITY;
+  let reload: Promise<void> | undefined;
+  let ring: () => void = () => {};
+
+  const wake = (): void => ring();
+  const woken = (): Promise<void> =>
+    new Promise((resolve) => {
+      ring = resolve;
+    });
+
+  const write = async (signal: AbortSignal): Promise<void> => {
+    dirtySince = undefined;
+    urgent = false;
+    const start = performance.now();
+    try {
+      await persist.write(signal);
+    } catch (error) {
+      dirtySince ??= start;
+      throw error;
+    }
+    lastWrite = performance.now();
+    // A large file takes long to check: it must not keep a processor busy.
+    pause = Math.max(mergeTime, 3 * (lastWrite - start));
+  };
+  const writeWait = (): number => {
+    if (dirtySince === undefined) return Number.POSITIVE_INFINITY;
+    if (urgent) return 0;
+    return Math.max(dirtySince + mergeTime, lastWrite + pause) - performance.now();
+  };
+
+  return {
+    touch(now = false) {
+      dirtySince ??= performance.now();
+      urgent ||= now;
+      wake();
+    },
+    wake,
+    async run(signal) {
+      const start = performance.now();
+      while (!signal.aborted) {
+        const bell = woken();
+        const reading = lives.some((live) => !live.synced) && performance.now() - start < firstReadTime;
+        const wait = writeWait();
+        if (wait <= 0 && !reading) {
+          await write(signal);
+          continue;
+        }
+        const reloadWait = reload === undefined ? reloading.wait() : undefined;
+        if (reloadWait === 0 && dirtySince !== undefined) {
+          // Every reload of ours loads what is live.
+          await write(signal);
+          continue;
+        }
+        if (reloadWait === 0) {
+          reload = reloading.reload(signal).finally(() => {
+            reload = undefined;
+            wake();
+          });
+          continue;
+        }
+        const timer = new AbortController();
+        const next = Math.min(Math.max(wait, 1), reloadWait ?? lookInterval, lookInterval);
+        await Promise.race([bell, sleep(reading ? Math.min(next, 20) : next, AbortSignal.any([signal, timer.signal]))]);
+        timer.abort();
+      }
+    },
+    async flush() {
+      await reload;
+      if (dirtySince === undefined) return;
+      try {
+        await write(AbortSignal.timeout(flushTime));
+      } catch (error) {
+        log.error('the last changes could not be written', { reason: reasonOf(error) });
+      }
+    },
+  };
+}
