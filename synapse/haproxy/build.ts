@@ -1,9 +1,9 @@
-import { createHash } from 'node:crypto';
-import { hostname } from 'node:os';
 import type { HaproxyConfig, ServiceHaproxyConfig } from './config.ts';
 import { isProxyName } from './config-values.ts';
+import { digest } from './digest.ts';
 import { backendLines, frontendLines } from './listen.ts';
 import type { ServerTemplate, Structure } from './model.ts';
+import { orderSeed } from './seed.ts';
 
 /** Balance algorithms that take servers and weights at run time whatever else is set. */
 const dynamicAlgorithms: ReadonlySet<string> = new Set(['roundrobin', 'leastconn', 'first', 'random']);
@@ -43,16 +43,6 @@ export function buildStructure(
     dynamic: isDynamic(lines) ?? isDynamic(defaults) ?? true,
     fingerprint: digest(JSON.stringify(content)),
   };
-}
-
-/** The seed of the shuffle: given, or this host's name, so that hosts differ and restarts do not. */
-export function orderSeed(config: Pick<HaproxyConfig, 'server_order_seed'>): string {
-  return String(config.server_order_seed ?? hostname());
-}
-
-/** A short hash of text. */
-export function digest(text: string): string {
-  return createHash('sha256').update(text).digest('hex').slice(0, 16);
 }
 
 function buildFrontend(

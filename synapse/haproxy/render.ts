@@ -1,7 +1,7 @@
 import mustache from 'mustache';
-import { digest } from './build.ts';
 import type { HaproxyConfig } from './config.ts';
 import { addedLines, generationVariable } from './defaults.ts';
+import { digest } from './digest.ts';
 import type { Structure } from './model.ts';
 import { rewriteSections } from './quirks.ts';
 import { headTemplate, serviceTemplate, sharedFrontendTemplate } from './template.ts';

@@ -1,5 +1,5 @@
-import { createHash } from 'node:crypto';
 import type { Instance } from '../../common/instance.ts';
+import { sha1 } from './digest.ts';
 import { formatOptions, lastValue, type Option, parseOptions } from './keywords.ts';
 import type { Server, ServerTemplate } from './model.ts';
 import { rankOf } from './order.ts';
@@ -82,7 +82,7 @@ function expand(text: string, values: Readonly<Record<string, string>>): string 
 }
 
 function cookieOf(name: string, method: 'name' | 'hash'): string {
-  return method === 'hash' ? createHash('sha1').update(name).digest('hex') : name;
+  return method === 'hash' ? sha1(name) : name;
 }
 
 function weightOf(options: readonly Option[], template: ServerTemplate): number {
