@@ -1,4 +1,5 @@
 import type { Schema } from '../common/config.ts';
+import type { EtcdOptions } from '../common/etcd/options.ts';
 import type { Instance } from '../common/instance.ts';
 import type { Log } from '../common/log.ts';
 import type { PluginFolder } from '../common/plugin.ts';
@@ -15,6 +16,13 @@ export interface InstanceSet {
   /** In the source's own stable order (etcd: by key). Equal instances are the same objects as in the previous set. */
   readonly instances: readonly Instance[];
   readonly rejected: readonly Rejected[];
+  /**
+   * Ids of the previous set that are gone in good order: their announcer said `down` first. What is gone without being
+   * named here expired: its announcer crashed or was cut off.
+   */
+  readonly withdrawn?: ReadonlySet<string>;
+  /** When each of `instances` appeared, as a number that only grows (etcd: the create revision). The smallest leads. */
+  readonly sequence?: readonly number[];
   /** How the source names this moment, for people: the etcd revision. */
   readonly revision?: string;
   /** When the change that led to this set was seen, in milliseconds of `performance.now()`. */
@@ -24,21 +32,38 @@ export interface InstanceSet {
 /** Hands over the whole set; never a part of it, and never an empty set because of an error. */
 export type Publish = (set: InstanceSet) => void;
 
+/** How a source is doing at the moment of asking. */
+export interface SourceStatus {
+  /** Why what it published may be out of date; null while it is known to be current. */
+  readonly reason: string | null;
+  /** Milliseconds since the last proof that the published set is current; null when there was none yet. */
+  readonly age: number | null;
+}
+
 /**
  * Finds the instances of one service: publishes the full set first, then again on every change, until `signal` aborts.
  * Rejects when it cannot go on; what it published stays in force while its supervisor starts it again.
+ * `status` is for sources that ride out an outage by themselves: it is called rarely and must be cheap.
  */
-export type Source = (publish: Publish, signal: AbortSignal) => Promise<void>;
+export type Source = ((publish: Publish, signal: AbortSignal) => Promise<void>) & {
+  readonly status?: () => SourceStatus;
+};
 
 /** What a source may use besides its own options. */
 export interface SourceContext {
   readonly service: string;
   readonly log: Log;
+  /** Counts and logs a record that cannot be used: to be called once for each new version of it. */
+  rejected(record: Rejected): void;
+  /** Counts an instance that is gone: `withdrawn` said so first, `expired` did not. */
+  gone(id: string, how: 'withdrawn' | 'expired'): void;
+  /** The top-level `etcd` section, for the sources that talk to etcd. */
+  readonly etcd: EtcdOptions;
   /**
    * One thing for all sources that name the same key: an etcd connection, one poll that serves many services.
-   * It is made at the first call and lives until `signal` (the whole process) aborts.
+   * It is made at the first call and lives until the last source that asked for it has ended. Its log names no service.
    */
-  shared<T>(key: string, make: (signal: AbortSignal) => T): T;
+  shared<T>(key: string, make: (signal: AbortSignal, log: Log) => T): T;
 }
 
 /** A discovery method: one file in `synapse/sources/`, named after it, that exports it as `source`. */
