@@ -1,0 +1,108 @@
+import type { ServiceState, Snapshot } from './output.ts';
+import { type Origin, type Policy, sameInstances, select } from './select.ts';
+import type { InstanceSet } from './source.ts';
+
+/** What the catalog needs to know of a service's configuration. */
+export interface CatalogService<Config> {
+  readonly policy: Policy;
+  /** The service's section for the output. */
+  readonly config: Config;
+}
+
+/** What the catalog remembers of one service. */
+export interface Remembered {
+  /** The newest set of its source, in this process. */
+  readonly set: InstanceSet | undefined;
+  /** The set in force: the newest one that had something to say, or the one from disk. */
+  readonly good: InstanceSet | undefined;
+  readonly origin: Origin | 'cache';
+  /** When the instances last changed, in milliseconds of `Date.now()`; null while nothing is known. */
+  readonly changedAt: number | null;
+}
+
+interface Entry<Config> extends Remembered {
+  readonly service: CatalogService<Config>;
+  readonly state: ServiceState<Config>;
+}
+
+/**
+ * The last good set of every service, and what follows from it. Failures never reach it: a source that fails publishes
+ * nothing, and what it said before stays in force.
+ */
+export class Catalog<Config> {
+  #entries = new Map<string, Entry<Config>>();
+
+  /**
+   * Takes the services of a new configuration, in its order. Returns the names whose state is not what it was:
+   * new ones, changed ones and those that are gone.
+   */
+  configure(services: ReadonlyMap<string, CatalogService<Config>>): ReadonlySet<string> {
+    const before = this.#entries;
+    const dirty = new Set<string>();
+    this.#entries = new Map();
+    for (const [name, service] of services) {
+      const known = before.get(name);
+      const entry = known?.service === service ? known : evaluate(name, service, known, performance.now());
+      if (entry.state !== known?.state) dirty.add(name);
+      this.#entries.set(name, entry);
+    }
+    for (const name of before.keys()) if (!services.has(name)) dirty.add(name);
+    return dirty;
+  }
+
+  /** What a previous process knew: in force until the source itself answers. Ignored where it has answered already. */
+  restore(name: string, set: InstanceSet): void {
+    const entry = this.#entries.get(name);
+    if (entry === undefined || entry.set !== undefined) return;
+    this.#entries.set(name, evaluate(name, entry.service, { ...entry, good: set }, set.seenAt));
+  }
+
+  /** Takes a source's newest set. Returns whether anything changed for an output. */
+  update(name: string, set: InstanceSet): boolean {
+    const known = this.#entries.get(name);
+    if (known === undefined) return false;
+    const entry = evaluate(name, known.service, { ...known, set }, set.seenAt);
+    this.#entries.set(name, entry);
+    return entry.state !== known.state;
+  }
+
+  /** All services at this moment, in the order of the configuration. Later changes do not show in it. */
+  snapshot(): Snapshot<Config> {
+    const states = new Map<string, ServiceState<Config>>();
+    for (const [name, { state }] of this.#entries) states.set(name, state);
+    return states;
+  }
+
+  /** The state of one service at this moment. */
+  state(name: string): ServiceState<Config> | undefined {
+    return this.#entries.get(name)?.state;
+  }
+
+  recall(name: string): Remembered | undefined {
+    return this.#entries.get(name);
+  }
+
+  names(): Iterable<string> {
+    return this.#entries.keys();
+  }
+}
+
+/** Works an entry out again; keeps the state object when nothing in it changed. */
+function evaluate<Config>(
+  name: string,
+  service: CatalogService<Config>,
+  known: (Remembered & { readonly state: ServiceState<Config> }) | undefined,
+  seenAt: number,
+): Entry<Config> {
+  const { set, good } = known ?? {};
+  // Until the source answers, what the disk remembers is all there is.
+  const selection = select(service.policy, set ?? good, good);
+  const origin = set === undefined && good !== undefined ? 'cache' : selection.origin;
+  const same =
+    known !== undefined &&
+    known.state.config === service.config &&
+    sameInstances(known.state.instances, selection.instances);
+  const state = same ? known.state : { name, config: service.config, instances: selection.instances, seenAt };
+  const changedAt = same ? known.changedAt : selection.instances === undefined ? null : Date.now();
+  return { service, set, good: selection.origin === 'previous' ? good : (set ?? good), origin, changedAt, state };
+}

@@ -1,0 +1,197 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { type Instance, type InstanceFields, makeInstance } from '../../common/instance.ts';
+import { Catalog, type CatalogService } from '../../synapse/catalog.ts';
+import type { Policy } from '../../synapse/select.ts';
+import type { InstanceSet } from '../../synapse/source.ts';
+
+const plain: Policy = {
+  defaultServers: [],
+  keepDefaultServers: false,
+  usePreviousBackends: true,
+  portOverride: undefined,
+  filters: [],
+  leaderElection: false,
+};
+const make = (host: string, fields: Partial<InstanceFields> = {}): Instance =>
+  makeInstance({ name: host, host, port: 123, ...fields });
+const setOf = (...instances: Instance[]): InstanceSet => ({ instances, rejected: [], seenAt: 1 });
+
+const one = make('server1');
+const two = make('server2');
+const fallback = [make('default-server1'), make('default-server2')];
+
+function catalogOf(policy: Partial<Policy> = {}, config: unknown = {}): Catalog<unknown> {
+  const catalog = new Catalog<unknown>();
+  catalog.configure(new Map([['api', { policy: { ...plain, ...policy }, config }]]));
+  return catalog;
+}
+
+/** The sets a source publishes one after the other, whether each changes anything, and what is in force after it. */
+interface Story {
+  readonly title: string;
+  readonly policy?: Partial<Policy>;
+  readonly steps: readonly (readonly [set: InstanceSet, changes: boolean, ids: readonly Instance[]])[];
+}
+
+const stories: readonly Story[] = [
+  { title: 'the first set is a change', steps: [[setOf(one, two), true, [one, two]]] },
+  { title: 'a first set that is empty is a change: known to be empty', steps: [[setOf(), true, []]] },
+  {
+    title: 'the same set again is no change',
+    steps: [
+      [setOf(one, two), true, [one, two]],
+      [setOf(one, two), false, [one, two]],
+    ],
+  },
+  {
+    title: 'another order is no change',
+    steps: [
+      [setOf(one, two), true, [one, two]],
+      [setOf(two, one), false, [one, two]],
+    ],
+  },
+  {
+    title: 'any field is a change',
+    steps: [
+      [setOf(one), true, [one]],
+      [setOf(make('server1', { weight: 2 })), true, [make('server1', { weight: 2 })]],
+      [
+        setOf(make('server1', { weight: 2, labels: { a: 'b' } })),
+        true,
+        [make('server1', { weight: 2, labels: { a: 'b' } })],
+      ],
+    ],
+  },
+  {
+    title: 'an empty set changes nothing, however often it comes',
+    steps: [
+      [setOf(one), true, [one]],
+      [setOf(), false, [one]],
+      [setOf(), false, [one]],
+      [setOf(two), true, [two]],
+    ],
+  },
+  {
+    title: 'an empty set empties once when previous backends are not to be used',
+    policy: { usePreviousBackends: false },
+    steps: [
+      [setOf(one), true, [one]],
+      [setOf(), true, []],
+      [setOf(), false, []],
+    ],
+  },
+  {
+    title: 'default servers stand in once, not at every empty set',
+    policy: { defaultServers: fallback },
+    steps: [
+      [setOf(one), true, [one]],
+      [setOf(), true, fallback],
+      [setOf(), false, fallback],
+      [setOf(one), true, [one]],
+    ],
+  },
+  {
+    title: 'what the filters hide changes nothing',
+    policy: { filters: [{ label: 'az', value: 'a', condition: 'equals' }] },
+    steps: [
+      [setOf(make('in', { labels: { az: 'a' } })), true, [make('in', { labels: { az: 'a' } })]],
+      [setOf(make('in', { labels: { az: 'a' } }), two), false, [make('in', { labels: { az: 'a' } })]],
+    ],
+  },
+  {
+    title: 'instances withdrawn one after the other leave the last ones in force',
+    steps: [
+      [setOf(one, two), true, [one, two]],
+      [setOf(make('server1', { state: 'down' }), two), true, [two]],
+      [setOf(two), false, [two]],
+      [setOf(make('server2', { state: 'down' })), false, [two]],
+      [setOf(), false, [two]],
+    ],
+  },
+];
+
+describe('catalog', () => {
+  for (const { title, policy, steps } of stories) {
+    test(title, () => {
+      const catalog = catalogOf(policy);
+      for (const [set, changes, instances] of steps) {
+        assert.equal(catalog.update('api', set), changes);
+        assert.deepEqual(catalog.state('api')?.instances, instances);
+      }
+    });
+  }
+
+  test('a service nobody said anything about is unknown', () => {
+    assert.equal(catalogOf().state('api')?.instances, undefined);
+  });
+
+  test('what the disk remembers is in force until the source answers', () => {
+    const catalog = catalogOf();
+    catalog.restore('api', setOf(one));
+    assert.deepEqual(catalog.state('api')?.instances, [one]);
+    assert.equal(catalog.recall('api')?.origin, 'cache');
+    catalog.update('api', setOf(two));
+    assert.deepEqual(catalog.state('api')?.instances, [two]);
+    assert.equal(catalog.recall('api')?.origin, 'discovered');
+    catalog.restore('api', setOf(one));
+    assert.deepEqual(catalog.state('api')?.instances, [two]);
+  });
+
+  test('what the disk remembers comes before default servers', () => {
+    const catalog = catalogOf({ defaultServers: fallback });
+    catalog.restore('api', setOf(one));
+    assert.deepEqual(catalog.state('api')?.instances, [one]);
+  });
+
+  test('an empty first answer keeps what the disk remembers', () => {
+    const catalog = catalogOf();
+    catalog.restore('api', setOf(one));
+    assert.equal(catalog.update('api', setOf()), false);
+    assert.deepEqual(catalog.state('api')?.instances, [one]);
+    assert.deepEqual(catalog.recall('api')?.good?.instances, [one]);
+  });
+
+  test('a new configuration changes only the services it changes', () => {
+    const catalog = new Catalog<string>();
+    const kept: CatalogService<string> = { policy: plain, config: 'kept' };
+    const services = new Map([
+      ['kept', kept],
+      ['gone', { policy: plain, config: 'gone' }],
+      ['lines', { policy: plain, config: 'old' }],
+      ['policy', { policy: plain, config: 'policy' }],
+    ]);
+    assert.deepEqual([...catalog.configure(services)], ['kept', 'gone', 'lines', 'policy']);
+    for (const name of services.keys()) catalog.update(name, setOf(one));
+    const next = new Map([
+      ['new', { policy: plain, config: 'new' }],
+      ['kept', kept],
+      ['lines', { policy: plain, config: 'new lines' }],
+      ['policy', { policy: { ...plain, portOverride: 9 }, config: 'policy' }],
+    ]);
+    assert.deepEqual([...catalog.configure(next)].sort(), ['gone', 'lines', 'new', 'policy']);
+    const snapshot = catalog.snapshot();
+    assert.deepEqual([...snapshot.keys()], ['new', 'kept', 'lines', 'policy']);
+    assert.deepEqual(snapshot.get('lines')?.instances, [one]);
+    assert.equal(snapshot.get('policy')?.instances?.[0]?.port, 9);
+  });
+
+  test('a new policy is applied to what is in force, not only to what comes next', () => {
+    const catalog = catalogOf();
+    catalog.update('api', setOf(one));
+    catalog.update('api', setOf());
+    catalog.configure(new Map([['api', { policy: { ...plain, usePreviousBackends: false }, config: {} }]]));
+    assert.deepEqual(catalog.state('api')?.instances, []);
+  });
+
+  test('a snapshot does not change afterwards', () => {
+    const catalog = catalogOf();
+    const snapshot = catalog.snapshot();
+    catalog.update('api', setOf(one));
+    assert.equal(snapshot.get('api')?.instances, undefined);
+  });
+
+  test('a set for a service that is not configured is ignored', () => {
+    assert.equal(catalogOf().update('other', setOf(one)), false);
+  });
+});
