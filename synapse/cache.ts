@@ -1,0 +1,172 @@
+import { readFile, rename } from 'node:fs/promises';
+import { writeFileAtomic } from '../common/file.ts';
+import { isObject } from '../common/formats.ts';
+import { formatInstance, readRecord } from '../common/instance.ts';
+import { type Log, reasonOf } from '../common/log.ts';
+import { sleep } from '../common/supervise.ts';
+import type { InstanceSet } from './source.ts';
+
+export interface CacheOptions {
+  readonly path: string;
+  /** Milliseconds after which what the file says about a service is too old to be used. */
+  readonly ttl: number;
+  /** Milliseconds between two writes at least; changes in between share one. Default 5 s. */
+  readonly interval?: number;
+}
+
+/** One service as the file has it. */
+export interface CachedService {
+  readonly set: InstanceSet;
+  /** When the set was last known to be right, in milliseconds of `Date.now()`. */
+  readonly at: number;
+}
+
+/** What is to be remembered of one service. */
+export interface CacheInput {
+  readonly set: InstanceSet;
+  /** The set is known to be right at this moment. */
+  readonly current: boolean;
+}
+
+/** The last good catalog on disk, so that a start while the registry is away knows what to serve. */
+export interface Cache {
+  /** Something changed; it will be on disk within the interval. */
+  touch(): void;
+  /** Writes while there is something to write; the last time when `signal` aborts. Never rejects. */
+  run(signal: AbortSignal): Promise<void>;
+}
+
+const version = 1;
+
+/**
+ * Reads the file. Services older than the ttl are left out. A file that is not ours or is damaged is set aside as
+ * `<path>.damaged` and reported; a missing one is an empty one. Never rejects: a cache that cannot be read is no
+ * reason not to start.
+ */
+export async function readCache(
+  options: CacheOptions,
+  deps: { log: Log },
+): Promise<ReadonlyMap<string, CachedService>> {
+  const { path, ttl } = options;
+  let text: string;
+  try {
+    text = await readFile(path, 'utf8');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') {
+      deps.log.error('the state file cannot be read', { path, reason: reasonOf(error) });
+    }
+    return new Map();
+  }
+  try {
+    const services = parseCache(text);
+    const now = Date.now();
+    // Both ways: a time in the future is as wrong as one too long ago.
+    return new Map([...services].filter(([, { at }]) => Math.abs(now - at) <= ttl));
+  } catch (error) {
+    const aside = `${path}.damaged`;
+    deps.log.error('the state file is damaged, set aside', { path, aside, reason: reasonOf(error) });
+    await rename(path, aside).catch((cause) => {
+      deps.log.error('the damaged state file cannot be set aside', { path, reason: reasonOf(cause) });
+    });
+    return new Map();
+  }
+}
+
+/** Keeps the file up to date with what `read` returns at the time of writing. */
+export function createCache(
+  options: CacheOptions,
+  read: () => Iterable<readonly [string, CacheInput]>,
+  deps: { readonly log: Log; readonly restored?: ReadonlyMap<string, CachedService> },
+): Cache {
+  const { path, ttl, interval = 5_000 } = options;
+  const { log } = deps;
+  // What is unchanged for long must not look old: written again well before it expires.
+  const refresh = Math.min(ttl / 4, 3_600_000);
+  let written = deps.restored ?? new Map<string, CachedService>();
+  let wake: (() => void) | undefined; // ends the wait for the next touch
+  let dirty = false;
+  let failing = false;
+
+  const write = async (): Promise<void> => {
+    dirty = false;
+    const now = Date.now();
+    const next = new Map<string, CachedService>();
+    for (const [name, { set, current }] of read()) {
+      const last = written.get(name);
+      next.set(name, { set, at: current || last?.set !== set ? now : last.at });
+    }
+    try {
+      await writeFileAtomic(path, formatCache(next));
+      written = next;
+      if (failing) log.info('the state file is written again', { path });
+      failing = false;
+    } catch (error) {
+      dirty = true;
+      if (!failing) log.error('the state file cannot be written', { path, reason: reasonOf(error) });
+      failing = true;
+    }
+  };
+
+  return {
+    touch() {
+      dirty = true;
+      wake?.();
+    },
+    async run(signal) {
+      while (!signal.aborted) {
+        if (!dirty) await nextTouch(refresh, signal);
+        if (signal.aborted) break;
+        await sleep(interval, signal);
+        await write();
+      }
+      if (dirty) await write();
+    },
+  };
+
+  /** Resolves at the next touch, after `limit` milliseconds, or at abort. */
+  function nextTouch(limit: number, signal: AbortSignal): Promise<void> {
+    const touched = new AbortController();
+    wake = () => touched.abort();
+    return sleep(limit, AbortSignal.any([signal, touched.signal]));
+  }
+}
+
+/** The text of each set's instances, made once. */
+const texts = new WeakMap<InstanceSet, string>();
+
+function formatCache(services: ReadonlyMap<string, CachedService>): string {
+  const lines = [...services].map(([name, { set, at }]) => {
+    let text = texts.get(set);
+    if (text === undefined) {
+      const instances = `"instances":[${set.instances.map(formatInstance).join(',')}]`;
+      text = set.sequence === undefined ? instances : `${instances},"sequence":${JSON.stringify(set.sequence)}`;
+      texts.set(set, text);
+    }
+    return `${JSON.stringify(name)}:{"at":${at},${text}}`;
+  });
+  return `{"version":${version},"services":{\n${lines.join(',\n')}\n}}\n`;
+}
+
+/** @throws when anything in it is not as written: half a catalog is worse than none */
+function parseCache(text: string): Map<string, CachedService> {
+  const file = JSON.parse(text) as { version?: unknown; services?: unknown } | null;
+  if (file?.version !== version) throw new Error(`version ${JSON.stringify(file?.version)}: must be ${version}`);
+  if (!isObject(file.services)) throw new Error('services: must be an object');
+  const services = new Map<string, CachedService>();
+  for (const [name, entry] of Object.entries(file.services)) {
+    if (!isObject(entry) || typeof entry.at !== 'number' || !Array.isArray(entry.instances)) {
+      throw new Error(`services.${name}: must have at and instances`);
+    }
+    const instances = entry.instances.map(readRecord);
+    const sequence = readSequence(entry.sequence, instances.length);
+    const set = { instances, rejected: [], seenAt: performance.now(), ...(sequence && { sequence }) };
+    services.set(name, { set, at: entry.at });
+  }
+  return services;
+}
+
+function readSequence(value: unknown, length: number): readonly number[] | undefined {
+  if (value === undefined) return undefined;
+  if (Array.isArray(value) && value.length === length && value.every(Number.isFinite)) return value;
+  throw new Error(`sequence: must be a list of ${length} numbers`);
+}
