@@ -1,0 +1,139 @@
+import type { EtcdOptions } from '../common/etcd/options.ts';
+import type { Log } from '../common/log.ts';
+import { sleep, supervise } from '../common/supervise.ts';
+import { goneInstances, rejectedRecords } from './metrics.ts';
+import { Shared } from './shared.ts';
+import type { InstanceSet, Source, SourceContext } from './source.ts';
+
+/** How to find one service's instances: a source with its options, ready to be made. */
+export interface Discovery {
+  /** As in the configuration. */
+  readonly method: string;
+  readonly options: unknown;
+  create(context: SourceContext): Source;
+}
+
+/** A source at the moment of asking. */
+export interface DiscoveryStatus {
+  readonly method: string;
+  /** Why its last set may be out of date; null while that is known to be current. */
+  readonly reason: string | null;
+  /** Milliseconds since the last proof that it is current; null when the source does not say. */
+  readonly age: number | null;
+}
+
+interface Running {
+  readonly discovery: Discovery;
+  readonly etcd: EtcdOptions;
+  readonly end: AbortController;
+  readonly source: Source;
+  done: Promise<void>;
+  answered: boolean;
+  failure: string | null;
+}
+
+/** Keeps one source running for every service. One that fails is started again; the others do not notice. */
+export class Discoverer {
+  readonly #onSet: (service: string, set: InstanceSet) => void;
+  readonly #log: Log;
+  readonly #shared = new Shared();
+  #running = new Map<string, Running>();
+  #ended: Promise<void>[] = [];
+  #onAnswer: () => void = () => {};
+
+  /** `onSet` is called synchronously from the source's own event. */
+  constructor(onSet: (service: string, set: InstanceSet) => void, deps: { readonly log: Log }) {
+    this.#onSet = onSet;
+    this.#log = deps.log;
+  }
+
+  /** Starts, restarts and stops sources so that each service has the one it is configured to have. Does no waiting. */
+  configure(services: ReadonlyMap<string, { readonly discovery: Discovery }>, etcd: EtcdOptions): void {
+    const before = this.#running;
+    this.#running = new Map();
+    for (const [name, { discovery }] of services) {
+      const known = before.get(name);
+      const keep = known?.discovery === discovery && known.etcd === etcd;
+      this.#running.set(name, keep ? known : this.#start(name, discovery, etcd));
+    }
+    // Only now: what an old source shares with its successor stays open.
+    for (const [name, known] of before) if (this.#running.get(name) !== known) this.#stop(known);
+    this.#onAnswer();
+  }
+
+  status(service: string): DiscoveryStatus | undefined {
+    const running = this.#running.get(service);
+    if (running === undefined) return undefined;
+    const { discovery, source, answered, failure } = running;
+    const status = source.status?.();
+    const reason = failure ?? status?.reason ?? (answered ? null : 'has not answered yet');
+    return { method: discovery.method, reason, age: status?.age ?? null };
+  }
+
+  /** Services whose source has not published anything yet. */
+  unanswered(): readonly string[] {
+    return [...this.#running].filter(([, { answered }]) => !answered).map(([name]) => name);
+  }
+
+  /** Waits until every source has published something, at most `limit` milliseconds. Returns those that have not. */
+  async answers(limit: number, signal: AbortSignal): Promise<readonly string[]> {
+    const all = new AbortController();
+    this.#onAnswer = () => {
+      if (this.unanswered().length === 0) all.abort();
+    };
+    this.#onAnswer();
+    await sleep(limit, AbortSignal.any([signal, all.signal]));
+    this.#onAnswer = () => {};
+    return this.unanswered();
+  }
+
+  /** Stops all sources and waits until they have ended. */
+  async end(): Promise<void> {
+    for (const running of this.#running.values()) this.#stop(running);
+    this.#running = new Map();
+    await Promise.all(this.#ended);
+  }
+
+  #start(service: string, discovery: Discovery, etcd: EtcdOptions): Running {
+    const end = new AbortController();
+    const { signal } = end;
+    const log = this.#log.child({ service, method: discovery.method });
+    const source = discovery.create({
+      service,
+      log,
+      etcd,
+      rejected(record) {
+        rejectedRecords.inc({ service });
+        log.warn('a record cannot be used, skipped', { ...record });
+      },
+      gone(id, how) {
+        goneInstances.inc({ service, how });
+        log.debug('an instance is gone', { instance: id, how });
+      },
+      shared: (key, make) => this.#shared.get(end, key, (signal) => make(signal, this.#log)),
+    });
+    const running: Running = { discovery, etcd, end, source, done: Promise.resolve(), answered: false, failure: null };
+    const publish = (set: InstanceSet): void => {
+      if (signal.aborted) return;
+      running.failure = null;
+      this.#onSet(service, set);
+      if (running.answered) return;
+      running.answered = true;
+      this.#onAnswer();
+    };
+    const onState = (reason: string | null): void => {
+      running.failure = reason;
+    };
+    running.done = supervise((stop) => source(publish, stop), { what: `source of ${service}`, log, onState }, signal);
+    return running;
+  }
+
+  #stop(running: Running): void {
+    running.end.abort();
+    const ended = running.done.finally(() => {
+      this.#shared.release(running.end);
+      this.#ended = this.#ended.filter((other) => other !== ended);
+    });
+    this.#ended.push(ended);
+  }
+}
