@@ -1,0 +1,108 @@
+import { createHash } from 'node:crypto';
+import { createEtcdClient } from '../../common/etcd/client.ts';
+import { checkEtcdOptions, type EtcdOptions, etcdSchema } from '../../common/etcd/options.ts';
+import { Records } from '../../common/etcd/records.ts';
+import { createReflector, type Reflector } from '../../common/etcd/reflector.ts';
+import { parseInstance } from '../../common/instance.ts';
+import type { Source, SourceContext, SourcePlugin, SourceStatus } from '../source.ts';
+
+/** Options of `method: etcd`. What is not given here is taken from the top-level `etcd` section. */
+export interface EtcdSourceOptions {
+  readonly path?: string;
+  readonly hosts?: EtcdOptions['hosts'];
+  readonly host?: string;
+  readonly port?: number;
+  /** Null, here and below: none, even if the section has some. */
+  readonly tls?: EtcdOptions['tls'];
+  readonly username?: string | null;
+  readonly password?: string | null;
+}
+
+export const source: SourcePlugin<EtcdSourceOptions> = {
+  description: 'Follows what nerve announces in etcd: every key below a path, at any depth.',
+  schema: {
+    path: {
+      doc: 'Where the instances of the service are, default /nerve/services/<service>.',
+      format: readPath,
+      default: undefined,
+    },
+    hosts: {
+      ...etcdSchema.hosts,
+      doc: 'Addresses of another cluster than that of the etcd section.',
+      default: undefined,
+    },
+    host: { doc: 'One address, as older configurations have it; goes with port.', format: 'host', default: undefined },
+    port: { doc: 'Port of host.', format: 'port', default: undefined },
+    tls: { ...etcdSchema.tls, default: undefined },
+    username: { doc: 'User, when the cluster has authentication on.', format: 'optional-string', default: undefined },
+    password: { doc: 'Password of that user.', format: 'optional-string', default: undefined, sensitive: true },
+  },
+  create,
+};
+
+function create(options: EtcdSourceOptions, context: SourceContext): Source {
+  const { service } = context;
+  const cluster = clusterOf(options, context.etcd);
+  checkEtcdOptions(cluster);
+  const key = clusterKey(cluster);
+  const prefix = `${options.path ?? `/nerve/services/${service}`}/`;
+  const records = new Records((value) => parseInstance(value), {
+    onRejected: (record) => context.rejected(record),
+    onGone: (id, how) => context.gone(id, how),
+  });
+
+  let reflector: Reflector | undefined;
+  const follow: Source = async (publish, signal) => {
+    reflector = context.shared(key, (end, log) =>
+      createReflector(createEtcdClient(cluster, { log }, end), { log }, end),
+    );
+    let first = true;
+    await reflector.follow(
+      prefix,
+      (change) => {
+        const set = records.apply(change) ?? (first ? records.set() : undefined);
+        first = false;
+        if (set !== undefined) publish({ ...set, revision: change.revision, seenAt: change.seenAt });
+      },
+      signal,
+    );
+  };
+  return Object.assign(follow, { status: () => statusOf(reflector, prefix) });
+}
+
+function statusOf(reflector: Reflector | undefined, prefix: string): SourceStatus {
+  if (reflector === undefined) return { reason: 'has not connected yet', age: null };
+  const { denied, lastError, age } = reflector.status;
+  return { reason: (Object.hasOwn(denied, prefix) ? denied[prefix] : undefined) ?? lastError, age };
+}
+
+/** The `etcd` section, with what is given here in place of its own. */
+function clusterOf(options: EtcdSourceOptions, etcd: EtcdOptions): EtcdOptions {
+  const { hosts, host, port, ...own } = options;
+  if (hosts !== undefined && host !== undefined) throw new Error('hosts and host: give one of them');
+  if (host === undefined && port !== undefined) throw new Error('port: goes with host');
+  const cluster: EtcdOptions = { ...etcd, ...(hosts !== undefined && { hosts }), ...pick(own) };
+  if (host === undefined) return cluster;
+  const address = host.includes(':') ? `[${host}]` : host;
+  return { ...cluster, hosts: [`${cluster.tls ? 'https' : 'http'}://${address}:${port ?? 2379}`] };
+}
+
+function pick({ tls, username, password }: EtcdSourceOptions): Partial<EtcdOptions> {
+  return {
+    ...(tls !== undefined && { tls }),
+    ...(username !== undefined && { username }),
+    ...(password !== undefined && { password }),
+  };
+}
+
+/** Equal for equal clusters and credentials; shows neither. */
+function clusterKey(cluster: EtcdOptions): string {
+  return `etcd ${createHash('sha256').update(JSON.stringify(cluster)).digest('hex')}`;
+}
+
+/** One slash at the start, none at the end: what follows the path must be a whole segment. */
+function readPath(value: unknown): string {
+  const path = typeof value === 'string' ? `/${value.replace(/^\/+|\/+$/g, '')}` : '';
+  if (path.length < 2 || path.length > 1024) throw new Error('must be a path in etcd, such as /nerve/services/api');
+  return path;
+}
