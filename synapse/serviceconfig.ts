@@ -1,0 +1,130 @@
+import { joinPath, type Problem, type Schema, validate } from '../common/config.ts';
+import type { EtcdOptions } from '../common/etcd/options.ts';
+import { isObject } from '../common/formats.ts';
+import type { Instance } from '../common/instance.ts';
+import { readRecords } from '../common/recordlist.ts';
+import type { CatalogService } from './catalog.ts';
+import type { Discovery } from './discovery.ts';
+import { readDiscovery } from './discoveryconfig.ts';
+import { readFilters } from './filters.ts';
+import type { Policy } from './select.ts';
+
+/** One service, ready to be run. */
+export interface ServiceConfig<Config> extends CatalogService<Config> {
+  readonly discovery: Discovery;
+}
+
+/** Who reads the section of an output, such as `haproxy`: at the top level, and in each service. */
+export interface OutputSection<Top, Config> {
+  readonly key: string;
+  /** Keys, as for `readConfig`, below which `${…}` is left alone. */
+  readonly raw: readonly string[];
+  readTop(value: unknown, at: At): Top;
+  readService(value: unknown, at: At): Config;
+  /** SmartStack has the state file among HAProxy's options; it counts where the top level names none. */
+  olderStateFile(top: Top): StateFile | undefined;
+}
+
+/** Where the last good catalog is kept, and for how many milliseconds what it says is good. */
+export interface StateFile {
+  readonly path: string;
+  readonly ttl: number;
+}
+
+/** Where a section stands and where its problems go. */
+export interface At {
+  readonly path: string;
+  readonly problems: Problem[];
+}
+
+interface ServiceOptions {
+  readonly default_servers: readonly Instance[];
+  readonly keep_default_servers: boolean;
+  readonly use_previous_backends: boolean;
+  readonly backend_port_override?: number;
+  readonly leader_election: boolean;
+}
+
+/** A service's own options, beside `discovery` and the sections of outputs. */
+export const serviceSchema: Schema<ServiceOptions> = {
+  default_servers: {
+    doc: 'Instances ({host, port, name, weight, …}) to use before the first discovery and while discovery finds none.',
+    format: readRecords,
+    default: [],
+  },
+  keep_default_servers: {
+    doc: 'Use the default servers beside the discovered instances, always.',
+    format: 'boolean',
+    default: false,
+  },
+  use_previous_backends: {
+    doc: 'Keep what was there when discovery finds nothing and there are no default servers.',
+    format: 'boolean',
+    default: true,
+  },
+  backend_port_override: {
+    doc: 'Port of every discovered instance, whatever its record says.',
+    format: 'port',
+    default: undefined,
+  },
+  leader_election: {
+    doc: 'Use only the instance that was there first.',
+    format: 'boolean',
+    default: false,
+  },
+};
+
+/** Keys of the original that would change what is served: better refused than ignored. */
+const refused: Readonly<Record<string, string>> = {
+  discovery_multi: 'several sources for one service are not supported; name one in discovery',
+  load_test_concurrency: 'is not supported; list the services one by one',
+  file_output: 'writing discovery data to files is not supported',
+};
+
+/** Reads `services.NAME`. Undefined when there are problems that leave nothing to run. */
+export async function readService<Top, Config>(
+  value: unknown,
+  at: At,
+  from: { readonly service: string; readonly etcd: EtcdOptions; readonly output: OutputSection<Top, Config> },
+): Promise<ServiceConfig<Config> | undefined> {
+  const { path, problems } = at;
+  const { output } = from;
+  if (!isObject(value)) {
+    problems.push({ path, message: 'must be an object with discovery and the options of the service' });
+    return undefined;
+  }
+  for (const [key, message] of Object.entries(refused)) {
+    if (Object.hasOwn(value, key)) problems.push({ path: joinPath(path, key), message });
+  }
+  const elsewhere = ['discovery', output.key, ...Object.keys(refused)];
+  const options = validate(serviceSchema, value, at, { elsewhere });
+  const discoveryAt = { path: joinPath(path, 'discovery'), problems };
+  const filters = isObject(value.discovery) ? readFilters(value.discovery, discoveryAt) : [];
+  const discovery = await readDiscovery(value.discovery, discoveryAt, from);
+
+  const section = { path: joinPath(path, output.key), problems };
+  const { portOverride, rest } = readOlderPortOverride(value[output.key], section);
+  const config = output.readService(rest, section);
+  const policy: Policy = {
+    defaultServers: options.default_servers,
+    keepDefaultServers: options.keep_default_servers,
+    usePreviousBackends: options.use_previous_backends,
+    portOverride: options.backend_port_override ?? portOverride,
+    filters,
+    leaderElection: options.leader_election,
+  };
+  return discovery && { policy, config, discovery };
+}
+
+/** SmartStack once had `backend_port_override` as `server_port_override` in the service's `haproxy` section. */
+function readOlderPortOverride(section: unknown, at: At): { portOverride: number | undefined; rest: unknown } {
+  if (!isObject(section) || !Object.hasOwn(section, 'server_port_override')) {
+    return { portOverride: undefined, rest: section };
+  }
+  const { server_port_override: value, ...rest } = section;
+  const schema: Schema<{ readonly server_port_override?: number }> = {
+    server_port_override: { doc: 'Older name of backend_port_override.', format: 'port', default: undefined },
+  };
+  const given = value === null ? undefined : value;
+  return { portOverride: validate(schema, { server_port_override: given }, at).server_port_override, rest };
+}

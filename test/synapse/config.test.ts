@@ -1,0 +1,226 @@
+import assert from 'node:assert/strict';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import { ConfigError } from '../../common/config.ts';
+import { isObject } from '../../common/formats.ts';
+import { readSynapseConfig } from '../../synapse/config.ts';
+import type { OutputSection } from '../../synapse/serviceconfig.ts';
+import { recordingLog } from '../support/recordinglog.ts';
+
+/** An output that takes anything. */
+const section: OutputSection<Record<string, unknown>, unknown> = {
+  key: 'haproxy',
+  raw: ['listen'],
+  readTop: (value) => (isObject(value) ? value : {}),
+  readService: (value) => value,
+  olderStateFile: ({ state_file_path: path }) => (typeof path === 'string' ? { path, ttl: 1 } : undefined),
+};
+
+describe('configuration', () => {
+  let folder: string;
+  before(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'synapse-config-'));
+  });
+  after(() => rm(folder, { recursive: true }));
+
+  let count = 0;
+  async function read(value: unknown, env: NodeJS.ProcessEnv = {}) {
+    count += 1;
+    const file = join(folder, `${count}.json`);
+    await writeFile(file, JSON.stringify(value));
+    const { log, lines } = recordingLog();
+    const config = await readSynapseConfig(file, section, { env, log });
+    return { config, lines };
+  }
+  /** What is wrong with it, without the file's name. */
+  async function problemsOf(value: unknown): Promise<readonly string[]> {
+    try {
+      await read(value);
+    } catch (error) {
+      assert.ok(error instanceof ConfigError);
+      return error.problems.map(({ path, message }) => `${path}: ${message}`);
+    }
+    return [];
+  }
+  const service = (more: object = {}, discovery: object = {}) => ({
+    services: { api: { discovery: { method: 'etcd', ...discovery }, ...more } },
+  });
+
+  test('has defaults for everything but the services', async () => {
+    const { config, lines } = await read({});
+    assert.deepEqual(config.services, new Map());
+    assert.equal(config.admin.listen, '127.0.0.1:3211');
+    assert.deepEqual(config.etcd.hosts, ['http://127.0.0.1:2379']);
+    assert.equal(config.initialWait, 3_000);
+    assert.equal(config.stateFile, undefined);
+    assert.deepEqual(lines, []);
+  });
+
+  test('reads a service with everything', async () => {
+    const { config } = await read({
+      state_file_path: '/var/lib/synapse/state.json',
+      state_file_ttl: '2h',
+      initial_wait: 0.5,
+      ...service(
+        {
+          default_servers: [{ name: 'd', host: '10.0.0.9', port: '80' }],
+          keep_default_servers: true,
+          use_previous_backends: false,
+          backend_port_override: '8081',
+          leader_election: true,
+          haproxy: { port: 3213, listen: [`x \${HOME}`] },
+        },
+        {
+          path: 'apps/api/',
+          label_filter: { label: 'a', value: 'b', condition: 'equals' },
+          label_filters: [{ label: 'c', value: 'd', condition: 'not-equals' }],
+        },
+      ),
+    });
+    const api = config.services.get('api');
+    assert.deepEqual(
+      { ...api?.policy, defaultServers: api?.policy.defaultServers.map(({ id }) => id) },
+      {
+        defaultServers: ['d_10.0.0.9:80'],
+        keepDefaultServers: true,
+        usePreviousBackends: false,
+        portOverride: 8081,
+        filters: [
+          { label: 'a', value: 'b', condition: 'equals' },
+          { label: 'c', value: 'd', condition: 'not-equals' },
+        ],
+        leaderElection: true,
+      },
+    );
+    assert.equal(api?.discovery.method, 'etcd');
+    assert.deepEqual(api?.discovery.options, { path: '/apps/api' });
+    assert.deepEqual(api?.config, { port: 3213, listen: [`x \${HOME}`] });
+    assert.deepEqual(config.stateFile, { path: '/var/lib/synapse/state.json', ttl: 7_200_000 });
+    assert.equal(config.initialWait, 500);
+  });
+
+  test('takes the older names of the port override and of the state file', async () => {
+    const { config } = await read({
+      haproxy: { state_file_path: '/old' },
+      ...service({ haproxy: { server_port_override: '50001', port: 1 } }),
+    });
+    assert.equal(config.services.get('api')?.policy.portOverride, 50001);
+    assert.deepEqual(config.services.get('api')?.config, { port: 1 });
+    assert.deepEqual(config.stateFile, { path: '/old', ttl: 1 });
+  });
+
+  test('prefers the newer name of the port override', async () => {
+    const { config } = await read(service({ backend_port_override: 1, haproxy: { server_port_override: 2 } }));
+    assert.equal(config.services.get('api')?.policy.portOverride, 1);
+  });
+
+  test("knows SmartStack's base method", async () => {
+    const { config } = await read({
+      services: { api: { discovery: { method: 'base' }, default_servers: [{ host: 'h', port: 1 }] } },
+    });
+    assert.equal(config.services.get('api')?.discovery.method, 'base');
+  });
+
+  test('keeps the order of the file', async () => {
+    const discovery = { method: 'static' };
+    const { config } = await read({ services: { z: { discovery }, a: { discovery }, m: { discovery } } });
+    assert.deepEqual([...config.services.keys()], ['z', 'a', 'm']);
+  });
+
+  test('reads one service per file from service_conf_dir', async () => {
+    const conf = join(folder, 'conf.d');
+    await mkdir(conf);
+    await writeFile(join(conf, 'web.yaml'), 'discovery: {method: etcd}\nbackend_port_override: nope\n');
+    await assert.rejects(
+      read({ service_conf_dir: conf }),
+      (error: Error) =>
+        error.message === `${conf}/web.yaml: services.web.backend_port_override: ${portMessage('nope')}`,
+    );
+  });
+
+  test('ignores statsd with a warning', async () => {
+    const { lines } = await read({ statsd: { host: 'localhost' } });
+    assert.deepEqual(
+      lines.map(({ level, fields }) => [level, fields.path]),
+      [['warn', 'statsd']],
+    );
+  });
+
+  const wrong: readonly [title: string, value: unknown, problems: readonly RegExp[]][] = [
+    ['a misspelled key at the top', { servces: {} }, [/^servces: unknown key; did you mean services\?$/]],
+    ['a misspelled key of a service', service({ keep_default_server: true }), [/did you mean keep_default_servers\?$/]],
+    ['a misspelled option of a method', service({}, { pth: '/x' }), [/^services\.api\.discovery\.pth: .*path\?$/]],
+    ['a service without discovery', { services: { api: {} } }, [/^services\.api\.discovery: is required/]],
+    ['discovery without a method', { services: { api: { discovery: {} } } }, [/discovery\.method: is required/]],
+    [
+      'an unknown method',
+      service({}, { method: 'zookeper' }),
+      [/^services\.api\.discovery\.method: unknown discovery method "zookeper"; known are .*etcd.*static/],
+    ],
+    ['a method that is a path', service({}, { method: '../synapse' }), [/unknown discovery method/]],
+    [
+      'a port override with letters',
+      service({ backend_port_override: '80deadbeef' }),
+      [/backend_port_override: must be a/],
+    ],
+    [
+      'an older port override with letters',
+      service({ haproxy: { server_port_override: '80deadbeef' } }),
+      [/^services\.api\.haproxy\.server_port_override: must be a port/],
+    ],
+    [
+      'a filter condition nobody knows',
+      service({}, { label_filters: [{ label: 'a', value: 'b', condition: 'equal' }] }),
+      [/^services\.api\.discovery\.label_filters\[0\]\.condition: must be one of "equals", "not-equals", not "equal"$/],
+    ],
+    [
+      'a filter without a condition',
+      service({}, { label_filter: { label: 'a', value: 'b' } }),
+      [/^services\.api\.discovery\.label_filter\.condition: is required/],
+    ],
+    ['filters that are no list', service({}, { label_filters: {} }), [/label_filters: must be a list/]],
+    ['a filter that is no object', service({}, { label_filters: ['a'] }), [/label_filters\[0\]: must be an object/]],
+    [
+      'a default server without a port',
+      service({ default_servers: [{ host: 'h', port: 1 }, { host: 'h' }] }),
+      [/^services\.api\.default_servers: entry 1: port/],
+    ],
+    ['services that are a list', { services: [] }, [/^services: must be an object/]],
+    ['a service that is a string', { services: { api: 'x' } }, [/^services\.api: must be an object/]],
+    [
+      'a service name with a space',
+      { services: { 'a b': service().services.api } },
+      [/^services\["a b"\]: a service name/],
+    ],
+    ['several sources', service({ discovery_multi: {} }), [/^services\.api\.discovery_multi: several sources/]],
+    ['file output', { file_output: {} }, [/^file_output: .*not supported$/]],
+    ['an etcd host that is none', { etcd: { hosts: 'http://a b' } }, [/^etcd\.hosts: /]],
+    ['hosts and host together', service({}, { hosts: 'a', host: 'b' }), [/^services\.api\.discovery: hosts and host/]],
+    ['a user without a password', service({}, { username: 'u' }), [/^services\.api\.discovery: .*password/]],
+    ['an admin address that is none', { admin: { listen: 'everywhere' } }, [/^admin\.listen: must be HOST:PORT/]],
+    [
+      'several things at once',
+      { initial_wait: 'soon', ...service({ leader_election: 'perhaps' }, { path: 7 }) },
+      [/^initial_wait: /, /^services\.api\.leader_election: /, /^services\.api\.discovery\.path: /],
+    ],
+  ];
+  for (const [title, value, problems] of wrong) {
+    test(`refuses ${title}`, async () => {
+      const found = await problemsOf(value);
+      assert.equal(found.length, problems.length, found.join('\n'));
+      for (const [index, problem] of problems.entries()) assert.match(found[index] ?? '', problem);
+    });
+  }
+
+  test('never shows a password', async () => {
+    const found = await problemsOf({ etcd: { password: 7777777 }, ...service({}, { password: { a: 'hunter2' } }) });
+    assert.equal(found.length, 2, found.join('\n'));
+    assert.doesNotMatch(found.join('\n'), /7777777|hunter2/);
+  });
+});
+
+function portMessage(value: string): string {
+  return `must be a port, a whole number from 1 to 65535, not ${JSON.stringify(value)}`;
+}
