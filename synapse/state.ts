@@ -1,0 +1,78 @@
+import type { Instance } from '../common/instance.ts';
+import type { CacheInput } from './cache.ts';
+import type { Catalog } from './catalog.ts';
+import type { Discoverer } from './discovery.ts';
+import type { Observed } from './metrics.ts';
+import type { Rejected } from './source.ts';
+
+/** What `/api/v1/state` and `synapse status` show. */
+export interface SynapseState {
+  readonly services: Readonly<Record<string, ServiceReport>>;
+  readonly haproxy: unknown;
+}
+
+/** One service, for people. */
+export interface ServiceReport {
+  /** The discovery method. */
+  readonly method: string;
+  /** Where the instances come from: discovered, previous, defaults, cache, nothing. */
+  readonly origin: string;
+  /** Why they may be out of date; null while they are known to be current. */
+  readonly reason: string | null;
+  /** Seconds since the last proof that they are current; null when the source does not say. */
+  readonly age: number | null;
+  /** How the source names its last set; etcd's revision. */
+  readonly revision: string | null;
+  /** When they last changed, ISO 8601. */
+  readonly changed_at: string | null;
+  /** Null while nothing is known. */
+  readonly instances: readonly Instance[] | null;
+  readonly rejected: readonly Rejected[];
+}
+
+/** How many rejected records of one service are shown. */
+const maxRejected = 100;
+
+export function stateOf<Config>(catalog: Catalog<Config>, discoverer: Discoverer, haproxy: unknown): SynapseState {
+  // Null prototype: a service may have any name.
+  const services: Record<string, ServiceReport> = Object.create(null);
+  for (const name of catalog.names()) {
+    const known = catalog.recall(name);
+    const source = discoverer.status(name);
+    if (known === undefined || source === undefined) continue;
+    services[name] = {
+      method: source.method,
+      origin: known.origin,
+      reason: source.reason,
+      age: source.age === null ? null : Math.round(source.age) / 1000,
+      revision: known.set?.revision ?? null,
+      changed_at: known.changedAt === null ? null : new Date(known.changedAt).toISOString(),
+      instances: catalog.state(name)?.instances ?? null,
+      rejected: (known.set?.rejected ?? []).slice(0, maxRejected),
+    };
+  }
+  return { services, haproxy };
+}
+
+/** The same for the gauges. */
+export function* observed<Config>(catalog: Catalog<Config>, discoverer: Discoverer): Iterable<Observed> {
+  for (const name of catalog.names()) {
+    yield {
+      name,
+      instances: catalog.state(name)?.instances,
+      up: discoverer.status(name)?.reason === null,
+      changedAt: catalog.recall(name)?.changedAt ?? null,
+    };
+  }
+}
+
+/** What is worth keeping on disk: the sets in force. */
+export function* remembered<Config>(
+  catalog: Catalog<Config>,
+  discoverer: Discoverer,
+): Iterable<readonly [string, CacheInput]> {
+  for (const name of catalog.names()) {
+    const set = catalog.recall(name)?.good;
+    if (set !== undefined) yield [name, { set, current: discoverer.status(name)?.reason === null }];
+  }
+}

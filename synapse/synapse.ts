@@ -1,0 +1,173 @@
+import { coalesce, type Touch } from '../common/coalesce.ts';
+import { type Log, reasonOf } from '../common/log.ts';
+import { sleep } from '../common/supervise.ts';
+import { type Cache, createCache, readCache } from './cache.ts';
+import { Catalog } from './catalog.ts';
+import type { SynapseConfig } from './config.ts';
+import { Discoverer } from './discovery.ts';
+import { keepEqual } from './keepequal.ts';
+import { applyFailures, observe, propagation } from './metrics.ts';
+import type { Output, Snapshot } from './output.ts';
+import { observed, remembered, type SynapseState, stateOf } from './state.ts';
+
+/** An output that has a life of its own, such as a connection to keep. */
+export interface RunningOutput<Config> extends Output<Config> {
+  /** Runs until `signal` aborts, then leaves everything on disk. */
+  run(signal: AbortSignal): Promise<void>;
+  /** For people and `/api/v1/state`. */
+  readonly status: unknown;
+  /** Why it is not doing its work; null while it is. */
+  readonly trouble?: string | null;
+}
+
+export interface SynapseDeps<Top, Config> {
+  readonly log: Log;
+  createOutput(config: Top, signal: AbortSignal): RunningOutput<Config>;
+}
+
+/** The daemon without its process: sources in, outputs out. */
+export interface Synapse<Top, Config> {
+  /** Runs until `signal` aborts; the world stays as it is then, and everything pending is on disk. */
+  run(signal: AbortSignal): Promise<void>;
+  /** Takes a new configuration and touches only what changed. */
+  reconfigure(config: SynapseConfig<Top, Config>): void;
+  /** Null when every service is known and the output has it; otherwise the reason. */
+  ready(): string | null;
+  state(): SynapseState;
+}
+
+/** Stands for every service among the names of changed ones. */
+const all = Symbol('all services');
+
+/** Makes it; does no I/O. */
+export function createSynapse<Top, Config>(
+  initial: SynapseConfig<Top, Config>,
+  deps: SynapseDeps<Top, Config>,
+): Synapse<Top, Config> {
+  const { log } = deps;
+  let config = initial;
+  const catalog = new Catalog<Config>();
+  let output: OpenOutput<Top, Config> | undefined;
+  let cache: Cache | undefined;
+  /** Until the gate opens, changes are only remembered: the first write has all of them. */
+  let gateOpen = false;
+  let applied = false;
+  let touch: Touch<string | typeof all> = () => {};
+
+  const discoverer = new Discoverer(
+    (service, set) => {
+      if (catalog.update(service, set)) touch(service);
+      cache?.touch();
+    },
+    { log },
+  );
+
+  const apply = async (dirty: ReadonlySet<string | typeof all>, signal: AbortSignal): Promise<void> => {
+    try {
+      let names = dirty.has(all) ? new Set(catalog.names()) : new Set<string>();
+      if (output?.config !== config.output) {
+        await output?.close();
+        output = openOutput(config.output, deps);
+        names = new Set(catalog.names());
+      }
+      for (const name of dirty) if (name !== all) names.add(name);
+      const snapshot = catalog.snapshot();
+      await output.output.apply(snapshot, names);
+      applied = true;
+      measure(dirty, snapshot);
+    } catch (error) {
+      applyFailures.inc();
+      log.error('a snapshot could not be applied, trying again', { reason: reasonOf(error) });
+      void sleep(1_000, signal).then(() => dirty.forEach(touch));
+    }
+  };
+
+  return {
+    async run(signal) {
+      const { stateFile } = config;
+      const restored = stateFile && (await readCache(stateFile, { log }));
+      catalog.configure(config.services);
+      for (const [name, { set }] of restored ?? []) catalog.restore(name, set);
+      discoverer.configure(config.services, config.etcd);
+      observe(() => observed(catalog, discoverer));
+      let saving: Promise<void> | undefined;
+      if (stateFile !== undefined) {
+        cache = createCache(stateFile, () => remembered(catalog, discoverer), { log, ...(restored && { restored }) });
+        saving = cache.run(signal);
+      }
+
+      const waiting = await discoverer.answers(config.initialWait, signal);
+      if (waiting.length > 0 && !signal.aborted) {
+        const cached = waiting.filter((name) => catalog.recall(name)?.good !== undefined);
+        log.warn('starting without the answer of some sources', { waiting, cached });
+      }
+      let applying: Promise<void> = Promise.resolve();
+      touch = coalesce((dirty) => {
+        applying = apply(dirty, signal);
+        return applying;
+      }, signal);
+      gateOpen = true;
+      touch(all);
+
+      await aborted(signal);
+      await Promise.all([discoverer.end(), saving, applying.then(() => output?.close())]);
+    },
+
+    reconfigure(next) {
+      config = keepEqual(config, next);
+      for (const name of catalog.configure(config.services)) touch(name);
+      discoverer.configure(config.services, config.etcd);
+      if (output !== undefined && output.config !== config.output) touch(all);
+      cache?.touch();
+    },
+
+    ready() {
+      if (!gateOpen) return `waiting for the first answer of ${shorten(discoverer.unanswered())}`;
+      const unknown = [...catalog.snapshot().values()].filter(({ instances }) => instances === undefined);
+      if (unknown.length > 0) return `no answer and nothing cached for ${shorten(unknown.map(({ name }) => name))}`;
+      if (!applied) return 'the first snapshot has not been applied yet';
+      return output?.output.trouble ?? null;
+    },
+
+    state: () => stateOf(catalog, discoverer, output?.output.status ?? null),
+  };
+}
+
+interface OpenOutput<Top, Config> {
+  readonly config: Top;
+  readonly output: RunningOutput<Config>;
+  close(): Promise<void>;
+}
+
+function openOutput<Top, Config>(config: Top, deps: SynapseDeps<Top, Config>): OpenOutput<Top, Config> {
+  const end = new AbortController();
+  const output = deps.createOutput(config, end.signal);
+  const done = output.run(end.signal).catch((error) => {
+    deps.log.error('the output ended with an error', { reason: reasonOf(error) });
+  });
+  const close = (): Promise<void> => {
+    end.abort();
+    return done;
+  };
+  return { config, output, close };
+}
+
+function measure<Config>(dirty: ReadonlySet<string | typeof all>, snapshot: Snapshot<Config>): void {
+  const now = performance.now();
+  for (const name of dirty) {
+    const state = name === all ? undefined : snapshot.get(name);
+    if (state?.instances !== undefined) propagation.observe((now - state.seenAt) / 1000);
+  }
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    else signal.addEventListener('abort', () => resolve(), { once: true });
+  });
+}
+
+function shorten(names: readonly string[]): string {
+  const more = names.length - 5;
+  return more > 0 ? `${names.slice(0, 5).join(', ')} and ${more} more` : names.join(', ');
+}

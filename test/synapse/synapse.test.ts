@@ -1,0 +1,391 @@
+import assert from 'node:assert/strict';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, describe, test } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
+import { type Instance, makeInstance } from '../../common/instance.ts';
+import type { SynapseConfig } from '../../synapse/config.ts';
+import type { Snapshot } from '../../synapse/output.ts';
+import type { Policy } from '../../synapse/select.ts';
+import type { ServiceConfig } from '../../synapse/serviceconfig.ts';
+import type { Publish, Source, SourceContext } from '../../synapse/source.ts';
+import { createSynapse, type RunningOutput, type Synapse } from '../../synapse/synapse.ts';
+import { recordingLog } from '../support/recordinglog.ts';
+import { until } from '../support/until.ts';
+
+const plain: Policy = {
+  defaultServers: [],
+  keepDefaultServers: false,
+  usePreviousBackends: true,
+  portOverride: undefined,
+  filters: [],
+  leaderElection: false,
+};
+const one = makeInstance({ host: '10.0.0.1', port: 1 });
+const two = makeInstance({ host: '10.0.0.2', port: 2 });
+
+type Config = SynapseConfig<string, string>;
+
+/** A source that says what the test tells it to. */
+interface Puppet {
+  readonly context: SourceContext;
+  /** One for each run. */
+  readonly runs: { readonly publish: Publish; readonly fail: (reason: string) => void; readonly signal: AbortSignal }[];
+}
+
+interface Applied {
+  readonly output: string;
+  readonly dirty: readonly string[];
+  readonly instances: Readonly<Record<string, readonly string[] | null>>;
+}
+
+describe('synapse', () => {
+  const cleanups: (() => Promise<unknown>)[] = [];
+  afterEach(async () => {
+    for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
+  });
+
+  function world() {
+    const puppets = new Map<string, Puppet[]>();
+    const applied: Applied[] = [];
+    const ended: string[] = [];
+    const { log, lines } = recordingLog();
+    /** What `apply` does before it resolves. */
+    const effects = { apply: async (_: Applied): Promise<void> => {} };
+
+    const service = (name: string, options: { policy?: Partial<Policy>; config?: string; version?: number } = {}) => {
+      const { policy, config = 'lines', version = 1 } = options;
+      const create = (context: SourceContext): Source => {
+        const puppet: Puppet = { context, runs: [] };
+        puppets.set(name, [...(puppets.get(name) ?? []), puppet]);
+        return (publish, signal) =>
+          new Promise((resolve, reject) => {
+            puppet.runs.push({ publish, fail: (reason) => reject(new Error(reason)), signal });
+            signal.addEventListener('abort', () => resolve(), { once: true });
+          });
+      };
+      const value: ServiceConfig<string> = {
+        policy: { ...plain, ...policy },
+        config,
+        discovery: { method: 'puppet', options: { version }, create },
+      };
+      return [name, value] as const;
+    };
+    const configOf = (services: (readonly [string, ServiceConfig<string>])[], more: Partial<Config> = {}): Config => ({
+      etcd: { hosts: ['http://127.0.0.1:1'] },
+      output: 'first',
+      services: new Map(services),
+      admin: { listen: false, control_socket: null, control_socket_mode: 0o600 },
+      stateFile: undefined,
+      initialWait: 10_000,
+      ...more,
+    });
+    const createOutput = (name: string, _: AbortSignal): RunningOutput<string> => ({
+      status: { name },
+      async apply(snapshot: Snapshot<string>, dirty) {
+        const instances = Object.fromEntries(
+          [...snapshot].map(([key, state]) => [key, state.instances?.map(({ id }) => id) ?? null]),
+        );
+        const entry = { output: name, dirty: [...dirty].sort(), instances };
+        await effects.apply(entry);
+        applied.push(entry);
+      },
+      run: (signal) =>
+        new Promise((resolve) => {
+          signal.addEventListener(
+            'abort',
+            () => {
+              ended.push(name);
+              resolve();
+            },
+            { once: true },
+          );
+        }),
+    });
+    const start = (config: Config): { synapse: Synapse<string, string>; stop: () => Promise<void> } => {
+      const end = new AbortController();
+      const synapse = createSynapse(config, { log, createOutput });
+      const done = synapse.run(end.signal);
+      const stop = async (): Promise<void> => {
+        end.abort();
+        await done;
+      };
+      cleanups.push(stop);
+      return { synapse, stop };
+    };
+    const publish = (name: string, ...instances: Instance[]): void => {
+      const run = puppets.get(name)?.at(-1)?.runs.at(-1);
+      assert.ok(run, `the source of ${name} does not run`);
+      run.publish({ instances, rejected: [], seenAt: performance.now() });
+    };
+    const running = (name: string) => until(() => (puppets.get(name)?.at(-1)?.runs.length ?? 0) > 0);
+    return { service, configOf, start, publish, running, puppets, applied, ended, effects, lines };
+  }
+
+  async function stateFile(): Promise<{ readonly path: string; readonly ttl: number }> {
+    const folder = await mkdtemp(join(tmpdir(), 'synapse-'));
+    cleanups.unshift(() => rm(folder, { recursive: true }));
+    return { path: join(folder, 'state.json'), ttl: 60_000 };
+  }
+
+  test('the first write waits for the first set of every service', async () => {
+    const { service, configOf, start, publish, running, applied } = world();
+    const { synapse } = start(configOf([service('api'), service('web')]));
+    await running('web');
+    publish('api', one);
+    await delay(50);
+    assert.deepEqual(applied, []);
+    assert.equal(synapse.ready(), 'waiting for the first answer of web');
+    publish('web');
+    await until(() => applied.length > 0);
+    assert.deepEqual(applied, [{ output: 'first', dirty: ['api', 'web'], instances: { api: [one.id], web: [] } }]);
+    assert.equal(synapse.ready(), null);
+  });
+
+  test('the wait is bounded, and a service that nobody knows stays unknown until its source answers', async () => {
+    const { service, configOf, start, publish, running, applied, lines } = world();
+    const { synapse } = start(configOf([service('api'), service('web')], { initialWait: 30 }));
+    await running('web');
+    publish('api', one);
+    await until(() => applied.length > 0);
+    assert.deepEqual(applied[0]?.instances, { api: [one.id], web: null });
+    assert.equal(synapse.ready(), 'no answer and nothing cached for web');
+    assert.deepEqual(lines[0]?.fields, { waiting: ['web'], cached: [] });
+    publish('web', two);
+    await until(() => applied.length > 1);
+    assert.deepEqual(applied[1], { output: 'first', dirty: ['web'], instances: { api: [one.id], web: [two.id] } });
+    assert.equal(synapse.ready(), null);
+  });
+
+  test('a change reaches the output within the microtasks of its event', async () => {
+    const { service, configOf, start, publish, running, applied, effects } = world();
+    start(configOf([service('api')]));
+    await running('api');
+    publish('api', one);
+    await until(() => applied.length === 1);
+    let called = false;
+    effects.apply = async () => {
+      called = true;
+    };
+    publish('api', two);
+    // Immediates and timers come after all microtasks.
+    await new Promise(process.nextTick);
+    for (let i = 0; i < 10; i++) await Promise.resolve();
+    assert.ok(called);
+  });
+
+  test('changes that come while the output is busy share its next run', async () => {
+    const { service, configOf, start, publish, running, applied, effects } = world();
+    start(configOf([service('api'), service('web')]));
+    await running('web');
+    publish('api');
+    publish('web');
+    await until(() => applied.length === 1);
+    let finish = (): void => {};
+    effects.apply = () => new Promise((resolve) => (finish = resolve));
+    publish('api', one);
+    await Promise.resolve();
+    effects.apply = async () => {};
+    publish('api', two);
+    publish('api', one, two);
+    publish('web', two);
+    finish();
+    await until(() => applied.length === 3);
+    assert.deepEqual(applied[2]?.dirty, ['api', 'web']);
+    assert.deepEqual(applied[2]?.instances, { api: [one.id, two.id], web: [two.id] });
+  });
+
+  test('a source that fails keeps its last set, is started again, and disturbs nobody', async () => {
+    const { service, configOf, start, publish, running, puppets, applied, lines } = world();
+    const { synapse } = start(configOf([service('api'), service('web')]));
+    await running('web');
+    publish('api', one);
+    publish('web', two);
+    await until(() => applied.length === 1);
+    const puppet = puppets.get('api')?.[0];
+    puppet?.runs[0]?.fail('the registry is on fire');
+    await until(() => synapse.state().services.api?.reason === 'the registry is on fire');
+    assert.deepEqual(synapse.state().services.api?.instances, [one]);
+    assert.equal(synapse.state().services.web?.reason, null);
+    await until(() => puppet?.runs.length === 2);
+    publish('api', one, two);
+    await until(() => applied.length === 2);
+    assert.deepEqual(applied[1]?.dirty, ['api']);
+    assert.equal(synapse.state().services.api?.reason, null);
+    assert.equal(lines.filter(({ message }) => message === 'source of api failed, retrying').length, 1);
+  });
+
+  test('an output that fails gets the same services again', async () => {
+    const { service, configOf, start, publish, running, applied, effects, lines } = world();
+    const { synapse } = start(configOf([service('api')]));
+    let calls = 0;
+    effects.apply = async () => {
+      calls += 1;
+      if (calls === 1) throw new Error('no HAProxy');
+    };
+    await running('api');
+    publish('api', one);
+    await until(() => lines.length > 0);
+    assert.equal(synapse.ready(), 'the first snapshot has not been applied yet');
+    await until(() => applied.length === 1);
+    assert.deepEqual(applied[0]?.instances, { api: [one.id] });
+    assert.equal(synapse.ready(), null);
+  });
+
+  test('what the state file remembers serves while the source is silent', async () => {
+    const file = await stateFile();
+    const before = world();
+    const first = before.start(before.configOf([before.service('api')], { stateFile: file }));
+    await before.running('api');
+    before.publish('api', one);
+    await until(() => before.applied.length === 1);
+    await first.stop();
+
+    const after = world();
+    const config = after.configOf([after.service('api'), after.service('web')], { stateFile: file, initialWait: 20 });
+    const { synapse } = after.start(config);
+    await until(() => after.applied.length === 1);
+    assert.deepEqual(after.applied[0]?.instances, { api: [one.id], web: null });
+    assert.equal(synapse.state().services.api?.origin, 'cache');
+    assert.equal(synapse.state().services.api?.reason, 'has not answered yet');
+    after.publish('api', two);
+    await until(() => after.applied.length === 2);
+    assert.deepEqual(after.applied[1]?.instances, { api: [two.id], web: null });
+  });
+
+  test('what the state file remembers outlives a start with an empty registry', async () => {
+    const file = await stateFile();
+    for (const instances of [[one], [], []]) {
+      const { service, configOf, start, publish, running, applied } = world();
+      const { stop } = start(configOf([service('api')], { stateFile: file }));
+      await running('api');
+      publish('api', ...instances);
+      await until(() => applied.length === 1);
+      assert.deepEqual(applied[0]?.instances, { api: [one.id] });
+      await stop();
+    }
+  });
+
+  test('a new configuration touches only what changed', async () => {
+    const { service, configOf, start, publish, running, puppets, applied } = world();
+    const { synapse } = start(
+      configOf([service('kept'), service('lines'), service('source'), service('policy'), service('gone')]),
+    );
+    await running('gone');
+    for (const name of ['kept', 'lines', 'source', 'policy', 'gone']) publish(name, one);
+    await until(() => applied.length === 1);
+    synapse.reconfigure(
+      configOf([
+        service('kept'),
+        service('lines', { config: 'other lines' }),
+        service('source', { version: 2 }),
+        service('policy', { policy: { portOverride: 9 } }),
+        service('new'),
+      ]),
+    );
+    await until(() => applied.length === 2);
+    assert.deepEqual(applied[1]?.dirty, ['gone', 'lines', 'new', 'policy']);
+    assert.deepEqual(applied[1]?.instances, {
+      kept: [one.id],
+      lines: [one.id],
+      source: [one.id],
+      policy: ['10.0.0.1:9'],
+      new: null,
+    });
+    const runsOf = (name: string) => puppets.get(name)?.map(({ runs }) => runs.map(({ signal }) => signal.aborted));
+    assert.deepEqual(runsOf('kept'), [[false]]);
+    assert.deepEqual(runsOf('lines'), [[false]]);
+    assert.deepEqual(runsOf('policy'), [[false]]);
+    assert.deepEqual(runsOf('source'), [[true], [false]]);
+    assert.deepEqual(runsOf('gone'), [[true]]);
+    // A late word of the old source means nothing any more.
+    puppets.get('source')?.[0]?.runs[0]?.publish({ instances: [], rejected: [], seenAt: 0 });
+    publish('source', two);
+    await until(() => applied.length === 3);
+    assert.deepEqual(applied[2]?.dirty, ['source']);
+    assert.deepEqual(applied[2]?.instances.source, [two.id]);
+  });
+
+  test('the same configuration again touches nothing', async () => {
+    const { service, configOf, start, publish, running, puppets, applied } = world();
+    const { synapse } = start(configOf([service('api')]));
+    await running('api');
+    publish('api', one);
+    await until(() => applied.length === 1);
+    synapse.reconfigure(configOf([service('api')]));
+    await delay(20);
+    assert.equal(applied.length, 1);
+    assert.equal(puppets.get('api')?.length, 1);
+  });
+
+  test('a changed output section brings a new output, which gets everything', async () => {
+    const { service, configOf, start, publish, running, applied, ended } = world();
+    const { synapse } = start(configOf([service('api'), service('web')]));
+    await running('web');
+    publish('api', one);
+    publish('web', two);
+    await until(() => applied.length === 1);
+    synapse.reconfigure(configOf([service('api'), service('web')], { output: 'second' }));
+    await until(() => applied.length === 2);
+    assert.deepEqual(ended, ['first']);
+    assert.deepEqual(applied[1], {
+      output: 'second',
+      dirty: ['api', 'web'],
+      instances: { api: [one.id], web: [two.id] },
+    });
+  });
+
+  test('changed etcd options restart the sources and keep their sets', async () => {
+    const { service, configOf, start, publish, running, puppets, applied } = world();
+    const { synapse } = start(configOf([service('api')]));
+    await running('api');
+    publish('api', one);
+    await until(() => applied.length === 1);
+    synapse.reconfigure(configOf([service('api')], { etcd: { hosts: ['http://127.0.0.1:2'] } }));
+    assert.equal(puppets.get('api')?.length, 2);
+    assert.deepEqual(synapse.state().services.api?.instances, [one]);
+  });
+
+  test('what sources share lives as long as one of them uses it', async () => {
+    const { service, configOf, start, publish, running, puppets, applied } = world();
+    const { synapse } = start(configOf([service('api'), service('web')]));
+    await running('web');
+    const made: AbortSignal[] = [];
+    const share = (name: string) =>
+      puppets
+        .get(name)
+        ?.at(-1)
+        ?.context.shared('connection', (signal) => made.push(signal) && signal);
+    assert.equal(share('api'), share('web'));
+    publish('api');
+    publish('web');
+    await until(() => applied.length === 1);
+    synapse.reconfigure(configOf([service('api')]));
+    await delay(10);
+    assert.deepEqual(
+      made.map(({ aborted }) => aborted),
+      [false],
+    );
+    synapse.reconfigure(configOf([service('new')]));
+    await until(() => made[0]?.aborted);
+  });
+
+  test('without services the output still gets its one empty snapshot', async () => {
+    const { configOf, start, applied } = world();
+    const { synapse } = start(configOf([]));
+    await until(() => applied.length === 1);
+    assert.deepEqual(applied[0], { output: 'first', dirty: [], instances: {} });
+    assert.equal(synapse.ready(), null);
+  });
+
+  test('the end stops sources and output, and can come before the first write', async () => {
+    const { service, configOf, start, running, puppets, applied, ended } = world();
+    const { stop } = start(configOf([service('api')]));
+    await running('api');
+    await stop();
+    assert.equal(puppets.get('api')?.[0]?.runs[0]?.signal.aborted, true);
+    assert.deepEqual(applied, []);
+    assert.deepEqual(ended, []);
+  });
+});
