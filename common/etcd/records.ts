@@ -1,0 +1,183 @@
+import type { Instance, InstanceState } from '../instance.ts';
+import { reasonOf } from '../log.ts';
+import { sameInstance } from '../sameinstance.ts';
+import type { Entry } from './entry.ts';
+import type { PrefixChange } from './followed.ts';
+
+/** A record that cannot be used. */
+export interface RejectedRecord {
+  /** Its key. */
+  readonly where: string;
+  readonly reason: string;
+}
+
+/** All usable records under a prefix at one moment. Immutable. */
+export interface RecordSet {
+  /** In the order of their keys; one for each id. */
+  readonly instances: readonly Instance[];
+  /** The create revision of each of `instances`: a record that was there before another has the smaller one. */
+  readonly sequence: readonly number[];
+  readonly rejected: readonly RejectedRecord[];
+  /** Ids that are gone since the set before, having said `down` first. */
+  readonly withdrawn: ReadonlySet<string>;
+}
+
+/** What happened to a record, for logs and counters. */
+export interface RecordEvents {
+  /** Called once for each key and revision that cannot be used. */
+  onRejected(rejected: RejectedRecord, revision: string): void;
+  /** An instance left the registry: `withdrawn` said `down` first, `expired` did not. */
+  onGone(id: string, how: 'withdrawn' | 'expired'): void;
+}
+
+/** Reads one value. @throws when it cannot be used */
+export type ReadRecord = (value: Buffer, key: string) => Instance;
+
+interface Parsed {
+  readonly modRevision: string;
+  /** As a number, for the order of appearance. */
+  readonly created: number;
+  /** Exactly one of the two. */
+  readonly instance?: Instance;
+  readonly reason?: string;
+}
+
+/**
+ * The records under one prefix as instances. Each record is read once for each of its revisions, whatever happens to
+ * the others, and one that says the same as before stays the same object.
+ */
+export class Records {
+  readonly #read: ReadRecord;
+  readonly #events: RecordEvents;
+  readonly #parsed = new Map<string, Parsed>();
+  /** Sorted, so that the order of instances does not depend on the order of events. */
+  readonly #keys: string[] = [];
+  readonly #keysOf = new Map<string, Set<string>>();
+  readonly #bad = new Set<string>();
+  #sharedIds = 0;
+
+  constructor(read: ReadRecord, events: RecordEvents) {
+    this.#read = read;
+    this.#events = events;
+  }
+
+  /** Takes a change. Returns the whole set after it, or undefined when it says the same as before. */
+  apply(change: PrefixChange): RecordSet | undefined {
+    let differs = false;
+    const withdrawn = new Set<string>();
+    const remove = (key: string): void => {
+      const gone = this.#remove(key);
+      differs ||= gone !== undefined;
+      if (gone?.instance === undefined) return;
+      const { id, state } = gone.instance;
+      // Another record may still announce it.
+      if (this.#keysOf.has(id)) return;
+      if (state === 'down') withdrawn.add(id);
+      this.#events.onGone(id, state === 'down' ? 'withdrawn' : 'expired');
+    };
+    if (change.reason !== 'watch') {
+      // A whole list: what is not in it is gone, whether or not we were told.
+      for (const key of [...this.#keys]) if (!change.entries.has(key)) remove(key);
+    }
+    for (const { key, entry } of change.changed) {
+      if (entry === undefined) remove(key);
+      else if (this.#put(key, entry)) differs = true;
+    }
+    return differs ? this.set(withdrawn) : undefined;
+  }
+
+  /** The whole set as it is. */
+  set(withdrawn: ReadonlySet<string> = new Set()): RecordSet {
+    const instances: Instance[] = [];
+    const sequence: number[] = [];
+    const rejected: RejectedRecord[] = [];
+    for (const key of this.#bad) rejected.push({ where: key, reason: this.#parsed.get(key)?.reason ?? '' });
+    for (const key of this.#keys) {
+      const { instance, created = 0 } = this.#parsed.get(key) ?? {};
+      if (instance === undefined) continue;
+      const winner = this.#sharedIds === 0 ? key : this.#winner(instance.id);
+      if (winner === key) {
+        instances.push(instance);
+        sequence.push(created);
+      } else {
+        rejected.push({ where: key, reason: `the id ${instance.id} is also that of ${winner}, which is used` });
+      }
+    }
+    return { instances, sequence, rejected, withdrawn };
+  }
+
+  /** Returns whether the record says something else than before. */
+  #put(key: string, entry: Entry): boolean {
+    const { modRevision } = entry;
+    const created = Number(entry.createRevision);
+    const before = this.#parsed.get(key);
+    if (before?.modRevision === modRevision && before.created === created) return false;
+    let parsed: Parsed;
+    try {
+      const instance = this.#read(entry.value, key);
+      const same = before?.instance !== undefined && sameInstance(before.instance, instance);
+      parsed = { modRevision, created, instance: same ? before.instance : instance };
+    } catch (error) {
+      const reason = reasonOf(error);
+      parsed = { modRevision, created, reason };
+      this.#events.onRejected({ where: key, reason }, modRevision);
+    }
+    if (before?.instance !== undefined && parsed.instance === before.instance) {
+      this.#parsed.set(key, parsed);
+      return before.created !== created;
+    }
+    const replaced = this.#remove(key);
+    this.#parsed.set(key, parsed);
+    this.#keys.splice(this.#position(key), 0, key);
+    if (parsed.instance === undefined) this.#bad.add(key);
+    else this.#claim(parsed.instance.id, key);
+    return replaced?.reason === undefined || replaced.reason !== parsed.reason;
+  }
+
+  #remove(key: string): Parsed | undefined {
+    const parsed = this.#parsed.get(key);
+    if (parsed === undefined) return undefined;
+    this.#parsed.delete(key);
+    this.#keys.splice(this.#position(key), 1);
+    this.#bad.delete(key);
+    if (parsed.instance !== undefined) this.#release(parsed.instance.id, key);
+    return parsed;
+  }
+
+  #claim(id: string, key: string): void {
+    const keys = this.#keysOf.get(id);
+    if (keys === undefined) {
+      this.#keysOf.set(id, new Set([key]));
+      return;
+    }
+    keys.add(key);
+    if (keys.size === 2) this.#sharedIds += 1;
+  }
+
+  #release(id: string, key: string): void {
+    const keys = this.#keysOf.get(id);
+    if (keys?.delete(key) !== true) return;
+    if (keys.size === 1) this.#sharedIds -= 1;
+    if (keys.size === 0) this.#keysOf.delete(id);
+  }
+
+  /** Which of the records that name one id counts: the one in the best state, then the smallest key. */
+  #winner(id: string): string | undefined {
+    const rank = (key: string): number => stateRank[this.#parsed.get(key)?.instance?.state ?? 'down'];
+    return [...(this.#keysOf.get(id) ?? [])].sort((a, b) => rank(a) - rank(b) || (a < b ? -1 : 1))[0];
+  }
+
+  /** Where `key` is, or would be, in the sorted list. */
+  #position(key: string): number {
+    let low = 0;
+    let high = this.#keys.length;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if ((this.#keys[middle] as string) < key) low = middle + 1;
+      else high = middle;
+    }
+    return low;
+  }
+}
+
+const stateRank: Readonly<Record<InstanceState, number>> = { up: 0, drain: 1, down: 2 };
