@@ -1,11 +1,11 @@
 import { randomBytes } from 'node:crypto';
 import { mkdir, rm } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { exec } from '../common/exec.ts';
 import { type Log, silentLog } from '../common/log.ts';
 import { sleep } from '../common/supervise.ts';
 import { LocalMember, type MemberTls } from './member.ts';
+import { freePorts } from './ports.ts';
 
 export interface LocalClusterOptions {
   /** Members, default 3. */
@@ -123,21 +123,4 @@ async function isModern(etcd: string): Promise<boolean> {
   const match = /etcd Version: (\d+)\.(\d+)/.exec(stdout);
   if (match === null) throw new Error(`${etcd} --version: not etcd: ${stdout.slice(0, 100)}`);
   return Number(match[1]) > 3 || Number(match[2]) >= 5;
-}
-
-/** Ports nobody listens on now, all different. */
-async function freePorts(count: number): Promise<readonly number[]> {
-  const servers = await Promise.all(
-    Array.from({ length: count }, async () => {
-      const server = createServer();
-      await new Promise<void>((resolve, reject) => {
-        server.once('error', reject);
-        server.listen(0, '127.0.0.1', resolve);
-      });
-      return server;
-    }),
-  );
-  const ports = servers.map((server) => (server.address() as { port: number }).port);
-  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
-  return ports;
 }

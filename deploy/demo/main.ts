@@ -1,0 +1,78 @@
+/**
+ * `npm run demo`: a whole SmartStack on loopback with a live table, until Ctrl-C.
+ * `npm run demo -- --once`: plays the story once, checks it with real requests, and exits with 0 or 1.
+ */
+import { parseArgs } from 'node:util';
+import { reasonOf } from '../../common/log.ts';
+import { sleep } from '../../common/supervise.ts';
+import { type Stack, startStack } from './stack.ts';
+import { tellStory } from './story.ts';
+import { drawTable } from './table.ts';
+
+const usage = `Usage: npm run demo [-- OPTIONS]
+
+Starts three etcd members, two sample services with two instances each, a nerve beside
+each instance, one HAProxy and one synapse, all on loopback, and shows what HAProxy has.
+Ctrl-C ends everything and leaves nothing behind.
+
+  --once    play the story by itself (up, kill an instance, bring it back, drain one),
+            check every step with real requests, exit with 0 when all went well
+  --help    this text
+`;
+
+const interrupted = new AbortController();
+let signals = 0;
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+  process.on(signal, () => {
+    signals += 1;
+    interrupted.abort();
+    // The processes end with us in any case: the kernel sees to it.
+    if (signals > 1) process.exit(130);
+  });
+}
+
+process.exitCode = await main();
+
+async function main(): Promise<number> {
+  let once: boolean;
+  try {
+    const { values } = parseArgs({ options: { once: { type: 'boolean' }, help: { type: 'boolean', short: 'h' } } });
+    if (values.help === true) {
+      process.stdout.write(usage);
+      return 0;
+    }
+    once = values.once === true;
+  } catch (error) {
+    process.stderr.write(`${reasonOf(error)}\n\n${usage}`);
+    return 2;
+  }
+  let stack: Stack | undefined;
+  try {
+    stack = await startStack({ firstPort: 7001, onProgress: say });
+    if (interrupted.signal.aborted) return 130;
+    if (once) await tellStory(stack, say);
+    else await showLive(stack, interrupted.signal);
+    return 0;
+  } catch (error) {
+    process.stderr.write(`The demo failed: ${reasonOf(error)}\n`);
+    return 1;
+  } finally {
+    say('stopping everything');
+    await stack?.stop();
+  }
+}
+
+async function showLive(stack: Stack, signal: AbortSignal): Promise<void> {
+  const clear = process.stdout.isTTY ? '\u001b[2J\u001b[H' : '';
+  let last = '';
+  while (!signal.aborted) {
+    const table = await drawTable(stack);
+    if (table !== last) process.stdout.write(`${clear}${table}\n`);
+    last = table;
+    await sleep(250, signal);
+  }
+}
+
+function say(line: string): void {
+  process.stdout.write(`${line}\n`);
+}

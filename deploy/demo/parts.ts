@@ -1,0 +1,141 @@
+import { mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { freePort } from '../../etcd-cluster/ports.ts';
+import { type Child, waitFor } from './child.ts';
+import type { Nursery } from './nursery.ts';
+import { accepts, answers } from './probe.ts';
+
+/** A daemon's program and the configuration it runs with. */
+export interface Daemon {
+  readonly argv: readonly [string, ...string[]];
+  readonly configFile: string;
+  /** Its admin address, `host:port`. */
+  readonly admin: string;
+  /** Replaced when it is started again. */
+  process: Child;
+}
+
+/** HAProxy, master and worker, with its sockets. */
+export interface Haproxy {
+  readonly argv: readonly [string, ...string[]];
+  readonly socket: string;
+  readonly master: string;
+  readonly configFile: string;
+  /** Replaced when it is started again. */
+  process: Child;
+}
+
+/** One copy of a sample service with the nerve beside it. */
+export interface SampleInstance {
+  readonly id: string;
+  readonly service: string;
+  readonly port: number;
+  readonly nerve: Daemon;
+  process: Child;
+}
+
+const nerveMain = fileURLToPath(new URL('../../nerve/main.js', import.meta.url));
+const synapseMain = fileURLToPath(new URL('../../synapse/main.js', import.meta.url));
+const sampleMain = fileURLToPath(new URL('./sample-service.js', import.meta.url));
+
+/** Starts a sample service and the nerve beside it. */
+export async function addInstance(
+  nursery: Nursery,
+  options: { service: string; id: string; hosts: readonly string[]; ttl: number },
+): Promise<SampleInstance> {
+  const { service, id, hosts, ttl } = options;
+  const port = await freePort();
+  const admin = `127.0.0.1:${await freePort()}`;
+  const configFile = join(nursery.folder, `nerve-${id}.json`);
+  const check = { type: 'http', uri: '/health', timeout: 0.5, rise: 1, fall: 2 };
+  await writeJson(configFile, {
+    instance_id: id,
+    ttl,
+    etcd: { hosts },
+    admin: { listen: admin, control_socket: join(nursery.folder, `nerve-${id}.sock`) },
+    services: { [service]: { host: '127.0.0.1', port, check_interval: 0.1, checks: [check] } },
+  });
+  const sample = await startSample(nursery, { id, port });
+  const daemon = { argv: [process.execPath, nerveMain], configFile, admin } as const;
+  return {
+    id,
+    service,
+    port,
+    nerve: { ...daemon, process: await startDaemon(nursery, `nerve of ${id}`, daemon) },
+    process: sample,
+  };
+}
+
+/** Starts the sample service of an instance, at first or again. */
+export async function startSample(nursery: Nursery, { id, port }: { id: string; port: number }): Promise<Child> {
+  const child = await nursery.start(id, [process.execPath, sampleMain, id, String(port)]);
+  await waitFor(child, () => accepts(port));
+  return child;
+}
+
+/** Starts nerve or synapse and waits until it is ready. */
+export async function startDaemon(nursery: Nursery, name: string, daemon: Omit<Daemon, 'process'>): Promise<Child> {
+  const child = await nursery.start(name, [...daemon.argv, '-c', daemon.configFile]);
+  await waitFor(child, () => answers(`http://${daemon.admin}/readyz`));
+  return child;
+}
+
+/** Starts HAProxy from a configuration that serves nothing, as its container does: synapse fills it. */
+export async function addHaproxy(nursery: Nursery, haproxyPath: string): Promise<Haproxy> {
+  const home = join(nursery.folder, 'haproxy');
+  await mkdir(home);
+  const socket = join(home, 'admin.sock');
+  const master = join(home, 'master.sock');
+  const configFile = join(home, 'haproxy.cfg');
+  await writeFile(configFile, `global\n\tstats socket ${socket} mode 600 level admin\n`);
+  const haproxy = { argv: [haproxyPath, '-W', '-S', master, '-f', configFile], socket, master, configFile } as const;
+  return { ...haproxy, process: await startHaproxy(nursery, haproxy) };
+}
+
+/** Starts HAProxy from whatever its file says. */
+export async function startHaproxy(nursery: Nursery, { argv, socket }: Omit<Haproxy, 'process'>): Promise<Child> {
+  const child = await nursery.start('haproxy', argv);
+  await waitFor(child, () => accepts(socket));
+  return child;
+}
+
+/** Starts synapse with one HAProxy port per service. */
+export async function addSynapse(
+  nursery: Nursery,
+  options: {
+    hosts: readonly string[];
+    ports: Readonly<Record<string, number>>;
+    haproxy: Haproxy;
+    haproxyPath: string;
+  },
+): Promise<Daemon> {
+  const { hosts, ports, haproxy, haproxyPath } = options;
+  const admin = `127.0.0.1:${await freePort()}`;
+  const configFile = join(nursery.folder, 'synapse.json');
+  const services = Object.entries(ports).map(([service, port]) => [
+    service,
+    { discovery: { method: 'etcd' }, haproxy: { port, listen: ['mode http'] } },
+  ]);
+  await writeJson(configFile, {
+    etcd: { hosts },
+    admin: { listen: admin, control_socket: join(nursery.folder, 'synapse.sock') },
+    state_file_path: join(nursery.folder, 'synapse.state.json'),
+    services: Object.fromEntries(services),
+    haproxy: {
+      global: ['maxconn 4096'],
+      defaults: ['mode http', 'timeout connect 2s', 'timeout client 30s', 'timeout server 30s', 'retries 3'],
+      bind_address: '127.0.0.1',
+      haproxy_path: haproxyPath,
+      config_file_path: haproxy.configFile,
+      socket_file_path: haproxy.socket,
+      master_socket_path: haproxy.master,
+    },
+  });
+  const daemon = { argv: [process.execPath, synapseMain], configFile, admin } as const;
+  return { ...daemon, process: await startDaemon(nursery, 'synapse', daemon) };
+}
+
+async function writeJson(path: string, value: unknown): Promise<void> {
+  await writeFile(path, JSON.stringify(value, null, 2));
+}

@@ -1,0 +1,114 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type LocalCluster, startCluster } from '../../etcd-cluster/local.ts';
+import { freePort } from '../../etcd-cluster/ports.ts';
+import { findProgram } from '../debian.ts';
+import { createNursery } from './nursery.ts';
+import {
+  addHaproxy,
+  addInstance,
+  addSynapse,
+  type Daemon,
+  type Haproxy,
+  type SampleInstance,
+  startDaemon,
+  startHaproxy,
+  startSample,
+} from './parts.ts';
+
+/** A whole SmartStack on loopback: etcd, sample services, a nerve beside each, one HAProxy and one synapse. */
+export interface Stack {
+  readonly folder: string;
+  readonly etcd: LocalCluster;
+  readonly instances: readonly SampleInstance[];
+  readonly synapse: Daemon;
+  readonly haproxy: Haproxy;
+  /** Where applications reach each service: HAProxy's port on 127.0.0.1. */
+  readonly ports: Readonly<Record<string, number>>;
+  /** Start a part again that was stopped or killed; resolves when it is ready. */
+  startInstance(instance: SampleInstance): Promise<void>;
+  startNerve(instance: SampleInstance): Promise<void>;
+  startSynapse(): Promise<void>;
+  startHaproxy(): Promise<void>;
+  /** Ends every process and removes every file. */
+  stop(): Promise<void>;
+}
+
+export interface StackOptions {
+  readonly services?: readonly string[];
+  readonly instancesPerService?: number;
+  /** Versions to run, such as '3.4'; default: what is on the PATH. */
+  readonly etcdVersion?: string;
+  readonly haproxyVersion?: string;
+  /** Seconds until a crashed nerve's announcements vanish. */
+  readonly ttl?: number;
+  /** First choice for the services' HAProxy ports, counted up from here. */
+  readonly firstPort?: number;
+  readonly onProgress?: (what: string) => void;
+}
+
+/** Starts everything and waits until each part is ready. Nothing is left behind when a part fails to start. */
+export async function startStack(options: StackOptions = {}): Promise<Stack> {
+  const { services = ['api', 'web'], onProgress = () => {} } = options;
+  const etcdPath = await findProgram('etcd', versionOf(options.etcdVersion));
+  const haproxyPath = await findProgram('haproxy', versionOf(options.haproxyVersion));
+  const folder = await mkdtemp(join(tmpdir(), 'smartstack-'));
+  const nursery = createNursery(folder);
+  let etcd: LocalCluster | undefined;
+  const stop = async (): Promise<void> => {
+    await nursery.stop();
+    await etcd?.stopAll();
+    await rm(folder, { recursive: true, force: true });
+  };
+  try {
+    onProgress('starting three etcd members');
+    etcd = await startCluster({ size: 3, etcd: etcdPath, dataDir: join(folder, 'etcd') });
+    const hosts = etcd.members.map((member) => member.url);
+    onProgress('starting the sample services, and a nerve beside each instance');
+    const ids = services.flatMap((service) =>
+      Array.from({ length: options.instancesPerService ?? 2 }, (_, index) => ({
+        service,
+        id: `${service}-${index + 1}`,
+      })),
+    );
+    const instances: SampleInstance[] = [];
+    for (const id of ids) instances.push(await addInstance(nursery, { ...id, hosts, ttl: options.ttl ?? 10 }));
+    onProgress('starting HAProxy and synapse');
+    const haproxy = await addHaproxy(nursery, haproxyPath);
+    const ports: Record<string, number> = {};
+    for (const [index, service] of services.entries()) {
+      ports[service] = await freePort(options.firstPort === undefined ? undefined : options.firstPort + index);
+    }
+    const synapse = await addSynapse(nursery, { hosts, ports, haproxy, haproxyPath });
+
+    return {
+      folder,
+      etcd,
+      instances,
+      synapse,
+      haproxy,
+      ports,
+      async startInstance(instance) {
+        instance.process = await startSample(nursery, instance);
+      },
+      async startNerve({ id, nerve }) {
+        nerve.process = await startDaemon(nursery, `nerve of ${id}`, nerve);
+      },
+      async startSynapse() {
+        synapse.process = await startDaemon(nursery, 'synapse', synapse);
+      },
+      async startHaproxy() {
+        haproxy.process = await startHaproxy(nursery, haproxy);
+      },
+      stop,
+    };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
+
+function versionOf(version: string | undefined): { version?: string } {
+  return version === undefined ? {} : { version };
+}

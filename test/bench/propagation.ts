@@ -1,0 +1,149 @@
+import { mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { Etcd3 } from 'etcd3';
+import { formatInstance, type Instance, makeInstance } from '../../common/instance.ts';
+import { type Child, startChild, waitFor } from '../../deploy/demo/child.ts';
+import { accepts, answers } from '../../deploy/demo/probe.ts';
+import { freePort } from '../../etcd-cluster/ports.ts';
+import { type Observer, observe } from './rotation.ts';
+
+export interface PropagationOptions {
+  readonly folder: string;
+  readonly etcdHosts: readonly string[];
+  readonly haproxyPath: string;
+  /** Servers in the one backend before the first change. */
+  readonly servers: number;
+  /** Changes measured, each a new instance. */
+  readonly changes: number;
+}
+
+/** Milliseconds from just before an etcd put until HAProxy has the new server in rotation, one sample per change. */
+export interface PropagationResult {
+  readonly floor: readonly number[];
+  readonly synapse: readonly number[];
+}
+
+/** One of the two that are compared: it has a prefix in etcd and an HAProxy of its own. */
+interface Contestant {
+  readonly prefix: string;
+  readonly observer: Observer;
+  readonly samples: number[];
+}
+
+const backend = 'api';
+const floorMain = fileURLToPath(new URL('./floor.js', import.meta.url));
+const synapseMain = fileURLToPath(new URL('../../synapse/main.js', import.meta.url));
+
+/**
+ * Measures synapse and the floor in turn, change by change, so that whatever else the machine does hits both alike.
+ */
+export async function measurePropagation(options: PropagationOptions): Promise<PropagationResult> {
+  const { folder, etcdHosts, servers, changes } = options;
+  const etcd = new Etcd3({ hosts: [...etcdHosts] });
+  const children: Child[] = [];
+  const observers: Observer[] = [];
+  try {
+    const prefixes = { floor: `/bench/${servers}/floor/`, synapse: `/bench/${servers}/synapse/` };
+    for (const prefix of Object.values(prefixes)) await fill(etcd, prefix, servers);
+    const start = async (name: string, argv: readonly [string, ...string[]]): Promise<Child> => {
+      const child = await startChild(argv, { name, logFile: join(folder, `${name}-${servers}.log`) });
+      children.push(child);
+      return child;
+    };
+    const contestants: Contestant[] = [
+      { prefix: prefixes.floor, observer: await startFloor(options, prefixes.floor, start), samples: [] },
+      { prefix: prefixes.synapse, observer: await startSynapse(options, prefixes.synapse, start), samples: [] },
+    ];
+    observers.push(...contestants.map(({ observer }) => observer));
+    const warmUp = 20;
+    for (let change = 1; change <= warmUp + changes; change++) {
+      const instance = numbered(servers + change);
+      for (const { prefix, observer, samples } of contestants) {
+        const before = performance.now();
+        await etcd.put(prefix + instance.id).value(formatInstance(instance));
+        await observer.inRotation({ id: servers + change, name: instance.id });
+        if (change > warmUp) samples.push(performance.now() - before);
+      }
+    }
+    const [floor, synapse] = contestants.map(({ samples }) => samples);
+    return { floor: floor ?? [], synapse: synapse ?? [] };
+  } finally {
+    for (const observer of observers) observer.close();
+    for (const child of children.reverse()) await child.stop('SIGTERM', 5_000);
+    etcd.close();
+  }
+}
+
+type Start = (name: string, argv: readonly [string, ...string[]]) => Promise<Child>;
+
+async function startFloor(options: PropagationOptions, prefix: string, start: Start): Promise<Observer> {
+  const { folder, haproxyPath, etcdHosts, servers } = options;
+  const socket = join(folder, `floor-${servers}.sock`);
+  const config = join(folder, `floor-${servers}.cfg`);
+  const lines = ['global', `\tstats socket ${socket} mode 600 level admin`, ...defaults, `backend ${backend}`];
+  for (let number = 1; number <= servers; number++) {
+    const { id, host, port } = numbered(number);
+    lines.push(`\tserver ${id} ${host}:${port} id ${number}`);
+  }
+  await writeFile(config, `${lines.join('\n')}\n`);
+  const haproxy = await start('floor-haproxy', [haproxyPath, '-db', '-f', config]);
+  await waitFor(haproxy, () => accepts(socket));
+  const floor = await start('floor', [process.execPath, floorMain, etcdHosts.join(','), prefix, socket, backend]);
+  await waitFor(floor, () => floor.output().includes('ready'));
+  return observe(socket, backend);
+}
+
+async function startSynapse(options: PropagationOptions, prefix: string, start: Start): Promise<Observer> {
+  const { folder, haproxyPath, etcdHosts, servers } = options;
+  const home = join(folder, `synapse-${servers}`);
+  await mkdir(home);
+  const socket = join(home, 'admin.sock');
+  const master = join(home, 'master.sock');
+  const configFile = join(home, 'haproxy.cfg');
+  const admin = `127.0.0.1:${await freePort()}`;
+  const configuration = {
+    etcd: { hosts: etcdHosts },
+    admin: { listen: admin, control_socket: join(home, 'synapse.sock') },
+    services: { [backend]: { discovery: { method: 'etcd', path: prefix }, haproxy: { listen: ['mode http'] } } },
+    haproxy: {
+      global: [],
+      defaults: defaults.slice(1),
+      haproxy_path: haproxyPath,
+      config_file_path: configFile,
+      socket_file_path: socket,
+      master_socket_path: master,
+    },
+  };
+  await writeFile(join(home, 'synapse.json'), JSON.stringify(configuration));
+  await writeFile(configFile, `global\n\tstats socket ${socket} mode 600 level admin\n`);
+  const haproxy = await start('haproxy', [haproxyPath, '-W', '-S', master, '-f', configFile]);
+  await waitFor(haproxy, () => accepts(socket));
+  const synapse = await start('synapse', [process.execPath, synapseMain, '-c', join(home, 'synapse.json')]);
+  await waitFor(synapse, () => answers(`http://${admin}/readyz`), 60_000);
+  const observer = await observe(socket, backend);
+  if (servers > 0) await observer.inRotation({ id: servers, name: numbered(servers).id });
+  return observer;
+}
+
+const defaults = ['defaults', 'mode http', 'timeout connect 1s', 'timeout client 10s', 'timeout server 10s'];
+
+async function fill(etcd: Etcd3, prefix: string, count: number): Promise<void> {
+  for (let first = 1; first <= count; first += 100) {
+    const numbers = Array.from({ length: Math.min(100, count - first + 1) }, (_, index) => first + index);
+    const puts = numbers.map((number) => {
+      const instance = numbered(number);
+      return etcd.put(prefix + instance.id).value(formatInstance(instance));
+    });
+    await etcd
+      .if('/bench/none', 'Version', '==', 0)
+      .then(...puts)
+      .commit();
+  }
+}
+
+/** The n-th instance: its key sorts by number, so that ids handed out in order are the number. */
+function numbered(number: number): Instance {
+  const host = `127.1.${Math.floor(number / 250)}.${(number % 250) + 1}`;
+  return makeInstance({ name: `i${String(number).padStart(6, '0')}`, host, port: 9000 });
+}

@@ -1,0 +1,93 @@
+import assert from 'node:assert/strict';
+import { createServer, type Server } from 'node:http';
+import { after, before, describe, it } from 'node:test';
+import { Etcd3 } from 'etcd3';
+import { exec } from '../../common/exec.ts';
+import { formatInstance, type Instance, makeInstance } from '../../common/instance.ts';
+import { findProgram } from '../../deploy/debian.ts';
+import { workerPid } from '../../deploy/demo/haproxy.ts';
+import { type Stack, startStack } from '../../deploy/demo/stack.ts';
+import { freePort } from '../../etcd-cluster/ports.ts';
+import { eventually } from '../support/eventually.ts';
+import { adminState, readServers } from '../support/haproxy-cli.ts';
+
+/** Enough for 200 changes with a pause after each; wrk stops by itself. */
+const loadSeconds = 20;
+const changes = 200;
+
+describe('200 membership changes under load', () => {
+  let stack: Stack;
+  let etcd: Etcd3;
+  const servers: Server[] = [];
+  const addresses: { host: string; port: number }[] = [];
+  const live = new Map<string, Instance>();
+
+  before(async () => {
+    stack = await startStack({ services: ['api'], instancesPerService: 1 });
+    etcd = new Etcd3({ hosts: stack.etcd.members.map((member) => member.url) });
+    for (let i = 0; i < 6; i++) {
+      const server = createServer((_, response) => response.end('ok\n'));
+      server.keepAliveTimeout = 60_000;
+      const port = await freePort();
+      await new Promise<void>((resolve) => server.listen(port, '127.0.0.1', resolve));
+      servers.push(server);
+      addresses.push({ host: '127.0.0.1', port });
+    }
+  });
+  after(async () => {
+    etcd?.close();
+    for (const server of servers) server.closeAllConnections();
+    for (const server of servers) server.close();
+    await stack?.stop();
+  });
+
+  const put = async (instance: Instance): Promise<void> => {
+    live.set(instance.id, instance);
+    await etcd.put(`/nerve/services/api/${instance.id}`).value(formatInstance(instance));
+  };
+  const withdraw = async (instance: Instance): Promise<void> => {
+    live.delete(instance.id);
+    const key = `/nerve/services/api/${instance.id}`;
+    await etcd.put(key).value(formatInstance(makeInstance({ ...instance, state: 'down' })));
+    await etcd.delete().key(key);
+  };
+  /** The n-th change: a new instance, a drain, an undrain, another weight, or a withdrawal. */
+  const change = async (n: number): Promise<void> => {
+    const [oldest] = live.values();
+    const address = addresses[n % addresses.length] as { host: string; port: number };
+    if (oldest === undefined || n % 5 === 0) await put(makeInstance({ name: `load-${n}`, ...address }));
+    else if (n % 5 === 1) await put(makeInstance({ ...oldest, state: 'drain' }));
+    else if (n % 5 === 2) await put(makeInstance({ ...oldest, state: 'up' }));
+    else if (n % 5 === 3) await put(makeInstance({ ...oldest, weight: 1 + (n % 100) }));
+    else if (live.size > 3) await withdraw(oldest);
+    else await put(makeInstance({ name: `load-${n}`, ...address }));
+  };
+
+  it('fails no request, reloads nothing and ends with HAProxy equal to the registry', async () => {
+    const worker = await workerPid(stack.haproxy.socket);
+    const target = `http://127.0.0.1:${stack.ports.api}/`;
+    const wrk = await findProgram('wrk');
+    const load = exec([wrk, '-t1', '-c16', `-d${loadSeconds}s`, target], { timeout: (loadSeconds + 30) * 1000 });
+    let loading = true;
+    void load.finally(() => {
+      loading = false;
+    });
+    for (let n = 0; n < changes; n++) {
+      await change(n);
+      // Spread over most of the load's time, so that changes and requests really meet.
+      await new Promise((resolve) => setTimeout(resolve, (loadSeconds * 800) / changes));
+    }
+    assert.ok(loading, 'the load ran all the while');
+    const { stdout, code } = await load;
+    assert.equal(code, 0, stdout);
+    assert.match(stdout, /\d+ requests in/);
+    assert.ok(Number(/(\d+) requests in/.exec(stdout)?.[1]) > 1000, stdout);
+    assert.doesNotMatch(stdout, /Socket errors|Non-2xx/, stdout);
+    assert.equal(await workerPid(stack.haproxy.socket), worker);
+    await eventually(async () => {
+      const rows = (await readServers(stack.haproxy.socket, 'api')).filter(({ name }) => name.startsWith('load-'));
+      const serving = rows.filter((row) => adminState(row) !== 'maintenance').map(({ name }) => name);
+      assert.deepEqual(serving.sort(), [...live.keys()].sort());
+    });
+  });
+});
