@@ -147,7 +147,8 @@ export function createHub(
     {
       what: 'etcd watch',
       log,
-      backoff: { min: 50, max: 5_000 },
+      // An outage ends for all at once: full jitter spreads them, and nobody stays out for long.
+      backoff: { min: 50, max: 2_000 },
       healthyAfter: 10_000,
       onState: (reason) => {
         lastError = reason;

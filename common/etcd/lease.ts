@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import { type Log, reasonOf } from '../log.ts';
 import { jittered, sleep } from '../supervise.ts';
 import type { EtcdClient } from './client.ts';
@@ -26,6 +27,13 @@ export interface LeasedKeys {
    * ms; then stops. With `keep`, leaves keys and lease to whoever comes next (the lease lives for its TTL).
    */
   close(options: CloseOptions): Promise<void>;
+}
+
+export interface LeasedKeysOptions {
+  /** Seconds. */
+  readonly ttl: number;
+  /** How often our keys are read to see whether they are as wanted; milliseconds, default 10 s or the TTL if that is more. */
+  readonly verifyEvery?: number;
 }
 
 export interface CloseOptions {
@@ -65,19 +73,24 @@ const concurrentWrites = 16;
 /** Starts to hold a lease of `ttl` seconds and the keys under it. All stops when `signal` aborts; see {@link LeasedKeys.close}. */
 export function createLeasedKeys(
   client: EtcdClient,
-  options: { readonly ttl: number },
+  options: LeasedKeysOptions,
   deps: { readonly log: Log },
   signal: AbortSignal,
 ): LeasedKeys {
-  const { ttl } = options;
+  const { ttl, verifyEvery = Math.max(10_000, ttl * 1_000) } = options;
   const { log } = deps;
   if (!(Number.isInteger(ttl) && ttl > 0)) throw new Error(`ttl ${ttl}: must be a whole number of seconds above 0`);
   const stopped = new AbortController();
-  const stop = (): void => stopped.abort();
+  // Each write under way listens to it.
+  setMaxListeners(0, stopped.signal);
+  const stop = (): void => {
+    stopped.abort();
+    for (const task of tasks.values()) task.wake.abort();
+  };
+  const tasks = new Map<string, Task>();
   if (signal.aborted) stop();
   else signal.addEventListener('abort', stop, { once: true });
 
-  const tasks = new Map<string, Task>();
   const waiting = new Set<() => void>();
   const limit = createLimit(concurrentWrites);
   let closing = false;
@@ -121,7 +134,7 @@ export function createLeasedKeys(
         if (error instanceof KeyConflict) break;
         if (error instanceof EtcdError && isLeaseNotFound(error) && lease !== null) holder.lost(lease);
         task.wake = new AbortController();
-        await sleep(jittered({ min: 50, max: 2_000 }, failures), AbortSignal.any([task.wake.signal, stopped.signal]));
+        await sleep(jittered({ min: 50, max: 2_000 }, failures), task.wake.signal);
         failures += 1;
       }
     }
@@ -185,7 +198,7 @@ export function createLeasedKeys(
 
   const verifyLoop = async (): Promise<void> => {
     while (!stopped.signal.aborted) {
-      await sleep(Math.max(10_000, ttl * 1_000), stopped.signal);
+      await sleep(verifyEvery, stopped.signal);
       if (stopped.signal.aborted || closing || tasks.size === 0) continue;
       try {
         await verify();

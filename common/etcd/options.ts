@@ -14,8 +14,8 @@ export interface EtcdTls {
 
 /** Where etcd is and how to prove who we are. */
 export interface EtcdOptions {
-  /** Addresses of the members; a list, or one string with commas. See {@link parseHosts}. */
-  readonly hosts: readonly string[] | string;
+  /** Addresses of the members, at least one; see {@link parseHosts}. */
+  readonly hosts: readonly string[];
   readonly tls?: EtcdTls | null;
   readonly username?: string | null;
   readonly password?: string | null;
@@ -25,9 +25,7 @@ export interface EtcdOptions {
 export const etcdSchema: Schema<EtcdOptions> = {
   hosts: {
     doc: 'Addresses of the etcd members: a list, or one string with commas. https turns TLS on; the port is 2379 unless given.',
-    format: (value: unknown) => {
-      parseHosts(value);
-    },
+    format: (value: unknown) => parseHosts(value).map((host) => host.url),
     default: ['http://127.0.0.1:2379'],
   },
   tls: {
@@ -64,29 +62,28 @@ export interface Host {
  */
 export function parseHosts(value: unknown): readonly Host[] {
   const list = typeof value === 'string' ? value.split(',') : value;
-  if (!Array.isArray(list))
-    throw new Error(`hosts ${show(value)}: must be a list of addresses, or one string with commas`);
+  if (!Array.isArray(list)) throw new Error('must be a list of addresses, or one string with commas');
   const hosts = new Map<string, Host>();
   for (const text of list) {
     if (typeof text === 'string' && text.trim() === '') continue;
     const host = parseHost(text);
     hosts.set(host.url, host);
   }
-  if (hosts.size === 0) throw new Error('hosts: at least one address is needed, such as http://10.0.0.1:2379');
+  if (hosts.size === 0) throw new Error('must have at least one address, such as http://10.0.0.1:2379');
   return [...hosts.values()];
 }
 
 function parseHost(value: unknown): Host {
   const problem = (why: string): Error =>
-    new Error(`host ${show(value)}: ${why}; allowed is [http://|https://]HOST[:PORT], such as http://10.0.0.1:2379`);
+    new Error(`${show(value)} ${why}; allowed is [http://|https://]HOST[:PORT], such as http://10.0.0.1:2379`);
   if (typeof value !== 'string') throw problem('must be a string');
   const match = /^(?:(https?):\/\/)?(?:\[([^\]]+)\]|([^:/?#@[\]]+))(?::(\d{1,5}))?\/?$/i.exec(value.trim());
-  if (match === null) throw problem('not an address');
+  if (match === null) throw problem('is not an address');
   const [, scheme, bracketed, plain, digits] = match;
   const name = (bracketed ?? plain ?? '').toLowerCase();
-  if (!isHost(name)) throw problem('neither an IP address nor a host name');
+  if (!isHost(name)) throw problem('has neither an IP address nor a host name');
   const port = digits === undefined ? 2379 : Number(digits);
-  if (port < 1 || port > 65535) throw problem('the port must be from 1 to 65535');
+  if (port < 1 || port > 65535) throw problem('has a port that is not from 1 to 65535');
   const address = `${bracketed === undefined ? name : `[${name}]`}:${port}`;
   const secure = scheme?.toLowerCase() === 'https';
   // A bare `[::1]:2379` or `host:2379` without gRPC's own `dns:` could be taken for a scheme.

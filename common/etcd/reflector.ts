@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import { status } from '@grpc/grpc-js';
 import { type Log, reasonOf } from '../log.ts';
 import { jittered, sleep } from '../supervise.ts';
@@ -52,6 +53,8 @@ const checkQuietEvery = 120_000;
 /** Makes a reflector; does no I/O until something is followed. Everything ends when `signal` aborts. */
 export function createReflector(client: EtcdClient, deps: { readonly log: Log }, signal: AbortSignal): Reflector {
   const { log } = deps;
+  // Each prefix listens to it.
+  setMaxListeners(0, signal);
   const cluster = new ClusterView();
   const hub = createHub(client, { log, cluster }, signal);
   const limit = createLimit(concurrentLists);
@@ -163,6 +166,7 @@ export function createReflector(client: EtcdClient, deps: { readonly log: Log },
       const followed = new Followed(prefix, onChange);
       const either = new AbortController();
       const onAbort = (): void => either.abort();
+      setMaxListeners(0, abort);
       for (const source of [signal, abort]) {
         if (source.aborted) return;
         source.addEventListener('abort', onAbort, { once: true });

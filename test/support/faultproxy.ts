@@ -1,0 +1,117 @@
+import { createConnection, createServer, type Server, type Socket } from 'node:net';
+
+/** A TCP connection through the proxy. */
+export interface ProxyConnection {
+  /** Resets both ends. */
+  cut(): void;
+}
+
+/** Sits between a client and a server and does to their connections what networks do. */
+export interface FaultProxy {
+  readonly port: number;
+  /** Connections open now. */
+  readonly connections: ReadonlySet<ProxyConnection>;
+  /** Resets all connections; new ones work. */
+  cut(): void;
+  /** Resets all connections and refuses new ones, until {@link heal}. */
+  refuse(): Promise<void>;
+  /** Keeps all connections open, accepts new ones, and passes nothing, until {@link heal}. */
+  blackhole(): void;
+  /** Holds everything back for this many milliseconds. */
+  delay(milliseconds: number): void;
+  /** Ends refuse, blackhole and delay. What a blackhole kept arrives late, as after a lost route. */
+  heal(): Promise<void>;
+  /** Sees what the server sends before it is passed on. */
+  onServerData: ((chunk: Buffer, connection: ProxyConnection) => void) | undefined;
+  close(): Promise<void>;
+}
+
+interface Pair extends ProxyConnection {
+  readonly client: Socket;
+  readonly server: Socket;
+}
+
+/** Starts a proxy on a free port of loopback to `target`, a port of loopback. */
+export async function startFaultProxy(target: number): Promise<FaultProxy> {
+  const pairs = new Set<Pair>();
+  let holding = false;
+  let lag = 0;
+  let listener: Server | undefined;
+
+  const accept = (client: Socket): void => {
+    const server = createConnection({ host: '127.0.0.1', port: target });
+    const cut = (): void => {
+      pairs.delete(pair);
+      client.resetAndDestroy();
+      server.resetAndDestroy();
+    };
+    const pair: Pair = { client, server, cut };
+    pairs.add(pair);
+    const pass = (from: Socket, to: Socket): void => {
+      from.setNoDelay();
+      from.on('data', (chunk: Buffer) => {
+        if (from === server) proxy.onServerData?.(chunk, pair);
+        if (lag > 0) setTimeout(() => to.write(chunk), lag);
+        else to.write(chunk);
+      });
+      from.on('end', () => setTimeout(() => to.end(), lag));
+      from.on('error', cut);
+      from.on('close', () => {
+        pairs.delete(pair);
+        to.destroy();
+      });
+      if (holding) from.pause();
+    };
+    pass(client, server);
+    pass(server, client);
+  };
+
+  const listen = (port: number): Promise<Server> =>
+    new Promise((resolve, reject) => {
+      const server = createServer(accept);
+      server.once('error', reject);
+      server.listen(port, '127.0.0.1', () => resolve(server));
+    });
+
+  const unlisten = async (): Promise<void> => {
+    const server = listener;
+    listener = undefined;
+    if (server === undefined) return;
+    const closed = new Promise((resolve) => server.close(resolve));
+    proxy.cut();
+    await closed;
+  };
+
+  listener = await listen(0);
+  const { port } = listener.address() as { port: number };
+  const proxy: FaultProxy = {
+    port,
+    connections: pairs,
+    cut() {
+      for (const pair of [...pairs]) pair.cut();
+    },
+    refuse: unlisten,
+    blackhole() {
+      holding = true;
+      for (const { client, server } of pairs) {
+        client.pause();
+        server.pause();
+      }
+    },
+    delay(milliseconds) {
+      lag = milliseconds;
+    },
+    async heal() {
+      lag = 0;
+      holding = false;
+      for (const { client, server } of pairs) {
+        client.resume();
+        server.resume();
+      }
+      listener ??= await listen(port);
+    },
+    onServerData: undefined,
+    close: unlisten,
+  };
+  return proxy;
+}
