@@ -157,7 +157,8 @@ export function createEtcdClient(options: EtcdOptions, deps: { readonly log: Log
             again = false;
             const left = end - performance.now();
             if (aborted(callSignal)) throw new EtcdError('etcd call', status.CANCELLED, 'aborted');
-            if (last !== undefined && (left <= 0 || tried >= tries)) throw last;
+            // A last try that is too short to succeed would only hide why the others failed.
+            if (last !== undefined && (left < Math.min(each, 100) || tried >= tries)) throw last;
             tried += 1;
             try {
               return await attempt(member, run, Math.max(1, Math.min(each, left)), callSignal);
