@@ -1,0 +1,342 @@
+import assert from 'node:assert/strict';
+import { readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { after, afterEach, before, beforeEach, describe, it } from 'node:test';
+import { sleep } from '../../../common/supervise.ts';
+import { eventually } from '../../support/eventually.ts';
+import {
+  freePort,
+  type NamedServer,
+  namedServer,
+  recordingProxy,
+  type TestHaproxy,
+  testHaproxy,
+} from '../../support/haproxy.ts';
+import { instance, type RunningOutput, runOutput, serviceConfig, testConfig } from '../../support/haproxyoutput.ts';
+
+describe('the HAProxy output on a real HAProxy', () => {
+  const servers: NamedServer[] = [];
+  let haproxy: TestHaproxy;
+  let synapse: RunningOutput;
+  let port: number;
+  let api: ReturnType<typeof serviceConfig>;
+
+  before(async () => {
+    for (const name of ['one', 'two', 'three']) servers.push(await namedServer(name));
+  });
+  after(async () => {
+    for (const server of servers) await server.close();
+  });
+  beforeEach(async () => {
+    haproxy = await testHaproxy();
+    port = await freePort();
+    api = serviceConfig({ port, server_options: 'check inter 1s' });
+  });
+  afterEach(async () => {
+    await synapse?.stop();
+    await haproxy.close();
+  });
+
+  const at = (index: number, fields = {}) => instance(servers[index]?.port ?? 0, fields);
+  const config = () => testConfig(haproxy);
+  /** Who answers `count` requests through HAProxy, sorted, each name once. */
+  const answers = async (count = 12): Promise<readonly string[]> => {
+    const names = new Set<string>();
+    for (let index = 0; index < count; index++) {
+      const response = await fetch(`http://127.0.0.1:${port}/`, { headers: { connection: 'close' } });
+      names.add(response.status === 200 ? await response.text() : String(response.status));
+    }
+    return [...names].sort();
+  };
+  /** A HAProxy that runs what synapse wrote for these instances. */
+  const inStep = async (...instances: ReturnType<typeof instance>[]): Promise<void> => {
+    synapse = runOutput(config());
+    await synapse.apply({ api: { config: api, instances } });
+    await eventually(async () => assert.match(await readFile(haproxy.file, 'utf8'), /backend api/));
+    await haproxy.start();
+    await eventually(() => assert.equal(synapse.output.status.sockets[0]?.connected, true));
+  };
+  const text = () => readFile(haproxy.file, 'utf8');
+
+  it('writes the file that a HAProxy which is not there yet can start from, and connects when it is', async () => {
+    await inStep(at(0));
+    assert.deepEqual(await answers(), ['one']);
+    assert.equal(synapse.reloads(), 0);
+    assert.deepEqual(synapse.output.status.pendingReload, []);
+  });
+
+  it('adds, drains, weighs and removes servers without another worker', async () => {
+    await inStep(at(0));
+    const pid = await haproxy.workerPid();
+    await synapse.apply({ api: { config: api, instances: [at(0), at(1)] } });
+    assert.deepEqual(await answers(), ['one', 'two']);
+    await synapse.apply({ api: { config: api, instances: [at(0, { state: 'drain' }), at(1)] } });
+    assert.deepEqual(await answers(), ['two']);
+    await eventually(async () => assert.match(await text(), new RegExp(`server ${at(0).id} .* weight 0$`, 'm')));
+    await synapse.apply({ api: { config: api, instances: [at(0), at(1, { weight: 7 })] } });
+    assert.deepEqual(await answers(), ['one', 'two']);
+    assert.equal((await haproxy.servers()).get(`api/${at(1).id}`)?.srv_uweight, '7');
+    await synapse.apply({ api: { config: api, instances: [at(1, { weight: 7 })] } });
+    assert.deepEqual(await answers(), ['two']);
+    await synapse.apply({ api: { config: api, instances: [at(1, { weight: 7 }), at(0)] } });
+    assert.deepEqual(await answers(), ['one', 'two']);
+    await synapse.stop();
+    assert.equal(await haproxy.workerPid(), pid);
+    assert.equal(synapse.reloads(), 0);
+    const written = await text();
+    await haproxy.kill();
+    await haproxy.start();
+    assert.match(written, new RegExp(`server ${at(1).id} .* weight 7$`, 'm'));
+    assert.deepEqual(await answers(), ['one', 'two']);
+  });
+
+  it('adopts a HAProxy that is right without a command, a reload or another file', async () => {
+    await inStep(at(0), at(1));
+    await synapse.apply({ api: { config: api, instances: [at(0), at(1), at(2)] } });
+    await synapse.stop();
+    const written = await text();
+    // The recorder takes the place of HAProxy's own socket, which answers under another name from now on.
+    await rename(haproxy.socket, `${haproxy.folder}/behind.sock`);
+    const proxy = await recordingProxy(haproxy.socket, `${haproxy.folder}/behind.sock`);
+    const pid = await haproxy.workerPid();
+    synapse = runOutput(config());
+    await synapse.apply({ api: { config: api, instances: [at(0), at(1), at(2)] } });
+    await eventually(() => assert.equal(synapse.output.status.sockets[0]?.connected, true));
+    await sleep(1500);
+    await synapse.stop();
+    const pidAfter = await haproxy.workerPid();
+    await proxy.close();
+    assert.deepEqual(
+      proxy.commands.filter((command) => !/^(prompt|set timeout cli|show )/.test(command)),
+      [],
+    );
+    assert.equal(await text(), written);
+    assert.equal(pidAfter, pid);
+    assert.equal(synapse.reloads(), 0);
+  });
+
+  it('keeps the servers of a service that nothing is known about', async () => {
+    await inStep(at(0), at(1));
+    const written = await text();
+    await synapse.stop();
+    synapse = runOutput(config());
+    await synapse.apply({ api: { config: api, instances: undefined } });
+    await eventually(() => assert.equal(synapse.output.status.sockets[0]?.connected, true));
+    await sleep(500);
+    assert.deepEqual(await answers(), ['one', 'two']);
+    assert.equal(await text(), written);
+    await synapse.apply({ api: { config: api, instances: [at(1)] } });
+    assert.deepEqual(await answers(), ['two']);
+    assert.equal(synapse.reloads(), 0);
+  });
+
+  it('reloads for a new service, changed options and a removed service, and says why', async () => {
+    await inStep(at(0));
+    const pid = await haproxy.workerPid();
+    const second = await freePort();
+    const web = serviceConfig({ port: second });
+    const apiState = { config: api, instances: [at(0)] };
+    await synapse.apply({ api: apiState, web: { config: web, instances: [at(1)] } });
+    await eventually(() => assert.equal(synapse.reloads(), 1));
+    assert.notEqual(await haproxy.workerPid(), pid);
+    assert.equal(await (await fetch(`http://127.0.0.1:${second}/`)).text(), 'two');
+    await synapse.apply({
+      api: { ...apiState, config: serviceConfig({ port, listen: ['option httplog'] }) },
+      web: { config: web, instances: [at(1)] },
+    });
+    await eventually(() => assert.equal(synapse.reloads(), 2));
+    await synapse.apply({ api: { ...apiState, config: serviceConfig({ port, listen: ['option httplog'] }) } });
+    await eventually(() => assert.equal(synapse.reloads(), 3));
+    assert.doesNotMatch(await text(), /web/);
+    assert.deepEqual(
+      synapse.events.filter(({ type }) => type === 'reloaded').map((event) => 'reasons' in event && event.reasons),
+      [['service web is new'], ['service api has other options'], ['service web was removed']],
+    );
+    assert.deepEqual(await answers(), ['one']);
+  });
+
+  it('reports a configuration that HAProxy refuses in its own words, and membership goes on', async () => {
+    await inStep(at(0));
+    const pid = await haproxy.workerPid();
+    const broken = serviceConfig({ port: await freePort(), listen: ['mode http', 'no-such-directive at all'] });
+    await synapse.apply({ api: { config: api, instances: [at(0)] }, bad: { config: broken, instances: [at(1)] } });
+    await eventually(() => assert.match(synapse.output.status.rejected ?? '', /unknown keyword 'no-such-directive'/));
+    assert.doesNotMatch(await text(), /no-such-directive/);
+    await synapse.apply({ api: { config: api, instances: [at(1)] }, bad: { config: broken, instances: [at(1)] } });
+    assert.deepEqual(await answers(), ['two']);
+    await eventually(async () => assert.match(await text(), new RegExp(at(1).id)));
+    assert.equal(await haproxy.workerPid(), pid);
+    assert.equal(synapse.events.filter(({ type }) => type === 'rejected').length, 1);
+    await synapse.apply({ api: { config: api, instances: [at(1)] } });
+    await eventually(() => assert.equal(synapse.output.status.rejected, null));
+    assert.deepEqual(synapse.output.status.pendingReload, []);
+  });
+
+  it('keeps running servers right although the first configuration is refused', async () => {
+    await inStep(at(0));
+    await synapse.stop();
+    const broken = serviceConfig({ port, listen: ['no-such-directive at all'] });
+    const written = await text();
+    synapse = runOutput(config());
+    await synapse.apply({ api: { config: broken, instances: [at(1)] } });
+    await eventually(() => assert.notEqual(synapse.output.status.rejected, null));
+    await eventually(async () => assert.deepEqual(await answers(), ['two']));
+    assert.equal(await text(), written);
+    assert.equal(synapse.reloads(), 0);
+  });
+
+  it('leaves servers out of the file that HAProxy refuses, and the others stay', async () => {
+    const trusting = testConfig(haproxy, { trust_server_options: ['*'] });
+    synapse = runOutput(trusting);
+    await synapse.apply({ api: { config: api, instances: [at(0)] } });
+    await eventually(async () => assert.match(await text(), /backend api/));
+    await haproxy.start();
+    await eventually(() => assert.equal(synapse.output.status.sockets[0]?.connected, true));
+    const bad = at(1, { serverOptions: 'no-such-option' });
+    await synapse.apply({ api: { config: api, instances: [at(0), bad, at(2)] } });
+    await eventually(async () => assert.match(await text(), new RegExp(at(2).id)));
+    assert.doesNotMatch(await text(), /no-such-option/);
+    assert.deepEqual(await answers(), ['one', 'three']);
+  });
+
+  it('reconnects after somebody else reloaded, with an older file', async () => {
+    await inStep(at(0));
+    const older = await text();
+    await synapse.apply({ api: { config: api, instances: [at(0), at(1)] } });
+    await eventually(async () => assert.match(await text(), new RegExp(at(1).id)));
+    await writeFile(haproxy.file, older);
+    const pid = await haproxy.workerPid();
+    const [master] = await haproxy.pids();
+    process.kill(Number(master), 'SIGUSR2');
+    await eventually(async () => assert.notEqual(await haproxy.workerPid(), pid));
+    await eventually(async () => assert.deepEqual(await answers(), ['one', 'two']));
+    assert.equal(synapse.reloads(), 0);
+    await synapse.apply({ api: { config: api, instances: [at(1)] } });
+    assert.deepEqual(await answers(), ['two']);
+  });
+
+  it('reconnects after HAProxy was killed and started again', async () => {
+    await inStep(at(0));
+    await haproxy.kill();
+    await synapse.apply({ api: { config: api, instances: [at(1)] } });
+    await eventually(async () => assert.match(await text(), new RegExp(at(1).id)));
+    await haproxy.start();
+    assert.deepEqual(await answers(), ['two']);
+    await eventually(() => assert.equal(synapse.output.status.sockets[0]?.connected, true));
+    await synapse.apply({ api: { config: api, instances: [at(0), at(1)] } });
+    assert.deepEqual(await answers(), ['one', 'two']);
+    assert.equal(synapse.reloads(), 0);
+  });
+
+  it('is right again after HAProxy stood still for longer than a reply may take', async () => {
+    await inStep(at(0));
+    const pids = await haproxy.pids();
+    for (const pid of pids) process.kill(pid, 'SIGSTOP');
+    const applied = synapse.apply({ api: { config: api, instances: [at(0), at(1)] } });
+    await sleep(4_000);
+    await applied;
+    await synapse.apply({ api: { config: api, instances: [at(1), at(2)] } });
+    for (const pid of pids) process.kill(pid, 'SIGCONT');
+    await eventually(async () => assert.deepEqual(await answers(), ['three', 'two']));
+    assert.equal(synapse.reloads(), 0);
+    await eventually(() => assert.deepEqual(synapse.output.status.held, []));
+  });
+
+  it('goes on over its connection when the socket file is gone, and gets a new socket when it has to', async () => {
+    await inStep(at(0));
+    const [, worker] = await haproxy.pids();
+    await rm(haproxy.socket);
+    await synapse.apply({ api: { config: api, instances: [at(0), at(1)] } });
+    assert.deepEqual(await answers(), ['one', 'two']);
+    await eventually(async () => assert.match(await text(), new RegExp(at(1).id)));
+    await synapse.stop();
+    synapse = runOutput(config());
+    await synapse.apply({ api: { config: api, instances: [at(0), at(1), at(2)] } });
+    await eventually(() => assert.equal(synapse.output.status.sockets[0]?.connected, true));
+    assert.equal(synapse.reloads(), 1);
+    assert.notEqual(await haproxy.workerPid(), worker);
+    assert.deepEqual(await answers(), ['one', 'three', 'two']);
+  });
+
+  it('respects what an operator did by hand, and reports it', async () => {
+    await inStep(at(0), at(1), at(2));
+    await haproxy.ask(`set server api/${at(0).id} state maint`);
+    await haproxy.ask(`set server api/${at(1).id} weight 5`);
+    // A change elsewhere in the backend has it read again.
+    await synapse.apply({ api: { config: api, instances: [at(0), at(1), at(2, { weight: 3 })] } });
+    await eventually(() =>
+      assert.deepEqual(
+        synapse.output.status.held.map(({ name, held }) => `${name} ${held}`).sort(),
+        [`${at(0).id} maintenance`, `${at(1).id} weight`].sort(),
+      ),
+    );
+    assert.deepEqual(await answers(), ['three', 'two']);
+    const rows = await haproxy.servers();
+    assert.equal(rows.get(`api/${at(1).id}`)?.srv_uweight, '5');
+    await haproxy.ask(`set server api/${at(0).id} state ready`);
+    assert.deepEqual(await answers(40), ['one', 'three', 'two']);
+    assert.equal(synapse.reloads(), 0);
+  });
+
+  it('never touches sections that are not its own, nor servers an operator added', async () => {
+    const extra = { 'backend other': ['server lone 127.0.0.1:9 disabled', 'server 127.0.0.1:10 127.0.0.1:10'] };
+    synapse = runOutput(testConfig(haproxy, { extra_sections: extra }));
+    await synapse.apply({ api: { config: api, instances: [at(0)] } });
+    await eventually(async () => assert.match(await text(), /backend api/));
+    await haproxy.start();
+    await eventually(() => assert.equal(synapse.output.status.sockets[0]?.connected, true));
+    assert.match(await haproxy.ask(`add server api/mine 127.0.0.1:${at(2).port}`), /registered/);
+    await haproxy.ask('set server api/mine state ready');
+    await synapse.apply({ api: { config: api, instances: [at(1)] } });
+    await eventually(async () => assert.deepEqual(await answers(), ['three', 'two']));
+    await sleep(500);
+    const rows = await haproxy.servers();
+    assert.equal(rows.get('other/127.0.0.1:10')?.srv_admin_state, '0');
+    assert.equal(rows.get('other/lone')?.srv_admin_state, '5');
+    assert.equal(rows.get('api/mine')?.srv_admin_state, '0');
+  });
+
+  it('lets a drained server that is withdrawn finish for a while, and takes any other out at once', async () => {
+    synapse = runOutput(testConfig(haproxy, { drain_timeout: '1s' }));
+    await synapse.apply({ api: { config: api, instances: [at(0), at(1), at(2)] } });
+    await eventually(async () => assert.match(await text(), /backend api/));
+    await haproxy.start();
+    await eventually(() => assert.equal(synapse.output.status.sockets[0]?.connected, true));
+    await synapse.apply({ api: { config: api, instances: [at(0, { state: 'drain' }), at(1), at(2)] } });
+    await synapse.apply({ api: { config: api, instances: [at(0, { state: 'down' }), at(1)] } });
+    const state = async (index: number) => (await haproxy.servers()).get(`api/${at(index).id}`)?.srv_admin_state;
+    assert.equal(await state(2), '1');
+    assert.equal(await state(0), '8');
+    await synapse.apply({ api: { config: api, instances: [at(1)] } });
+    await eventually(async () => assert.equal(await state(0), '1'));
+    assert.equal(synapse.reloads(), 0);
+  });
+
+  it('asks for a reload where a server cannot be added at run time, and only once', async () => {
+    await inStep(at(0));
+    await synapse.apply({ api: { config: api, instances: [at(0), at(1, { host: 'localhost' })] } });
+    await eventually(() => assert.equal(synapse.reloads(), 1));
+    await eventually(async () => assert.deepEqual(await answers(), ['one', 'two']));
+    await sleep(1_000);
+    assert.equal(synapse.reloads(), 1);
+    assert.deepEqual(synapse.output.status.pendingReload, []);
+  });
+
+  it('takes a HAProxy that runs something else into its own configuration', async () => {
+    const stranger = [
+      'global',
+      `	stats socket ${haproxy.socket} level admin`,
+      'defaults',
+      '	timeout connect 1s',
+      '	timeout client 1s',
+      '	timeout server 1s',
+      '',
+    ];
+    await writeFile(haproxy.file, stranger.join('\n'));
+    await haproxy.start();
+    synapse = runOutput(config());
+    await synapse.apply({ api: { config: api, instances: [at(0)] } });
+    await eventually(() => assert.equal(synapse.reloads(), 1));
+    assert.deepEqual(await answers(), ['one']);
+    assert.equal(await readFile(`${haproxy.folder}/etc/.synapse/haproxy.cfg.lkg`, 'utf8'), stranger.join('\n'));
+  });
+});
