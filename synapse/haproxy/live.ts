@@ -53,7 +53,7 @@ export interface LiveDeps {
   readonly services: ReadonlyMap<string, DesiredService>;
   /** The file that a worker found now has loaded, if it names the same generation. */
   readonly file: () => ExistingFile;
-  /** Called when everything was read, before anything is planned. */
+  /** Called when what runs was read, before anything is planned. */
   readonly onRead: (live: Live) => void;
   /** Called when everything that can be done at run time was done after reading. */
   readonly onSync: (live: Live, commands: number) => void;
@@ -94,6 +94,8 @@ class LiveProcess implements Live {
   readonly #attempts = new Map<string, { readonly count: number; readonly message: string | undefined }>();
   #auditTimer: NodeJS.Timeout | undefined;
   #lastUptime = 0;
+  /** Something is in HAProxy that we did not know of, such as a number that an operator's server has. */
+  #surprised = false;
 
   constructor(path: string, deps: LiveDeps) {
     this.path = path;
@@ -336,6 +338,7 @@ class LiveProcess implements Live {
     const { backend, name, action } = change;
     this.#log.warn('HAProxy refused a command', { backend, server: name, action, reason: message });
     if (action === 'add') this.running.get(backend)?.delete(name);
+    if (result === 'surprise') this.#surprised = true;
     // What was refused will be refused again; what surprised us is tried once more after reading.
     this.#attempts.set(`${backend}/${name}`, { count: result === 'refused' ? 2 : 1, message });
     this.#touched.set(backend, (this.#touched.get(backend) ?? 0) + 1);
@@ -379,7 +382,11 @@ class LiveProcess implements Live {
     names: readonly string[] | undefined,
     epochs: ReadonlyMap<string, number>,
   ): void {
-    const stale = (backend: string): boolean => this.#touched.get(backend) !== epochs.get(backend);
+    // A backend that had more commands since it was asked for is read again instead.
+    const changed = new Set(
+      [...this.#touched].filter(([name, count]) => count !== epochs.get(name)).map(([name]) => name),
+    );
+    const stale = (backend: string): boolean => changed.has(backend);
     const fresh = rows.filter(({ backend }) => !stale(backend));
     const before = new Map(this.running);
     for (const backend of names ?? before.keys()) {
@@ -389,6 +396,10 @@ class LiveProcess implements Live {
       this.#touched.delete(backend);
     }
     this.#take(fresh, 'same', before);
+    if (this.#surprised) {
+      this.#surprised = false;
+      this.#deps.onRead(this);
+    }
     const changes: ServerChange[] = [];
     for (const desired of this.#deps.services.values()) {
       const backend = desired.active?.backend;

@@ -60,8 +60,9 @@ export function createReloading(config: HaproxyConfig, deps: ReloadingDeps): Rel
       if (live.generation !== persist.accepted) {
         const foreign = `HAProxy runs ${live.generation === undefined ? 'a configuration that is not ours' : 'another configuration'}`;
         found.push(...(restructurings.length > 0 ? restructurings : [foreign]));
+      } else {
+        found.push(...[...live.reasons.values()].flat());
       }
-      found.push(...[...live.reasons.values()].flat());
     }
     if (lives.every((live) => !live.synced) && performance.now() - lastSynced > unreachableTime) {
       found.push('the runtime API cannot be reached');

@@ -76,7 +76,8 @@ export function createUpkeep({ log, lives, persist, reloading }: UpkeepDeps): Up
       const start = performance.now();
       while (!signal.aborted) {
         const bell = woken();
-        const reading = lives.some((live) => !live.synced) && performance.now() - start < firstReadTime;
+        const reading =
+          lives.some((live) => !live.synced && live.lastError === null) && performance.now() - start < firstReadTime;
         const wait = writeWait();
         if (wait <= 0 && !reading) {
           await write(signal);
