@@ -8,15 +8,7 @@ import { isSecretKey, show } from './secrets.ts';
  * What an option can be: a format's name; a list of the values allowed; one of JavaScript's constructors; or a function
  * that throws an error saying what is allowed, and whose result, unless undefined, replaces the value.
  */
-export type Format =
-  | FormatName
-  | readonly unknown[]
-  | StringConstructor
-  | NumberConstructor
-  | BooleanConstructor
-  | ObjectConstructor
-  | ArrayConstructor
-  | ((value: unknown) => unknown);
+export type Format = FormatName | readonly unknown[] | ((value: unknown) => unknown);
 
 /** One option, as convict describes it. */
 export interface SchemaProperty<Value> {
@@ -175,9 +167,8 @@ function convictFormat(format: Format): string | ((box: Box) => void) {
   if (format === Object) return 'object';
   if (format === Array) return 'list';
   if (typeof format === 'function') {
-    const parse = format as Parse;
     return (box) => {
-      const parsed = parse(box[0]);
+      const parsed = format(box[0]);
       if (parsed !== undefined) box[0] = parsed;
     };
   }

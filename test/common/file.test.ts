@@ -1,0 +1,70 @@
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { describe, it } from 'node:test';
+import { writeFileAtomic } from '../../common/file.ts';
+import { tempFolder } from '../support/tempfolder.ts';
+
+describe('writeFileAtomic', () => {
+  it('replaces a file, with the permissions asked for, and leaves nothing else behind', async (t) => {
+    const folder = await tempFolder(t);
+    const path = join(folder, 'a.cfg');
+    await writeFile(path, 'old');
+    await writeFileAtomic(path, 'new', { mode: 0o600 });
+    assert.equal(await readFile(path, 'utf8'), 'new');
+    assert.equal((await stat(path)).mode & 0o777, 0o600);
+    assert.deepEqual(await readdir(folder), ['a.cfg']);
+  });
+
+  it('stages in another folder when told to', async (t) => {
+    const folder = await tempFolder(t);
+    const staging = join(folder, 'staging');
+    await mkdir(staging);
+    await writeFileAtomic(join(folder, 'a'), 'new', { staging });
+    assert.equal(await readFile(join(folder, 'a'), 'utf8'), 'new');
+    assert.deepEqual(await readdir(staging), []);
+  });
+
+  it('leaves the old file and no temporary one when it cannot replace it', async (t) => {
+    const folder = await tempFolder(t);
+    const path = join(folder, 'a');
+    // A folder cannot be replaced by a file, which holds for root too.
+    await mkdir(path);
+    await assert.rejects(writeFileAtomic(path, 'new'), { message: `cannot write ${path}` });
+    assert.deepEqual(await readdir(folder), ['a']);
+  });
+
+  it('names the file when its folder is missing', async (t) => {
+    const path = join(await tempFolder(t), 'missing', 'a');
+    await assert.rejects(writeFileAtomic(path, 'new'), { message: `cannot write ${path}` });
+  });
+
+  it('says so when the folder may not be written', async () => {
+    // Not even by root.
+    await assert.rejects(writeFileAtomic('/proc/a', 'new'), { message: 'cannot write /proc/a' });
+  });
+
+  it('shows a reader the old text or the new one, whenever the writer is killed', async (t) => {
+    const folder = await tempFolder(t);
+    const path = join(folder, 'a');
+    const texts = ['a', 'b'].map((letter) => letter.repeat(300_000));
+    await writeFile(path, texts[0] ?? '');
+    const module = new URL('../../common/file.js', import.meta.url).href;
+    const code = `import { writeFileAtomic } from ${JSON.stringify(module)};
+      process.stdout.write('go');
+      for (let i = 1; ; i++) await writeFileAtomic(${JSON.stringify(path)}, 'ab'[i % 2].repeat(300000));`;
+    for (let round = 0; round < 8; round++) {
+      const child = spawn(process.execPath, ['--input-type=module', '-e', code], {
+        stdio: ['ignore', 'pipe', 'inherit'],
+      });
+      await once(child.stdout, 'data');
+      for (let reads = 0; reads < 3; reads++) assert.ok(texts.includes(await readFile(path, 'utf8')));
+      await new Promise((resolve) => setTimeout(resolve, round * 3));
+      child.kill('SIGKILL');
+      await once(child, 'exit');
+      assert.ok(texts.includes(await readFile(path, 'utf8')));
+    }
+  });
+});

@@ -1,0 +1,141 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import {
+  formatInstance,
+  InvalidRecord,
+  isHost,
+  makeInstance,
+  maxRecordBytes,
+  parseInstance,
+} from '../../common/instance.ts';
+
+const good = { host: '10.0.0.1', port: 3000, name: 'i-1' };
+
+describe('parseInstance', () => {
+  const hostile: readonly [sentence: string, value: string, message: RegExp][] = [
+    ['text that is not JSON', 'hello', /not JSON: "hello"/],
+    ['an empty value', '', /not JSON/],
+    ['a JSON number', '5', /must be an object/],
+    ['null', 'null', /must be an object/],
+    ['a list', '[1]', /must be an object/],
+    ['more bytes than are read', JSON.stringify({ ...good, x: 'a'.repeat(maxRecordBytes) }), /at most 65536/],
+    ['no host', '{"port":1}', /host undefined: must be/],
+    ['a host that is a number', '{"host":1,"port":1}', /host 1: must be/],
+    ['a host with a newline', '{"host":"a\\nserver evil","port":1}', /host "a\\nserver evil"/],
+    ['a host with a space', '{"host":"a b","port":1}', /host "a b"/],
+    ['a host with a quote', '{"host":"a\\"","port":1}', /host/],
+    ['an address that does not exist', '{"host":"10.0.0.256","port":1}', /host "10.0.0.256"/],
+    ['an IPv6 zone', '{"host":"fe80::1%eth0","port":1}', /host/],
+    ['a host name of 254 characters', JSON.stringify({ host: `${'a.'.repeat(126)}aa`, port: 1 }), /host/],
+    ['no port', '{"host":"a"}', /port undefined: must be a whole number from 1 to 65535/],
+    ['port 0', '{"host":"a","port":0}', /port 0/],
+    ['port 65536', '{"host":"a","port":65536}', /port 65536/],
+    ['a port with a fraction', '{"host":"a","port":1.5}', /port 1.5/],
+    ['a port with letters', '{"host":"a","port":"80x"}', /port "80x"/],
+    ['a port in hexadecimal', '{"host":"a","port":"0x50"}', /port "0x50"/],
+    ['a negative port', '{"host":"a","port":-1}', /port -1/],
+    ['a name with a space', '{"host":"a","port":1,"name":"x y"}', /name "x y"/],
+    ['a name with a slash', '{"host":"a","port":1,"name":"x/y"}', /name "x\/y"/],
+    ['a name with a newline', '{"host":"a","port":1,"name":"x\\n"}', /name/],
+    ['a name that is an object', '{"host":"a","port":1,"name":{}}', /name \{\}: must be a string/],
+    ['a name of 129 characters', JSON.stringify({ host: 'a', port: 1, name: 'x'.repeat(129) }), /name/],
+    ['weight 257', '{"host":"a","port":1,"weight":257}', /weight 257: must be a whole number from 0 to 256/],
+    ['a negative weight', '{"host":"a","port":1,"weight":-1}', /weight -1/],
+    ['a weight with a fraction', '{"host":"a","port":1,"weight":"1.5"}', /weight "1.5"/],
+    ['a weight that is an object', '{"host":"a","port":1,"weight":{}}', /weight/],
+    ['an unknown state', '{"host":"a","port":1,"state":"maybe"}', /state "maybe": must be up, drain or down/],
+    ['a backup that is a string', '{"host":"a","port":1,"backup":"yes"}', /backup "yes"/],
+    [
+      'options with a newline',
+      '{"host":"a","port":1,"haproxy_server_options":"check\\nuser root"}',
+      /haproxy_server_options/,
+    ],
+    ['options with a quote', '{"host":"a","port":1,"haproxy_server_options":"check \\"x"}', /haproxy_server_options/],
+    [
+      'options with a comment sign',
+      '{"host":"a","port":1,"haproxy_server_options":"check # x"}',
+      /haproxy_server_options/,
+    ],
+    ['labels that are a list', '{"host":"a","port":1,"labels":["x"]}', /labels/],
+    ['a label that is a number', '{"host":"a","port":1,"labels":{"az":1}}', /labels\."az" 1: must be a string/],
+    ['a label with a control character', '{"host":"a","port":1,"labels":{"az":"a\\u0000"}}', /control characters/],
+    [
+      '65 labels',
+      JSON.stringify({ ...good, labels: Object.fromEntries([...Array(65).keys()].map((i) => [i, ''])) }),
+      /65 of them/,
+    ],
+    ['a label of 1025 characters', JSON.stringify({ ...good, labels: { x: 'a'.repeat(1025) } }), /too long/],
+  ];
+  for (const [sentence, value, message] of hostile) {
+    it(`refuses ${sentence}`, () => {
+      assert.throws(
+        () => parseInstance(value),
+        (error: Error) => {
+          assert.ok(error instanceof InvalidRecord);
+          assert.match(error.message, message);
+          assert.ok(error.message.length < 300, 'a message must not carry a megabyte');
+          assert.ok(!error.message.includes('\n'), 'one line');
+          return true;
+        },
+      );
+    });
+  }
+
+  it("reads the original's record, with strings of digits, and ignores fields it does not know", () => {
+    const value =
+      '{"host":"server","port":"8888","name":"server","weight":"1","haproxy_server_options":"backup","labels":{"az":"us-east-1a"},"skipGc":true}';
+    const instance = parseInstance(Buffer.from(value));
+    assert.equal(instance.id, 'server_server:8888');
+    assert.equal(instance.port, 8888);
+    assert.equal(instance.weight, 1);
+    assert.equal(instance.serverOptions, 'backup');
+    assert.equal(instance.labels?.az, 'us-east-1a');
+    assert.equal(instance.state, 'up');
+    assert.ok(Object.isFrozen(instance));
+  });
+
+  it('takes a label named __proto__ as a label', () => {
+    const { labels } = parseInstance('{"host":"a","port":1,"labels":{"__proto__":"x"}}');
+    assert.deepEqual(Object.entries(labels ?? {}), [['__proto__', 'x']]);
+    assert.equal(({} as Record<string, unknown>).x, undefined);
+  });
+
+  it('reads what formatInstance wrote', () => {
+    const instance = makeInstance({ ...good, state: 'drain', backup: true, weight: 0, labels: { az: 'a' } });
+    assert.deepEqual(parseInstance(formatInstance(instance)), instance);
+  });
+});
+
+describe('formatInstance', () => {
+  it("writes the original's keys in its order, and only what is set", () => {
+    const fields = { host: '10.0.0.1', port: 3000, name: 'i-1' };
+    assert.equal(formatInstance(makeInstance(fields)), '{"host":"10.0.0.1","port":3000,"name":"i-1"}');
+    assert.equal(
+      formatInstance(makeInstance({ ...fields, weight: 2, labels: { az: 'a' }, serverOptions: 'backup' })),
+      '{"host":"10.0.0.1","port":3000,"name":"i-1","weight":2,"haproxy_server_options":"backup","labels":{"az":"a"}}',
+    );
+    assert.equal(
+      formatInstance(makeInstance({ ...fields, backup: true, state: 'down' })),
+      '{"host":"10.0.0.1","port":3000,"name":"i-1","backup":true,"state":"down"}',
+    );
+  });
+});
+
+describe('isHost', () => {
+  const hosts: readonly [string, boolean][] = [
+    ['10.0.0.1', true],
+    ['::1', true],
+    ['2001:db8::1', true],
+    ['localhost', true],
+    ['api.example.com.', true],
+    ['my_container', true],
+    ['1.2.3', false],
+    ['-a', false],
+    ['a..b', false],
+    ['', false],
+    ['[::1]', false],
+  ];
+  for (const [host, expected] of hosts) {
+    it(`says ${expected} of ${JSON.stringify(host)}`, () => assert.equal(isHost(host), expected));
+  }
+});
