@@ -1,0 +1,43 @@
+import { describeSchema, formatOptions, type OptionRow } from '../common/describe.ts';
+import { etcdSchema } from '../common/etcd/options.ts';
+import { loadPlugin, pluginNames } from '../common/plugin.ts';
+import { synapseAdminSchema, topSchema } from './config.ts';
+import { filterSchema } from './filters.ts';
+import { serviceSchema } from './serviceconfig.ts';
+import { type SourcePlugin, sourceFolder } from './source.ts';
+
+/** Options that stand together. */
+export interface OptionSection {
+  readonly title: string;
+  readonly options: readonly OptionRow[];
+}
+
+/** All options but those of single sources and `output`'s; or those of one source. */
+export async function describeOptions(
+  source: string | undefined,
+  output: readonly OptionSection[],
+): Promise<readonly OptionSection[]> {
+  const filters = { title: 'discovery.label_filters[], of every source', options: describeSchema(filterSchema) };
+  if (source !== undefined) {
+    const { description, schema } = await loadPlugin<SourcePlugin<Record<string, unknown>>>(sourceFolder, source);
+    return [{ title: `${source}: ${description}`, options: describeSchema(schema) }, filters];
+  }
+  const sources = await pluginNames(sourceFolder);
+  return [
+    { title: 'top level', options: describeSchema(topSchema) },
+    { title: 'etcd', options: describeSchema(etcdSchema) },
+    { title: 'admin', options: describeSchema(synapseAdminSchema) },
+    { title: 'services.NAME', options: describeSchema(serviceSchema) },
+    { ...filters, title: `services.NAME.discovery.label_filters[] (methods: ${sources.join(', ')})` },
+    ...output,
+  ];
+}
+
+/** The same for people. */
+export function formatSections(sections: readonly OptionSection[]): string {
+  return sections
+    .map(
+      ({ title, options }) => `${title}\n${options.length === 0 ? 'no options of its own\n' : formatOptions(options)}`,
+    )
+    .join('\n');
+}

@@ -1,0 +1,128 @@
+import { readFile } from 'node:fs/promises';
+import type { Snapshot } from '../output.ts';
+import { buildStructure } from './build.ts';
+import { capabilitiesOf } from './capabilities.ts';
+import { type HaproxyConfig, type ServiceHaproxyConfig, socketPaths } from './config.ts';
+import { generationVariable } from './defaults.ts';
+import { createDesiredService, type DesiredService, desiredServers } from './desired.ts';
+import { type ExistingFile, parseExisting } from './existing.ts';
+import { createFileWriter } from './filetext.ts';
+import { know } from './knowledge.ts';
+import type { RunningServer } from './model.ts';
+import { commandsOf, planBackend } from './plan.ts';
+import { generationOf } from './render.ts';
+import { parseEnv, parseInfo, parseServersState } from './running.ts';
+import { connectRuntime } from './runtime.ts';
+
+/** What would be done about a snapshot; nothing is done. */
+export interface Preview {
+  /** The text of the file. */
+  readonly text: string;
+  /** Services that cannot be in HAProxy, with the reason. */
+  readonly problems: ReadonlyMap<string, string>;
+  /** What one running HAProxy would be told. @throws when it cannot be asked */
+  plan(socket: string, signal: AbortSignal): Promise<SocketPlan>;
+  /** The runtime API sockets of the configuration. */
+  readonly sockets: readonly string[];
+}
+
+/** What brings one running HAProxy to the snapshot. */
+export interface SocketPlan {
+  readonly commands: readonly string[];
+  /** Why a reload is needed; empty when the commands suffice. */
+  readonly reload: readonly string[];
+}
+
+/** How long HAProxy may take for an answer; milliseconds. */
+const replyTimeout = 3_000;
+
+/** Works out the file for a snapshot, with the numbers of the one that is there. @throws when that cannot be read */
+export async function preview(config: HaproxyConfig, snapshot: Snapshot<ServiceHaproxyConfig>): Promise<Preview> {
+  const existing = parseExisting(config.config_file_path === null ? '' : await readIfThere(config.config_file_path));
+  const services = new Map<string, DesiredService>();
+  const problems = new Map<string, string>();
+  for (const [name, state] of snapshot) {
+    const desired = createDesiredService(name, config.max_server_id);
+    try {
+      desired.wanted = buildStructure(name, state.config, config);
+    } catch (error) {
+      problems.set(name, (error as Error).message);
+    }
+    desired.instances = state.instances;
+    desired.ids.reset(numbersIn(existing, desired.wanted?.backend));
+    services.set(name, desired);
+  }
+  const structures = [...services.values()].map(({ wanted }) => wanted).filter((wanted) => wanted !== undefined);
+  const generation = generationOf(config, structures);
+  const { text } = createFileWriter(config, services).text('wanted', generation, {
+    file: () => existing,
+    running: new Map(),
+  });
+
+  const plan = async (socket: string, signal: AbortSignal): Promise<SocketPlan> => {
+    const { running, version, loaded } = await readRunning(socket, existing, signal);
+    const commands: string[] = [];
+    const reload: string[] = [];
+    if (loaded !== generation) {
+      const what = loaded === undefined ? "a configuration that is not synapse's" : `configuration ${loaded}`;
+      reload.push(`HAProxy runs ${what}; wanted is ${generation}`);
+    }
+    for (const desired of services.values()) {
+      const structure = desired.wanted;
+      const servers = structure && desiredServers(desired, structure);
+      if (servers === undefined) continue;
+      const found = planBackend(
+        structure as NonNullable<typeof structure>,
+        running.get(structure?.backend ?? ''),
+        servers,
+        {
+          capabilities: capabilitiesOf(version),
+          idOf: ({ name, explicitId }) => desired.ids.claim(name, explicitId),
+          isLeaving: () => false,
+        },
+      );
+      commands.push(...commandsOf(found).map((command) => command.text));
+      reload.push(...found.reload);
+    }
+    return { commands, reload };
+  };
+  return { text, problems, plan, sockets: config.do_socket ? socketPaths(config) : [] };
+}
+
+async function readRunning(socket: string, existing: ExistingFile, signal: AbortSignal) {
+  const connection = await connectRuntime(socket, { timeout: replyTimeout }, signal);
+  try {
+    const [info = '', env = '', state = ''] = await connection.send([
+      'show info',
+      `show env ${generationVariable}`,
+      'show servers state',
+    ]);
+    const generation = parseEnv(env, generationVariable);
+    const loaded = generation !== undefined && generation === existing.generation;
+    const running = new Map<string, Map<string, RunningServer>>();
+    if (loaded) for (const backend of existing.backends.keys()) running.set(backend, new Map());
+    for (const row of parseServersState(state)) {
+      const servers = running.get(row.backend) ?? new Map<string, RunningServer>();
+      running.set(row.backend, servers);
+      const file = existing.backends.get(row.backend)?.get(row.name);
+      servers.set(row.name, know(row, { previous: undefined, file, loaded, worker: 'adopted' }));
+    }
+    return { running, version: parseInfo(info).version, loaded: generation };
+  } finally {
+    connection.close();
+  }
+}
+
+function* numbersIn(existing: ExistingFile, backend: string | undefined): Iterable<readonly [string, number]> {
+  if (backend === undefined) return;
+  for (const { name, id } of existing.backends.get(backend)?.values() ?? []) if (id !== undefined) yield [name, id];
+}
+
+async function readIfThere(path: string): Promise<string> {
+  try {
+    return await readFile(path, 'utf8');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return '';
+    throw new Error(`cannot read ${path}`, { cause: error });
+  }
+}

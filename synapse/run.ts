@@ -1,0 +1,70 @@
+import { once } from 'node:events';
+import { isDeepStrictEqual } from 'node:util';
+import { type AdminOptions, serveAdmin } from '../common/admin.ts';
+import { daemonSignals } from '../common/daemon.ts';
+import { type Log, reasonOf } from '../common/log.ts';
+import { collectProcessMetrics } from '../common/metrics.ts';
+import { ConfigError } from '../common/problem.ts';
+import type { SynapseConfig } from './config.ts';
+import { reloads } from './metrics.ts';
+import { createSynapse, type SynapseDeps } from './synapse.ts';
+
+export interface RunDeps<Top, Config> extends Pick<SynapseDeps<Top, Config>, 'createOutput'> {
+  readonly log: Log;
+  readonly version: string;
+  /** Reads the configuration; again at each SIGHUP. @throws {ConfigError} */
+  load(): Promise<SynapseConfig<Top, Config>>;
+}
+
+/**
+ * Runs synapse until SIGTERM or SIGINT. HAProxy is left running as it is.
+ * @throws {ConfigError} when the configuration is wrong; an ordinary error when the admin address cannot be used
+ */
+export async function runSynapse<Top, Config>(deps: RunDeps<Top, Config>): Promise<void> {
+  const { log, version, load } = deps;
+  let config = await load();
+  const { signal, onReload } = daemonSignals(log);
+  collectProcessMetrics();
+  const synapse = createSynapse(config, deps);
+  // Ends last: who watches the end needs it.
+  const last = new AbortController();
+  const admin: AdminOptions = {
+    ...config.admin,
+    ready: () => synapse.ready(),
+    state: () => ({ version, reason: synapse.ready(), ...synapse.state() }),
+  };
+  const server = await serveAdmin(admin, { log }, last.signal);
+  log.info('synapse runs', { version, services: config.services.size, admin: server.address });
+  const done = synapse.run(signal);
+
+  const reload = async (): Promise<void> => {
+    let next: SynapseConfig<Top, Config>;
+    try {
+      next = await load();
+    } catch (error) {
+      reloads.inc({ result: 'invalid' });
+      const problems = error instanceof ConfigError ? error.problems : [{ path: '', message: reasonOf(error) }];
+      log.error('the new configuration is invalid, the old one stays in force', { problems });
+      return;
+    }
+    if (signal.aborted) return;
+    reloads.inc({ result: 'ok' });
+    log.info('configuration read again', { services: next.services.size });
+    for (const section of ['admin', 'stateFile'] as const) {
+      if (!isDeepStrictEqual(next[section], config[section])) log.warn('a change needs a restart', { section });
+    }
+    synapse.reconfigure(next);
+    config = next;
+  };
+  // One after the other: of two readings of the same files, the later one must win.
+  let reloading = Promise.resolve();
+  onReload(() => {
+    reloading = reloading.then(reload);
+  });
+
+  if (!signal.aborted) await once(signal, 'abort');
+  await done;
+  last.abort();
+  await server.closed;
+  log.info('synapse ended');
+}
