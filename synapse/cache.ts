@@ -10,6 +10,8 @@ export interface CacheOptions {
   readonly path: string;
   /** Milliseconds after which what the file says about a service is too old to be used. */
   readonly ttl: number;
+  /** What to do with a damaged file: move it out of the way (default), or leave it. */
+  readonly setAside?: boolean;
   /** Milliseconds between two writes at least; changes in between share one. Default 5 s. */
   readonly interval?: number;
 }
@@ -47,7 +49,7 @@ export async function readCache(
   options: CacheOptions,
   deps: { log: Log },
 ): Promise<ReadonlyMap<string, CachedService>> {
-  const { path, ttl } = options;
+  const { path, ttl, setAside = true } = options;
   let text: string;
   try {
     text = await readFile(path, 'utf8');
@@ -63,9 +65,9 @@ export async function readCache(
     // Both ways: a time in the future is as wrong as one too long ago.
     return new Map([...services].filter(([, { at }]) => Math.abs(now - at) <= ttl));
   } catch (error) {
-    const aside = `${path}.damaged`;
-    deps.log.error('the state file is damaged, set aside', { path, aside, reason: reasonOf(error) });
-    await rename(path, aside).catch((cause) => {
+    deps.log.error('the state file is damaged and not used', { path, reason: reasonOf(error) });
+    if (!setAside) return new Map();
+    await rename(path, `${path}.damaged`).catch((cause) => {
       deps.log.error('the damaged state file cannot be set aside', { path, reason: reasonOf(cause) });
     });
     return new Map();

@@ -43,8 +43,8 @@ export const topSchema: Schema<TopOptions> = {
   },
 };
 
-/** The `admin` section. */
-export const synapseAdminSchema = adminSchema('127.0.0.1:3211');
+/** Where `/healthz`, `/metrics` and so on are unless the configuration says otherwise. */
+export const defaultListen = '127.0.0.1:3211';
 
 /** Keys of the original that have no meaning here. */
 const accepted = ['statsd'];
@@ -74,7 +74,7 @@ export async function readSynapseConfig<Top, Config>(
     if (Object.hasOwn(value, key)) problems.push({ path: key, message });
   }
   const etcd = validate(etcdSchema, value.etcd, { path: 'etcd', problems });
-  const admin = validate(synapseAdminSchema, value.admin, { path: 'admin', problems });
+  const admin = validate(adminSchema(defaultListen), value.admin, { path: 'admin', problems });
   const config = output.readTop(value[output.key], { path: output.key, problems });
 
   const services = new Map<string, ServiceConfig<Config>>();

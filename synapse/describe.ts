@@ -1,7 +1,8 @@
+import { adminSchema } from '../common/admin.ts';
 import { describeSchema, formatOptions, type OptionRow } from '../common/describe.ts';
 import { etcdSchema } from '../common/etcd/options.ts';
 import { loadPlugin, pluginNames } from '../common/plugin.ts';
-import { synapseAdminSchema, topSchema } from './config.ts';
+import { defaultListen, topSchema } from './config.ts';
 import { filterSchema } from './filters.ts';
 import { serviceSchema } from './serviceconfig.ts';
 import { type SourcePlugin, sourceFolder } from './source.ts';
@@ -26,7 +27,7 @@ export async function describeOptions(
   return [
     { title: 'top level', options: describeSchema(topSchema) },
     { title: 'etcd', options: describeSchema(etcdSchema) },
-    { title: 'admin', options: describeSchema(synapseAdminSchema) },
+    { title: 'admin', options: describeSchema(adminSchema(defaultListen)) },
     { title: 'services.NAME', options: describeSchema(serviceSchema) },
     { ...filters, title: `services.NAME.discovery.label_filters[] (methods: ${sources.join(', ')})` },
     ...output,

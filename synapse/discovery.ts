@@ -76,13 +76,13 @@ export class Discoverer {
   }
 
   /** Waits until every source has published something, at most `limit` milliseconds. Returns those that have not. */
-  async answers(limit: number, signal: AbortSignal): Promise<readonly string[]> {
+  async answers(limit: number, signal?: AbortSignal): Promise<readonly string[]> {
     const all = new AbortController();
     this.#onAnswer = () => {
       if (this.unanswered().length === 0) all.abort();
     };
     this.#onAnswer();
-    await sleep(limit, AbortSignal.any([signal, all.signal]));
+    await sleep(limit, signal === undefined ? all.signal : AbortSignal.any([signal, all.signal]));
     this.#onAnswer = () => {};
     return this.unanswered();
   }

@@ -2,7 +2,8 @@ import { joinPath, type Problem, type Schema, validate } from '../common/config.
 import { isObject } from '../common/formats.ts';
 import { type LabelFilter, labelConditions } from './labels.ts';
 
-const filterSchema: Schema<LabelFilter> = {
+/** One entry of `label_filters`. */
+export const filterSchema: Schema<LabelFilter> = {
   label: { doc: 'The label to look at.', format: 'non-empty-string', default: null },
   value: { doc: 'What its value is compared with.', format: 'string', default: null },
   condition: { doc: 'How it is compared.', format: labelConditions, default: null },

@@ -98,3 +98,11 @@ export const applyFailures = new Counter({
   help: 'Snapshots that could not be applied; each is tried again.',
   registers,
 });
+
+/** Configurations read again at SIGHUP. */
+export const reloads = new Counter({
+  name: 'synapse_config_reloads_total',
+  help: 'Configurations read again, by result: ok, or invalid and the old one stayed in force.',
+  labelNames: ['result'],
+  registers,
+});

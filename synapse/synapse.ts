@@ -67,6 +67,7 @@ export function createSynapse<Top, Config>(
       let names = dirty.has(all) ? new Set(catalog.names()) : new Set<string>();
       if (output?.config !== config.output) {
         await output?.close();
+        if (signal.aborted) return;
         output = openOutput(config.output, deps);
         names = new Set(catalog.names());
       }
@@ -101,16 +102,13 @@ export function createSynapse<Top, Config>(
         const cached = waiting.filter((name) => catalog.recall(name)?.good !== undefined);
         log.warn('starting without the answer of some sources', { waiting, cached });
       }
-      let applying: Promise<void> = Promise.resolve();
-      touch = coalesce((dirty) => {
-        applying = apply(dirty, signal);
-        return applying;
-      }, signal);
+      touch = coalesce((dirty) => apply(dirty, signal), signal);
       gateOpen = true;
       touch(all);
 
       await aborted(signal);
-      await Promise.all([discoverer.end(), saving, applying.then(() => output?.close())]);
+      // Not waiting for an apply under way: what it waits for may be what is away.
+      await Promise.all([discoverer.end(), saving, output?.close()]);
     },
 
     reconfigure(next) {

@@ -76,10 +76,16 @@ describe('cache', () => {
       assert.equal(await readFile(`${path}.damaged`, 'utf8'), text);
       assert.deepEqual(
         lines.map(({ message }) => message),
-        ['the state file is damaged, set aside'],
+        ['the state file is damaged and not used'],
       );
     });
   }
+
+  test('that is damaged is left alone when asked so', async () => {
+    await writeFile(path, 'not json');
+    assert.equal((await readCache({ path, ttl: day, setAside: false }, { log: silentLog })).size, 0);
+    assert.deepEqual(await readdir(folder), ['state.json']);
+  });
 
   test('that cannot be read is reported and left alone', async () => {
     const { log, lines } = recordingLog();
