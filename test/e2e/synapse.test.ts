@@ -1,0 +1,228 @@
+import assert from 'node:assert/strict';
+import { readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { after, afterEach, before, describe, test } from 'node:test';
+import type { EtcdClient } from '../../common/etcd/client.ts';
+import { exec } from '../../common/exec.ts';
+import type { LocalCluster } from '../../etcd-cluster/local.ts';
+import type { StatusReport } from '../../synapse/statustable.ts';
+import { programPath, startDaemon, type TestDaemon } from '../support/daemon.ts';
+import { directClient, put, remove, testCluster } from '../support/etcd.ts';
+import { freePort, type NamedServer, namedServer, type TestHaproxy, testHaproxy } from '../support/haproxy.ts';
+import { until } from '../support/until.ts';
+
+/** One etcd, one HAProxy, one synapse. The tests follow each other: each starts where the one before has ended. */
+describe('synapse between etcd and HAProxy', () => {
+  const end = new AbortController();
+  let cluster: LocalCluster;
+  let client: EtcdClient;
+  let haproxy: TestHaproxy;
+  let synapse: TestDaemon | undefined;
+  const servers = new Map<string, NamedServer>();
+  let port: number;
+  let webPort: number;
+  let config: string;
+
+  before(async () => {
+    cluster = await testCluster('3.4', { size: 1 });
+    client = directClient(cluster, end.signal);
+    haproxy = await testHaproxy();
+    for (const name of ['one', 'two', 'three']) servers.set(name, await namedServer(name));
+    port = await freePort();
+    webPort = await freePort();
+    config = join(haproxy.folder, 'synapse.json');
+  });
+  after(async () => {
+    await synapse?.end('SIGKILL');
+    end.abort();
+    await haproxy.close();
+    for (const server of servers.values()) await server.close();
+    await cluster.stopAll();
+  });
+  afterEach((context) => {
+    if (process.env.TEST_LOG) console.log(context.name, synapse?.lines.slice(-20));
+  });
+
+  const portOf = (name: string): number => servers.get(name)?.port ?? 0;
+  const keyOf = (name: string): string => `/nerve/services/api/${name}_127.0.0.1:${portOf(name)}`;
+  const announce = (name: string, more: object = {}): Promise<number> =>
+    put(client, keyOf(name), JSON.stringify({ host: '127.0.0.1', port: portOf(name), name, ...more }));
+
+  async function writeConfig(services: object = {}): Promise<void> {
+    const api = { discovery: { method: 'etcd' }, haproxy: { port, listen: ['mode http', 'balance roundrobin'] } };
+    const value = {
+      etcd: { hosts: cluster.urls },
+      admin: { listen: '127.0.0.1:0' },
+      state_file_path: join(haproxy.folder, 'state.json'),
+      initial_wait: '1s',
+      services: { api, ...services },
+      haproxy: {
+        global: ['maxconn 200'],
+        defaults: ['mode http', 'timeout connect 2s', 'timeout client 10s', 'timeout server 10s'],
+        config_file_path: haproxy.file,
+        socket_file_path: haproxy.socket,
+        master_socket_path: haproxy.master,
+        haproxy_path: haproxy.program,
+        restart_interval: '100ms',
+      },
+    };
+    await writeFile(config, JSON.stringify(value));
+  }
+
+  /** The servers that answer a number of requests, by name; null stands for HAProxy's own error. */
+  async function answers(at = port, count = 8): Promise<ReadonlySet<string | null>> {
+    const names = new Set<string | null>();
+    for (let i = 0; i < count; i++) {
+      const response = await fetch(`http://127.0.0.1:${at}/`, { signal: AbortSignal.timeout(5_000) });
+      const body = await response.text();
+      names.add(response.status === 200 ? body : null);
+    }
+    return names;
+  }
+  const serving = (...names: string[]) =>
+    until(async () => {
+      assert.deepEqual([...(await answers())].sort(), names.toSorted());
+      return true;
+    });
+  const ready = () => until(async () => (await synapse?.get('/readyz'))?.status === 200);
+  const state = async (): Promise<StatusReport> => JSON.parse((await synapse?.get('/api/v1/state'))?.body ?? '');
+  const run = (...args: string[]) => exec([process.execPath, programPath('synapse'), ...args], { timeout: 30_000 });
+
+  test('writes a file that HAProxy starts from, and is ready when HAProxy has it', async () => {
+    await announce('one');
+    await writeConfig();
+    synapse = await startDaemon('synapse', config);
+    await until(async () => (await readFile(haproxy.file, 'utf8').catch(() => '')).includes(`:${portOf('one')} `));
+    assert.equal((await synapse.get('/readyz')).status, 503);
+    await haproxy.start();
+    await serving('one');
+    await ready();
+  });
+
+  test('follows what is announced, drained and withdrawn without a reload', async () => {
+    const worker = await haproxy.workerPid();
+    await announce('two');
+    await serving('one', 'two');
+    await announce('two', { state: 'drain' });
+    await serving('one');
+    await announce('two', { weight: 5 });
+    await announce('three');
+    await serving('one', 'two', 'three');
+    await announce('one', { state: 'down' });
+    await remove(client, keyOf('one'));
+    await remove(client, keyOf('three'));
+    await serving('two');
+    assert.equal(await haproxy.workerPid(), worker);
+    const { body } = (await synapse?.get('/metrics')) ?? { body: '' };
+    assert.match(body, /^synapse_gone_instances_total\{service="api",how="withdrawn"\} 1$/m);
+    assert.match(body, /^synapse_gone_instances_total\{service="api",how="expired"\} 1$/m);
+    assert.match(body, /^synapse_instances\{service="api",state="up"\} 1$/m);
+    assert.match(body, /^synapse_source_up\{service="api"\} 1$/m);
+    assert.doesNotMatch(body, /^synapse_propagation_seconds_count 0$/m);
+  });
+
+  test('is not disturbed by records that are broken or mean harm', async () => {
+    const record = (more: object) => JSON.stringify({ host: '127.0.0.1', port: portOf('one'), ...more });
+    const hostile = [
+      'not json',
+      record({ port: 0 }),
+      record({ name: 'x\nbackend evil' }),
+      record({ name: 'x;disable frontend api' }),
+      record({ haproxy_server_options: "check\n  server evil 127.0.0.1:1 'quoted'" }),
+      record({ haproxy_server_options: 'weight "' }),
+      record({ padding: 'x'.repeat(1_000_000) }),
+    ];
+    for (const [index, value] of hostile.entries()) await put(client, `/nerve/services/api/hostile-${index}`, value);
+    // Valid, and asks for what is not its to ask: the words are dropped, the instance serves.
+    await put(client, '/nerve/services/api/greedy', record({ haproxy_server_options: 'ssl verify none track a/b' }));
+    await announce('three');
+    await serving('one', 'two', 'three');
+    const { rejected } = (await state()).services.api ?? { rejected: [] };
+    assert.equal(rejected.length, hostile.length);
+    const { body } = (await synapse?.get('/metrics')) ?? { body: '' };
+    assert.match(body, new RegExp(`^synapse_rejected_records_total\\{service="api"\\} ${hostile.length}$`, 'm'));
+    await until(async () => (await readFile(haproxy.file, 'utf8')).includes(`:${portOf('three')} `));
+    assert.doesNotMatch(await readFile(haproxy.file, 'utf8'), /evil|verify|track/);
+    for (const index of hostile.keys()) await remove(client, `/nerve/services/api/hostile-${index}`);
+    await remove(client, '/nerve/services/api/greedy');
+    await serving('two', 'three');
+  });
+
+  test('shows what it sees, what it would write and that nothing is left to do', async () => {
+    const address = synapse?.admin ?? '';
+    const asked = join(haproxy.folder, 'asked.json');
+    await writeFile(asked, JSON.stringify({ admin: { listen: address } }));
+    const status = await run('status', '-c', asked);
+    assert.match(status.stdout, /^synapse \S+: ready$/m);
+    assert.match(status.stdout, new RegExp(`^api +two_127\\.0\\.0\\.1:${portOf('two')} +up +5 +etcd`, 'm'));
+    const rendered = await run('render', '-c', config);
+    await until(async () => (await readFile(haproxy.file, 'utf8')) === rendered.stdout);
+    const plan = await run('plan', '-c', config);
+    assert.equal(plan.stdout, `# ${haproxy.socket}\n# nothing to do\n`);
+    const services = await run('services', '-c', config);
+    assert.match(services.stdout, new RegExp(`^api +two_127\\.0\\.0\\.1:${portOf('two')} +up +5$`, 'm'));
+    const check = await run('check', '-c', config);
+    assert.match(check.stdout, /^the configuration is valid: 1 services; HAProxy accepts it$/m);
+  });
+
+  test('keeps the old configuration when the new one is wrong', async () => {
+    const seen = synapse?.lines.length ?? 0;
+    await writeFile(config, '{"services": {"api": {"discovery": {"method": "etdc"}}}}');
+    synapse?.kill('SIGHUP');
+    const message = 'the new configuration is invalid, the old one stays in force';
+    await until(() => synapse?.lines.slice(seen).some((line) => line.message === message));
+    const check = await run('check', '-c', config);
+    assert.equal(check.code, 2);
+    assert.match(check.stderr, /^\S+synapse\.json: services\.api\.discovery\.method: unknown discovery method "etdc"/m);
+    await serving('two', 'three');
+  });
+
+  test('adds a service at SIGHUP with one reload, and leaves the others alone', async () => {
+    const worker = await haproxy.workerPid();
+    const default_servers = [{ host: '127.0.0.1', port: portOf('one'), name: 'one' }];
+    await writeConfig({ web: { discovery: { method: 'base' }, default_servers, haproxy: { port: webPort } } });
+    synapse?.kill('SIGHUP');
+    await until(async () => (await answers(webPort, 1)).has('one'));
+    assert.notEqual(await haproxy.workerPid(), worker);
+    await ready();
+    await serving('two', 'three');
+  });
+
+  test('ends without touching HAProxy, and adopts it as it is at the next start', async () => {
+    const worker = await haproxy.workerPid();
+    const text = await readFile(haproxy.file, 'utf8');
+    assert.equal(await synapse?.end(), 0);
+    await serving('two', 'three');
+    synapse = await startDaemon('synapse', config);
+    await ready();
+    assert.equal(await haproxy.workerPid(), worker);
+    assert.equal(await readFile(haproxy.file, 'utf8'), text);
+  });
+
+  test('without etcd, synapse and HAProxy can both be started again and serve', async () => {
+    await cluster.members[0]?.kill();
+    const worker = await haproxy.workerPid();
+    assert.equal(await synapse?.end(), 0);
+    synapse = await startDaemon('synapse', config);
+    await ready();
+    assert.equal(await haproxy.workerPid(), worker);
+    await serving('two', 'three');
+    const { services } = await state();
+    assert.equal(services.api?.origin, 'cache');
+    assert.ok(services.api?.reason);
+
+    await haproxy.kill();
+    await haproxy.start();
+    await serving('two', 'three');
+    await ready();
+  });
+
+  test('catches up as soon as etcd is back', async () => {
+    await cluster.members[0]?.start();
+    await cluster.ready();
+    await announce('one');
+    await remove(client, keyOf('two'));
+    await serving('one', 'three');
+    assert.equal((await state()).services.api?.origin, 'discovered');
+  });
+});
