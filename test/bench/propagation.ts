@@ -107,7 +107,7 @@ async function startSynapse(options: PropagationOptions, prefix: string, start: 
     admin: { listen: admin, control_socket: join(home, 'synapse.sock') },
     services: { [backend]: { discovery: { method: 'etcd', path: prefix }, haproxy: { listen: ['mode http'] } } },
     haproxy: {
-      global: [],
+      global: ['maxconn 4096'],
       defaults: defaults.slice(1),
       haproxy_path: haproxyPath,
       config_file_path: configFile,
