@@ -19,3 +19,42 @@ export function haproxyCommand(socketPath: string, command: string): Promise<str
 export async function workerPid(socketPath: string): Promise<number> {
   return Number(/^Pid: (\d+)$/m.exec(await haproxyCommand(socketPath, 'show info'))?.[1]);
 }
+
+/** One server as HAProxy has it. */
+export interface HaproxyServer {
+  readonly backend: string;
+  readonly name: string;
+  readonly state: 'ready' | 'drain' | 'maintenance';
+  readonly weight: number;
+}
+
+/** Administrative states of `show servers state` (management guide, section 9.3), which are bit masks. */
+const maintenance = 0x01 | 0x02 | 0x20;
+const drain = 0x08 | 0x10;
+
+/** The servers of all backends. */
+export async function readServers(socketPath: string): Promise<readonly HaproxyServer[]> {
+  const lines = (await haproxyCommand(socketPath, 'show servers state')).split('\n');
+  const columns = (lines.find((line) => line.startsWith('#')) ?? '').slice(2).split(' ');
+  const rows = lines.slice(2).filter((line) => line.trim() !== '');
+  return rows.map((row) => {
+    const cells = row.split(' ');
+    const cell = (name: string): string => cells[columns.indexOf(name)] ?? '';
+    const admin = Number(cell('srv_admin_state'));
+    return {
+      backend: cell('be_name'),
+      name: cell('srv_name'),
+      state: (admin & maintenance) !== 0 ? 'maintenance' : (admin & drain) !== 0 ? 'drain' : 'ready',
+      weight: Number(cell('srv_uweight')),
+    };
+  });
+}
+
+/** The names of a backend's servers that take new connections, sorted. */
+export async function readyServers(socketPath: string, backend: string): Promise<readonly string[]> {
+  const servers = await readServers(socketPath);
+  return servers
+    .filter((server) => server.backend === backend && server.state === 'ready')
+    .map(({ name }) => name)
+    .sort();
+}

@@ -1,9 +1,9 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { exec } from '../../common/exec.ts';
-import { workerPid } from './haproxy.ts';
+import { readyServers, workerPid } from './haproxy.ts';
 import type { SampleInstance } from './parts.ts';
 import type { Stack } from './stack.ts';
-import { type Visit, visit } from './visit.ts';
+import { visit } from './visit.ts';
 
 /** Says one line of the story. */
 export type Tell = (line: string) => void;
@@ -21,31 +21,29 @@ export async function tellStory(stack: Stack, tell: Tell): Promise<void> {
     SampleInstance,
     SampleInstance,
   ];
-  const port = stack.ports[first.service] as number;
   const workerBefore = await workerPid(stack.haproxy.socket);
 
   for (const service of services) {
     const ids = stack.instances.filter((instance) => instance.service === service).map(({ id }) => id);
-    const { milliseconds } = await until(stack.ports[service] as number, ids);
-    tell(
-      `${service}: http://127.0.0.1:${stack.ports[service]} is answered by ${ids.join(' and ')} (${milliseconds} ms)`,
-    );
+    await until(stack, ids, performance.now());
+    tell(`${service}: http://127.0.0.1:${stack.ports[service]} is answered by ${ids.join(' and ')}`);
   }
 
-  await first.process.stop('SIGKILL');
-  const gone = await until(port, [second.id]);
-  tell(`${first.id} killed: after ${gone.milliseconds} ms all requests go to ${second.id}; ${summary(gone)}`);
+  const step = async (action: () => Promise<unknown>, ids: readonly string[]): Promise<Wait> => {
+    const since = performance.now();
+    const [wait] = await Promise.all([until(stack, ids, since), action()]);
+    return wait;
+  };
+  const gone = await step(() => first.process.stop('SIGKILL'), [second.id]);
+  tell(`${first.id} killed: out of rotation after ${gone.milliseconds} ms; ${summary(gone)}`);
 
-  await stack.startInstance(first);
-  const back = await until(port, [first.id, second.id]);
+  const back = await step(() => stack.startInstance(first), [first.id, second.id]);
   tell(`${first.id} started again: back in rotation after ${back.milliseconds} ms; ${summary(back)}`);
 
-  await run(second, 'drain');
-  const drained = await until(port, [first.id]);
-  tell(`${second.id} drained: new requests go to ${first.id} after ${drained.milliseconds} ms; ${summary(drained)}`);
+  const drained = await step(() => run(second, 'drain'), [first.id]);
+  tell(`${second.id} drained by 'nerve drain': after ${drained.milliseconds} ms; ${summary(drained)}`);
 
-  await run(second, 'undrain');
-  const undrained = await until(port, [first.id, second.id]);
+  const undrained = await step(() => run(second, 'undrain'), [first.id, second.id]);
   tell(`${second.id} undrained: in rotation again after ${undrained.milliseconds} ms; ${summary(undrained)}`);
 
   const failed = [gone, back, drained, undrained].flatMap(({ failures }) => failures);
@@ -57,30 +55,55 @@ export async function tellStory(stack: Stack, tell: Tell): Promise<void> {
 }
 
 interface Wait {
+  /** From the cause until HAProxy had exactly these instances in rotation. */
   readonly milliseconds: number;
   readonly requests: number;
   readonly failures: readonly string[];
 }
 
-/** Keeps sending requests until a whole round is answered by exactly these instances. */
-async function until(port: number, ids: readonly string[]): Promise<Wait> {
-  const start = performance.now();
-  let requests = 0;
-  let changedAt = start;
-  const failures: string[] = [];
+/**
+ * Keeps sending requests until HAProxy has exactly these instances of a service in rotation, and a whole round of
+ * requests after that is answered by them and by no other.
+ */
+async function until(stack: Stack, ids: readonly string[], since: number): Promise<Wait> {
+  const service = stack.instances.find(({ id }) => id === ids[0])?.service ?? '';
+  const port = stack.ports[service] as number;
   const wanted = [...ids].sort().join(' and ');
+  const deadline = performance.now() + patience;
+  const waiting = inRotation(stack, { service, wanted, deadline });
+  let reached = false;
+  void waiting.then(() => {
+    reached = true;
+  });
+  let requests = 0;
+  const failures: string[] = [];
   for (;;) {
-    const round: Visit = await visit(port, 10);
+    const after = reached;
+    const round = await visit(port, 10);
     requests += 10;
     failures.push(...round.failures);
     const seen = Object.keys(round.answers).sort().join(' and ');
-    if (seen === wanted && round.failures.length === 0) {
-      return { milliseconds: Math.round(changedAt - start), requests, failures };
+    if (after && seen === wanted) return { milliseconds: Math.round((await waiting) - since), requests, failures };
+    if (performance.now() > deadline) {
+      throw new Error(
+        `expected answers from ${wanted}, got ${seen || 'none'}${failures.length > 0 ? `; ${failures[0]}` : ''}`,
+      );
     }
-    changedAt = performance.now();
-    if (changedAt - start > patience) throw new Error(`expected answers from ${wanted}, got ${seen || 'none'}`);
-    await delay(5);
   }
+}
+
+/** Resolves with the moment at which HAProxy has it so, or with the deadline. */
+async function inRotation(
+  stack: Stack,
+  { service, wanted, deadline }: { service: string; wanted: string; deadline: number },
+): Promise<number> {
+  while (performance.now() < deadline) {
+    const ready = await readyServers(stack.haproxy.socket, service);
+    const names = ready.map((name) => name.slice(0, name.lastIndexOf('_')));
+    if (names.join(' and ') === wanted) return performance.now();
+    await delay(1);
+  }
+  return deadline;
 }
 
 function summary({ requests, failures }: Wait): string {

@@ -3,10 +3,9 @@ import { readFile } from 'node:fs/promises';
 import { after, before, describe, it } from 'node:test';
 import { request } from 'undici';
 import { sleep } from '../../common/supervise.ts';
-import { workerPid } from '../../deploy/demo/haproxy.ts';
+import { readyServers, workerPid } from '../../deploy/demo/haproxy.ts';
 import { type Stack, startStack } from '../../deploy/demo/stack.ts';
 import { eventually } from '../support/eventually.ts';
-import { readyServers } from '../support/haproxy-cli.ts';
 
 describe('all of etcd is down for longer than every TTL', () => {
   let stack: Stack;

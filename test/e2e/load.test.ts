@@ -6,11 +6,10 @@ import { exec } from '../../common/exec.ts';
 import { formatInstance, type Instance, makeInstance } from '../../common/instance.ts';
 import { sleep } from '../../common/supervise.ts';
 import { findProgram } from '../../deploy/debian.ts';
-import { workerPid } from '../../deploy/demo/haproxy.ts';
+import { readServers, workerPid } from '../../deploy/demo/haproxy.ts';
 import { type Stack, startStack } from '../../deploy/demo/stack.ts';
 import { freePort } from '../../etcd-cluster/ports.ts';
 import { eventually } from '../support/eventually.ts';
-import { adminState, readServers } from '../support/haproxy-cli.ts';
 
 /** Longer than the changes take on a busy machine; wrk stops by itself. */
 const loadSeconds = 30;
@@ -86,8 +85,8 @@ describe('200 membership changes under load', () => {
     assert.doesNotMatch(stdout, /Socket errors|Non-2xx/, stdout);
     assert.equal(await workerPid(stack.haproxy.socket), worker);
     await eventually(async () => {
-      const rows = (await readServers(stack.haproxy.socket, 'api')).filter(({ name }) => name.startsWith('load-'));
-      const serving = rows.filter((row) => adminState(row) !== 'maintenance').map(({ name }) => name);
+      const rows = (await readServers(stack.haproxy.socket)).filter(({ name }) => name.startsWith('load-'));
+      const serving = rows.filter(({ state }) => state !== 'maintenance').map(({ name }) => name);
       assert.deepEqual(serving.sort(), [...live.keys()].sort());
     });
   });
