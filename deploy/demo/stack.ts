@@ -46,6 +46,8 @@ export interface StackOptions {
   /** First choice for the services' HAProxy ports, counted up from here. */
   readonly firstPort?: number;
   readonly onProgress?: (what: string) => void;
+  /** Other addresses for synapse to reach etcd at, such as proxies in front of the members. */
+  readonly routeSynapse?: (urls: readonly string[]) => Promise<readonly string[]>;
 }
 
 /** Starts everything and waits until each part is ready. Nothing is left behind when a part fails to start. */
@@ -64,7 +66,7 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
   try {
     onProgress('starting three etcd members');
     etcd = await startCluster({ size: 3, etcd: etcdPath, dataDir: join(folder, 'etcd') });
-    const hosts = etcd.members.map((member) => member.url);
+    const hosts = etcd.urls;
     onProgress('starting the sample services, and a nerve beside each instance');
     const ids = services.flatMap((service) =>
       Array.from({ length: options.instancesPerService ?? 2 }, (_, index) => ({
@@ -80,7 +82,8 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
     for (const [index, service] of services.entries()) {
       ports[service] = await freePort(options.firstPort === undefined ? undefined : options.firstPort + index);
     }
-    const synapse = await addSynapse(nursery, { hosts, ports, haproxy, haproxyPath });
+    const synapseHosts = (await options.routeSynapse?.(hosts)) ?? hosts;
+    const synapse = await addSynapse(nursery, { hosts: synapseHosts, ports, haproxy, haproxyPath });
 
     return {
       folder,

@@ -25,7 +25,7 @@ export async function drawTable(stack: Stack): Promise<string> {
     `kill ${instance?.process.pid}              # ${instance?.id}: watch it go`,
     `${stack.synapse.argv.join(' ')} status -c ${stack.synapse.configFile}`,
     `${instance?.nerve.argv.join(' ')} drain ${instance?.service} -c ${instance?.nerve.configFile}`,
-    `export ETCD=${stack.etcd.members.map(({ url }) => url).join(',')} HAPROXY_SOCKET=${stack.haproxy.socket}`,
+    `export ETCD=${stack.etcd.urls.join(',')} HAPROXY_SOCKET=${stack.haproxy.socket}`,
     '',
     'Ctrl-C ends everything.',
   ].join('\n');

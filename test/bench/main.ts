@@ -26,8 +26,13 @@ try {
   for (const servers of sizes) {
     const home = join(folder, String(servers));
     await mkdir(home);
-    const etcdHosts = etcd.members.map((member) => member.url);
-    const { floor, synapse } = await measurePropagation({ folder: home, etcdHosts, haproxyPath, servers, changes });
+    const { floor, synapse } = await measurePropagation({
+      folder: home,
+      etcdHosts: etcd.urls,
+      haproxyPath,
+      servers,
+      changes,
+    });
     const cells = [0.5, 0.99].flatMap((share) => {
       const [least, ours] = [quantile(floor, share), quantile(synapse, share)];
       return [milliseconds(least), milliseconds(ours), `${(ours / least).toFixed(2)}x`];

@@ -24,7 +24,7 @@ describe('200 membership changes under load', () => {
 
   before(async () => {
     stack = await startStack({ services: ['api'], instancesPerService: 1 });
-    etcd = new Etcd3({ hosts: stack.etcd.members.map((member) => member.url) });
+    etcd = new Etcd3({ hosts: [...stack.etcd.urls] });
     for (let i = 0; i < 6; i++) {
       const server = createServer((_, response) => response.end('ok\n'));
       server.keepAliveTimeout = 60_000;
