@@ -100,6 +100,9 @@ export async function startHaproxy(nursery: Nursery, { argv, socket }: Omit<Hapr
   return child;
 }
 
+/** A process killed in mid-request takes that request with it; these may be sent again, because the sample only reads. */
+const retryOn = 'retry-on conn-failure empty-response';
+
 /** Starts synapse with one HAProxy port per service. */
 export async function addSynapse(
   nursery: Nursery,
@@ -115,7 +118,7 @@ export async function addSynapse(
   const configFile = join(nursery.folder, 'synapse.json');
   const services = Object.entries(ports).map(([service, port]) => [
     service,
-    { discovery: { method: 'etcd' }, haproxy: { port, listen: ['mode http'] } },
+    { discovery: { method: 'etcd' }, haproxy: { port, listen: ['mode http', retryOn] } },
   ]);
   await writeJson(configFile, {
     etcd: { hosts },
