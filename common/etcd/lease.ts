@@ -114,7 +114,7 @@ export function createLeasedKeys(
       try {
         const { wanted } = task;
         const done = await limit(() => step(client, task, holder, stopped.signal));
-        if (task.wanted !== wanted) continue;
+        if (task.wanted !== wanted || (done && wanted.kind === 'set' && holder.id !== lease)) continue;
         if (done) {
           if (task.reason !== null) log.info('etcd key is as wanted again', { key: task.key });
           task.settled = true;

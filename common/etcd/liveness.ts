@@ -72,6 +72,8 @@ export function watchLiveness(
       if (silence < limits.idle && !suspect) return;
       askedAt = now;
       stream.requestProgress();
+      // Another call to this member went without an answer: no need to be patient.
+      if (suspect && !probing) void probe();
     } else if (!probing && now - askedAt > limits.answer) void probe();
   };
 

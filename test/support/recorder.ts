@@ -61,3 +61,13 @@ export function createRecorder(): Recorder {
 export function assertSound(recorder: Recorder): void {
   assert.deepEqual(recorder.faults, []);
 }
+
+/** Asserts that what was told is what is there, and names the keys that are wrong. */
+export function assertSame(told: Readonly<Record<string, string>>, there: Readonly<Record<string, string>>): void {
+  const wrong = {
+    missing: Object.keys(there).filter((key) => told[key] === undefined),
+    ghosts: Object.keys(told).filter((key) => there[key] === undefined),
+    stale: Object.keys(there).filter((key) => told[key] !== undefined && told[key] !== there[key]),
+  };
+  assert.deepEqual(wrong, { missing: [], ghosts: [], stale: [] });
+}
