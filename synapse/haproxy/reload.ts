@@ -9,6 +9,8 @@ export interface ReloadPacer {
   wait(): number;
   /** One has ended. Failures in a row wait longer and longer. */
   done(worked: boolean): void;
+  /** Failures so far count no more; the interval does. */
+  forget(): void;
 }
 
 const firstFailureWait = 5_000;
@@ -22,12 +24,18 @@ export function createReloadPacer(
 ): ReloadPacer {
   let next = 0;
   let failures = 0;
+  let soonest = 0;
   return {
     wait: () => Math.max(0, next - now()),
     done(worked) {
       failures = worked ? 0 : failures + 1;
       const pause = failures === 0 ? 0 : Math.min(firstFailureWait * 2 ** (failures - 1), longestFailureWait);
-      next = now() + Math.max(pause, config.restart_interval * (1 + config.restart_jitter * random()));
+      soonest = now() + config.restart_interval * (1 + config.restart_jitter * random());
+      next = Math.max(soonest, now() + pause);
+    },
+    forget() {
+      failures = 0;
+      next = Math.min(next, soonest);
     },
   };
 }

@@ -44,6 +44,7 @@ export function createReloading(config: HaproxyConfig, deps: ReloadingDeps): Rel
   let settled: string | undefined;
   let loadedText: string | undefined;
   let lastSynced = started;
+  let failedAt: number | undefined;
   let lastError: string | null = null;
   let lastReloadAt: Date | undefined;
 
@@ -57,6 +58,7 @@ export function createReloading(config: HaproxyConfig, deps: ReloadingDeps): Rel
     for (const live of lives) {
       if (!live.synced) continue;
       lastSynced = performance.now();
+      loadedText = undefined;
       if (live.generation !== persist.accepted) {
         const foreign = `HAProxy runs ${live.generation === undefined ? 'a configuration that is not ours' : 'another configuration'}`;
         found.push(...(restructurings.length > 0 ? restructurings : [foreign]));
@@ -64,11 +66,13 @@ export function createReloading(config: HaproxyConfig, deps: ReloadingDeps): Rel
         found.push(...[...live.reasons.values()].flat());
       }
     }
-    if (lives.every((live) => !live.synced) && performance.now() - lastSynced > unreachableTime) {
-      found.push('the runtime API cannot be reached');
-    }
+    // A reload brings HAProxy what the file says; only a restart brings back a socket file that somebody removed.
+    if (isUnreachable() && loadedText !== text()) found.push('the runtime API cannot be reached');
     return [...new Set(found)];
   };
+  const isUnreachable = (): boolean =>
+    lives.every((live) => !live.synced) && performance.now() - lastSynced > unreachableTime;
+  const workers = (): number => lives.reduce((sum, live) => sum + live.workers, 0);
   const keyOf = (found: readonly string[]): string =>
     JSON.stringify([found, persist.accepted, lives.map((live) => live.workers)]);
 
@@ -76,7 +80,12 @@ export function createReloading(config: HaproxyConfig, deps: ReloadingDeps): Rel
   const attempt = async (signal: AbortSignal): Promise<void> => {
     const before = lives.map((live) => (live.synced ? live.workers : -1));
     const loading = text();
+    const blind = isUnreachable();
     await triggerReload(config, signal);
+    if (blind) {
+      loadedText = loading;
+      return;
+    }
     for (const live of lives) live.release();
     const deadline = performance.now() + config.reload_timeout;
     const isNew = (live: Live, index: number): boolean =>
@@ -100,10 +109,12 @@ export function createReloading(config: HaproxyConfig, deps: ReloadingDeps): Rel
     wait() {
       const found = reasons();
       if (found.length === 0) {
-        settled = undefined;
+        if (lives.some((live) => live.synced)) settled = undefined;
         if (lives.some((live) => live.synced)) restructurings = [];
         return undefined;
       }
+      // Another worker is another chance: what failed before may have been its predecessor's trouble.
+      if (workers() !== failedAt) pacer.forget();
       return keyOf(found) === settled ? undefined : pacer.wait();
     },
     restructured(reason) {
@@ -137,6 +148,7 @@ export function createReloading(config: HaproxyConfig, deps: ReloadingDeps): Rel
       reloadsTotal.inc({ reason: kind, result: 'failed' });
       log.error('reloading HAProxy failed', { reason: lastError, reasons: shorten(why) });
       pacer.done(false);
+      failedAt = workers();
       emit({ type: 'reload-failed', reasons: why, reason: lastError ?? '' });
     },
     get lastError() {
