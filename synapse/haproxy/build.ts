@@ -23,6 +23,9 @@ export function buildStructure(
   if (!isProxyName(backend)) {
     throw new Error(`${JSON.stringify(backend)} cannot name a backend: allowed are A-Z a-z 0-9 - _ . :`);
   }
+  if (config.port !== false && !isProxyName(service)) {
+    throw new Error(`${JSON.stringify(service)} cannot name a frontend: allowed are A-Z a-z 0-9 - _ . :`);
+  }
   const lines = [...config.backend, ...backendLines(config.listen)];
   const defaults = global.defaults;
   const frontend = buildFrontend(config, backend, global);

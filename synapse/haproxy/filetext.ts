@@ -79,12 +79,30 @@ function makeText(desired: DesiredService, structure: Structure, accept?: (shape
   const shapes = new Set<string>();
   const lines: string[] = [];
   for (const server of orderServers(servers, structure.servers.order)) {
-    const shape = shapeOf(server, structure);
+    const { shape, line } = rendered(server, structure, ids.get(server.name));
     if (accept !== undefined && !accept(shape)) continue;
     shapes.add(shape);
-    lines.push(serverLine(server, ids.get(server.name)));
+    lines.push(line);
   }
   return { text: renderService({ structure, servers: lines }), shapes };
+}
+
+interface Rendered {
+  readonly id: number | undefined;
+  readonly shape: string;
+  readonly line: string;
+}
+
+/** One changed server costs one new line, however many others there are. */
+const renderedServers = new WeakMap<Server, Rendered>();
+
+function rendered(server: Server, structure: Structure, id: number | undefined): Rendered {
+  let known = renderedServers.get(server);
+  if (known === undefined || known.id !== id) {
+    known = { id, shape: shapeOf(server, structure), line: serverLine(server, id) };
+    renderedServers.set(server, known);
+  }
+  return known;
 }
 
 /** The lines that are there, and the servers that were added at run time since. */

@@ -1,4 +1,4 @@
-import type { Log } from '../../common/log.ts';
+import { type Log, reasonOf } from '../../common/log.ts';
 import { supervise } from '../../common/supervise.ts';
 import type { Output, Snapshot } from '../output.ts';
 import { buildStructure } from './build.ts';
@@ -69,6 +69,8 @@ export function createHaproxyOutput(config: HaproxyConfig, deps: HaproxyDeps, si
   const emit = deps.onEvent ?? (() => {});
   const services = new Map<string, DesiredService>();
   const problems = new Map<string, string>();
+  /** Backend → the service that has it. */
+  const owners = new Map<string, string>();
   const structures = new WeakMap<ServiceHaproxyConfig, { structure: Structure | undefined }>();
   let existing: ExistingFile = parseExisting('');
   let started: () => void = () => {};
@@ -134,11 +136,24 @@ export function createHaproxyOutput(config: HaproxyConfig, deps: HaproxyDeps, si
     return built.structure;
   };
 
+  /** Two services with one backend would remove each other's servers for ever: the first has it. */
+  const unlessTaken = (service: string, structure: Structure | undefined): Structure | undefined => {
+    if (structure === undefined) return undefined;
+    const owner = owners.get(structure.backend);
+    if (owner === undefined || owner === service) return structure;
+    const reason = `its backend ${structure.backend} is service ${owner}'s already`;
+    if (problems.get(service) !== reason) log.error('a service cannot be in HAProxy', { service, reason });
+    problems.set(service, reason);
+    return undefined;
+  };
+
   /** True when the change needs another file before it can be anything else. */
   const restructure = (desired: DesiredService, structure: Structure | undefined): boolean => {
     if (desired.wanted?.fingerprint === structure?.fingerprint) return false;
     const { service, wanted } = desired;
     desired.wanted = structure;
+    if (wanted !== undefined) owners.delete(wanted.backend);
+    if (structure !== undefined) owners.set(structure.backend, service);
     if (wanted === undefined) number(desired);
     const what = wanted === undefined ? 'is new' : structure === undefined ? 'was removed' : 'has other options';
     persist.invalidate();
@@ -180,7 +195,7 @@ export function createHaproxyOutput(config: HaproxyConfig, deps: HaproxyDeps, si
           if (desired !== undefined) restructured = restructure(desired, undefined) || restructured;
           continue;
         }
-        const structure = structureOf(name, state.config);
+        const structure = unlessTaken(name, structureOf(name, state.config));
         if (desired === undefined) {
           if (structure === undefined) continue;
           desired = createDesiredService(name, config.max_server_id);
@@ -226,7 +241,10 @@ export function createHaproxyOutput(config: HaproxyConfig, deps: HaproxyDeps, si
       report(config, log);
       await supervise(
         async () => {
-          if (file !== undefined) await file.read();
+          // A file that cannot be read does not keep us from the running HAProxy.
+          await file
+            ?.read()
+            .catch((error) => log.error('the present file cannot be read', { reason: reasonOf(error) }));
           loaded = true;
           started();
           await Promise.all([...lives.map((live) => live.run(scope)), keepUp(scope)]);

@@ -60,6 +60,10 @@ export function createPersist(config: HaproxyConfig, deps: PersistDeps): Persist
   const textOf = (which: 'wanted' | 'active', generation: string, accept?: (shape: string) => boolean): FileText =>
     writer.text(which, generation, { file: existing, running: lives[0]?.running ?? new Map() }, accept);
 
+  /** A server whose options were refused stays out until its options change. */
+  const usable = (): ((shape: string) => boolean) | undefined =>
+    refusedShapes.size === 0 ? undefined : (shape) => !refusedShapes.has(shape);
+
   /** From now on membership is kept right in the new configuration. */
   const promote = (): void => {
     accepted = wantedGeneration();
@@ -72,15 +76,18 @@ export function createPersist(config: HaproxyConfig, deps: PersistDeps): Persist
   const replan = (): void => {
     for (const live of lives) void live.replan();
   };
+  /** Nothing of ours was accepted yet: what HAProxy runs under these names is kept right at run time all the same. */
+  const withoutFile = (): void => {
+    for (const desired of services.values()) desired.active = desired.wanted;
+    replan();
+  };
   const reject = (message: string): void => {
     refused = { generation: wantedGeneration(), message };
     configRejectedTotal.inc();
     log.error('a new configuration was refused, the old one stays', { reason: message });
     emit({ type: 'rejected', reason: message });
     if (accepted !== null) return;
-    // Nothing of ours was accepted yet: what HAProxy runs under these names is kept right at run time all the same.
-    for (const desired of services.values()) desired.active = desired.wanted;
-    replan();
+    withoutFile();
   };
   const put = async ({ text, shapes }: FileText, check: boolean, signal: AbortSignal): Promise<string | null> => {
     if (file === undefined) return null;
@@ -121,9 +128,10 @@ export function createPersist(config: HaproxyConfig, deps: PersistDeps): Persist
     async write(signal) {
       const generation = wantedGeneration();
       if (accepted !== generation && refused?.generation !== generation) {
-        // A server whose options were refused must not stand in the way of a new configuration either.
-        const accept = refusedShapes.size === 0 ? undefined : (shape: string) => !refusedShapes.has(shape);
-        const message = await put(textOf('wanted', generation, accept), true, signal);
+        const message = await put(textOf('wanted', generation, usable()), true, signal).catch((error) => {
+          if (accepted === null) withoutFile();
+          throw error;
+        });
         if (generation !== wantedGeneration()) return; // it changed meanwhile: the next round takes the newer one
         if (message === null) {
           promote();
@@ -133,7 +141,7 @@ export function createPersist(config: HaproxyConfig, deps: PersistDeps): Persist
         reject(message);
       }
       if (accepted === null) return;
-      const candidate = textOf('active', accepted, (shape) => !refusedShapes.has(shape));
+      const candidate = textOf('active', accepted, usable());
       if (candidate.text === refusedText) return;
       const fresh = [...candidate.shapes].filter((shape) => !acceptedShapes.has(shape));
       const message = await put(candidate, fresh.length > 0 || config.check_command !== null, signal);

@@ -49,7 +49,8 @@ export function createReloading(config: HaproxyConfig, deps: ReloadingDeps): Rel
   let lastReloadAt: Date | undefined;
 
   const reasons = (): readonly string[] => {
-    if (!config.do_reloads || persist.accepted === null) return [];
+    // A reload brings what is in the file: without a file of ours there is nothing to hope for.
+    if (!config.do_writes || persist.accepted === null) return [];
     if (lives.length === 0) {
       loadedText ??= text();
       return loadedText === text() ? [] : ['the file changed, and the runtime API is not used (do_socket)'];
@@ -113,6 +114,7 @@ export function createReloading(config: HaproxyConfig, deps: ReloadingDeps): Rel
         if (lives.some((live) => live.synced)) restructurings = [];
         return undefined;
       }
+      if (!config.do_reloads) return undefined;
       // Another worker is another chance: what failed before may have been its predecessor's trouble.
       if (workers() !== failedAt) pacer.forget();
       return keyOf(found) === settled ? undefined : pacer.wait();
