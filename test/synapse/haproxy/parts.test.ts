@@ -1,0 +1,440 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { makeInstance } from '../../../common/instance.ts';
+import { buildStructure } from '../../../synapse/haproxy/build.ts';
+import { capabilitiesOf } from '../../../synapse/haproxy/capabilities.ts';
+import { checkHaproxyConfig, checkServiceConfig } from '../../../synapse/haproxy/config.ts';
+import { addedLines } from '../../../synapse/haproxy/defaults.ts';
+import { createDesiredService, diffInstances, takeInstances } from '../../../synapse/haproxy/desired.ts';
+import { parseExisting } from '../../../synapse/haproxy/existing.ts';
+import { createServerIds } from '../../../synapse/haproxy/ids.ts';
+import { know } from '../../../synapse/haproxy/knowledge.ts';
+import { placeOf } from '../../../synapse/haproxy/listen.ts';
+import { parseProc } from '../../../synapse/haproxy/master.ts';
+import type { RunningServer, Structure } from '../../../synapse/haproxy/model.ts';
+import { rewriteSections } from '../../../synapse/haproxy/quirks.ts';
+import { createReloadPacer } from '../../../synapse/haproxy/reload.ts';
+import { judge } from '../../../synapse/haproxy/reply.ts';
+import { parseEnv, parseInfo, parseServersState, type ServerRow } from '../../../synapse/haproxy/running.ts';
+import { filterOptions } from '../../../synapse/haproxy/trust.ts';
+import { haproxyConfig, serviceConfig } from '../../support/haproxyoutput.ts';
+import { plainConfig } from '../../support/haproxytext.ts';
+
+describe('where a listen line belongs', () => {
+  const cases = {
+    both: [
+      'mode http',
+      'option httplog',
+      'acl a path /',
+      'http-request deny',
+      'stick-table type ip size 1',
+      'timeout http-request 5s',
+      'some-future-directive x',
+    ],
+    frontend: [
+      'bind :80',
+      'maxconn 10',
+      '  Timeout   Client 5s',
+      'no option dontlognull',
+      'capture request header X len 5',
+      'use_backend b if a',
+    ],
+    backend: [
+      'balance source',
+      'option httpchk GET /',
+      'no option redispatch',
+      'http-check expect string OK',
+      'timeout server 5s',
+      'retry-on all-retryable-errors',
+      'cookie A insert',
+      'stick on src',
+      'default-server inter 2s',
+    ],
+  } as const;
+  for (const [place, lines] of Object.entries(cases)) {
+    for (const line of lines) it(`${line} → ${place}`, () => assert.equal(placeOf(line), place));
+  }
+});
+
+describe('the numbers of servers', () => {
+  it('keeps those that are known, and gives out the lowest free ones', () => {
+    const ids = createServerIds(5);
+    ids.reset([
+      ['a', 2],
+      ['tombstone', 1],
+    ]);
+    assert.deepEqual([ids.claim('b'), ids.claim('a'), ids.claim('c'), ids.claim('b')], [3, 2, 4, 3]);
+    assert.equal(ids.claim('d', 4), 5);
+    assert.equal(ids.claim('e'), undefined);
+    ids.reset([['c', 4]]);
+    assert.deepEqual([ids.claim('e'), ids.get('c'), ids.get('a')], [1, 4, undefined]);
+  });
+});
+
+describe('options from the registry', () => {
+  const trusted = new Set(['backup', 'weight', 'inter', 'port', 'maxconn', 'cookie']);
+  const cases: readonly [string, string, string][] = [
+    ['backup weight 5', 'backup weight 5', ''],
+    ['weight 257', '', 'weight 257'],
+    ['weight', '', 'weight'],
+    ['inter 2s inter 0 inter soon', 'inter 2s', 'inter 0,inter soon'],
+    ['source 0.0.0.0 backup', 'backup', 'source 0.0.0.0'],
+    ['port 70000 port 80', 'port 80', 'port 70000'],
+    ['constructor toString', '', 'constructor,toString'],
+  ];
+  for (const [text, kept, refused] of cases) {
+    it(`'${text}' keeps '${kept}'`, () => {
+      const result = filterOptions(text, trusted);
+      assert.equal(result.options.map(({ keyword, values }) => [keyword, ...values].join(' ')).join(' '), kept);
+      assert.equal(result.refused.join(','), refused);
+    });
+  }
+  it('takes any value of a keyword that a user listed', () => {
+    assert.equal(filterOptions('sni req.hdr(host)', new Set(['sni'])).options.length, 1);
+    assert.equal(filterOptions('anything goes', new Set(['*'])).refused.length, 0);
+  });
+});
+
+describe('replies of the runtime API', () => {
+  const cases: readonly [Parameters<typeof judge>[0], string, string][] = [
+    ['add', 'New server registered.\n', 'done'],
+    ['add', 'Server api/x is going DOWN.\nNew server registered.\n', 'done'],
+    ['add', "'id' : custom id 4 already used at h.cfg:23 ('server w6').\n", 'surprise'],
+    ['add', 'Already exists a server with the same name in backend.\n', 'surprise'],
+    ['add', 'Backend must use a dynamic load balancing to support dynamic servers.', 'refused'],
+    ['add', "unknown keyword 'foo'; did you mean 'tfo' maybe ?\n", 'refused'],
+    ['add', '', 'refused'],
+    ['state', '', 'done'],
+    ['state', 'No such server.\n', 'surprise'],
+    ['state', 'Permission denied\n', 'refused'],
+    ['weight', "Backend is using a static LB algorithm and only accepts weights '0%' and '100%'.\n", 'refused'],
+    ['weight', 'Unknown command: set', 'refused'],
+    ['health', 'Health check was not configured on this server, cannot enable.\n', 'refused'],
+  ];
+  for (const [kind, reply, result] of cases) {
+    it(`${kind}: ${JSON.stringify(reply.slice(0, 50))} is ${result}`, () =>
+      assert.equal(judge(kind, reply).result, result));
+  }
+});
+
+describe('what HAProxy says about itself', () => {
+  const header =
+    '# be_id be_name srv_id srv_name srv_addr srv_op_state srv_admin_state srv_uweight srv_iweight srv_time_since_last_change srv_check_status srv_check_result srv_check_health srv_check_state srv_agent_state bk_f_forced_id srv_f_forced_id srv_fqdn srv_port srvrecord srv_use_ssl srv_check_port srv_check_addr srv_agent_addr srv_agent_port';
+  it('reads servers by the titles of the columns', () => {
+    const reply = [
+      '1',
+      header,
+      '3 b 3 x_10.0.0.1:80 10.0.0.1 2 0 1 1 0 6 3 4 6 0 0 1 - 80 - 0 0 - - 0',
+      '3 b 9 nm - 0 32 1 1 0 1 0 0 0 0 0 1 nosuch.invalid 80 - 0 0 - - 0',
+      '3 b 4 ::1:80 ::1 2 9 0 5 0 0 1 0 2 0 0 0 - 80 - 0 0 - - 0',
+      '',
+    ].join('\n');
+    assert.deepEqual(
+      parseServersState(reply).map((row) => Object.values(row)),
+      [
+        ['b', 'x_10.0.0.1:80', 3, '10.0.0.1:80', false, false, 1, 1],
+        ['b', 'nm', 9, 'nosuch.invalid:80', false, false, 1, 1],
+        ['b', '::1:80', 4, '::1:80', true, true, 0, 5],
+      ],
+    );
+    assert.throws(() => parseServersState("Can't find backend.\n"), /Can't find backend/);
+    assert.throws(() => parseServersState('1\n# be_id\n'), /no column be_name/);
+  });
+  it('reads the process and the environment', () => {
+    assert.deepEqual(parseInfo('Name: HAProxy\nVersion: 2.6.12-1+deb12u4\nPid: 12\nUptime_sec: 7\nStopping: 1\n'), {
+      version: '2.6.12-1+deb12u4',
+      pid: 12,
+      stopping: true,
+      uptime: 7,
+    });
+    assert.throws(() => parseInfo('Permission denied\n'), /Permission denied/);
+    assert.equal(parseEnv('SYNAPSE_GEN=abc\n', 'SYNAPSE_GEN'), 'abc');
+    assert.equal(parseEnv('Variable not found\n', 'SYNAPSE_GEN'), undefined);
+  });
+  it('reads the master', () => {
+    const reply =
+      '#<PID>          <type>          <reloads>       <uptime>        <version>\n1162            master          5 [failed: 1]   0d00h02m07s     2.6\n# workers\n1271            worker          0   0d00h00m00s 2.6\n# old workers\n1233            worker          3   0d 2.6\n# programs\n';
+    assert.deepEqual(parseProc(reply), { reloads: 5, failed: 1, oldWorkers: 1 });
+    assert.throws(() => parseProc(''), /show proc answered/);
+  });
+  it('knows what each version can do', () => {
+    const can = (version: string) => {
+      const { addServer, deleteServer, dynamicCookie, poolOptions, synchronousReload } = capabilitiesOf(version);
+      return [addServer, deleteServer, dynamicCookie, poolOptions, synchronousReload].map(Number).join('');
+    };
+    assert.deepEqual(['2.4.22', '2.6.12-1+deb12u4', '2.8.5', '3.0.11', '3.2.26', '3.10.1', 'unknown'].map(can), [
+      '00010',
+      '10010',
+      '10011',
+      '10101',
+      '11101',
+      '11101',
+      '00010',
+    ]);
+  });
+});
+
+describe('what is known about a server that was read', () => {
+  const row: ServerRow = {
+    backend: 'b',
+    name: 'n',
+    id: 1,
+    address: '1.1.1.1:1',
+    maintenance: false,
+    drained: false,
+    weight: 5,
+    initialWeight: 2,
+  };
+  const file = parseExisting('backend b\n\tserver n 1.1.1.1:1 id 1 weight 0 check\n').backends.get('b')?.get('n');
+  const open = parseExisting('backend b\n\tserver n 1.1.1.1:1 id 1 check\n').backends.get('b')?.get('n');
+  const previous: RunningServer = {
+    name: 'n',
+    id: 1,
+    address: '1.1.1.1:1',
+    maintenance: false,
+    drained: false,
+    weight: 1,
+    ourWeight: 8,
+    ours: true,
+    fixedWords: 'w',
+  };
+  const cases: readonly [string, Partial<ServerRow>, Parameters<typeof know>[1], Partial<RunningServer>][] = [
+    [
+      'maintenance of a server that the file has is somebody else’s',
+      { maintenance: true },
+      { previous: undefined, file: open, loaded: true, worker: 'adopted' },
+      { ours: false, fixedWords: 'check' },
+    ],
+    [
+      'maintenance of one that it has not is ours',
+      { maintenance: true },
+      { previous: undefined, file: undefined, loaded: true, worker: 'adopted' },
+      { ours: true, fixedWords: undefined, ourWeight: Number.NaN },
+    ],
+    [
+      'a drain that the file has too is ours',
+      { drained: true },
+      { previous: undefined, file, loaded: true, worker: 'adopted' },
+      { ours: true },
+    ],
+    [
+      'a drain that it has not is somebody else’s',
+      { drained: true },
+      { previous: undefined, file: open, loaded: true, worker: 'adopted' },
+      { ours: false },
+    ],
+    [
+      'a new worker has had no command of ours',
+      { maintenance: true },
+      { previous, file: open, loaded: true, worker: 'new' },
+      { ours: false, ourWeight: 2 },
+    ],
+    [
+      'the same worker has had those we know of',
+      { maintenance: true },
+      { previous, file: open, loaded: true, worker: 'same' },
+      { ours: true, ourWeight: 8, fixedWords: 'w' },
+    ],
+    [
+      'nothing is ours about an open server',
+      {},
+      { previous, file: open, loaded: true, worker: 'same' },
+      { ours: false },
+    ],
+    [
+      'options of a file that was not loaded say nothing',
+      {},
+      { previous: undefined, file: open, loaded: false, worker: 'adopted' },
+      { fixedWords: undefined },
+    ],
+  ];
+  for (const [what, different, knowledge, expected] of cases) {
+    it(what, () => {
+      const server = know({ ...row, ...different }, knowledge);
+      for (const [key, value] of Object.entries(expected))
+        assert.deepEqual(server[key as keyof RunningServer], value, key);
+    });
+  }
+});
+
+describe('a file that is there', () => {
+  it('tells its generation and its servers, whatever else is in it', () => {
+    const text =
+      '# hello\nglobal\n\tsetenv SYNAPSE_GEN abc\n\nlisten l\n\tserver x 1.1.1.1:1 id 7 \nfrontend f\n\tserver no 1:1\nbackend b\n\tbalance x\n\tserver y 2.2.2.2:2 id 8 cookie y check weight 4 backup\n';
+    const file = parseExisting(text);
+    assert.equal(file.generation, 'abc');
+    assert.deepEqual([...file.backends.keys()], ['l', 'b']);
+    assert.deepEqual(file.backends.get('l')?.get('x')?.line, 'server x 1.1.1.1:1 id 7 ');
+    const { id, weight, fixedWords } = file.backends.get('b')?.get('y') ?? {};
+    assert.deepEqual([id, weight, fixedWords], [8, 4, 'cookie y check backup']);
+    assert.equal(parseExisting('').generation, undefined);
+  });
+});
+
+describe('changes of membership', () => {
+  const structure = buildStructure('api', serviceConfig({ port: 1 }), plainConfig()) as Structure;
+  const make = (port: number, state: 'up' | 'drain' | 'down' = 'up') => makeInstance({ host: '10.0.0.1', port, state });
+  const [one, two, three] = [make(1), make(2), make(3)];
+
+  it('are found between what is equal at both ends', () => {
+    assert.deepEqual(diffInstances([one, two, three], [one, three]), { removed: [two], added: [] });
+    assert.deepEqual(diffInstances([one, three], [one, two, three]), { removed: [], added: [two] });
+    assert.deepEqual(diffInstances([one], [one]), { removed: [], added: [] });
+    assert.deepEqual(diffInstances([one, one], [one]), { removed: [one], added: [] });
+    assert.deepEqual(diffInstances([one, two], [two, one]), { removed: [one, two], added: [two, one] });
+  });
+
+  it('say what each server should be now', () => {
+    const desired = createDesiredService('api', 10);
+    const names = (...lists: (readonly ReturnType<typeof make>[])[]) =>
+      lists.map((list) =>
+        takeInstances(desired, structure, list, 1000).map(
+          ({ name, server }) => `${name.split(':')[1]} ${server?.state ?? 'gone'}`,
+        ),
+      );
+    assert.deepEqual(names([one, two], [one], [one, one], [one], [make(1, 'drain')], [make(1, 'down')], []), [
+      ['1 ready', '2 ready'],
+      ['2 gone'],
+      ['1 ready'],
+      ['1 ready'],
+      ['1 drain'],
+      ['1 gone'],
+      ['1 gone'],
+    ]);
+    assert.deepEqual([...desired.leaving.keys()], ['10.0.0.1:1']);
+    names([one]);
+    assert.equal(desired.leaving.size, 0);
+  });
+});
+
+describe('old forms of sections', () => {
+  it('moves an address on the title line to a bind line', () => {
+    const { sections, notes } = rewriteSections({
+      'listen stats :1937': ['stats enable'],
+      'listen x': ['bind :1'],
+      'backend b': [],
+    });
+    assert.deepEqual(sections, [
+      { title: 'listen stats', lines: ['bind :1937', 'stats enable'] },
+      { title: 'listen x', lines: ['bind :1'] },
+      { title: 'backend b', lines: [] },
+    ]);
+    assert.equal(notes.length, 1);
+  });
+});
+
+describe('lines that are added', () => {
+  it('only where the user has not decided', () => {
+    const config = haproxyConfig({
+      global: ['stats socket /run/a.sock level admin', 'stats timeout 5m', 'hard-stop-after 1m', 'stats maxconn 5'],
+      defaults: [
+        'mode http',
+        'no option redispatch',
+        'option idle-close-on-response',
+        'default-server inter 2s init-addr libc',
+      ],
+      socket_file_path: '/run/a.sock',
+    });
+    assert.deepEqual(addedLines(config), { global: [], defaults: [] });
+  });
+  it('for every socket, and not for TCP what only HTTP takes', () => {
+    const config = haproxyConfig({
+      global: ['daemon'],
+      defaults: ['mode tcp'],
+      socket_file_path: ['/a.sock', '/b.sock'],
+    });
+    const { global, defaults } = addedLines(config);
+    assert.deepEqual(global.slice(0, 2), [
+      'stats socket /a.sock mode 660 level admin',
+      'stats socket /b.sock mode 660 level admin',
+    ]);
+    assert.deepEqual(defaults, ['option redispatch', 'default-server init-addr last,libc,none']);
+  });
+});
+
+describe('options that need each other', () => {
+  const cases: readonly [string, Record<string, unknown>, readonly string[]][] = [
+    ['nothing given', {}, ['global', 'defaults', 'config_file_path', 'socket_file_path', 'reload_command']],
+    [
+      'all switched off',
+      { global: ['daemon'], defaults: ['mode http'], do_writes: false, do_socket: false, do_reloads: false },
+      [],
+    ],
+    [
+      'a master socket instead of a command',
+      {
+        global: ['daemon'],
+        defaults: ['mode http'],
+        config_file_path: '/f',
+        socket_file_path: '/s',
+        master_socket_path: '/m',
+      },
+      [],
+    ],
+    [
+      'a check command without a candidate',
+      {
+        global: ['daemon'],
+        defaults: ['mode http'],
+        config_file_path: '/f',
+        socket_file_path: '/s',
+        reload_command: 'true',
+        do_checks: true,
+        check_command: 'true',
+      },
+      ['candidate_config_file_path'],
+    ],
+  ];
+  for (const [what, value, wrong] of cases) {
+    it(what, () => {
+      const problems = checkHaproxyConfig(haproxyConfig(value), 'haproxy');
+      assert.deepEqual(
+        problems.map(({ path }) => path.replace('haproxy.', '')),
+        wrong,
+      );
+    });
+  }
+  it('names both options', () => {
+    const [problem] = checkHaproxyConfig(
+      haproxyConfig({ global: ['a'], defaults: ['b'], do_writes: false, do_socket: false }),
+      'haproxy',
+    );
+    assert.match(problem?.message ?? '', /the `reload_command` option is required when `do_reloads` is true/);
+  });
+  it('keeps a service from breaking out of its line', () => {
+    const problems = checkServiceConfig(
+      { ...serviceConfig({ port: 1 }), backend_name: 'a b', server_options: 'x\nglobal', bind_options: 'a\rb' },
+      'services.api.haproxy',
+    );
+    assert.deepEqual(problems.map(({ path }) => path.split('.').at(-1)).sort(), [
+      'backend_name',
+      'bind_options',
+      'server_options',
+    ]);
+    assert.throws(() => buildStructure('a b', serviceConfig({ port: 1 }), plainConfig()), /cannot name/);
+  });
+});
+
+describe('the pace of reloads', () => {
+  it('keeps the interval, and waits longer after failures', () => {
+    let now = 1000;
+    const pacer = createReloadPacer(
+      { restart_interval: 2000, restart_jitter: 0.5 },
+      () => now,
+      () => 1,
+    );
+    assert.equal(pacer.wait(), 0);
+    pacer.done(true);
+    assert.equal(pacer.wait(), 3000);
+    now += 3000;
+    assert.equal(pacer.wait(), 0);
+    pacer.done(false);
+    assert.equal(pacer.wait(), 5000);
+    pacer.done(false);
+    assert.equal(pacer.wait(), 10_000);
+    pacer.forget();
+    assert.equal(pacer.wait(), 3000);
+    for (let count = 0; count < 20; count++) pacer.done(false);
+    assert.equal(pacer.wait(), 300_000);
+  });
+});
