@@ -245,6 +245,7 @@ export function createHaproxyOutput(config: HaproxyConfig, deps: HaproxyDeps, si
           await file
             ?.read()
             .catch((error) => log.error('the present file cannot be read', { reason: reasonOf(error) }));
+          if (!loaded) reloading.begin();
           loaded = true;
           started();
           await Promise.all([...lives.map((live) => live.run(scope)), keepUp(scope)]);

@@ -15,6 +15,8 @@ export interface Reloading {
   wait(): number | undefined;
   /** Records what a reload would bring, for people. */
   restructured(reason: string): void;
+  /** The file has been read: HAProxy is taken to run it. */
+  begin(): void;
   /** One reload, with one retry. Never rejects. */
   reload(signal: AbortSignal): Promise<void>;
   readonly lastError: string | null;
@@ -52,7 +54,6 @@ export function createReloading(config: HaproxyConfig, deps: ReloadingDeps): Rel
     // A reload brings what is in the file: without a file of ours there is nothing to hope for.
     if (!config.do_writes || persist.accepted === null) return [];
     if (lives.length === 0) {
-      loadedText ??= text();
       return loadedText === text() ? [] : ['the file changed, and the runtime API is not used (do_socket)'];
     }
     const found: string[] = [];
@@ -118,6 +119,9 @@ export function createReloading(config: HaproxyConfig, deps: ReloadingDeps): Rel
       // Another worker is another chance: what failed before may have been its predecessor's trouble.
       if (workers() !== failedAt) pacer.forget();
       return keyOf(found) === settled ? undefined : pacer.wait();
+    },
+    begin() {
+      if (lives.length === 0) loadedText = text();
     },
     restructured(reason) {
       restructurings.push(reason);

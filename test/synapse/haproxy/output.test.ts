@@ -337,4 +337,110 @@ describe('the HAProxy output on a real HAProxy', () => {
     assert.deepEqual(await answers(), ['one']);
     assert.equal(await readFile(`${haproxy.folder}/etc/.synapse/haproxy.cfg.lkg`, 'utf8'), stranger.join('\n'));
   });
+
+  it('adopts servers that its predecessor had no time to write down, and opens those it had closed', async () => {
+    await inStep(at(0));
+    const older = await text();
+    await synapse.apply({ api: { config: api, instances: [at(0), at(1), at(2)] } });
+    await synapse.apply({ api: { config: api, instances: [at(0), at(1)] } });
+    await synapse.stop();
+    await writeFile(haproxy.file, older);
+    synapse = runOutput(config());
+    await synapse.apply({ api: { config: api, instances: [at(0), at(1), at(2)] } });
+    await eventually(async () => assert.deepEqual(await answers(), ['one', 'three', 'two']));
+    await eventually(async () => assert.match(await text(), new RegExp(at(2).id)));
+    const rows = await haproxy.servers();
+    const ids = [...(await text()).matchAll(/server (\S+) \S+ id (\d+)/g)].map(([, name, id]) => [name, id]);
+    assert.deepEqual(
+      ids.sort(),
+      [0, 1, 2].map((index) => [at(index).id, rows.get(`api/${at(index).id}`)?.srv_id]).sort(),
+    );
+    assert.equal(synapse.reloads(), 0);
+    assert.deepEqual(synapse.output.status.held, []);
+  });
+
+  it('reloads by a command where there is no master socket, and lets the old worker go', async () => {
+    synapse = runOutput(
+      testConfig(haproxy, {
+        master_socket_path: null,
+        reload_command: `kill -USR2 $(cat ${haproxy.folder}/pid)`,
+      }),
+    );
+    await synapse.apply({ api: { config: api, instances: [at(0)] } });
+    await eventually(async () => assert.match(await text(), /backend api/));
+    await haproxy.start();
+    const [master] = await haproxy.pids();
+    await writeFile(`${haproxy.folder}/pid`, String(master));
+    await eventually(() => assert.equal(synapse.output.status.sockets[0]?.connected, true));
+    await synapse.apply({
+      api: { config: serviceConfig({ port, backend: ['balance leastconn'] }), instances: [at(1)] },
+    });
+    await eventually(() => assert.equal(synapse.reloads(), 1));
+    assert.deepEqual(await answers(), ['two']);
+    await eventually(async () => assert.equal((await haproxy.pids()).length, 2));
+  });
+
+  it('reports a reload that fails, in the words of the command, and goes on', async () => {
+    synapse = runOutput(
+      testConfig(haproxy, { master_socket_path: null, reload_command: 'echo no such unit >&2; exit 5' }),
+    );
+    await synapse.apply({ api: { config: api, instances: [at(0)] } });
+    await eventually(async () => assert.match(await text(), /backend api/));
+    await haproxy.start();
+    await eventually(() => assert.equal(synapse.output.status.sockets[0]?.connected, true));
+    const other = serviceConfig({ port, backend: ['balance leastconn'] });
+    await synapse.apply({ api: { config: other, instances: [at(0)] } });
+    await eventually(() => assert.match(synapse.output.status.lastError ?? '', /exit code 5: no such unit/));
+    assert.deepEqual(synapse.output.status.pendingReload, ['service api has other options']);
+    await synapse.apply({ api: { config: other, instances: [at(1)] } });
+    assert.deepEqual(await answers(), ['two']);
+  });
+
+  it('only writes and reloads where the runtime API is not to be used', async () => {
+    const lines = [`stats socket ${haproxy.socket} level admin`];
+    await writeFile(haproxy.file, `global\n\t${lines[0]}\n`);
+    await haproxy.start();
+    synapse = runOutput(testConfig(haproxy, { do_socket: false, global: lines }));
+    await synapse.apply({ api: { config: api, instances: [at(0)] } });
+    await eventually(async () => assert.deepEqual(await answers(), ['one']));
+    await synapse.apply({ api: { config: api, instances: [at(1)] } });
+    await eventually(async () => assert.deepEqual(await answers(), ['two']));
+    await eventually(() => assert.deepEqual(synapse.output.status.pendingReload, []));
+    assert.equal(synapse.reloads(), 2);
+    assert.deepEqual(synapse.output.status.sockets, []);
+  });
+
+  it('loses no request while servers come, go, drain and change weight all the time', async () => {
+    await inStep(at(0), at(1), at(2));
+    const pid = await haproxy.workerPid();
+    let going = true;
+    const failures: string[] = [];
+    let requests = 0;
+    const client = async (headers: Record<string, string>): Promise<void> => {
+      while (going) {
+        const response = await fetch(`http://127.0.0.1:${port}/`, { headers }).catch((error) => ({
+          status: String(error.cause ?? error),
+          text: async () => '',
+        }));
+        await response.text();
+        requests += 1;
+        if (response.status !== 200) failures.push(String(response.status));
+      }
+    };
+    const clients = [client({}), client({}), client({ connection: 'close' }), client({ connection: 'close' })];
+    for (let round = 0; round < 100; round++) {
+      const index = round % 3;
+      const others = [0, 1, 2].filter((other) => other !== index);
+      const rest = others.map((other) => at(other, { weight: 1 + ((round * 7) % 20) }));
+      const instances = round % 2 === 0 ? rest : [...rest, at(index, { state: 'drain' })];
+      await synapse.apply({ api: { config: api, instances } });
+      await synapse.apply({ api: { config: api, instances: [at(0), at(1), at(2)] } });
+    }
+    going = false;
+    await Promise.all(clients);
+    assert.deepEqual(failures, []);
+    assert.ok(requests > 100, `${requests} requests`);
+    assert.equal(await haproxy.workerPid(), pid);
+    assert.equal(synapse.reloads(), 0);
+  });
 });
