@@ -76,9 +76,9 @@ async function readCheck(
     return undefined;
   }
   const before = errorCount(at.problems);
-  const own = Object.keys(plugin.schema);
-  const common = validate(checkSchema, value, at, { elsewhere: own, accepted });
-  const options = validate(plugin.schema, value, at, { elsewhere: [...Object.keys(checkSchema), ...accepted] });
+  const all = validate<Record<string, unknown>>({ ...plugin.schema, ...checkSchema }, value, at, { accepted });
+  const common = all as unknown as CommonOptions;
+  const options = Object.fromEntries(Object.entries(all).filter(([key]) => Object.hasOwn(plugin.schema, key)));
   const target = { service: service.service, host: common.host ?? service.host, port: common.port ?? service.port };
   const { type, name = type, rise, fall } = common;
   if (errorCount(at.problems) > before) return undefined;

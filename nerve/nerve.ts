@@ -69,14 +69,6 @@ export class Nerve {
   /** Brings the running services to a configuration. What did not change is not touched. */
   apply(config: NerveConfig): void {
     if (this.#end.signal.aborted) return;
-    for (const [name, slot] of this.#slots) {
-      if (config.services.has(name)) continue;
-      this.#slots.delete(name);
-      this.#drained.delete(name);
-      this.#log.info('service removed', { service: name });
-      this.#retire(slot);
-      forgetService(name);
-    }
     for (const [name, service] of config.services) {
       const registry = this.#registries.use({ etcd: etcdOf(config.etcd, service), ttl: config.ttl });
       const current = this.#slots.get(name);
@@ -84,6 +76,15 @@ export class Nerve {
         continue;
       this.#log.info(current === undefined ? 'service added' : 'service changed', { service: name, key: service.key });
       this.#start(service, registry, current);
+    }
+    // After the new ones are known: what one of them announces now must not be withdrawn, nor its registry closed.
+    for (const [name, slot] of this.#slots) {
+      if (config.services.has(name)) continue;
+      this.#slots.delete(name);
+      this.#drained.delete(name);
+      this.#log.info('service removed', { service: name });
+      this.#retire(slot);
+      forgetService(name);
     }
     this.#closeUnused();
   }
