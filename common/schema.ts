@@ -2,7 +2,7 @@ import convict from 'convict';
 import { closest, distance } from 'fastest-levenshtein';
 import { type FormatName, formats, isObject, type Parse } from './formats.ts';
 import { joinPath, type Problem } from './problem.ts';
-import { isSecretKey, show } from './secrets.ts';
+import { isSecretKey, masked, show } from './secrets.ts';
 
 /**
  * What an option can be: a format's name; a list of the values allowed; one of JavaScript's constructors; or a function
@@ -62,7 +62,8 @@ export function validate<Options>(
     try {
       result[key] = check(property, given ? section[key] : null);
     } catch (error) {
-      const allowed = (error as Error).message;
+      // A format of one's own may have put the value into its message.
+      const allowed = masked((error as Error).message);
       const secret = property.sensitive === true || isSecretKey(key);
       const message = given ? `${allowed}${secret ? '' : `, not ${show(section[key])}`}` : `is required: ${allowed}`;
       problems.push({ path: joinPath(path, key), message });

@@ -1,0 +1,294 @@
+import assert from 'node:assert/strict';
+import { describe, it, type TestContext } from 'node:test';
+import { BadRequest } from '../../common/admin.ts';
+import type { Announcer } from '../../nerve/announcer.ts';
+import { Nerve } from '../../nerve/nerve.ts';
+import type { Registry } from '../../nerve/registry.ts';
+import { describeState } from '../../nerve/state.ts';
+import { eventually } from '../support/eventually.ts';
+import { healthSwitch, nerveConfig, serviceConfig } from '../support/nerveservice.ts';
+import { recordingLog } from '../support/recordinglog.ts';
+
+/** A registry in memory that can be away. */
+class FakeRegistry implements Announcer {
+  readonly calls: string[] = [];
+  readonly shown = new Map<string, string>();
+  away = false;
+  closed = false;
+  readonly #waiting: (() => void)[] = [];
+  readonly #name: string;
+  readonly #all: string[];
+
+  constructor(name: string, all: string[]) {
+    this.#name = name;
+    this.#all = all;
+  }
+
+  announce(key: string, { state }: { readonly state: string }): void {
+    this.#record(`announce ${short(key)} ${state}`);
+    this.shown.set(key, state);
+  }
+
+  withdraw(key: string): void {
+    this.#record(`withdraw ${short(key)}`);
+    this.shown.delete(key);
+  }
+
+  settled(signal: AbortSignal): Promise<void> {
+    if (!this.away) return Promise.resolve();
+    return new Promise((resolve, reject) => {
+      this.#waiting.push(resolve);
+      signal.addEventListener('abort', () => reject(signal.reason), { once: true });
+    });
+  }
+
+  return(): void {
+    this.away = false;
+    for (const resolve of this.#waiting.splice(0)) resolve();
+  }
+
+  status(key: string) {
+    return { announced: this.shown.has(key), reason: null };
+  }
+
+  get lease() {
+    return this.away ? { id: null, held: false, lastError: 'away' } : { id: '1', held: true, lastError: null };
+  }
+
+  async close(): Promise<void> {
+    this.#record('close');
+    this.closed = true;
+    this.shown.clear();
+  }
+
+  #record(call: string): void {
+    this.calls.push(call);
+    this.#all.push(`${this.#name}: ${call}`);
+  }
+}
+
+function short(key: string): string {
+  return key.replace('/nerve/services/', '').replace('i-1_10.0.0.1', '');
+}
+
+function start(t: TestContext) {
+  const calls: string[] = [];
+  const registries = new Map<string, FakeRegistry>();
+  const connect = ({ etcd, ttl }: Registry): Announcer => {
+    const name = `${String(etcd.hosts).replace('http://127.0.0.1:', '')}/${ttl}`;
+    const fake = new FakeRegistry(name, calls);
+    registries.set(name, fake);
+    return fake;
+  };
+  const { log, lines } = recordingLog();
+  const nerve = new Nerve({ log, connect });
+  t.after(() => nerve.close(1000));
+  const main = (): FakeRegistry => {
+    const found = registries.get('2379/10');
+    assert.ok(found);
+    return found;
+  };
+  return { nerve, calls, registries, main, lines };
+}
+
+describe('Nerve', () => {
+  it('announces what is up, withdraws what is down, and says no more than that', async (t) => {
+    const { nerve, main } = start(t);
+    const [api, web] = [healthSwitch(), healthSwitch(false)];
+    nerve.apply(nerveConfig([serviceConfig('api', [api.probe]), serviceConfig('web', [web.probe])]));
+    await eventually(() => assert.deepEqual(main().calls.toSorted(), ['announce api/:80 up', 'withdraw web/:80']));
+    const { probes } = api;
+    await eventually(() => assert.ok(api.probes > probes + 5));
+    assert.equal(main().calls.length, 2);
+    api.healthy = false;
+    web.healthy = true;
+    await eventually(() => assert.deepEqual([...main().shown], [['/nerve/services/web/i-1_10.0.0.1:80', 'up']]));
+  });
+
+  it('touches only what changed when it gets a new configuration', async (t) => {
+    const { nerve, main } = start(t);
+    const services = ['a', 'b', 'c'].map((name) => serviceConfig(name, [healthSwitch().probe]));
+    nerve.apply(nerveConfig(services));
+    await eventually(() => assert.equal(main().shown.size, 3));
+    const slots = new Map(nerve.slots);
+    main().calls.length = 0;
+    // b becomes d; c gets another interval; a is read anew, with a function that is not the same one.
+    const again = ['a', 'd'].map((name) => serviceConfig(name, [healthSwitch().probe]));
+    nerve.apply(nerveConfig([...again, serviceConfig('c', [healthSwitch().probe], { checkInterval: 6 })]));
+    await eventually(() =>
+      assert.deepEqual(main().calls.toSorted(), ['announce c/:80 up', 'announce d/:80 up', 'withdraw b/:80']),
+    );
+    assert.equal(nerve.slots.get('a'), slots.get('a'));
+    assert.notEqual(nerve.slots.get('c'), slots.get('c'));
+    assert.ok(slots.get('b')?.controller.signal.aborted && slots.get('c')?.controller.signal.aborted);
+  });
+
+  it('shows the old instance until the new one of a changed service is shown', async (t) => {
+    const { nerve, main } = start(t);
+    const api = healthSwitch();
+    nerve.apply(nerveConfig([serviceConfig('api', [api.probe])]));
+    await eventually(() => assert.equal(main().shown.size, 1));
+    let answer = (): void => {};
+    const slow = (): Promise<void> => new Promise((resolve) => (answer = resolve));
+    nerve.apply(nerveConfig([serviceConfig('api', [slow], { port: 81, check: { timeout: 3_600_000 } })]));
+    const { probes } = api;
+    await eventually(() => assert.ok(api.probes > probes + 2, 'the old checks go on'));
+    assert.deepEqual(main().calls, ['announce api/:80 up']);
+    main().away = true;
+    await eventually(() => {
+      answer();
+      assert.deepEqual(main().calls.slice(1), ['announce api/:81 up']);
+    });
+    main().return();
+    await eventually(() => assert.deepEqual(main().calls.slice(2), ['withdraw api/:80']));
+    answer();
+  });
+
+  it('withdraws the old instance at once when the new one is down', async (t) => {
+    const { nerve, main } = start(t);
+    nerve.apply(nerveConfig([serviceConfig('api', [healthSwitch().probe])]));
+    await eventually(() => assert.equal(main().shown.size, 1));
+    main().away = true;
+    nerve.apply(nerveConfig([serviceConfig('api', [healthSwitch(false).probe], { port: 81 })]));
+    await eventually(() => assert.deepEqual(main().calls.slice(1), ['withdraw api/:81', 'withdraw api/:80']));
+  });
+
+  it('leaves a key alone that another service has taken over', async (t) => {
+    const { nerve, main } = start(t);
+    const key = '/nerve/services/shared/i-1_10.0.0.1:80';
+    nerve.apply(nerveConfig([serviceConfig('old', [healthSwitch().probe], { key })]));
+    await eventually(() => assert.equal(main().shown.size, 1));
+    nerve.apply(nerveConfig([serviceConfig('new', [healthSwitch().probe], { key })]));
+    await eventually(() => assert.deepEqual(main().calls, ['announce shared/:80 up', 'announce shared/:80 up']));
+  });
+
+  it('moves to another registry without a gap, and closes the one it left', async (t) => {
+    const { nerve, calls, registries } = start(t);
+    const services = [serviceConfig('api', [healthSwitch().probe])];
+    nerve.apply(nerveConfig(services));
+    await eventually(() => assert.deepEqual(calls, ['2379/10: announce api/:80 up']));
+    nerve.apply(nerveConfig(services, { ttl: 20 }));
+    const next = registries.get('2379/20');
+    assert.ok(next);
+    await eventually(() => assert.equal(registries.get('2379/10')?.closed, true));
+    assert.deepEqual(calls.slice(1), ['2379/20: announce api/:80 up', '2379/10: withdraw api/:80', '2379/10: close']);
+    assert.equal(next.closed, false);
+  });
+
+  it('stays in the old registry for as long as the new one is away, also through another change', async (t) => {
+    const { nerve, calls, registries } = start(t);
+    const services = [serviceConfig('api', [healthSwitch().probe])];
+    const hosts = (port: number) => ({ etcd: { hosts: [`http://127.0.0.1:${port}`] } });
+    nerve.apply(nerveConfig(services, hosts(1)));
+    await eventually(() => assert.deepEqual(calls, ['1/10: announce api/:80 up']));
+    // A mistyped address, and then the right one.
+    nerve.apply(nerveConfig(services, hosts(2)));
+    const mistyped = registries.get('2/10');
+    assert.ok(mistyped);
+    mistyped.away = true;
+    await eventually(() => assert.equal(mistyped.shown.size, 1));
+    assert.equal(registries.get('1/10')?.shown.size, 1);
+    assert.match(nerve.ready() ?? '', /no lease in etcd: away/);
+    nerve.apply(nerveConfig(services, hosts(3)));
+    await eventually(() => assert.ok(registries.get('1/10')?.closed && mistyped.closed));
+    assert.equal(registries.get('3/10')?.shown.size, 1);
+    assert.equal(nerve.ready(), null);
+    assert.ok(calls.indexOf('3/10: announce api/:80 up') < calls.indexOf('1/10: withdraw api/:80'));
+  });
+
+  it('keeps one connection for services of one registry, and another for etcd_host', (t) => {
+    const { nerve, registries } = start(t);
+    const etcdHosts = ['10.0.0.9:2379'];
+    nerve.apply(nerveConfig([serviceConfig('a', []), serviceConfig('b', []), serviceConfig('c', [], { etcdHosts })]));
+    assert.deepEqual([...registries.keys()], ['2379/10', 'http://10.0.0.9:2379/10']);
+  });
+
+  it('drains and undrains while a service is up, and remembers it while it is down', async (t) => {
+    const { nerve, main } = start(t);
+    const api = healthSwitch();
+    nerve.apply(nerveConfig([serviceConfig('api', [api.probe])]));
+    await eventually(() => assert.deepEqual(main().calls, ['announce api/:80 up']));
+    assert.deepEqual(nerve.drain('api', true), { service: 'api', instance: 'i-1_10.0.0.1:80' });
+    nerve.drain('api', true, 'i-1_10.0.0.1:80');
+    api.healthy = false;
+    await eventually(() => assert.equal(main().shown.size, 0));
+    api.healthy = true;
+    await eventually(() => assert.equal(main().shown.size, 1));
+    nerve.drain('api', false);
+    assert.deepEqual(main().calls, [
+      'announce api/:80 up',
+      'announce api/:80 drain',
+      'withdraw api/:80',
+      'announce api/:80 drain',
+      'announce api/:80 up',
+    ]);
+    assert.throws(
+      () => nerve.drain('nope', true),
+      (error: Error) => error instanceof BadRequest && /there are api/.test(error.message),
+    );
+    assert.throws(() => nerve.drain('api', true, 'i-2'), /there is i-1_10\.0\.0\.1:80/);
+  });
+
+  it('keeps a service drained when its configuration changes', async (t) => {
+    const { nerve, main } = start(t);
+    nerve.apply(nerveConfig([serviceConfig('api', [])]));
+    nerve.drain('api', true);
+    nerve.apply(nerveConfig([serviceConfig('api', [], { checkInterval: 9 })]));
+    await eventually(() => assert.equal(main().calls.at(-1), 'announce api/:80 drain'));
+  });
+
+  it('ends all checks, closes its registries and starts nothing after that', async (t) => {
+    const { nerve, main } = start(t);
+    const api = healthSwitch();
+    nerve.apply(nerveConfig([serviceConfig('api', [api.probe])]));
+    await eventually(() => assert.equal(main().shown.size, 1));
+    await nerve.close(1000);
+    assert.deepEqual(main().calls, ['announce api/:80 up', 'close']);
+    assert.equal(nerve.ready(), 'ending');
+    nerve.apply(nerveConfig([serviceConfig('web', [])]));
+    const { probes } = api;
+    await new Promise((resolve) => setTimeout(resolve, 30));
+    assert.equal(api.probes, probes);
+    assert.equal(main().calls.length, 2);
+  });
+
+  it('shows what it sees', async (t) => {
+    const { nerve, main } = start(t);
+    nerve.apply(nerveConfig([serviceConfig('api', []), serviceConfig('web', [healthSwitch(false).probe])]));
+    await eventually(() => assert.equal(main().calls.length, 2));
+    const state = describeState(nerve, '1.0.0');
+    assert.deepEqual([state.version, state.ready, state.reason], ['1.0.0', true, null]);
+    assert.deepEqual(
+      state.services.map(({ name, instance, key, health, drained, announced, reason }) => ({
+        name,
+        instance,
+        key,
+        health,
+        drained,
+        announced,
+        reason,
+      })),
+      [
+        {
+          name: 'api',
+          instance: 'i-1_10.0.0.1:80',
+          key: '/nerve/services/api/i-1_10.0.0.1:80',
+          health: 'up',
+          drained: false,
+          announced: true,
+          reason: null,
+        },
+        {
+          name: 'web',
+          instance: 'i-1_10.0.0.1:80',
+          key: '/nerve/services/web/i-1_10.0.0.1:80',
+          health: 'down',
+          drained: false,
+          announced: false,
+          reason: 'a check fails',
+        },
+      ],
+    );
+    assert.deepEqual(state.leases, [{ hosts: ['http://127.0.0.1:2379'], id: '1', held: true, lastError: null }]);
+  });
+});
