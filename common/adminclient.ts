@@ -19,7 +19,9 @@ const maxAnswer = 256 * 1024 * 1024;
  * @throws saying where was asked, when the daemon is not running or does not answer in time
  */
 export function readState(target: AdminTarget, options: AskOptions): Promise<unknown> {
-  return ask(target, { ...options, method: 'GET', path: '/api/v1/state' });
+  // Which port the system chose for 0 is not in the configuration.
+  const reachable = target.listen !== false && splitListen(target.listen).port !== 0;
+  return ask(reachable ? target : { ...target, listen: false }, { ...options, method: 'GET', path: '/api/v1/state' });
 }
 
 /**
@@ -41,7 +43,7 @@ function ask(
   const { listen, control_socket: socketPath } = target;
   if (listen === false && socketPath === null) {
     return Promise.reject(
-      new Error(`${program} cannot be asked: admin.listen is false and there is no admin.control_socket`),
+      new Error(`${program} cannot be asked: admin.listen names no port and there is no admin.control_socket`),
     );
   }
   const where = listen !== false ? listen : String(socketPath);

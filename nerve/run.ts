@@ -28,8 +28,9 @@ export async function runNerve(
   deps: { readonly log: Log; readonly version: string },
 ): Promise<void> {
   const { log, version } = deps;
-  let config = await loadConfig(source, log);
+  // Before anything takes time: a SIGHUP that nobody handles ends a process.
   const { signal, onReload } = daemonSignals(log);
+  let config = await loadConfig(source, log);
   collectProcessMetrics();
   // Ends last: withdrawing needs etcd, and who watches the end needs the admin server.
   const last = new AbortController();
