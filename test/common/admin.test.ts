@@ -225,7 +225,7 @@ describe('readState', () => {
     const target = { listen: false, control_socket: null } as const;
     await assert.rejects(
       readState(target, { program: 'nerve' }),
-      /admin\.listen is false and there is no admin\.control_socket/,
+      /admin\.listen names no port and there is no admin\.control_socket/,
     );
     await assert.rejects(control(target, '/', {}, { program: 'nerve' }), /set admin\.control_socket/);
   });

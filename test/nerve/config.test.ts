@@ -308,7 +308,10 @@ describe('loadConfig from the environment', () => {
       api?.checks.map(({ type, options }) => [type, (options as { uri: string }).uri]),
       [['http', '/health?a:b']],
     );
-    assert.deepEqual([etcd.hosts, admin.listen, admin.control_socket], ['a:1,b:2', false, '/run/nerve.sock']);
+    assert.deepEqual(
+      [etcd.hosts, admin.listen, admin.control_socket],
+      [['http://a:1', 'http://b:2'], false, '/run/nerve.sock'],
+    );
   });
 
   const wrong: readonly [env: Readonly<Record<string, string>>, problem: RegExp][] = [

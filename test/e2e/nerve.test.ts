@@ -1,0 +1,288 @@
+import assert from 'node:assert/strict';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, afterEach, before, beforeEach, describe, it } from 'node:test';
+import type { EtcdClient } from '../../common/etcd/client.ts';
+import { createReflector } from '../../common/etcd/reflector.ts';
+import { exec } from '../../common/exec.ts';
+import { silentLog } from '../../common/log.ts';
+import type { LocalCluster } from '../../etcd-cluster/local.ts';
+import type { NerveState } from '../../nerve/state.ts';
+import { programPath, startDaemon, type TestDaemon } from '../support/daemon.ts';
+import { directClient, dump, testCluster } from '../support/etcd.ts';
+import { eventually } from '../support/eventually.ts';
+import { type HealthServer, startHealthServer } from '../support/healthserver.ts';
+
+const prefix = '/nerve/services/';
+
+/** One etcd member, one nerve, two services. */
+describe('nerve and etcd', () => {
+  const end = new AbortController();
+  let cluster: LocalCluster;
+  let client: EtcdClient;
+  let folder: string;
+  let file: string;
+  let nerve: TestDaemon;
+  let services: Record<'api' | 'web', HealthServer>;
+  /** What a watcher saw since the nerve of this test was started: `put api`, `put api down`, `delete api`. */
+  let events: string[];
+  let watching: AbortController;
+
+  before(async () => {
+    cluster = await testCluster('3.4', { size: 1 });
+    client = directClient(cluster, end.signal);
+    folder = await mkdtemp(join(tmpdir(), 'nerve-test-'));
+    file = join(folder, 'nerve.json');
+  });
+  after(async () => {
+    end.abort();
+    await cluster.stopAll();
+    await rm(folder, { recursive: true, force: true });
+  });
+
+  beforeEach(async () => {
+    services = { api: await startHealthServer(), web: await startHealthServer() };
+    events = await watch();
+    await configure();
+    nerve = await startDaemon('nerve', file);
+    await eventually(async () => assert.deepEqual(await announced(), ['api', 'web']));
+  });
+  afterEach(async (context) => {
+    if (process.env.TEST_LOG) console.log(context.name, nerve.lines);
+    await nerve.end('SIGTERM');
+    watching.abort();
+    await services.api.close();
+    await services.web.close();
+    assert.deepEqual(await dump(client, prefix), {}, 'nerve leaves nothing behind');
+  });
+
+  async function configure(options: Readonly<Record<string, object>> = {}, top: object = {}): Promise<void> {
+    const service = (name: 'api' | 'web'): object => ({
+      host: '127.0.0.1',
+      port: services[name].port,
+      check_interval: 0.05,
+      checks: [{ type: 'http', uri: '/health', timeout: '5s' }],
+      ...options[name],
+    });
+    const config = {
+      instance_id: 'i-1',
+      ttl: 5,
+      etcd: { hosts: cluster.urls },
+      admin: { listen: '127.0.0.1:0', control_socket: join(folder, 'control.sock') },
+      services: { api: service('api'), web: service('web') },
+      ...top,
+    };
+    await writeFile(file, JSON.stringify(config));
+  }
+
+  async function watch(): Promise<string[]> {
+    const seen: string[] = [];
+    watching = new AbortController();
+    const reflector = createReflector(client, { log: silentLog }, watching.signal);
+    await new Promise<void>((resolve, reject) => {
+      const follow = reflector.follow(
+        prefix,
+        ({ changed, reason }) => {
+          if (reason === 'list') return resolve();
+          for (const { key, entry } of changed) seen.push(describeEvent(key, entry?.value));
+        },
+        watching.signal,
+      );
+      follow.catch(reject);
+    });
+    return seen;
+  }
+
+  function describeEvent(key: string, value: Buffer | undefined): string {
+    const name = key.slice(prefix.length).split('/')[0];
+    if (value === undefined) return `delete ${name}`;
+    const { state, weight } = JSON.parse(value.toString());
+    return ['put', name, state, weight].filter((part) => part !== undefined).join(' ');
+  }
+
+  async function announced(): Promise<string[]> {
+    return Object.keys(await dump(client, prefix)).map((key) => String(key.slice(prefix.length).split('/')[0]));
+  }
+
+  async function state(): Promise<NerveState> {
+    return JSON.parse((await nerve.get('/api/v1/state')).body);
+  }
+
+  function command(...args: readonly string[]) {
+    return exec([process.execPath, programPath('nerve'), ...args, '-c', file], { timeout: 30_000 });
+  }
+
+  /** Lets a service be probed many more times. */
+  async function manyProbes(service: HealthServer): Promise<void> {
+    const before = service.probes;
+    await eventually(() => assert.ok(service.probes > before + 20));
+  }
+
+  it('announces what is healthy, with its key and value as documented', async () => {
+    const { port } = services.api;
+    const all = await dump(client, prefix);
+    assert.equal(all[`/nerve/services/api/i-1_127.0.0.1:${port}`], `{"host":"127.0.0.1","port":${port},"name":"i-1"}`);
+    await eventually(async () => assert.deepEqual(await nerve.get('/readyz'), { status: 200, body: 'ready\n' }));
+  });
+
+  it('withdraws in order at SIGTERM: first down, then gone', async () => {
+    assert.equal(await nerve.end('SIGTERM'), 0);
+    await eventually(() => {
+      const [api, web] = ['api', 'web'].map((name) => events.filter((event) => event.split(' ')[1] === name));
+      assert.deepEqual(
+        [api, web],
+        [
+          ['put api', 'put api down', 'delete api'],
+          ['put web', 'put web down', 'delete web'],
+        ],
+      );
+    });
+  });
+
+  it('takes over from one that was killed, without a gap that a watcher can see', async () => {
+    await nerve.end('SIGKILL');
+    nerve = await startDaemon('nerve', file);
+    await eventually(async () => {
+      assert.equal((await nerve.get('/readyz')).status, 200);
+      assert.ok((await state()).services.every((service) => service.announced && service.reason === null));
+    });
+    await manyProbes(services.api);
+    assert.deepEqual(
+      events.filter((event) => !event.startsWith('put ')),
+      [],
+    );
+    assert.deepEqual(await announced(), ['api', 'web']);
+  });
+
+  it('goes with its lease when it is killed and nobody takes over', async () => {
+    await nerve.end('SIGKILL');
+    await eventually(async () => assert.deepEqual(await announced(), []));
+    assert.deepEqual(
+      events.filter((event) => event.endsWith('down')),
+      [],
+    );
+  });
+
+  it('withdraws what turned sick and never resurrects it, until it is well', async () => {
+    services.api.healthy = false;
+    await eventually(() => assert.deepEqual(events.slice(-2), ['put api down', 'delete api']));
+    const { length } = events;
+    await manyProbes(services.api);
+    assert.equal(events.length, length);
+    assert.deepEqual(await announced(), ['web']);
+    services.api.healthy = true;
+    await eventually(() => assert.deepEqual(events.slice(length), ['put api']));
+  });
+
+  it('touches only what changed at SIGHUP, and keeps going with an invalid configuration', async () => {
+    events.length = 0;
+    await configure({ api: { weight: 7 } });
+    nerve.kill('SIGHUP');
+    await eventually(() => assert.deepEqual(events, ['put api 7']));
+    await writeFile(file, '{ "services": { "api": { "prot": 1 } } }');
+    nerve.kill('SIGHUP');
+    await eventually(() => {
+      const line = nerve.lines.find(
+        ({ message }) => message === 'the new configuration is invalid, the old one stays in force',
+      );
+      assert.match(JSON.stringify(line?.problems), /unknown key; did you mean port\?/);
+    });
+    await configure({ api: { weight: 7 } }, { services: {} });
+    nerve.kill('SIGHUP');
+    await eventually(async () => assert.deepEqual(await announced(), []));
+    await eventually(() =>
+      assert.deepEqual(
+        events.slice(1).toSorted(),
+        ['delete api', 'delete web', 'put api down 7', 'put web down'].toSorted(),
+      ),
+    );
+    assert.deepEqual((await state()).services, []);
+  });
+
+  it('changes the lease time at SIGHUP without a gap that a watcher can see', async () => {
+    const [before] = (await state()).leases;
+    await configure({}, { ttl: 8 });
+    nerve.kill('SIGHUP');
+    await eventually(async () => {
+      const { leases } = await state();
+      assert.equal(leases.length, 1);
+      assert.ok(leases[0]?.held && leases[0].id !== before?.id);
+    });
+    await manyProbes(services.api);
+    assert.deepEqual(
+      events.filter((event) => event.startsWith('delete') || event.endsWith('down')),
+      [],
+    );
+    assert.deepEqual(await announced(), ['api', 'web']);
+  });
+
+  it('goes on while etcd is away, and announces the state of then when it is back', async () => {
+    const [member] = cluster.members;
+    await member?.stop();
+    services.api.healthy = false;
+    await eventually(async () => {
+      const api = (await state()).services.find(({ name }) => name === 'api');
+      assert.equal(api?.health, 'down');
+      assert.ok(api.announced, 'etcd still shows it, as far as nerve knows');
+      assert.match(api.reason ?? '', /\w/);
+    });
+    await eventually(async () => {
+      const { status, body } = await nerve.get('/readyz');
+      assert.equal(status, 503);
+      assert.match(body, /^no lease in etcd/);
+    });
+    assert.equal((await nerve.get('/healthz')).status, 200);
+    await member?.start();
+    await cluster.ready();
+    await eventually(async () => assert.deepEqual(await announced(), ['web']));
+    services.api.healthy = true;
+    await eventually(async () => assert.deepEqual(await announced(), ['api', 'web']));
+    await eventually(async () => assert.equal((await nerve.get('/readyz')).status, 200));
+  });
+
+  it('ends within seconds also while etcd does not answer', async () => {
+    const [member] = cluster.members;
+    member?.freeze();
+    try {
+      assert.equal(await nerve.end('SIGTERM'), 0);
+    } finally {
+      member?.thaw();
+    }
+    await eventually(async () => assert.deepEqual(await announced(), []));
+  });
+
+  it('drains and undrains by command, and shows it', async () => {
+    const { port } = services.api;
+    const drained = await command('drain', 'api');
+    assert.deepEqual([drained.code, drained.stdout], [0, `api: i-1_127.0.0.1:${port} drains\n`], drained.stderr);
+    await eventually(() => assert.equal(events.at(-1), 'put api drain'));
+    const status = await command('status');
+    assert.match(
+      status.stdout,
+      /^nerve \S+: ready\nlease in http:\/\/127\.0\.0\.1:\d+: held \([0-9a-f]+\)\n\nSERVICE /,
+    );
+    assert.match(status.stdout, new RegExp(`\napi +i-1_127.0.0.1:${port} +up +\\d+s +draining\n`));
+    const json = JSON.parse((await command('status', '--json')).stdout) as NerveState;
+    assert.deepEqual(
+      json.services.map(({ name, drained }) => [name, drained]),
+      [
+        ['api', true],
+        ['web', false],
+      ],
+    );
+    assert.equal((await command('undrain', 'api', `i-1_127.0.0.1:${port}`)).code, 0);
+    await eventually(() => assert.equal(events.at(-1), 'put api'));
+    const wrong = await command('drain', 'nope');
+    assert.equal(wrong.code, 1);
+    assert.match(wrong.stderr, /refuses: no service "nope" here; there are api, web/);
+  });
+
+  it('serves metrics', async () => {
+    const { body } = await nerve.get('/metrics');
+    assert.match(body, /^nerve_service_up\{service="api"\} 1$/m);
+    assert.match(body, /^nerve_announcements_total\{service="api",action="announce"\} 1$/m);
+    assert.match(body, /^nerve_check_runs_total\{service="api",check="http",result="pass"\} \d+$/m);
+    assert.match(body, /^nodejs_eventloop_lag_seconds /m);
+  });
+});

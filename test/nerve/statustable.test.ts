@@ -1,0 +1,60 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import type { NerveState } from '../../nerve/state.ts';
+import { formatStatus } from '../../nerve/statustable.ts';
+
+const now = Date.parse('2026-11-23T12:00:00Z');
+const base = { key: '/k', drained: false, announced: true, reason: null, checks: [] };
+const last = { outcome: 'fail', milliseconds: 1, reason: 'status 503', at: '' } as const;
+
+const state: NerveState = {
+  version: '1.0.0',
+  ready: false,
+  reason: 'no lease in etcd: away',
+  services: [
+    { ...base, name: 'api', instance: 'i_a:1', health: 'up', since: '2026-11-23T11:59:30Z' },
+    { ...base, name: 'draining', instance: 'i_a:2', health: 'up', since: '2026-11-23T11:00:00Z', drained: true },
+    {
+      ...base,
+      name: 'web',
+      instance: 'i_a:3',
+      health: 'down',
+      since: '2026-11-20T12:00:00Z',
+      announced: false,
+      reason: 'a check fails',
+      checks: [
+        { name: 'http', type: 'http', up: false, last },
+        { name: 'tcp', type: 'tcp', up: true, last: null },
+      ],
+    },
+    {
+      ...base,
+      name: 'new',
+      instance: 'i_a:4',
+      health: 'unknown',
+      since: '2026-11-23T12:00:01Z',
+      announced: false,
+      reason: 'not asked for yet',
+    },
+  ],
+  leases: [{ hosts: ['http://a:1', 'http://b:2'], id: null, held: false, lastError: 'away' }],
+};
+
+describe('formatStatus', () => {
+  it('shows one line per service, with why it is not visible', () => {
+    assert.equal(
+      formatStatus(state, now),
+      [
+        'nerve 1.0.0: no lease in etcd: away',
+        'lease in http://a:1,http://b:2: not held: away',
+        '',
+        'SERVICE   INSTANCE  HEALTH   SINCE  ANNOUNCED  REASON',
+        'api       i_a:1     up       30s    yes',
+        'draining  i_a:2     up       60m    draining',
+        'web       i_a:3     down     3d     no         http: status 503',
+        'new       i_a:4     unknown  0s     no         not asked for yet',
+        '',
+      ].join('\n'),
+    );
+  });
+});
