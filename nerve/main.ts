@@ -34,6 +34,8 @@ const status: Command = {
   options: json,
   async run(context) {
     const state = (await readState(await adminConfig(context), { program: 'nerve' })) as NerveState;
+    if (!Array.isArray(state.services) || !Array.isArray(state.leases))
+      throw new Error('what answers there is not nerve');
     context.print(context.options.json ? `${JSON.stringify(state, null, 2)}\n` : formatStatus(state));
   },
 };

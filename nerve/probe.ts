@@ -11,11 +11,14 @@ export interface ProbeResult {
 
 /** A probe under way. */
 export interface Probe {
-  /** Never rejects, and never comes later than the timeout. */
+  /** Never rejects, and never comes later than the timeout; or twice that, when this process was held up. */
   readonly result: Promise<ProbeResult>;
   /** Resolves when the check has really let go, which is later only for one that ignores its signal. */
   readonly settled: Promise<void>;
 }
+
+/** A timer this late was held up by our own process, not by chance. Milliseconds. */
+const stall = 10;
 
 /** Runs a check once. Its signal aborts at the timeout (milliseconds), and when `signal` does. */
 export function startProbe(check: Check, timeout: number, signal: AbortSignal): Probe {
@@ -27,7 +30,14 @@ export function startProbe(check: Check, timeout: number, signal: AbortSignal): 
   const onAbort = (): void => controller.abort(signal.reason);
   if (signal.aborted) onAbort();
   else signal.addEventListener('abort', onAbort, { once: true });
-  const timer = setTimeout(() => controller.abort(new Error(`no result within ${timeout} ms`)), timeout);
+  const expire = (): void => controller.abort(new Error(`no result within ${timeout} ms`));
+  let timer = setTimeout(() => {
+    const late = took() - timeout;
+    // While this process was held up, the service may have answered long ago: it gets that time back, once. Without
+    // this, a busy moment of the host would make nerve withdraw everything at the same instant.
+    if (late > stall) timer = setTimeout(expire, Math.min(late, timeout));
+    else expire();
+  }, timeout);
 
   const aborted = new Promise<ProbeResult>((resolve) => {
     const onEnd = (): void => {

@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
-import { getEventListeners } from 'node:events';
+import { getEventListeners, once } from 'node:events';
+import { type AddressInfo, createServer } from 'node:net';
 import { describe, it } from 'node:test';
+import { check as tcp } from '../../nerve/checks/tcp.ts';
 import { startProbe } from '../../nerve/probe.ts';
 
 const hour = 3_600_000;
@@ -49,6 +51,25 @@ describe('startProbe', () => {
     assert.equal(settled, false);
     letGo();
     await end;
+  });
+
+  it('does not blame a service for the time in which this very process was held up', async (t) => {
+    const server = createServer((socket) => socket.destroy()).listen(0, '127.0.0.1');
+    t.after(() => server.close());
+    await once(server, 'listening');
+    const { port } = server.address() as AddressInfo;
+    const check = tcp.create({}, { service: 's', host: '127.0.0.1', port });
+    const probe = startProbe(check, 100, never);
+    const until = performance.now() + 300;
+    while (performance.now() < until);
+    assert.equal((await probe.result).outcome, 'pass');
+  });
+
+  it('gives that time back only once', async () => {
+    const probe = startProbe(hanging, 20, never);
+    const until = performance.now() + 100;
+    while (performance.now() < until);
+    assert.equal((await probe.result).outcome, 'timeout');
   });
 
   it('ends when the outer signal aborts, before or during the probe', async () => {
