@@ -78,6 +78,12 @@ export class Catalog<Config> {
     return this.#entries.get(name)?.state;
   }
 
+  /** The rules of one service. */
+  policy(name: string): Policy | undefined {
+    return this.#entries.get(name)?.service.policy;
+  }
+
+  /** What is known of one service, and from where. */
   recall(name: string): Remembered | undefined {
     return this.#entries.get(name);
   }

@@ -98,6 +98,7 @@ export class Discoverer {
     const end = new AbortController();
     const { signal } = end;
     const log = this.#log.child({ service, method: discovery.method });
+    rejectedRecords.inc({ service }, 0);
     const source = discovery.create({
       service,
       log,

@@ -8,6 +8,7 @@ import { packageVersion } from '../common/version.ts';
 import { collect } from './collect.ts';
 import { defaultListen, readSynapseConfig } from './config.ts';
 import { describeOptions, formatSections } from './describe.ts';
+import { explain } from './explain.ts';
 import { checkCandidate } from './haproxy/check.ts';
 import { type HaproxyConfig, haproxySchema, serviceHaproxySchema } from './haproxy/config.ts';
 import { type Preview, preview } from './haproxy/preview.ts';
@@ -91,6 +92,16 @@ const status: Command = {
   },
 };
 
+const explanation: Command = {
+  summary: 'Say why each instance of a service is, or is not, in HAProxy.',
+  usage: 'SERVICE [SERVER]',
+  async run(context) {
+    const state = (await readState(await adminConfig(context), { program: 'synapse' })) as StatusReport;
+    const [service = '', server] = context.args;
+    context.print(explain(state, service, server));
+  },
+};
+
 const services: Command = {
   summary: 'Show every service and instance in the registry.',
   options: {
@@ -157,5 +168,5 @@ await main({
   version,
   summary: 'Finds the instances of services and keeps the local HAProxy right.',
   configEnv: 'SYNAPSE_CONFIG',
-  commands: { run, check, render, plan, status, services, describe },
+  commands: { run, check, render, plan, status, services, explain: explanation, describe },
 });

@@ -59,10 +59,16 @@ export function sameInstances(a: readonly Instance[] | undefined, b: readonly In
 /** What was discovered and is not about to vanish, with the default servers that are kept beside it. */
 function gather(policy: Policy, set: InstanceSet): readonly Instance[] {
   const { defaultServers, keepDefaultServers, portOverride } = policy;
-  const discovered = set.instances.filter((instance) => instance.state !== 'down');
-  if (discovered.length === 0 && !keepDefaultServers) return discovered;
+  const discovered = set.instances.every(isStaying) ? set.instances : set.instances.filter(isStaying);
+  if (!keepDefaultServers && (set.unique === true || discovered.length === 0) && portOverride === undefined) {
+    return discovered;
+  }
   const all = keepDefaultServers ? [...discovered, ...defaultServers] : discovered;
   return unique(portOverride === undefined ? all : all.map((instance) => withPort(instance, portOverride)));
+}
+
+function isStaying({ state }: Instance): boolean {
+  return state !== 'down';
 }
 
 /** Two instances with the same name, host and port are one; the first stands for both. */

@@ -15,6 +15,8 @@ export interface Rejected {
 export interface InstanceSet {
   /** In the source's own stable order (etcd: by key). Equal instances are the same objects as in the previous set. */
   readonly instances: readonly Instance[];
+  /** True: no two of `instances` have the same id, and nobody needs to look. */
+  readonly unique?: boolean;
   readonly rejected: readonly Rejected[];
   /**
    * Ids of the previous set that are gone in good order: their announcer said `down` first. What is gone without being

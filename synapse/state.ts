@@ -2,6 +2,7 @@ import type { Instance } from '../common/instance.ts';
 import type { CacheInput } from './cache.ts';
 import type { Catalog } from './catalog.ts';
 import type { Discoverer } from './discovery.ts';
+import { type LeftOut, leftOut } from './leftout.ts';
 import type { Observed } from './metrics.ts';
 import type { Rejected } from './source.ts';
 
@@ -27,11 +28,14 @@ export interface ServiceReport {
   readonly changed_at: string | null;
   /** Null while nothing is known. */
   readonly instances: readonly Instance[] | null;
+  /** What the source found and the service's rules leave out. */
+  readonly left_out: readonly LeftOut[];
+  /** Records that cannot be used. */
   readonly rejected: readonly Rejected[];
 }
 
-/** How many rejected records of one service are shown. */
-const maxRejected = 100;
+/** How many instances left out, and how many rejected records, are shown of one service. */
+const maxShown = 100;
 
 export function stateOf<Config>(catalog: Catalog<Config>, discoverer: Discoverer, haproxy: unknown): SynapseState {
   // Null prototype: a service may have any name.
@@ -48,10 +52,17 @@ export function stateOf<Config>(catalog: Catalog<Config>, discoverer: Discoverer
       revision: known.set?.revision ?? null,
       changed_at: known.changedAt === null ? null : new Date(known.changedAt).toISOString(),
       instances: catalog.state(name)?.instances ?? null,
-      rejected: (known.set?.rejected ?? []).slice(0, maxRejected),
+      left_out: leftOutOf(catalog, name).slice(0, maxShown),
+      rejected: (known.set?.rejected ?? []).slice(0, maxShown),
     };
   }
   return { services, haproxy };
+}
+
+function leftOutOf<Config>(catalog: Catalog<Config>, name: string): readonly LeftOut[] {
+  const policy = catalog.policy(name);
+  const set = catalog.recall(name)?.set;
+  return policy === undefined || set === undefined ? [] : leftOut(policy, set, catalog.state(name) ?? {});
 }
 
 /** The same for the gauges. */

@@ -108,7 +108,9 @@ export function createSynapse<Top, Config>(
 
       await aborted(signal);
       // Not waiting for an apply under way: what it waits for may be what is away.
-      await Promise.all([discoverer.end(), saving, output?.close()]);
+      await Promise.all([saving, output?.close()]);
+      // Last: while they run, the state file knows what is current.
+      await discoverer.end();
     },
 
     reconfigure(next) {

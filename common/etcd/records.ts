@@ -34,6 +34,7 @@ export interface RecordEvents {
 export type ReadRecord = (value: Buffer, key: string) => Instance;
 
 interface Parsed {
+  readonly key: string;
   readonly modRevision: string;
   /** As a number, for the order of appearance. */
   readonly created: number;
@@ -50,10 +51,9 @@ export class Records {
   readonly #read: ReadRecord;
   readonly #events: RecordEvents;
   readonly #parsed = new Map<string, Parsed>();
-  /** Sorted, so that the order of instances does not depend on the order of events. */
-  readonly #keys: string[] = [];
+  /** By key, so that the order of instances does not depend on the order of events. */
+  readonly #order: Parsed[] = [];
   readonly #keysOf = new Map<string, Set<string>>();
-  readonly #bad = new Set<string>();
   #sharedIds = 0;
 
   constructor(read: ReadRecord, events: RecordEvents) {
@@ -77,7 +77,7 @@ export class Records {
     };
     if (change.reason !== 'watch') {
       // A whole list: what is not in it is gone, whether or not we were told.
-      for (const key of [...this.#keys]) if (!change.entries.has(key)) remove(key);
+      for (const { key } of [...this.#order]) if (!change.entries.has(key)) remove(key);
     }
     for (const { key, entry } of change.changed) {
       if (entry === undefined) remove(key);
@@ -91,16 +91,19 @@ export class Records {
     const instances: Instance[] = [];
     const sequence: number[] = [];
     const rejected: RejectedRecord[] = [];
-    for (const key of this.#bad) rejected.push({ where: key, reason: this.#parsed.get(key)?.reason ?? '' });
-    for (const key of this.#keys) {
-      const { instance, created = 0 } = this.#parsed.get(key) ?? {};
-      if (instance === undefined) continue;
-      const winner = this.#sharedIds === 0 ? key : this.#winner(instance.id);
-      if (winner === key) {
+    const winners = this.#sharedIds === 0 ? undefined : this.#winners();
+    for (const parsed of this.#order) {
+      const { key, instance, created, reason = '' } = parsed;
+      if (instance === undefined) {
+        rejected.push({ where: key, reason });
+        continue;
+      }
+      const winner = winners?.get(instance.id) ?? parsed;
+      if (winner === parsed) {
         instances.push(instance);
         sequence.push(created);
       } else {
-        rejected.push({ where: key, reason: `the id ${instance.id} is also that of ${winner}, which is used` });
+        rejected.push({ where: key, reason: `the id ${instance.id} is also that of ${winner.key}, which is used` });
       }
     }
     return { instances, sequence, rejected, withdrawn };
@@ -116,21 +119,21 @@ export class Records {
     try {
       const instance = this.#read(entry.value, key);
       const same = before?.instance !== undefined && sameInstance(before.instance, instance);
-      parsed = { modRevision, created, instance: same ? before.instance : instance };
+      parsed = { key, modRevision, created, instance: same ? before.instance : instance };
     } catch (error) {
       const reason = reasonOf(error);
-      parsed = { modRevision, created, reason };
+      parsed = { key, modRevision, created, reason };
       this.#events.onRejected({ where: key, reason }, modRevision);
     }
     if (before?.instance !== undefined && parsed.instance === before.instance) {
       this.#parsed.set(key, parsed);
+      this.#order[this.#position(key)] = parsed;
       return before.created !== created;
     }
     const replaced = this.#remove(key);
     this.#parsed.set(key, parsed);
-    this.#keys.splice(this.#position(key), 0, key);
-    if (parsed.instance === undefined) this.#bad.add(key);
-    else this.#claim(parsed.instance.id, key);
+    this.#order.splice(this.#position(key), 0, parsed);
+    if (parsed.instance !== undefined) this.#claim(parsed.instance.id, key);
     return replaced?.reason === undefined || replaced.reason !== parsed.reason;
   }
 
@@ -138,8 +141,7 @@ export class Records {
     const parsed = this.#parsed.get(key);
     if (parsed === undefined) return undefined;
     this.#parsed.delete(key);
-    this.#keys.splice(this.#position(key), 1);
-    this.#bad.delete(key);
+    this.#order.splice(this.#position(key), 1);
     if (parsed.instance !== undefined) this.#release(parsed.instance.id, key);
     return parsed;
   }
@@ -161,19 +163,25 @@ export class Records {
     if (keys.size === 0) this.#keysOf.delete(id);
   }
 
-  /** Which of the records that name one id counts: the one in the best state, then the smallest key. */
-  #winner(id: string): string | undefined {
-    const rank = (key: string): number => stateRank[this.#parsed.get(key)?.instance?.state ?? 'down'];
-    return [...(this.#keysOf.get(id) ?? [])].sort((a, b) => rank(a) - rank(b) || (a < b ? -1 : 1))[0];
+  /** Of the records that name one id, the one that counts: in the best state, then with the smallest key. */
+  #winners(): ReadonlyMap<string, Parsed> {
+    const winners = new Map<string, Parsed>();
+    for (const parsed of this.#order) {
+      if (parsed.instance === undefined) continue;
+      const { id, state } = parsed.instance;
+      const best = winners.get(id)?.instance;
+      if (best === undefined || stateRank[state] < stateRank[best.state]) winners.set(id, parsed);
+    }
+    return winners;
   }
 
   /** Where `key` is, or would be, in the sorted list. */
   #position(key: string): number {
     let low = 0;
-    let high = this.#keys.length;
+    let high = this.#order.length;
     while (low < high) {
       const middle = (low + high) >>> 1;
-      if ((this.#keys[middle] as string) < key) low = middle + 1;
+      if ((this.#order[middle] as Parsed).key < key) low = middle + 1;
       else high = middle;
     }
     return low;

@@ -62,7 +62,7 @@ function create(options: EtcdSourceOptions, context: SourceContext): Source {
       (change) => {
         const set = records.apply(change) ?? (first ? records.set() : undefined);
         first = false;
-        if (set !== undefined) publish({ ...set, revision: change.revision, seenAt: change.seenAt });
+        if (set !== undefined) publish({ ...set, unique: true, revision: change.revision, seenAt: change.seenAt });
       },
       signal,
     );

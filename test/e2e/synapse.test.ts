@@ -155,6 +155,9 @@ describe('synapse between etcd and HAProxy', () => {
     const status = await run('status', '-c', asked);
     assert.match(status.stdout, /^synapse \S+: ready$/m);
     assert.match(status.stdout, new RegExp(`^api +two_127\\.0\\.0\\.1:${portOf('two')} +up +5 +etcd`, 'm'));
+    const explained = await run('explain', '-c', asked, 'api', `two_127.0.0.1:${portOf('two')}`);
+    assert.match(explained.stdout, /^source etcd, revision \d+: known to be current/m);
+    assert.match(explained.stdout, new RegExp(`^two_127\\.0\\.0\\.1:${portOf('two')} +yes$`, 'm'));
     const rendered = await run('render', '-c', config);
     await until(async () => (await readFile(haproxy.file, 'utf8')) === rendered.stdout);
     const plan = await run('plan', '-c', config);

@@ -1,17 +1,7 @@
-import { setTimeout as delay } from 'node:timers/promises';
+import assert from 'node:assert/strict';
+import { eventually } from './eventually.ts';
 
-/** Waits until `condition` holds. @throws after `limit` milliseconds (default 15 s) with what it last threw, if anything */
-export async function until(condition: () => unknown, limit = 15_000): Promise<void> {
-  const deadline = performance.now() + limit;
-  let last: unknown;
-  for (;;) {
-    try {
-      if (await condition()) return;
-      last = undefined;
-    } catch (error) {
-      last = error;
-    }
-    if (performance.now() > deadline) throw new Error(`not so after ${limit} ms: ${condition}`, { cause: last });
-    await delay(5);
-  }
+/** Waits until a condition holds, as {@link eventually} does. @throws with the condition's text, or what it last threw */
+export function until(condition: () => unknown, timeout?: number): Promise<void> {
+  return eventually(async () => assert.ok(await condition(), `not so: ${condition}`), timeout);
 }

@@ -95,6 +95,13 @@ const cases: readonly Case[] = [
     origin: 'discovered',
   },
   {
+    title: 'the port override finds duplicates that the source could not have',
+    policy: { portOverride: 8081 },
+    set: { ...setOf(one, make('server1', { port: 124 }), two), unique: true },
+    expect: ['server1_server1:8081', 'server2_server2:8081'],
+    origin: 'discovered',
+  },
+  {
     title: 'the port override leaves default servers alone that stand in',
     policy: { defaultServers: fallback, portOverride: 8081 },
     set: setOf(),

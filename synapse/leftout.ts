@@ -1,0 +1,42 @@
+import type { Instance } from '../common/instance.ts';
+import { type LabelFilter, passesFilters } from './labels.ts';
+import type { Policy } from './select.ts';
+import type { InstanceSet } from './source.ts';
+
+/** An instance that was found and is not used. */
+export interface LeftOut {
+  readonly id: string;
+  readonly reason: string;
+}
+
+/** Why instances of a set are not among those in use; nothing for those that are. */
+export function leftOut(
+  policy: Policy,
+  set: InstanceSet,
+  { instances = [] }: { readonly instances?: readonly Instance[] | undefined },
+): readonly LeftOut[] {
+  const used = new Set(instances.map(({ name, host, port }) => key(name, host, policy.portOverride ?? port)));
+  const seen = new Set<string>();
+  const found: LeftOut[] = [];
+  for (const instance of set.instances) {
+    const { id, name, host, port, state } = instance;
+    const own = key(name, host, policy.portOverride ?? port);
+    const failed = policy.filters.find((filter) => !passesFilters(instance, [filter]));
+    if (state === 'down') found.push({ id, reason: 'it is being withdrawn' });
+    else if (failed !== undefined) found.push({ id, reason: filterReason(instance, failed) });
+    else if (seen.has(own)) found.push({ id, reason: 'another one has the same name, host and port' });
+    else if (!used.has(own))
+      found.push({ id, reason: policy.leaderElection ? 'it is not the leader' : 'it is not used' });
+    seen.add(own);
+  }
+  return found;
+}
+
+function key(name: string, host: string, port: number): string {
+  return `${name} ${host} ${port}`;
+}
+
+function filterReason({ labels = {} }: Instance, { label, value, condition }: LabelFilter): string {
+  const has = Object.hasOwn(labels, label) ? `is ${JSON.stringify(labels[label])}` : 'is missing';
+  return `its label ${label} ${has}; the filter wants it to be ${condition} ${JSON.stringify(value)}`;
+}

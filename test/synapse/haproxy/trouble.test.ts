@@ -1,0 +1,32 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { haproxyTrouble } from '../../../synapse/haproxy/trouble.ts';
+
+type Status = Parameters<typeof haproxyTrouble>[0];
+
+const socket = { path: '/s', connected: true, version: '2.6', workerPid: 1, generation: 'new', lastError: null };
+const fine: Status = { sockets: [socket], rejected: null, generation: 'new', wantedGeneration: 'new' };
+
+const cases: readonly [title: string, status: Partial<Status>, trouble: RegExp | null][] = [
+  ['nothing when it runs what is wanted', {}, null],
+  ['nothing when there is no socket to ask and the file is right', { sockets: [] }, null],
+  ['that it refuses the configuration', { rejected: 'no such keyword' }, /refuses.*no such keyword/],
+  [
+    'that it cannot be asked',
+    { sockets: [{ ...socket, connected: false, lastError: 'ENOENT' }] },
+    /\/s is not.*ENOENT/,
+  ],
+  ['that the file is not written yet', { generation: 'old' }, /not been written/],
+  ['that it runs an older file', { sockets: [{ ...socket, generation: 'old' }] }, /\/s has not loaded/],
+  ["that it runs somebody else's file", { sockets: [{ ...socket, generation: null }] }, /\/s has not loaded/],
+];
+
+describe('haproxyTrouble says', () => {
+  for (const [title, status, trouble] of cases) {
+    test(title, () => {
+      const found = haproxyTrouble({ ...fine, ...status });
+      if (trouble === null) assert.equal(found, null);
+      else assert.match(found ?? '', trouble);
+    });
+  }
+});
