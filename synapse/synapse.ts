@@ -6,8 +6,9 @@ import { Catalog } from './catalog.ts';
 import type { SynapseConfig } from './config.ts';
 import { Discoverer } from './discovery.ts';
 import { keepEqual } from './keepequal.ts';
-import { applyFailures, observe, propagation } from './metrics.ts';
+import { applyFailures, observe } from './metrics.ts';
 import type { Output, Snapshot } from './output.ts';
+import { report } from './report.ts';
 import { observed, remembered, type SynapseState, stateOf } from './state.ts';
 
 /** An output that has a life of its own, such as a connection to keep. */
@@ -51,7 +52,8 @@ export function createSynapse<Top, Config>(
   let cache: Cache | undefined;
   /** Until the gate opens, changes are only remembered: the first write has all of them. */
   let gateOpen = false;
-  let applied = false;
+  let applied: Snapshot<Config> = new Map();
+  let ready = false;
   let touch: Touch<string | typeof all> = () => {};
 
   const discoverer = new Discoverer(
@@ -63,23 +65,32 @@ export function createSynapse<Top, Config>(
   );
 
   const apply = async (dirty: ReadonlySet<string | typeof all>, signal: AbortSignal): Promise<void> => {
+    let names: Set<string> | undefined = new Set();
+    for (const name of dirty) {
+      if (name === all) names = undefined;
+      else names?.add(name);
+    }
     try {
-      let names = dirty.has(all) ? new Set(catalog.names()) : new Set<string>();
       if (output?.config !== config.output) {
+        // A new output knows nothing yet, and must hear everything even if this is tried again.
+        names = undefined;
         await output?.close();
         if (signal.aborted) return;
         output = openOutput(config.output, deps);
-        names = new Set(catalog.names());
       }
-      for (const name of dirty) if (name !== all) names.add(name);
       const snapshot = catalog.snapshot();
-      await output.output.apply(snapshot, names);
-      applied = true;
-      measure(dirty, snapshot);
+      // Those that were removed meanwhile are named too.
+      await output.output.apply(snapshot, names ?? new Set([...applied.keys(), ...snapshot.keys()]));
+      report({ before: applied, after: snapshot }, names, { log });
+      applied = snapshot;
+      ready = true;
     } catch (error) {
       applyFailures.inc();
       log.error('a snapshot could not be applied, trying again', { reason: reasonOf(error) });
-      void sleep(1_000, signal).then(() => dirty.forEach(touch));
+      const again: Iterable<string | typeof all> = names ?? [all];
+      void sleep(1_000, signal).then(() => {
+        for (const name of again) touch(name);
+      });
     }
   };
 
@@ -125,7 +136,7 @@ export function createSynapse<Top, Config>(
       if (!gateOpen) return `waiting for the first answer of ${shorten(discoverer.unanswered())}`;
       const unknown = [...catalog.snapshot().values()].filter(({ instances }) => instances === undefined);
       if (unknown.length > 0) return `no answer and nothing cached for ${shorten(unknown.map(({ name }) => name))}`;
-      if (!applied) return 'the first snapshot has not been applied yet';
+      if (!ready) return 'the first snapshot has not been applied yet';
       return output?.output.trouble ?? null;
     },
 
@@ -150,14 +161,6 @@ function openOutput<Top, Config>(config: Top, deps: SynapseDeps<Top, Config>): O
     return done;
   };
   return { config, output, close };
-}
-
-function measure<Config>(dirty: ReadonlySet<string | typeof all>, snapshot: Snapshot<Config>): void {
-  const now = performance.now();
-  for (const name of dirty) {
-    const state = name === all ? undefined : snapshot.get(name);
-    if (state?.instances !== undefined) propagation.observe((now - state.seenAt) / 1000);
-  }
 }
 
 function aborted(signal: AbortSignal): Promise<void> {

@@ -6,7 +6,7 @@ import type { PrefixChange } from './followed.ts';
 
 /** A record that cannot be used. */
 export interface RejectedRecord {
-  /** Its key. */
+  /** Its key, fit for a log or a terminal. */
   readonly where: string;
   readonly reason: string;
 }
@@ -93,9 +93,9 @@ export class Records {
     const rejected: RejectedRecord[] = [];
     const winners = this.#sharedIds === 0 ? undefined : this.#winners();
     for (const parsed of this.#order) {
-      const { key, instance, created, reason = '' } = parsed;
+      const { key, instance, created } = parsed;
       if (instance === undefined) {
-        rejected.push({ where: key, reason });
+        rejected.push({ where: printable(key), reason: parsed.reason ?? '' });
         continue;
       }
       const winner = winners?.get(instance.id) ?? parsed;
@@ -103,7 +103,8 @@ export class Records {
         instances.push(instance);
         sequence.push(created);
       } else {
-        rejected.push({ where: key, reason: `the id ${instance.id} is also that of ${winner.key}, which is used` });
+        const reason = `the id ${instance.id} is also that of ${printable(winner.key)}, which is used`;
+        rejected.push({ where: printable(key), reason });
       }
     }
     return { instances, sequence, rejected, withdrawn };
@@ -123,7 +124,7 @@ export class Records {
     } catch (error) {
       const reason = reasonOf(error);
       parsed = { key, modRevision, created, reason };
-      this.#events.onRejected({ where: key, reason }, modRevision);
+      this.#events.onRejected({ where: printable(key), reason }, modRevision);
     }
     if (before?.instance !== undefined && parsed.instance === before.instance) {
       this.#parsed.set(key, parsed);
@@ -189,3 +190,9 @@ export class Records {
 }
 
 const stateRank: Readonly<Record<InstanceState, number>> = { up: 0, drain: 1, down: 2 };
+
+/** Keys come from the network: control characters are escaped, and what is too long is cut. */
+function printable(key: string): string {
+  const text = JSON.stringify(key.length > 256 ? `${key.slice(0, 256)}…` : key).slice(1, -1);
+  return text.replace(/[\u007f-\u009f]/g, '?');
+}

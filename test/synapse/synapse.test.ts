@@ -307,6 +307,55 @@ describe('synapse', () => {
     assert.deepEqual(applied[2]?.instances.source, [two.id]);
   });
 
+  test('a new configuration before the first write takes part in it', async () => {
+    const { service, configOf, start, publish, running, applied } = world();
+    const { synapse } = start(configOf([service('api'), service('gone')]));
+    await running('gone');
+    publish('api', one);
+    synapse.reconfigure(configOf([service('api'), service('new')]));
+    await running('new');
+    assert.equal(applied.length, 0);
+    publish('new', two);
+    await until(() => applied.length === 1);
+    assert.deepEqual(applied[0]?.instances, { api: [one.id], new: [two.id] });
+  });
+
+  test('a new output that fails at first still gets everything', async () => {
+    const { service, configOf, start, publish, running, applied, effects, lines } = world();
+    const { synapse } = start(configOf([service('api'), service('web')]));
+    await running('web');
+    publish('api', one);
+    publish('web', two);
+    await until(() => applied.length === 1);
+    effects.apply = async () => {
+      effects.apply = async () => {};
+      throw new Error('not yet');
+    };
+    synapse.reconfigure(configOf([service('api', { config: 'other' }), service('web')], { output: 'second' }));
+    await until(() => applied.length === 2);
+    assert.ok(lines.some(({ fields }) => fields.reason === 'not yet'));
+    assert.deepEqual(applied[1]?.dirty, ['api', 'web']);
+  });
+
+  test('says in the log what was applied', async () => {
+    const { service, configOf, start, publish, running, applied, lines } = world();
+    const { synapse } = start(configOf([service('api'), service('web')], { initialWait: 20 }));
+    await running('web');
+    publish('api', one);
+    await until(() => applied.length === 1);
+    publish('api', two);
+    await until(() => applied.length === 2);
+    synapse.reconfigure(configOf([service('api')]));
+    await until(() => applied.length === 3);
+    const said = lines.filter(({ level }) => level === 'info').map(({ message, fields }) => [message, fields]);
+    for (const [, fields] of said) delete (fields as Record<string, unknown>).milliseconds;
+    assert.deepEqual(said, [
+      ['all services applied', { services: 2, instances: 1, unknown: ['web'] }],
+      ['instances applied', { service: 'api', instances: 1, added: [two.id], removed: [one.id] }],
+      ['a service was removed', { service: 'web' }],
+    ]);
+  });
+
   test('the same configuration again touches nothing', async () => {
     const { service, configOf, start, publish, running, puppets, applied } = world();
     const { synapse } = start(configOf([service('api')]));

@@ -131,6 +131,14 @@ describe('records', () => {
     assert.deepEqual(apply(remove('/s/bad'))?.rejected, []);
   });
 
+  test('that cannot be used are named so that a terminal takes no harm', () => {
+    const { apply, put } = registry();
+    const control = apply(put('/s/\u001b[2J\n"x', ''))?.rejected[0]?.where;
+    assert.equal(control, '/s/\\u001b[2J\\n\\"x');
+    const long = apply(put(`/s/${'x'.repeat(100_000)}`, ''))?.rejected.at(-1)?.where;
+    assert.equal(long?.length, 257);
+  });
+
   test('that can no longer be used take their instance with them', () => {
     const { apply, put } = registry();
     apply(put('/s/1', a), put('/s/2', b));
