@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { createEtcdClient } from '../../common/etcd/client.ts';
+import { createEtcdClient, type EtcdClient } from '../../common/etcd/client.ts';
 import { checkEtcdOptions, type EtcdOptions, etcdSchema } from '../../common/etcd/options.ts';
 import { Records } from '../../common/etcd/records.ts';
 import { createReflector, type Reflector } from '../../common/etcd/reflector.ts';
@@ -51,13 +51,14 @@ function create(options: EtcdSourceOptions, context: SourceContext): Source {
     onGone: (id, how) => context.gone(id, how),
   });
 
-  let reflector: Reflector | undefined;
+  let connected: Connection | undefined;
   const follow: Source = async (publish, signal) => {
-    reflector = context.shared(key, (end, log) =>
-      createReflector(createEtcdClient(cluster, { log }, end), { log }, end),
-    );
+    connected = context.shared(key, (end, log) => {
+      const client = createEtcdClient(cluster, { log }, end);
+      return { client, reflector: createReflector(client, { log }, end) };
+    });
     let first = true;
-    await reflector.follow(
+    await connected.reflector.follow(
       prefix,
       (change) => {
         const set = records.apply(change) ?? (first ? records.set() : undefined);
@@ -67,13 +68,22 @@ function create(options: EtcdSourceOptions, context: SourceContext): Source {
       signal,
     );
   };
-  return Object.assign(follow, { status: () => statusOf(reflector, prefix) });
+  return Object.assign(follow, { status: () => statusOf(connected, prefix) });
 }
 
-function statusOf(reflector: Reflector | undefined, prefix: string): SourceStatus {
-  if (reflector === undefined) return { reason: 'has not connected yet', age: null };
-  const { denied, lastError, age } = reflector.status;
-  return { reason: (Object.hasOwn(denied, prefix) ? denied[prefix] : undefined) ?? lastError, age };
+/** What all sources of one cluster share. */
+interface Connection {
+  readonly client: EtcdClient;
+  readonly reflector: Reflector;
+}
+
+function statusOf(connected: Connection | undefined, prefix: string): SourceStatus {
+  if (connected === undefined) return { reason: 'has not connected yet', age: null };
+  const { denied, lastError, age } = connected.reflector.status;
+  const refused = Object.hasOwn(denied, prefix) ? denied[prefix] : undefined;
+  // Before the first answer, single failed tries are all there is to tell.
+  const tries = age === null ? connected.client.status.lastError : null;
+  return { reason: refused ?? lastError ?? tries, age };
 }
 
 /** The `etcd` section, with what is given here in place of its own. */

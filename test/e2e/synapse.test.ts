@@ -168,6 +168,16 @@ describe('synapse between etcd and HAProxy', () => {
     assert.match(check.stdout, /^the configuration is valid: 1 services; HAProxy accepts it$/m);
   });
 
+  test('refuses to start without a configuration, or with one that is not there', async () => {
+    const { SYNAPSE_CONFIG: _, ...env } = process.env;
+    const none = await exec([process.execPath, programPath('synapse')], { timeout: 30_000, env });
+    assert.equal(none.code, 2);
+    assert.match(none.stderr, /^synapse: name a configuration file with -c FILE or SYNAPSE_CONFIG$/m);
+    const missing = await run('-c', join(haproxy.folder, 'missing.json'));
+    assert.equal(missing.code, 2);
+    assert.match(missing.stderr, /missing\.json: does not exist$/m);
+  });
+
   test('keeps the old configuration when the new one is wrong', async () => {
     const seen = synapse?.lines.length ?? 0;
     await writeFile(config, '{"services": {"api": {"discovery": {"method": "etdc"}}}}');
@@ -191,10 +201,17 @@ describe('synapse between etcd and HAProxy', () => {
     await serving('two', 'three');
   });
 
-  test('ends without touching HAProxy, and adopts it as it is at the next start', async () => {
+  test('ends with everything on disk and without touching HAProxy, and adopts it at the next start', async () => {
     const worker = await haproxy.workerPid();
-    const text = await readFile(haproxy.file, 'utf8');
+    await announce('one');
+    await serving('one', 'two', 'three');
+    await announce('one', { state: 'down' });
+    await remove(client, keyOf('one'));
+    await serving('two', 'three');
     assert.equal(await synapse?.end(), 0);
+    const text = await readFile(haproxy.file, 'utf8');
+    const backend = text.slice(text.indexOf('backend api'), text.indexOf('frontend web'));
+    assert.ok(backend.includes(`:${portOf('two')} `) && !backend.includes(`:${portOf('one')} `), backend);
     await serving('two', 'three');
     synapse = await startDaemon('synapse', config);
     await ready();

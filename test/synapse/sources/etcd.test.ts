@@ -80,6 +80,17 @@ describe('source etcd', () => {
     assert.deepEqual(hosts(), ['10.0.0.2']);
   });
 
+  test('serves several services from one path', async () => {
+    await put(client, '/apps/common/n_10.0.0.1:80', record('10.0.0.1'));
+    const first = follow('several-1', { path: '/apps/common' });
+    const second = follow('several-2', { path: '/apps/common', shared: first.shared });
+    await until(() => first.sets.length === 1 && second.sets.length === 1);
+    await put(client, '/apps/common/n_10.0.0.2:80', record('10.0.0.2'));
+    await until(() => first.sets.length === 2 && second.sets.length === 2);
+    assert.deepEqual(first.hosts(), ['10.0.0.1', '10.0.0.2']);
+    assert.deepEqual(second.hosts(), first.hosts());
+  });
+
   test('publishes an empty set for a path with nothing below it', async () => {
     const { sets } = follow('empty');
     await until(() => sets.length === 1);
