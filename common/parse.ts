@@ -31,11 +31,11 @@ function parseJson(text: string, file: string, problems: Problem[]): unknown {
   // The parser goes on after an error, and the errors that follow are mostly echoes of the first one.
   const [first] = errors;
   if (first !== undefined) {
+    // Never what stands there: an unfinished string may be a password.
     const what = printParseErrorCode(first.error)
       .replace(/([a-z])([A-Z])/g, '$1 $2')
       .toLowerCase();
-    const found = JSON.stringify(text.slice(first.offset, first.offset + Math.max(1, Math.min(first.length, 20))));
-    problems.push({ file: where(first.offset), path: '', message: `not valid JSON: ${what} at ${found}` });
+    problems.push({ file: where(first.offset), path: '', message: `not valid JSON: ${what}` });
     return undefined;
   }
   return (
@@ -65,13 +65,19 @@ function parseYaml(text: string, file: string, problems: Problem[]): unknown {
   const document = parseDocument(text, { lineCounter: lines, schema: 'core', merge: true, prettyErrors: false });
   for (const error of [...document.errors, ...document.warnings]) {
     const { line, col } = lines.linePos(error.pos[0]);
-    problems.push({ file: `${file}:${line}:${col}`, path: '', message: `not valid YAML: ${error.message}` });
+    problems.push({ file: `${file}:${line}:${col}`, path: '', message: `not valid YAML: ${yamlMessage(error)}` });
   }
   if (document.errors.length + document.warnings.length > 0) return undefined;
   try {
     return document.toJS({ maxAliasCount }) as unknown;
   } catch (error) {
-    problems.push({ file, path: '', message: `not valid YAML: ${(error as Error).message}` });
+    problems.push({ file, path: '', message: `not valid YAML: ${yamlMessage(error as Error)}` });
     return undefined;
   }
+}
+
+/** Without the text it names: a password that begins with `*` or `!` and lacks its quotes is read as an alias or tag. */
+function yamlMessage({ message }: Error): string {
+  const hint = '$1; values that begin with * or ! need quotes';
+  return message.replace(/^(Unresolved (?:alias|tag)(?: \([^)]*\))?).*$/s, hint);
 }
