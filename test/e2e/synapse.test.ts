@@ -190,6 +190,29 @@ describe('synapse between etcd and HAProxy', () => {
     await serving('two', 'three');
   });
 
+  test('keeps the old file when HAProxy refuses the new one, and says so in its words', async () => {
+    const worker = await haproxy.workerPid();
+    const text = await readFile(haproxy.file, 'utf8');
+    await writeConfig({
+      bad: { discovery: { method: 'base' }, haproxy: { port: webPort, listen: ['balance wildly'] } },
+    });
+    const check = await run('check', '-c', config);
+    assert.equal(check.code, 2);
+    assert.match(check.stderr, /haproxy: HAProxy refuses it: .*balance only supports/);
+    synapse?.kill('SIGHUP');
+    await until(async () => {
+      const { status, body } = (await synapse?.get('/readyz')) ?? {};
+      return status === 503 && /^HAProxy refuses the new configuration: .*balance only supports/.test(body ?? '');
+    });
+    await announce('one');
+    await serving('one', 'two', 'three');
+    assert.equal(await haproxy.workerPid(), worker);
+    assert.equal(text.includes('wildly'), false);
+    assert.doesNotMatch(await readFile(haproxy.file, 'utf8'), /wildly/);
+    await announce('one', { state: 'down' });
+    await remove(client, keyOf('one'));
+  });
+
   test('adds a service at SIGHUP with one reload, and leaves the others alone', async () => {
     const worker = await haproxy.workerPid();
     const default_servers = [{ host: '127.0.0.1', port: portOf('one'), name: 'one' }];
