@@ -17,15 +17,19 @@ export type LogLevel = 'debug' | 'info' | 'warn' | 'error';
 
 /** Logs to stderr: readable on a terminal, JSON lines otherwise. The level comes from the caller or `LOG_LEVEL`. */
 export function createLog(program: string, level: LogLevel = logLevel()): Log {
-  const { combine, timestamp, json, printf } = winston.format;
+  const { combine, timestamp, printf } = winston.format;
   const readable = printf(({ timestamp: at, level: severity, message, program: _, ...fields }) => {
     const rest = Object.entries(fields).map(([key, value]) => `${key}=${compact(value)}`);
     return [String(at).slice(11, 23), severity.toUpperCase().padEnd(5), message, ...rest].join(' ');
   });
+  // What one looks for first comes first, also where lines are read as they are.
+  const json = printf(({ timestamp: at, level: severity, message, program: name, ...fields }) =>
+    JSON.stringify({ timestamp: at, level: severity, message, program: name, ...fields }),
+  );
   return winston.createLogger({
     level,
     defaultMeta: { program },
-    format: process.stderr.isTTY ? combine(timestamp(), readable) : combine(timestamp(), json()),
+    format: process.stderr.isTTY ? combine(timestamp(), readable) : combine(timestamp(), json),
     // Not winston's Console transport: that one writes info lines to stdout, which belongs to the commands' output.
     transports: [new winston.transports.Stream({ stream: process.stderr })],
   });
