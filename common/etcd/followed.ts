@@ -29,12 +29,19 @@ export type Journal = Map<string, number>;
 /** Takes a change; see {@link PrefixChange}. */
 export type OnChange = (change: PrefixChange) => void;
 
+/** A watch went back in time: some releases do, after a member was given a snapshot (etcd #15271). */
+export class OutOfOrder extends Error {
+  override readonly name = 'OutOfOrder';
+}
+
 /** The keys under one prefix, and how far they have been followed. */
 export class Followed {
   readonly prefix: string;
   readonly range: KeyRange;
   /** The first revision that is not known yet: only a whole list or an event moves it on. */
   nextRevision = 0;
+  /** Up to here events may come again: a watch resumes one revision early, and a list may have been ahead of it. */
+  #floor = 0;
   /** When the last list was asked for, milliseconds of `performance.now()`. */
   listedAt = Number.NEGATIVE_INFINITY;
   /** When to read everything again, milliseconds of `performance.now()`. */
@@ -63,6 +70,12 @@ export class Followed {
   /** True once the handler has had the whole set. */
   get listed(): boolean {
     return this.#listed;
+  }
+
+  /** The revision to watch from. One early: a delete lost at the compaction revision becomes a refusal (etcd #18089). */
+  resume(): number {
+    this.#floor = this.nextRevision - 1;
+    return Math.max(1, this.#floor);
   }
 
   /** To be called before a list is asked for, so that {@link applyList} knows which events came after it. */
@@ -102,6 +115,7 @@ export class Followed {
       changed.push(previous === undefined ? { key, entry } : { key, entry, previous });
     }
     this.nextRevision = options.reset ? listing.revision + 1 : Math.max(this.nextRevision, listing.revision + 1);
+    this.#floor = Math.max(options.reset ? 0 : this.#floor, listing.revision);
     const reason = this.#listed ? 'relist' : 'list';
     if (this.#listed && this.#owed) this.#tell([...this.#entries.values()].map(asChange), options.seenAt, reason);
     else if (!this.#listed || changed.length > 0) this.#tell(changed, options.seenAt, reason);
@@ -111,15 +125,16 @@ export class Followed {
   /**
    * Takes events over and tells the handler, if any of them is new.
    * @returns how many were
-   * @throws what the handler throws
+   * @throws {OutOfOrder} when one is older than what came before it: there may be more that never came; what the handler throws
    */
   applyEvents(events: readonly IEvent[], seenAt: number): number {
     const changed: KeyChange[] = [];
     let last = this.nextRevision - 1;
     for (const event of events) {
       const revision = Number(event.kv.mod_revision);
-      // A watch resumes one revision early, and a list may have been ahead of the watch.
-      if (revision < this.nextRevision) continue;
+      if (revision <= this.#floor) continue;
+      if (revision < this.nextRevision)
+        throw new OutOfOrder(`revision ${revision} came after ${this.nextRevision - 1}`);
       last = Math.max(last, revision);
       const key = event.kv.key.toString();
       // Some releases send keys outside the range to users who may read only part of it (GHSA-xg4h-6gfc-h4m8).

@@ -47,7 +47,7 @@ export interface ReflectorStatus {
 const concurrentLists = 8;
 /** Everything is read again this often, in milliseconds; more often from releases that lose events, and from proxies. */
 const checkEvery = 600_000;
-const checkOldEvery = 300_000;
+const checkOldEvery = { min: 60_000, each: 60, max: 300_000 };
 const checkQuietEvery = 120_000;
 
 /** Makes a reflector; does no I/O until something is followed. Everything ends when `signal` aborts. */
@@ -65,11 +65,11 @@ export function createReflector(client: EtcdClient, deps: { readonly log: Log },
   let listError: string | null = null;
 
   const nextCheck = (spread: number): number => {
-    const every = hub.quiet
-      ? checkQuietEvery
-      : losesEvents(client.status.version ?? undefined)
-        ? checkOldEvery
-        : checkEvery;
+    const { min, each, max } = checkOldEvery;
+    let every = checkEvery;
+    if (hub.quiet) every = checkQuietEvery;
+    // The fewer prefixes there are, the less it costs.
+    else if (losesEvents(client.status.version ?? undefined)) every = Math.min(max, Math.max(min, each * follows.size));
     return performance.now() + every * (1 - spread + 2 * spread * Math.random());
   };
 
@@ -188,7 +188,8 @@ export function createReflector(client: EtcdClient, deps: { readonly log: Log },
           if (why === 'handler') log.error('etcd change handler failed', { prefix, reason: reasonOf(error) });
           else log.debug('etcd watch of a prefix ended, reading it again', { prefix, why });
           if (performance.now() - startedAt > 10_000) failures = 0;
-          if (why !== 'denied' && why !== 'handler' && why !== 'canceled') continue;
+          if (why === 'disorder') log.warn('etcd watch went back in time, reading the prefix again', { prefix });
+          if (why !== 'denied' && why !== 'handler' && why !== 'canceled' && why !== 'disorder') continue;
         } catch (error) {
           if (either.signal.aborted) break;
           const text = reasonOf(error);

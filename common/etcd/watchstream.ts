@@ -3,11 +3,11 @@ import type { IEvent, IWatchRequest, IWatchResponse } from 'etcd3/lib/rpc.js';
 import type { OpenStream } from './client.ts';
 import type { ClusterView, Upheaval } from './cluster.ts';
 import { EtcdError, isCompacted, isDenied, isStaleToken } from './errors.ts';
-import type { Followed } from './followed.ts';
+import { type Followed, OutOfOrder } from './followed.ts';
 import { watchEvents } from './metrics.ts';
 
 /** Why one prefix cannot be watched on from where it was; the others on the stream go on. */
-export type WatcherEnd = 'compacted' | 'denied' | 'canceled' | 'handler';
+export type WatcherEnd = 'compacted' | 'denied' | 'canceled' | 'disorder' | 'handler';
 
 /** What a stream tells its owner. */
 export interface WatchHooks {
@@ -62,14 +62,14 @@ export class WatchStream {
     return this.#pending.length;
   }
 
-  /** Starts to watch. Begins one revision early: at the compaction revision a lost delete becomes an explicit refusal (etcd #18089). */
+  /** Starts to watch from where the prefix is. */
   add(followed: Followed): void {
     const watcher: Watcher = { followed, parts: [], removed: false };
     this.#pending.push(watcher);
     this.#byFollowed.set(followed, watcher);
     const { key, end } = followed.range;
-    const start = Math.max(1, followed.nextRevision - 1);
-    this.#write({ create_request: { key, range_end: end, start_revision: start, fragment: true } });
+    const start_revision = followed.resume();
+    this.#write({ create_request: { key, range_end: end, start_revision, fragment: true } });
   }
 
   /** Stops watching; what still comes is dropped. */
@@ -172,7 +172,7 @@ export class WatchStream {
       watchEvents.inc(followed.applyEvents(events, seenAt));
     } catch (error) {
       this.remove(followed);
-      this.#hooks.onWatcherEnd(followed, 'handler', error);
+      this.#hooks.onWatcherEnd(followed, error instanceof OutOfOrder ? 'disorder' : 'handler', error);
     }
     const last = Number(events.at(-1)?.kv.mod_revision ?? 0);
     this.eventRevision = Math.max(this.eventRevision, last);

@@ -48,13 +48,29 @@ export async function startFaultProxy(target: number): Promise<FaultProxy> {
     const pair: Pair = { client, server, cut };
     pairs.add(pair);
     const pass = (from: Socket, to: Socket): void => {
+      const late: { readonly due: number; readonly send: () => void }[] = [];
+      // In order, whatever the delay was or is: this is TCP.
+      const drain = (): void => {
+        for (let head = late[0]; head !== undefined; head = late[0]) {
+          const wait = head.due - performance.now();
+          if (wait > 0) {
+            setTimeout(drain, wait);
+            return;
+          }
+          late.shift();
+          head.send();
+        }
+      };
+      const deliver = (send: () => void): void => {
+        late.push({ due: performance.now() + lag, send });
+        if (late.length === 1) drain();
+      };
       from.setNoDelay();
       from.on('data', (chunk: Buffer) => {
         if (from === server) proxy.onServerData?.(chunk, pair);
-        if (lag > 0) setTimeout(() => to.write(chunk), lag);
-        else to.write(chunk);
+        deliver(() => to.write(chunk));
       });
-      from.on('end', () => setTimeout(() => to.end(), lag));
+      from.on('end', () => deliver(() => to.end()));
       from.on('error', cut);
       from.on('close', () => {
         pairs.delete(pair);

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { IEvent, IKeyValue } from 'etcd3/lib/rpc.js';
 import { toEntry } from '../../../common/etcd/entry.ts';
-import { Followed, type PrefixChange } from '../../../common/etcd/followed.ts';
+import { Followed, OutOfOrder, type PrefixChange } from '../../../common/etcd/followed.ts';
 import type { Listing } from '../../../common/etcd/list.ts';
 
 const kv = (key: string, revision: number, value = ''): IKeyValue => ({
@@ -54,9 +54,19 @@ describe('a followed prefix', () => {
     const { followed, told, list } = follow();
     list(listing(5, ['/a/x', 5]));
     followed.applyEvents([put('/a/x', 5), put('/a/y', 6)], 0);
+    assert.equal(followed.resume(), 6);
     followed.applyEvents([put('/a/y', 6), del('/a/y', 7)], 0);
     assert.deepEqual(told, ['list /a/x@5', 'watch /a/y@6', 'watch -/a/y']);
     assert.equal(followed.nextRevision, 8);
+  });
+
+  it('refuses events from before what it has seen on the same watch', () => {
+    const { followed, told, list } = follow();
+    list(listing(5));
+    followed.resume();
+    followed.applyEvents([put('/a/y', 8)], 0);
+    assert.throws(() => followed.applyEvents([put('/a/x', 7)], 0), OutOfOrder);
+    assert.deepEqual(told, ['list', 'watch /a/y@8']);
   });
 
   it('takes all events of one transaction', () => {

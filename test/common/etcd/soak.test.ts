@@ -75,7 +75,7 @@ describe('keys that are never used twice, under random faults', () => {
 
         await keys.settled(AbortSignal.timeout(60_000));
         t.diagnostic(JSON.stringify(reflector.status));
-        await eventually(async () => assertSame(recorder.values, await dump(direct, prefix)), 60_000);
+        await eventually(async () => assertSame(recorder.values, await dump(direct, prefix)));
         assertSound(recorder);
         const wanted = [...keys.status.keys].filter(([, key]) => key.wanted === 'set').map(([key]) => key);
         for (const key of wanted) assert.match(recorder.values[key] ?? 'missing', /^announced/);
