@@ -79,7 +79,8 @@ export class Discoverer {
   async answers(limit: number, signal?: AbortSignal): Promise<readonly string[]> {
     const all = new AbortController();
     this.#onAnswer = () => {
-      if (this.unanswered().length === 0) all.abort();
+      for (const { answered } of this.#running.values()) if (!answered) return;
+      all.abort();
     };
     this.#onAnswer();
     await sleep(limit, signal === undefined ? all.signal : AbortSignal.any([signal, all.signal]));

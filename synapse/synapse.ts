@@ -53,7 +53,7 @@ export function createSynapse<Top, Config>(
   /** Until the gate opens, changes are only remembered: the first write has all of them. */
   let gateOpen = false;
   let applied: Snapshot<Config> = new Map();
-  let ready = false;
+  let everApplied = false;
   let touch: Touch<string | typeof all> = () => {};
 
   const discoverer = new Discoverer(
@@ -83,7 +83,7 @@ export function createSynapse<Top, Config>(
       await output.output.apply(snapshot, names ?? new Set([...applied.keys(), ...snapshot.keys()]));
       report({ before: applied, after: snapshot }, names, { log });
       applied = snapshot;
-      ready = true;
+      everApplied = true;
     } catch (error) {
       applyFailures.inc();
       log.error('a snapshot could not be applied, trying again', { reason: reasonOf(error) });
@@ -136,7 +136,7 @@ export function createSynapse<Top, Config>(
       if (!gateOpen) return `waiting for the first answer of ${shorten(discoverer.unanswered())}`;
       const unknown = [...catalog.snapshot().values()].filter(({ instances }) => instances === undefined);
       if (unknown.length > 0) return `no answer and nothing cached for ${shorten(unknown.map(({ name }) => name))}`;
-      if (!ready) return 'the first snapshot has not been applied yet';
+      if (!everApplied) return 'the first snapshot has not been applied yet';
       return output?.output.trouble ?? null;
     },
 

@@ -48,7 +48,7 @@ describe('synapse between etcd and HAProxy', () => {
   const announce = (name: string, more: object = {}): Promise<number> =>
     put(client, keyOf(name), JSON.stringify({ host: '127.0.0.1', port: portOf(name), name, ...more }));
 
-  async function writeConfig(services: object = {}): Promise<void> {
+  async function writeConfig(services: object = {}, global = ['maxconn 200']): Promise<void> {
     const api = { discovery: { method: 'etcd' }, haproxy: { port, listen: ['mode http', 'balance roundrobin'] } };
     const value = {
       etcd: { hosts: cluster.urls },
@@ -57,7 +57,7 @@ describe('synapse between etcd and HAProxy', () => {
       initial_wait: '1s',
       services: { api, ...services },
       haproxy: {
-        global: ['maxconn 200'],
+        global,
         defaults: ['mode http', 'timeout connect 2s', 'timeout client 10s', 'timeout server 10s'],
         config_file_path: haproxy.file,
         socket_file_path: haproxy.socket,
@@ -213,10 +213,24 @@ describe('synapse between etcd and HAProxy', () => {
     await remove(client, keyOf('one'));
   });
 
+  test('takes a new haproxy section at SIGHUP', async () => {
+    await writeConfig({}, ['maxconn 150']);
+    synapse?.kill('SIGHUP');
+    await until(async () => /^Maxconn: 150$/m.test(await haproxy.ask('show info')));
+    await ready();
+    await serving('two', 'three');
+    await announce('one');
+    await serving('one', 'two', 'three');
+    await announce('one', { state: 'down' });
+    await remove(client, keyOf('one'));
+    await serving('two', 'three');
+  });
+
   test('adds a service at SIGHUP with one reload, and leaves the others alone', async () => {
     const worker = await haproxy.workerPid();
     const default_servers = [{ host: '127.0.0.1', port: portOf('one'), name: 'one' }];
-    await writeConfig({ web: { discovery: { method: 'base' }, default_servers, haproxy: { port: webPort } } });
+    const web = { discovery: { method: 'base' }, default_servers, haproxy: { port: webPort } };
+    await writeConfig({ web }, ['maxconn 150']);
     synapse?.kill('SIGHUP');
     await until(async () => (await answers(webPort, 1)).has('one'));
     assert.notEqual(await haproxy.workerPid(), worker);
