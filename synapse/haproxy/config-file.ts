@@ -31,6 +31,7 @@ export function createConfigFile(config: HaproxyConfig & { config_file_path: str
   const candidate = config.candidate_config_file_path ?? join(staging, basename(path));
   const lastGood = join(staging, `${basename(path)}.lkg`);
   let current = '';
+  let seen: string | undefined;
   let told = false;
 
   const replace = async (text: string): Promise<void> => {
@@ -47,21 +48,25 @@ export function createConfigFile(config: HaproxyConfig & { config_file_path: str
     await syncFolder(dirname(path));
   };
 
+  const read = async (): Promise<string> => {
+    try {
+      seen = await identityOf(path);
+      current = await readFile(path, 'utf8');
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw new Error(`cannot read ${path}`, { cause: error });
+      current = '';
+    }
+    return current;
+  };
+
   return {
     get text() {
       return current;
     },
-    async read() {
-      try {
-        current = await readFile(path, 'utf8');
-      } catch (error) {
-        if ((error as NodeJS.ErrnoException).code !== 'ENOENT')
-          throw new Error(`cannot read ${path}`, { cause: error });
-        current = '';
-      }
-      return current;
-    },
+    read,
     async write(text, { check }, signal) {
+      // Somebody else may have written to it: what counts is what is there.
+      if ((await identityOf(path)) !== seen) await read();
       if (text === current) return { result: 'unchanged' };
       try {
         if (dirname(candidate) === staging) await mkdir(staging, { recursive: true });
@@ -79,12 +84,19 @@ export function createConfigFile(config: HaproxyConfig & { config_file_path: str
         }
         await replace(text);
         current = text;
+        seen = await identityOf(path);
         return { result: 'written', checked };
       } catch (error) {
         throw new Error(`cannot write ${path}`, { cause: error });
       }
     },
   };
+}
+
+/** Changes when somebody replaces or edits the file; undefined when it is not there. */
+async function identityOf(path: string): Promise<string | undefined> {
+  const found = await stat(path).catch(() => undefined);
+  return found && `${found.ino} ${found.size} ${found.mtimeMs}`;
 }
 
 /** A candidate has the permissions of the file it is to replace. */

@@ -91,7 +91,20 @@ export function planBackend(
   desired: ReadonlyMap<string, Server>,
   context: PlanContext,
 ): Plan {
-  return planServers(structure, running, wantedOf(running, desired), context);
+  const plan = planServers(structure, running, wantedOf(running, desired), context);
+  const out = countOut(running, desired);
+  if (out <= Math.max(mostOut, 2 * desired.size)) return plan;
+  return { ...plan, reload: [...plan.reload, `${out} servers of ${structure.backend} are out of service for good`] };
+}
+
+/** Servers that cannot be deleted stay in maintenance until a reload; so many are worth one. */
+const mostOut = 1_000;
+
+function countOut(running: RunningBackend | undefined, desired: ReadonlyMap<string, Server>): number {
+  if (running === undefined || running.size <= mostOut) return 0;
+  let count = 0;
+  for (const server of running.values()) if (server.maintenance && server.ours && !desired.has(server.name)) count += 1;
+  return count;
 }
 
 function* wantedOf(running: RunningBackend | undefined, desired: ReadonlyMap<string, Server>): Iterable<Wanted> {

@@ -84,12 +84,9 @@ export function createUpkeep({ log, lives, persist, reloading }: UpkeepDeps): Up
           continue;
         }
         const reloadWait = reload === undefined ? reloading.wait() : undefined;
-        if (reloadWait === 0 && dirtySince !== undefined) {
-          // Every reload of ours loads what is live.
-          await write(signal);
-          continue;
-        }
         if (reloadWait === 0) {
+          // Every reload of ours loads what is live, even if somebody else has changed the file meanwhile.
+          await write(signal);
           reload = reloading.reload(signal).finally(() => {
             reload = undefined;
             wake();

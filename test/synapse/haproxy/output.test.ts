@@ -4,6 +4,7 @@ import { after, afterEach, before, beforeEach, describe, it } from 'node:test';
 import { sleep } from '../../../common/supervise.ts';
 import { eventually } from '../../support/eventually.ts';
 import {
+  askSocket,
   freePort,
   type NamedServer,
   namedServer,
@@ -209,9 +210,42 @@ describe('the HAProxy output on a real HAProxy', () => {
     process.kill(Number(master), 'SIGUSR2');
     await eventually(async () => assert.notEqual(await haproxy.workerPid(), pid));
     await eventually(async () => assert.deepEqual(await answers(), ['one', 'two']));
+    await eventually(async () => assert.match(await text(), new RegExp(at(1).id)));
     assert.equal(synapse.reloads(), 0);
     await synapse.apply({ api: { config: api, instances: [at(1)] } });
     assert.deepEqual(await answers(), ['two']);
+  });
+
+  it('takes back a HAProxy that somebody else gave another configuration', async () => {
+    await inStep(at(0));
+    const other = (await text())
+      .replace(/SYNAPSE_GEN \S+/, 'SYNAPSE_GEN other')
+      .replace('backend api', 'backend api\n\tbalance first');
+    await writeFile(haproxy.file, other);
+    // The master's socket: a signal so soon after the start is lost on 2.6.
+    await askSocket(haproxy.master, 'reload');
+    await eventually(() => assert.equal(synapse.reloads(), 1));
+    assert.doesNotMatch(await text(), /balance first/);
+    assert.match(await haproxy.ask('show env SYNAPSE_GEN'), new RegExp(String(synapse.output.status.generation)));
+    assert.deepEqual(await answers(), ['one']);
+  });
+
+  it('reports a reload at which HAProxy fails, keeps the old worker right, and succeeds when it can', async (t) => {
+    await inStep(at(0));
+    const pid = await haproxy.workerPid();
+    const taken = await namedServer('in the way');
+    t.after(() => taken.close());
+    const web = { config: serviceConfig({ port: taken.port }), instances: [at(2)] };
+    await synapse.apply({ api: { config: api, instances: [at(0)] }, web });
+    await eventually(() => assert.match(synapse.output.status.lastError ?? '', /keeps the old one/));
+    await synapse.apply({ api: { config: api, instances: [at(1)] }, web });
+    // HAProxy stops listening for a moment while its successor tries in vain.
+    await eventually(async () => assert.deepEqual(await answers(), ['two']));
+    assert.equal(await haproxy.workerPid(), pid);
+    await taken.close();
+    await eventually(() => assert.equal(synapse.reloads(), 1));
+    assert.equal(await (await fetch(`http://127.0.0.1:${taken.port}/`)).text(), 'three');
+    assert.equal(synapse.output.status.lastError, null);
   });
 
   it('reconnects after HAProxy was killed and started again', async () => {
