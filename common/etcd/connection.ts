@@ -77,6 +77,11 @@ export class Connection implements Pick<ICallable<Connection>, 'markFailed' | 'c
     return this.#channel.getConnectivityState(false) === connectivityState.READY;
   }
 
+  /** True when nothing is under way on it. */
+  get idle(): boolean {
+    return this.#busy.size === 0;
+  }
+
   /** Typed clients whose calls end at their deadline or when `signal` aborts. They throw {@link EtcdError}. */
   rpc(limits: RpcLimits, signal?: AbortSignal): Rpc {
     const callable: ICallable<Connection> = {

@@ -20,6 +20,8 @@ export class Member {
   readonly #token: Token | undefined;
   #credentials: Credentials | undefined;
   #connection: Connection | undefined;
+  /** Connections that still carry calls of others. */
+  readonly #retired = new Set<Connection>();
   #failures = 0;
   #hangs = 0;
   #badUntil = 0;
@@ -113,13 +115,19 @@ export class Member {
 
   /** New calls get a new connection; those under way keep theirs. */
   recycle(): void {
-    this.#connection?.retire();
+    const connection = this.#connection;
     this.#connection = undefined;
+    if (connection === undefined) return;
+    for (const old of this.#retired) if (old.idle) this.#retired.delete(old);
+    this.#retired.add(connection);
+    connection.retire();
   }
 
   /** Ends everything. */
   close(): void {
     this.#connection?.close();
     this.#connection = undefined;
+    for (const old of this.#retired) old.close();
+    this.#retired.clear();
   }
 }
