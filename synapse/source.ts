@@ -78,11 +78,18 @@ export interface SourcePlugin<Options> {
    * @throws when the options make no sense together; the message becomes a configuration problem
    */
   create(options: Options, context: SourceContext): Source;
+  /** The smallest options that work, for people and for tests; not needed when none are required. */
+  readonly example?: Readonly<Record<string, unknown>>;
+  /**
+   * The source finds machines, not ports: its options `port` and `server_backup_port`, where not given, are the service's
+   * `backend_port_override` and its `haproxy.server_backup_port`, and the override is not applied again to what it finds.
+   */
+  readonly takesPorts?: true;
 }
 
 export const sourceFolder: PluginFolder = {
   kind: 'discovery method',
   url: new URL('./sources/', import.meta.url),
   symbol: 'source',
-  aliases: { base: 'static' },
+  aliases: { base: 'static', zookeeper_poll: 'zookeeper' },
 };

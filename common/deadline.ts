@@ -1,0 +1,32 @@
+import { formatDuration } from './formats.ts';
+
+/**
+ * Runs a task that has at most `limit` milliseconds. Its signal aborts when they are over, or when `signal` aborts; a
+ * task that does not listen is left behind, and whatever it does then goes unheard.
+ * @throws what the task throws, an error that names `what` when time is up, the reason of `signal` when that aborts
+ */
+export async function within<T>(
+  limit: number,
+  what: string,
+  task: (signal: AbortSignal) => Promise<T>,
+  signal: AbortSignal,
+): Promise<T> {
+  signal.throwIfAborted();
+  const end = new AbortController();
+  const stop = (): void => end.abort(signal.reason);
+  const timer = setTimeout(() => {
+    end.abort(new Error(`${what}: no answer within ${formatDuration(limit)}`));
+  }, limit);
+  signal.addEventListener('abort', stop, { once: true });
+  try {
+    const ended = new Promise<never>((_, reject) => {
+      end.signal.addEventListener('abort', () => reject(end.signal.reason), { once: true });
+    });
+    return await Promise.race([task(end.signal), ended]);
+  } finally {
+    clearTimeout(timer);
+    signal.removeEventListener('abort', stop);
+    // What the task left open, such as a half-read answer, ends with it.
+    end.abort();
+  }
+}
