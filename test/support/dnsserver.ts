@@ -1,0 +1,102 @@
+import { createSocket } from 'node:dgram';
+import { isIPv4 } from 'node:net';
+
+/** What the server holds for one name and type; a number is the response code of a failure (2 SERVFAIL, 3 NXDOMAIN). */
+export type DnsData = number | 'hang' | readonly DnsAnswer[];
+
+export interface DnsAnswer {
+  readonly ttl?: number;
+  /** For A and AAAA. */
+  readonly address?: string;
+  /** For SRV. */
+  readonly target?: string;
+  readonly port?: number;
+  readonly priority?: number;
+  readonly weight?: number;
+}
+
+export interface DnsServer {
+  /** `ADDRESS:PORT` */
+  readonly address: string;
+  /** By `name type`, such as `api.test A`. A name that has some type has an empty answer for others. */
+  readonly zone: Map<string, DnsData>;
+  /** `name type` of all questions so far. */
+  readonly questions: readonly string[];
+  close(): Promise<void>;
+}
+
+const types: Readonly<Record<number, string>> = { 1: 'A', 28: 'AAAA', 33: 'SRV' };
+
+/** A small name server over UDP (RFC 1035, sections 3 and 4). */
+export async function startDnsServer(): Promise<DnsServer> {
+  const zone = new Map<string, DnsData>();
+  const questions: string[] = [];
+  const socket = createSocket('udp4');
+  socket.on('message', (message, peer) => {
+    const { name, end } = readName(message, 12);
+    const type = types[message.readUInt16BE(end)] ?? '?';
+    questions.push(`${name} ${type}`);
+    const known = [...zone.keys()].some((key) => key.startsWith(`${name} `));
+    const data = zone.get(`${name} ${type}`) ?? (known ? [] : 3);
+    if (data === 'hang') return;
+    const answers = typeof data === 'number' ? [] : data.map((answer) => record(type, answer));
+    const header = Buffer.alloc(12);
+    header.writeUInt16BE(message.readUInt16BE(0), 0);
+    header.writeUInt16BE(0x8180 | (typeof data === 'number' ? data : 0), 2);
+    header.writeUInt16BE(1, 4);
+    header.writeUInt16BE(answers.length, 6);
+    socket.send(Buffer.concat([header, message.subarray(12, end + 4), ...answers]), peer.port, peer.address);
+  });
+  await new Promise<void>((resolve) => socket.bind(0, '127.0.0.1', resolve));
+  return {
+    address: `127.0.0.1:${socket.address().port}`,
+    zone,
+    questions,
+    close: () => new Promise((resolve) => socket.close(() => resolve())),
+  };
+}
+
+function record(type: string, answer: DnsAnswer): Buffer {
+  const data = type === 'SRV' ? service(answer) : address(answer.address ?? '');
+  const head = Buffer.alloc(12);
+  // A pointer to the name in the question.
+  head.writeUInt16BE(0xc00c, 0);
+  head.writeUInt16BE(Number(Object.keys(types).find((key) => types[Number(key)] === type)), 2);
+  head.writeUInt16BE(1, 4);
+  head.writeUInt32BE(answer.ttl ?? 60, 6);
+  head.writeUInt16BE(data.length, 10);
+  return Buffer.concat([head, data]);
+}
+
+function service({ priority = 0, weight = 0, port = 0, target = '' }: DnsAnswer): Buffer {
+  const head = Buffer.alloc(6);
+  head.writeUInt16BE(priority, 0);
+  head.writeUInt16BE(weight, 2);
+  head.writeUInt16BE(port, 4);
+  const labels = target.split('.').filter((label) => label !== '');
+  return Buffer.concat([
+    head,
+    ...labels.map((label) => Buffer.from([label.length, ...Buffer.from(label)])),
+    Buffer.from([0]),
+  ]);
+}
+
+function address(text: string): Buffer {
+  if (isIPv4(text)) return Buffer.from(text.split('.').map(Number));
+  const [left = '', right = ''] = text.split('::');
+  const words = (part: string): number[] =>
+    part === '' ? [] : part.split(':').map((word) => Number.parseInt(word, 16));
+  const gap = 8 - words(left).length - words(right).length;
+  const all = [...words(left), ...Array<number>(gap).fill(0), ...words(right)];
+  return Buffer.from(all.flatMap((word) => [word >> 8, word & 255]));
+}
+
+function readName(message: Buffer, start: number): { readonly name: string; readonly end: number } {
+  const labels: string[] = [];
+  let at = start;
+  for (let length = message[at] ?? 0; length > 0; length = message[at] ?? 0) {
+    labels.push(message.toString('latin1', at + 1, at + 1 + length));
+    at += 1 + length;
+  }
+  return { name: labels.join('.').toLowerCase(), end: at + 1 };
+}
