@@ -1,11 +1,11 @@
-import { access, constants, mkdir, readdir, rename, rm, writeFile } from 'node:fs/promises';
-import { delimiter, join } from 'node:path';
+import { access, constants, mkdir, readdir, readlink, rename, rm, symlink, writeFile } from 'node:fs/promises';
+import { delimiter, dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { type ExecResult, exec } from '../common/exec.ts';
 import { reasonOf } from '../common/log.ts';
 
 /** Programs that the demo and the tests run beside Node. */
-export type ProgramName = 'etcd' | 'etcdctl' | 'haproxy' | 'wrk';
+export type ProgramName = 'etcd' | 'etcdctl' | 'haproxy' | 'java' | 'wrk';
 
 interface Program {
   readonly package: string;
@@ -35,6 +35,12 @@ const programs: Readonly<Record<ProgramName, Program>> = {
     path: 'usr/sbin/haproxy',
     versionArguments: ['-v'],
     suites: { '2.6': 'bookworm', '3.0': 'trixie', '3.2': 'sid', '3.4': 'experimental' },
+  },
+  java: {
+    package: 'openjdk-17-jre-headless',
+    path: `usr/lib/jvm/java-17-openjdk-${process.arch === 'x64' ? 'amd64' : process.arch}/bin/java`,
+    versionArguments: ['--version'],
+    suites: { '17.0': 'bookworm' },
   },
   wrk: {
     package: 'wrk',
@@ -68,7 +74,7 @@ export async function findProgram(name: ProgramName, { version }: FindOptions = 
       `${name} ${version}: not on the PATH, and Debian has only ${Object.keys(program.suites).join(', ')}`,
     );
   }
-  const cache = process.env.PROGRAMS_CACHE ?? fileURLToPath(new URL('../../.cache/programs', import.meta.url));
+  const cache = cacheFolder();
   const root = join(cache, `${suite}-${program.package}`);
   const path = join(root, program.path);
   if (await isRightVersion(path, program, version)) return path;
@@ -86,12 +92,47 @@ export async function findProgram(name: ProgramName, { version }: FindOptions = 
   throw new Error(`${path}: unpacked from Debian ${suite}, but it does not run here as version ${wanted}`);
 }
 
+/**
+ * A folder with these packages of Debian bookworm unpacked, and nothing that they depend on: for what is no program,
+ * such as Java archives. `name` is that of the folder in the cache.
+ * @throws when there is no apt or its servers cannot be reached
+ */
+export async function findPackages(name: string, packages: readonly string[]): Promise<string> {
+  const cache = cacheFolder();
+  const root = join(cache, `bookworm-${name}`);
+  if (
+    await access(root).then(
+      () => true,
+      () => false,
+    )
+  )
+    return root;
+  process.stderr.write(`fetching ${packages.join(', ')} from Debian bookworm into ${cache} …\n`);
+  const work = `${root}.${process.pid}`;
+  try {
+    const apt = await privateApt(join(work, 'apt'), 'bookworm');
+    await apt.get(['update', '-qq']);
+    await apt.download(packages, join(work, 'debs'));
+    await unpackDebs(join(work, 'debs'), join(work, 'tree'));
+    await moveInto(join(work, 'tree'), root);
+  } catch (error) {
+    throw new Error(`${packages.join(' ')}: could not be unpacked from Debian's packages`, { cause: error });
+  } finally {
+    await rm(work, { recursive: true, force: true });
+  }
+  return root;
+}
+
+function cacheFolder(): string {
+  return process.env.PROGRAMS_CACHE ?? fileURLToPath(new URL('../../.cache/programs', import.meta.url));
+}
+
 async function isRightVersion(path: string, program: Program, version: string | undefined): Promise<boolean> {
   try {
     await access(path, constants.X_OK);
     // The exit code says nothing: wrk prints its version and exits with 1.
     const { stdout } = await exec([path, ...program.versionArguments], { timeout: 10_000 });
-    const found = /(?:version:?|wrk) (?:v|debian\/)?(\d+\.\d+)\./i.exec(stdout)?.[1];
+    const found = /(?:version:?|wrk|openjdk) (?:v|debian\/)?(\d+\.\d+)\./i.exec(stdout)?.[1];
     return found !== undefined && (version === undefined || version === found);
   } catch {
     return false;
@@ -119,12 +160,16 @@ async function unpack({ cache, root, suite, program }: Unpacking): Promise<void>
     await unpackDebs(join(work, 'debs'), tree);
     await relink(join(tree, program.path), { tree, root, patchelf: await findPatchelf(cache) });
     await rm(root, { recursive: true, force: true });
-    await rename(tree, root).catch(async (error: NodeJS.ErrnoException) => {
-      if (error.code !== 'ENOTEMPTY' && error.code !== 'EEXIST') throw error; // another process was faster
-    });
+    await moveInto(tree, root);
   } finally {
     await rm(work, { recursive: true, force: true });
   }
+}
+
+async function moveInto(tree: string, root: string): Promise<void> {
+  await rename(tree, root).catch(async (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'ENOTEMPTY' && error.code !== 'EEXIST') throw error; // another process was faster
+  });
 }
 
 /** Makes the program load the libraries unpacked beside it, wherever the machine's own are older or missing. */
@@ -171,6 +216,15 @@ async function unpackDebs(debs: string, tree: string): Promise<void> {
   for (const deb of await readdir(debs)) {
     if (deb.endsWith('.deb'))
       must(await exec(['dpkg', '-x', join(debs, deb), tree], { timeout: 120_000 }), `dpkg -x ${deb}`);
+  }
+  // Java looks for its settings through links such as /etc/java-17-openjdk: they have to stay within the tree.
+  for (const entry of await readdir(tree, { recursive: true, withFileTypes: true })) {
+    if (!entry.isSymbolicLink()) continue;
+    const link = join(entry.parentPath, entry.name);
+    const target = await readlink(link);
+    if (!target.startsWith('/')) continue;
+    await rm(link);
+    await symlink(relative(dirname(link), join(tree, target)), link);
   }
 }
 
