@@ -7,15 +7,18 @@ import type { Publish, Rejected, SourceContext } from './source.ts';
 export class Findings {
   readonly instances: Instance[] = [];
   readonly rejected: Rejected[] = [];
+  /** When each of `instances` appeared, where the source knows. */
+  readonly sequence: number[] = [];
   readonly #ids = new Set<string>();
 
   /** Takes what `make` returns; what it throws becomes the reason why the record at `where` cannot be used. */
-  add(where: string, make: () => Instance): void {
+  add(where: string, make: () => Instance, appeared?: number): void {
     try {
       const instance = make();
       if (this.#ids.has(instance.id)) throw new Error(`${instance.id} was there already, the first one is used`);
       this.#ids.add(instance.id);
       this.instances.push(instance);
+      if (appeared !== undefined) this.sequence.push(appeared);
     } catch (error) {
       this.reject(where, reasonOf(error));
     }
@@ -50,6 +53,7 @@ export function createPublisher(
 ): Publisher {
   let instances: readonly Instance[] = [];
   let rejected: readonly Rejected[] = [];
+  let sequence: readonly number[] = [];
 
   /** Takes the findings over. Undefined when they say the same as those before. */
   const take = (found: Findings): ReadonlySet<string> | undefined => {
@@ -71,9 +75,11 @@ export function createPublisher(
     const same =
       next.length === instances.length &&
       next.every((instance, index) => instance === instances[index]) &&
+      isDeepStrictEqual(found.sequence, sequence) &&
       isDeepStrictEqual(found.rejected, rejected);
     instances = next;
     rejected = [...found.rejected];
+    sequence = [...found.sequence];
     return same ? undefined : withdrawn;
   };
 
@@ -83,7 +89,9 @@ export function createPublisher(
       return (found) => {
         const withdrawn = take(found) ?? (first ? new Set<string>() : undefined);
         first = false;
-        if (withdrawn !== undefined) publish({ instances, rejected, withdrawn, seenAt: performance.now() });
+        if (withdrawn === undefined) return;
+        const order = sequence.length === instances.length ? { sequence } : {};
+        publish({ instances, rejected, withdrawn, ...order, seenAt: performance.now() });
       };
     },
   };

@@ -116,7 +116,7 @@ function create(options: Ec2TagOptions, context: SourceContext): Source {
 }
 
 function add(found: Findings, machine: Machine, make: () => Instance): void {
-  found.add(machine.InstanceId ?? 'an instance without an id', make);
+  found.add(machine.InstanceId ?? 'an instance without an id', make, machine.LaunchTime?.getTime() ?? 0);
 }
 
 function instanceOf(machine: Machine, port: number, backup: boolean, options: Ec2TagOptions): Instance {

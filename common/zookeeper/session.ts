@@ -1,0 +1,205 @@
+import { connect, type Socket } from 'node:net';
+import { within } from '../deadline.ts';
+import { createFramer, JuteReader, JuteWriter } from './jute.ts';
+
+export interface SessionOptions {
+  readonly host: string;
+  readonly port: number;
+  /** What to ask for, milliseconds; the server decides. A server that is silent for two thirds of it is given up. */
+  readonly timeout: number;
+}
+
+/**
+ * A ZooKeeper session for reading, on one connection. It ends with the connection and is not resumed: it owns no nodes
+ * that would have to survive, and whoever reads must read again after a break anyway.
+ */
+export interface ZookeeperSession {
+  /** Names of the nodes below `path`, in no order; undefined when there is no such node. */
+  children(path: string, onChange?: () => void): Promise<readonly string[] | undefined>;
+  /** What a node holds; undefined when there is no such node. */
+  data(path: string, onChange?: () => void): Promise<Buffer | undefined>;
+  /** `onChange` tells of the creation too. It is called once at most, as in the methods above. */
+  exists(path: string, onChange?: () => void): Promise<boolean>;
+  /** Aborts when the session is over; its reason says why. */
+  readonly ended: AbortSignal;
+  /** When the server was last heard of, in milliseconds of `performance.now()`. */
+  readonly heardAt: number;
+}
+
+/** zookeeper.jute and ZooDefs.OpCode. */
+const opcode = { exists: 3, getData: 4, getChildren: 8, ping: 11, closeSession: -11 } as const;
+const xid = { notification: -1, ping: -2 } as const;
+const noNode = -101;
+/** KeeperException.Code. */
+const errors: Readonly<Record<number, string>> = {
+  [-4]: 'connection loss',
+  [-8]: 'bad arguments',
+  [-102]: 'not allowed (the node has an access list)',
+  [-112]: 'session expired',
+};
+
+/** The default limit of a server is 1 MB for a node; a list of many children may be larger. */
+const maxFrame = 64 << 20;
+
+interface Pending {
+  readonly resolve: (body: JuteReader | undefined) => void;
+  readonly reject: (error: Error) => void;
+}
+
+/** @throws when the server cannot be reached or does not open a session in time */
+export async function openSession(options: SessionOptions, signal: AbortSignal): Promise<ZookeeperSession> {
+  const { host, port, timeout } = options;
+  const what = `ZooKeeper at ${host}:${port}`;
+  const socket = connect({ host, port, noDelay: true });
+  try {
+    return await within(timeout, what, (end) => shakeHands(socket, { timeout, what }, end, signal), signal);
+  } catch (error) {
+    socket.destroy();
+    signal.throwIfAborted();
+    throw new Error(what, { cause: error });
+  }
+}
+
+function shakeHands(
+  socket: Socket,
+  { timeout, what }: { readonly timeout: number; readonly what: string },
+  deadline: AbortSignal,
+  signal: AbortSignal,
+): Promise<ZookeeperSession> {
+  return new Promise((resolve, reject) => {
+    let session: Session | undefined;
+    const fail = (error: Error): void => {
+      socket.destroy();
+      session?.end(new Error(what, { cause: error }));
+      reject(error);
+    };
+    const framer = createFramer(maxFrame, (frame) => {
+      if (session !== undefined) return session.receive(frame);
+      const reader = new JuteReader(frame);
+      reader.int();
+      const granted = reader.int();
+      if (granted <= 0) throw new Error('the server refused the session');
+      session = new Session(socket, granted, fail);
+      signal.addEventListener('abort', session.close, { once: true });
+      session.ended.addEventListener('abort', () => signal.removeEventListener('abort', (session as Session).close));
+      resolve(session);
+    });
+    socket.on('connect', () => {
+      // protocolVersion, lastZxidSeen, timeOut, sessionId, passwd
+      socket.write(new JuteWriter().int(0).long(0n).int(timeout).long(0n).buffer(Buffer.alloc(16)).frame());
+    });
+    socket.on('data', (chunk) => {
+      try {
+        framer(chunk);
+      } catch (error) {
+        fail(error as Error);
+      }
+    });
+    socket.on('error', fail);
+    socket.on('close', () => fail(new Error('the connection was closed')));
+    deadline.addEventListener('abort', () => {
+      if (session === undefined) socket.destroy();
+    });
+  });
+}
+
+class Session implements ZookeeperSession {
+  readonly #socket: Socket;
+  readonly #end = new AbortController();
+  readonly #pending = new Map<number, Pending>();
+  /** By path; ZooKeeper's watches fire once. */
+  readonly #watches = new Map<string, Set<() => void>>();
+  readonly #heart: NodeJS.Timeout;
+  #lastXid = 0;
+  heardAt = performance.now();
+
+  constructor(socket: Socket, timeout: number, fail: (error: Error) => void) {
+    this.#socket = socket;
+    this.#heart = setInterval(() => {
+      const silence = performance.now() - this.heardAt;
+      if (silence > (timeout * 2) / 3) fail(new Error(`silent for ${Math.round(silence)} ms`));
+      else socket.write(new JuteWriter().int(xid.ping).int(opcode.ping).frame());
+    }, timeout / 4);
+  }
+
+  get ended(): AbortSignal {
+    return this.#end.signal;
+  }
+
+  async children(path: string, onChange?: () => void): Promise<readonly string[] | undefined> {
+    return (await this.#ask(opcode.getChildren, path, onChange))?.strings();
+  }
+
+  async data(path: string, onChange?: () => void): Promise<Buffer | undefined> {
+    return (await this.#ask(opcode.getData, path, onChange))?.buffer();
+  }
+
+  async exists(path: string, onChange?: () => void): Promise<boolean> {
+    return (await this.#ask(opcode.exists, path, onChange)) !== undefined;
+  }
+
+  receive(frame: Buffer): void {
+    this.heardAt = performance.now();
+    const reader = new JuteReader(frame);
+    const id = reader.int();
+    reader.long();
+    const code = reader.int();
+    if (id === xid.ping) return;
+    if (id === xid.notification) {
+      reader.int();
+      reader.int();
+      const path = reader.string();
+      const callbacks = this.#watches.get(path) ?? [];
+      this.#watches.delete(path);
+      for (const callback of callbacks) callback();
+      return;
+    }
+    const pending = this.#pending.get(id);
+    this.#pending.delete(id);
+    if (code === 0) pending?.resolve(reader);
+    else if (code === noNode) pending?.resolve(undefined);
+    else pending?.reject(new Error(`ZooKeeper: ${errors[code] ?? `error ${code}`}`));
+  }
+
+  end(reason: Error): void {
+    if (this.#end.signal.aborted) return;
+    clearInterval(this.#heart);
+    for (const { reject } of this.#pending.values()) reject(reason);
+    this.#pending.clear();
+    this.#watches.clear();
+    this.#end.abort(reason);
+  }
+
+  /** In order: the server need not wait until the session expires. */
+  close = (): void => {
+    this.#socket.end(
+      new JuteWriter()
+        .int(++this.#lastXid)
+        .int(opcode.closeSession)
+        .frame(),
+    );
+    this.#socket.setTimeout(1_000, () => this.#socket.destroy());
+    this.end(new Error('closed'));
+  };
+
+  #ask(type: number, path: string, onChange: (() => void) | undefined): Promise<JuteReader | undefined> {
+    const id = ++this.#lastXid;
+    return new Promise((resolve, reject) => {
+      if (this.#end.signal.aborted) return reject(this.#end.signal.reason as Error);
+      if (onChange !== undefined) {
+        // Before the answer: the notification may come in the same packet.
+        const callbacks = this.#watches.get(path) ?? new Set();
+        this.#watches.set(path, callbacks.add(onChange));
+      }
+      this.#pending.set(id, { resolve, reject });
+      this.#socket.write(
+        new JuteWriter()
+          .int(id)
+          .int(type)
+          .string(path)
+          .bool(onChange !== undefined)
+          .frame(),
+      );
+    });
+  }
+}
