@@ -22,6 +22,7 @@ export const source: SourcePlugin<StaticOptions> = {
 function staticSource(instances: readonly Instance[]): Source {
   return (publish, signal) =>
     new Promise((resolve) => {
+      if (signal.aborted) return resolve();
       publish({ instances, rejected: [], seenAt: performance.now() });
       signal.addEventListener('abort', () => resolve(), { once: true });
     });

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
 import { type Problem, validate } from '../../common/config.ts';
 import { silentLog } from '../../common/log.ts';
 import { loadPlugin, pluginNames } from '../../common/plugin.ts';
@@ -21,17 +22,25 @@ for (const name of names) {
       for (const [option, { doc }] of Object.entries(plugin.schema)) assert.match(doc, /^[A-Z].*\.$/, option);
     });
 
-    test('refuses options it does not know', () => {
-      const problems: Problem[] = [];
-      validate(plugin.schema, { nobody_knows_this: 1 }, { path: 'discovery', problems });
-      assert.ok(
-        problems.some(({ path, message }) => path === 'discovery.nobody_knows_this' && /unknown/.test(message)),
-      );
+    const problems: Problem[] = [];
+    const options = validate(plugin.schema, plugin.example ?? {}, { path: 'discovery', problems });
+
+    test('works with its example, or with no options at all', () => {
+      assert.deepEqual(problems, []);
     });
 
-    test('opens nothing before it runs, and ends when it is told to', async () => {
+    test('refuses options it does not know', () => {
+      const found: Problem[] = [];
+      validate(plugin.schema, { nobody_knows_this: 1 }, { path: 'discovery', problems: found });
+      assert.ok(found.some(({ path, message }) => path === 'discovery.nobody_knows_this' && /unknown/.test(message)));
+    });
+
+    /** Runs the source where nobody answers; `started` is called once it runs. */
+    const run = async (
+      signal: AbortSignal,
+      started: (status: () => string | null | undefined) => Promise<void> | void,
+    ) => {
       const end = new AbortController();
-      const options = validate(plugin.schema, {}, { path: 'discovery', problems: [] });
       let running = false;
       const context: SourceContext = {
         service: 'api',
@@ -47,13 +56,34 @@ for (const name of names) {
       const source = plugin.create(options, context);
       running = true;
       const sets: InstanceSet[] = [];
-      const stop = new AbortController();
-      const done = source((set) => sets.push(set), stop.signal);
-      stop.abort();
+      // It may give up with the reason, and its supervisor would start it again; it must not hang.
+      const done = source((set) => sets.push(set), signal).catch(() => {});
+      await started(() => source.status?.().reason);
       await done;
       end.abort();
       // Whatever it knew, it must not have made up an instance.
       assert.ok(sets.every(({ instances }) => instances.length === 0));
+      return sets;
+    };
+
+    test('opens nothing before it runs, and ends when it is told to at once', async () => {
+      const stop = new AbortController();
+      await run(stop.signal, () => stop.abort());
+    });
+
+    test('does not begin when it was told to end before', async () => {
+      await run(AbortSignal.abort(), () => {});
+    });
+
+    test('does not take an outage for an empty set, and ends in the middle of one', async () => {
+      const stop = new AbortController();
+      let reason: string | null | undefined;
+      const sets = await run(stop.signal, async (status) => {
+        await delay(300);
+        reason = status();
+        stop.abort();
+      });
+      if (typeof reason === 'string') assert.deepEqual(sets, []);
     });
   });
 }
