@@ -28,6 +28,7 @@ const cases: readonly (readonly [file: string, imports: string, allowed: boolean
   ['synapse/sources/planted.ts', '../haproxy/model.ts', false],
   ['synapse/sources/planted-too.ts', '../catalog.ts', false],
   ['synapse/sources/fine.ts', '../source.ts', true],
+  ['synapse/sources/fine-too.ts', '../poll.ts', true],
   ['synapse/haproxy/planted.ts', '../catalog.ts', false],
   ['synapse/haproxy/fine.ts', '../output.ts', true],
   ['nerve/hysteresis.ts', 'node:fs', false],

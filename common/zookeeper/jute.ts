@@ -99,7 +99,7 @@ export function createFramer(maxFrame: number, onFrame: (frame: Buffer) => void)
       const length = (chunks[0] as Buffer).readInt32BE();
       if (length < 0 || length > maxFrame) throw new Error(`a frame of ${length} bytes, at most ${maxFrame} are read`);
       if (size < 4 + length) return;
-      const all = Buffer.concat(chunks);
+      const all = chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks);
       chunks = [all.subarray(4 + length)];
       size -= 4 + length;
       onFrame(all.subarray(4, 4 + length));

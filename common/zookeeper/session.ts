@@ -42,6 +42,8 @@ const errors: Readonly<Record<number, string>> = {
 const maxFrame = 64 << 20;
 
 interface Pending {
+  /** When it was asked, in milliseconds of `performance.now()`. */
+  readonly askedAt: number;
   readonly resolve: (body: JuteReader | undefined) => void;
   readonly reject: (error: Error) => void;
 }
@@ -116,8 +118,12 @@ class Session implements ZookeeperSession {
   constructor(socket: Socket, timeout: number, fail: (error: Error) => void) {
     this.#socket = socket;
     this.#heart = setInterval(() => {
-      const silence = performance.now() - this.heardAt;
+      const now = performance.now();
+      const silence = now - this.heardAt;
+      // Requests are answered in order: the first is the oldest.
+      const [oldest] = this.#pending.values();
       if (silence > (timeout * 2) / 3) fail(new Error(`silent for ${Math.round(silence)} ms`));
+      else if (oldest !== undefined && now - oldest.askedAt > timeout) fail(new Error('it answers no requests'));
       else socket.write(new JuteWriter().int(xid.ping).int(opcode.ping).frame());
     }, timeout / 4);
   }
@@ -191,7 +197,7 @@ class Session implements ZookeeperSession {
         const callbacks = this.#watches.get(path) ?? new Set();
         this.#watches.set(path, callbacks.add(onChange));
       }
-      this.#pending.set(id, { resolve, reject });
+      this.#pending.set(id, { askedAt: performance.now(), resolve, reject });
       this.#socket.write(
         new JuteWriter()
           .int(id)

@@ -26,6 +26,8 @@ export interface Ec2Server {
   readonly endpoint: string;
   /** The parameters of all calls so far. */
   readonly calls: readonly URLSearchParams[];
+  /** How they were signed. */
+  readonly signatures: readonly string[];
   answer: Answer;
   close(): Promise<void>;
 }
@@ -33,12 +35,14 @@ export interface Ec2Server {
 /** Speaks EC2's Query protocol: a form in, XML out. It applies no filters: what it holds is what it tells. */
 export async function startEc2Server(): Promise<Ec2Server> {
   const calls: URLSearchParams[] = [];
+  const signatures: string[] = [];
   const server = createServer((request, response) => {
     const chunks: Buffer[] = [];
     request.on('data', (chunk: Buffer) => chunks.push(chunk));
     request.on('end', () => {
       const call = new URLSearchParams(Buffer.concat(chunks).toString());
       calls.push(call);
+      signatures.push(request.headers.authorization ?? '');
       if (
         call.get('Action') !== 'DescribeInstances' ||
         !request.headers.authorization?.startsWith('AWS4-HMAC-SHA256')
@@ -52,6 +56,7 @@ export async function startEc2Server(): Promise<Ec2Server> {
   const self: Ec2Server = {
     endpoint: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
     calls,
+    signatures,
     answer: { kind: 'pages', pages: [[]] },
     close() {
       server.closeAllConnections();
