@@ -1,4 +1,5 @@
-import { access, constants, mkdir, readdir, readlink, rename, rm, symlink, writeFile } from 'node:fs/promises';
+import { createHash } from 'node:crypto';
+import { access, constants, mkdir, open, readdir, readlink, rename, rm, symlink, writeFile } from 'node:fs/promises';
 import { delimiter, dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { type ExecResult, exec } from '../common/exec.ts';
@@ -80,7 +81,7 @@ export async function findProgram(name: ProgramName, { version }: FindOptions = 
   if (await isRightVersion(path, program, version)) return path;
   process.stderr.write(`fetching ${name} from Debian ${suite} into ${cache} …\n`);
   try {
-    await unpack({ cache, root, suite, program });
+    await unpack({ cache, root, suite, packages: [program.package] });
   } catch (error) {
     throw new Error(
       `${name}${version === undefined ? '' : ` ${version}`} is not on the PATH and could not be unpacked from Debian's ` +
@@ -123,10 +124,6 @@ export async function findPackages(name: string, packages: readonly string[]): P
   return root;
 }
 
-function cacheFolder(): string {
-  return process.env.PROGRAMS_CACHE ?? fileURLToPath(new URL('../../.cache/programs', import.meta.url));
-}
-
 async function isRightVersion(path: string, program: Program, version: string | undefined): Promise<boolean> {
   try {
     await access(path, constants.X_OK);
@@ -139,26 +136,52 @@ async function isRightVersion(path: string, program: Program, version: string | 
   }
 }
 
+/**
+ * A folder with packages of Debian and the libraries they need, unpacked and made to run where they lie: for servers
+ * that are more than one program. Cached like the programs of `findProgram`.
+ * @throws when there is no apt or its servers cannot be reached
+ */
+export async function unpackPackages(suite: Suite, packages: readonly [string, ...string[]]): Promise<string> {
+  const cache = cacheFolder();
+  const rest = createHash('sha256').update(packages.join()).digest('hex').slice(0, 8);
+  const root = join(cache, `${suite}-${packages[0]}-${rest}`);
+  const there = await access(root).then(
+    () => true,
+    () => false,
+  );
+  if (there) return root;
+  process.stderr.write(`fetching ${packages.join(', ')} from Debian ${suite} into ${cache} …\n`);
+  try {
+    await unpack({ cache, root, suite, packages });
+  } catch (error) {
+    throw new Error(`cannot unpack ${packages.join(', ')} from Debian's packages`, { cause: error });
+  }
+  return root;
+}
+
+function cacheFolder(): string {
+  return process.env.PROGRAMS_CACHE ?? fileURLToPath(new URL('../../.cache/programs', import.meta.url));
+}
+
 interface Unpacking {
   readonly cache: string;
   readonly root: string;
   readonly suite: Suite;
-  readonly program: Program;
+  readonly packages: readonly string[];
 }
 
 /** Prepares everything in a folder of its own and renames it into place, so that two at once do not disturb each other. */
-async function unpack({ cache, root, suite, program }: Unpacking): Promise<void> {
+async function unpack({ cache, root, suite, packages }: Unpacking): Promise<void> {
   const work = `${root}.${process.pid}`;
   await rm(work, { recursive: true, force: true });
   await mkdir(work, { recursive: true });
   try {
     const apt = await privateApt(join(work, 'apt'), suite);
     await apt.get(['update', '-qq']);
-    const packages = [program.package, ...(await apt.libraries(program.package))];
-    await apt.download(packages, join(work, 'debs'));
+    await apt.download([...packages, ...(await apt.libraries(packages))], join(work, 'debs'));
     const tree = join(work, 'tree');
     await unpackDebs(join(work, 'debs'), tree);
-    await relink(join(tree, program.path), { tree, root, patchelf: await findPatchelf(cache) });
+    await relink({ tree, root, patchelf: await findPatchelf(cache) });
     await rm(root, { recursive: true, force: true });
     await moveInto(tree, root);
   } finally {
@@ -172,8 +195,8 @@ async function moveInto(tree: string, root: string): Promise<void> {
   });
 }
 
-/** Makes the program load the libraries unpacked beside it, wherever the machine's own are older or missing. */
-async function relink(file: string, options: { tree: string; root: string; patchelf: string }): Promise<void> {
+/** Makes the programs load the libraries unpacked beside them, wherever the machine's own are older or missing. */
+async function relink(options: { tree: string; root: string; patchelf: string }): Promise<void> {
   const { tree, root, patchelf } = options;
   const files = (await readdir(tree, { recursive: true, withFileTypes: true })).filter((entry) => !entry.isDirectory());
   const inRoot = (entry: { parentPath: string; name: string }) =>
@@ -183,11 +206,28 @@ async function relink(file: string, options: { tree: string; root: string; patch
   const folders = new Set(
     files.filter((entry) => /\.so(\.|$)/.test(entry.name)).map((entry) => join(inRoot(entry), '..')),
   );
-  const patched = await exec(
-    [patchelf, '--set-interpreter', inRoot(loader), '--force-rpath', '--set-rpath', [...folders].join(':'), file],
-    { timeout: 60_000 },
-  );
-  if (patched.code !== 0) throw new Error(`patchelf: ${patched.stderr.trim()}`);
+  for (const entry of files) {
+    const file = join(entry.parentPath, entry.name);
+    if (!entry.isFile() || entry === loader || !(await hasInterpreter(file, patchelf))) continue;
+    const patched = await exec(
+      [patchelf, '--set-interpreter', inRoot(loader), '--force-rpath', '--set-rpath', [...folders].join(':'), file],
+      { timeout: 60_000 },
+    );
+    if (patched.code !== 0) throw new Error(`patchelf: ${patched.stderr.trim()}`);
+  }
+}
+
+/** True for programs that the dynamic loader starts; not for libraries, scripts and static programs. */
+async function hasInterpreter(file: string, patchelf: string): Promise<boolean> {
+  if (/\.so(\.|$)/.test(file)) return false;
+  const handle = await open(file);
+  try {
+    const { buffer } = await handle.read(Buffer.alloc(4), 0, 4, 0);
+    if (buffer.toString('latin1') !== '\x7fELF') return false;
+  } finally {
+    await handle.close();
+  }
+  return (await exec([patchelf, '--print-interpreter', file], { timeout: 60_000 })).code === 0;
 }
 
 /** patchelf from the PATH or from the oldest suite: a newer one would itself need newer libraries. */
@@ -277,10 +317,10 @@ async function privateApt(folder: string, suite: Suite) {
       await mkdir(into, { recursive: true });
       await run('apt-get', ['download', '-qq', ...packages], into);
     },
-    /** The libraries a package needs, and those they need. Names only, first alternative of each. */
-    async libraries(name: string): Promise<readonly string[]> {
+    /** The libraries packages need, and those they need. Names only, first alternative of each. */
+    async libraries(packages: readonly string[]): Promise<readonly string[]> {
       const found = new Set<string>();
-      let next = [name];
+      let next = [...packages];
       while (next.length > 0) {
         const output = await run('apt-cache', ['depends', '--important', ...next]);
         const names = [...output.matchAll(/^ *\|?(?:Pre)?Depends: ([a-z0-9.+-]+)$/gm)].map((match) => match[1] ?? '');
