@@ -1,10 +1,13 @@
 import { spawn } from 'node:child_process';
 
 export interface ExecOptions {
-  /** Milliseconds until the command and its children are killed. */
-  readonly timeout: number;
+  /** Milliseconds until the command and its children are killed; without it only `signal` ends them. */
+  readonly timeout?: number;
   readonly env?: NodeJS.ProcessEnv;
   readonly cwd?: string;
+  /** User and group to run as, by number; needs root. */
+  readonly uid?: number;
+  readonly gid?: number;
   /** Written to the command's standard input. */
   readonly input?: string;
   /** How much of each stream is kept, bytes, default 64 KiB; the rest is read and dropped. */
@@ -35,10 +38,10 @@ export function exec(
   signal?: AbortSignal,
 ): Promise<ExecResult> {
   const [program, ...args] = argv;
-  const { timeout, env, cwd, input, maxOutput = 64 * 1024 } = options;
+  const { timeout, env, cwd, uid, gid, input, maxOutput = 64 * 1024 } = options;
   return new Promise((resolve, reject) => {
     if (signal?.aborted) return reject(new ExecError(`${program}: aborted`));
-    const child = spawn(program, args, { cwd, env, detached: true, stdio: ['pipe', 'pipe', 'pipe'] });
+    const child = spawn(program, args, { cwd, env, uid, gid, detached: true, stdio: ['pipe', 'pipe', 'pipe'] });
     let ended: string | undefined;
     const kill = (why: string): void => {
       ended ??= why;
@@ -48,8 +51,11 @@ export function exec(
       } catch {
         // The group is gone already.
       }
+      // A child that left the group may hold the other ends of the pipes: we wait for the command alone.
+      child.stdout.destroy();
+      child.stderr.destroy();
     };
-    const timer = setTimeout(() => kill(`killed after ${timeout} ms`), timeout);
+    const timer = timeout === undefined ? undefined : setTimeout(() => kill(`killed after ${timeout} ms`), timeout);
     const onAbort = (): void => kill('aborted');
     signal?.addEventListener('abort', onAbort, { once: true });
     const release = (): void => {

@@ -1,0 +1,40 @@
+import { connect, type Socket } from 'node:net';
+import { failure } from './reason.ts';
+
+/** Where to connect to: an address of the network, or a unix socket. */
+export type Address = { readonly host: string; readonly port: number } | { readonly path: string };
+
+/** As people write it: `10.0.0.5:80`, `[::1]:80`, `/run/db.sock`. */
+export function formatAddress(address: Address): string {
+  if ('path' in address) return address.path;
+  return `${address.host.includes(':') ? `[${address.host}]` : address.host}:${address.port}`;
+}
+
+/**
+ * Opens a connection. The caller destroys it; it is also destroyed when `signal` aborts, then and later.
+ * @throws 'cannot connect to 10.0.0.5:80: connection refused'; with the signal's reason when that aborts
+ */
+export async function openSocket(address: Address, signal: AbortSignal): Promise<Socket> {
+  signal.throwIfAborted();
+  const socket = connect({ ...address, signal });
+  socket.setNoDelay(true);
+  try {
+    await new Promise<void>((resolve, reject) => {
+      socket.once('error', reject);
+      socket.once('connect', resolve);
+      // Some ways to be destroyed while connecting come without an error.
+      socket.once('close', () => reject(new Error('connection closed')));
+    });
+  } catch (error) {
+    socket.destroy();
+    signal.throwIfAborted();
+    throw failure(`cannot connect to ${formatAddress(address)}`, error);
+  }
+  // With nobody listening on a port of the ephemeral range, the kernel may connect a socket to itself.
+  const { localPort, remotePort, localAddress, remoteAddress } = socket;
+  if (localPort !== undefined && localPort === remotePort && localAddress === remoteAddress) {
+    socket.destroy();
+    throw new Error(`cannot connect to ${formatAddress(address)}: nobody listens`);
+  }
+  return socket;
+}
