@@ -35,8 +35,10 @@ export async function assertFails(check: Check, reason: RegExp): Promise<void> {
 /** Gives up when its signal aborts, with the signal's reason. */
 export async function assertGivesUp(check: Check): Promise<void> {
   await assert.rejects(check(AbortSignal.abort(new Error('over before it began'))), /over before it began/);
-  await assert.rejects(check(AbortSignal.timeout(60)), { name: 'TimeoutError' });
-  const controller = new AbortController();
-  setTimeout(() => controller.abort(new Error('the service went')), 60);
-  await assert.rejects(check(controller.signal), /the service went/);
+  for (const reason of ['no result within 60 ms', 'the service went']) {
+    const controller = new AbortController();
+    // Not AbortSignal.timeout: its timer keeps no process alive.
+    setTimeout(() => controller.abort(new Error(reason)), 60);
+    await assert.rejects(check(controller.signal), { message: reason });
+  }
 }

@@ -1,0 +1,182 @@
+import {
+  type ClientHttp2Session,
+  type ClientHttp2Stream,
+  connect as connectHttp2,
+  constants,
+  type IncomingHttpHeaders,
+} from 'node:http2';
+import type { Socket } from 'node:net';
+import { connect as connectTls } from 'node:tls';
+import { abortable } from '../../common/abortable.ts';
+import { failure, oneLine } from '../../common/reason.ts';
+import { type Address, formatAddress, openSocket } from '../../common/socket.ts';
+import { checkTlsClient, type TlsClientOptions, tlsClient, tlsClientSchema } from '../../common/tlsclient.ts';
+import type { CheckPlugin, CheckTarget } from '../check.ts';
+
+export interface GrpcCheckOptions extends TlsClientOptions {
+  readonly service: string;
+  readonly metadata: Readonly<Record<string, string>>;
+  readonly ssl: boolean;
+}
+
+export const check: CheckPlugin<GrpcCheckOptions> = {
+  description: "Passes when the server's own gRPC health service (grpc.health.v1) says SERVING.",
+  schema: {
+    service: { doc: 'gRPC service to ask about; empty for the server as a whole', format: 'string', default: '' },
+    metadata: {
+      doc: 'request metadata, by name; often holds a token, so it is kept out of messages',
+      format: readMetadata,
+      default: {},
+      sensitive: true,
+    },
+    ssl: { doc: 'speak TLS', format: 'boolean', default: false },
+    ...tlsClientSchema,
+  },
+  create(options, target) {
+    checkTlsClient(options);
+    return (signal) => probe(options, target, signal);
+  },
+};
+
+/**
+ * A call on a connection of its own, over node:http2 rather than a gRPC client: those have no way to give up a
+ * connection attempt on which the other side stays mute.
+ */
+async function probe(options: GrpcCheckOptions, target: CheckTarget, signal: AbortSignal): Promise<void> {
+  const names = options.ssl ? await tlsClient(options, target.host) : undefined;
+  const socket = await openSocket(target, signal);
+  const scheme = names === undefined ? 'http' : 'https';
+  const authority = `${scheme}://${formatAddress({ ...target, host: names?.host ?? target.host })}`;
+  let session: ClientHttp2Session | undefined;
+  try {
+    session = connectHttp2(authority, {
+      createConnection: () => (names === undefined ? socket : connectTls({ ...names, socket, ALPNProtocols: ['h2'] })),
+    });
+    await abortable(call(session, socket, options), signal).catch((error) => {
+      signal.throwIfAborted();
+      throw error instanceof HealthError ? error : unusable(target, error);
+    });
+  } finally {
+    session?.destroy();
+    socket.destroy();
+  }
+}
+
+/** The server has answered, and not that it serves. */
+class HealthError extends Error {}
+
+function unusable(target: Address, error: unknown): Error {
+  return failure(`no gRPC with ${formatAddress(target)}`, error);
+}
+
+/** HealthCheckResponse.ServingStatus of grpc/health/v1/health.proto. */
+const servingStatus = ['UNKNOWN', 'SERVING', 'NOT_SERVING', 'SERVICE_UNKNOWN'];
+
+/** More than any answer of the health service has. */
+const maxAnswer = 4096;
+
+function call(session: ClientHttp2Session, socket: Socket, options: GrpcCheckOptions): Promise<void> {
+  return new Promise((resolve, reject) => {
+    session.on('error', reject);
+    socket.on('error', reject);
+    session.once('close', () => reject(new Error('connection closed')));
+    const stream: ClientHttp2Stream = session.request({
+      ...options.metadata,
+      [constants.HTTP2_HEADER_METHOD]: 'POST',
+      [constants.HTTP2_HEADER_PATH]: '/grpc.health.v1.Health/Check',
+      'content-type': 'application/grpc',
+      te: 'trailers',
+    });
+    let headers: IncomingHttpHeaders = {};
+    let body = Buffer.alloc(0);
+    const take = (more: IncomingHttpHeaders): void => {
+      headers = { ...headers, ...more };
+    };
+    stream.on('response', take);
+    stream.on('trailers', take);
+    stream.on('data', (chunk: Buffer) => {
+      body = Buffer.concat([body, chunk]);
+      if (body.length > maxAnswer) reject(new Error('the answer is too long for a health service'));
+    });
+    stream.on('error', reject);
+    stream.on('end', () => {
+      try {
+        judge(headers, body);
+        resolve();
+      } catch (error) {
+        reject(error);
+      }
+    });
+    stream.end(request(options.service));
+  });
+}
+
+function judge(headers: IncomingHttpHeaders, body: Buffer): void {
+  const http = headers[constants.HTTP2_HEADER_STATUS];
+  const code = headers['grpc-status'];
+  if (code === undefined) throw new HealthError(`status ${http}, and no gRPC status: is this a gRPC server?`);
+  if (code !== '0') {
+    const message = oneLine(decodeMessage(String(headers['grpc-message'] ?? '')));
+    throw new HealthError(`gRPC status ${statusName(String(code))}${message === '' ? '' : `: ${message}`}`);
+  }
+  const status = readStatus(body);
+  if (status !== 1) throw new HealthError(`status ${servingStatus[status] ?? status}, not SERVING`);
+}
+
+/** The codes a health service answers with (grpc/doc/statuscodes.md, health.proto). */
+const statusNames: Readonly<Record<string, string>> = {
+  '4': 'DEADLINE_EXCEEDED',
+  '5': 'NOT_FOUND',
+  '7': 'PERMISSION_DENIED',
+  '12': 'UNIMPLEMENTED',
+  '13': 'INTERNAL',
+  '14': 'UNAVAILABLE',
+  '16': 'UNAUTHENTICATED',
+};
+
+function statusName(code: string): string {
+  const name = statusNames[code];
+  return name === undefined ? oneLine(code) : `${code} (${name})`;
+}
+
+function decodeMessage(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
+}
+
+/** A gRPC frame with a HealthCheckRequest: field 1, the service, as a string. */
+function request(service: string): Buffer {
+  const name = Buffer.from(service);
+  const message = name.length === 0 ? name : Buffer.concat([Buffer.from([0x0a, ...varint(name.length)]), name]);
+  const frame = Buffer.alloc(5);
+  frame.writeUInt32BE(message.length, 1);
+  return Buffer.concat([frame, message]);
+}
+
+function varint(value: number): readonly number[] {
+  return value < 0x80 ? [value] : [(value & 0x7f) | 0x80, ...varint(value >>> 7)];
+}
+
+/** Field 1 of a HealthCheckResponse, an enum; absent means 0. Its values are small enough for one byte. */
+function readStatus(body: Buffer): number {
+  if (body.length < 5 || body[0] !== 0 || body.readUInt32BE(1) !== body.length - 5) {
+    throw new HealthError('the answer is no gRPC message');
+  }
+  const message = body.subarray(5);
+  if (message.length === 0) return 0;
+  if (message[0] !== 0x08 || message[1] === undefined) throw new HealthError('the answer is no HealthCheckResponse');
+  return message[1];
+}
+
+function readMetadata(value: unknown): void {
+  const allowed = 'must be an object of metadata names (lower case) and their values, strings';
+  if (value === null || typeof value !== 'object' || Array.isArray(value)) throw new Error(allowed);
+  for (const [name, text] of Object.entries(value)) {
+    // gRPC over HTTP/2, 'Custom-Metadata'.
+    if (!/^[0-9a-z_.-]+$/.test(name) || name.startsWith('grpc-')) throw new Error(`${allowed}; not ${name}`);
+    if (typeof text !== 'string' || !/^[ -~]*$/.test(text)) throw new Error(`${allowed}; ${name} is no one-line text`);
+  }
+}
