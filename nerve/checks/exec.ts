@@ -1,0 +1,96 @@
+import { readFile } from 'node:fs/promises';
+import { exec } from '../../common/exec.ts';
+import { oneLine } from '../../common/reason.ts';
+import type { CheckPlugin, CheckTarget } from '../check.ts';
+
+export interface ExecCheckOptions {
+  readonly command: readonly string[];
+  readonly env: Readonly<Record<string, string>>;
+  readonly cwd: string | null;
+  readonly user: string | null;
+  readonly nagios: boolean;
+}
+
+export const check: CheckPlugin<ExecCheckOptions> = {
+  description: 'Passes when a command exits with 0. What it prints is the reason when it does not.',
+  schema: {
+    command: {
+      doc: 'program and arguments, a list; no shell unless you name one: ["/bin/sh", "-c", "…"]',
+      format: readCommand,
+      default: null,
+    },
+    env: {
+      doc: "environment on top of nerve's own; the command also finds NERVE_SERVICE, NERVE_HOST and NERVE_PORT there",
+      format: 'labels',
+      default: {},
+      sensitive: true,
+    },
+    cwd: { doc: "folder to run in; by default nerve's", format: 'optional-non-empty-string', default: null },
+    user: {
+      doc: "user to run as, by name or number; needs nerve to run as root; by default nerve's",
+      format: readUser,
+      default: null,
+      nullable: true,
+    },
+    nagios: {
+      doc: 'read exit codes as Nagios does: 0 and 1 (warning) pass, 2 (critical), 3 (unknown) and others fail',
+      format: 'boolean',
+      default: false,
+    },
+  },
+  create(options, target) {
+    return (signal) => probe(options, target, signal);
+  },
+};
+
+/** How much of the output is kept, bytes; a reason is shorter still. */
+const maxOutput = 4096;
+
+const nagiosCodes = ['ok', 'warning', 'critical', 'unknown'];
+
+async function probe(options: ExecCheckOptions, target: CheckTarget, signal: AbortSignal): Promise<void> {
+  const { command, env, cwd, user, nagios } = options;
+  signal.throwIfAborted();
+  const account = user === null ? {} : await findUser(user);
+  const { service, host, port } = target;
+  const result = await exec(
+    command as [string, ...string[]],
+    {
+      env: { ...process.env, NERVE_SERVICE: service, NERVE_HOST: host, NERVE_PORT: String(port), ...env },
+      ...(cwd !== null && { cwd }),
+      ...account,
+      maxOutput,
+    },
+    signal,
+  ).catch((error) => {
+    signal.throwIfAborted();
+    throw error;
+  });
+  const { code } = result;
+  if (code === 0 || (nagios && code === 1)) return;
+  const output = oneLine(result.stdout) || oneLine(result.stderr);
+  const word = nagios && code !== null ? nagiosCodes[code] : undefined;
+  const ended = code === null ? `killed by ${result.signal}` : `exit code ${code}`;
+  throw new Error(`${word ?? ended}${output === '' ? '' : `: ${output}`}`);
+}
+
+/** Looks into /etc/passwd at each probe, as the system does: accounts come and go. */
+async function findUser(user: string): Promise<{ readonly uid: number; readonly gid: number }> {
+  const lines = (await readFile('/etc/passwd', 'utf8')).split('\n').map((line) => line.split(':'));
+  const entry = lines.find(([name, , uid]) => name === user || uid === user);
+  if (entry === undefined) throw new Error(`there is no user ${user}`);
+  return { uid: Number(entry[2]), gid: Number(entry[3]) };
+}
+
+function readCommand(value: unknown): void {
+  const fine = Array.isArray(value) && value.every((item) => typeof item === 'string' && !item.includes('\0'));
+  if (!fine || !value[0]) throw new Error('must be a list of strings: the program and its arguments');
+}
+
+function readUser(value: unknown): string {
+  const user = typeof value === 'number' ? String(value) : value;
+  if (typeof user !== 'string' || !/^[A-Za-z0-9_][A-Za-z0-9_.-]*\$?$/.test(user)) {
+    throw new Error('must be the name or the number of a user');
+  }
+  return user;
+}
