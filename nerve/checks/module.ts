@@ -1,0 +1,82 @@
+import { pathToFileURL } from 'node:url';
+import { abortable } from '../../common/abortable.ts';
+import { type Problem, type Schema, validate } from '../../common/config.ts';
+import { failure, oneLine } from '../../common/reason.ts';
+import type { Check, CheckPlugin, CheckTarget } from '../check.ts';
+
+export interface ModuleCheckOptions {
+  readonly file: string;
+  readonly options: Readonly<Record<string, unknown>>;
+}
+
+/**
+ * What a user's file exports as `check`: the shape of nerve's own checks, of which only `create` is required. It stays
+ * as it is within a major version.
+ *
+ * ```js
+ * export const check = {
+ *   schema: { limit: { doc: 'longest queue', format: 'positive-integer', default: 100 } },   // optional
+ *   create(options, target) {                    // target: { service, host, port }; no I/O here
+ *     return async (signal) => {                 // one probe: throw an Error with the reason, or return
+ *       const answer = await fetch(`http://${target.host}:${target.port}/queue`, { signal });
+ *       if (Number(await answer.text()) > options.limit) throw new Error('the queue is too long');
+ *     };
+ *   },
+ * };
+ * ```
+ *
+ * The probe opens what it needs each time, closes it before it returns, and gives up when `signal` aborts. Without a
+ * schema the options arrive as they stand in the configuration.
+ */
+export interface UserCheck {
+  readonly schema?: Schema<Record<string, unknown>>;
+  create(options: Readonly<Record<string, unknown>>, target: CheckTarget): Check;
+}
+
+export const check: CheckPlugin<ModuleCheckOptions> = {
+  description: "A check of your own: a JavaScript file that exports one, in the shape of nerve's.",
+  schema: {
+    file: { doc: 'absolute path of the file (.js or .mjs)', format: readPath, default: null },
+    options: { doc: 'options for that check', format: 'object', default: {} },
+  },
+  create({ file, options }, target) {
+    let loading: Promise<Check> | undefined;
+    return async (signal) => {
+      signal.throwIfAborted();
+      // Once; and a file that takes longer to load than one probe may take is there for the next.
+      loading ??= load(file, options, target);
+      const probe = await abortable(loading, signal);
+      await abortable(run(probe, signal), signal);
+    };
+  },
+};
+
+/** In a function of its own: a check that throws at once is a failed one too. */
+async function run(probe: Check, signal: AbortSignal): Promise<void> {
+  await probe(signal);
+}
+
+async function load(file: string, options: Readonly<Record<string, unknown>>, target: CheckTarget): Promise<Check> {
+  let module: { readonly check?: Partial<UserCheck> };
+  try {
+    module = await import(pathToFileURL(file).href);
+  } catch (error) {
+    throw failure(`cannot load ${file}`, error);
+  }
+  const { schema, create } = module.check ?? {};
+  if (typeof create !== 'function') throw new Error(`${file} exports no 'check' with a function 'create'`);
+  const problems: Problem[] = [];
+  const read = schema === undefined ? options : validate(schema, options, { path: 'options', problems });
+  if (problems.length > 0) {
+    throw new Error(oneLine(problems.map(({ path, message }) => `${path}: ${message}`).join('; ')));
+  }
+  const probe = create.call(module.check, read, target);
+  if (typeof probe !== 'function') throw new Error(`${file}: create returned no function`);
+  return probe;
+}
+
+function readPath(value: unknown): void {
+  if (typeof value !== 'string' || !/^\/.*\.m?js$/.test(value)) {
+    throw new Error('must be an absolute path that ends in .js or .mjs');
+  }
+}
