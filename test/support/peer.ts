@@ -6,11 +6,11 @@ import { sleep } from '../../common/supervise.ts';
 export const peers: Readonly<Record<string, (socket: Socket) => void>> = {
   'a mute peer': () => {},
   'a slow peer': (socket) => void drip(socket),
-  'a resetting peer': (socket) => void socket.resetAndDestroy(),
+  'a resetting peer': reset,
   'a peer that resets after a word': (socket) => {
-    socket.once('data', () => socket.resetAndDestroy());
+    socket.once('data', () => reset(socket));
     // Some protocols have the server speak first.
-    setTimeout(() => socket.resetAndDestroy(), 5);
+    setTimeout(() => reset(socket), 5);
   },
   'a peer that hangs up': (socket) => void socket.end(),
   'a peer that talks nonsense': (socket) => {
@@ -18,6 +18,12 @@ export const peers: Readonly<Record<string, (socket: Socket) => void>> = {
     setTimeout(() => socket.end(), 5);
   },
 };
+
+/** Unix sockets know no reset. */
+function reset(socket: Socket): void {
+  if (socket.remoteAddress === undefined) socket.destroy();
+  else socket.resetAndDestroy();
+}
 
 async function drip(socket: Socket): Promise<void> {
   while (!socket.destroyed && socket.writable) {

@@ -1,0 +1,112 @@
+import assert from 'node:assert/strict';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, describe, it } from 'node:test';
+import { loadPlugin, pluginNames } from '../../../common/plugin.ts';
+import type { SchemaProperty } from '../../../common/schema.ts';
+import { validate } from '../../../common/schema.ts';
+import { isSecretKey } from '../../../common/secrets.ts';
+import { checkFolder } from '../../../nerve/check.ts';
+import type { AnyCheckPlugin } from '../../support/check.ts';
+import { eventually } from '../../support/eventually.ts';
+import { type Peer, peers, startPeer } from '../../support/peer.ts';
+import { requiredOptions } from '../../support/requiredoptions.ts';
+import { assertNothingMore, openResources } from '../../support/resources.ts';
+
+/** What nerve itself reads in each check, or may one day. */
+const reserved = [
+  ...['type', 'name', 'module', 'host', 'port', 'timeout', 'rise', 'fall'],
+  ...['check_interval', 'interval', 'fast_interval', 'jitter', 'enabled'],
+];
+
+const names = await pluginNames(checkFolder);
+
+describe('every check', () => {
+  let folder = '';
+  let mute: Peer;
+  before(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'smartstack-contract-'));
+    await writeFile(join(folder, 'check.mjs'), 'export const check = { create: () => () => new Promise(() => {}) };');
+    mute = await startPeer(peers['a mute peer'] ?? assert.fail());
+  });
+  after(async () => {
+    await mute.close();
+    await rm(folder, { recursive: true, force: true });
+  });
+
+  it('is found in its folder', () => {
+    assert.ok(names.length >= 9, names.join());
+  });
+
+  for (const name of names) {
+    describe(name, () => {
+      const load = () => loadPlugin<AnyCheckPlugin>(checkFolder, name);
+      const options = async () => validate((await load()).schema, await minimum(), { path: name, problems: [] });
+      const minimum = async () => requiredOptions((await load()).schema, folder);
+      const target = () => ({ service: 'api', host: '127.0.0.1', port: mute.port });
+
+      it('describes itself and its options', async () => {
+        const { description, schema } = await load();
+        assert.match(description, /^[A-Z].{15,}\.$/);
+        for (const [key, property] of Object.entries<SchemaProperty<unknown>>(schema)) {
+          assert.match(key, /^[a-z][a-z_]*$/);
+          assert.ok(!reserved.includes(key), `${key} is nerve's own`);
+          assert.match(property.doc, /^\S.{7,}[^.]$/, `${key}: ${property.doc}`);
+          assert.ok('default' in property && property.format !== undefined, key);
+          if (isSecretKey(key)) assert.equal(property.sensitive, true, key);
+        }
+      });
+
+      it('accepts what it requires, and nothing that it does not know', async () => {
+        const { schema } = await load();
+        for (const [extra, message] of [
+          [{}, undefined],
+          [{ no_such_option: 1 }, /unknown key/],
+        ] as const) {
+          const problems: { path: string; message: string }[] = [];
+          validate(schema, { ...(await minimum()), ...extra }, { path: name, problems });
+          if (message === undefined) assert.deepEqual(problems, []);
+          else assert.ok(problems.length === 1 && message.test(problems[0]?.message ?? ''), JSON.stringify(problems));
+        }
+      });
+
+      it('opens nothing before it is asked to', async () => {
+        const [plugin, read] = [await load(), await options()];
+        const before = await openResources();
+        const accepted = mute.accepted;
+        plugin.create(read, target());
+        await new Promise(setImmediate);
+        await assertNothingMore(before);
+        assert.equal(mute.accepted, accepted);
+      });
+
+      it('opens nothing for a signal that has aborted', async () => {
+        const check = (await load()).create(await options(), target());
+        const accepted = mute.accepted;
+        await check(AbortSignal.abort(new Error('too late'))).catch(() => {});
+        await new Promise((resolve) => setTimeout(resolve, 20));
+        assert.equal(mute.accepted, accepted);
+      });
+
+      it('settles when its signal aborts, and leaves nothing open', async () => {
+        const check = (await load()).create(await options(), target());
+        const before = await openResources();
+        const controller = new AbortController();
+        const timer = setTimeout(() => controller.abort(new Error('over')), 50);
+        const found = await check(controller.signal).then(
+          () => null,
+          (error) => error,
+        );
+        clearTimeout(timer);
+        // It has passed or failed before, or it says why it gave up; it is an error in any case.
+        if (controller.signal.aborted) assert.equal(found?.message, 'over');
+        else assert.ok(found === null || found instanceof Error);
+        await eventually(async () => {
+          await assertNothingMore(before);
+          assert.equal(mute.open, 0);
+        });
+      });
+    });
+  }
+});

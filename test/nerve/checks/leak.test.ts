@@ -1,0 +1,91 @@
+import assert from 'node:assert/strict';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, describe, it } from 'node:test';
+import { loadPlugin, pluginNames } from '../../../common/plugin.ts';
+import { validate } from '../../../common/schema.ts';
+import { type Check, checkFolder } from '../../../nerve/check.ts';
+import type { AnyCheckPlugin } from '../../support/check.ts';
+import { eventually } from '../../support/eventually.ts';
+import { type Peer, peers, startPeer } from '../../support/peer.ts';
+import { requiredOptions } from '../../support/requiredoptions.ts';
+import { assertNothingMore, openResources } from '../../support/resources.ts';
+
+/** Probes of each check against each peer; checks that can speak TLS do as many again with it. */
+const probes = 60;
+const atOnce = 20;
+/** Milliseconds a probe gets. Most end by it, at every stage of what they are at. */
+const deadline = 25;
+
+const names = await pluginNames(checkFolder);
+
+/** One probe with a deadline of its own. @returns false when it has not settled long after */
+async function probe(check: Check): Promise<boolean> {
+  const controller = new AbortController();
+  const timer = setTimeout(() => controller.abort(new Error('too late')), Math.random() * 2 * deadline);
+  let late: NodeJS.Timeout | undefined;
+  const never = new Promise<boolean>((resolve) => {
+    late = setTimeout(() => resolve(false), 10_000);
+  });
+  const settled = check(controller.signal).then(
+    () => true,
+    () => true,
+  );
+  try {
+    return await Promise.race([settled, never]);
+  } finally {
+    clearTimeout(timer);
+    clearTimeout(late);
+  }
+}
+
+describe('thousands of probes leave nothing behind', () => {
+  let folder = '';
+  before(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'smartstack-leak-'));
+    await writeFile(join(folder, 'check.mjs'), 'export const check = { create: () => () => new Promise(() => {}) };');
+  });
+  after(() => rm(folder, { recursive: true, force: true }));
+
+  for (const [kind, behave] of Object.entries(peers)) {
+    describe(kind, () => {
+      let peer: Peer;
+      let unixPeer: Peer;
+      const path = () => join(folder, 'peer.sock');
+      before(async () => {
+        peer = await startPeer(behave);
+        unixPeer = await startPeer(behave, path());
+      });
+      after(async () => {
+        await peer.close();
+        await unixPeer.close();
+      });
+
+      for (const name of names) {
+        it(name, async () => {
+          const { schema, create } = await loadPlugin<AnyCheckPlugin>(checkFolder, name);
+          const least = requiredOptions(schema, folder);
+          const variants = [
+            {},
+            ...('ssl' in schema ? [{ ssl: true, ssl_verify: false }] : []),
+            ...('socket' in schema ? [{ socket: path() }] : []),
+          ];
+          const checks = variants.map((extra) => {
+            const options = validate(schema, { ...least, ...extra }, { path: name, problems: [] });
+            return create(options, { service: 'api', host: '127.0.0.1', port: peer.port });
+          });
+          const before = await openResources();
+          for (const check of checks) {
+            for (let done = 0; done < probes; done += atOnce) {
+              const settled = await Promise.all(Array.from({ length: atOnce }, () => probe(check)));
+              assert.ok(settled.every(Boolean), 'a probe did not settle');
+            }
+          }
+          await eventually(() => assertNothingMore(before));
+          assert.equal(peer.open + unixPeer.open, 0);
+        });
+      }
+    });
+  }
+});
