@@ -1,7 +1,7 @@
-import { connect, type DetailedPeerCertificate, type TLSSocket } from 'node:tls';
-import { failure } from '../../common/reason.ts';
-import { formatAddress, openSocket } from '../../common/socket.ts';
+import type { DetailedPeerCertificate } from 'node:tls';
+import { openSocket } from '../../common/socket.ts';
 import { checkTlsClient, type TlsClientOptions, tlsClient, tlsClientSchema } from '../../common/tlsclient.ts';
+import { startTls } from '../../common/tlssocket.ts';
 import type { CheckPlugin, CheckTarget } from '../check.ts';
 
 export interface TlsCheckOptions extends TlsClientOptions {
@@ -28,27 +28,11 @@ async function probe(options: TlsCheckOptions, target: CheckTarget, signal: Abor
   const names = await tlsClient(options, target.host);
   const socket = await openSocket(target, signal);
   try {
-    const secure = connect({ ...names, socket });
-    await handshake(secure).catch((error) => {
-      signal.throwIfAborted();
-      throw failure(`no TLS with ${formatAddress(target)}`, error);
-    });
+    const secure = await startTls(socket, names, signal);
     checkDays(secure.getPeerCertificate(true), options.min_days);
   } finally {
     socket.destroy();
   }
-}
-
-function handshake(secure: TLSSocket): Promise<void> {
-  return new Promise((resolve, reject) => {
-    secure.on('error', reject);
-    secure.once('close', () => reject(new Error('connection closed')));
-    secure.once('secureConnect', () => {
-      // A server that asks for our certificate refuses a missing or wrong one only after its own handshake is over
-      // (TLS 1.3); its alert then arrives at the first read, which nobody here waits for.
-      resolve();
-    });
-  });
 }
 
 const day = 24 * 60 * 60 * 1000;
