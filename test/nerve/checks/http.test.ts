@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
 import { createServer, type RequestListener, type Server } from 'node:http';
+import { createServer as createPlainServer, createSecureServer } from 'node:http2';
 import { createServer as createTlsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
@@ -10,14 +11,16 @@ import type { Problem } from '../../../common/config.ts';
 import { exec } from '../../../common/exec.ts';
 import { validate } from '../../../common/schema.ts';
 import { check } from '../../../nerve/checks/http.ts';
+import { makeAuthority, makeCertificate } from '../../support/certificates.ts';
 import { eventually } from '../../support/eventually.ts';
+import { startPeer } from '../../support/peer.ts';
 import { tempFolder } from '../../support/tempfolder.ts';
 
 async function listen(t: TestContext, server: Server): Promise<number> {
   server.listen(0, '127.0.0.1');
   t.after(() => {
     server.close();
-    server.closeAllConnections();
+    server.closeAllConnections?.(); // servers of HTTP/2 have no such thing
   });
   await once(server, 'listening');
   return (server.address() as AddressInfo).port;
@@ -49,7 +52,7 @@ describe('http', () => {
     it(`${passes ? 'passes' : 'fails'} with status ${status}`, async (t) => {
       const port = await serve(t, (_, response) => response.writeHead(status, { location: 'http://192.0.2.1/' }).end());
       if (passes) await probe({}, port);
-      else await assert.rejects(probe({}, port), { message: `status ${status}, not from 200 to 399` });
+      else await assert.rejects(probe({}, port), { message: `status ${status}, not 200 to 399` });
     });
   }
 
@@ -117,7 +120,7 @@ describe('http', () => {
     const port = await listen(t, server);
     server.close();
     await once(server, 'close');
-    await assert.rejects(probe({}, port), /ECONNREFUSED/);
+    await assert.rejects(probe({}, port), /^Error: cannot connect to 127\.0\.0\.1:\d+: connection refused$/);
   });
 
   it('fails when the answer is not HTTP', async (t) => {
@@ -132,7 +135,7 @@ describe('http', () => {
     await assert.rejects(probe({ read_timeout: '50ms' }, port), /Headers Timeout/);
   });
 
-  it('speaks https, and verifies the certificate when told to', async (t) => {
+  it('speaks https, and verifies the certificate unless told not to', async (t) => {
     const folder = await tempFolder(t);
     const [key, cert] = [join(folder, 'key.pem'), join(folder, 'cert.pem')];
     const made = await exec(
@@ -161,11 +164,107 @@ describe('http', () => {
     );
     server.on('secureConnection', (socket) => names.push(socket.servername));
     const port = await listen(t, server);
-    await probe({ ssl: true, expect: 'OK' }, port);
-    await probe({ ssl: true, ssl_server_name: 'api.example' }, port);
+    await probe({ ssl: true, ssl_verify: false, expect: 'OK' }, port);
+    await probe({ ssl: true, ssl_ca: cert, ssl_server_name: 'api.example' }, port);
     assert.deepEqual(names, [false, 'api.example']);
-    await assert.rejects(probe({ ssl: true, ssl_verify: true }, port), /self-signed certificate/);
+    await assert.rejects(probe({ ssl: true }, port), /no TLS: self-signed certificate/);
   });
+
+  it('asks with another method and a body, and takes the statuses it is told', async (t) => {
+    const port = await serve(t, async (request, response) => {
+      let body = '';
+      for await (const chunk of request) body += chunk;
+      response.writeHead(body === 'ping' ? 200 : 409).end(`${request.method} ${body}`);
+    });
+    await probe({ method: 'POST', body: 'ping', expect: 'POST ping' }, port);
+    await probe({ method: 'PUT', body: 'pong', statuses: [204, '400-409'] }, port);
+    await probe({ method: 'HEAD', statuses: 409 }, port);
+    await assert.rejects(probe({ method: 'POST', body: 'pong', statuses: ['200', '300-399'] }, port), {
+      message: 'status 409, not 200, 300 to 399',
+    });
+  });
+
+  it('matches the body with a regular expression, and looks at values in JSON', async (t) => {
+    const port = await serve(t, (_, response) => response.end('{"status":"ok","db":{"up":true,"lag":[1,2]}}'));
+    await probe({ matches: '"lag":\\[\\d' }, port);
+    await assert.rejects(probe({ matches: '^ok$' }, port), { message: 'the body does not match ^ok$' });
+    await probe({ json: { status: 'ok', 'db.up': true, 'db.lag.1': 2 } }, port);
+    await assert.rejects(probe({ json: { 'db.up': false } }, port), {
+      message: 'db.up of the body is true, not false',
+    });
+    await assert.rejects(probe({ json: { 'db.constructor': 1 } }, port), /db\.constructor of the body is undefined/);
+    const plain = await serve(t, (_, response) => response.end('OK'));
+    await assert.rejects(probe({ json: { status: 'ok' } }, plain), { message: 'the body is no JSON' });
+  });
+
+  it('follows redirects on the same server when asked, and no more than asked', async (t) => {
+    const port = await serve(t, ({ url }, response) => {
+      if (url === '/new') response.end('here');
+      else if (url === '/away') response.writeHead(302, { location: 'http://192.0.2.1/' }).end();
+      else response.writeHead(302, { location: url === '/' ? '/old' : 'new' }).end('moved');
+    });
+    await probe({ follow_redirects: 2, expect: 'here', statuses: 200 }, port);
+    await assert.rejects(probe({ follow_redirects: 1, statuses: 200 }, port), { message: 'status 302, not 200' });
+    await assert.rejects(probe({ uri: '/away', follow_redirects: 9 }, port), /another server, http:\/\/192\.0\.2\.1/);
+  });
+
+  it('speaks to a unix socket', async (t) => {
+    const path = join(await tempFolder(t), 'api.sock');
+    await assert.rejects(probe({ socket: path }, 1), { message: `cannot connect to ${path}: no such file` });
+    const server = createServer((_, response) => response.end('OK')).listen(path);
+    t.after(() => {
+      server.closeAllConnections();
+      server.close();
+    });
+    await once(server, 'listening');
+    await probe({ socket: path, expect: 'OK' }, 1);
+  });
+
+  it('speaks HTTP/2, with TLS and without, and shows its own certificate', async (t) => {
+    const folder = await tempFolder(t);
+    const authority = await makeAuthority(folder, 'authority');
+    const server = await makeCertificate(folder, 'server', { authority, names: ['IP:127.0.0.1'] });
+    const own = await makeCertificate(folder, 'nerve', { authority, names: ['DNS:nerve.test'] });
+    const answer = (request: { httpVersion: string }, response: { end(text: string): unknown }): unknown =>
+      response.end(`over ${request.httpVersion}`);
+    const [cert, key, ca] = await Promise.all([server.cert, server.key, authority.cert].map((path) => readFile(path)));
+    const asking = { requestCert: true, rejectUnauthorized: true, maxVersion: 'TLSv1.2' } as const;
+    const secure = await listen(t, createSecureServer({ cert, key, ca, ...asking } as object, answer) as never);
+    const plain = await listen(t, createPlainServer(answer) as never);
+    const client = { ssl: true, ssl_ca: authority.cert, ssl_cert: own.cert, ssl_key: own.key };
+    await probe({ ...client, http2: true, expect: 'over 2.0' }, secure);
+    await probe({ http2: true, expect: 'over 2.0' }, plain);
+    await assert.rejects(probe({ ssl: true, ssl_ca: authority.cert, http2: true }, secure), /^Error: no TLS: /);
+    const old = await listen(
+      t,
+      createTlsServer({ cert, key } as object, (_, response) => response.end('OK')),
+    );
+    await assert.rejects(
+      probe({ ssl: true, ssl_ca: authority.cert, http2: true }, old),
+      /no TLS: |does not speak HTTP\/2/,
+    );
+  });
+
+  it('gives up a TLS handshake to which nobody answers, and closes the connection', async (t) => {
+    const mute = await startPeer(() => {});
+    t.after(() => mute.close());
+    for (const options of [{}, { http2: true }, { ssl: true }, { ssl: true, http2: true }]) {
+      await assert.rejects(probe(options, mute.port, AbortSignal.timeout(50)), { name: 'TimeoutError' });
+    }
+    await assert.rejects(probe({ ssl: true, open_timeout: '50ms' }, mute.port), /no connection to .* within 50 ms/);
+    await eventually(() => assert.equal(mute.open, 0));
+  });
+
+  const senseless: readonly [options: object, problem: RegExp][] = [
+    [{ body: 'x' }, /body needs another method/],
+    [{ method: 'HEAD', expect: 'x' }, /HEAD has no body/],
+    [{ ssl_cert: '/c.pem' }, /ssl_cert and ssl_key go together/],
+  ];
+  for (const [options, problem] of senseless) {
+    it(`refuses ${JSON.stringify(options)}, which makes no sense`, async () => {
+      await assert.rejects(async () => await probe(options, 1), problem);
+    });
+  }
 
   const wrong: readonly [options: object, problem: RegExp][] = [
     [{}, /uri/],
@@ -175,6 +274,9 @@ describe('http', () => {
     [{ uri: '/', headers: { 'X Y': '1' } }, /"X Y" is no header name/],
     [{ uri: '/', headers: { X: 'a\r\nY: b' } }, /X must be a one-line string/],
     [{ uri: '/', expect: 5 }, /must be a string/],
+    [{ uri: '/', statuses: ['2xx'] }, /must be a list of statuses/],
+    [{ uri: '/', matches: '(' }, /must be a regular expression/],
+    [{ uri: '/', method: 'TRACE' }, /must be one of/],
     [{ uri: '/', read_timeout: 0 }, /longer than 0/],
   ];
   for (const [options, problem] of wrong) {

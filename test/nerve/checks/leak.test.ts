@@ -69,6 +69,7 @@ describe('thousands of probes leave nothing behind', () => {
           const variants = [
             {},
             ...('ssl' in schema ? [{ ssl: true, ssl_verify: false }] : []),
+            ...('http2' in schema ? [{ http2: true }] : []),
             ...('socket' in schema ? [{ socket: path() }] : []),
           ];
           const checks = variants.map((extra) => {
