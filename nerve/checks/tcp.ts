@@ -1,23 +1,60 @@
-import { connect } from 'node:net';
+import type { Socket } from 'node:net';
+import { abortable } from '../../common/abortable.ts';
+import { failure, oneLine } from '../../common/reason.ts';
+import { type Address, formatAddress, openSocket } from '../../common/socket.ts';
 import type { CheckPlugin } from '../check.ts';
 
-export const check: CheckPlugin<Record<never, never>> = {
-  description: 'Passes when a TCP connection to the host and port can be opened.',
-  schema: {},
-  create(_options, { host, port }) {
+export interface TcpCheckOptions {
+  readonly socket: string | null;
+  readonly send: string | null;
+  readonly expect: string | null;
+}
+
+export const check: CheckPlugin<TcpCheckOptions> = {
+  description: 'Passes when a TCP connection can be opened and, if asked, the other side says a certain text.',
+  schema: {
+    socket: { doc: 'unix socket to use instead of host and port', format: 'optional-non-empty-string', default: null },
+    send: {
+      doc: 'text to send once connected, such as "PING\\r\\n"; by default none',
+      format: 'optional-non-empty-string',
+      default: null,
+      sensitive: true,
+    },
+    expect: {
+      doc: 'text that the other side must say; by default it need not say anything',
+      format: 'optional-non-empty-string',
+      default: null,
+    },
+  },
+  create({ socket: path, send, expect }, { host, port }) {
+    const address: Address = path === null ? { host, port } : { path };
     // The name is looked up at each probe: an address remembered from the start would go stale.
-    return (signal) =>
-      new Promise((resolve, reject) => {
-        const socket = connect({ host, port, signal });
-        socket.once('error', (error) => reject(new Error(`cannot connect to ${host}:${port}`, { cause: error })));
-        socket.once('connect', () => {
-          const { localPort, remotePort, localAddress, remoteAddress } = socket;
-          socket.destroy();
-          // With nobody listening on a port of the ephemeral range, the kernel may connect a socket to itself.
-          if (localPort === remotePort && localAddress === remoteAddress) {
-            reject(new Error(`cannot connect to ${host}:${port}: nobody listens`));
-          } else resolve();
-        });
-      });
+    return async (signal) => {
+      const socket = await openSocket(address, signal);
+      try {
+        if (send !== null) socket.write(send);
+        if (expect !== null) await abortable(hear(socket, expect), signal);
+      } catch (error) {
+        signal.throwIfAborted();
+        throw failure(formatAddress(address), error);
+      } finally {
+        socket.destroy();
+      }
+    };
   },
 };
+
+/** How much is listened to, bytes. */
+const maxAnswer = 64 * 1024;
+
+async function hear(socket: Socket, text: string): Promise<void> {
+  const wanted = Buffer.from(text);
+  let heard = Buffer.alloc(0);
+  for await (const chunk of socket) {
+    heard = Buffer.concat([heard, chunk as Buffer]);
+    if (heard.includes(wanted)) return;
+    if (heard.length > maxAnswer) break;
+  }
+  const said = heard.length === 0 ? 'nothing' : JSON.stringify(oneLine(heard.toString()));
+  throw new Error(`expected ${JSON.stringify(text)}, but it said ${said}`);
+}

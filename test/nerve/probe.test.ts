@@ -58,7 +58,7 @@ describe('startProbe', () => {
     t.after(() => server.close());
     await once(server, 'listening');
     const { port } = server.address() as AddressInfo;
-    const check = tcp.create({}, { service: 's', host: '127.0.0.1', port });
+    const check = tcp.create({ socket: null, send: null, expect: null }, { service: 's', host: '127.0.0.1', port });
     const probe = startProbe(check, 100, never);
     const until = performance.now() + 300;
     while (performance.now() < until);

@@ -1,8 +1,12 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { type AddressInfo, createServer } from 'node:net';
+import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
 import { check } from '../../../nerve/checks/tcp.ts';
+import { eventually } from '../../support/eventually.ts';
+import { startPeer } from '../../support/peer.ts';
+import { tempFolder } from '../../support/tempfolder.ts';
 
 async function listener(t: TestContext): Promise<{ readonly port: number; close(): Promise<void> }> {
   const server = createServer((socket) => socket.on('error', () => {})).listen(0, '127.0.0.1');
@@ -16,32 +20,57 @@ async function listener(t: TestContext): Promise<{ readonly port: number; close(
 }
 
 const signal = new AbortController().signal;
+const none = { socket: null, send: null, expect: null };
 
 describe('tcp', () => {
   it('passes while somebody listens, and fails when not', async (t) => {
     const { port, close } = await listener(t);
-    const probe = check.create({}, { service: 's', host: '127.0.0.1', port });
+    const probe = check.create(none, { service: 's', host: '127.0.0.1', port });
     await probe(signal);
     await close();
-    await assert.rejects(probe(signal), (error: Error) => {
-      assert.equal(error.message, `cannot connect to 127.0.0.1:${port}`);
-      assert.match((error.cause as Error).message, /ECONNREFUSED/);
-      return true;
-    });
+    await assert.rejects(probe(signal), { message: `cannot connect to 127.0.0.1:${port}: connection refused` });
   });
 
   it('finds a host by its name, anew at each probe', async (t) => {
     const { port } = await listener(t);
-    await check.create({}, { service: 's', host: 'localhost', port })(signal);
+    await check.create(none, { service: 's', host: 'localhost', port })(signal);
     await assert.rejects(
-      check.create({}, { service: 's', host: 'no.such.host.invalid', port })(signal),
+      check.create(none, { service: 's', host: 'no.such.host.invalid', port })(signal),
       /cannot connect to no/,
     );
   });
 
   it('gives up when its signal aborts', async () => {
     // An address of RFC 5737: nobody answers, nobody refuses.
-    const probe = check.create({}, { service: 's', host: '192.0.2.1', port: 9 });
-    await assert.rejects(probe(AbortSignal.timeout(50)), /cannot connect/);
+    const probe = check.create(none, { service: 's', host: '192.0.2.1', port: 9 });
+    await assert.rejects(probe(AbortSignal.timeout(50)), /aborted due to timeout|cannot connect/);
+  });
+
+  it('says something and listens to the answer', async (t) => {
+    const greeter = await startPeer((socket) => {
+      socket.write('220 mail ');
+      socket.on('data', (data) => socket.end(String(data) === 'NOOP\r\n' ? '250 OK\r\n' : '500 what?\r\n'));
+    });
+    t.after(() => greeter.close());
+    const target = { service: 's', host: '127.0.0.1', port: greeter.port };
+    await check.create({ ...none, expect: '220 ' }, target)(signal);
+    await check.create({ ...none, send: 'NOOP\r\n', expect: 'mail 250 OK' }, target)(signal);
+    await assert.rejects(check.create({ ...none, send: 'HELO', expect: '250' }, target)(signal), {
+      message: `127.0.0.1:${greeter.port}: expected "250", but it said "220 mail 500 what?"`,
+    });
+    await assert.rejects(check.create({ ...none, expect: 'bye' }, target)(AbortSignal.timeout(50)), {
+      name: 'TimeoutError',
+    });
+    await eventually(() => assert.equal(greeter.open, 0));
+  });
+
+  it('connects to a unix socket', async (t) => {
+    const path = join(await tempFolder(t), 'peer.sock');
+    const address = { service: 's', host: '127.0.0.1', port: 1 };
+    const probe = check.create({ ...none, socket: path, expect: 'hi' }, address);
+    await assert.rejects(probe(signal), { message: `cannot connect to ${path}: no such file` });
+    const peer = await startPeer((socket) => void socket.end('hi'), path);
+    t.after(() => peer.close());
+    await probe(signal);
   });
 });
