@@ -1,0 +1,34 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { failure, oneLine, plainReason } from '../../common/reason.ts';
+
+const refused = Object.assign(new Error('connect ECONNREFUSED ::1:80'), { code: 'ECONNREFUSED' });
+const openssl = Object.assign(new Error('error:0A00:SSL routines:x:wrong version number:../s.c:1'), {
+  code: 'EPROTO',
+  library: 'SSL routines',
+  reason: 'wrong version number',
+});
+
+describe('a reason', () => {
+  for (const [title, error, reason] of [
+    ['spells out what the system says in codes', refused, 'connection refused'],
+    ['takes the first of several addresses', new AggregateError([refused, openssl], ''), 'connection refused'],
+    ['leaves out where in its sources OpenSSL is', openssl, 'wrong version number'],
+    ['is one line', new Error('no\n\tway\u0007'), 'no way'],
+    ['names causes', new Error('no', { cause: new Error('way') }), 'no: way'],
+    ['is made of anything thrown', 'no way', 'no way'],
+    ['is made of nothing', null, 'null'],
+  ] as const) {
+    it(title, () => assert.equal(plainReason(error), reason));
+  }
+
+  it('follows what was attempted, without saying it twice', () => {
+    const error = failure('cannot connect', refused);
+    assert.equal(error.message, 'cannot connect: connection refused');
+    assert.equal(error.cause, undefined);
+  });
+
+  it('is not longer than a line of a log', () => {
+    assert.equal(oneLine('x'.repeat(1000)), `${'x'.repeat(300)}…`);
+  });
+});
