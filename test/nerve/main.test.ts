@@ -86,7 +86,7 @@ describe('nerve', () => {
       type: 'path',
       default: 'required',
       required: true,
-      doc: 'path to get, such as /health',
+      doc: 'path to ask for, such as /health',
     });
     const wrong = await nerve(t, ['describe', 'htp']);
     assert.deepEqual([wrong.code, /unknown check type "htp"; known are .*http/.test(wrong.err)], [2, true]);
