@@ -81,6 +81,7 @@ export async function findProgram(name: ProgramName, { version }: FindOptions = 
   if (await isRightVersion(path, program, version)) return path;
   process.stderr.write(`fetching ${name} from Debian ${suite} into ${cache} …\n`);
   try {
+    await rm(root, { recursive: true, force: true }); // what is there does not run
     await unpack({ cache, root, suite, packages: [program.package] });
   } catch (error) {
     throw new Error(
@@ -182,17 +183,10 @@ async function unpack({ cache, root, suite, packages }: Unpacking): Promise<void
     const tree = join(work, 'tree');
     await unpackDebs(join(work, 'debs'), tree);
     await relink({ tree, root, patchelf: await findPatchelf(cache) });
-    await rm(root, { recursive: true, force: true });
     await moveInto(tree, root);
   } finally {
     await rm(work, { recursive: true, force: true });
   }
-}
-
-async function moveInto(tree: string, root: string): Promise<void> {
-  await rename(tree, root).catch(async (error: NodeJS.ErrnoException) => {
-    if (error.code !== 'ENOTEMPTY' && error.code !== 'EEXIST') throw error; // another process was faster
-  });
 }
 
 /** Makes the programs load the libraries unpacked beside them, wherever the machine's own are older or missing. */
@@ -239,16 +233,23 @@ async function findPatchelf(cache: string): Promise<string> {
   if ((await exec([path, '--version'], { timeout: 5_000 }).catch(() => null))?.code === 0) return path;
   const work = `${root}.${process.pid}`;
   try {
+    await rm(root, { recursive: true, force: true }); // what is there does not run
     const apt = await privateApt(join(work, 'apt'), 'bookworm');
     await apt.get(['update', '-qq']);
     await apt.download(['patchelf'], join(work, 'debs'));
     await unpackDebs(join(work, 'debs'), join(work, 'tree'));
-    await rm(root, { recursive: true, force: true });
-    await rename(join(work, 'tree'), root);
+    await moveInto(join(work, 'tree'), root);
   } finally {
     await rm(work, { recursive: true, force: true });
   }
   return path;
+}
+
+/** Another process may have been faster, and use its result by now. */
+async function moveInto(from: string, to: string): Promise<void> {
+  await rename(from, to).catch((error: NodeJS.ErrnoException) => {
+    if (error.code !== 'ENOTEMPTY' && error.code !== 'EEXIST') throw error;
+  });
 }
 
 async function unpackDebs(debs: string, tree: string): Promise<void> {
