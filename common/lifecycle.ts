@@ -6,12 +6,20 @@ export interface DaemonSignals {
   readonly signal: AbortSignal;
   /** Whose call SIGHUP becomes. One that came before the handler was there is not lost. */
   onReload(handler: () => void): void;
+  /**
+   * To be called when everything has ended in order: the process ends now or a moment later. Without it, a connection
+   * attempt to a peer that hangs, which grpc-js cannot take back, would hold the process until the grace is over.
+   */
+  finished(): void;
 }
 
 export interface LifecycleOptions {
   /** How long an orderly end may take before the process ends anyway. Milliseconds, default 15 s. */
   readonly grace?: number;
 }
+
+/** For last log lines to be written, milliseconds. */
+const lingering = 500;
 
 /**
  * Takes over the process's signals. SIGTERM and SIGINT ask for an orderly end, a second one ends at once; SIGHUP reloads.
@@ -62,6 +70,9 @@ export function daemonSignals(log: Log, options: LifecycleOptions = {}): DaemonS
       reload = handler;
       if (reloadWaiting) handler();
       reloadWaiting = false;
+    },
+    finished() {
+      setTimeout(() => process.exit(), lingering).unref();
     },
   };
 }

@@ -29,7 +29,7 @@ export async function runNerve(
 ): Promise<void> {
   const { log, version } = deps;
   // Before anything takes time: a SIGHUP that nobody handles ends a process.
-  const { signal, onReload } = daemonSignals(log);
+  const { signal, onReload, finished } = daemonSignals(log);
   let config = await loadConfig(source, log);
   collectProcessMetrics();
   // Ends last: withdrawing needs etcd, and who watches the end needs the admin server.
@@ -77,6 +77,7 @@ export async function runNerve(
   last.abort();
   await server.closed;
   log.info('nerve ended');
+  finished();
 }
 
 /** The new configuration; undefined, with its problems logged, when it cannot be used. */

@@ -23,7 +23,7 @@ export interface RunDeps<Top, Config> extends Pick<SynapseDeps<Top, Config>, 'cr
 export async function runSynapse<Top, Config>(deps: RunDeps<Top, Config>): Promise<void> {
   const { log, version, load } = deps;
   let config = await load();
-  const { signal, onReload } = daemonSignals(log);
+  const { signal, onReload, finished } = daemonSignals(log);
   collectProcessMetrics();
   const synapse = createSynapse(config, deps);
   // Ends last: who watches the end needs it.
@@ -67,4 +67,5 @@ export async function runSynapse<Top, Config>(deps: RunDeps<Top, Config>): Promi
   last.abort();
   await server.closed;
   log.info('synapse ended');
+  finished();
 }

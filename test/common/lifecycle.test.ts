@@ -13,7 +13,7 @@ function daemon(
     import { createLog } from ${module('log')};
     import { daemonSignals } from ${module('lifecycle')};
     const log = createLog('test');
-    const { signal, onReload } = daemonSignals(log, { grace: ${grace} });
+    const { signal, onReload, finished } = daemonSignals(log, { grace: ${grace} });
     const busy = setInterval(() => {}, 1000);
     signal.addEventListener('abort', () => { ${onAbort} });
     ${setup}
@@ -46,6 +46,14 @@ describe('daemonSignals', () => {
     child.process.kill('SIGTERM');
     assert.equal(await child.ended, 1);
     assert.match(child.errors(), /the orderly end took too long/);
+  });
+
+  it('ends with its exit code when all is finished, whatever still holds the process', async (t) => {
+    const child = daemon(t, { onAbort: 'finished()' });
+    await child.said('started');
+    child.process.kill('SIGTERM');
+    assert.equal(await child.ended, 0);
+    assert.doesNotMatch(child.errors(), /took too long/);
   });
 
   it('calls the reload handler at SIGHUP, also for one that came before the handler', async (t) => {
