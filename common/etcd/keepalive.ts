@@ -36,6 +36,9 @@ export function createKeepalive(client: EtcdClient, signal: AbortSignal): Keepal
     const lost = (error: unknown): void => {
       if (current !== opened) return;
       current = undefined;
+      // Known to everybody: the next stream, and other calls, go to another member.
+      avoid = opened.member;
+      opened.failed(error);
       onFailure(error);
     };
     opened.stream.on('data', (answer: ILeaseKeepAliveResponse) => {

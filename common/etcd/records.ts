@@ -86,6 +86,11 @@ export class Records {
     return differs ? this.set(withdrawn) : undefined;
   }
 
+  /** True when the record under this key has announced its own end. */
+  saidDown(key: string): boolean {
+    return this.#parsed.get(key)?.instance?.state === 'down';
+  }
+
   /** The whole set as it is. */
   set(withdrawn: ReadonlySet<string> = new Set()): RecordSet {
     const instances: Instance[] = [];

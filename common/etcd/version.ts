@@ -20,6 +20,15 @@ export function losesEvents(version: string | undefined): boolean {
   return version !== undefined && !atLeast(version, [3, 5, 0]);
 }
 
+/**
+ * True for releases in which a member that led before it was frozen or cut off may, once it is back, revoke leases that
+ * are kept alive elsewhere (fixed in 3.4.31 and 3.5.13, etcd's CHANGELOGs).
+ */
+export function revokesWrongly(version: string | undefined): boolean {
+  if (version === undefined) return false;
+  return atLeast(version, [3, 5, 0]) ? !atLeast(version, [3, 5, 13]) : !atLeast(version, [3, 4, 31]);
+}
+
 /** Learns each member's version once it has answered, in the background, and warns once about each that has known faults. */
 export function adviseOnVersion(log: Log): (member: Member) => void {
   const asked = new Map<string, number>();

@@ -1,8 +1,11 @@
 import { createHash } from 'node:crypto';
 import { createEtcdClient, type EtcdClient } from '../../common/etcd/client.ts';
+import { forgive } from '../../common/etcd/expiry.ts';
+import type { KeyChange, OnChange } from '../../common/etcd/followed.ts';
 import { checkEtcdOptions, type EtcdOptions, etcdSchema } from '../../common/etcd/options.ts';
 import { Records } from '../../common/etcd/records.ts';
 import { createReflector, type Reflector } from '../../common/etcd/reflector.ts';
+import { revokesWrongly } from '../../common/etcd/version.ts';
 import { parseInstance } from '../../common/instance.ts';
 import type { Source, SourceContext, SourcePlugin, SourceStatus } from '../source.ts';
 
@@ -57,19 +60,22 @@ function create(options: EtcdSourceOptions, context: SourceContext): Source {
       const client = createEtcdClient(cluster, { log }, end);
       return { client, reflector: createReflector(client, { log }, end) };
     });
+    const { client, reflector } = connected;
     let first = true;
-    await connected.reflector.follow(
-      prefix,
-      (change) => {
-        const set = records.apply(change) ?? (first ? records.set() : undefined);
-        first = false;
-        if (set !== undefined) publish({ ...set, unique: true, revision: change.revision, seenAt: change.seenAt });
-      },
-      signal,
-    );
+    const take: OnChange = (change) => {
+      const set = records.apply(change) ?? (first ? records.set() : undefined);
+      first = false;
+      if (set !== undefined) publish({ ...set, unique: true, revision: change.revision, seenAt: change.seenAt });
+    };
+    const doubtful = ({ key, previous }: KeyChange): boolean =>
+      revokesWrongly(client.status.version ?? undefined) && previous?.lease !== '0' && !records.saidDown(key);
+    await reflector.follow(prefix, forgive(take, { doubtful, hold: renewalTime }, signal), signal);
   };
   return Object.assign(follow, { status: () => statusOf(connected, prefix) });
 }
+
+/** Within this time a nerve notices that its lease is gone and announces again: a quarter of a TTL of up to 15 s. Milliseconds. */
+const renewalTime = 4_000;
 
 /** What all sources of one cluster share. */
 interface Connection {
