@@ -74,8 +74,11 @@ function create(options: EtcdSourceOptions, context: SourceContext): Source {
   return Object.assign(follow, { status: () => statusOf(connected, prefix) });
 }
 
-/** Within this time a nerve notices that its lease is gone and announces again: a quarter of a TTL of up to 15 s. Milliseconds. */
-const renewalTime = 4_000;
+/**
+ * Within this time a nerve notices that its lease is gone (a quarter of its TTL) and announces again, even if the member
+ * it talks to does not answer and another one has to be tried. Milliseconds.
+ */
+const renewalTime = 6_000;
 
 /** What all sources of one cluster share. */
 interface Connection {

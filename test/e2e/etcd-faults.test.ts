@@ -85,6 +85,12 @@ for (const etcdVersion of ['3.4', '3.5']) {
       await stack.etcd.ready(60_000);
       await changes(4);
       await inStep();
+      // The registry too: a fault that comes on top of the last one's damage is another test.
+      await eventually(async () => {
+        const { kvs } = await etcd.call((rpc) => rpc.kv.range({ key: key(''), range_end: key('\u007f') }));
+        const announced = kvs.map((kv) => kv.key.toString().slice(key('').length));
+        assert.deepEqual(announced.sort(), [...expected].sort());
+      }, 60_000);
       assert.deepEqual([...new Set(wrongs)], [], complaints());
     };
     /** What the nerves had to say, should one of their instances have gone. */
