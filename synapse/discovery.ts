@@ -10,6 +10,8 @@ export interface Discovery {
   /** As in the configuration. */
   readonly method: string;
   readonly options: unknown;
+  /** The port override is an option of the source: it must not be applied again to what the source finds. */
+  readonly takesPorts?: boolean;
   create(context: SourceContext): Source;
 }
 

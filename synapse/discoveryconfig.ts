@@ -17,7 +17,7 @@ const commonKeys = ['method', 'label_filter', 'label_filters'];
 export async function readDiscovery(
   value: unknown,
   at: { readonly path: string; readonly problems: Problem[] },
-  from: { readonly service: string; readonly etcd: EtcdOptions },
+  from: { readonly service: string; readonly etcd: EtcdOptions; readonly ports?: Readonly<Record<string, unknown>> },
 ): Promise<Discovery | undefined> {
   const { path, problems } = at;
   if (!isObject(value)) {
@@ -42,12 +42,25 @@ export async function readDiscovery(
     return undefined;
   }
   const found: Problem[] = [];
-  const options = validate(plugin.schema, value, { path, problems: found }, { elsewhere: commonKeys });
+  const section = plugin.takesPorts === true ? { ...from.ports, ...value } : value;
+  const options = validate(plugin.schema, section, { path, problems: found }, { elsewhere: commonKeys });
   problems.push(...found);
   if (found.some(({ severity }) => severity !== 'warning')) return undefined;
-  const discovery: Discovery = { method, options, create: (context) => plugin.create(options, context) };
+  const discovery: Discovery = {
+    method,
+    options,
+    takesPorts: plugin.takesPorts === true,
+    create: (context) => plugin.create(options, context),
+  };
   try {
-    discovery.create({ ...from, log: silentLog, rejected() {}, gone() {}, shared: refuse });
+    discovery.create({
+      service: from.service,
+      etcd: from.etcd,
+      log: silentLog,
+      rejected() {},
+      gone() {},
+      shared: refuse,
+    });
   } catch (error) {
     problems.push({ path, message: reasonOf(error) });
   }

@@ -100,16 +100,21 @@ export async function readService<Top, Config>(
   const options = validate(serviceSchema, value, at, { elsewhere });
   const discoveryAt = { path: joinPath(path, 'discovery'), problems };
   const filters = isObject(value.discovery) ? readFilters(value.discovery, discoveryAt) : [];
-  const discovery = await readDiscovery(value.discovery, discoveryAt, from);
-
   const section = { path: joinPath(path, output.key), problems };
-  const { portOverride, rest } = readOlderPortOverride(value[output.key], section);
+  const { portOverride: older, rest } = readOlderPortOverride(value[output.key], section);
+  const portOverride = options.backend_port_override ?? older;
+  const backupPort = isObject(rest) ? (rest.server_backup_port ?? undefined) : undefined;
+  const ports = {
+    ...(portOverride !== undefined && { port: portOverride }),
+    ...(backupPort !== undefined && { server_backup_port: backupPort }),
+  };
+  const discovery = await readDiscovery(value.discovery, discoveryAt, { ...from, ports });
   const config = output.readService(rest, section);
   const policy: Policy = {
     defaultServers: options.default_servers,
     keepDefaultServers: options.keep_default_servers,
     usePreviousBackends: options.use_previous_backends,
-    portOverride: options.backend_port_override ?? portOverride,
+    portOverride: discovery?.takesPorts === true ? undefined : portOverride,
     filters,
     leaderElection: options.leader_election,
   };
