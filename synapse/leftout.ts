@@ -1,5 +1,5 @@
 import type { Instance } from '../common/instance.ts';
-import { type LabelFilter, passesFilters } from './labels.ts';
+import { type LabelFilter, labelOf, passesFilters } from './labels.ts';
 import type { Policy } from './select.ts';
 import type { InstanceSet } from './source.ts';
 
@@ -36,7 +36,10 @@ function key(name: string, host: string, port: number): string {
   return `${name} ${host} ${port}`;
 }
 
-function filterReason({ labels = {} }: Instance, { label, value, condition }: LabelFilter): string {
-  const has = Object.hasOwn(labels, label) ? `is ${JSON.stringify(labels[label])}` : 'is missing';
-  return `its label ${label} ${has}; the filter wants it to be ${condition} ${JSON.stringify(value)}`;
+/** Why a filter does not let an instance through. */
+export function filterReason(instance: Instance, { label, value, condition }: LabelFilter): string {
+  const found = labelOf(instance, label);
+  const has = found === undefined ? 'is missing' : `is ${JSON.stringify(found)}`;
+  const wanted = condition === 'exists' ? 'exist' : `be ${condition} ${JSON.stringify(value)}`;
+  return `its label ${label} ${has}; the filter wants it to ${wanted.replace('be matches', 'match')}`;
 }

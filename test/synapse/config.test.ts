@@ -173,13 +173,32 @@ describe('configuration', () => {
     [
       'a filter condition nobody knows',
       service({}, { label_filters: [{ label: 'a', value: 'b', condition: 'equal' }] }),
-      [/^services\.api\.discovery\.label_filters\[0\]\.condition: must be one of "equals", "not-equals", not "equal"$/],
+      [
+        /^services\.api\.discovery\.label_filters\[0\]\.condition: must be one of "equals", "not-equals", "in", .*, not "equal"$/,
+      ],
     ],
     [
       'a filter without a condition',
       service({}, { label_filter: { label: 'a', value: 'b' } }),
       [/^services\.api\.discovery\.label_filter\.condition: is required/],
     ],
+    ...(
+      [
+        ['a filter without a value', { condition: 'equals' }, /value: is required: equals takes a string$/],
+        ['in without a list', { condition: 'in', value: 'a' }, /value: is required: in takes a list of strings$/],
+        ['not-in with an empty list', { condition: 'not-in', value: [] }, /value: is required: not-in takes a list/],
+        ['equals with a list', { condition: 'equals', value: ['a'] }, /value: is required: equals takes a string$/],
+        ['exists with a value', { condition: 'exists', value: 'a' }, /value: exists takes no value$/],
+        ['a broken expression', { condition: 'matches', value: '(' }, /value: Invalid regular expression/],
+        [
+          'a value that is a number',
+          { condition: 'equals', value: 1 },
+          /value: must be a string, or a list of strings/,
+        ],
+      ] as const
+    ).map(([title, filter, problem]): [string, unknown, readonly RegExp[]] => {
+      return [title, service({}, { label_filters: [{ label: 'a', ...filter }] }), [problem]];
+    }),
     ['filters that are no list', service({}, { label_filters: {} }), [/label_filters: must be a list/]],
     ['a filter that is no object', service({}, { label_filters: ['a'] }), [/label_filters\[0\]: must be an object/]],
     [
