@@ -4,6 +4,7 @@ import { etcdSchema } from '../common/etcd/options.ts';
 import { loadPlugin, pluginNames } from '../common/plugin.ts';
 import { defaultListen, topSchema } from './config.ts';
 import { filterSchema } from './filters.ts';
+import { type ResolverPlugin, resolverFolder } from './resolver.ts';
 import { serviceSchema } from './serviceconfig.ts';
 import { type SourcePlugin, sourceFolder } from './source.ts';
 
@@ -19,6 +20,7 @@ export async function describeOptions(
   output: readonly OptionSection[],
 ): Promise<readonly OptionSection[]> {
   const filters = { title: 'discovery.label_filters[], of every source', options: describeSchema(filterSchema) };
+  if (source === 'multi') return [...(await describeResolvers()), filters];
   if (source !== undefined) {
     const { description, schema } = await loadPlugin<SourcePlugin<Record<string, unknown>>>(sourceFolder, source);
     return [{ title: `${source}: ${description}`, options: describeSchema(schema) }, filters];
@@ -29,9 +31,19 @@ export async function describeOptions(
     { title: 'etcd', options: describeSchema(etcdSchema) },
     { title: 'admin', options: describeSchema(adminSchema(defaultListen)) },
     { title: 'services.NAME', options: describeSchema(serviceSchema) },
-    { ...filters, title: `services.NAME.discovery.label_filters[] (methods: ${sources.join(', ')})` },
+    { ...filters, title: `services.NAME.discovery.label_filters[] (methods: ${[...sources, 'multi'].join(', ')})` },
     ...output,
   ];
+}
+
+/** Who decides between several sources: `discovery.resolver`, and `after` of `discovery.fallback`. */
+async function describeResolvers(): Promise<readonly OptionSection[]> {
+  const sections: OptionSection[] = [];
+  for (const name of await pluginNames(resolverFolder)) {
+    const plugin = await loadPlugin<ResolverPlugin<Record<string, unknown>>>(resolverFolder, name);
+    sections.push({ title: `resolver ${name}: ${plugin.description}`, options: describeSchema(plugin.schema) });
+  }
+  return sections;
 }
 
 /** The same for people. */

@@ -3,14 +3,14 @@ import type { Log } from '../common/log.ts';
 import { sleep, supervise } from '../common/supervise.ts';
 import { goneInstances, rejectedRecords } from './metrics.ts';
 import { Shared } from './shared.ts';
-import type { InstanceSet, Source, SourceContext } from './source.ts';
+import type { InstanceSet, PartStatus, Source, SourceContext } from './source.ts';
 
 /** How to find one service's instances: a source with its options, ready to be made. */
 export interface Discovery {
   /** As in the configuration. */
   readonly method: string;
   readonly options: unknown;
-  /** The port override is an option of the source: it must not be applied again to what the source finds. */
+  /** The port override is an option of the source, or of its parts: it must not be applied again to what is found. */
   readonly takesPorts?: boolean;
   create(context: SourceContext): Source;
 }
@@ -22,6 +22,7 @@ export interface DiscoveryStatus {
   readonly reason: string | null;
   /** Milliseconds since the last proof that it is current; null when the source does not say. */
   readonly age: number | null;
+  readonly parts?: readonly PartStatus[];
 }
 
 interface Running {
@@ -69,7 +70,8 @@ export class Discoverer {
     const { discovery, source, answered, failure } = running;
     const status = source.status?.();
     const reason = failure ?? status?.reason ?? (answered ? null : 'has not answered yet');
-    return { method: discovery.method, reason, age: status?.age ?? null };
+    const parts = status?.parts;
+    return { method: discovery.method, reason, age: status?.age ?? null, ...(parts !== undefined && { parts }) };
   }
 
   /** Services whose source has not published anything yet. */

@@ -1,23 +1,31 @@
-import type { Problem } from '../common/config.ts';
-import { joinPath, validate } from '../common/config.ts';
+import { joinPath, type Problem, validate } from '../common/config.ts';
 import type { EtcdOptions } from '../common/etcd/options.ts';
 import { isObject } from '../common/formats.ts';
 import { reasonOf, silentLog } from '../common/log.ts';
-import { loadPlugin } from '../common/plugin.ts';
 import type { Discovery } from './discovery.ts';
+import { readFallback, readMulti } from './multiconfig.ts';
 import { type SourceContext, type SourcePlugin, sourceFolder } from './source.ts';
+import { loadOwnOrOurs } from './usermodule.ts';
 
 /** Keys of a `discovery` section that every method has. */
-const commonKeys = ['method', 'label_filter', 'label_filters'];
+const commonKeys = ['method', 'module', 'label_filter', 'label_filters'];
+
+/** What a `discovery` section is read with. */
+export interface DiscoveryFrom {
+  readonly service: string;
+  readonly etcd: EtcdOptions;
+  /** Options `port` and `server_backup_port` of sources that take ports, where they have none of their own. */
+  readonly ports?: { readonly port?: number; readonly server_backup_port?: unknown };
+}
 
 /**
- * Reads a `discovery` section: finds the method's file and checks the options against the schema in it. Undefined when
- * there are problems.
+ * Reads a `discovery` section: finds the method's file and checks the options against the schema in it; with a
+ * `fallback`, or with the method `multi`, does so for each source. Undefined when there are problems.
  */
 export async function readDiscovery(
   value: unknown,
   at: { readonly path: string; readonly problems: Problem[] },
-  from: { readonly service: string; readonly etcd: EtcdOptions; readonly ports?: Readonly<Record<string, unknown>> },
+  from: DiscoveryFrom,
 ): Promise<Discovery | undefined> {
   const { path, problems } = at;
   if (!isObject(value)) {
@@ -34,21 +42,35 @@ export async function readDiscovery(
     });
     return undefined;
   }
+  if (value.fallback !== undefined && value.fallback !== null) return readFallback(value, at, from, readDiscovery);
+  if (method === 'multi') return readMulti(value, at, from, readDiscovery);
+  const { fallback: _, ...section } = value;
+  return readSource(method, section, at, from);
+}
+
+async function readSource(
+  method: string,
+  section: Readonly<Record<string, unknown>>,
+  at: { readonly path: string; readonly problems: Problem[] },
+  from: DiscoveryFrom,
+): Promise<Discovery | undefined> {
+  const { path, problems } = at;
+  const { module } = section;
   let plugin: SourcePlugin<unknown>;
   try {
-    plugin = await loadPlugin<SourcePlugin<unknown>>(sourceFolder, method);
+    plugin = await loadOwnOrOurs<SourcePlugin<unknown>>(sourceFolder, method, module);
   } catch (error) {
-    problems.push({ path: joinPath(path, 'method'), message: reasonOf(error) });
+    problems.push({ path: joinPath(path, module === undefined ? 'method' : 'module'), message: reasonOf(error) });
     return undefined;
   }
   const found: Problem[] = [];
-  const section = plugin.takesPorts === true ? { ...from.ports, ...value } : value;
-  const options = validate(plugin.schema, section, { path, problems: found }, { elsewhere: commonKeys });
+  const given = plugin.takesPorts === true ? { ...from.ports, ...section } : section;
+  const options = validate(plugin.schema, given, { path, problems: found }, { elsewhere: commonKeys });
   problems.push(...found);
   if (found.some(({ severity }) => severity !== 'warning')) return undefined;
   const discovery: Discovery = {
     method,
-    options,
+    options: module === undefined ? options : { module, options },
     takesPorts: plugin.takesPorts === true,
     create: (context) => plugin.create(options, context),
   };

@@ -1,4 +1,5 @@
 import { formatTable } from '../common/describe.ts';
+import type { PartStatus } from './source.ts';
 import type { ServiceReport } from './state.ts';
 import type { StatusReport } from './statustable.ts';
 
@@ -30,10 +31,19 @@ export function explain(state: StatusReport, service: string, server?: string): 
   return [
     `${service}: from ${origins[origin] ?? origin}\n`,
     `source ${method}${revision === null ? '' : `, revision ${revision}`}: ${fresh}${proof}\n`,
+    ...(report.sources ?? []).map((part) => `  ${part.name}: ${describePart(part)}\n`),
     ...haproxy.map((note) => `HAProxy: ${note}\n`),
     '\n',
     formatTable([['INSTANCE', 'USED', 'WHY'], ...rows]),
   ].join('');
+}
+
+const roles = { used: 'in use', asked: 'asked and not in use', idle: 'not asked' } as const;
+
+/** How one of several sources is doing. */
+export function describePart({ method, role, instances, reason }: PartStatus): string {
+  const found = role === 'idle' ? '' : instances === null ? ', no answer yet' : `, ${instances} instances`;
+  return `${method}, ${roles[role]}${found}${reason === null || instances === null ? '' : `, may be out of date: ${reason}`}`;
 }
 
 function verdicts({ instances, left_out: out, rejected }: ServiceReport): [id: string, used: string, why: string][] {

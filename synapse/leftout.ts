@@ -1,13 +1,7 @@
 import type { Instance } from '../common/instance.ts';
 import { type LabelFilter, labelOf, passesFilters } from './labels.ts';
 import type { Policy } from './select.ts';
-import type { InstanceSet } from './source.ts';
-
-/** An instance that was found and is not used. */
-export interface LeftOut {
-  readonly id: string;
-  readonly reason: string;
-}
+import type { InstanceSet, LeftOut } from './source.ts';
 
 /** Why instances of a set are not among those in use; nothing for those that are. */
 export function leftOut(
@@ -17,7 +11,7 @@ export function leftOut(
 ): readonly LeftOut[] {
   const used = new Set(instances.map(({ name, host, port }) => key(name, host, policy.portOverride ?? port)));
   const seen = new Set<string>();
-  const found: LeftOut[] = [];
+  const found: LeftOut[] = [...(set.leftOut ?? [])];
   for (const instance of set.instances) {
     const { id, name, host, port, state } = instance;
     const own = key(name, host, policy.portOverride ?? port);

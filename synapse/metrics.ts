@@ -106,3 +106,11 @@ export const reloads = new Counter({
   labelNames: ['result'],
   registers,
 });
+
+/** Of services with several sources: from one to another. */
+export const sourceSwitches = new Counter({
+  name: 'synapse_source_switches_total',
+  help: 'Switches of a service from one of its sources to another, by the source in use since then.',
+  labelNames: ['service', 'source'],
+  registers,
+});

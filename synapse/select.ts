@@ -1,6 +1,7 @@
-import { type Instance, makeInstance } from '../common/instance.ts';
+import type { Instance } from '../common/instance.ts';
 import { sameInstance } from '../common/sameinstance.ts';
 import { type LabelFilter, passesFilters } from './labels.ts';
+import { withoutOverride, withPort } from './portoverride.ts';
 import type { InstanceSet } from './source.ts';
 
 /** A service's own rules for turning what its source found into what to balance over. */
@@ -91,26 +92,11 @@ function leader(instances: readonly Instance[], set: InstanceSet | undefined): [
   let best = 0;
   let smallest = Number.POSITIVE_INFINITY;
   for (const [index, instance] of instances.entries()) {
-    const sequence = sequences.get(originals.get(instance) ?? instance) ?? Number.POSITIVE_INFINITY;
+    const sequence = sequences.get(withoutOverride(instance)) ?? Number.POSITIVE_INFINITY;
     if (sequence < smallest) {
       smallest = sequence;
       best = index;
     }
   }
   return [best, best + 1];
-}
-
-/** Instances with another port, made once for each instance, so that equal ones stay the same object. */
-const overridden = new WeakMap<Instance, Instance>();
-/** The way back, to what the source knows them by. */
-const originals = new WeakMap<Instance, Instance>();
-
-function withPort(instance: Instance, port: number): Instance {
-  if (instance.port === port) return instance;
-  const known = overridden.get(instance);
-  if (known?.port === port) return known;
-  const moved = makeInstance({ ...instance, port });
-  overridden.set(instance, moved);
-  originals.set(moved, instance);
-  return moved;
 }

@@ -7,6 +7,7 @@ import type { CatalogService } from './catalog.ts';
 import type { Discovery } from './discovery.ts';
 import { readDiscovery } from './discoveryconfig.ts';
 import { readFilters } from './filters.ts';
+import { withDiscoveryMulti } from './multiconfig.ts';
 import type { Policy } from './select.ts';
 
 /** One service, ready to be run. */
@@ -76,7 +77,6 @@ export const serviceSchema: Schema<ServiceOptions> = {
 
 /** Keys of the original that would change what is served: better refused than ignored. */
 const refused: Readonly<Record<string, string>> = {
-  discovery_multi: 'several sources for one service are not supported; name one in discovery',
   load_test_concurrency: 'is not supported; list the services one by one',
   file_output: 'writing discovery data to files is not supported',
 };
@@ -96,10 +96,16 @@ export async function readService<Top, Config>(
   for (const [key, message] of Object.entries(refused)) {
     if (Object.hasOwn(value, key)) problems.push({ path: joinPath(path, key), message });
   }
-  const elsewhere = ['discovery', output.key, ...Object.keys(refused)];
+  const elsewhere = ['discovery', 'discovery_multi', output.key, ...Object.keys(refused)];
   const options = validate(serviceSchema, value, at, { elsewhere });
   const discoveryAt = { path: joinPath(path, 'discovery'), problems };
-  const filters = isObject(value.discovery) ? readFilters(value.discovery, discoveryAt) : [];
+  const multiAt = { path: joinPath(path, 'discovery_multi'), problems };
+  const several = value.discovery_multi !== undefined && value.discovery_multi !== null;
+  const found = several
+    ? withDiscoveryMulti(value.discovery, value.discovery_multi, multiAt, discoveryAt.path)
+    : value.discovery;
+  // Beside a fallback, or beside other sources, they are those of one source.
+  const filters = isObject(found) && !found.fallback ? readFilters(found, several ? multiAt : discoveryAt) : [];
   const section = { path: joinPath(path, output.key), problems };
   const { portOverride: older, rest } = readOlderPortOverride(value[output.key], section);
   const portOverride = options.backend_port_override ?? older;
@@ -108,7 +114,7 @@ export async function readService<Top, Config>(
     ...(portOverride !== undefined && { port: portOverride }),
     ...(backupPort !== undefined && { server_backup_port: backupPort }),
   };
-  const discovery = await readDiscovery(value.discovery, discoveryAt, { ...from, ports });
+  const discovery = await readDiscovery(found, several ? multiAt : discoveryAt, { ...from, ports });
   const config = output.readService(rest, section);
   const policy: Policy = {
     defaultServers: options.default_servers,

@@ -11,6 +11,12 @@ export interface Rejected {
   readonly reason: string;
 }
 
+/** An instance that was found and is not used. */
+export interface LeftOut {
+  readonly id: string;
+  readonly reason: string;
+}
+
 /** All instances of one service that a source knows of at one moment. Immutable. */
 export interface InstanceSet {
   /** In the source's own stable order (etcd: by key). Equal instances are the same objects as in the previous set. */
@@ -25,6 +31,8 @@ export interface InstanceSet {
   readonly withdrawn?: ReadonlySet<string>;
   /** When each of `instances` appeared, as a number that only grows (etcd: the create revision). The smallest leads. */
   readonly sequence?: readonly number[];
+  /** What was found and is not among `instances`, because the part of the source that found it has filters of its own. */
+  readonly leftOut?: readonly LeftOut[];
   /** How the source names this moment, for people: the etcd revision. */
   readonly revision?: string;
   /** When the change that led to this set was seen, in milliseconds of `performance.now()`. */
@@ -40,6 +48,20 @@ export interface SourceStatus {
   readonly reason: string | null;
   /** Milliseconds since the last proof that the published set is current; null when there was none yet. */
   readonly age: number | null;
+  /** Of a source that is made of several: how each of them is doing, in the order of the configuration. */
+  readonly parts?: readonly PartStatus[];
+}
+
+/** One of several sources of a service. */
+export interface PartStatus {
+  readonly name: string;
+  readonly method: string;
+  /** `used`: its instances count; `asked`: it runs and they do not; `idle`: it does not run. */
+  readonly role: 'used' | 'asked' | 'idle';
+  /** How many instances it has that can take traffic; null while it has not answered. */
+  readonly instances: number | null;
+  /** Why what it says may be out of date; null while it is known to be current, and while it is idle. */
+  readonly reason: string | null;
 }
 
 /**

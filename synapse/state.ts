@@ -2,9 +2,9 @@ import type { Instance } from '../common/instance.ts';
 import type { CacheInput } from './cache.ts';
 import type { Catalog } from './catalog.ts';
 import type { Discoverer } from './discovery.ts';
-import { type LeftOut, leftOut } from './leftout.ts';
+import { leftOut } from './leftout.ts';
 import type { Observed } from './metrics.ts';
-import type { Rejected } from './source.ts';
+import type { LeftOut, PartStatus, Rejected } from './source.ts';
 
 /** What `/api/v1/state` and `synapse status` show. */
 export interface SynapseState {
@@ -22,6 +22,8 @@ export interface ServiceReport {
   readonly reason: string | null;
   /** Seconds since the last proof that they are current; null when the source does not say. */
   readonly age: number | null;
+  /** How each source is doing, where a service has several. */
+  readonly sources?: readonly PartStatus[];
   /** How the source names its last set; etcd's revision. */
   readonly revision: string | null;
   /** When they last changed, ISO 8601. */
@@ -49,6 +51,7 @@ export function stateOf<Config>(catalog: Catalog<Config>, discoverer: Discoverer
       origin: known.origin,
       reason: source.reason,
       age: source.age === null ? null : Math.round(source.age) / 1000,
+      ...(source.parts !== undefined && { sources: source.parts }),
       revision: known.set?.revision ?? null,
       changed_at: known.changedAt === null ? null : new Date(known.changedAt).toISOString(),
       instances: catalog.state(name)?.instances ?? null,

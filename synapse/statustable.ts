@@ -39,8 +39,9 @@ export function formatStatus(state: StatusReport, now: number = Date.now()): str
 }
 
 function serviceRows(name: string, service: ServiceReport, now: number): readonly (readonly string[])[] {
-  const { instances, method, origin, changed_at: changedAt } = service;
-  const from = origin === 'discovered' ? method : origin;
+  const { instances, method, sources, origin, changed_at: changedAt } = service;
+  const inUse = sources?.filter(({ role }) => role === 'used').map((part) => `${part.name} (${part.method})`);
+  const from = origin === 'discovered' ? inUse?.join(', ') || method : origin;
   const changed = changedAt === null ? '' : age(now - Date.parse(changedAt));
   if (instances === null) return [[name, '(not known yet)', '', '', from, changed]];
   if (instances.length === 0) return [[name, '(none)', '', '', from, changed]];

@@ -148,6 +148,98 @@ describe('configuration', () => {
     );
   });
 
+  test('discovery_multi makes the discovery one of several, as SmartStack does', async () => {
+    const { config, lines } = await read(
+      service({
+        discovery_multi: {
+          watchers: { secondary: { method: 'static' }, primary: { method: 'dns' } },
+          resolver: { method: 'sequential', sequential_order: ['primary', 'secondary'] },
+        },
+      }),
+    );
+    const discovery = config.services.get('api')?.discovery;
+    assert.ok(discovery);
+    assert.equal(discovery.method, 'multi');
+    const { parts } = discovery.options as { parts: { name: string; method: string }[] };
+    assert.deepEqual(
+      parts.map(({ name, method }) => [name, method]),
+      [
+        ['secondary', 'static'],
+        ['primary', 'etcd'],
+      ],
+    );
+    assert.match(String(lines[0]?.fields.path), /discovery_multi\.watchers\.primary$/);
+  });
+
+  test('a fallback is one of two, each with its own filters, and the port override is for those that take none', async () => {
+    const label = (value: string) => [{ label: 'az', value, condition: 'equals' }];
+    const { config } = await read(
+      service(
+        { backend_port_override: 80 },
+        {
+          label_filters: label('a'),
+          fallback: {
+            method: 'ec2tag',
+            tag_name: 'service',
+            tag_value: 'api',
+            label_filters: label('b'),
+            after: '20s',
+          },
+        },
+      ),
+    );
+    const api = config.services.get('api');
+    assert.ok(api);
+    assert.equal(api.discovery.method, 'etcd, else ec2tag');
+    assert.deepEqual(api.policy.filters, []);
+    assert.equal(api.policy.portOverride, undefined);
+    const { parts, resolver } = api.discovery.options as {
+      parts: { filters: { value: string }[]; portOverride?: number; options: { port?: number } }[];
+      resolver: { options: unknown };
+    };
+    assert.deepEqual(
+      parts.map(({ filters, portOverride, options }) => [filters[0]?.value, portOverride, options.port]),
+      [
+        ['a', 80, undefined],
+        ['b', undefined, 80],
+      ],
+    );
+    assert.deepEqual(resolver.options, { sequential_order: ['primary', 'fallback'], after: 20_000 });
+  });
+
+  test("takes a user's own source and resolver from a file", async () => {
+    const module = join(folder, 'mine.mjs');
+    await writeFile(
+      module,
+      `export const source = {
+         description: 'Mine.', schema: { size: { doc: 'Size.', format: 'port', default: 7 } },
+         create: (options) => async () => {},
+       };
+       export const resolver = { description: 'Mine.', schema: {}, create: () => () => ({ use: [], ask: [] }) };`,
+    );
+    const { config } = await read(
+      service(
+        {},
+        {
+          method: 'multi',
+          watchers: { a: { method: 'mine', module }, b: { method: 'static' } },
+          resolver: { method: 'own', module },
+        },
+      ),
+    );
+    const options = config.services.get('api')?.discovery.options as { parts: unknown[] };
+    assert.deepEqual(options.parts[0], {
+      name: 'a',
+      method: 'mine',
+      options: { module, options: { size: 7 } },
+      filters: [],
+      portOverride: undefined,
+    });
+    await writeFile(join(folder, 'bad.mjs'), 'export const source = { schema: {} };');
+    const bad = service({}, { method: 'bad', module: join(folder, 'bad.mjs') });
+    assert.match((await problemsOf(bad)).join(), /must export 'source' with description, schema and create/);
+  });
+
   const wrong: readonly [title: string, value: unknown, problems: readonly RegExp[]][] = [
     ['a misspelled key at the top', { servces: {} }, [/^servces: unknown key; did you mean services\?$/]],
     ['a misspelled key of a service', service({ keep_default_server: true }), [/did you mean keep_default_servers\?$/]],
@@ -213,7 +305,79 @@ describe('configuration', () => {
       { services: { 'a b': service().services.api } },
       [/^services\["a b"\]: a service name/],
     ],
-    ['several sources', service({ discovery_multi: {} }), [/^services\.api\.discovery_multi: several sources/]],
+    [
+      'several sources without a resolver',
+      service({ discovery_multi: {} }),
+      [/^services\.api\.discovery_multi\.resolver: is required: resolver not defined/],
+    ],
+    [
+      'several sources of another method',
+      service({ discovery_multi: { method: 'bogus', resolver: { method: 'union' } } }),
+      [/^services\.api\.discovery_multi\.method: must be multi/],
+    ],
+    [
+      'several sources, one of them wrong',
+      service({ discovery_multi: { watchers: { other: { method: 'dsn' } }, resolver: { method: 'union' } } }),
+      [/^services\.api\.discovery_multi\.watchers\.other\.method: unknown discovery method "dsn"/],
+    ],
+    [
+      'a wrong primary source beside others, where it stands',
+      service({ discovery_multi: { resolver: { method: 'union' } } }, { pth: '/x' }),
+      [/^services\.api\.discovery\.pth: unknown key/],
+    ],
+    [
+      'multi without sources',
+      service({}, { method: 'multi', resolver: { method: 'union' } }),
+      [/^services\.api\.discovery\.watchers: is required: watchers not defined/],
+    ],
+    [
+      'multi with no sources',
+      service({}, { method: 'multi', watchers: {}, resolver: { method: 'union' } }),
+      [/^services\.api\.discovery\.watchers: watcher config is empty/],
+    ],
+    [
+      'multi with a source without a method',
+      service({}, { method: 'multi', watchers: { a: {} }, resolver: { method: 'union' } }),
+      [/^services\.api\.discovery\.watchers\.a\.method: is required/],
+    ],
+    [
+      'a resolver nobody knows',
+      service({}, { method: 'multi', watchers: { a: { method: 'static' } }, resolver: { method: 's3_toggle' } }),
+      [/^services\.api\.discovery\.resolver: unknown resolver "s3_toggle"; known are sequential, union$/],
+    ],
+    [
+      'an order with a source that is not there',
+      service(
+        {},
+        {
+          method: 'multi',
+          watchers: { a: { method: 'static' } },
+          resolver: { method: 'sequential', sequential_order: ['a', 'b'] },
+        },
+      ),
+      [/^services\.api\.discovery\.resolver: sequential_order has unknown watcher: b$/],
+    ],
+    [
+      'a fallback with an option nobody knows',
+      service({}, { fallback: { method: 'static', server: [] } }),
+      [/^services\.api\.discovery\.fallback\.server: .*did you mean servers\?$/],
+    ],
+    [
+      'a fallback after no time at all',
+      service({}, { fallback: { method: 'static', after: 'soon' } }),
+      [/^services\.api\.discovery\.fallback\.after: /],
+    ],
+    ['a fallback that is a string', service({}, { fallback: 'static' }), [/^services\.api\.discovery\.fallback: must/]],
+    [
+      'a module that is no absolute path',
+      service({}, { method: 'mine', module: './mine.js' }),
+      [/^services\.api\.discovery\.module: module: must be the absolute path/],
+    ],
+    [
+      'a module that is not there',
+      service({}, { method: 'mine', module: '/nowhere/mine.js' }),
+      [/^services\.api\.discovery\.module: module \/nowhere\/mine\.js: cannot be loaded/],
+    ],
     ['file output', { file_output: {} }, [/^file_output: .*not supported$/]],
     ['an etcd host that is none', { etcd: { hosts: 'http://a b' } }, [/^etcd\.hosts: /]],
     ['hosts and host together', service({}, { hosts: 'a', host: 'b' }), [/^services\.api\.discovery: hosts and host/]],

@@ -116,4 +116,25 @@ c_10.0.0.3:80            no    it is not the leader
     assert.throws(() => explain(state, 'toString'), /^Error: no service toString/);
     assert.throws(() => explain(state, 'api', 'x'), /^Error: etcd knows no x of api/);
   });
+
+  test('says of several sources which one is in use', () => {
+    const service = {
+      ...state.services.none,
+      method: 'etcd, else ec2tag',
+      sources: [
+        { name: 'primary', method: 'etcd', role: 'asked', instances: 0, reason: null },
+        { name: 'fallback', method: 'ec2tag', role: 'used', instances: 2, reason: 'RequestLimitExceeded' },
+        { name: 'third', method: 'dns', role: 'idle', instances: null, reason: null },
+        { name: 'fourth', method: 'dns', role: 'asked', instances: null, reason: 'has not answered yet' },
+      ],
+      instances: [makeInstance({ host: '10.0.0.1', port: 80 })],
+    };
+    const report = { ...state, services: { api: service } } as StatusReport;
+    const text = explain(report, 'api');
+    assert.match(text, /^ {2}primary: etcd, asked and not in use, 0 instances$/m);
+    assert.match(text, /^ {2}fallback: ec2tag, in use, 2 instances, may be out of date: RequestLimitExceeded$/m);
+    assert.match(text, /^ {2}third: dns, not asked$/m);
+    assert.match(text, /^ {2}fourth: dns, asked and not in use, no answer yet$/m);
+    assert.match(formatStatus(report), /api +10\.0\.0\.1:80 .*fallback \(ec2tag\)/);
+  });
 });

@@ -1,0 +1,148 @@
+import assert from 'node:assert/strict';
+import { readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import type { EtcdClient } from '../../common/etcd/client.ts';
+import type { LocalCluster } from '../../etcd-cluster/local.ts';
+import type { StatusReport } from '../../synapse/statustable.ts';
+import { startDaemon, type TestDaemon } from '../support/daemon.ts';
+import { type Ec2Server, startEc2Server } from '../support/ec2server.ts';
+import { directClient, put, remove, testCluster } from '../support/etcd.ts';
+import { freePort, type NamedServer, namedServer, type TestHaproxy, testHaproxy } from '../support/haproxy.ts';
+import { until } from '../support/until.ts';
+
+/** A service that is in etcd, then only in EC2, then in etcd again, while someone uses it all the time. */
+describe('a fallback under traffic', () => {
+  const end = new AbortController();
+  let cluster: LocalCluster;
+  let client: EtcdClient;
+  let haproxy: TestHaproxy;
+  let ec2: Ec2Server;
+  let synapse: TestDaemon | undefined;
+  let announced: NamedServer;
+  let tagged: NamedServer;
+  let port: number;
+
+  before(async () => {
+    cluster = await testCluster('3.4', { size: 1 });
+    client = directClient(cluster, end.signal);
+    haproxy = await testHaproxy();
+    ec2 = await startEc2Server();
+    announced = await namedServer('announced');
+    tagged = await namedServer('tagged');
+    port = await freePort();
+    const tags = { service: 'api' };
+    ec2.answer = { kind: 'pages', pages: [[{ id: 'i-1', address: '127.0.0.1', dnsName: 'tagged', tags }]] };
+  });
+  after(async () => {
+    await synapse?.end('SIGKILL');
+    end.abort();
+    await haproxy.close();
+    await announced.close();
+    await tagged.close();
+    await ec2.close();
+    await cluster.stopAll();
+  });
+
+  const key = '/nerve/services/api/announced';
+  const announce = (): Promise<number> =>
+    put(client, key, JSON.stringify({ host: '127.0.0.1', port: announced.port, name: 'announced' }));
+  const state = async (): Promise<StatusReport> => JSON.parse((await synapse?.get('/api/v1/state'))?.body ?? '');
+
+  test('etcd, EC2 and etcd again, without a failed request or an empty set', async () => {
+    const config = join(haproxy.folder, 'synapse.json');
+    await writeFile(
+      config,
+      JSON.stringify({
+        etcd: { hosts: cluster.urls },
+        admin: { listen: '127.0.0.1:0' },
+        services: {
+          api: {
+            use_previous_backends: false,
+            discovery: {
+              method: 'etcd',
+              fallback: {
+                method: 'ec2tag',
+                tag_name: 'service',
+                tag_value: 'api',
+                check_interval: 1,
+                port: tagged.port,
+                aws_region: 'us-east-1',
+                aws_access_key_id: 'AKIDEXAMPLE',
+                aws_secret_access_key: 'EXAMPLE',
+                endpoint: ec2.endpoint,
+                after: '700ms',
+              },
+            },
+            haproxy: { port, listen: ['mode http'] },
+          },
+        },
+        haproxy: {
+          global: ['maxconn 200'],
+          defaults: ['mode http', 'timeout connect 2s', 'timeout client 10s', 'timeout server 10s'],
+          config_file_path: haproxy.file,
+          socket_file_path: haproxy.socket,
+          master_socket_path: haproxy.master,
+          haproxy_path: haproxy.program,
+          restart_interval: '100ms',
+        },
+      }),
+    );
+    await announce();
+    synapse = await startDaemon('synapse', config);
+    await until(async () => (await readFile(haproxy.file, 'utf8').catch(() => '')).includes('announced_'));
+    await haproxy.start();
+    await until(async () => (await synapse?.get('/readyz'))?.status === 200);
+    await until(async () => (await fetch(`http://127.0.0.1:${port}/`)).status === 200);
+    assert.equal(ec2.calls.length, 0, 'Amazon is not asked while etcd has instances');
+
+    const statuses: number[] = [];
+    let going = true;
+    const traffic = (async () => {
+      while (going) {
+        const response = await fetch(`http://127.0.0.1:${port}/`, { signal: AbortSignal.timeout(5_000) });
+        await response.text();
+        statuses.push(response.status);
+      }
+    })();
+    const uses = (name: string) =>
+      until(async () => {
+        const [only] = (await state()).services.api?.instances ?? [];
+        return only?.name === name;
+      });
+
+    await remove(client, key);
+    await uses('tagged');
+    assert.ok(ec2.calls.length > 0);
+    const seen = statuses.length;
+    await until(() => statuses.length > seen + 50);
+    // Back in etcd, then gone for less than `after`: that is no reason to leave etcd.
+    await announce();
+    await uses('announced');
+    const calls = ec2.calls.length;
+    await remove(client, key);
+    await announce();
+    await uses('announced');
+    await until(() => statuses.length > seen + 150);
+    going = false;
+    await traffic;
+
+    assert.deepEqual([...new Set(statuses)], [200]);
+    const emptied = synapse.lines.filter(
+      ({ message, instances }) => message === 'instances applied' && instances === 0,
+    );
+    assert.deepEqual(emptied, []);
+    const { api } = (await state()).services;
+    assert.deepEqual(
+      api?.sources?.map(({ name, method, role }) => [name, method, role]),
+      [
+        ['primary', 'etcd', 'used'],
+        ['fallback', 'ec2tag', 'idle'],
+      ],
+    );
+    assert.equal(ec2.calls.length, calls, 'Amazon is not asked any more');
+    const metrics = (await synapse.get('/metrics')).body;
+    assert.match(metrics, /^synapse_source_switches_total\{service="api",source="fallback"\} 1$/m);
+    assert.match(metrics, /^synapse_source_switches_total\{service="api",source="primary"\} 1$/m);
+  });
+});
