@@ -1,3 +1,4 @@
+import { type Guarded, guardExpiry, nextGivenUp } from './expiryguard.ts';
 import type { ServiceState, Snapshot } from './output.ts';
 import { type Origin, type Policy, sameInstances, select } from './select.ts';
 import type { InstanceSet } from './source.ts';
@@ -16,6 +17,8 @@ export interface Remembered {
   /** The set in force: the newest one that had something to say, or the one from disk. */
   readonly good: InstanceSet | undefined;
   readonly origin: Origin | 'cache';
+  /** What the expiry guard makes of that set. */
+  readonly guarded?: Guarded | undefined;
   /** When the instances last changed, in milliseconds of `Date.now()`; null while nothing is known. */
   readonly changedAt: number | null;
 }
@@ -61,7 +64,25 @@ export class Catalog<Config> {
   update(name: string, set: InstanceSet): boolean {
     const known = this.#entries.get(name);
     if (known === undefined) return false;
-    const entry = evaluate(name, known.service, { ...known, set }, set.seenAt);
+    return this.#take(name, known, set, set.seenAt);
+  }
+
+  /** Gives suspects up whose time is over. Returns whether anything changed for an output. */
+  refresh(name: string): boolean {
+    const known = this.#entries.get(name);
+    if (known?.guarded === undefined) return false;
+    return this.#take(name, known, known.guarded.raw, performance.now());
+  }
+
+  /** When to call `refresh`, in milliseconds of `performance.now()`; undefined while nothing is suspect. */
+  refreshAt(name: string): number | undefined {
+    const known = this.#entries.get(name);
+    return known?.guarded && nextGivenUp(known.guarded, known.service.policy.expiryGuard);
+  }
+
+  #take(name: string, known: Entry<Config>, raw: InstanceSet, seenAt: number): boolean {
+    const guarded = guardExpiry(known.guarded, raw, known.service.policy.expiryGuard, performance.now());
+    const entry = evaluate(name, known.service, { ...known, guarded, set: guarded.set }, seenAt);
     this.#entries.set(name, entry);
     return entry.state !== known.state;
   }
@@ -100,7 +121,7 @@ function evaluate<Config>(
   known: (Remembered & { readonly state: ServiceState<Config> }) | undefined,
   seenAt: number,
 ): Entry<Config> {
-  const { set, good } = known ?? {};
+  const { set, good, guarded } = known ?? {};
   // Until the source answers, what the disk remembers is all there is.
   const selection = select(service.policy, set ?? good, good);
   const origin = set === undefined && good !== undefined ? 'cache' : selection.origin;
@@ -110,5 +131,13 @@ function evaluate<Config>(
     sameInstances(known.state.instances, selection.instances);
   const state = same ? known.state : { name, config: service.config, instances: selection.instances, seenAt };
   const changedAt = same ? known.changedAt : selection.instances === undefined ? null : Date.now();
-  return { service, set, good: selection.origin === 'previous' ? good : (set ?? good), origin, changedAt, state };
+  return {
+    service,
+    set,
+    good: selection.origin === 'previous' ? good : (set ?? good),
+    origin,
+    guarded,
+    changedAt,
+    state,
+  };
 }

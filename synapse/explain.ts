@@ -46,11 +46,18 @@ export function describePart({ method, role, instances, reason }: PartStatus): s
   return `${method}, ${roles[role]}${found}${reason === null || instances === null ? '' : `, may be out of date: ${reason}`}`;
 }
 
-function verdicts({ instances, left_out: out, rejected }: ServiceReport): [id: string, used: string, why: string][] {
+function verdicts({
+  instances,
+  suspects = {},
+  left_out: out,
+  rejected,
+}: ServiceReport): [id: string, used: string, why: string][] {
   return [
     ...(instances ?? []).map(({ id, state, backup }): [string, string, string] => {
-      const why = state === 'drain' ? 'drains: finishes what it has' : backup ? 'as a backup' : '';
-      return [id, 'yes', why];
+      const how = state === 'drain' ? 'drains: finishes what it has' : backup ? 'as a backup' : '';
+      if (!Object.hasOwn(suspects, id)) return [id, 'yes', how];
+      const why = `suspect: its lease expired together with most others, kept until ${suspects[id]}`;
+      return [id, 'yes', how === '' ? why : `${how}; ${why}`];
     }),
     ...out.map(({ id, reason }): [string, string, string] => [id, 'no', reason]),
     ...rejected.map(({ where, reason }): [string, string, string] => [where, 'no', `skipped: ${reason}`]),

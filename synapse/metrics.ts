@@ -9,6 +9,8 @@ export interface Observed {
   readonly instances: readonly Instance[] | undefined;
   /** The source answered, and what it said is known to be current. */
   readonly up: boolean;
+  /** Instances that are kept although their leases expired. */
+  readonly suspects: number;
   /** Milliseconds of `Date.now()`; null while nothing is known. */
   readonly changedAt: number | null;
 }
@@ -66,6 +68,25 @@ new Gauge({
     this.reset();
     for (const { name, changedAt } of read()) if (changedAt !== null) this.set({ service: name }, changedAt / 1000);
   },
+});
+
+new Gauge({
+  name: 'synapse_suspect_instances',
+  help: 'Instances that are kept although their leases expired, because most of the service expired together.',
+  labelNames: ['service'],
+  registers,
+  collect() {
+    this.reset();
+    for (const { name, suspects } of read()) this.set({ service: name }, suspects);
+  },
+});
+
+/** Instances that the expiry guard kept; one counts again when it expires again. */
+export const guardedInstances = new Counter({
+  name: 'synapse_guarded_instances_total',
+  help: 'Instances that were kept as suspects because most of their service expired together.',
+  labelNames: ['service'],
+  registers,
 });
 
 /** Records found in a registry that cannot be used; one record counts again when it is written again. */

@@ -1,5 +1,6 @@
 import type { Instance } from '../common/instance.ts';
 import { sameInstance } from '../common/sameinstance.ts';
+import type { ExpiryGuard } from './expiryguard.ts';
 import { type LabelFilter, passesFilters } from './labels.ts';
 import { withoutOverride, withPort } from './portoverride.ts';
 import type { InstanceSet } from './source.ts';
@@ -16,6 +17,8 @@ export interface Policy {
   readonly filters: readonly LabelFilter[];
   /** Only the instance that was there first. */
   readonly leaderElection: boolean;
+  /** Keeps instances that expire together; undefined: none. */
+  readonly expiryGuard?: ExpiryGuard | undefined;
 }
 
 /** Where a selection comes from: the source; or what stands in while the source has nothing. */

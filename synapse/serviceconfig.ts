@@ -44,6 +44,8 @@ interface ServiceOptions {
   readonly use_previous_backends: boolean;
   readonly backend_port_override?: number;
   readonly leader_election: boolean;
+  readonly expiry_guard: number | false;
+  readonly expiry_guard_time: number;
 }
 
 /** A service's own options, beside `discovery` and the sections of outputs. */
@@ -73,7 +75,24 @@ export const serviceSchema: Schema<ServiceOptions> = {
     format: 'boolean',
     default: false,
   },
+  expiry_guard: {
+    doc: 'Keep instances whose leases expire together when they are more than this share of a service of three or more; false: never.',
+    format: readShareOrFalse,
+    default: 0.5,
+  },
+  expiry_guard_time: {
+    doc: 'How long instances are kept whose leases expired together.',
+    format: 'positive-duration',
+    default: 300_000,
+  },
 };
+
+function readShareOrFalse(value: unknown): number | false {
+  if (value === false || value === 'false') return false;
+  const share = typeof value === 'string' && value.trim() !== '' ? Number(value) : value;
+  if (typeof share === 'number' && share >= 0 && share < 1) return share;
+  throw new Error('must be a share from 0 to less than 1, or false');
+}
 
 /** Keys of the original that would change what is served: better refused than ignored. */
 const refused: Readonly<Record<string, string>> = {
@@ -123,6 +142,8 @@ export async function readService<Top, Config>(
     portOverride: discovery?.takesPorts === true ? undefined : portOverride,
     filters,
     leaderElection: options.leader_election,
+    expiryGuard:
+      options.expiry_guard === false ? undefined : { share: options.expiry_guard, time: options.expiry_guard_time },
   };
   return discovery && { policy, config, discovery };
 }

@@ -1,9 +1,11 @@
 import type { Instance } from '../common/instance.ts';
 import type { CacheInput } from './cache.ts';
-import type { Catalog } from './catalog.ts';
+import type { Catalog, Remembered } from './catalog.ts';
 import type { Discoverer } from './discovery.ts';
 import { leftOut } from './leftout.ts';
 import type { Observed } from './metrics.ts';
+import { withPort } from './portoverride.ts';
+import type { Policy } from './select.ts';
 import type { LeftOut, PartStatus, Rejected } from './source.ts';
 
 /** What `/api/v1/state` and `synapse status` show. */
@@ -28,6 +30,8 @@ export interface ServiceReport {
   readonly revision: string | null;
   /** When they last changed, ISO 8601. */
   readonly changed_at: string | null;
+  /** Kept although their leases expired, with the time until which they are, ISO 8601, by id. */
+  readonly suspects?: Readonly<Record<string, string>>;
   /** Null while nothing is known. */
   readonly instances: readonly Instance[] | null;
   /** What the source found and the service's rules leave out. */
@@ -54,12 +58,24 @@ export function stateOf<Config>(catalog: Catalog<Config>, discoverer: Discoverer
       ...(source.parts !== undefined && { sources: source.parts }),
       revision: known.set?.revision ?? null,
       changed_at: known.changedAt === null ? null : new Date(known.changedAt).toISOString(),
+      ...suspectsOf(known, catalog.policy(name)),
       instances: catalog.state(name)?.instances ?? null,
       left_out: leftOutOf(catalog, name).slice(0, maxShown),
       rejected: (known.set?.rejected ?? []).slice(0, maxShown),
     };
   }
   return { services, haproxy };
+}
+
+function suspectsOf({ guarded }: Remembered, policy: Policy | undefined): Pick<ServiceReport, 'suspects'> {
+  const time = policy?.expiryGuard?.time;
+  if (guarded === undefined || guarded.suspects.size === 0 || time === undefined) return {};
+  const offset = Date.now() - performance.now();
+  const until = [...guarded.suspects.values()].map(({ instance, at }) => {
+    const { id } = policy?.portOverride === undefined ? instance : withPort(instance, policy.portOverride);
+    return [id, new Date(at + time + offset).toISOString()];
+  });
+  return { suspects: Object.fromEntries(until) };
 }
 
 function leftOutOf<Config>(catalog: Catalog<Config>, name: string): readonly LeftOut[] {
@@ -75,6 +91,7 @@ export function* observed<Config>(catalog: Catalog<Config>, discoverer: Discover
       name,
       instances: catalog.state(name)?.instances,
       up: discoverer.status(name)?.reason === null,
+      suspects: catalog.recall(name)?.guarded?.suspects.size ?? 0,
       changedAt: catalog.recall(name)?.changedAt ?? null,
     };
   }

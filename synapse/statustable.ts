@@ -39,7 +39,7 @@ export function formatStatus(state: StatusReport, now: number = Date.now()): str
 }
 
 function serviceRows(name: string, service: ServiceReport, now: number): readonly (readonly string[])[] {
-  const { instances, method, sources, origin, changed_at: changedAt } = service;
+  const { instances, method, sources, suspects = {}, origin, changed_at: changedAt } = service;
   const inUse = sources?.filter(({ role }) => role === 'used').map((part) => `${part.name} (${part.method})`);
   const from = origin === 'discovered' ? inUse?.join(', ') || method : origin;
   const changed = changedAt === null ? '' : age(now - Date.parse(changedAt));
@@ -48,7 +48,7 @@ function serviceRows(name: string, service: ServiceReport, now: number): readonl
   return instances.map(({ id, state, backup, weight }) => [
     name,
     id,
-    backup ? `${state}, backup` : state,
+    [state, ...(backup ? ['backup'] : []), ...(Object.hasOwn(suspects, id) ? ['suspect'] : [])].join(', '),
     weight === undefined ? '' : String(weight),
     from,
     changed,

@@ -6,7 +6,7 @@ import { Catalog } from './catalog.ts';
 import type { SynapseConfig } from './config.ts';
 import { Discoverer } from './discovery.ts';
 import { keepEqual } from './keepequal.ts';
-import { applyFailures, observe } from './metrics.ts';
+import { applyFailures, guardedInstances, observe } from './metrics.ts';
 import type { Output, Snapshot } from './output.ts';
 import { report } from './report.ts';
 import { observed, remembered, type SynapseState, stateOf } from './state.ts';
@@ -55,14 +55,39 @@ export function createSynapse<Top, Config>(
   let applied: Snapshot<Config> = new Map();
   let everApplied = false;
   let touch: Touch<string | typeof all> = () => {};
+  let ending = false;
+  /** By service: when its first suspect is given up. */
+  const timers = new Map<string, NodeJS.Timeout>();
 
   const discoverer = new Discoverer(
     (service, set) => {
+      const before = catalog.recall(service)?.guarded?.suspects.size ?? 0;
       if (catalog.update(service, set)) touch(service);
       cache?.touch();
+      watchSuspects(service, before);
     },
     { log },
   );
+
+  /** Says so when suspects are more or none any more, and gives them up in time. */
+  const watchSuspects = (service: string, before: number): void => {
+    const suspects = catalog.recall(service)?.guarded?.suspects ?? new Map();
+    if (suspects.size > before) {
+      guardedInstances.inc({ service }, suspects.size - before);
+      log.warn('instances whose leases expired together are kept as suspects', { service, suspects: suspects.size });
+    } else if (suspects.size === 0 && before > 0) {
+      log.info('no instance is suspect any more', { service });
+    }
+    clearTimeout(timers.get(service));
+    timers.delete(service);
+    const at = catalog.refreshAt(service);
+    if (at === undefined || ending) return;
+    const giveUp = (): void => {
+      if (catalog.refresh(service)) touch(service);
+      watchSuspects(service, suspects.size);
+    };
+    timers.set(service, setTimeout(giveUp, Math.max(1, Math.ceil(at - performance.now()))));
+  };
 
   const apply = async (dirty: ReadonlySet<string | typeof all>, signal: AbortSignal): Promise<void> => {
     let names: Set<string> | undefined = new Set();
@@ -118,6 +143,8 @@ export function createSynapse<Top, Config>(
       touch(all);
 
       await aborted(signal);
+      ending = true;
+      for (const timer of timers.values()) clearTimeout(timer);
       // Not waiting for an apply under way: what it waits for may be what is away.
       await Promise.all([saving, output?.close()]);
       // Last: while they run, the state file knows what is current.

@@ -92,6 +92,7 @@ describe('configuration', () => {
           { label: 'c', value: 'd', condition: 'not-equals' },
         ],
         leaderElection: true,
+        expiryGuard: { share: 0.5, time: 300_000 },
       },
     );
     assert.equal(api?.discovery.method, 'etcd');
@@ -291,6 +292,7 @@ describe('configuration', () => {
     ).map(([title, filter, problem]): [string, unknown, readonly RegExp[]] => {
       return [title, service({}, { label_filters: [{ label: 'a', ...filter }] }), [problem]];
     }),
+    ['a share that is none', service({ expiry_guard: 2 }), [/^services\.api\.expiry_guard: must be a share/]],
     ['filters that are no list', service({}, { label_filters: {} }), [/label_filters: must be a list/]],
     ['a filter that is no object', service({}, { label_filters: ['a'] }), [/label_filters\[0\]: must be an object/]],
     [

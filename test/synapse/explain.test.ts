@@ -137,4 +137,11 @@ c_10.0.0.3:80            no    it is not the leader
     assert.match(text, /^ {2}fourth: dns, asked and not in use, no answer yet$/m);
     assert.match(formatStatus(report), /api +10\.0\.0\.1:80 .*fallback \(ec2tag\)/);
   });
+
+  test('says of a suspect until when it is kept', () => {
+    const api = { ...state.services.api, suspects: { 'b_10.0.0.2:80': '2026-01-01T00:05:00.000Z' } };
+    const report = { ...state, services: { api } } as StatusReport;
+    assert.match(explain(report, 'api'), /b_10\.0\.0\.2:80 +yes +drains: .*; suspect: .*2026-01-01T00:05:00\.000Z/);
+    assert.match(formatStatus(report), /drain, backup, suspect/);
+  });
 });

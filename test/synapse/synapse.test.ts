@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { afterEach, describe, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { type Instance, makeInstance } from '../../common/instance.ts';
+import { registry } from '../../common/metrics.ts';
 import type { SynapseConfig } from '../../synapse/config.ts';
 import type { Snapshot } from '../../synapse/output.ts';
 import type { Policy } from '../../synapse/select.ts';
@@ -173,6 +174,35 @@ describe('synapse', () => {
     await new Promise(process.nextTick);
     for (let i = 0; i < 10; i++) await Promise.resolve();
     assert.ok(called);
+  });
+
+  test('instances that expire together stay, are shown as suspects, and are given up in time', async () => {
+    const { service, configOf, start, publish, running, applied, lines } = world();
+    const three = makeInstance({ host: '10.0.0.3', port: 3 });
+    const policy = { expiryGuard: { share: 0.5, time: 150 }, usePreviousBackends: false };
+    const { synapse } = start(configOf([service('api', { policy })]));
+    await running('api');
+    publish('api', one, two, three);
+    await until(() => applied.length === 1);
+    publish('api', three);
+    assert.deepEqual(Object.keys(synapse.state().services.api?.suspects ?? {}), [one.id, two.id]);
+    assert.deepEqual(
+      synapse.state().services.api?.instances?.map(({ id }) => id),
+      [one.id, two.id, three.id],
+    );
+    const metrics = await registry.metrics();
+    assert.match(metrics, /^synapse_suspect_instances\{service="api"\} 2$/m);
+    assert.match(metrics, /^synapse_guarded_instances_total\{service="api"\} 2$/m);
+    await until(() => applied.length === 2);
+    assert.deepEqual(applied[1]?.instances, { api: [three.id] });
+    assert.equal(synapse.state().services.api?.suspects, undefined);
+    assert.deepEqual(
+      lines.filter(({ message }) => message.includes('suspect')).map(({ level, fields }) => [level, fields.suspects]),
+      [
+        ['warn', 2],
+        ['info', undefined],
+      ],
+    );
   });
 
   test('changes that come while the output is busy share its next run', async () => {
