@@ -11,12 +11,13 @@ export { type AdminAnswers, BadRequest, type ControlRoute } from './adminroutes.
 export interface AdminConfig {
   /** `HOST:PORT`, or false. */
   readonly listen: string | false;
-  readonly control_socket: string | null;
+  /** False for none, null when not given. */
+  readonly control_socket: string | false | null;
   readonly control_socket_mode: number;
 }
 
-/** The schema of the `admin` section; `listen` is each daemon's own default. */
-export function adminSchema(listen: string): Schema<AdminConfig> {
+/** The schema of the `admin` section; `listen` is each daemon's own default, as is what it does without a socket's path. */
+export function adminSchema(listen: string, socketDefault = 'none when not given'): Schema<AdminConfig> {
   return {
     listen: {
       doc: 'where /healthz, /readyz, /metrics and /api/v1/state are served; false for nowhere',
@@ -24,16 +25,27 @@ export function adminSchema(listen: string): Schema<AdminConfig> {
       default: listen,
     },
     control_socket: {
-      doc: 'unix socket for commands that change something; none when not given',
-      format: 'optional-non-empty-string',
+      doc: `unix socket for commands that change something, or false; ${socketDefault}`,
+      format: optionalPath,
+      type: 'path',
       default: null,
     },
     control_socket_mode: { doc: 'permissions of the control socket', format: 'file-mode', default: 0o600 },
   };
 }
 
+/** A format: a path, or false for none. */
+export function optionalPath(value: unknown): unknown {
+  if (value === 'false') return false;
+  if (value === null || value === false || (typeof value === 'string' && value.trim() !== '')) return value;
+  throw new Error('must be a path, or false for none');
+}
+
 /** The daemon's `admin` section, and what answers. */
-export interface AdminOptions extends AdminAnswers, Pick<AdminConfig, 'listen'>, Partial<Omit<AdminConfig, 'listen'>> {}
+export interface AdminOptions extends AdminAnswers, Pick<AdminConfig, 'listen'>, Partial<Omit<AdminConfig, 'listen'>> {
+  /** A socket that nobody asked for by name: when it cannot be had, that is worth a warning and no more. */
+  readonly socketOptional?: boolean;
+}
 
 export interface AdminServer {
   /** `host:port` really listened on; null when off. */
@@ -51,7 +63,7 @@ export async function serveAdmin(
   deps: { readonly log: Log },
   signal: AbortSignal,
 ): Promise<AdminServer> {
-  const { listen, control_socket: socket = null, control_socket_mode: mode = 0o600 } = options;
+  const { listen, control_socket: socket = null, control_socket_mode: mode = 0o600, socketOptional } = options;
   const servers: Server[] = [];
   const close = async (): Promise<void> => {
     await Promise.all(servers.map(closeServer));
@@ -63,11 +75,12 @@ export async function serveAdmin(
       servers.push(server);
       address = await listenTcp(server, listen);
     }
-    if (socket !== null) {
+    if (socket !== null && socket !== false) {
       const server = createAdminServer(options, options.control ?? {}, deps.log);
       servers.push(server);
       await listenUnix(server, socket, mode).catch((error) => {
-        throw new Error(`admin.control_socket: cannot listen on ${socket}`, { cause: error });
+        if (!socketOptional) throw new Error(`admin.control_socket: cannot listen on ${socket}`, { cause: error });
+        deps.log.warn('no control socket: set admin.control_socket', { path: socket, reason: reasonOf(error) });
       });
     }
   } catch (error) {

@@ -29,7 +29,7 @@ export function readState(target: AdminTarget, options: AskOptions): Promise<unk
  * @throws with the daemon's own words when it refuses
  */
 export function control(target: AdminTarget, path: string, body: unknown, options: AskOptions): Promise<unknown> {
-  if (target.control_socket === null) {
+  if (!target.control_socket) {
     return Promise.reject(new Error(`${options.program} has no control socket; set admin.control_socket to a path`));
   }
   return ask({ ...target, listen: false }, { ...options, method: 'POST', path, body });
@@ -41,7 +41,7 @@ function ask(
 ): Promise<unknown> {
   const { program, timeout = 5000, method, path, body } = options;
   const { listen, control_socket: socketPath } = target;
-  if (listen === false && socketPath === null) {
+  if (listen === false && !socketPath) {
     return Promise.reject(
       new Error(`${program} cannot be asked: admin.listen names no port and there is no admin.control_socket`),
     );

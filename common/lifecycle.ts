@@ -14,12 +14,15 @@ export interface DaemonSignals {
 }
 
 export interface LifecycleOptions {
-  /** How long an orderly end may take before the process ends anyway. Milliseconds, default 15 s. */
-  readonly grace?: number;
+  /** How long an orderly end may take before the process ends anyway; asked when it begins. Milliseconds, default 15 s. */
+  readonly grace?: () => number;
 }
 
 /** For last log lines to be written, milliseconds. */
 const lingering = 500;
+
+/** Milliseconds. */
+export const defaultGrace = 15_000;
 
 /**
  * Takes over the process's signals. SIGTERM and SIGINT ask for an orderly end, a second one ends at once; SIGHUP reloads.
@@ -27,7 +30,7 @@ const lingering = 500;
  * behind is unknown, and a supervisor starts a clean one.
  */
 export function daemonSignals(log: Log, options: LifecycleOptions = {}): DaemonSignals {
-  const { grace = 15_000 } = options;
+  const { grace = () => defaultGrace } = options;
   const controller = new AbortController();
   let reload: (() => void) | undefined;
   let reloadWaiting = false;
@@ -36,10 +39,11 @@ export function daemonSignals(log: Log, options: LifecycleOptions = {}): DaemonS
     // Exit codes only get worse: an orderly end that crashes half-way has failed.
     process.exitCode = Math.max(Number(process.exitCode ?? 0), code);
     if (controller.signal.aborted) return;
+    const milliseconds = grace();
     setTimeout(() => {
-      log.error('the orderly end took too long, ending now', { milliseconds: grace });
+      log.error('the orderly end took too long, ending now', { milliseconds });
       process.exit(1);
-    }, grace).unref();
+    }, milliseconds).unref();
     controller.abort();
   };
   const onEnd = (name: NodeJS.Signals): void => {

@@ -1,32 +1,68 @@
 import { createSocket } from 'node:dgram';
 import { networkInterfaces } from 'node:os';
 
-/** An address of RFC 5737 that nobody has; routes to it go where routes to the rest of the world go. */
-const elsewhere = '192.0.2.1';
+export type Family = 'ipv4' | 'ipv6';
+
+/** Addresses for documentation (RFC 5737, RFC 3849) that nobody has; routes to them go where those to the rest of the world go. */
+const elsewhere = { ipv4: '192.0.2.1', ipv6: '2001:db8::1' } as const;
 
 /**
- * This host's primary address: the one that the kernel would send from. Sends nothing. Without a default route, the
- * first address that is not loopback, IPv4 before IPv6; undefined when there is none.
+ * This host's primary address, IPv4 before IPv6 unless one is asked for: the one that the kernel would send from. Sends
+ * nothing. Without a default route, the first address that is not loopback; undefined when there is none.
  */
-export async function primaryAddress(): Promise<string | undefined> {
-  return (await routedAddress()) ?? firstAddress();
+export async function primaryAddress(family?: Family): Promise<string | undefined> {
+  const families: readonly Family[] = family === undefined ? ['ipv4', 'ipv6'] : [family];
+  for (const each of families) {
+    const address = await routedAddress(each);
+    if (address !== undefined && isUsable(address)) return address;
+  }
+  const all = Object.values(networkInterfaces()).flatMap((list) => list ?? []);
+  return firstOf(all, families);
 }
 
-function routedAddress(): Promise<string | undefined> {
+/**
+ * The first address of a network interface, IPv4 before IPv6 unless one is asked for.
+ * @throws naming the interfaces there are, or the family that it lacks
+ */
+export function interfaceAddress(name: string, family?: Family): string {
+  const interfaces = networkInterfaces();
+  const list = interfaces[name];
+  if (list === undefined) {
+    throw new Error(
+      `no network interface ${name} with an address here; there are ${Object.keys(interfaces).join(', ')}`,
+    );
+  }
+  const address = firstOf(list, family === undefined ? ['ipv4', 'ipv6'] : [family], true);
+  if (address !== undefined) return address;
+  throw new Error(`network interface ${name} has no ${family ?? 'usable'} address`);
+}
+
+function routedAddress(family: Family): Promise<string | undefined> {
   return new Promise((resolve) => {
-    const socket = createSocket('udp4');
+    const socket = createSocket(family === 'ipv4' ? 'udp4' : 'udp6');
     const done = (address: string | undefined): void => {
       socket.close();
       resolve(address);
     };
     socket.once('error', () => done(undefined));
     // Connecting a UDP socket only chooses its route.
-    socket.connect(9, elsewhere, () => done(socket.address().address));
+    socket.connect(9, elsewhere[family], () => done(socket.address().address));
   });
 }
 
-function firstAddress(): string | undefined {
-  const addresses = Object.values(networkInterfaces()).flatMap((list) => list ?? []);
-  const usable = addresses.filter(({ internal, address }) => !internal && !/^(?:169\.254\.|fe80:)/i.test(address));
-  return (usable.find(({ family }) => family === 'IPv4') ?? usable[0])?.address;
+interface Address {
+  readonly address: string;
+  readonly family: string;
+  readonly internal: boolean;
+}
+
+function firstOf(list: readonly Address[], families: readonly Family[], loopback = false): string | undefined {
+  const usable = list.filter(({ address, internal }) => (loopback || !internal) && isUsable(address));
+  const sorted = families.flatMap((each) => usable.filter(({ family }) => family.toLowerCase() === each));
+  return sorted[0]?.address;
+}
+
+/** Link-local addresses mean nothing on another host without a zone. */
+function isUsable(address: string): boolean {
+  return !/^(?:169\.254\.|fe[89ab][0-9a-f]:)/i.test(address);
 }

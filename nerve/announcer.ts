@@ -6,6 +6,15 @@ export interface AnnouncementStatus {
   readonly announced: boolean;
   /** Null when the registry is as it shall be. */
   readonly reason: string | null;
+  /** What the registry itself says against it; null also while a first try is under way. */
+  readonly trouble: string | null;
+}
+
+export interface CloseOptions {
+  /** Milliseconds. */
+  readonly timeout: number;
+  /** Leaves everything as it is to who comes next, for as long as the lease lives. */
+  readonly keep?: boolean;
 }
 
 /** Makes instances visible to others. Everything returns at once; an outage is made up for when it ends. */
@@ -18,8 +27,8 @@ export interface Announcer {
   settled(signal: AbortSignal): Promise<void>;
   status(key: string): AnnouncementStatus;
   readonly lease: { readonly id: string | null; readonly held: boolean; readonly lastError: string | null };
-  /** Withdraws everything within `timeout` milliseconds, or leaves it to the lease's end. */
-  close(timeout: number): Promise<void>;
+  /** Withdraws everything within the time, or leaves it to the lease's end. */
+  close(options: CloseOptions): Promise<void>;
 }
 
 /** Announces in etcd, under one lease. */
@@ -33,17 +42,18 @@ export function createEtcdAnnouncer(keys: LeasedKeys): Announcer {
     },
     settled: (signal) => keys.settled(signal),
     status(key) {
-      const entry = keys.status.keys.get(key);
-      if (entry === undefined) return { announced: false, reason: 'not asked for yet' };
+      const entry = keys.keyStatus(key);
+      if (entry === undefined) return { announced: false, reason: 'not asked for yet', trouble: null };
       const wanted = entry.wanted === 'set';
-      if (entry.settled) return { announced: wanted, reason: null };
-      return { announced: !wanted, reason: entry.reason ?? keys.status.lastError ?? 'under way' };
+      if (entry.settled) return { announced: wanted, reason: null, trouble: null };
+      const trouble = entry.reason ?? keys.status.lastError;
+      return { announced: !wanted, reason: trouble ?? 'under way', trouble };
     },
     get lease() {
       const { leaseId: id, held, lastError } = keys.status;
       return { id, held, lastError };
     },
-    close: (timeout) => keys.close({ timeout, farewell }),
+    close: (options) => keys.close({ ...options, farewell }),
   };
 }
 

@@ -1,12 +1,13 @@
 import { joinPath, type Problem, type Schema, validate } from '../common/config.ts';
-import { isObject } from '../common/formats.ts';
+import { formats, isObject } from '../common/formats.ts';
 import { loadPlugin, pluginNames } from '../common/plugin.ts';
 import { nearest } from '../common/schema.ts';
 import { type Check, type CheckPlugin, type CheckTarget, checkFolder } from './check.ts';
 import type { Thresholds } from './hysteresis.ts';
+import type { Pace } from './pace.ts';
 
 /** One check of a service, validated. */
-export interface CheckConfig extends Thresholds {
+export interface CheckConfig extends Thresholds, Pace {
   readonly type: string;
   /** Unique within the service. */
   readonly name: string;
@@ -25,6 +26,9 @@ interface CommonOptions extends Thresholds {
   readonly host?: string;
   readonly port?: number;
   readonly timeout: number;
+  readonly interval?: number;
+  readonly fast_interval?: number;
+  readonly jitter: number;
 }
 
 /** What every check has, whatever its type. */
@@ -34,6 +38,22 @@ export const checkSchema: Schema<CommonOptions> = {
   host: { doc: "host to probe; by default the service's", format: 'host', default: undefined },
   port: { doc: "port to probe; by default the service's", format: 'port', default: undefined },
   timeout: { doc: 'longest time a probe may take', format: 'positive-duration', default: 100 },
+  interval: {
+    doc: "pause between two probes; by default the service's check_interval",
+    format: 'positive-duration',
+    default: undefined,
+  },
+  fast_interval: {
+    doc: 'pause while results disagree with the health so far; by default the same as always',
+    format: 'positive-duration',
+    default: undefined,
+  },
+  jitter: {
+    doc: 'share of the pause, 0 to 1, by which each one is longer or shorter at random',
+    format: readShare,
+    type: 'number',
+    default: 0.1,
+  },
   rise: { doc: 'passes in a row until it is healthy again', format: 'positive-integer', default: 1 },
   fall: { doc: 'failures in a row until it is sick', format: 'positive-integer', default: 1 },
 };
@@ -41,10 +61,17 @@ export const checkSchema: Schema<CommonOptions> = {
 /** A gem to load the check from, in the original. */
 const accepted = ['module'];
 
+/** What a check takes from its service. */
+export interface CheckDefaults {
+  readonly target: CheckTarget;
+  /** Milliseconds. */
+  readonly interval: number;
+}
+
 /** Validates the `checks` of one service. */
 export async function readChecks(
   value: unknown,
-  target: CheckTarget,
+  defaults: CheckDefaults,
   at: { readonly path: string; readonly problems: Problem[] },
 ): Promise<readonly CheckConfig[]> {
   if (value === undefined || value === null) return [];
@@ -55,7 +82,7 @@ export async function readChecks(
   const checks: CheckConfig[] = [];
   for (const [i, item] of value.entries()) {
     const place = { path: joinPath(at.path, i), problems: at.problems };
-    const check = await readCheck(item, target, place);
+    const check = await readCheck(item, defaults, place);
     if (check === undefined) continue;
     checks.push({ ...check, name: freeName(check.name, checks) });
   }
@@ -64,7 +91,7 @@ export async function readChecks(
 
 async function readCheck(
   value: unknown,
-  service: CheckTarget,
+  { target: service, interval: serviceInterval }: CheckDefaults,
   at: { readonly path: string; readonly problems: Problem[] },
 ): Promise<CheckConfig | undefined> {
   const plugin = isObject(value) ? await findPlugin(value.type, at) : undefined;
@@ -80,11 +107,13 @@ async function readCheck(
   const common = all as unknown as CommonOptions;
   const options = Object.fromEntries(Object.entries(all).filter(([key]) => Object.hasOwn(plugin.schema, key)));
   const target = { service: service.service, host: common.host ?? service.host, port: common.port ?? service.port };
-  const { type, name = type, rise, fall } = common;
+  const { type, name = type, interval = serviceInterval, fast_interval: fastInterval = interval, jitter } = common;
+  const { rise, fall } = common;
   if (errorCount(at.problems) > before) return undefined;
   try {
     const timeout = plugin.deadline?.(options, common.timeout) ?? common.timeout;
-    return { type, name, target, timeout, rise, fall, options, probe: plugin.create(options, target) };
+    const pace = { interval, fastInterval, jitter };
+    return { type, name, target, timeout, rise, fall, ...pace, options, probe: plugin.create(options, target) };
   } catch (error) {
     at.problems.push({ path: at.path, message: (error as Error).message });
     return undefined;
@@ -112,6 +141,12 @@ function freeName(name: string, others: readonly CheckConfig[]): string {
   let free = name;
   for (let i = 2; taken.has(free); i++) free = `${name}-${i}`;
   return free;
+}
+
+function readShare(value: unknown): number {
+  const share = formats.number(value) as number;
+  if (share >= 0 && share <= 1) return share;
+  throw new Error('must be a number from 0 to 1');
 }
 
 function errorCount(problems: readonly Problem[]): number {

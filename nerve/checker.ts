@@ -2,8 +2,14 @@ import type { Log } from '../common/log.ts';
 import { sleep, supervise } from '../common/supervise.ts';
 import type { CheckConfig } from './checkconfig.ts';
 import { type Health, nextHealth, unknownHealth } from './hysteresis.ts';
-import { checkDuration, checkRuns } from './metrics.ts';
+import { checkDuration, checkLateness, checkRuns } from './metrics.ts';
+import { firstPause, nextPause } from './pace.ts';
 import { type ProbeResult, startProbe } from './probe.ts';
+
+/** A result, and when it came, ISO 8601. */
+export interface DatedResult extends ProbeResult {
+  readonly at: string;
+}
 
 /** A check as `status` shows it. */
 export interface CheckStatus {
@@ -11,7 +17,9 @@ export interface CheckStatus {
   readonly type: string;
   /** Null until the first result. */
   readonly up: boolean | null;
-  readonly last: (ProbeResult & { readonly at: string }) | null;
+  readonly last: DatedResult | null;
+  /** The last few, newest first. */
+  readonly recent: readonly DatedResult[];
 }
 
 /** One check of a service, run again and again. */
@@ -23,21 +31,17 @@ export interface Checker {
   run(onResult: () => void, signal: AbortSignal): Promise<void>;
 }
 
-/** A start is spread over the interval, but nobody waits longer than this for a first verdict. Milliseconds. */
-const maxStartOffset = 500;
+/** How many results are kept for `status`. */
+const keptResults = 5;
 
-export function createChecker(
-  service: string,
-  config: CheckConfig,
-  options: { readonly interval: number; readonly log: Log },
-): Checker {
+export function createChecker(service: string, config: CheckConfig, deps: { readonly log: Log }): Checker {
   const { name, type, timeout, probe: check } = config;
-  const { interval, log } = options;
+  const { log } = deps;
   let health: Health = unknownHealth;
-  let last: CheckStatus['last'] = null;
+  let recent: readonly DatedResult[] = [];
 
   const take = (result: ProbeResult): void => {
-    last = { ...result, at: new Date().toISOString() };
+    recent = [{ ...result, at: new Date().toISOString() }, ...recent].slice(0, keptResults);
     checkRuns.inc({ service, check: name, result: result.outcome });
     checkDuration.observe({ service, check: name }, result.milliseconds / 1000);
     const before = health.up;
@@ -49,7 +53,7 @@ export function createChecker(
   };
 
   const cycle = async (onResult: () => void, signal: AbortSignal): Promise<void> => {
-    await sleep(Math.random() * Math.min(interval, maxStartOffset), signal);
+    await pause(firstPause(config), signal);
     let pending = false;
     while (!signal.aborted) {
       if (pending) {
@@ -66,8 +70,15 @@ export function createChecker(
         take(result);
       }
       onResult();
-      await sleep(interval, signal);
+      await pause(nextPause(config, health), signal);
     }
+  };
+
+  /** How late we come out of it is how far behind this process is. */
+  const pause = async (milliseconds: number, signal: AbortSignal): Promise<void> => {
+    const due = performance.now() + milliseconds;
+    await sleep(milliseconds, signal);
+    if (!signal.aborted) checkLateness.observe(Math.max(0, performance.now() - due) / 1000);
   };
 
   return {
@@ -75,7 +86,7 @@ export function createChecker(
       return health.up;
     },
     get status() {
-      return { name, type, up: health.up ?? null, last };
+      return { name, type, up: health.up ?? null, last: recent[0] ?? null, recent };
     },
     run: (onResult, signal) =>
       supervise((inner) => cycle(onResult, inner), { what: `check ${name} of ${service}`, log }, signal),

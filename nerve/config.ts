@@ -1,5 +1,5 @@
 import { hostname } from 'node:os';
-import { type AdminConfig, adminSchema } from '../common/admin.ts';
+import { type AdminConfig, adminSchema, optionalPath } from '../common/admin.ts';
 import {
   type Document,
   joinPath,
@@ -13,7 +13,7 @@ import { checkEtcdOptions, type EtcdOptions, etcdSchema } from '../common/etcd/o
 import { formats, isObject } from '../common/formats.ts';
 import type { Log } from '../common/log.ts';
 import { environmentDocument } from './environment.ts';
-import { readService, type ServiceConfig } from './serviceconfig.ts';
+import { readServices, type ServiceConfig } from './serviceconfig.ts';
 
 /** nerve's configuration, validated. */
 export interface NerveConfig {
@@ -24,6 +24,11 @@ export interface NerveConfig {
   readonly admin: AdminConfig;
   /** A file to touch while nerve works; null for none. */
   readonly heartbeatPath: string | null;
+  /** Where nerve remembers what is drained; false for nowhere, null for the default place. */
+  readonly stateFile: string | false | null;
+  /** How long a drained instance gets to finish what it has. Milliseconds. */
+  readonly drainTime: number;
+  readonly shutdown: ShutdownConfig;
   readonly services: ReadonlyMap<string, ServiceConfig>;
 }
 
@@ -31,10 +36,23 @@ interface TopOptions {
   readonly instance_id?: string;
   readonly ttl: number;
   readonly heartbeat_path: string | null;
+  readonly state_file_path: string | false | null;
+  readonly drain_time: number;
+}
+
+/** What happens to the announcements at the end. */
+export interface ShutdownConfig {
+  /** Milliseconds between showing them as draining and withdrawing them. */
+  readonly drain: number;
+  /** Leave them to the next process. */
+  readonly keep: boolean;
 }
 
 /** Where nerve's HTTP is by default. */
 export const defaultListen = '127.0.0.1:3210';
+
+/** Where its control socket is by default, for people. */
+export const socketDefault = 'by default in $RUNTIME_DIRECTORY, /run/nerve or $TMPDIR/nerve-UID, named after the file';
 
 /** The top level, besides `services`, `etcd` and `admin`. */
 export const nerveSchema: Schema<TopOptions> = {
@@ -49,6 +67,31 @@ export const nerveSchema: Schema<TopOptions> = {
     doc: 'file to touch while nerve works, for a watchdog',
     format: 'optional-non-empty-string',
     default: null,
+  },
+  state_file_path: {
+    doc: 'file that remembers what is drained, or false; by default in $STATE_DIRECTORY, /var/lib/nerve or the folder of the control socket',
+    format: optionalPath,
+    type: 'path',
+    default: null,
+  },
+  drain_time: {
+    doc: 'how long a drained instance gets to finish what it has: what nerve drain --wait waits for',
+    format: 'duration',
+    default: 30_000,
+  },
+};
+
+/** `shutdown`. */
+export const shutdownSchema: Schema<ShutdownConfig> = {
+  drain: {
+    doc: 'show the instances as draining for so long before they are withdrawn',
+    format: 'duration',
+    default: 0,
+  },
+  keep: {
+    doc: 'withdraw nothing: the next nerve, started within the ttl, takes over',
+    format: 'boolean',
+    default: false,
   },
 };
 
@@ -83,15 +126,24 @@ async function validateDocument(
 ): Promise<NerveConfig> {
   const { value } = document;
   const top = { path: '', problems };
-  const elsewhere = ['services', 'service_conf_dir', 'etcd', 'admin'];
+  const elsewhere = ['services', 'service_conf_dir', 'etcd', 'admin', 'shutdown'];
   const withId = givenId === undefined ? value : { ...value, instance_id: givenId };
   const {
     instance_id: instanceId = hostname(),
     ttl,
     heartbeat_path,
+    state_file_path: stateFile,
+    drain_time: drainTime,
   } = validate(nerveSchema, withId, top, { elsewhere, accepted });
   const etcd = validate(etcdSchema, value.etcd, { path: 'etcd', problems });
-  const admin = validate(adminSchema(defaultListen), value.admin, { path: 'admin', problems });
+  const admin = validate(adminSchema(defaultListen, socketDefault), value.admin, { path: 'admin', problems });
+  const shutdown = validate(shutdownSchema, value.shutdown, { path: 'shutdown', problems });
+  if (shutdown.keep && shutdown.drain > 0) {
+    problems.push({
+      path: 'shutdown',
+      message: 'keep and drain exclude each other: what is kept goes on taking traffic',
+    });
+  }
   if (!problems.some(({ path }) => path.startsWith('etcd'))) {
     try {
       checkEtcdOptions(etcd);
@@ -104,11 +156,24 @@ async function validateDocument(
   if (!isObject(section)) problems.push({ path: 'services', message: 'must be an object of services by name' });
   for (const [name, item] of Object.entries(isObject(section) ? section : {})) {
     const path = joinPath('services', name);
-    const service = await readService(name, item, { path, problems, instanceId });
-    if (service !== undefined) services.set(name, service);
+    for (const service of await readServices(name, item, { path, problems, instanceId })) {
+      const message = `${service.name} is also the name of an instance of services.${services.get(service.name)?.service}`;
+      if (services.has(service.name)) problems.push({ path, message });
+      services.set(service.name, service);
+    }
   }
   reportSharedKeys(services, problems);
-  return { instanceId, etcd, ttl: Math.ceil(ttl / 1000), admin, heartbeatPath: heartbeat_path, services };
+  return {
+    instanceId,
+    etcd,
+    ttl: Math.ceil(ttl / 1000),
+    admin,
+    heartbeatPath: heartbeat_path,
+    stateFile,
+    drainTime,
+    shutdown,
+    services,
+  };
 }
 
 /** Two services under one key would overwrite each other for ever. */

@@ -4,7 +4,8 @@ import { etcdSchema } from '../common/etcd/options.ts';
 import { loadPlugin, pluginNames } from '../common/plugin.ts';
 import { type CheckPlugin, checkFolder } from './check.ts';
 import { checkSchema } from './checkconfig.ts';
-import { defaultListen, nerveSchema } from './config.ts';
+import { defaultListen, nerveSchema, shutdownSchema, socketDefault } from './config.ts';
+import { rateLimitSchema } from './ratelimitconfig.ts';
 import { serviceSchema } from './serviceconfig.ts';
 
 /** Options that stand together. */
@@ -26,8 +27,10 @@ export async function describeOptions(check?: string): Promise<readonly Section[
   return [
     { title: 'top level', options: describeSchema(nerveSchema) },
     { title: 'etcd', options: describeSchema(etcdSchema) },
-    { title: 'admin', options: describeSchema(adminSchema(defaultListen)) },
+    { title: 'admin', options: describeSchema(adminSchema(defaultListen, socketDefault)) },
+    { title: 'shutdown', options: describeSchema(shutdownSchema) },
     { title: 'services.NAME', options: describeSchema(serviceSchema) },
+    { title: 'services.NAME.rate_limiting', options: describeSchema(rateLimitSchema) },
     { title: `services.NAME.checks[] (types: ${checks.join(', ')})`, options: describeSchema(checkSchema) },
   ];
 }

@@ -10,9 +10,11 @@ export interface Health {
   readonly up: boolean | undefined;
   /** The last max(rise, fall) results, oldest first. */
   readonly results: readonly boolean[];
+  /** How many results there have been. */
+  readonly probes: number;
 }
 
-export const unknownHealth: Health = { up: undefined, results: [] };
+export const unknownHealth: Health = { up: undefined, results: [], probes: 0 };
 
 /**
  * Takes one result in. As in SmartStack: the very first result alone decides, and counts as if it had always been so;
@@ -20,10 +22,11 @@ export const unknownHealth: Health = { up: undefined, results: [] };
  */
 export function nextHealth(health: Health, passed: boolean, { rise, fall }: Thresholds): Health {
   const size = Math.max(rise, fall);
-  if (health.up === undefined) return { up: passed, results: new Array(size).fill(passed) };
+  const probes = health.probes + 1;
+  if (health.up === undefined) return { up: passed, results: new Array(size).fill(passed), probes };
   const results = [...health.results, passed].slice(-size);
   let { up } = health;
   if (!results.slice(-fall).includes(true)) up = false;
   if (!results.slice(-rise).includes(false)) up = true;
-  return { up, results };
+  return { up, results, probes };
 }

@@ -1,10 +1,13 @@
 #!/usr/bin/env node
-import { control, readState } from '../common/adminclient.ts';
+import { type AdminTarget, readState } from '../common/adminclient.ts';
 import { loadAdminConfig } from '../common/adminconfig.ts';
 import { type Command, type CommandContext, main, UsageError } from '../common/daemon.ts';
+import { checkTlsFiles } from '../common/etcd/tlsfiles.ts';
+import { findSocket } from '../common/places.ts';
 import { packageVersion } from '../common/version.ts';
 import { defaultListen, type LoadOptions, loadConfig } from './config.ts';
 import { describeOptions, formatSections } from './describe.ts';
+import { changeDrain } from './draincommand.ts';
 import type { NerveState } from './state.ts';
 import { formatStatus } from './statustable.ts';
 
@@ -24,7 +27,8 @@ const run: Command = {
 const check: Command = {
   summary: 'Validate the configuration and start nothing.',
   async run(context) {
-    const { services } = await loadConfig(source(context), context.log);
+    const { services, etcd } = await loadConfig(source(context), context.log);
+    checkTlsFiles(etcd, context.config ?? 'environment');
     context.print(`the configuration is valid: ${services.size} services\n`);
   },
 };
@@ -33,7 +37,7 @@ const status: Command = {
   summary: 'Show what the running nerve sees.',
   options: json,
   async run(context) {
-    const state = (await readState(await adminConfig(context), { program: 'nerve' })) as NerveState;
+    const state = (await readState(await adminTarget(context), { program: 'nerve' })) as NerveState;
     if (!Array.isArray(state.services) || !Array.isArray(state.leases))
       throw new Error('what answers there is not nerve');
     context.print(context.options.json ? `${JSON.stringify(state, null, 2)}\n` : formatStatus(state));
@@ -43,13 +47,14 @@ const status: Command = {
 const drain: Command = {
   summary: 'Let a service finish what it has, without new connections.',
   usage: 'SERVICE [INSTANCE]',
-  run: (context) => changeDrain(context, 'drain'),
+  options: { wait: { type: 'boolean', doc: 'return when the drain time (drain_time) is over' } },
+  run: (context) => drainOrUndrain(context, 'drain'),
 };
 
 const undrain: Command = {
   summary: 'Give a drained service new connections again.',
   usage: 'SERVICE [INSTANCE]',
-  run: (context) => changeDrain(context, 'undrain'),
+  run: (context) => drainOrUndrain(context, 'undrain'),
 };
 
 const describe: Command = {
@@ -64,18 +69,21 @@ const describe: Command = {
   },
 };
 
-async function changeDrain(context: CommandContext, action: 'drain' | 'undrain'): Promise<void> {
-  const [service, instance] = context.args;
-  const admin = await adminConfig(context);
-  const answer = await control(admin, `/api/v1/${action}`, { service, instance }, { program: 'nerve' });
-  const done = answer as { readonly service: string; readonly instance: string };
-  context.print(`${done.service}: ${done.instance} ${action === 'drain' ? 'drains' : 'no longer drains'}\n`);
+async function drainOrUndrain(context: CommandContext, action: 'drain' | 'undrain'): Promise<void> {
+  const { args, options, print, log } = context;
+  const [service, instance] = args;
+  const to = { admin: await adminTarget(context), print, warn: (text: string) => log.warn(text) };
+  await changeDrain(action, { service, instance, wait: options.wait === true }, to);
 }
 
 /** Where the running nerve is: as its configuration says, or its defaults. */
-async function adminConfig({ config, env }: CommandContext) {
-  if (config !== undefined) return loadAdminConfig(config, { listen: defaultListen, env });
-  return { listen: env.NERVE_ADMIN_LISTEN || defaultListen, control_socket: env.NERVE_CONTROL_SOCKET || null };
+async function adminTarget({ config, env }: CommandContext): Promise<AdminTarget> {
+  const given =
+    config === undefined
+      ? { listen: env.NERVE_ADMIN_LISTEN || defaultListen, control_socket: env.NERVE_CONTROL_SOCKET || null }
+      : await loadAdminConfig(config, { listen: defaultListen, env });
+  const control_socket = given.control_socket ?? (await findSocket({ program: 'nerve', configFile: config, env }));
+  return { listen: given.listen, control_socket };
 }
 
 function source({ config: file, options, env }: CommandContext): LoadOptions {

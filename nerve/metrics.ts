@@ -18,6 +18,13 @@ export const checkDuration = new Histogram({
   registers,
 });
 
+export const checkLateness = new Histogram({
+  name: 'nerve_check_lateness_seconds',
+  help: 'How much later than planned probes were started: how far behind nerve itself is.',
+  buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5],
+  registers,
+});
+
 export const serviceUp = new Gauge({
   name: 'nerve_service_up',
   help: '1 when all checks of the service are healthy, otherwise 0.',
@@ -43,6 +50,13 @@ export const announcements = new Counter({
   name: 'nerve_announcements_total',
   help: 'What was asked of the registry: announce or withdraw.',
   labelNames: ['service', 'action'],
+  registers,
+});
+
+export const throttled = new Counter({
+  name: 'nerve_throttled_total',
+  help: 'Announcements that rate_limiting refused for the moment, or would have if it were not in shadow mode.',
+  labelNames: ['service', 'shadow'],
   registers,
 });
 

@@ -2,29 +2,26 @@ import { BadRequest } from '../common/admin.ts';
 import type { EtcdOptions } from '../common/etcd/options.ts';
 import type { Instance } from '../common/instance.ts';
 import { type Log, reasonOf } from '../common/log.ts';
+import { createAnnouncement } from './announcement.ts';
 import type { Announcer } from './announcer.ts';
 import type { NerveConfig } from './config.ts';
+import type { Drains } from './drains.ts';
 import { announcements, forgetService, serviceDrained } from './metrics.ts';
 import { type OpenRegistry, Registries, type Registry } from './registry.ts';
-import { createService, type Service } from './service.ts';
+import { createService } from './service.ts';
 import { type ServiceConfig, sameService } from './serviceconfig.ts';
-
-/** A service at work. */
-export interface Slot {
-  readonly service: Service;
-  readonly registry: OpenRegistry;
-  readonly controller: AbortController;
-  /** Whom it takes over from: the old one speaks until the first verdict, and stays visible until the new one is. */
-  replaces: Slot | undefined;
-}
+import { abortAll, chain, type Slot } from './slot.ts';
 
 export interface NerveDeps {
   readonly log: Log;
-  /** Connects to a registry; must not wait for it. */
-  readonly connect: (registry: Registry) => Announcer;
+  /** Connects to a registry; must not wait for it. `onFound` is told what a predecessor left there under a key of ours. */
+  readonly connect: (registry: Registry, onFound: OnFound) => Announcer;
+  readonly drains: Drains;
   /** How long an old address stays visible while the new one cannot be announced. Milliseconds, default 30 s. */
   readonly takeover?: number;
 }
+
+export type OnFound = (key: string, instance: Instance) => void;
 
 /** How long withdrawing may take when a registry is no longer used. Milliseconds. */
 const closeTimeout = 5000;
@@ -32,16 +29,18 @@ const closeTimeout = 5000;
 /** All services of this host: starts, replaces and ends them as the configuration says. */
 export class Nerve {
   readonly #slots = new Map<string, Slot>();
-  readonly #drained = new Set<string>();
+  readonly #drains: Drains;
   readonly #registries: Registries;
   readonly #log: Log;
   readonly #takeover: number;
   readonly #end = new AbortController();
+  #leaving = false;
 
-  constructor({ log, connect, takeover = 30_000 }: NerveDeps) {
+  constructor({ log, connect, drains, takeover = 30_000 }: NerveDeps) {
     this.#log = log;
+    this.#drains = drains;
     this.#takeover = takeover;
-    this.#registries = new Registries(connect);
+    this.#registries = new Registries((registry) => connect(registry, (...found) => this.#found(...found)));
   }
 
   get slots(): ReadonlyMap<string, Slot> {
@@ -52,16 +51,21 @@ export class Nerve {
     return this.#registries.all;
   }
 
-  isDrained(service: string): boolean {
-    return this.#drained.has(service);
+  /** Since when a service is drained, ISO 8601. */
+  drainedSince(service: string): string | undefined {
+    return this.#drains.since(service);
   }
 
-  /** Null when ready: every lease that is needed is held. */
+  /** Null when ready: every lease that is needed is held, and etcd refuses nothing. */
   ready(): string | null {
     if (this.#end.signal.aborted) return 'ending';
     for (const { announcer } of this.#registries.all) {
       const { held, lastError } = announcer.lease;
       if (!held) return `no lease in etcd${lastError === null ? '' : `: ${lastError}`}`;
+    }
+    for (const { service, registry } of this.#slots.values()) {
+      const { trouble } = registry.announcer.status(service.config.key);
+      if (trouble !== null) return `${service.config.name} is not in etcd as it shall be: ${trouble}`;
     }
     return null;
   }
@@ -81,7 +85,7 @@ export class Nerve {
     for (const [name, slot] of this.#slots) {
       if (config.services.has(name)) continue;
       this.#slots.delete(name);
-      this.#drained.delete(name);
+      // Whether it is drained is remembered: it may only be missing from a file that somebody is writing just now.
       this.#log.info('service removed', { service: name });
       this.#retire(slot);
       forgetService(name);
@@ -90,39 +94,53 @@ export class Nerve {
   }
 
   /**
-   * Marks a service's instance as draining, or takes that back.
+   * Marks a service's instances, or one of them, as draining, or takes that back. Returns the ids of the instances.
    * @throws {BadRequest} when there is no such service or instance
    */
-  drain(name: string, drained: boolean, instanceId?: string): { readonly service: string; readonly instance: string } {
-    const slot = this.#slots.get(name);
-    if (slot === undefined) {
-      throw new BadRequest(`no service ${JSON.stringify(name)} here; there are ${[...this.#slots.keys()].join(', ')}`);
+  drain(name: string, drained: boolean, instanceId?: string): readonly string[] {
+    const slots = [...this.#slots.values()];
+    const own = slots.filter(({ service: { config } }) => config.service === name || config.name === name);
+    if (own.length === 0) {
+      const known = new Set(slots.map(({ service }) => service.config.service));
+      throw new BadRequest(`no service ${JSON.stringify(name)} here; there are ${[...known].join(', ')}`);
     }
-    const { instance } = slot.service.config;
-    if (instanceId !== undefined && instanceId !== instance.id) {
-      throw new BadRequest(`no instance ${JSON.stringify(instanceId)} of ${name} here; there is ${instance.id}`);
+    const ids = own.map(({ service }) => service.config.instance.id);
+    if (instanceId !== undefined && !ids.includes(instanceId)) {
+      const there = ids.length === 1 ? 'there is' : 'there are';
+      throw new BadRequest(`no instance ${JSON.stringify(instanceId)} of ${name} here; ${there} ${ids.join(', ')}`);
     }
-    if (this.#drained.has(name) !== drained) {
-      if (drained) this.#drained.add(name);
-      else this.#drained.delete(name);
-      serviceDrained.set({ service: name }, drained ? 1 : 0);
-      this.#log.info(drained ? 'service drains' : 'service no longer drains', { service: name });
-      this.#show(slot);
-    }
-    return { service: name, instance: instance.id };
+    const chosen = own.filter(
+      ({ service }) => (instanceId ?? service.config.instance.id) === service.config.instance.id,
+    );
+    for (const slot of chosen) this.#drain(slot, drained);
+    return chosen.map(({ service }) => service.config.instance.id);
   }
 
-  /** Ends all checks and withdraws everything, within `timeout` milliseconds. */
-  async close(timeout: number): Promise<void> {
+  /**
+   * Shows everything as draining, without remembering it. Resolves when the registries have it, or `signal` aborts: to
+   * true when there was something to drain.
+   */
+  async drainAll(signal: AbortSignal): Promise<boolean> {
+    this.#leaving = true;
+    const slots = [...this.#slots.values()];
+    for (const slot of slots) this.#show(slot, { operator: true });
+    await Promise.allSettled(this.#registries.all.map(({ announcer }) => announcer.settled(signal)));
+    return slots.some(({ service }) => service.verdict === 'up');
+  }
+
+  /** Ends all checks and withdraws everything, within `timeout` milliseconds; or leaves it to who comes next. */
+  async close(timeout: number, { keep = false } = {}): Promise<void> {
     this.#end.abort();
     for (const slot of this.#slots.values()) abortAll(slot);
-    await this.#registries.closeUnused(new Set(), timeout);
+    await this.#registries.closeUnused(new Set(), { timeout, keep });
   }
 
   #start(config: ServiceConfig, registry: OpenRegistry, current: Slot | undefined): void {
     const service = createService(config, { log: this.#log });
-    const slot: Slot = { service, registry, controller: new AbortController(), replaces: current };
-    const { signal } = slot.controller;
+    const controller = new AbortController();
+    const { signal } = controller;
+    const announcement = createAnnouncement(config, registry.announcer, signal);
+    const slot: Slot = { service, registry, announcement, controller, replaces: current };
     this.#slots.set(config.name, slot);
     const onVerdict = (): void => {
       this.#show(slot);
@@ -134,14 +152,27 @@ export class Nerve {
   }
 
   /** Makes the registry say what is known of a service. */
-  #show(slot: Slot): void {
-    const { service, registry } = slot;
-    const { name, key, instance } = service.config;
-    if (service.verdict === 'unknown' || slot.controller.signal.aborted) return;
-    const action = service.verdict === 'up' ? 'announce' : 'withdraw';
-    announcements.inc({ service: name, action });
-    if (action === 'withdraw') registry.announcer.withdraw(key, instance);
-    else registry.announcer.announce(key, this.#drained.has(name) ? draining(instance) : instance);
+  #show({ service, announcement }: Slot, options: { readonly operator?: boolean } = {}): void {
+    const { name, instance } = service.config;
+    if (service.verdict === 'unknown') return;
+    const drained = this.#leaving || this.#drains.since(name) !== undefined;
+    serviceDrained.set({ service: name }, drained ? 1 : 0);
+    const shown = drained ? draining(instance) : instance;
+    announcement.show(service.verdict === 'up' ? shown : null, options);
+  }
+
+  #drain(slot: Slot, drained: boolean): void {
+    const { name } = slot.service.config;
+    if ((this.#drains.since(name) !== undefined) === drained) return;
+    this.#drains.set(name, drained);
+    this.#log.info(drained ? 'service drains' : 'service no longer drains', { service: name });
+    this.#show(slot, { operator: true });
+  }
+
+  /** A record that says drain, of a nerve whose memory is lost: an operator's word counts until it is taken back. */
+  #found(key: string, { state }: Instance): void {
+    if (state !== 'drain' || this.#drains.remembered) return;
+    for (const slot of this.#slots.values()) if (slot.service.config.key === key) this.#drain(slot, true);
   }
 
   /** The new one of a changed service speaks from now on; the old one goes as soon as the registry shows the new. */
@@ -181,7 +212,7 @@ export class Nerve {
 
   #closeUnused(): void {
     const inUse = new Set([...this.#slots.values()].flatMap((slot) => chain(slot)).map((slot) => slot.registry));
-    this.#registries.closeUnused(inUse, closeTimeout).catch((error) => {
+    this.#registries.closeUnused(inUse, { timeout: closeTimeout }).catch((error) => {
       this.#log.warn('an unused registry did not close in order', { reason: reasonOf(error) });
     });
   }
@@ -196,13 +227,4 @@ function etcdOf(etcd: EtcdOptions, { etcdHosts }: ServiceConfig): EtcdOptions {
 
 function draining(instance: Instance): Instance {
   return { ...instance, state: 'drain' };
-}
-
-/** A slot and all it was to replace. */
-function chain(slot: Slot): readonly Slot[] {
-  return slot.replaces === undefined ? [slot] : [slot, ...chain(slot.replaces)];
-}
-
-function abortAll(slot: Slot): void {
-  for (const { controller } of chain(slot)) controller.abort();
 }

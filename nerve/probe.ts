@@ -26,7 +26,7 @@ export function startProbe(check: Check, timeout: number, signal: AbortSignal): 
   const start = performance.now();
   const took = (): number => performance.now() - start;
 
-  // Not AbortSignal.any: in Node 20 every use of it on a long-lived signal stays in memory.
+  // Not AbortSignal.any: in Node 20 its signal stays in memory for as long as `signal` when a check leaves a listener on it.
   const onAbort = (): void => controller.abort(signal.reason);
   if (signal.aborted) onAbort();
   else signal.addEventListener('abort', onAbort, { once: true });

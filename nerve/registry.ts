@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
 import { type EtcdOptions, parseHosts } from '../common/etcd/options.ts';
-import type { Announcer } from './announcer.ts';
+import type { Announcer, CloseOptions } from './announcer.ts';
 
 /** A cluster to announce in, and for how long a crashed host stays visible there (lease seconds). */
 export interface Registry {
@@ -37,10 +37,10 @@ export class Registries {
   }
 
   /** Closes those that `inUse` does not name. */
-  async closeUnused(inUse: ReadonlySet<OpenRegistry>, timeout: number): Promise<void> {
+  async closeUnused(inUse: ReadonlySet<OpenRegistry>, options: CloseOptions): Promise<void> {
     const unused = this.#open.filter((open) => !inUse.has(open));
     for (const open of unused) this.#open.splice(this.#open.indexOf(open), 1);
-    await Promise.all(unused.map(({ announcer }) => announcer.close(timeout)));
+    await Promise.all(unused.map(({ announcer }) => announcer.close(options)));
   }
 }
 

@@ -1,23 +1,22 @@
 import { once } from 'node:events';
 import { isDeepStrictEqual } from 'node:util';
-import { type AdminOptions, BadRequest, type ControlRoute, serveAdmin } from '../common/admin.ts';
+import { type AdminConfig, type AdminOptions, serveAdmin } from '../common/admin.ts';
 import { daemonSignals } from '../common/daemon.ts';
-import { createEtcdClient } from '../common/etcd/client.ts';
-import { createLeasedKeys } from '../common/etcd/lease.ts';
-import { isObject } from '../common/formats.ts';
+import { defaultGrace } from '../common/lifecycle.ts';
 import type { Log } from '../common/log.ts';
 import { collectProcessMetrics } from '../common/metrics.ts';
+import { createNotifier } from '../common/notify.ts';
+import { defaultSocket, defaultStateFile, type Owner } from '../common/places.ts';
 import { ConfigError } from '../common/problem.ts';
-import { type Announcer, createEtcdAnnouncer } from './announcer.ts';
 import { type LoadOptions, loadConfig, type NerveConfig } from './config.ts';
+import { connectEtcd } from './connect.ts';
+import { controlRoutes } from './control.ts';
+import { openDrains } from './drains.ts';
 import { beat } from './heartbeat.ts';
 import { reloads } from './metrics.ts';
 import { Nerve } from './nerve.ts';
-import type { Registry } from './registry.ts';
+import { shutDown, shutdownTime } from './shutdown.ts';
 import { describeState } from './state.ts';
-
-/** How long everything may take to be withdrawn at the end; what is left goes with the lease. Milliseconds. */
-const closeTimeout = 5000;
 
 /**
  * Runs nerve until SIGTERM or SIGINT.
@@ -28,22 +27,27 @@ export async function runNerve(
   deps: { readonly log: Log; readonly version: string },
 ): Promise<void> {
   const { log, version } = deps;
+  let grace = defaultGrace;
   // Before anything takes time: a SIGHUP that nobody handles ends a process.
-  const { signal, onReload, finished } = daemonSignals(log);
+  const { signal, onReload, finished } = daemonSignals(log, { grace: () => grace });
   let config = await loadConfig(source, log);
+  grace = shutdownTime(config.shutdown);
   collectProcessMetrics();
   // Ends last: withdrawing needs etcd, and who watches the end needs the admin server.
   const last = new AbortController();
-  const connect = ({ etcd, ttl }: Registry): Announcer => {
-    const client = createEtcdClient(etcd, { log }, last.signal);
-    return createEtcdAnnouncer(createLeasedKeys(client, { ttl }, { log }, last.signal));
-  };
-  const nerve = new Nerve({ log, connect });
+  const owner: Owner = { program: 'nerve', configFile: source.file, env: source.env };
+  const stateFile = config.stateFile ?? (await defaultStateFile(owner));
+  const drains = await openDrains(stateFile === false ? null : stateFile, log);
+  const nerve = new Nerve({
+    log,
+    drains,
+    connect: (registry, found) => connectEtcd(registry, found, log, last.signal),
+  });
   const admin: AdminOptions = {
-    ...config.admin,
+    ...(await adminSection(config.admin, owner)),
     ready: () => nerve.ready(),
     state: () => describeState(nerve, version),
-    control: { '/api/v1/drain': drainRoute(nerve, true), '/api/v1/undrain': drainRoute(nerve, false) },
+    control: controlRoutes(nerve, drains, () => config.drainTime),
   };
   const server = await serveAdmin(admin, { log }, last.signal);
   log.info('nerve runs', {
@@ -51,20 +55,32 @@ export async function runNerve(
     instance_id: config.instanceId,
     services: config.services.size,
     admin: server.address,
+    control_socket: admin.control_socket,
+    state_file: stateFile,
   });
   nerve.apply(config);
   let heart = startHeartbeat(config, log, signal);
+  const status = (): string => nerve.ready() ?? `ready: ${nerve.slots.size} services`;
+  const systemd = createNotifier({ env: process.env, status }, { log }, last.signal);
+  // Not when everything is announced: etcd may be away, and systemd would end a nerve that works.
+  systemd.ready(status());
 
   const reload = async (): Promise<void> => {
+    systemd.reloading();
     const next = await reloaded(source, log);
-    if (next === undefined || signal.aborted) return;
+    if (next !== undefined && !signal.aborted) take(next);
+    systemd.ready(status());
+  };
+  const take = (next: NerveConfig): void => {
     if (!isDeepStrictEqual(next.admin, config.admin)) log.warn('a new admin section needs a restart');
+    if (next.stateFile !== config.stateFile) log.warn('a new state_file_path needs a restart');
     nerve.apply(next);
     if (next.heartbeatPath !== config.heartbeatPath) {
       heart.abort();
       heart = startHeartbeat(next, log, signal);
     }
     config = next;
+    grace = shutdownTime(config.shutdown);
   };
   // One after the other: of two readings of the same files, the later one must win.
   let reloading = Promise.resolve();
@@ -73,11 +89,20 @@ export async function runNerve(
   });
 
   if (!signal.aborted) await once(signal, 'abort');
-  await nerve.close(closeTimeout);
+  systemd.stopping(grace);
+  await shutDown(nerve, config.shutdown, log);
+  await drains.saved();
+  await systemd.flushed();
   last.abort();
   await server.closed;
   log.info('nerve ended');
   finished();
+}
+
+/** With the default control socket, when none is named. */
+async function adminSection(admin: AdminConfig, owner: Owner) {
+  if (admin.control_socket !== null) return admin;
+  return { ...admin, control_socket: await defaultSocket(owner), socketOptional: true };
 }
 
 /** The new configuration; undefined, with its problems logged, when it cannot be used. */
@@ -100,13 +125,4 @@ function startHeartbeat({ heartbeatPath }: NerveConfig, log: Log, signal: AbortS
   signal.addEventListener('abort', () => heart.abort(), { once: true });
   if (heartbeatPath !== null) void beat(heartbeatPath, log, heart.signal);
   return heart;
-}
-
-function drainRoute(nerve: Nerve, drained: boolean): ControlRoute {
-  return (body) => {
-    const { service, instance } = isObject(body) ? body : {};
-    if (typeof service !== 'string') throw new BadRequest('name a service: {"service": "api"}');
-    if (instance !== undefined && typeof instance !== 'string') throw new BadRequest('instance must be a string');
-    return nerve.drain(service, drained, instance);
-  };
 }

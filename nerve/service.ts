@@ -19,9 +19,9 @@ export interface Service {
 
 /** A service without checks is up. */
 export function createService(config: ServiceConfig, deps: { readonly log: Log }): Service {
-  const { name, checkInterval: interval } = config;
+  const { name } = config;
   const log = deps.log.child({ service: name });
-  const checkers = config.checks.map((check) => createChecker(name, check, { interval, log }));
+  const checkers = config.checks.map((check) => createChecker(name, check, { log }));
   let verdict: Verdict = 'unknown';
   let since = new Date().toISOString();
 

@@ -1,26 +1,33 @@
 import { isDeepStrictEqual } from 'node:util';
 import { joinPath, type Problem, type Schema, validate } from '../common/config.ts';
-import { formats, isObject } from '../common/formats.ts';
-import { type Instance, InvalidRecord, instanceId, makeInstance } from '../common/instance.ts';
-import { primaryAddress } from './address.ts';
+import { isObject } from '../common/formats.ts';
+import { type Instance, InvalidRecord, makeInstance } from '../common/instance.ts';
+import { reasonOf } from '../common/log.ts';
 import { type CheckConfig, readChecks } from './checkconfig.ts';
+import { addProblems, type Entry, expandService } from './expand.ts';
+import { announcedHost, readHost } from './host.ts';
+import type { RateLimit } from './ratelimit.ts';
+import { readRateLimit } from './ratelimitconfig.ts';
 
 /** One service that this nerve looks after, validated. */
 export interface ServiceConfig {
+  /** Unique on this host. */
   readonly name: string;
+  /** Its name in the configuration; that of all its instances, when it has several. */
+  readonly service: string;
   /** Where it is announced. */
   readonly key: string;
   /** What is announced while it is up. */
   readonly instance: Instance;
   /** Where in etcd, when not in the cluster of the whole file: addresses of members. */
   readonly etcdHosts: readonly string[] | null;
-  /** Milliseconds between the end of one probe and the start of the next. */
-  readonly checkInterval: number;
   readonly checks: readonly CheckConfig[];
+  readonly rateLimit: RateLimit;
 }
 
 interface ServiceOptions {
   readonly host: string;
+  readonly resolve_host: boolean;
   readonly port: number;
   readonly reporter_type: string;
   readonly etcd_host?: string;
@@ -37,10 +44,15 @@ interface ServiceOptions {
 /** One entry of `services`, besides its `checks`. */
 export const serviceSchema: Schema<ServiceOptions> = {
   host: {
-    doc: "address to announce; auto is this host's primary address",
+    doc: "address or name to announce; or this host's own: auto, auto:ipv4, auto:ipv6, auto:INTERFACE, auto:ec2",
     format: readHost,
     type: 'host',
     default: null,
+  },
+  resolve_host: {
+    doc: 'announce the address that the host name has when the configuration is read, not the name',
+    format: 'boolean',
+    default: false,
   },
   port: { doc: 'port to announce', format: 'port', default: null },
   reporter_type: { doc: 'registry to announce in', format: readReporter, type: 'string', default: 'etcd' },
@@ -67,56 +79,85 @@ const accepted = [
   'use_path_encoding',
   'node_type',
   'ttl_seconds',
-  'rate_limiting',
-  'load_test_concurrency',
   'max_repeated_report_failures',
 ];
 
-/** Validates one service. */
-export async function readService(
+/** Validates one entry of `services`. What cannot be used is left out, with its problems. */
+export async function readServices(
   name: string,
   value: unknown,
   at: { readonly path: string; readonly problems: Problem[]; readonly instanceId: string },
-): Promise<ServiceConfig | undefined> {
-  const { path, problems } = at;
-  const options = validate(serviceSchema, value, at, { elsewhere: ['checks'], accepted });
-  const { etcd_path: folder = `/nerve/services/${name}`, weight, labels, backup, haproxy_server_options } = options;
-  const host = options.host === 'auto' ? await autoHost(at) : options.host;
+): Promise<readonly ServiceConfig[]> {
+  const services: ServiceConfig[] = [];
+  for (const entry of expandService(name, value, at)) {
+    const found: Problem[] = [];
+    const service = await readEntry(entry, found, `${at.instanceId}${entry.suffix}`);
+    addProblems(found, entry, at.problems);
+    if (service !== undefined) services.push(service);
+  }
+  return services;
+}
+
+async function readEntry(entry: Entry, problems: Problem[], announcedName: string): Promise<ServiceConfig | undefined> {
+  const { name, service, value, path } = entry;
+  const options = validate(
+    serviceSchema,
+    value,
+    { path, problems },
+    { elsewhere: ['checks', 'rate_limiting'], accepted },
+  );
+  const { etcd_path: folder = `/nerve/services/${service}`, weight, labels, backup, haproxy_server_options } = options;
   // Wrong values are reported by now; any stand-in lets the rest be checked too.
+  const host = await findHost(options, problems, joinPath(path, 'host'));
   const address = { host: host ?? '127.0.0.1', port: options.port ?? 1 };
+  const { checks: checkList, rate_limiting: rateLimiting } = isObject(value) ? value : {};
   const checks = await readChecks(
-    isObject(value) ? value.checks : undefined,
-    { service: name, ...address },
+    checkList,
+    { target: { service: name, ...address }, interval: options.check_interval },
     { path: joinPath(path, 'checks'), problems },
   );
-  const given = options.etcd_path === undefined;
-  if (given && !pathPattern.test(`/nerve/services/${name}`)) {
-    problems.push({
-      path,
-      message: `${JSON.stringify(name)} cannot be part of a key; set etcd_path or choose another name`,
-    });
+  const rateLimit = readRateLimit(rateLimiting, { path: joinPath(path, 'rate_limiting'), problems });
+  if (options.etcd_path === undefined && !pathPattern.test(folder)) {
+    const message = `${JSON.stringify(service)} cannot be part of a key; set etcd_path or choose another name`;
+    problems.push({ path: entry.parent, message });
   }
   try {
     const instance = makeInstance({
-      name: at.instanceId,
+      name: announcedName,
       ...address,
       backup,
       ...(weight !== undefined && { weight }),
       ...(labels !== undefined && { labels }),
       ...(haproxy_server_options !== undefined && { serverOptions: haproxy_server_options }),
     });
-    const { etcd_host, etcd_port, check_interval: checkInterval, check_mocked: mocked } = options;
+    const { etcd_host, etcd_port, check_mocked: mocked } = options;
     return {
       name,
-      key: `${String(folder).replace(/\/+$/, '')}/${instanceId(at.instanceId, instance.host, instance.port)}`,
+      service,
+      key: `${String(folder).replace(/\/+$/, '')}/${instance.id}`,
       instance,
       etcdHosts: etcd_host === undefined ? null : [`${bracketed(etcd_host)}:${etcd_port}`],
-      checkInterval,
       checks: mocked ? [] : checks,
+      rateLimit,
     };
   } catch (error) {
     if (!(error instanceof InvalidRecord)) throw error;
     problems.push({ path, message: error.message });
+    return undefined;
+  }
+}
+
+/** The host to announce; undefined when there is none. */
+async function findHost(
+  { host, resolve_host: resolve }: ServiceOptions,
+  problems: Problem[],
+  path: string,
+): Promise<string | undefined> {
+  try {
+    // Null when it is missing, which is reported already.
+    return host === null ? undefined : await announcedHost(host, resolve);
+  } catch (error) {
+    problems.push({ path, message: reasonOf(error) });
     return undefined;
   }
 }
@@ -131,15 +172,6 @@ function comparable(config: ServiceConfig): unknown {
   return { ...config, checks: config.checks.map(({ probe: _, ...rest }) => rest) };
 }
 
-async function autoHost(at: { readonly path: string; readonly problems: Problem[] }): Promise<string | undefined> {
-  const address = await primaryAddress();
-  if (address === undefined) {
-    const message = 'is auto, but this host has no address besides loopback; write the address';
-    at.problems.push({ path: joinPath(at.path, 'host'), message });
-  }
-  return address;
-}
-
 function bracketed(host: string): string {
   return host.includes(':') ? `[${host}]` : host;
 }
@@ -150,11 +182,6 @@ function readPath(value: unknown): string {
   const path = typeof value === 'string' && !value.startsWith('/') ? `/${value}` : value;
   if (typeof path === 'string' && pathPattern.test(path)) return path;
   throw new Error('must be a path such as /nerve/services/api, of A-Z a-z 0-9 _ . : @ % + = ~ - and /');
-}
-
-function readHost(value: unknown): string {
-  const host = value === 'auto' ? value : formats.host(value);
-  return host as string;
 }
 
 function readReporter(value: unknown): string {

@@ -1,8 +1,8 @@
-import type { AnnouncementStatus } from './announcer.ts';
 import type { CheckStatus } from './checker.ts';
 import type { Nerve } from './nerve.ts';
 import { registryHosts } from './registry.ts';
 import type { Verdict } from './service.ts';
+import type { Slot } from './slot.ts';
 
 /** What `/api/v1/state` and `nerve status --json` show. */
 export interface NerveState {
@@ -14,19 +14,30 @@ export interface NerveState {
   readonly leases: readonly LeaseRecord[];
 }
 
-interface ServiceRecord extends AnnouncementStatus {
+interface ServiceRecord {
   readonly name: string;
+  /** As in the configuration; the same for all instances of one service. */
+  readonly service: string;
   readonly instance: string;
   readonly key: string;
   readonly health: Verdict;
   /** Since when it has this health, ISO 8601. */
   readonly since: string;
   readonly drained: boolean;
+  /** Since when, or null. */
+  readonly drainedSince: string | null;
+  readonly announced: boolean;
+  /** Why it is not announced, or not yet as it shall be; null when there is nothing to say. */
+  readonly reason: string | null;
+  /** The registry shows what it shall show. */
+  readonly settled: boolean;
   readonly checks: readonly CheckStatus[];
 }
 
 interface LeaseRecord {
   readonly hosts: readonly string[];
+  /** Seconds. */
+  readonly ttl: number;
   readonly id: string | null;
   readonly held: boolean;
   readonly lastError: string | null;
@@ -34,22 +45,34 @@ interface LeaseRecord {
 
 export function describeState(nerve: Nerve, version: string): NerveState {
   const reason = nerve.ready();
-  const services = [...nerve.slots].map(([name, { service, registry }]) => ({
-    name,
-    instance: service.config.instance.id,
-    key: service.config.key,
-    health: service.verdict,
-    since: service.since,
-    drained: nerve.isDrained(name),
-    ...announcement(service.verdict, registry.announcer.status(service.config.key)),
-    checks: service.checks,
-  }));
-  const leases = nerve.registries.map((registry) => ({ hosts: registryHosts(registry), ...registry.announcer.lease }));
+  const services = [...nerve.slots].map(([name, slot]) => {
+    const { config, verdict: health, since, checks } = slot.service;
+    const { announced, reason: registryReason } = slot.registry.announcer.status(config.key);
+    const drainedSince = nerve.drainedSince(name) ?? null;
+    return {
+      name,
+      service: config.service,
+      instance: config.instance.id,
+      key: config.key,
+      health,
+      since,
+      drained: drainedSince !== null,
+      drainedSince,
+      announced,
+      reason: registryReason ?? quietReason(slot),
+      settled: registryReason === null && !slot.announcement.held,
+      checks,
+    };
+  });
+  const leases = nerve.registries.map((registry) => {
+    return { hosts: registryHosts(registry), ttl: registry.ttl, ...registry.announcer.lease };
+  });
   return { version, ready: reason === null, reason, services, leases };
 }
 
-/** Not announced because it is sick is a reason too. */
-function announcement(health: Verdict, status: AnnouncementStatus): AnnouncementStatus {
-  if (status.reason !== null || health === 'up') return status;
-  return { ...status, reason: health === 'down' ? 'a check fails' : 'no check has a result yet' };
+/** Why the registry is right not to show it. */
+function quietReason({ service, announcement }: Slot): string | null {
+  if (announcement.held) return 'held back by rate_limiting';
+  if (service.verdict === 'up') return null;
+  return service.verdict === 'down' ? 'a check fails' : 'no check has a result yet';
 }

@@ -20,6 +20,8 @@ export interface LeasedKeys {
    */
   unset(key: string, farewell?: string): void;
   readonly status: LeasedKeysStatus;
+  /** Of one key; undefined when it was never set nor unset. */
+  keyStatus(key: string): KeyStatus | undefined;
   /** Resolves when every key is as wanted; rejects when `signal` aborts. */
   settled(signal: AbortSignal): Promise<void>;
   /**
@@ -34,6 +36,11 @@ export interface LeasedKeysOptions {
   readonly ttl: number;
   /** How often our keys are read to see whether they are as wanted; milliseconds, default 10 s or the TTL if that is more. */
   readonly verifyEvery?: number;
+  /**
+   * Told, once for each key and before it is written, what a predecessor left there. It may call {@link LeasedKeys.set}
+   * with something else.
+   */
+  readonly onFound?: (key: string, value: string) => void;
 }
 
 export interface CloseOptions {
@@ -64,6 +71,8 @@ interface Task extends LeasedKey {
   settled: boolean;
   reason: string | null;
   running: boolean;
+  /** What was there before us has been looked at. */
+  looked: boolean;
   /** Ends the pause between two tries. */
   wake: AbortController;
 }
@@ -77,7 +86,7 @@ export function createLeasedKeys(
   deps: { readonly log: Log },
   signal: AbortSignal,
 ): LeasedKeys {
-  const { ttl, verifyEvery = Math.max(10_000, ttl * 1_000) } = options;
+  const { ttl, verifyEvery = Math.max(10_000, ttl * 1_000), onFound } = options;
   const { log } = deps;
   if (!(Number.isInteger(ttl) && ttl > 0)) throw new Error(`ttl ${ttl}: must be a whole number of seconds above 0`);
   const stopped = new AbortController();
@@ -114,6 +123,7 @@ export function createLeasedKeys(
       try {
         const { wanted } = task;
         const done = await limit(() => step(client, task, holder, stopped.signal));
+        look(task);
         if (task.wanted !== wanted || (done && wanted.kind === 'set' && holder.id !== lease)) continue;
         if (done) {
           if (task.reason !== null) log.info('etcd key is as wanted again', { key: task.key });
@@ -145,6 +155,13 @@ export function createLeasedKeys(
     announceSettled();
   };
 
+  const look = (task: Task): void => {
+    if (task.looked || task.known === undefined) return;
+    task.looked = true;
+    const { modRevision, value } = task.known;
+    if (!task.claimed && modRevision !== '0') onFound?.(task.key, value);
+  };
+
   const complain = (task: Task, error: unknown): void => {
     const reason = reasonOf(error);
     if (task.reason === reason) return;
@@ -174,7 +191,7 @@ export function createLeasedKeys(
     if (task === undefined) {
       const wake = new AbortController();
       const fresh = { known: undefined, claimed: false, doubtful: false, ghost: null };
-      task = { key, wanted, ...fresh, settled: false, reason: null, running: false, wake };
+      task = { key, wanted, ...fresh, settled: false, reason: null, running: false, looked: false, wake };
       tasks.set(key, task);
     } else if (same(task.wanted, wanted)) return;
     task.wanted = wanted;
@@ -198,7 +215,8 @@ export function createLeasedKeys(
 
   const verifyLoop = async (): Promise<void> => {
     while (!stopped.signal.aborted) {
-      await sleep(verifyEvery, stopped.signal);
+      // Not all processes of a fleet at one instant.
+      await sleep(verifyEvery * (0.9 + Math.random() * 0.2), stopped.signal);
       if (stopped.signal.aborted || closing || tasks.size === 0) continue;
       try {
         await verify();
@@ -232,12 +250,13 @@ export function createLeasedKeys(
     set: (key, value) => want(key, { kind: 'set', value }),
     unset: (key, farewell) => want(key, { kind: 'unset', ...(farewell !== undefined && { farewell }) }),
     get status() {
-      const keys = new Map<string, KeyStatus>();
-      for (const { key, wanted, settled, reason } of tasks.values()) {
-        keys.set(key, { wanted: wanted.kind, settled, reason });
-      }
+      const keys = new Map([...tasks.values()].map((task) => [task.key, statusOf(task)]));
       const { id, held, lastError } = holder;
       return { leaseId: id === null ? null : hex(id), held, lastError, keys };
+    },
+    keyStatus(key) {
+      const task = tasks.get(key);
+      return task && statusOf(task);
     },
     settled,
     async close({ timeout, farewell, keep = false }) {
@@ -261,6 +280,10 @@ export function createLeasedKeys(
       }
     },
   };
+}
+
+function statusOf({ wanted, settled, reason }: Task): KeyStatus {
+  return { wanted: wanted.kind, settled, reason };
 }
 
 function same(a: Wanted, b: Wanted): boolean {

@@ -129,7 +129,7 @@ export function holdLease(
         if (failures > 0) log.info('etcd lease is kept alive again', { failures });
         failures = 0;
         lastError = null;
-        if (id !== null) await nap((ttl * 1_000) / 4 - (performance.now() - renewedAt));
+        if (id !== null) await nap(renewalPause(ttl) - (performance.now() - renewedAt));
       } catch (error) {
         if (signal.aborted) break;
         lastError = reasonOf(error);
@@ -177,6 +177,14 @@ export function holdLease(
       return lastError;
     },
   };
+}
+
+/**
+ * A third of the TTL, as etcd's own clients do; a tenth more or less, so that a fleet that started together does not
+ * renew at one instant for ever. Milliseconds.
+ */
+function renewalPause(ttl: number): number {
+  return ((ttl * 1_000) / 3) * (0.9 + Math.random() * 0.2);
 }
 
 /** True when etcd does not know the lease: expired, revoked, or never granted. */

@@ -13,7 +13,7 @@ function daemon(
     import { createLog } from ${module('log')};
     import { daemonSignals } from ${module('lifecycle')};
     const log = createLog('test');
-    const { signal, onReload, finished } = daemonSignals(log, { grace: ${grace} });
+    const { signal, onReload, finished } = daemonSignals(log, { grace: () => ${grace} });
     const busy = setInterval(() => {}, 1000);
     signal.addEventListener('abort', () => { ${onAbort} });
     ${setup}

@@ -14,6 +14,7 @@ function fake() {
     set: (...args) => void calls.push(['set', ...args]),
     unset: (...args) => void calls.push(['unset', ...args]),
     status: { leaseId: 'abc', held: true, lastError: 'slow', keys },
+    keyStatus: (key) => keys.get(key),
     settled: async () => {},
     close: async (options) => {
       closing = options;
@@ -35,26 +36,31 @@ describe('createEtcdAnnouncer', () => {
 
   it('gives the same farewell when it closes, whatever the instance showed', async () => {
     const { announcer, closing } = fake();
-    await announcer.close(1234);
-    assert.equal(closing()?.timeout, 1234);
+    await announcer.close({ timeout: 1234, keep: true });
+    assert.deepEqual([closing()?.timeout, closing()?.keep], [1234, true]);
     assert.equal(
       closing()?.farewell?.('/k', '{"host":"10.0.0.1","port":80,"name":"i","weight":5,"state":"drain"}'),
       '{"host":"10.0.0.1","port":80,"name":"i","weight":5,"state":"down"}',
     );
   });
 
-  const statuses: readonly [status: KeyStatus | undefined, announced: boolean, reason: string | null][] = [
-    [undefined, false, 'not asked for yet'],
-    [{ wanted: 'set', settled: true, reason: null }, true, null],
-    [{ wanted: 'unset', settled: true, reason: null }, false, null],
-    [{ wanted: 'set', settled: false, reason: 'etcd away' }, false, 'etcd away'],
-    [{ wanted: 'unset', settled: false, reason: null }, true, 'slow'],
+  const statuses: readonly [
+    status: KeyStatus | undefined,
+    announced: boolean,
+    reason: string | null,
+    trouble: string | null,
+  ][] = [
+    [undefined, false, 'not asked for yet', null],
+    [{ wanted: 'set', settled: true, reason: null }, true, null, null],
+    [{ wanted: 'unset', settled: true, reason: null }, false, null, null],
+    [{ wanted: 'set', settled: false, reason: 'etcd away' }, false, 'etcd away', 'etcd away'],
+    [{ wanted: 'unset', settled: false, reason: null }, true, 'slow', 'slow'],
   ];
-  for (const [status, announced, reason] of statuses) {
+  for (const [status, announced, reason, trouble] of statuses) {
     it(`says ${announced ? 'announced' : 'not announced'} of ${JSON.stringify(status)}`, () => {
       const { announcer, keys } = fake();
       if (status !== undefined) keys.set('/k', status);
-      assert.deepEqual(announcer.status('/k'), { announced, reason });
+      assert.deepEqual(announcer.status('/k'), { announced, reason, trouble });
     });
   }
 });

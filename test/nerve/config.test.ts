@@ -50,9 +50,12 @@ describe('loadConfig', () => {
       [['http://127.0.0.1:2379'], 10, '127.0.0.1:3210', null],
     );
     const api = services.get('api');
-    assert.deepEqual([api?.key, api?.checkInterval], [`/nerve/services/api/${hostname()}_10.0.0.1:3000`, 500]);
+    assert.equal(api?.key, `/nerve/services/api/${hostname()}_10.0.0.1:3000`);
     const [check] = api?.checks ?? [];
-    assert.deepEqual([check?.name, check?.timeout, check?.rise, check?.fall], ['http', 100, 1, 1]);
+    assert.deepEqual(
+      [check?.name, check?.timeout, check?.rise, check?.fall, check?.interval, check?.fastInterval],
+      ['http', 100, 1, 1, 500, 500],
+    );
     assert.deepEqual(check?.target, { service: 'api', host: '10.0.0.1', port: 3000 });
   });
 

@@ -78,7 +78,7 @@ describe('nerve', () => {
 
   it('describes its options and those of a check', async (t) => {
     const all = await nerve(t, ['describe']);
-    assert.match(all.out, /\nservices\.NAME\nOPTION +TYPE +DEFAULT\nhost +host +required +address to announce/);
+    assert.match(all.out, /\nservices\.NAME\nOPTION +TYPE +DEFAULT\nhost +host +required +address or name to announce/);
     assert.match(all.out, /\nttl +duration +10s +/);
     const http = JSON.parse((await nerve(t, ['describe', 'http', '--json'])).out);
     assert.deepEqual(http[0].options[0], {

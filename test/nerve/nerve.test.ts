@@ -1,8 +1,11 @@
 import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
 import { BadRequest } from '../../common/admin.ts';
-import type { Announcer } from '../../nerve/announcer.ts';
-import { Nerve } from '../../nerve/nerve.ts';
+import { makeInstance } from '../../common/instance.ts';
+import type { Announcer, CloseOptions } from '../../nerve/announcer.ts';
+import type { Drains } from '../../nerve/drains.ts';
+import { Nerve, type OnFound } from '../../nerve/nerve.ts';
+import { noRateLimit } from '../../nerve/ratelimit.ts';
 import type { Registry } from '../../nerve/registry.ts';
 import { describeState } from '../../nerve/state.ts';
 import { eventually } from '../support/eventually.ts';
@@ -15,6 +18,9 @@ class FakeRegistry implements Announcer {
   readonly shown = new Map<string, string>();
   away = false;
   closed = false;
+  kept = false;
+  trouble: string | null = null;
+  onFound: OnFound = () => {};
   readonly #waiting: (() => void)[] = [];
   readonly #name: string;
   readonly #all: string[];
@@ -48,15 +54,16 @@ class FakeRegistry implements Announcer {
   }
 
   status(key: string) {
-    return { announced: this.shown.has(key), reason: null };
+    return { announced: this.shown.has(key), reason: null, trouble: this.trouble };
   }
 
   get lease() {
     return this.away ? { id: null, held: false, lastError: 'away' } : { id: '1', held: true, lastError: null };
   }
 
-  async close(): Promise<void> {
-    this.#record('close');
+  async close({ keep = false }: CloseOptions): Promise<void> {
+    this.#record(keep ? 'close, keep' : 'close');
+    this.kept = keep;
     this.closed = true;
     this.shown.clear();
   }
@@ -67,28 +74,39 @@ class FakeRegistry implements Announcer {
   }
 }
 
+function memoryDrains(remembered = false, names: readonly string[] = []): Drains {
+  const drained = new Set(names);
+  return {
+    remembered,
+    since: (name) => (drained.has(name) ? '2026-11-23T12:00:00Z' : undefined),
+    set: (name, drain) => void (drain ? drained.add(name) : drained.delete(name)),
+    saved: async () => null,
+  };
+}
+
 function short(key: string): string {
   return key.replace('/nerve/services/', '').replace('i-1_10.0.0.1', '');
 }
 
-function start(t: TestContext) {
+function start(t: TestContext, drains = memoryDrains()) {
   const calls: string[] = [];
   const registries = new Map<string, FakeRegistry>();
-  const connect = ({ etcd, ttl }: Registry): Announcer => {
+  const connect = ({ etcd, ttl }: Registry, onFound: OnFound): Announcer => {
     const name = `${String(etcd.hosts).replace('http://127.0.0.1:', '')}/${ttl}`;
     const fake = new FakeRegistry(name, calls);
+    fake.onFound = onFound;
     registries.set(name, fake);
     return fake;
   };
   const { log, lines } = recordingLog();
-  const nerve = new Nerve({ log, connect });
+  const nerve = new Nerve({ log, connect, drains });
   t.after(() => nerve.close(1000));
   const main = (): FakeRegistry => {
     const found = registries.get('2379/10');
     assert.ok(found);
     return found;
   };
-  return { nerve, calls, registries, main, lines };
+  return { nerve, calls, registries, main, lines, drains };
 }
 
 describe('Nerve', () => {
@@ -114,7 +132,7 @@ describe('Nerve', () => {
     main().calls.length = 0;
     // b becomes d; c gets another interval; a is read anew, with a function that is not the same one.
     const again = ['a', 'd'].map((name) => serviceConfig(name, [healthSwitch().probe]));
-    nerve.apply(nerveConfig([...again, serviceConfig('c', [healthSwitch().probe], { checkInterval: 6 })]));
+    nerve.apply(nerveConfig([...again, serviceConfig('c', [healthSwitch().probe], { check: { interval: 6 } })]));
     await eventually(() =>
       assert.deepEqual(main().calls.toSorted(), ['announce c/:80 up', 'announce d/:80 up', 'withdraw b/:80']),
     );
@@ -208,7 +226,7 @@ describe('Nerve', () => {
     const api = healthSwitch();
     nerve.apply(nerveConfig([serviceConfig('api', [api.probe])]));
     await eventually(() => assert.deepEqual(main().calls, ['announce api/:80 up']));
-    assert.deepEqual(nerve.drain('api', true), { service: 'api', instance: 'i-1_10.0.0.1:80' });
+    assert.deepEqual(nerve.drain('api', true), ['i-1_10.0.0.1:80']);
     nerve.drain('api', true, 'i-1_10.0.0.1:80');
     api.healthy = false;
     await eventually(() => assert.equal(main().shown.size, 0));
@@ -233,8 +251,73 @@ describe('Nerve', () => {
     const { nerve, main } = start(t);
     nerve.apply(nerveConfig([serviceConfig('api', [])]));
     nerve.drain('api', true);
-    nerve.apply(nerveConfig([serviceConfig('api', [], { checkInterval: 9 })]));
+    nerve.apply(nerveConfig([serviceConfig('api', [], { rateLimit: { ...noRateLimit, shadow: false } })]));
     await eventually(() => assert.equal(main().calls.at(-1), 'announce api/:80 drain'));
+  });
+
+  it('remembers what was drained before it started, also of a service that comes later', async (t) => {
+    const { nerve, main } = start(t, memoryDrains(true, ['api', 'web']));
+    nerve.apply(nerveConfig([serviceConfig('api', [])]));
+    assert.deepEqual(main().calls, ['announce api/:80 drain']);
+    nerve.apply(nerveConfig([serviceConfig('web', [])]));
+    assert.deepEqual(main().calls.slice(1), ['announce web/:80 drain', 'withdraw api/:80']);
+  });
+
+  const key = '/nerve/services/api/i-1_10.0.0.1:80';
+  const left = makeInstance({ name: 'i-1', host: '10.0.0.1', port: 80, state: 'drain' });
+  it('believes a drained record that a predecessor left when it remembers nothing itself', (t) => {
+    const { nerve, main } = start(t);
+    nerve.apply(nerveConfig([serviceConfig('api', [])]));
+    main().onFound(key, left);
+    assert.deepEqual(main().calls, ['announce api/:80 up', 'announce api/:80 drain']);
+    nerve.drain('api', false);
+    assert.equal(main().calls.at(-1), 'announce api/:80 up');
+  });
+
+  it('believes its own memory more than a record, which an undrain may not have reached', (t) => {
+    const { nerve, main } = start(t, memoryDrains(true));
+    nerve.apply(nerveConfig([serviceConfig('api', [])]));
+    main().onFound(key, left);
+    assert.deepEqual(main().calls, ['announce api/:80 up']);
+  });
+
+  it('drains all instances of a service, or the one that is named', (t) => {
+    const { nerve, main } = start(t);
+    const one = serviceConfig('api:80', [], { service: 'api' });
+    const two = serviceConfig('api:81', [], { service: 'api', port: 81 });
+    nerve.apply(nerveConfig([one, two, serviceConfig('web', [])]));
+    assert.deepEqual(nerve.drain('api', true, 'i-1_10.0.0.1:81'), ['i-1_10.0.0.1:81']);
+    assert.deepEqual(nerve.drain('api', true), ['i-1_10.0.0.1:80', 'i-1_10.0.0.1:81']);
+    assert.deepEqual(main().calls.slice(3), ['announce api:81/:81 drain', 'announce api:80/:80 drain']);
+    assert.throws(() => nerve.drain('api', true, 'x'), /there are i-1_10\.0\.0\.1:80, i-1_10\.0\.0\.1:81$/);
+  });
+
+  it('drains at the end without remembering it, and goes on checking meanwhile', async (t) => {
+    const { nerve, main, drains } = start(t);
+    const api = healthSwitch();
+    nerve.apply(nerveConfig([serviceConfig('api', [api.probe])]));
+    await eventually(() => assert.equal(main().shown.size, 1));
+    assert.equal(await nerve.drainAll(AbortSignal.timeout(1000)), true);
+    assert.deepEqual(main().calls.slice(1), ['announce api/:80 drain']);
+    assert.equal(drains.since('api'), undefined);
+    api.healthy = false;
+    await eventually(() => assert.deepEqual(main().calls.slice(2), ['withdraw api/:80']));
+    assert.equal(await nerve.drainAll(AbortSignal.timeout(1000)), false);
+  });
+
+  it('leaves everything to the next process when it is to', async (t) => {
+    const { nerve, main } = start(t);
+    nerve.apply(nerveConfig([serviceConfig('api', [])]));
+    await nerve.close(1000, { keep: true });
+    assert.deepEqual([main().calls, main().kept], [['announce api/:80 up', 'close, keep'], true]);
+  });
+
+  it('is not ready while the registry refuses something, and says what', (t) => {
+    const { nerve, main } = start(t);
+    nerve.apply(nerveConfig([serviceConfig('api', [])]));
+    assert.equal(nerve.ready(), null);
+    main().trouble = 'database space exceeded';
+    assert.equal(nerve.ready(), 'api is not in etcd as it shall be: database space exceeded');
   });
 
   it('ends all checks, closes its registries and starts nothing after that', async (t) => {
@@ -289,6 +372,8 @@ describe('Nerve', () => {
         },
       ],
     );
-    assert.deepEqual(state.leases, [{ hosts: ['http://127.0.0.1:2379'], id: '1', held: true, lastError: null }]);
+    assert.deepEqual(state.leases, [
+      { hosts: ['http://127.0.0.1:2379'], ttl: 10, id: '1', held: true, lastError: null },
+    ]);
   });
 });

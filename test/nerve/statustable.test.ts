@@ -4,7 +4,16 @@ import type { NerveState } from '../../nerve/state.ts';
 import { formatStatus } from '../../nerve/statustable.ts';
 
 const now = Date.parse('2026-11-23T12:00:00Z');
-const base = { key: '/k', drained: false, announced: true, reason: null, checks: [] };
+const base = {
+  service: 'a',
+  key: '/k',
+  drained: false,
+  drainedSince: null,
+  announced: true,
+  reason: null,
+  settled: true,
+  checks: [],
+};
 const last = { outcome: 'fail', milliseconds: 1, reason: 'status 503', at: '' } as const;
 
 const state: NerveState = {
@@ -23,8 +32,8 @@ const state: NerveState = {
       announced: false,
       reason: 'a check fails',
       checks: [
-        { name: 'http', type: 'http', up: false, last },
-        { name: 'tcp', type: 'tcp', up: true, last: null },
+        { name: 'http', type: 'http', up: false, last, recent: [last] },
+        { name: 'tcp', type: 'tcp', up: true, last: null, recent: [] },
       ],
     },
     {
@@ -37,7 +46,7 @@ const state: NerveState = {
       reason: 'not asked for yet',
     },
   ],
-  leases: [{ hosts: ['http://a:1', 'http://b:2'], id: null, held: false, lastError: 'away' }],
+  leases: [{ hosts: ['http://a:1', 'http://b:2'], ttl: 10, id: null, held: false, lastError: 'away' }],
 };
 
 describe('formatStatus', () => {

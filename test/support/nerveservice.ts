@@ -2,6 +2,7 @@ import { makeInstance } from '../../common/instance.ts';
 import type { Check } from '../../nerve/check.ts';
 import type { CheckConfig } from '../../nerve/checkconfig.ts';
 import type { NerveConfig } from '../../nerve/config.ts';
+import { noRateLimit } from '../../nerve/ratelimit.ts';
 import type { ServiceConfig } from '../../nerve/serviceconfig.ts';
 
 /** A check whose health a test turns. */
@@ -38,10 +39,11 @@ export function serviceConfig(
   const target = { service: name, host: instance.host, port };
   return {
     name,
+    service: name,
     key: `/nerve/services/${name}/${instance.id}`,
     instance,
     etcdHosts: null,
-    checkInterval: 5,
+    rateLimit: noRateLimit,
     ...rest,
     checks: probes.map((probe, i) => ({
       type: 'switch',
@@ -50,6 +52,9 @@ export function serviceConfig(
       timeout: 1000,
       rise: 1,
       fall: 1,
+      interval: 5,
+      fastInterval: 5,
+      jitter: 0,
       options: {},
       probe,
       ...check,
@@ -65,6 +70,9 @@ export function nerveConfig(services: readonly ServiceConfig[], options: Partial
     ttl: 10,
     admin: { listen: false, control_socket: null, control_socket_mode: 0o600 },
     heartbeatPath: null,
+    stateFile: false,
+    drainTime: 0,
+    shutdown: { drain: 0, keep: false },
     services: new Map(services.map((service) => [service.name, service])),
     ...options,
   };
