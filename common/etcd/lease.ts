@@ -216,7 +216,7 @@ export function createLeasedKeys(
   const verifyLoop = async (): Promise<void> => {
     while (!stopped.signal.aborted) {
       // Not all processes of a fleet at one instant.
-      await sleep(verifyEvery * (0.9 + Math.random() * 0.2), stopped.signal);
+      await sleep(verifyEvery * (1 - Math.random() * 0.2), stopped.signal);
       if (stopped.signal.aborted || closing || tasks.size === 0) continue;
       try {
         await verify();

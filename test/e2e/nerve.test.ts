@@ -4,15 +4,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, afterEach, before, beforeEach, describe, it } from 'node:test';
 import type { EtcdClient } from '../../common/etcd/client.ts';
-import { createReflector } from '../../common/etcd/reflector.ts';
 import { exec } from '../../common/exec.ts';
-import { silentLog } from '../../common/log.ts';
 import type { LocalCluster } from '../../etcd-cluster/local.ts';
 import type { NerveState } from '../../nerve/state.ts';
 import { programPath, startDaemon, type TestDaemon } from '../support/daemon.ts';
 import { directClient, dump, testCluster } from '../support/etcd.ts';
 import { eventually } from '../support/eventually.ts';
 import { type HealthServer, startHealthServer } from '../support/healthserver.ts';
+import { recordEvents } from '../support/keyevents.ts';
 
 const prefix = '/nerve/services/';
 
@@ -77,28 +76,8 @@ describe('nerve and etcd', () => {
   }
 
   async function watch(): Promise<string[]> {
-    const seen: string[] = [];
     watching = new AbortController();
-    const reflector = createReflector(client, { log: silentLog }, watching.signal);
-    await new Promise<void>((resolve, reject) => {
-      const follow = reflector.follow(
-        prefix,
-        ({ changed, reason }) => {
-          if (reason === 'list') return resolve();
-          for (const { key, entry } of changed) seen.push(describeEvent(key, entry?.value));
-        },
-        watching.signal,
-      );
-      follow.catch(reject);
-    });
-    return seen;
-  }
-
-  function describeEvent(key: string, value: Buffer | undefined): string {
-    const name = key.slice(prefix.length).split('/')[0];
-    if (value === undefined) return `delete ${name}`;
-    const { state, weight } = JSON.parse(value.toString());
-    return ['put', name, state, weight].filter((part) => part !== undefined).join(' ');
+    return recordEvents(client, prefix, watching.signal);
   }
 
   async function announced(): Promise<string[]> {
