@@ -54,6 +54,11 @@ export function isDenied(text: string): boolean {
   return /permission denied/.test(text);
 }
 
+/** True when etcd's quota is used up: it takes no more writes but deletions until an administrator makes room. */
+export function isOutOfSpace(text: string): boolean {
+  return /database space exceeded/.test(text);
+}
+
 /** True when nothing listens at the member's address: it is down, and knows no hung connections. */
 export function isRefused(error: EtcdError): boolean {
   return error.code === status.UNAVAILABLE && /ECONNREFUSED/.test(error.details);

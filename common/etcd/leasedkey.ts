@@ -1,6 +1,6 @@
 import type { IKeyValue, IRequestOp, ITxnResponse } from 'etcd3/lib/rpc.js';
 import type { CallOptions, EtcdClient } from './client.ts';
-import { EtcdError, isPermanent, isRefused } from './errors.ts';
+import { EtcdError, isOutOfSpace, isPermanent, isRefused } from './errors.ts';
 
 /** What etcd had under a key when it was last read or written; `modRevision` 0 is absent. */
 export interface Known {
@@ -67,8 +67,7 @@ export async function step(
   if (wanted.kind === 'unset') {
     if (!exists || foreign) return true;
     if (wanted.farewell !== undefined && known.value !== wanted.farewell) {
-      // Under whatever lease it has: there may be none of ours just now.
-      await write(client, state, { request_put: { value: Buffer.from(wanted.farewell), ignore_lease: true } }, signal);
+      await sayFarewell(client, state, wanted.farewell, signal);
     } else await write(client, state, { request_delete_range: {} }, signal);
     return false;
   }
@@ -78,6 +77,18 @@ export async function step(
   if (foreign) throw new KeyConflict(`key ${state.key}: held by another process under lease ${known.lease}`);
   await write(client, state, { request_put: { value: Buffer.from(wanted.value), lease } }, signal);
   return false;
+}
+
+/** An etcd that is full takes no farewell, but still lets keys be deleted. */
+async function sayFarewell(client: EtcdClient, state: LeasedKey, farewell: string, signal: AbortSignal): Promise<void> {
+  try {
+    // Under whatever lease the key has: there may be none of ours just now.
+    await write(client, state, { request_put: { value: Buffer.from(farewell), ignore_lease: true } }, signal);
+  } catch (error) {
+    if (!(error instanceof EtcdError && isOutOfSpace(error.details))) throw error;
+    state.known ??= await read(client, state.key, signal);
+    await write(client, state, { request_delete_range: {} }, signal);
+  }
 }
 
 async function write(client: EtcdClient, state: LeasedKey, what: IRequestOp, signal: AbortSignal): Promise<void> {
