@@ -1,6 +1,7 @@
 /**
- * `npm run bench [-- --servers 10,5000 --changes 200]`: how long a change takes from etcd to HAProxy, beside the least
- * that any program on this machine would take.
+ * `npm run bench [-- --servers 10,5000 --changes 200 --services 1000 --seconds 30]`: how long a change takes from etcd to
+ * HAProxy, beside the least that any program on this machine would take; and what one nerve takes of its host and of etcd
+ * while nothing changes. `--servers ''` or `--services 0` leaves one of the two out.
  */
 import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -8,13 +9,24 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { findProgram } from '../../deploy/debian.ts';
 import { startCluster } from '../../etcd-cluster/local.ts';
+import { measureNerve } from './nerve.ts';
 import { measurePropagation } from './propagation.ts';
 import { formatTable, quantile } from './statistics.ts';
 
 const { values } = parseArgs({
-  options: { servers: { type: 'string', default: '10,5000' }, changes: { type: 'string', default: '200' } },
+  options: {
+    servers: { type: 'string', default: '10,5000' },
+    changes: { type: 'string', default: '200' },
+    services: { type: 'string', default: '1000' },
+    seconds: { type: 'string', default: '30' },
+  },
 });
-const sizes = values.servers.split(',').map(Number);
+const sizes = values.servers
+  .split(',')
+  .filter((size) => size !== '')
+  .map(Number);
+const services = Number(values.services);
+const seconds = Number(values.seconds);
 const changes = Number(values.changes);
 
 const folder = await mkdtemp(join(tmpdir(), 'smartstack-bench-'));
@@ -39,9 +51,33 @@ try {
     });
     rows.push([String(servers), ...cells]);
   }
-  process.stdout.write(`From an etcd put to HAProxy having the new server in rotation, ms, ${changes} changes, `);
-  process.stdout.write(`three etcd members and both HAProxy on this machine:\n\n${formatTable(rows)}\n`);
+  if (sizes.length > 0) {
+    process.stdout.write(`From an etcd put to HAProxy having the new server in rotation, ms, ${changes} changes, `);
+    process.stdout.write(`three etcd members and both HAProxy on this machine:\n\n${formatTable(rows)}\n\n`);
+  }
+  if (services > 0) await nerveAtRest();
 } finally {
   await etcd.stopAll();
   await rm(folder, { recursive: true, force: true });
+}
+
+async function nerveAtRest(): Promise<void> {
+  const ttl = 10;
+  const load = await measureNerve({ folder, etcdHosts: etcd.urls, services, seconds, ttl });
+  process.stdout.write(
+    `One nerve, ${services} services with one http check per second each, at rest for ${seconds} s, `,
+  );
+  process.stdout.write(`ttl ${ttl} s:\n\n`);
+  const lines = [
+    ['probes per second', load.probesPerSecond.toFixed(0)],
+    ['failed probes', String(load.failedProbes)],
+    ['CPU, share of one core', `${load.cpuPercent.toFixed(0)} %`],
+    ['resident memory', `${load.residentMegabytes.toFixed(0)} MB`],
+    ['latest start of a probe, less than', `${load.worstLatenessBelow * 1000} ms`],
+    ['announced', String(load.announced)],
+    ['etcd writes per second', load.writesPerSecond.toFixed(2)],
+    ['etcd reads per second, 100 records each', load.readsPerSecond.toFixed(2)],
+    ['etcd keepalives per second', load.keepalivesPerSecond.toFixed(2)],
+  ];
+  process.stdout.write(`${formatTable(lines)}\n`);
 }
