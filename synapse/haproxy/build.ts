@@ -34,10 +34,20 @@ export function buildStructure(
   const shared = global.shared_frontend === null ? [] : config.shared_frontend;
   // The order of server lines is no reason for a reload.
   const { order: _order, seed: _seed, trusted, ...making } = servers;
-  const content = { backend, frontend, lines, shared, making, trusted: [...trusted].sort() };
+  const suffix = global.frontend_suffix ?? '';
+  const content = {
+    backend,
+    suffix: frontend && suffix,
+    frontend,
+    lines,
+    shared,
+    making,
+    trusted: [...trusted].sort(),
+  };
   return {
     service,
     backend,
+    suffix,
     frontend,
     lines,
     shared,

@@ -8,6 +8,7 @@ export interface HaproxyConfig {
   readonly extra_sections: Readonly<Record<string, readonly string[]>>;
   readonly shared_frontend: readonly string[] | null;
   readonly bind_address: string;
+  readonly frontend_suffix: string | null;
   readonly config_file_path: string | null;
   readonly candidate_config_file_path: string | null;
   /** One runtime API socket, or one for each HAProxy process. */
@@ -89,6 +90,11 @@ export const haproxySchema: Schema<HaproxyConfig> = {
     doc: 'Address that frontends bind unless their service says otherwise.',
     format: 'string',
     default: 'localhost',
+  },
+  frontend_suffix: {
+    doc: "What follows a service's name in the name of its frontend. Default: nothing up to HAProxy 3.2; '.in' from 3.3, which refuses a frontend and a backend of one name.",
+    format: nameSuffix,
+    default: null,
   },
   config_file_path: path('The haproxy.cfg to keep right.'),
   candidate_config_file_path: path(
@@ -248,6 +254,12 @@ function sections(value: unknown): void {
 
 function fraction(value: unknown): void {
   if (typeof value !== 'number' || !(value >= 0 && value <= 100)) throw new Error('must be a number from 0 to 100');
+}
+
+function nameSuffix(value: unknown): void {
+  if (value !== null && !(typeof value === 'string' && /^[A-Za-z0-9_.:-]*$/.test(value))) {
+    throw new Error('must be made of A-Z a-z 0-9 - _ . :');
+  }
 }
 
 function seed(value: unknown): void {

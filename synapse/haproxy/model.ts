@@ -5,6 +5,8 @@ export interface Structure {
   readonly service: string;
   /** Name of the backend in HAProxy. */
   readonly backend: string;
+  /** What follows the service's name in its frontend's. */
+  readonly suffix: string;
   /** Lines of the frontend without indentation; undefined when the service has no port. */
   readonly frontend: readonly string[] | undefined;
   /** Lines of the backend before its servers, without indentation. */

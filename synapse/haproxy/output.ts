@@ -11,6 +11,7 @@ import { type ExistingFile, parseExisting } from './existing.ts';
 import { createLive, type Live } from './live.ts';
 import { applyDuration, heldServers } from './metrics.ts';
 import type { Structure } from './model.ts';
+import { decideNames } from './naming.ts';
 import { createPersist } from './persist.ts';
 import type { HeldServer } from './plan.ts';
 import { rewriteSections } from './quirks.ts';
@@ -73,6 +74,7 @@ export function createHaproxyOutput(config: HaproxyConfig, deps: HaproxyDeps, si
   const owners = new Map<string, string>();
   const structures = new WeakMap<ServiceHaproxyConfig, { structure: Structure | undefined }>();
   let existing: ExistingFile = parseExisting('');
+  let named = config;
   let started: () => void = () => {};
   const loading = new Promise<void>((resolve) => {
     started = resolve;
@@ -124,7 +126,7 @@ export function createHaproxyOutput(config: HaproxyConfig, deps: HaproxyDeps, si
     if (built === undefined) {
       problems.delete(service);
       try {
-        built = { structure: buildStructure(service, serviceConfig, config) };
+        built = { structure: buildStructure(service, serviceConfig, named) };
       } catch (error) {
         const reason = (error as Error).message;
         log.error('a service cannot be in HAProxy', { service, reason });
@@ -245,7 +247,10 @@ export function createHaproxyOutput(config: HaproxyConfig, deps: HaproxyDeps, si
           await file
             ?.read()
             .catch((error) => log.error('the present file cannot be read', { reason: reasonOf(error) }));
-          if (!loaded) reloading.begin();
+          if (!loaded) {
+            named = await decideNames(config, scope);
+            reloading.begin();
+          }
           loaded = true;
           started();
           await Promise.all([...lives.map((live) => live.run(scope)), keepUp(scope)]);

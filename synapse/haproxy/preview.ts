@@ -9,6 +9,7 @@ import { type ExistingFile, parseExisting } from './existing.ts';
 import { createFileWriter } from './filetext.ts';
 import { know } from './knowledge.ts';
 import type { RunningServer } from './model.ts';
+import { decideNames } from './naming.ts';
 import { commandsOf, planBackend } from './plan.ts';
 import { generationOf } from './render.ts';
 import { parseEnv, parseInfo, parseServersState } from './running.ts';
@@ -35,9 +36,12 @@ export interface SocketPlan {
 
 /** How long HAProxy may take for an answer; milliseconds. */
 const replyTimeout = 3_000;
+/** How long HAProxy may take to say its version; milliseconds. */
+const namingTimeout = 10_000;
 
 /** Works out the file for a snapshot, with the numbers of the one that is there. @throws when that cannot be read */
-export async function preview(config: HaproxyConfig, snapshot: Snapshot<ServiceHaproxyConfig>): Promise<Preview> {
+export async function preview(given: HaproxyConfig, snapshot: Snapshot<ServiceHaproxyConfig>): Promise<Preview> {
+  const config = await decideNames(given, AbortSignal.timeout(namingTimeout));
   const existing = parseExisting(config.config_file_path === null ? '' : await readIfThere(config.config_file_path));
   const services = new Map<string, DesiredService>();
   const problems = new Map<string, string>();

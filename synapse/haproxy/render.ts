@@ -26,7 +26,8 @@ export function renderFile(
 /** The text of one service: its frontend, if it has a port, and its backend. */
 export function renderService({ structure, servers }: ServicePart): string {
   const { service, backend, lines } = structure;
-  const frontend = structure.frontend === undefined ? undefined : { lines: structure.frontend };
+  const frontend =
+    structure.frontend === undefined ? undefined : { suffix: structure.suffix, lines: structure.frontend };
   return render(serviceTemplate, { service, frontend, backend, lines, servers });
 }
 

@@ -21,10 +21,10 @@ defaults
 {{/sections}}
 `;
 
-/** View: `service`, `frontend` (`lines`; absent without a port), `backend`, `lines`, `servers` (lines). */
+/** View: `service`, `frontend` (`suffix`, `lines`; absent without a port), `backend`, `lines`, `servers` (lines). */
 export const serviceTemplate = `{{#frontend}}
 
-frontend {{service}}
+frontend {{service}}{{suffix}}
 {{#lines}}
 	{{.}}
 {{/lines}}
