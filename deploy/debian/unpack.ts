@@ -1,0 +1,82 @@
+import { existsSync } from 'node:fs';
+import { mkdir, readdir, readlink, rename, rm, symlink } from 'node:fs/promises';
+import { dirname, join, relative } from 'node:path';
+import { exec } from '../../common/exec.ts';
+import { must, privateApt, type Suite } from './apt.ts';
+import { relink } from './relink.ts';
+
+export interface Unpacking {
+  /** Where unpacked things are kept. */
+  readonly cache: string;
+  /** Name of the result's folder there. */
+  readonly name: string;
+  readonly suite: Suite;
+  readonly packages: readonly string[];
+  /** Unpack the libraries too, and make the programs use them. */
+  readonly runnable: boolean;
+}
+
+/**
+ * Unpacks packages of Debian into the cache. Everything is prepared in a folder of its own and moved into place, so that
+ * two at once do not disturb each other.
+ * @returns the folder
+ * @throws when there is no apt or its servers cannot be reached
+ */
+export async function unpack({ cache, name, suite, packages, runnable }: Unpacking): Promise<string> {
+  const root = join(cache, name);
+  const work = `${root}.${process.pid}`;
+  const useless = existsSync(root);
+  await rm(work, { recursive: true, force: true });
+  await mkdir(work, { recursive: true });
+  process.stderr.write(`fetching ${packages.join(', ')} from Debian ${suite} into ${cache} …\n`);
+  try {
+    const apt = await privateApt(join(work, 'apt'), suite);
+    const libraries = runnable ? await apt.libraries(packages) : [];
+    await apt.download([...packages, ...libraries], join(work, 'debs'));
+    const tree = join(work, 'tree');
+    await unpackDebs(join(work, 'debs'), tree);
+    if (runnable) await relink({ tree, root, patchelf: await findPatchelf(cache) });
+    // Another process was faster, and may use its result by now.
+    if (useless || !existsSync(root)) await moveInto(tree, root);
+    return root;
+  } finally {
+    await rm(work, { recursive: true, force: true });
+  }
+}
+
+/** patchelf from the PATH or from the oldest suite: a newer one would itself need newer libraries. */
+async function findPatchelf(cache: string): Promise<string> {
+  const { code, stdout } = await exec(['/bin/sh', '-c', 'command -v patchelf'], { timeout: 5_000 });
+  if (code === 0) return stdout.trim();
+  const name = 'bookworm-patchelf';
+  const path = join(cache, name, 'usr/bin/patchelf');
+  if ((await exec([path, '--version'], { timeout: 5_000 }).catch(() => null))?.code === 0) return path;
+  await unpack({ cache, name, suite: 'bookworm', packages: ['patchelf'], runnable: false });
+  return path;
+}
+
+/** Puts a finished tree in its place. What was there may still run: it is moved away first, and only then removed. */
+async function moveInto(from: string, to: string): Promise<void> {
+  const old = `${to}.old.${process.pid}`;
+  if (existsSync(to)) await rename(to, old);
+  await rename(from, to);
+  await rm(old, { recursive: true, force: true });
+}
+
+/** Unpacks every `.deb` of a folder, running none of their scripts. */
+async function unpackDebs(debs: string, tree: string): Promise<void> {
+  await mkdir(tree, { recursive: true });
+  for (const deb of await readdir(debs)) {
+    if (deb.endsWith('.deb'))
+      must(await exec(['dpkg', '-x', join(debs, deb), tree], { timeout: 120_000 }), `dpkg -x ${deb}`);
+  }
+  // Java looks for its settings through links such as /etc/java-17-openjdk: they have to stay within the tree.
+  for (const entry of await readdir(tree, { recursive: true, withFileTypes: true })) {
+    if (!entry.isSymbolicLink()) continue;
+    const link = join(entry.parentPath, entry.name);
+    const target = await readlink(link);
+    if (!target.startsWith('/')) continue;
+    await rm(link);
+    await symlink(relative(dirname(link), join(tree, target)), link);
+  }
+}
