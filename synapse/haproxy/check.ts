@@ -1,13 +1,15 @@
+import { basename } from 'node:path';
 import { ExecError, exec, shell } from '../../common/exec.ts';
 import { reasonOf } from '../../common/log.ts';
 import type { HaproxyConfig } from './config.ts';
+import { type Finding, findingsIn, wrongIn } from './findings.ts';
 
 /** What a check said about a candidate file. */
 export type CheckResult =
   | { readonly result: 'accepted' }
   /** There is nothing to check with. */
   | { readonly result: 'unchecked'; readonly reason: string }
-  | { readonly result: 'refused'; readonly message: string };
+  | { readonly result: 'refused'; readonly message: string; readonly findings: readonly Finding[] };
 
 /** Has a candidate checked: by the user's command, or by HAProxy itself where it is installed. Never rejects but for an abort. */
 export async function checkCandidate(path: string, config: HaproxyConfig, signal: AbortSignal): Promise<CheckResult> {
@@ -20,28 +22,16 @@ export async function checkCandidate(path: string, config: HaproxyConfig, signal
   try {
     const { code, signal: ending, stdout, stderr } = await run;
     if (code === 0) return { result: 'accepted' };
-    const said = alerts(`${stderr}\n${stdout}`);
-    return { result: 'refused', message: said || (code === null ? `ended by ${ending}` : `exit code ${code}`) };
+    const output = `${stderr}\n${stdout}`;
+    const message = wrongIn(output) || (code === null ? `ended by ${ending}` : `exit code ${code}`);
+    return { result: 'refused', message, findings: findingsIn(output, basename(path)) };
   } catch (error) {
     if (signal.aborted) throw error;
     if (isMissing(error) && config.do_checks === null && config.check_command === null) {
       return { result: 'unchecked', reason: `${config.haproxy_path} is not installed here` };
     }
-    return { result: 'refused', message: reasonOf(error) };
+    return { result: 'refused', message: reasonOf(error), findings: [] };
   }
-}
-
-/** HAProxy's own words about what is wrong, without its warnings; all of the output when there are none. */
-function alerts(output: string): string {
-  const lines = output
-    .split('\n')
-    .map((line) => line.trim())
-    .filter((line) => line !== '');
-  const wrong = lines.filter((line) => /^\[(ALERT|EMERG|CRIT)\]/.test(line));
-  return (wrong.length > 0 ? wrong : lines)
-    .map((line) => line.replace(/^\[[A-Z]+\]\s*(\S+\s+)?\([0-9]+\)\s*:\s*/, ''))
-    .join('; ')
-    .slice(0, 2_000);
 }
 
 function isMissing(error: unknown): boolean {

@@ -23,7 +23,8 @@ export interface HaproxyConfig {
   readonly check_timeout: number;
   readonly reload_command: string | null;
   readonly reload_timeout: number;
-  readonly restart_interval: number;
+  /** Null: 2 s, and a second reload may follow the first at once. */
+  readonly restart_interval: number | null;
   readonly restart_jitter: number;
   readonly drain_timeout: number;
   readonly server_order_seed: string | number | null;
@@ -125,7 +126,11 @@ export const haproxySchema: Schema<HaproxyConfig> = {
   check_timeout: { doc: 'How long a check may take.', format: 'duration', default: 60_000 },
   reload_command: path('Shell command that reloads HAProxy, when there is no master socket.'),
   reload_timeout: { doc: 'How long a reload may take until it counts as failed.', format: 'duration', default: 60_000 },
-  restart_interval: { doc: 'At least this long between two reloads.', format: 'duration', default: 2_000 },
+  restart_interval: {
+    doc: 'At least this long between two reloads. Default: one per 2s, of which the second may follow the first at once.',
+    format: 'optional-duration',
+    default: null,
+  },
   restart_jitter: {
     doc: 'Lengthens restart_interval by a random part of it, up to this factor.',
     format: fraction,

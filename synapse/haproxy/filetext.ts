@@ -3,7 +3,7 @@ import { type DesiredService, desiredServers } from './desired.ts';
 import type { ExistingFile } from './existing.ts';
 import type { RunningBackend, Server, Structure } from './model.ts';
 import { orderServers } from './order.ts';
-import { renderFile, renderService } from './render.ts';
+import { renderHead, renderService, renderShared } from './render.ts';
 import { serverOf } from './server.ts';
 import { serverLine } from './server-line.ts';
 
@@ -19,52 +19,104 @@ export interface FileText {
   readonly text: string;
   /** Server lines without what we made ourselves: a file whose shapes were all accepted before needs no check. */
   readonly shapes: ReadonlySet<string>;
+  /** What a line (counted from 1) is about; undefined for one that belongs to no service. */
+  locate(line: number): Located | undefined;
 }
 
-interface ServiceText extends FileText {
+/** Whose line it is. */
+export interface Located {
+  readonly service: string;
+  /** The server's shape, for a line of a server. */
+  readonly shape: string | undefined;
+}
+
+interface ServiceText {
+  readonly text: string;
+  readonly shapes: ReadonlySet<string>;
   readonly structure: Structure;
   readonly instances: DesiredService['instances'];
   readonly numbering: number;
 }
 
+/** What goes into a text. */
+export interface TextChoice {
+  /** The structure that a service has in it; undefined: none. */
+  readonly structureOf: (desired: DesiredService) => Structure | undefined;
+  /** Only servers whose shape this takes get a line of ours; all when not given. */
+  readonly accept?: ((shape: string) => boolean) | undefined;
+  /** The servers of these structures keep the lines that the file has. */
+  readonly isRecovered?: (structure: Structure) => boolean;
+}
+
 /** Makes the text of the file, remembering each service's until it changes. */
 export interface FileWriter {
-  /** `which` structures; only servers whose shape `accept` takes, all when not given. */
-  text(which: 'wanted' | 'active', generation: string, present: Present, accept?: (shape: string) => boolean): FileText;
+  text(which: 'wanted' | TextChoice, generation: string, present: Present): FileText;
 }
 
 export function createFileWriter(config: HaproxyConfig, services: ReadonlyMap<string, DesiredService>): FileWriter {
   const cache = new WeakMap<DesiredService, ServiceText>();
 
-  const serviceText = (desired: DesiredService, structure: Structure, present: Present): FileText => {
-    if (desired.instances === undefined) return { text: keptText(desired, structure, present), shapes: new Set() };
+  const serviceText = (desired: DesiredService, structure: Structure, present: Present, choice: TextChoice) => {
+    const { accept, isRecovered } = choice;
+    if (desired.instances === undefined) return { text: keptText(desired, structure, present), shapes: nothing };
+    if (isRecovered?.(structure)) return { text: recoveredText(desired, structure, present), shapes: nothing };
     const { instances, numbering } = desired;
     const known = cache.get(desired);
-    if (known?.structure === structure && known.instances === instances && known.numbering === numbering) return known;
-    const made = { ...makeText(desired, structure), structure, instances, numbering };
-    cache.set(desired, made);
-    return made;
+    const fresh = known?.structure !== structure || known.instances !== instances || known.numbering !== numbering;
+    const all = fresh ? { ...makeText(desired, structure), structure, instances, numbering } : known;
+    if (fresh) cache.set(desired, all);
+    const complete = accept === undefined || [...all.shapes].every(accept);
+    return complete
+      ? all
+      : makeText(desired, structure, (server, shape) =>
+          accept(shape) ? undefined : keptLine(server, structure, present),
+        );
   };
 
   return {
-    text(which, generation, present, accept) {
+    text(which, generation, present) {
+      const choice: TextChoice = which === 'wanted' ? { structureOf: ({ wanted }) => wanted } : which;
       const structures: Structure[] = [];
+      const owners: DesiredService[] = [];
       const texts: string[] = [];
       const shapes = new Set<string>();
       for (const desired of services.values()) {
-        const structure = desired[which];
+        const structure = choice.structureOf(desired);
         if (structure === undefined) continue;
-        const made =
-          accept === undefined || desired.instances === undefined
-            ? serviceText(desired, structure, present)
-            : makeText(desired, structure, accept);
+        const made = serviceText(desired, structure, present, choice);
         structures.push(structure);
+        owners.push(desired);
         texts.push(made.text);
         for (const shape of made.shapes) shapes.add(shape);
       }
-      return { text: renderFile(config, structures, texts, generation), shapes };
+      const head = renderHead(config, generation);
+      return {
+        text: [head, ...texts, renderShared(config, structures)].join(''),
+        shapes,
+        locate(line) {
+          let first = 1 + breaksIn(head);
+          for (const [index, text] of texts.entries()) {
+            const end = first + breaksIn(text);
+            if (line < first) return undefined;
+            if (line < end) {
+              const [desired, structure] = [owners[index] as DesiredService, structures[index] as Structure];
+              const name = /^\s*server\s+(\S+)/.exec(text.split('\n')[line - first] ?? '')?.[1] ?? '';
+              const server = desiredServers(desired, structure)?.get(name);
+              return { service: desired.service, shape: server && shapeOf(server, structure) };
+            }
+            first = end;
+          }
+          return undefined;
+        },
+      };
     },
   };
+}
+
+const nothing: ReadonlySet<string> = new Set();
+
+function breaksIn(text: string): number {
+  return text.split('\n').length - 1;
 }
 
 /** What decides whether HAProxy takes a server's line, apart from names, addresses and numbers, which are ours. */
@@ -72,7 +124,12 @@ export function shapeOf(server: Server, structure: Structure): string {
   return `${structure.fingerprint} ${server.options}${server.backup ? ' backup' : ''}`;
 }
 
-function makeText(desired: DesiredService, structure: Structure, accept?: (shape: string) => boolean): FileText {
+/** `instead`: another line for a server, null for none, undefined for its own. */
+function makeText(
+  desired: DesiredService,
+  structure: Structure,
+  instead?: (server: Server, shape: string) => string | null | undefined,
+): Pick<FileText, 'text' | 'shapes'> {
   const servers = [...(desiredServers(desired, structure)?.values() ?? [])];
   // Numbers are given out in discovery order, whatever the order of the lines.
   const ids = new Map(servers.map((server) => [server.name, desired.ids.claim(server.name, server.explicitId)]));
@@ -80,11 +137,22 @@ function makeText(desired: DesiredService, structure: Structure, accept?: (shape
   const lines: string[] = [];
   for (const server of orderServers(servers, structure.servers.order)) {
     const { shape, line } = rendered(server, structure, ids.get(server.name));
-    if (accept !== undefined && !accept(shape)) continue;
-    shapes.add(shape);
-    lines.push(line);
+    const other = instead?.(server, shape);
+    if (other === undefined) shapes.add(shape);
+    if (other !== null) lines.push(other ?? line);
   }
   return { text: renderService({ structure, servers: lines }), shapes };
+}
+
+/** The line that the file has for this server already; null when it has none. */
+function keptLine(server: Server, structure: Structure, present: Present): string | null {
+  const known = present.file().backends.get(structure.backend)?.get(server.name);
+  return known !== undefined && known.address === server.address ? known.line : null;
+}
+
+/** A service whose new options are refused: its servers keep their lines, new ones are only added at run time. */
+function recoveredText(desired: DesiredService, structure: Structure, present: Present): string {
+  return makeText(desired, structure, (server) => keptLine(server, structure, present)).text;
 }
 
 interface Rendered {

@@ -1,5 +1,6 @@
 import { connect } from 'node:net';
 import { sleep } from '../../common/supervise.ts';
+import { wrongIn } from './findings.ts';
 
 /** What `show proc` on the master socket says about reloads. */
 export interface MasterState {
@@ -10,13 +11,26 @@ export interface MasterState {
   readonly oldWorkers: number;
 }
 
+/** HAProxy has read the new configuration and did not take it: asking again would not help. */
+export class LoadRefused extends Error {
+  override readonly name = 'LoadRefused';
+  /** What HAProxy printed, where it says so. */
+  readonly output: string;
+
+  constructor(message: string, output: string) {
+    super(message);
+    this.output = output;
+  }
+}
+
 const pollInterval = 30;
 const replyTimeout = 5_000;
 
 /**
  * Asks the master process for a reload and waits for its word that the new worker is there (management guide, 9.4):
  * since 2.7 the command itself says so; before, `show proc` has to be watched.
- * @throws when it cannot be asked, does not answer in time, or HAProxy did not take the new configuration
+ * @throws {LoadRefused} when HAProxy did not take the new configuration; an ordinary error when it cannot be asked or
+ * does not answer in time
  */
 export async function reloadMaster(
   path: string,
@@ -28,13 +42,13 @@ export async function reloadMaster(
   const answer = await ask(path, 'reload', options.timeout, signal);
   const success = /^Success=([01])/m.exec(answer)?.[1];
   if (success === '1') return;
-  if (success === '0') throw new Error(`HAProxy did not reload: ${lastLines(answer)}`);
+  if (success === '0') throw new LoadRefused(`HAProxy keeps the old one: ${wrongIn(answer)}`, answer);
   while (performance.now() < deadline) {
     await sleep(pollInterval, signal);
     signal.throwIfAborted();
     const now = await ask(path, 'show proc', replyTimeout, signal).then(parseProc, () => undefined);
     if (now === undefined || now.reloads <= before.reloads) continue;
-    if (now.failed > 0) throw new Error('HAProxy did not take the configuration; it keeps the old one');
+    if (now.failed > 0) throw new LoadRefused('HAProxy did not take the configuration; it keeps the old one', '');
     return;
   }
   throw new Error(`no new HAProxy worker within ${options.timeout} ms`);
@@ -44,12 +58,19 @@ export async function reloadMaster(
 export function parseProc(reply: string): MasterState {
   const [, reloads, failed = '0'] = /^\d+\s+master\s+(\d+)(?:\s+\[failed:\s*(\d+)\])?/m.exec(reply) ?? [];
   if (reloads === undefined) throw new Error(`show proc answered ${JSON.stringify(reply.slice(0, 100))}`);
-  const old = reply.split(/^# old workers$/m)[1]?.split(/^#/m)[0] ?? '';
-  return {
-    reloads: Number(reloads),
-    failed: Number(failed),
-    oldWorkers: old.split('\n').filter((line) => /^\d+\s+worker\b/.test(line)).length,
+  const workersBelow = (title: string): number => {
+    const section = reply.split(`# ${title}\n`)[1]?.split(/^#/m)[0] ?? '';
+    return section.split('\n').filter((line) => /^\d+\s+worker\b/.test(line)).length;
   };
+  const old = workersBelow('old workers');
+  // After a reload that failed, 3.2 lists the worker in charge among the old ones.
+  const inCharge = workersBelow('workers') === 0 ? 1 : 0;
+  return { reloads: Number(reloads), failed: Number(failed), oldWorkers: Math.max(0, old - inCharge) };
+}
+
+/** How many workers finish their connections. @throws when the master cannot be asked */
+export async function countOldWorkers(path: string, signal: AbortSignal): Promise<number> {
+  return parseProc(await ask(path, 'show proc', replyTimeout, signal)).oldWorkers;
 }
 
 /** One command on a connection of its own; the master keeps it open unless told to quit. */
@@ -80,12 +101,4 @@ function ask(path: string, command: string, timeout: number, signal: AbortSignal
     socket.on('close', () => finish());
     socket.write(command === 'reload' ? 'reload\n' : `${command};quit\n`);
   });
-}
-
-function lastLines(text: string): string {
-  return text
-    .split('\n')
-    .filter((line) => /ALERT|EMERG|error/i.test(line))
-    .join('; ')
-    .slice(0, 1_000);
 }

@@ -55,3 +55,17 @@ export const heldServers = new Gauge({
   help: 'Servers that somebody else put into maintenance, drain or another weight, and that are left so.',
   registers,
 });
+
+/** Services of which HAProxy refuses something. */
+export const quarantined = new Gauge({
+  name: 'synapse_haproxy_quarantined_services',
+  help: 'Services of which HAProxy refuses options, and that keep their last good ones.',
+  registers,
+});
+
+/** Workers that finish their connections after a reload. */
+export const oldWorkers = new Gauge({
+  name: 'synapse_haproxy_old_workers',
+  help: 'Workers of before a reload that still have connections, as counted by the master process.',
+  registers,
+});

@@ -26,8 +26,12 @@ export interface HaproxyStatus {
   readonly wantedGeneration: string;
   /** What HAProxy said about the wanted configuration when it refused it. */
   readonly rejected: string | null;
+  /** Service → what HAProxy refuses of it; its last good configuration stays, and the others go on. */
+  readonly quarantined: Readonly<Record<string, string>>;
   /** Why a reload is due; empty when none is. */
   readonly pendingReload: readonly string[];
+  /** Workers that finish their connections after a reload; null where there is no master process to ask. */
+  readonly oldWorkers: number | null;
   readonly lastError: string | null;
   readonly fileWrittenAt: string | null;
   readonly lastReloadAt: string | null;
@@ -268,7 +272,9 @@ export function createHaproxyOutput(config: HaproxyConfig, deps: HaproxyDeps, si
         generation: persist.accepted,
         wantedGeneration: persist.wanted,
         rejected: persist.rejected,
+        quarantined: persist.quarantined,
         pendingReload: reloading.reasons,
+        oldWorkers: reloading.oldWorkers,
         lastError: reloading.lastError,
         fileWrittenAt: persist.writtenAt?.toISOString() ?? null,
         lastReloadAt: reloading.lastReloadAt?.toISOString() ?? null,
@@ -281,7 +287,7 @@ export function createHaproxyOutput(config: HaproxyConfig, deps: HaproxyDeps, si
           lastError: live.lastError,
         })),
         held,
-        problems: Object.fromEntries(problems),
+        problems: { ...Object.fromEntries(problems), ...persist.quarantined },
       };
     },
   };

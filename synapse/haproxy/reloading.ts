@@ -1,11 +1,14 @@
 import { type Log, reasonOf } from '../../common/log.ts';
 import { sleep } from '../../common/supervise.ts';
 import type { HaproxyConfig } from './config.ts';
+import { createCrowd } from './crowd.ts';
 import type { HaproxyEvent } from './events.ts';
 import type { Live } from './live.ts';
+import { LoadRefused } from './master.ts';
 import { reloadsTotal } from './metrics.ts';
+import { createReloadPacer } from './pacer.ts';
 import type { Persist } from './persist.ts';
-import { createReloadPacer, triggerReload } from './reload.ts';
+import { triggerReload } from './reload.ts';
 
 /** Reloads HAProxy when there is a reason, one at a time, and proves what runs afterwards. */
 export interface Reloading {
@@ -17,8 +20,12 @@ export interface Reloading {
   restructured(reason: string): void;
   /** The file has been read: HAProxy is taken to run it. */
   begin(): void;
-  /** One reload, with one retry. Never rejects. */
+  /** One reload, with one retry when nothing is known of the first. What fails to load is rolled back. Never rejects. */
   reload(signal: AbortSignal): Promise<void>;
+  /** Watches the workers that finish their connections, until `signal` aborts. */
+  run(signal: AbortSignal): Promise<void>;
+  /** How many there are; null where there is no master to ask. */
+  readonly oldWorkers: number | null;
   readonly lastError: string | null;
   readonly lastReloadAt: Date | undefined;
 }
@@ -40,6 +47,7 @@ const tries = 2;
 export function createReloading(config: HaproxyConfig, deps: ReloadingDeps): Reloading {
   const { log, emit, lives, persist, text } = deps;
   const pacer = createReloadPacer(config);
+  const crowd = createCrowd(config, log);
   const started = performance.now();
   let restructurings: string[] = [];
   /** What was still wrong right after a reload that worked: another one would not mend it. */
@@ -68,6 +76,7 @@ export function createReloading(config: HaproxyConfig, deps: ReloadingDeps): Rel
         found.push(...[...live.reasons.values()].flat());
       }
     }
+    if (lives.every((live) => live.synced && live.generation === persist.accepted)) persist.confirm();
     // A reload brings HAProxy what the file says; only a restart brings back a socket file that somebody removed.
     if (isUnreachable() && loadedText !== text()) found.push('the runtime API cannot be reached');
     return [...new Set(found)];
@@ -77,6 +86,10 @@ export function createReloading(config: HaproxyConfig, deps: ReloadingDeps): Rel
   const workers = (): number => lives.reduce((sum, live) => sum + live.workers, 0);
   const keyOf = (found: readonly string[]): string =>
     JSON.stringify([found, persist.accepted, lives.map((live) => live.workers)]);
+
+  /** HAProxy answers and has stayed with the configuration from before: it did not take the new one. */
+  const hasStayed = (before: readonly number[]): boolean =>
+    lives.some((live, index) => live.synced && live.workers === before[index] && live.generation !== persist.accepted);
 
   /** One try: asks, then waits until every socket's worker is a new one that has loaded what the file has. */
   const attempt = async (signal: AbortSignal): Promise<void> => {
@@ -94,9 +107,8 @@ export function createReloading(config: HaproxyConfig, deps: ReloadingDeps): Rel
       live.synced && live.workers !== before[index] && live.generation === persist.accepted;
     while (!lives.every(isNew)) {
       if (performance.now() > deadline) {
-        throw new Error(
-          `the reload did not bring a worker with configuration ${persist.accepted} in ${config.reload_timeout} ms`,
-        );
+        const message = `the reload did not bring a worker with configuration ${persist.accepted} in ${config.reload_timeout} ms`;
+        throw hasStayed(before) ? new NotLoaded(message) : new Error(message);
       }
       await sleep(pollInterval, signal);
       signal.throwIfAborted();
@@ -116,9 +128,10 @@ export function createReloading(config: HaproxyConfig, deps: ReloadingDeps): Rel
         return undefined;
       }
       if (!config.do_reloads) return undefined;
+      const crowded = crowd.wait(keyOf(found) !== settled);
       // Another worker is another chance: what failed before may have been its predecessor's trouble.
       if (workers() !== failedAt) pacer.forget();
-      return keyOf(found) === settled ? undefined : pacer.wait();
+      return keyOf(found) === settled ? undefined : Math.max(crowded, pacer.wait());
     },
     begin() {
       if (lives.length === 0) loadedText = text();
@@ -131,6 +144,7 @@ export function createReloading(config: HaproxyConfig, deps: ReloadingDeps): Rel
       const kind = kindOf(why);
       log.info('reloading HAProxy', { reasons: shorten(why) });
       const start = performance.now();
+      let failure: unknown;
       for (let count = 1; count <= tries; count++) {
         try {
           await attempt(signal);
@@ -139,8 +153,10 @@ export function createReloading(config: HaproxyConfig, deps: ReloadingDeps): Rel
           reloadsTotal.inc({ reason: kind, result: 'done' });
           lastError = null;
           lastReloadAt = new Date();
+          if (lives.length === 0 && config.master_socket_path !== null) persist.confirm();
           restructurings = [];
-          pacer.done(true);
+          pacer.done(true, milliseconds);
+          void crowd.refresh(signal);
           const still = reasons();
           settled = still.length > 0 ? keyOf(still) : undefined;
           if (settled !== undefined) log.warn('a reload did not mend everything', { reasons: shorten(still) });
@@ -149,13 +165,29 @@ export function createReloading(config: HaproxyConfig, deps: ReloadingDeps): Rel
         } catch (error) {
           if (signal.aborted) return;
           lastError = reasonOf(error);
+          failure = error;
+          // It has been read: the same file would fare the same again.
+          if (error instanceof LoadRefused) break;
         }
       }
       reloadsTotal.inc({ reason: kind, result: 'failed' });
       log.error('reloading HAProxy failed', { reason: lastError, reasons: shorten(why) });
-      pacer.done(false);
-      failedAt = workers();
+      if (failure instanceof LoadRefused || failure instanceof NotLoaded) {
+        // What waits now is the quarantine: others need not wait with it.
+        pacer.done(true);
+        const output = failure instanceof LoadRefused ? failure.output : '';
+        await persist
+          .rollBack({ message: failure.message, output }, signal)
+          .catch((error) => log.error('the last good configuration cannot be put back', { reason: reasonOf(error) }));
+      } else {
+        pacer.done(false);
+        failedAt = workers();
+      }
       emit({ type: 'reload-failed', reasons: why, reason: lastError ?? '' });
+    },
+    run: (signal) => crowd.run(signal),
+    get oldWorkers() {
+      return crowd.count ?? null;
     },
     get lastError() {
       return lastError;
@@ -165,6 +197,9 @@ export function createReloading(config: HaproxyConfig, deps: ReloadingDeps): Rel
     },
   };
 }
+
+/** HAProxy was asked twice and still runs what it ran before. */
+class NotLoaded extends Error {}
 
 function kindOf(reasons: readonly string[]): string {
   if (reasons.some((reason) => reason.startsWith('service ') || reason.startsWith('HAProxy runs')))

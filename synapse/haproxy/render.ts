@@ -13,16 +13,6 @@ export interface ServicePart {
   readonly servers: readonly string[];
 }
 
-/** The whole file: `services` are the texts that {@link renderService} made of `structures`, in the same order. */
-export function renderFile(
-  config: HaproxyConfig,
-  structures: readonly Structure[],
-  services: readonly string[],
-  generation: string = generationOf(config, structures),
-): string {
-  return [renderHead(config, generation), ...services, renderShared(config, structures)].join('');
-}
-
 /** The text of one service: its frontend, if it has a port, and its backend. */
 export function renderService({ structure, servers }: ServicePart): string {
   const { service, backend, lines } = structure;
@@ -41,7 +31,7 @@ export function generationOf(config: HaproxyConfig, structures: readonly Structu
 }
 
 /** The sections that do not depend on services. */
-function renderHead(config: HaproxyConfig, generation: string | undefined): string {
+export function renderHead(config: HaproxyConfig, generation: string | undefined): string {
   const added = addedLines(config);
   const mark = generation === undefined ? [] : [`setenv ${generationVariable} ${generation}`];
   return render(headTemplate, {
@@ -51,7 +41,8 @@ function renderHead(config: HaproxyConfig, generation: string | undefined): stri
   });
 }
 
-function renderShared(config: HaproxyConfig, structures: readonly Structure[]): string {
+/** The frontend that services share; empty without one. */
+export function renderShared(config: HaproxyConfig, structures: readonly Structure[]): string {
   if (config.shared_frontend === null) return '';
   return render(sharedFrontendTemplate, {
     lines: [...config.shared_frontend, ...structures.flatMap(({ shared }) => shared)],

@@ -74,10 +74,15 @@ export function createUpkeep({ log, lives, persist, reloading }: UpkeepDeps): Up
     wake,
     async run(signal) {
       const start = performance.now();
+      void reloading.run(signal);
       while (!signal.aborted) {
         const bell = woken();
         const reading =
           lives.some((live) => !live.synced && live.lastError === null) && performance.now() - start < firstReadTime;
+        if (persist.due()) {
+          dirtySince ??= performance.now();
+          urgent = true;
+        }
         const wait = writeWait();
         if (wait <= 0 && !reading) {
           await write(signal);

@@ -58,6 +58,7 @@ describe('the file', () => {
     assert.deepEqual(await file.write('new\n', { check: true }, signal), {
       result: 'refused',
       message: 'config : it is bad',
+      findings: [{ line: undefined, message: 'config : it is bad' }],
     });
     assert.equal(await readFile(path, 'utf8'), 'old\n');
     assert.equal(file.text, 'old\n');

@@ -13,7 +13,6 @@ import { placeOf } from '../../../synapse/haproxy/listen.ts';
 import { parseProc } from '../../../synapse/haproxy/master.ts';
 import type { RunningServer, Structure } from '../../../synapse/haproxy/model.ts';
 import { rewriteSections } from '../../../synapse/haproxy/quirks.ts';
-import { createReloadPacer } from '../../../synapse/haproxy/reload.ts';
 import { judge } from '../../../synapse/haproxy/reply.ts';
 import { parseEnv, parseInfo, parseServersState, type ServerRow } from '../../../synapse/haproxy/running.ts';
 import { filterOptions } from '../../../synapse/haproxy/trust.ts';
@@ -412,29 +411,5 @@ describe('options that need each other', () => {
       'server_options',
     ]);
     assert.throws(() => buildStructure('a b', serviceConfig({ port: 1 }), plainConfig()), /cannot name/);
-  });
-});
-
-describe('the pace of reloads', () => {
-  it('keeps the interval, and waits longer after failures', () => {
-    let now = 1000;
-    const pacer = createReloadPacer(
-      { restart_interval: 2000, restart_jitter: 0.5 },
-      () => now,
-      () => 1,
-    );
-    assert.equal(pacer.wait(), 0);
-    pacer.done(true);
-    assert.equal(pacer.wait(), 3000);
-    now += 3000;
-    assert.equal(pacer.wait(), 0);
-    pacer.done(false);
-    assert.equal(pacer.wait(), 5000);
-    pacer.done(false);
-    assert.equal(pacer.wait(), 10_000);
-    pacer.forget();
-    assert.equal(pacer.wait(), 3000);
-    for (let count = 0; count < 20; count++) pacer.done(false);
-    assert.equal(pacer.wait(), 300_000);
   });
 });
