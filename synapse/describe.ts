@@ -4,6 +4,7 @@ import { etcdSchema } from '../common/etcd/options.ts';
 import { loadPlugin, pluginNames } from '../common/plugin.ts';
 import { defaultListen, topSchema } from './config.ts';
 import { filterSchema } from './filters.ts';
+import { preferSchema } from './preference.ts';
 import { type ResolverPlugin, resolverFolder } from './resolver.ts';
 import { serviceSchema } from './serviceconfig.ts';
 import { type SourcePlugin, sourceFolder } from './source.ts';
@@ -31,6 +32,7 @@ export async function describeOptions(
     { title: 'etcd', options: describeSchema(etcdSchema) },
     { title: 'admin', options: describeSchema(adminSchema(defaultListen)) },
     { title: 'services.NAME', options: describeSchema(serviceSchema) },
+    { title: 'services.NAME.prefer', options: describeSchema(preferSchema) },
     { ...filters, title: `services.NAME.discovery.label_filters[] (methods: ${[...sources, 'multi'].join(', ')})` },
     ...output,
   ];

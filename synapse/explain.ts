@@ -1,4 +1,5 @@
 import { formatTable } from '../common/describe.ts';
+import type { PreferenceReport } from './preference.ts';
 import type { PartStatus } from './source.ts';
 import type { ServiceReport } from './state.ts';
 import type { StatusReport } from './statustable.ts';
@@ -32,6 +33,7 @@ export function explain(state: StatusReport, service: string, server?: string): 
     `${service}: from ${origins[origin] ?? origin}\n`,
     `source ${method}${revision === null ? '' : `, revision ${revision}`}: ${fresh}${proof}\n`,
     ...(report.sources ?? []).map((part) => `  ${part.name}: ${describePart(part)}\n`),
+    ...(report.prefer === undefined ? [] : [describePreference(report.prefer)]),
     ...haproxy.map((note) => `HAProxy: ${note}\n`),
     '\n',
     formatTable([['INSTANCE', 'USED', 'WHY'], ...rows]),
@@ -44,6 +46,10 @@ const roles = { used: 'in use', asked: 'asked and not in use', idle: 'not asked'
 export function describePart({ method, role, instances, reason }: PartStatus): string {
   const found = role === 'idle' ? '' : instances === null ? ', no answer yet' : `, ${instances} instances`;
   return `${method}, ${roles[role]}${found}${reason === null || instances === null ? '' : `, may be out of date: ${reason}`}`;
+}
+
+function describePreference({ label, value, local, in_force: inForce }: PreferenceReport): string {
+  return `prefers ${label} ${value}: ${local} local, ${inForce ? 'they come first' : 'all are used alike now'}\n`;
 }
 
 function verdicts({

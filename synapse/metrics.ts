@@ -11,6 +11,8 @@ export interface Observed {
   readonly up: boolean;
   /** Instances that are kept although their leases expired. */
   readonly suspects: number;
+  /** How many are local, for services that prefer those. */
+  readonly local?: number | undefined;
   /** Milliseconds of `Date.now()`; null while nothing is known. */
   readonly changedAt: number | null;
 }
@@ -78,6 +80,17 @@ new Gauge({
   collect() {
     this.reset();
     for (const { name, suspects } of read()) this.set({ service: name }, suspects);
+  },
+});
+
+new Gauge({
+  name: 'synapse_local_instances',
+  help: 'Instances in the preferred zone, of services that have one.',
+  labelNames: ['service'],
+  registers,
+  collect() {
+    this.reset();
+    for (const { name, local } of read()) if (local !== undefined) this.set({ service: name }, local);
   },
 });
 

@@ -3,6 +3,7 @@ import { sameInstance } from '../common/sameinstance.ts';
 import type { ExpiryGuard } from './expiryguard.ts';
 import { type LabelFilter, passesFilters } from './labels.ts';
 import { withoutOverride, withPort } from './portoverride.ts';
+import { type Preference, preferLocal } from './preference.ts';
 import type { InstanceSet } from './source.ts';
 
 /** A service's own rules for turning what its source found into what to balance over. */
@@ -17,6 +18,8 @@ export interface Policy {
   readonly filters: readonly LabelFilter[];
   /** Only the instance that was there first. */
   readonly leaderElection: boolean;
+  /** Local instances first; undefined: all alike. */
+  readonly prefer?: Preference | undefined;
   /** Keeps instances that expire together; undefined: none. */
   readonly expiryGuard?: ExpiryGuard | undefined;
 }
@@ -84,9 +87,10 @@ function unique(instances: readonly Instance[]): readonly Instance[] {
 }
 
 function narrow(policy: Policy, instances: readonly Instance[], set: InstanceSet | undefined): readonly Instance[] {
-  const { filters, leaderElection } = policy;
+  const { filters, leaderElection, prefer } = policy;
   const passed = filters.length === 0 ? instances : instances.filter((instance) => passesFilters(instance, filters));
-  return leaderElection ? passed.slice(...leader(passed, set)) : passed;
+  if (leaderElection) return passed.slice(...leader(passed, set));
+  return prefer === undefined ? passed : preferLocal(passed, prefer);
 }
 
 /** Start and end of the leader in the list: the smallest sequence; without any, the first of the list. */

@@ -8,6 +8,7 @@ import type { Discovery } from './discovery.ts';
 import { readDiscovery } from './discoveryconfig.ts';
 import { readFilters } from './filters.ts';
 import { withDiscoveryMulti } from './multiconfig.ts';
+import { readPreference } from './preference.ts';
 import type { Policy } from './select.ts';
 
 /** One service, ready to be run. */
@@ -115,7 +116,7 @@ export async function readService<Top, Config>(
   for (const [key, message] of Object.entries(refused)) {
     if (Object.hasOwn(value, key)) problems.push({ path: joinPath(path, key), message });
   }
-  const elsewhere = ['discovery', 'discovery_multi', output.key, ...Object.keys(refused)];
+  const elsewhere = ['discovery', 'discovery_multi', 'prefer', output.key, ...Object.keys(refused)];
   const options = validate(serviceSchema, value, at, { elsewhere });
   const discoveryAt = { path: joinPath(path, 'discovery'), problems };
   const multiAt = { path: joinPath(path, 'discovery_multi'), problems };
@@ -134,7 +135,8 @@ export async function readService<Top, Config>(
     ...(backupPort !== undefined && { server_backup_port: backupPort }),
   };
   const discovery = await readDiscovery(found, several ? multiAt : discoveryAt, { ...from, ports });
-  const config = output.readService(rest, section);
+  const prefer = readPreference(value.prefer, at);
+  const config = output.readService(prefer?.others === 'backup' ? withAllBackups(rest) : rest, section);
   const policy: Policy = {
     defaultServers: options.default_servers,
     keepDefaultServers: options.keep_default_servers,
@@ -142,10 +144,20 @@ export async function readService<Top, Config>(
     portOverride: discovery?.takesPorts === true ? undefined : portOverride,
     filters,
     leaderElection: options.leader_election,
+    prefer,
     expiryGuard:
       options.expiry_guard === false ? undefined : { share: options.expiry_guard, time: options.expiry_guard_time },
   };
   return discovery && { policy, config, discovery };
+}
+
+/** Without this, HAProxy uses a single backup server, the first one, for all of the load. */
+function withAllBackups(section: unknown): unknown {
+  if (section !== undefined && section !== null && !isObject(section)) return section;
+  const { backend, listen } = section ?? {};
+  if (/option\s+allbackups/.test(JSON.stringify([backend, listen]))) return section;
+  const lines = typeof backend === 'string' ? backend.split('\n') : (backend ?? []);
+  return Array.isArray(lines) ? { ...section, backend: [...lines, 'option allbackups'] } : section;
 }
 
 /** SmartStack once had `backend_port_override` as `server_port_override` in the service's `haproxy` section. */

@@ -5,6 +5,7 @@ import type { Discoverer } from './discovery.ts';
 import { leftOut } from './leftout.ts';
 import type { Observed } from './metrics.ts';
 import { withPort } from './portoverride.ts';
+import { type PreferenceReport, reportPreference } from './preference.ts';
 import type { Policy } from './select.ts';
 import type { LeftOut, PartStatus, Rejected } from './source.ts';
 
@@ -30,6 +31,8 @@ export interface ServiceReport {
   readonly revision: string | null;
   /** When they last changed, ISO 8601. */
   readonly changed_at: string | null;
+  /** Which instances come first, and whether they do. */
+  readonly prefer?: PreferenceReport;
   /** Kept although their leases expired, with the time until which they are, ISO 8601, by id. */
   readonly suspects?: Readonly<Record<string, string>>;
   /** Null while nothing is known. */
@@ -58,6 +61,7 @@ export function stateOf<Config>(catalog: Catalog<Config>, discoverer: Discoverer
       ...(source.parts !== undefined && { sources: source.parts }),
       revision: known.set?.revision ?? null,
       changed_at: known.changedAt === null ? null : new Date(known.changedAt).toISOString(),
+      ...preferenceOf(catalog, name),
       ...suspectsOf(known, catalog.policy(name)),
       instances: catalog.state(name)?.instances ?? null,
       left_out: leftOutOf(catalog, name).slice(0, maxShown),
@@ -65,6 +69,11 @@ export function stateOf<Config>(catalog: Catalog<Config>, discoverer: Discoverer
     };
   }
   return { services, haproxy };
+}
+
+function preferenceOf<Config>(catalog: Catalog<Config>, name: string): Pick<ServiceReport, 'prefer'> {
+  const prefer = catalog.policy(name)?.prefer;
+  return prefer === undefined ? {} : { prefer: reportPreference(catalog.state(name)?.instances ?? [], prefer) };
 }
 
 function suspectsOf({ guarded }: Remembered, policy: Policy | undefined): Pick<ServiceReport, 'suspects'> {
@@ -90,6 +99,7 @@ export function* observed<Config>(catalog: Catalog<Config>, discoverer: Discover
     yield {
       name,
       instances: catalog.state(name)?.instances,
+      local: preferenceOf(catalog, name).prefer?.local,
       up: discoverer.status(name)?.reason === null,
       suspects: catalog.recall(name)?.guarded?.suspects.size ?? 0,
       changedAt: catalog.recall(name)?.changedAt ?? null,

@@ -92,6 +92,7 @@ describe('configuration', () => {
           { label: 'c', value: 'd', condition: 'not-equals' },
         ],
         leaderElection: true,
+        prefer: undefined,
         expiryGuard: { share: 0.5, time: 300_000 },
       },
     );
@@ -147,6 +148,18 @@ describe('configuration', () => {
       lines.map(({ level, fields }) => [level, fields.path]),
       [['warn', 'statsd']],
     );
+  });
+
+  test('a preference with backups has HAProxy use all of them', async () => {
+    const { config } = await read(
+      service({ prefer: { label: 'az', value: 'a' }, haproxy: { port: 1, backend: ['balance leastconn'] } }),
+    );
+    const api = config.services.get('api');
+    assert.deepEqual(api?.policy.prefer, { label: 'az', value: 'a', others: 'backup', weight: 0.1, minimum: 0.1 });
+    assert.deepEqual(api?.config, { port: 1, backend: ['balance leastconn', 'option allbackups'] });
+    const own = { listen: ['no option allbackups'] };
+    const other = await read(service({ prefer: { label: 'az', value: 'a' }, haproxy: own }));
+    assert.deepEqual(other.config.services.get('api')?.config, own, 'who has said something about it is left alone');
   });
 
   test('discovery_multi makes the discovery one of several, as SmartStack does', async () => {
@@ -292,6 +305,16 @@ describe('configuration', () => {
     ).map(([title, filter, problem]): [string, unknown, readonly RegExp[]] => {
       return [title, service({}, { label_filters: [{ label: 'a', ...filter }] }), [problem]];
     }),
+    [
+      'a preference without a value',
+      service({ prefer: { label: 'az' } }),
+      [/^services\.api\.prefer\.value: is required/],
+    ],
+    [
+      'a minimum in percent',
+      service({ prefer: { label: 'az', value: 'a', minimum: 20 } }),
+      [/^services\.api\.prefer\.minimum: must be a share/],
+    ],
     ['a share that is none', service({ expiry_guard: 2 }), [/^services\.api\.expiry_guard: must be a share/]],
     ['filters that are no list', service({}, { label_filters: {} }), [/label_filters: must be a list/]],
     ['a filter that is no object', service({}, { label_filters: ['a'] }), [/label_filters\[0\]: must be an object/]],

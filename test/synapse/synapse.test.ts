@@ -7,6 +7,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { type Instance, makeInstance } from '../../common/instance.ts';
 import { registry } from '../../common/metrics.ts';
 import type { SynapseConfig } from '../../synapse/config.ts';
+import { explain } from '../../synapse/explain.ts';
 import type { Snapshot } from '../../synapse/output.ts';
 import type { Policy } from '../../synapse/select.ts';
 import type { ServiceConfig } from '../../synapse/serviceconfig.ts';
@@ -203,6 +204,28 @@ describe('synapse', () => {
         ['info', undefined],
       ],
     );
+  });
+
+  test('a preference shows in what is applied, in the state and in the metrics', async () => {
+    const { service, configOf, start, publish, running, applied } = world();
+    const prefer = { label: 'az', value: 'a', others: 'backup', weight: 0.1, minimum: 0.4 } as const;
+    const { synapse } = start(configOf([service('api', { policy: { prefer } })]));
+    await running('api');
+    const local = makeInstance({ host: '10.0.0.3', port: 3, labels: { az: 'a' } });
+    publish('api', one, local);
+    await until(() => applied.length === 1);
+    const shown = () => {
+      const { prefer, instances } = synapse.state().services.api ?? {};
+      return [prefer?.local, prefer?.in_force, instances?.map(({ backup }) => backup)];
+    };
+    assert.deepEqual(shown(), [1, true, [true, false]]);
+    assert.match(await registry.metrics(), /^synapse_local_instances\{service="api"\} 1$/m);
+    assert.match(
+      explain({ version: '1', reason: null, ...synapse.state() }, 'api'),
+      /^prefers az a: 1 local, they come first$/m,
+    );
+    publish('api', one, two, local);
+    assert.deepEqual(shown(), [1, false, [false, false, false]]);
   });
 
   test('changes that come while the output is busy share its next run', async () => {
