@@ -3,6 +3,7 @@ import { joinPath, type Problem, readConfig, type Schema, settleProblems, valida
 import { type EtcdOptions, etcdSchema } from '../common/etcd/options.ts';
 import { isObject } from '../common/formats.ts';
 import type { Log } from '../common/log.ts';
+import { type FileOutputConfig, fileOutputSchema } from './fileoutput.ts';
 import { type OutputSection, readService, type ServiceConfig, type StateFile } from './serviceconfig.ts';
 
 /** A whole configuration, checked. `Top` and `Config` are the output's sections. */
@@ -14,6 +15,8 @@ export interface SynapseConfig<Top, Config> {
   readonly admin: AdminConfig;
   /** Where the last good catalog is kept, and for how many milliseconds it is good. */
   readonly stateFile: StateFile | undefined;
+  /** Where files for other readers go; undefined: nowhere. */
+  readonly fileOutput?: FileOutputConfig | undefined;
   /** Milliseconds that the first write waits for the first snapshot of every service. */
   readonly initialWait: number;
 }
@@ -49,11 +52,6 @@ export const defaultListen = '127.0.0.1:3211';
 /** Keys of the original that have no meaning here. */
 const accepted = ['statsd'];
 
-/** Keys of the original that would change what is served: better refused than ignored. */
-const refused: Readonly<Record<string, string>> = {
-  file_output: 'writing discovery data to files is not supported',
-};
-
 /**
  * Reads and checks a configuration file; warnings go to `log`.
  * @throws {ConfigError} with everything that is wrong
@@ -68,14 +66,15 @@ export async function readSynapseConfig<Top, Config>(
   const problems: Problem[] = [];
   const { value } = document;
 
-  const elsewhere = ['etcd', 'services', 'service_conf_dir', 'admin', output.key, ...Object.keys(refused)];
+  const elsewhere = ['etcd', 'services', 'service_conf_dir', 'admin', output.key, 'file_output'];
   const top = validate(topSchema, value, { path: '', problems }, { elsewhere, accepted });
-  for (const [key, message] of Object.entries(refused)) {
-    if (Object.hasOwn(value, key)) problems.push({ path: key, message });
-  }
   const etcd = validate(etcdSchema, value.etcd, { path: 'etcd', problems });
   const admin = validate(adminSchema(defaultListen), value.admin, { path: 'admin', problems });
   const config = output.readTop(value[output.key], { path: output.key, problems });
+
+  const fileOutput = isGiven(value.file_output)
+    ? validate(fileOutputSchema, value.file_output, { path: 'file_output', problems })
+    : undefined;
 
   const services = new Map<string, ServiceConfig<Config>>();
   if (value.services !== undefined && value.services !== null && !isObject(value.services)) {
@@ -100,8 +99,13 @@ export async function readSynapseConfig<Top, Config>(
     services,
     admin,
     stateFile,
+    fileOutput,
     initialWait: top.initial_wait,
   };
+}
+
+function isGiven(value: unknown): boolean {
+  return value !== undefined && value !== null;
 }
 
 /** HAProxy's own rule for the names of proxies (configuration manual, section 4). */

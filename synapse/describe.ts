@@ -3,6 +3,7 @@ import { describeSchema, formatOptions, type OptionRow } from '../common/describ
 import { etcdSchema } from '../common/etcd/options.ts';
 import { loadPlugin, pluginNames } from '../common/plugin.ts';
 import { defaultListen, topSchema } from './config.ts';
+import { fileOutputSchema, serviceFileOutputSchema } from './fileoutput.ts';
 import { filterSchema } from './filters.ts';
 import { preferSchema } from './preference.ts';
 import { type ResolverPlugin, resolverFolder } from './resolver.ts';
@@ -32,6 +33,8 @@ export async function describeOptions(
     { title: 'etcd', options: describeSchema(etcdSchema) },
     { title: 'admin', options: describeSchema(adminSchema(defaultListen)) },
     { title: 'services.NAME', options: describeSchema(serviceSchema) },
+    { title: 'file_output', options: describeSchema(fileOutputSchema) },
+    { title: 'services.NAME.file_output', options: describeSchema(serviceFileOutputSchema) },
     { title: 'services.NAME.prefer', options: describeSchema(preferSchema) },
     { ...filters, title: `services.NAME.discovery.label_filters[] (methods: ${[...sources, 'multi'].join(', ')})` },
     ...output,

@@ -24,7 +24,8 @@ function keepService<Config>(old: ServiceConfig<Config>, next: ServiceConfig<Con
   const same =
     old.discovery.method === next.discovery.method && isDeepStrictEqual(old.discovery.options, next.discovery.options);
   const discovery = same ? old.discovery : next.discovery;
-  return policy === old.policy && config === old.config && same ? old : { policy, config, discovery };
+  const unchanged = policy === old.policy && config === old.config && same && old.hasFile === next.hasFile;
+  return unchanged ? old : { ...next, policy, config, discovery };
 }
 
 function keep<T>(old: T, next: T): T {

@@ -148,3 +148,10 @@ export const sourceSwitches = new Counter({
   labelNames: ['service', 'source'],
   registers,
 });
+
+/** Files for other readers that could not be written; each is tried again. */
+export const fileFailures = new Counter({
+  name: 'synapse_file_output_failures_total',
+  help: 'Writes of file_output that failed; each is tried again.',
+  registers,
+});

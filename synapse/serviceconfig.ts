@@ -6,6 +6,7 @@ import { readRecords } from '../common/recordlist.ts';
 import type { CatalogService } from './catalog.ts';
 import type { Discovery } from './discovery.ts';
 import { readDiscovery } from './discoveryconfig.ts';
+import { serviceFileOutputSchema } from './fileoutput.ts';
 import { readFilters } from './filters.ts';
 import { withDiscoveryMulti } from './multiconfig.ts';
 import { readPreference } from './preference.ts';
@@ -14,6 +15,8 @@ import type { Policy } from './select.ts';
 /** One service, ready to be run. */
 export interface ServiceConfig<Config> extends CatalogService<Config> {
   readonly discovery: Discovery;
+  /** It has a file where `file_output` is on; default true. */
+  readonly hasFile?: boolean;
 }
 
 /** Who reads the section of an output, such as `haproxy`: at the top level, and in each service. */
@@ -98,7 +101,6 @@ function readShareOrFalse(value: unknown): number | false {
 /** Keys of the original that would change what is served: better refused than ignored. */
 const refused: Readonly<Record<string, string>> = {
   load_test_concurrency: 'is not supported; list the services one by one',
-  file_output: 'writing discovery data to files is not supported',
 };
 
 /** Reads `services.NAME`. Undefined when there are problems that leave nothing to run. */
@@ -116,7 +118,7 @@ export async function readService<Top, Config>(
   for (const [key, message] of Object.entries(refused)) {
     if (Object.hasOwn(value, key)) problems.push({ path: joinPath(path, key), message });
   }
-  const elsewhere = ['discovery', 'discovery_multi', 'prefer', output.key, ...Object.keys(refused)];
+  const elsewhere = ['discovery', 'discovery_multi', 'prefer', 'file_output', output.key, ...Object.keys(refused)];
   const options = validate(serviceSchema, value, at, { elsewhere });
   const discoveryAt = { path: joinPath(path, 'discovery'), problems };
   const multiAt = { path: joinPath(path, 'discovery_multi'), problems };
@@ -135,6 +137,7 @@ export async function readService<Top, Config>(
     ...(backupPort !== undefined && { server_backup_port: backupPort }),
   };
   const discovery = await readDiscovery(found, several ? multiAt : discoveryAt, { ...from, ports });
+  const files = validate(serviceFileOutputSchema, value.file_output, { path: joinPath(path, 'file_output'), problems });
   const prefer = readPreference(value.prefer, at);
   const config = output.readService(prefer?.others === 'backup' ? withAllBackups(rest) : rest, section);
   const policy: Policy = {
@@ -148,7 +151,7 @@ export async function readService<Top, Config>(
     expiryGuard:
       options.expiry_guard === false ? undefined : { share: options.expiry_guard, time: options.expiry_guard_time },
   };
-  return discovery && { policy, config, discovery };
+  return discovery && { policy, config, discovery, hasFile: !files.disabled };
 }
 
 /** Without this, HAProxy uses a single backup server, the first one, for all of the load. */

@@ -13,6 +13,8 @@ import type { LeftOut, PartStatus, Rejected } from './source.ts';
 export interface SynapseState {
   readonly services: Readonly<Record<string, ServiceReport>>;
   readonly haproxy: unknown;
+  /** Where files for other readers go, and why they may be out of date; not there when there are none. */
+  readonly file_output?: { readonly directory: string; readonly reason: string | null };
 }
 
 /** One service, for people. */

@@ -32,6 +32,7 @@ export function formatStatus(state: StatusReport, now: number = Date.now()): str
   return [
     `synapse ${state.version}: ${state.reason ?? 'ready'}\n`,
     ...haproxyLines((state.haproxy ?? {}) as HaproxyReport),
+    ...(state.file_output?.reason ? [`file_output: ${state.file_output.reason}\n`] : []),
     '\n',
     formatTable([['SERVICE', 'INSTANCE', 'STATE', 'WEIGHT', 'FROM', 'CHANGED'], ...rows]),
     ...(notes.length > 0 ? ['\n', ...notes] : []),

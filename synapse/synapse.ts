@@ -1,10 +1,12 @@
 import { coalesce, type Touch } from '../common/coalesce.ts';
+import type { Instance } from '../common/instance.ts';
 import { type Log, reasonOf } from '../common/log.ts';
 import { sleep } from '../common/supervise.ts';
 import { type Cache, createCache, readCache } from './cache.ts';
 import { Catalog } from './catalog.ts';
 import type { SynapseConfig } from './config.ts';
 import { Discoverer } from './discovery.ts';
+import { createFileWriting, type FilesNow, type FileWriting } from './filewriting.ts';
 import { keepEqual } from './keepequal.ts';
 import { applyFailures, guardedInstances, observe } from './metrics.ts';
 import type { Output, Snapshot } from './output.ts';
@@ -52,6 +54,7 @@ export function createSynapse<Top, Config>(
   let cache: Cache | undefined;
   /** Until the gate opens, changes are only remembered: the first write has all of them. */
   let gateOpen = false;
+  let files: FileWriting | undefined;
   let applied: Snapshot<Config> = new Map();
   let everApplied = false;
   let touch: Touch<string | typeof all> = () => {};
@@ -89,6 +92,15 @@ export function createSynapse<Top, Config>(
     timers.set(service, setTimeout(giveUp, Math.max(1, Math.ceil(at - performance.now()))));
   };
 
+  const filesNow = (): FilesNow | undefined => {
+    if (config.fileOutput === undefined) return undefined;
+    const services = new Map<string, readonly Instance[] | undefined>();
+    for (const [name, { hasFile = true }] of config.services) {
+      if (hasFile) services.set(name, catalog.state(name)?.instances);
+    }
+    return { folder: config.fileOutput.output_directory, services };
+  };
+
   const apply = async (dirty: ReadonlySet<string | typeof all>, signal: AbortSignal): Promise<void> => {
     let names: Set<string> | undefined = new Set();
     for (const name of dirty) {
@@ -104,6 +116,8 @@ export function createSynapse<Top, Config>(
         output = openOutput(config.output, deps);
       }
       const snapshot = catalog.snapshot();
+      // At the same time: neither waits for the other.
+      files?.touch(names);
       // Those that were removed meanwhile are named too.
       await output.output.apply(snapshot, names ?? new Set([...applied.keys(), ...snapshot.keys()]));
       report({ before: applied, after: snapshot }, names, { log });
@@ -138,6 +152,7 @@ export function createSynapse<Top, Config>(
         const cached = waiting.filter((name) => catalog.recall(name)?.good !== undefined);
         log.warn('starting without the answer of some sources', { waiting, cached });
       }
+      files = createFileWriting(filesNow, { log }, signal);
       touch = coalesce((dirty) => apply(dirty, signal), signal);
       gateOpen = true;
       touch(all);
@@ -156,6 +171,7 @@ export function createSynapse<Top, Config>(
       for (const name of catalog.configure(config.services)) touch(name);
       discoverer.configure(config.services, config.etcd);
       if (output !== undefined && output.config !== config.output) touch(all);
+      files?.touch(undefined);
       cache?.touch();
     },
 
@@ -167,7 +183,12 @@ export function createSynapse<Top, Config>(
       return output?.output.trouble ?? null;
     },
 
-    state: () => stateOf(catalog, discoverer, output?.output.status ?? null),
+    state: () => ({
+      ...stateOf(catalog, discoverer, output?.output.status ?? null),
+      ...(config.fileOutput !== undefined && {
+        file_output: { directory: config.fileOutput.output_directory, reason: files?.trouble ?? null },
+      }),
+    }),
   };
 }
 

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, describe, test } from 'node:test';
@@ -226,6 +226,25 @@ describe('synapse', () => {
     );
     publish('api', one, two, local);
     assert.deepEqual(shown(), [1, false, [false, false, false]]);
+  });
+
+  test('writes files for other readers even while HAProxy takes its time', async () => {
+    const { service, configOf, start, publish, running, effects } = world();
+    const folder = join((await stateFile()).path, '..');
+    const hidden = [service('hidden')[0], { ...service('hidden')[1], hasFile: false }] as const;
+    const config = configOf([service('api'), hidden], { fileOutput: { output_directory: folder } });
+    const { synapse } = start(config);
+    effects.apply = () => new Promise(() => {});
+    await running('hidden');
+    publish('hidden', two);
+    publish('api', one);
+    const text = () => readFile(join(folder, 'api.json'), 'utf8').catch(() => '');
+    await until(async () => (await text()) === '[{"host":"10.0.0.1","port":1}]');
+    assert.deepEqual(await readdir(folder), ['api.json']);
+    assert.deepEqual(synapse.state().file_output, { directory: folder, reason: null });
+    const other = configOf([service('api')], { fileOutput: { output_directory: join(folder, 'other') } });
+    synapse.reconfigure(other);
+    await until(async () => (await readdir(join(folder, 'other')).catch(() => [])).length === 1);
   });
 
   test('changes that come while the output is busy share its next run', async () => {
