@@ -1,3 +1,4 @@
+import { X509Certificate } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { createSecureContext } from 'node:tls';
 import { reasonOf } from '../log.ts';
@@ -23,9 +24,9 @@ export function checkTlsFiles({ tls }: EtcdOptions, file: string): void {
     }
   }
   const [ca, cert, key] = [texts.get('ca'), texts.get('cert'), texts.get('key')];
-  // OpenSSL takes a file without any certificate for an empty list, and trusts nobody then.
   for (const [name, text] of [['ca', ca] as const, ['cert', cert] as const]) {
-    if (text !== undefined && !text.includes('-----BEGIN')) add(`tls.${name}`, 'is not a PEM file');
+    const problem = text && certificateProblem(String(text));
+    if (problem) add(`tls.${name}`, problem);
   }
   if (problems.length === 0) {
     try {
@@ -35,4 +36,16 @@ export function checkTlsFiles({ tls }: EtcdOptions, file: string): void {
     }
   }
   if (problems.length > 0) throw new ConfigError(problems);
+}
+
+/** OpenSSL passes over what it cannot read in a list of authorities, and trusts nobody then. */
+function certificateProblem(text: string): string | undefined {
+  const blocks = text.match(/-----BEGIN (?:TRUSTED |X509 )?CERTIFICATE-----[^-]*-----END/g);
+  if (blocks === null) return 'has no certificate in PEM form';
+  try {
+    for (const block of blocks) new X509Certificate(`${block} CERTIFICATE-----`);
+    return undefined;
+  } catch (error) {
+    return `has a certificate that cannot be read: ${reasonOf(error)}`;
+  }
 }
