@@ -14,6 +14,7 @@ import { formats, isObject } from '../common/formats.ts';
 import type { Log } from '../common/log.ts';
 import { environmentDocument } from './environment.ts';
 import { readServices, type ServiceConfig } from './serviceconfig.ts';
+import { readShutdown, type ShutdownConfig } from './shutdownconfig.ts';
 
 /** nerve's configuration, validated. */
 export interface NerveConfig {
@@ -38,14 +39,6 @@ interface TopOptions {
   readonly heartbeat_path: string | null;
   readonly state_file_path: string | false | null;
   readonly drain_time: number;
-}
-
-/** What happens to the announcements at the end. */
-export interface ShutdownConfig {
-  /** Milliseconds between showing them as draining and withdrawing them. */
-  readonly drain: number;
-  /** Leave them to the next process. */
-  readonly keep: boolean;
 }
 
 /** Where nerve's HTTP is by default. */
@@ -78,20 +71,6 @@ export const nerveSchema: Schema<TopOptions> = {
     doc: 'how long a drained instance gets to finish what it has: what nerve drain --wait waits for',
     format: 'duration',
     default: 30_000,
-  },
-};
-
-/** `shutdown`. */
-export const shutdownSchema: Schema<ShutdownConfig> = {
-  drain: {
-    doc: 'show the instances as draining for so long before they are withdrawn',
-    format: 'duration',
-    default: 0,
-  },
-  keep: {
-    doc: 'withdraw nothing: the next nerve, started within the ttl, takes over',
-    format: 'boolean',
-    default: false,
   },
 };
 
@@ -137,13 +116,7 @@ async function validateDocument(
   } = validate(nerveSchema, withId, top, { elsewhere, accepted });
   const etcd = validate(etcdSchema, value.etcd, { path: 'etcd', problems });
   const admin = validate(adminSchema(defaultListen, socketDefault), value.admin, { path: 'admin', problems });
-  const shutdown = validate(shutdownSchema, value.shutdown, { path: 'shutdown', problems });
-  if (shutdown.keep && shutdown.drain > 0) {
-    problems.push({
-      path: 'shutdown',
-      message: 'keep and drain exclude each other: what is kept goes on taking traffic',
-    });
-  }
+  const shutdown = readShutdown(value.shutdown, problems);
   if (!problems.some(({ path }) => path.startsWith('etcd'))) {
     try {
       checkEtcdOptions(etcd);

@@ -4,9 +4,10 @@ import { etcdSchema } from '../common/etcd/options.ts';
 import { loadPlugin, pluginNames } from '../common/plugin.ts';
 import { type CheckPlugin, checkFolder } from './check.ts';
 import { checkSchema } from './checkconfig.ts';
-import { defaultListen, nerveSchema, shutdownSchema, socketDefault } from './config.ts';
+import { defaultListen, nerveSchema, socketDefault } from './config.ts';
 import { rateLimitSchema } from './ratelimitconfig.ts';
 import { serviceSchema } from './serviceconfig.ts';
+import { shutdownSchema } from './shutdownconfig.ts';
 
 /** Options that stand together. */
 export interface Section {

@@ -1,5 +1,3 @@
-import { BadRequest } from '../common/admin.ts';
-import type { EtcdOptions } from '../common/etcd/options.ts';
 import type { Instance } from '../common/instance.ts';
 import { type Log, reasonOf } from '../common/log.ts';
 import { createAnnouncement } from './announcement.ts';
@@ -7,10 +5,10 @@ import type { Announcer } from './announcer.ts';
 import type { NerveConfig } from './config.ts';
 import type { Drains } from './drains.ts';
 import { announcements, forgetService, serviceDrained } from './metrics.ts';
-import { type OpenRegistry, Registries, type Registry } from './registry.ts';
+import { etcdOf, type OpenRegistry, Registries, type Registry } from './registry.ts';
 import { createService } from './service.ts';
 import { type ServiceConfig, sameService } from './serviceconfig.ts';
-import { abortAll, chain, type Slot } from './slot.ts';
+import { abortAll, chain, chooseSlots, type Slot } from './slot.ts';
 
 export interface NerveDeps {
   readonly log: Log;
@@ -98,20 +96,7 @@ export class Nerve {
    * @throws {BadRequest} when there is no such service or instance
    */
   drain(name: string, drained: boolean, instanceId?: string): readonly string[] {
-    const slots = [...this.#slots.values()];
-    const own = slots.filter(({ service: { config } }) => config.service === name || config.name === name);
-    if (own.length === 0) {
-      const known = new Set(slots.map(({ service }) => service.config.service));
-      throw new BadRequest(`no service ${JSON.stringify(name)} here; there are ${[...known].join(', ')}`);
-    }
-    const ids = own.map(({ service }) => service.config.instance.id);
-    if (instanceId !== undefined && !ids.includes(instanceId)) {
-      const there = ids.length === 1 ? 'there is' : 'there are';
-      throw new BadRequest(`no instance ${JSON.stringify(instanceId)} of ${name} here; ${there} ${ids.join(', ')}`);
-    }
-    const chosen = own.filter(
-      ({ service }) => (instanceId ?? service.config.instance.id) === service.config.instance.id,
-    );
+    const chosen = chooseSlots([...this.#slots.values()], name, instanceId);
     for (const slot of chosen) this.#drain(slot, drained);
     return chosen.map(({ service }) => service.config.instance.id);
   }
@@ -216,13 +201,6 @@ export class Nerve {
       this.#log.warn('an unused registry did not close in order', { reason: reasonOf(error) });
     });
   }
-}
-
-/** A service's own `etcd_host` keeps the credentials, and TLS, of the file's `etcd`. */
-function etcdOf(etcd: EtcdOptions, { etcdHosts }: ServiceConfig): EtcdOptions {
-  if (etcdHosts === null) return etcd;
-  const scheme = etcd.tls ? 'https' : 'http';
-  return { ...etcd, hosts: etcdHosts.map((host) => `${scheme}://${host}`) };
 }
 
 function draining(instance: Instance): Instance {

@@ -1,6 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import { type EtcdOptions, parseHosts } from '../common/etcd/options.ts';
 import type { Announcer, CloseOptions } from './announcer.ts';
+import type { ServiceConfig } from './serviceconfig.ts';
 
 /** A cluster to announce in, and for how long a crashed host stays visible there (lease seconds). */
 export interface Registry {
@@ -47,4 +48,11 @@ export class Registries {
 /** The addresses of a registry's members, for people. */
 export function registryHosts({ etcd }: Registry): readonly string[] {
   return parseHosts(etcd.hosts).map(({ url }) => url);
+}
+
+/** A service's own `etcd_host` keeps the credentials, and TLS, of the file's `etcd`. */
+export function etcdOf(etcd: EtcdOptions, { etcdHosts }: ServiceConfig): EtcdOptions {
+  if (etcdHosts === null) return etcd;
+  const scheme = etcd.tls ? 'https' : 'http';
+  return { ...etcd, hosts: etcdHosts.map((host) => `${scheme}://${host}`) };
 }

@@ -59,6 +59,16 @@ describe('loadConfig', () => {
     assert.deepEqual(check?.target, { service: 'api', host: '10.0.0.1', port: 3000 });
   });
 
+  it('keeps what it is told to at the end, and drains for a time of one’s own', async (t) => {
+    const { shutdown, drainTime, stateFile } = await load(t, {
+      shutdown: { keep: true },
+      drain_time: '1m',
+      state_file_path: false,
+    });
+    assert.deepEqual([shutdown, drainTime, stateFile], [{ keep: true, drain: 0 }, 60_000, false]);
+    assert.deepEqual((await load(t, {})).shutdown, { keep: false, drain: 0 });
+  });
+
   it('takes a file without services', async (t) => {
     assert.equal((await load(t, {})).services.size, 0);
   });
@@ -236,6 +246,21 @@ describe('loadConfig', () => {
       'a name that no key can have',
       { services: { 'a b': { host: 'a', port: 1 } } },
       ['services["a b"]: "a b" cannot be part of a key; set etcd_path or choose another name'],
+    ],
+    [
+      'an end that both keeps and drains',
+      { shutdown: { keep: true, drain: 5 } },
+      ['shutdown: keep and drain exclude each other: what is kept goes on taking traffic'],
+    ],
+    [
+      'a name that an instance has already',
+      {
+        services: {
+          api: { host: 'a', instances: [{ port: 1 }] },
+          'api:1': { host: 'b', port: 1, etcd_path: '/x' },
+        },
+      },
+      ['services["api:1"]: api:1 is also the name of an instance of services.api'],
     ],
     ['etcd without a password', { etcd: { username: 'u' } }, [/etcd: username "u": needs a password/]],
     ['etcd addresses', { etcd: { hosts: ['ftp://x'] } }, [/etcd\.hosts: /]],
