@@ -54,6 +54,7 @@ export async function addInstance(
     ttl,
     etcd: { hosts },
     admin: { listen: admin, control_socket: join(nursery.folder, `nerve-${id}.sock`) },
+    state_file_path: join(nursery.folder, `nerve-${id}.state.json`),
     services: { [service]: { host: '127.0.0.1', port, check_interval: 0.1, checks: [check] } },
   });
   const sample = await startSample(nursery, { id, port });

@@ -69,6 +69,7 @@ describe('nerve and etcd', () => {
       ttl: 5,
       etcd: { hosts: cluster.urls },
       admin: { listen: '127.0.0.1:0', control_socket: join(folder, 'control.sock') },
+      state_file_path: join(folder, 'state.json'),
       services: { api: service('api'), web: service('web') },
       ...top,
     };
