@@ -27,6 +27,8 @@ export interface ConfigFile {
    * @throws when the file cannot be written
    */
   write(text: string, options: { readonly check: boolean }, signal: AbortSignal): Promise<WriteResult>;
+  /** Puts the same text in place once more, for whoever watches the file and missed it. @throws when it cannot */
+  rewrite(): Promise<void>;
   /** Keeps a text that HAProxy has loaded, for {@link ConfigFile.restore}. @throws when it cannot be written */
   keep(text: string): Promise<void>;
   /** Puts the last text that HAProxy is known to have loaded in place. False when there is none. @throws when it cannot */
@@ -97,6 +99,14 @@ export function createConfigFile(config: HaproxyConfig & { config_file_path: str
         }
         await place(text);
         return { result: 'written', checked };
+      } catch (error) {
+        throw new Error(`cannot write ${path}`, { cause: error });
+      }
+    },
+    async rewrite() {
+      try {
+        await staging.stage(current);
+        await place(current);
       } catch (error) {
         throw new Error(`cannot write ${path}`, { cause: error });
       }

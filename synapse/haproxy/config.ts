@@ -1,5 +1,7 @@
 import type { Problem, Schema } from '../../common/config.ts';
+import { isObject } from '../../common/formats.ts';
 import { checkServiceValues } from './config-values.ts';
+import type { FileUse } from './writepace.ts';
 
 /** The top-level `haproxy` section. Names are SmartStack's; what is ours is marked so. Durations are milliseconds. */
 export interface HaproxyConfig {
@@ -23,6 +25,8 @@ export interface HaproxyConfig {
   readonly check_timeout: number;
   readonly reload_command: string | null;
   readonly reload_timeout: number;
+  /** Not SmartStack's. */
+  readonly watched: boolean;
   /** Null: 2 s, and a second reload may follow the first at once. */
   readonly restart_interval: number | null;
   readonly restart_jitter: number;
@@ -126,6 +130,11 @@ export const haproxySchema: Schema<HaproxyConfig> = {
   check_timeout: { doc: 'How long a check may take.', format: 'duration', default: 60_000 },
   reload_command: path('Shell command that reloads HAProxy, when there is no master socket.'),
   reload_timeout: { doc: 'How long a reload may take until it counts as failed.', format: 'duration', default: 60_000 },
+  watched: {
+    doc: 'Something watches config_file_path and reloads HAProxy whenever it is replaced, as for a HAProxy in a container of its own. No reload is asked for then; writes keep a distance, and what is live already is written 30s later.',
+    format: Boolean,
+    default: false,
+  },
   restart_interval: {
     doc: 'At least this long between two reloads. Default: one per 2s, of which the second may follow the first at once.',
     format: 'optional-duration',
@@ -210,8 +219,19 @@ export function socketPaths(config: Pick<HaproxyConfig, 'socket_file_path'>): re
   return typeof value === 'string' ? [value] : value;
 }
 
-/** What only several options together can get wrong. Paths start at `at`, such as `haproxy`. */
-export function checkHaproxyConfig(config: HaproxyConfig, at: string): readonly Problem[] {
+/** True when writing the file is all that it takes to have HAProxy reloaded. */
+export function isReloadedByOthers(config: HaproxyConfig): boolean {
+  return config.watched && config.reload_command === null && config.master_socket_path === null;
+}
+
+/** What a write of the file means with these options. */
+export function fileUse(config: HaproxyConfig): FileUse {
+  if (!config.do_socket) return 'only';
+  return config.watched ? 'watched' : 'merged';
+}
+
+/** What only several options together can get wrong. Paths start at `at`, such as `haproxy`; `given` is what the user wrote. */
+export function checkHaproxyConfig(config: HaproxyConfig, at: string, given: unknown = {}): readonly Problem[] {
   const problems: Problem[] = [];
   const required = (option: keyof HaproxyConfig, by: keyof HaproxyConfig, or = ''): void => {
     problems.push({
@@ -219,15 +239,15 @@ export function checkHaproxyConfig(config: HaproxyConfig, at: string): readonly 
       message: `the \`${option}\` option is required when \`${by}\` is true${or}`,
     });
   };
-  if (config.global.length === 0) {
+  if (config.global.length === 0 && !isGiven(given, 'global')) {
     problems.push({ path: `${at}.global`, message: 'haproxy requires a global section: a list of lines' });
   }
-  if (config.defaults.length === 0) {
+  if (config.defaults.length === 0 && !isGiven(given, 'defaults')) {
     problems.push({ path: `${at}.defaults`, message: 'haproxy requires a defaults section: a list of lines' });
   }
   if (config.do_writes && config.config_file_path === null) required('config_file_path', 'do_writes');
   if (config.do_socket && socketPaths(config).length === 0) required('socket_file_path', 'do_socket');
-  if (config.do_reloads && config.reload_command === null && config.master_socket_path === null) {
+  if (config.do_reloads && !config.watched && config.reload_command === null && config.master_socket_path === null) {
     required('reload_command', 'do_reloads', ' (or `master_socket_path`)');
   }
   if (config.do_checks === true && config.check_command !== null && config.candidate_config_file_path === null) {
@@ -239,6 +259,11 @@ export function checkHaproxyConfig(config: HaproxyConfig, at: string): readonly 
 /** What the schema cannot say about one service: names and lines that would break the file. Paths start at `at`. */
 export function checkServiceConfig(config: ServiceHaproxyConfig, at: string): readonly Problem[] {
   return checkServiceValues(config, at);
+}
+
+/** An empty list says that there are no lines, other than nothing at all. */
+function isGiven(given: unknown, key: string): boolean {
+  return isObject(given) && Array.isArray(given[key]);
 }
 
 function stringOrList(value: unknown): void {

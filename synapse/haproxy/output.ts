@@ -2,7 +2,7 @@ import { type Log, reasonOf } from '../../common/log.ts';
 import { supervise } from '../../common/supervise.ts';
 import type { Output, Snapshot } from '../output.ts';
 import { buildStructure } from './build.ts';
-import { type HaproxyConfig, type ServiceHaproxyConfig, socketPaths } from './config.ts';
+import { fileUse, type HaproxyConfig, type ServiceHaproxyConfig, socketPaths } from './config.ts';
 import { createConfigFile } from './config-file.ts';
 import { addedLines } from './defaults.ts';
 import { createDesiredService, type DesiredService, takeInstances } from './desired.ts';
@@ -109,8 +109,15 @@ export function createHaproxyOutput(config: HaproxyConfig, deps: HaproxyDeps, si
     }),
   );
   const persist = createPersist(config, { log, emit, services, lives, file, existing: latestFile });
-  const reloading = createReloading(config, { log, emit, lives, persist, text: () => file?.text ?? '' });
-  const upkeep = createUpkeep({ log, lives, persist, reloading });
+  const reloading = createReloading(config, {
+    log,
+    emit,
+    lives,
+    persist,
+    text: () => file?.text ?? '',
+    rewrite: async () => file?.rewrite(),
+  });
+  const upkeep = createUpkeep({ log, lives, persist, reloading, use: fileUse(config) });
 
   /** Servers keep the numbers they run with, or else those of the file. */
   const number = (desired: DesiredService): void => {

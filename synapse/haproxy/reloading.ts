@@ -1,6 +1,6 @@
 import { type Log, reasonOf } from '../../common/log.ts';
 import { sleep } from '../../common/supervise.ts';
-import type { HaproxyConfig } from './config.ts';
+import { type HaproxyConfig, isReloadedByOthers } from './config.ts';
 import { createCrowd } from './crowd.ts';
 import type { HaproxyEvent } from './events.ts';
 import type { Live } from './live.ts';
@@ -37,15 +37,20 @@ export interface ReloadingDeps {
   readonly persist: Persist;
   /** The text that is in the file. */
   readonly text: () => string;
+  /** Puts the file in place once more. */
+  readonly rewrite: () => Promise<void>;
 }
 
 /** How long a runtime API may be away until a reload is tried to bring it back; milliseconds. */
 const unreachableTime = 5_000;
 const pollInterval = 10;
 const tries = 2;
+/** How long whoever watches the file may take, until it is put in place once more; milliseconds. */
+const watchTime = 5_000;
 
 export function createReloading(config: HaproxyConfig, deps: ReloadingDeps): Reloading {
-  const { log, emit, lives, persist, text } = deps;
+  const { log, emit, lives, persist, text, rewrite } = deps;
+  const watched = isReloadedByOthers(config);
   const pacer = createReloadPacer(config);
   const crowd = createCrowd(config, log);
   const started = performance.now();
@@ -62,6 +67,7 @@ export function createReloading(config: HaproxyConfig, deps: ReloadingDeps): Rel
     // A reload brings what is in the file: without a file of ours there is nothing to hope for.
     if (!config.do_writes || persist.accepted === null) return [];
     if (lives.length === 0) {
+      if (watched) return [];
       return loadedText === text() ? [] : ['the file changed, and the runtime API is not used (do_socket)'];
     }
     const found: string[] = [];
@@ -92,22 +98,24 @@ export function createReloading(config: HaproxyConfig, deps: ReloadingDeps): Rel
     lives.some((live, index) => live.synced && live.workers === before[index] && live.generation !== persist.accepted);
 
   /** One try: asks, then waits until every socket's worker is a new one that has loaded what the file has. */
-  const attempt = async (signal: AbortSignal): Promise<void> => {
+  const attempt = async (again: boolean, signal: AbortSignal): Promise<void> => {
     const before = lives.map((live) => (live.synced ? live.workers : -1));
     const loading = text();
     const blind = isUnreachable();
-    await triggerReload(config, signal);
+    if (!watched) await triggerReload(config, signal);
+    else if (again) await rewrite();
+    const time = watched && !again ? watchTime : config.reload_timeout;
     if (blind) {
       loadedText = loading;
       return;
     }
     for (const live of lives) live.release();
-    const deadline = performance.now() + config.reload_timeout;
+    const deadline = performance.now() + time;
     const isNew = (live: Live, index: number): boolean =>
       live.synced && live.workers !== before[index] && live.generation === persist.accepted;
     while (!lives.every(isNew)) {
       if (performance.now() > deadline) {
-        const message = `the reload did not bring a worker with configuration ${persist.accepted} in ${config.reload_timeout} ms`;
+        const message = `the reload did not bring a worker with configuration ${persist.accepted} in ${time} ms`;
         throw hasStayed(before) ? new NotLoaded(message) : new Error(message);
       }
       await sleep(pollInterval, signal);
@@ -147,7 +155,7 @@ export function createReloading(config: HaproxyConfig, deps: ReloadingDeps): Rel
       let failure: unknown;
       for (let count = 1; count <= tries; count++) {
         try {
-          await attempt(signal);
+          await attempt(count > 1, signal);
           const milliseconds = Math.round(performance.now() - start);
           log.info('HAProxy has reloaded', { milliseconds });
           reloadsTotal.inc({ reason: kind, result: 'done' });

@@ -34,7 +34,7 @@ export const haproxySection = {
     const config = validate(haproxySchema, value, { path: at.path, problems: found });
     // An option that is wrong has its default in the result: what it is together with others says nothing then.
     const wrong = found.some(({ severity }) => severity !== 'warning');
-    at.problems.push(...found, ...(wrong ? [] : checkHaproxyConfig(config, at.path)));
+    at.problems.push(...found, ...(wrong ? [] : checkHaproxyConfig(config, at.path, value)));
     return config;
   },
   readService(value: unknown, at: At): ServiceHaproxyConfig {

@@ -32,7 +32,7 @@ export function createStaging(path: string, candidatePath: string | null, log: L
 
   const discard = (): Promise<void> => rm(candidate, { force: true });
   const stage = async (text: string): Promise<void> => {
-    if (dirname(candidate) === folder) await mkdir(folder, { recursive: true });
+    if (dirname(candidate) === folder) await makeFolder(folder);
     await discard();
     try {
       const file = await open(candidate, 'wx', 0o644);
@@ -73,7 +73,7 @@ export function createStaging(path: string, candidatePath: string | null, log: L
       await syncFolder(dirname(path));
     },
     async keep(text) {
-      await mkdir(folder, { recursive: true });
+      await makeFolder(folder);
       await writeFileAtomic(lastGood, text);
     },
     async kept() {
@@ -106,4 +106,11 @@ async function fill(path: string, text: string): Promise<void> {
     await put(before);
     throw error;
   }
+}
+
+/** Not recursive, which reports a folder that cannot be written as one that is missing. */
+async function makeFolder(path: string): Promise<void> {
+  await mkdir(path).catch((error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EEXIST') throw error;
+  });
 }

@@ -3,6 +3,7 @@ import { sleep } from '../../common/supervise.ts';
 import type { Live } from './live.ts';
 import type { Persist } from './persist.ts';
 import type { Reloading } from './reloading.ts';
+import { type FileUse, type LastWrite, writeTime } from './writepace.ts';
 
 /** The slow half: the file, at most every few hundred milliseconds, and reloads when there is a reason. */
 export interface Upkeep {
@@ -20,10 +21,9 @@ export interface UpkeepDeps {
   readonly lives: readonly Live[];
   readonly persist: Persist;
   readonly reloading: Reloading;
+  readonly use: FileUse;
 }
 
-/** Changes of membership are live already; their text is merged for so long. Milliseconds. */
-const mergeTime = 300;
 /** How long the first file waits for HAProxy to say what runs. */
 const firstReadTime = 2_000;
 /** How often it is looked whether a reload is due when nothing says so. */
@@ -31,11 +31,10 @@ const lookInterval = 1_000;
 const flushTime = 10_000;
 
 /** Orders the slow effects: the file always comes before a reload, and a reload does not keep the file waiting. */
-export function createUpkeep({ log, lives, persist, reloading }: UpkeepDeps): Upkeep {
+export function createUpkeep({ log, lives, persist, reloading, use }: UpkeepDeps): Upkeep {
   let dirtySince: number | undefined;
   let urgent = false;
-  let pause = mergeTime;
-  let lastWrite = Number.NEGATIVE_INFINITY;
+  let last: LastWrite = { at: Number.NEGATIVE_INFINITY, took: 0 };
   let reload: Promise<void> | undefined;
   let ring: () => void = () => {};
 
@@ -55,14 +54,12 @@ export function createUpkeep({ log, lives, persist, reloading }: UpkeepDeps): Up
       dirtySince ??= start;
       throw error;
     }
-    lastWrite = performance.now();
-    // A large file takes long to check: it must not keep a processor busy.
-    pause = Math.max(mergeTime, 3 * (lastWrite - start));
+    const at = performance.now();
+    last = { at, took: at - start };
   };
   const writeWait = (): number => {
     if (dirtySince === undefined) return Number.POSITIVE_INFINITY;
-    if (urgent) return 0;
-    return Math.max(dirtySince + mergeTime, lastWrite + pause) - performance.now();
+    return writeTime(use, { since: dirtySince, urgent }, last) - performance.now();
   };
 
   return {

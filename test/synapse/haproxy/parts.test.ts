@@ -355,6 +355,16 @@ describe('options that need each other', () => {
   const cases: readonly [string, Record<string, unknown>, readonly string[]][] = [
     ['nothing given', {}, ['global', 'defaults', 'config_file_path', 'socket_file_path', 'reload_command']],
     [
+      'sections that are there and empty',
+      { global: [], defaults: [], do_writes: false, do_socket: false, do_reloads: false },
+      [],
+    ],
+    [
+      'somebody else who reloads',
+      { global: ['daemon'], defaults: ['mode http'], config_file_path: '/f', socket_file_path: '/s', watched: true },
+      [],
+    ],
+    [
       'all switched off',
       { global: ['daemon'], defaults: ['mode http'], do_writes: false, do_socket: false, do_reloads: false },
       [],
@@ -386,7 +396,7 @@ describe('options that need each other', () => {
   ];
   for (const [what, value, wrong] of cases) {
     it(what, () => {
-      const problems = checkHaproxyConfig(haproxyConfig(value), 'haproxy');
+      const problems = checkHaproxyConfig(haproxyConfig(value), 'haproxy', value);
       assert.deepEqual(
         problems.map(({ path }) => path.replace('haproxy.', '')),
         wrong,

@@ -1,0 +1,126 @@
+import assert from 'node:assert/strict';
+import { type FSWatcher, watch } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { afterEach, beforeEach, describe, it } from 'node:test';
+import { eventually } from '../../support/eventually.ts';
+import { askSocket, freePort, namedServer, type TestHaproxy, testHaproxy } from '../../support/haproxy.ts';
+import { instance, type RunningOutput, runOutput, serviceConfig, testConfig } from '../../support/haproxyoutput.ts';
+
+/** Somebody in another container who reloads HAProxy when the file is replaced, as Clay.io's does. */
+interface Watcher {
+  /** Every name that came or went in the folder. */
+  readonly seen: readonly string[];
+  /** How many replacements to miss from now on. */
+  miss(count: number): void;
+  readonly reloads: number;
+  close(): void;
+}
+
+function watchFile(haproxy: TestHaproxy): Watcher {
+  const seen: string[] = [];
+  let missing = 0;
+  let reloads = 0;
+  let busy = false;
+  const watcher: FSWatcher = watch(dirname(haproxy.file), (_, name) => {
+    seen.push(String(name));
+    if (name !== 'haproxy.cfg' || busy) return;
+    // Between two runs of inotifywait, nothing is seen.
+    busy = true;
+    setTimeout(() => {
+      busy = false;
+    }, 100);
+    if (missing-- > 0) return;
+    reloads += 1;
+    void askSocket(haproxy.master, 'reload').catch(() => {});
+  });
+  return {
+    seen,
+    miss: (count) => {
+      missing = count;
+    },
+    get reloads() {
+      return reloads;
+    },
+    close: () => watcher.close(),
+  };
+}
+
+describe('a HAProxy in another container that is reloaded by whoever watches the file', () => {
+  let haproxy: TestHaproxy;
+  let synapse: RunningOutput;
+  let watcher: Watcher | undefined;
+  beforeEach(async () => {
+    haproxy = await testHaproxy();
+  });
+  afterEach(async () => {
+    watcher?.close();
+    await synapse?.stop();
+    await haproxy.close();
+  });
+  const text = () => readFile(haproxy.file, 'utf8');
+  const start = async () => {
+    await eventually(async () => assert.match(await text(), /backend/));
+    await haproxy.start();
+    watcher = watchFile(haproxy);
+    return watcher;
+  };
+
+  it('has membership over the socket at once, new services by one write, and a second one when it was missed', async (t) => {
+    const server = await namedServer('hello');
+    t.after(() => server.close());
+    const port = await freePort();
+    const second = await freePort();
+    const answer = async (at: number) =>
+      await (await fetch(`http://127.0.0.1:${at}/`, { headers: { connection: 'close' } })).text();
+    synapse = runOutput(testConfig(haproxy, { master_socket_path: null, watched: true }));
+    const api = serviceConfig({ port, backend_name: 'api.b' });
+    await synapse.apply({ api: { config: api, instances: [] } });
+    const { seen } = await start();
+    await eventually(() => assert.equal(synapse.output.status.sockets[0]?.connected, true));
+    const before = await text();
+    const services = { api: { config: api, instances: [instance(server.port)] } };
+    await synapse.apply(services);
+    assert.equal(await answer(port), 'hello');
+    await new Promise((resolve) => setTimeout(resolve, 1_500));
+    assert.equal(await text(), before);
+    watcher?.miss(1);
+    const web = { config: serviceConfig({ port: second, backend_name: 'web.b' }), instances: [instance(server.port)] };
+    await synapse.apply({ ...services, web });
+    await eventually(() => assert.equal(synapse.reloads(), 1));
+    assert.equal(await answer(second), 'hello');
+    assert.equal(watcher?.reloads, 1);
+    // Nothing but the file itself may come and go where somebody watches.
+    assert.deepEqual(
+      [...new Set(seen)].filter((name) => name !== 'haproxy.cfg' && name !== '.synapse'),
+      [],
+    );
+  });
+
+  it('without any socket, gets every change by the file, and misses none', async (t) => {
+    const server = await namedServer('hello');
+    t.after(() => server.close());
+    const port = await freePort();
+    // Clay.io's own settings.
+    synapse = runOutput(
+      testConfig(haproxy, {
+        do_socket: false,
+        master_socket_path: null,
+        socket_file_path: null,
+        reload_command: 'echo noop',
+      }),
+    );
+    const api = serviceConfig({ port, backend_name: 'api.b' });
+    await synapse.apply({ api: { config: api, instances: [] } });
+    await start();
+    for (let round = 0; round < 5; round++) {
+      await synapse.apply({ api: { config: api, instances: [instance(server.port, { weight: 10 + round })] } });
+    }
+    await eventually(async () => assert.match(await text(), /weight 14/));
+    await eventually(async () => {
+      const response = await fetch(`http://127.0.0.1:${port}/`, { headers: { connection: 'close' } });
+      assert.equal(await response.text(), 'hello');
+    });
+    assert.ok((watcher?.reloads ?? 0) <= 3, `${watcher?.reloads} reloads`);
+  });
+});
