@@ -1,17 +1,20 @@
 import { createHash } from 'node:crypto';
 import { createEtcdClient, type EtcdClient } from '../../common/etcd/client.ts';
+import { type Decode, decodeValue, readDecode } from '../../common/etcd/decode.ts';
 import { forgive } from '../../common/etcd/expiry.ts';
-import type { KeyChange, OnChange } from '../../common/etcd/followed.ts';
+import type { KeyChange, OnChange, PrefixChange } from '../../common/etcd/followed.ts';
 import { checkEtcdOptions, type EtcdOptions, etcdSchema } from '../../common/etcd/options.ts';
 import { Records } from '../../common/etcd/records.ts';
 import { createReflector, type Reflector } from '../../common/etcd/reflector.ts';
 import { revokesWrongly } from '../../common/etcd/version.ts';
-import { parseInstance } from '../../common/instance.ts';
+import { globPattern } from '../../common/glob.ts';
 import type { Source, SourceContext, SourcePlugin, SourceStatus } from '../source.ts';
 
 /** Options of `method: etcd`. What is not given here is taken from the top-level `etcd` section. */
 export interface EtcdSourceOptions {
   readonly path?: string;
+  readonly keys?: string;
+  readonly decode?: Decode;
   readonly hosts?: EtcdOptions['hosts'];
   readonly host?: string;
   readonly port?: number;
@@ -27,6 +30,16 @@ export const source: SourcePlugin<EtcdSourceOptions> = {
     path: {
       doc: 'Where the instances of the service are, default /nerve/services/<service>.',
       format: readPath,
+      default: undefined,
+    },
+    keys: {
+      doc: 'Which keys below the path are of this service, where it holds several: * is any text without a slash, ** any.',
+      format: 'non-empty-string',
+      default: undefined,
+    },
+    decode: {
+      doc: 'How values are read that nerve did not write: {method: json, host: PATH, port: PATH}, or {method: address}.',
+      format: readDecode,
       default: undefined,
     },
     hosts: {
@@ -49,7 +62,9 @@ function create(options: EtcdSourceOptions, context: SourceContext): Source {
   checkEtcdOptions(cluster);
   const key = clusterKey(cluster);
   const prefix = `${options.path ?? `/nerve/services/${service}`}/`;
-  const records = new Records((value) => parseInstance(value), {
+  const { keys, decode = { method: 'nerve' } } = options;
+  const pattern = keys === undefined ? undefined : globPattern(keys);
+  const records = new Records((value) => decodeValue(value, decode), {
     onRejected: (record) => context.rejected(record),
     onGone: (id, how) => context.gone(id, how),
   });
@@ -62,7 +77,8 @@ function create(options: EtcdSourceOptions, context: SourceContext): Source {
     });
     const { client, reflector } = connected;
     let first = true;
-    const take: OnChange = (change) => {
+    const take: OnChange = (all) => {
+      const change = pattern === undefined ? all : onlyMatching(all, prefix, pattern);
       const set = records.apply(change) ?? (first ? records.set() : undefined);
       first = false;
       if (set !== undefined) publish({ ...set, unique: true, revision: change.revision, seenAt: change.seenAt });
@@ -79,6 +95,11 @@ function create(options: EtcdSourceOptions, context: SourceContext): Source {
  * it talks to does not answer and another one has to be tried. Milliseconds.
  */
 const renewalTime = 6_000;
+
+/** Without the keys of other services that are below the same path. */
+function onlyMatching(change: PrefixChange, prefix: string, pattern: RegExp): PrefixChange {
+  return { ...change, changed: change.changed.filter(({ key }) => pattern.test(key.slice(prefix.length))) };
+}
 
 /** What all sources of one cluster share. */
 interface Connection {

@@ -213,4 +213,19 @@ describe('source etcd', () => {
     assert.deepEqual(sets, []);
     assert.equal(running.status?.().age, null);
   });
+
+  test("takes its own keys of a path that holds several services, and reads values that are not nerve's", async () => {
+    await put(client, '/shared/api-1', '10.1.0.1:80');
+    await put(client, '/shared/web-1', 'not for us at all');
+    const options = { path: '/shared', keys: 'api-*', decode: { method: 'address' } } as const;
+    const { hosts, rejected } = follow('several', options);
+    await until(() => hosts()?.join() === '10.1.0.1');
+    await put(client, '/shared/web-2', 'nor is this');
+    await put(client, '/shared/api-2', '10.1.0.2:80');
+    await until(() => hosts()?.join() === '10.1.0.1,10.1.0.2');
+    await remove(client, '/shared/web-1');
+    await remove(client, '/shared/api-1');
+    await until(() => hosts()?.join() === '10.1.0.2');
+    assert.deepEqual(rejected, []);
+  });
 });
