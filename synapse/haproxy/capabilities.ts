@@ -3,7 +3,9 @@ export interface Capabilities {
   readonly version: string;
   /** `add server` without experimental mode. */
   readonly addServer: boolean;
-  /** Whether deleting a server is safe: 2.x crashes when statistics are being read meanwhile. */
+  /** `wait srv-removable` and a `del server` that crashes nothing by itself: 2.x does when statistics are being read. */
+  readonly canDeleteServer: boolean;
+  /** Whether servers are deleted without being asked to: Debian's 3.0 lacks fixes that 3.2 has. */
   readonly deleteServer: boolean;
   /** `cookie` on `add server`. */
   readonly dynamicCookie: boolean;
@@ -44,6 +46,7 @@ export function capabilitiesOf(version: string): Capabilities {
   return {
     version,
     addServer: number >= 206,
+    canDeleteServer: number >= 300,
     deleteServer: number >= 302,
     dynamicCookie: number >= 300,
     poolOptions: number < 300,

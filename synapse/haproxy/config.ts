@@ -31,6 +31,8 @@ export interface HaproxyConfig {
   readonly restart_interval: number | null;
   readonly restart_jitter: number;
   readonly drain_timeout: number;
+  readonly delete_servers: boolean | null;
+  readonly delete_servers_after: number;
   readonly server_order_seed: string | number | null;
   readonly max_server_id: number;
   readonly use_nerve_weights: boolean | null;
@@ -149,6 +151,16 @@ export const haproxySchema: Schema<HaproxyConfig> = {
     doc: 'How long a drained server that is withdrawn may finish its connections before it goes into maintenance.',
     format: 'duration',
     default: 30_000,
+  },
+  delete_servers: {
+    doc: 'Delete servers that have long been out of service from the running HAProxy, 3.0 or newer. Default: from 3.2 on. Otherwise they stay in maintenance until a reload.',
+    format: 'optional-boolean',
+    default: null,
+  },
+  delete_servers_after: {
+    doc: 'How long a server has been out of service, without connections, when it is deleted.',
+    format: 'duration',
+    default: 60_000,
   },
   server_order_seed: {
     doc: 'Seed of the order of servers that are neither sorted nor in discovery order. Default: made from the host name.',

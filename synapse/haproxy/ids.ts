@@ -6,6 +6,8 @@ export interface ServerIds {
   /** The number of a server, given out now when it has none. Undefined when all are taken. */
   claim(name: string, wanted?: number): number | undefined;
   get(name: string): number | undefined;
+  /** Its number may be given out again. */
+  release(name: string): void;
   /** Forgets everything but these: what runs, then what the file says. */
   reset(known: Iterable<readonly [name: string, id: number]>): void;
 }
@@ -30,6 +32,13 @@ export function createServerIds(max: number): ServerIds {
       return lowest > max ? undefined : take(name, lowest);
     },
     get: (name) => ids.get(name),
+    release(name) {
+      const id = ids.get(name);
+      if (id === undefined) return;
+      ids.delete(name);
+      taken.delete(id);
+      lowest = Math.min(lowest, id);
+    },
     reset(known) {
       ids.clear();
       taken.clear();

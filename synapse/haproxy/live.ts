@@ -7,6 +7,7 @@ import type { ExistingFile } from './existing.ts';
 import { know, uncertain } from './knowledge.ts';
 import { up } from './metrics.ts';
 import type { RunningServer, Server } from './model.ts';
+import { overlayOf } from './overlay.ts';
 import {
   emptyPlan,
   type HeldServer,
@@ -17,6 +18,7 @@ import {
   type ServerChange,
   type Wanted,
 } from './plan.ts';
+import { createRetiring, type Retiring, type RetiringDeps } from './retiring.ts';
 import { type ProcessInfo, parseEnv, parseInfo, parseServersState, type ServerRow } from './running.ts';
 import { connectRuntime, type RuntimeConnection } from './runtime.ts';
 import { type ChangeResult, judgeChanges } from './transaction.ts';
@@ -43,6 +45,8 @@ export interface Live {
   change(desired: DesiredService, wanted: Iterable<Wanted>): Promise<ChangeResult>;
   /** Plans services (all when not given) again from what was last read, as {@link Live.change} does. */
   replan(services?: Iterable<DesiredService>): Promise<ChangeResult>;
+  /** Reads everything again and puts it right. Never rejects. */
+  refresh(): Promise<void>;
   /** Lets go of the connection, which may belong to an old worker, and opens a new one. */
   release(): void;
   run(signal: AbortSignal): Promise<void>;
@@ -51,10 +55,13 @@ export interface Live {
 export interface LiveDeps {
   readonly log: Log;
   readonly services: ReadonlyMap<string, DesiredService>;
+  readonly config: RetiringDeps['config'];
   /** The file that a worker found now has loaded, if it names the same generation. */
   readonly file: () => ExistingFile;
   /** Called when what runs was read, before anything is planned. */
   readonly onRead: (live: Live) => void;
+  /** Called when a server is not in this HAProxy any more. */
+  readonly onDeleted: RetiringDeps['onDeleted'];
   /** Called when everything that can be done at run time was done after reading. */
   readonly onSync: (live: Live, commands: number) => void;
   /** Called when something that status or reloads depend on changed. */
@@ -65,8 +72,8 @@ export interface LiveDeps {
 const replyTimeout = 3_000;
 /** How often we make sure that we talk to the worker in charge; milliseconds. */
 const tickInterval = 1_000;
-/** How often everything is read again without a cause; milliseconds. */
-const auditInterval = 60_000;
+/** How often everything is read again without a cause, at most and at least; milliseconds. */
+const auditIntervals = { shortest: 5_000, longest: 60_000 };
 const nothing: ChangeResult = { commands: 0, failed: 0 };
 
 export function createLive(path: string, deps: LiveDeps): Live {
@@ -83,6 +90,8 @@ class LiveProcess implements Live {
   workers = 0;
   readonly #deps: LiveDeps;
   readonly #log: Log;
+  /** HAProxy's numbers of backends. */
+  readonly #backendIds = new Map<string, number>();
   readonly #held = new Map<string, readonly HeldServer[]>();
   #connection: RuntimeConnection | undefined;
   #synced = false;
@@ -93,6 +102,7 @@ class LiveProcess implements Live {
   /** Server → how often it was found wrong, and what HAProxy said. */
   readonly #attempts = new Map<string, { readonly count: number; readonly message: string | undefined }>();
   #auditTimer: NodeJS.Timeout | undefined;
+  readonly #retiring: Retiring;
   #lastUptime = 0;
   /** Something is in HAProxy that we did not know of, such as a number that an operator's server has. */
   #surprised = false;
@@ -101,6 +111,16 @@ class LiveProcess implements Live {
     this.path = path;
     this.#deps = deps;
     this.#log = deps.log.child({ socket: path });
+    this.#retiring = createRetiring({
+      log: this.#log,
+      config: deps.config,
+      services: deps.services,
+      running: this.running,
+      backendIds: this.#backendIds,
+      capabilities: () => this.#capabilities,
+      onIdle: (desired, name) => void this.change(desired, [{ name, server: undefined }]),
+      onDeleted: (desired, name) => deps.onDeleted(desired, name),
+    });
     up.set({ socket: path }, 0);
   }
 
@@ -147,6 +167,10 @@ class LiveProcess implements Live {
     for (const service of [...this.#held.keys()]) if (!this.#deps.services.has(service)) this.#held.delete(service);
     for (const desired of services) changes.push(...this.#planAll(desired).changes);
     return this.#execute(changes);
+  }
+
+  refresh(): Promise<void> {
+    return this.#audit(undefined);
   }
 
   release(): void {
@@ -201,11 +225,20 @@ class LiveProcess implements Live {
     this.#capabilities = capabilitiesOf(process.version);
     const before = new Map(this.running);
     this.running.clear();
+    this.#backendIds.clear();
     this.#take(parseServersState(state), worker, before);
     this.#attempts.clear();
     this.#touched.clear();
     this.#synced = true;
     up.set({ socket: this.path }, 1);
+    if (worker === 'new') {
+      this.#retiring.forget();
+      const overlay = overlayOf(this.#deps.services.values(), before, this.running);
+      if (overlay.length > 0) {
+        this.#log.info('what was set by hand before the reload is set again', { servers: overlay.length });
+        void this.#execute(overlay);
+      }
+    }
     this.#deps.onRead(this);
     return true;
   }
@@ -219,6 +252,7 @@ class LiveProcess implements Live {
     const file = this.#deps.file();
     const loaded = file.generation !== undefined && file.generation === this.generation;
     for (const row of rows) {
+      this.#backendIds.set(row.backend, row.backendId);
       let servers = this.running.get(row.backend);
       if (servers === undefined) {
         servers = new Map();
@@ -250,11 +284,19 @@ class LiveProcess implements Live {
         return;
       }
       this.#lastUptime = process.uptime;
-      if (performance.now() - audited > auditInterval) {
+      await this.#retiring.pass(connection);
+      if (performance.now() - audited > this.#auditInterval()) {
         audited = performance.now();
         await this.#audit(undefined);
       }
     }
+  }
+
+  /** Reading costs about a microsecond and a half per server in HAProxy, and as much here. */
+  #auditInterval(): number {
+    let servers = 0;
+    for (const backend of this.running.values()) servers += backend.size;
+    return Math.min(auditIntervals.shortest + servers, auditIntervals.longest);
   }
 
   /** The pid alone does not tell: in a container every first worker may have the same one. */
@@ -266,7 +308,8 @@ class LiveProcess implements Live {
     return {
       capabilities: this.#capabilities,
       idOf: (server: Server) => desired.ids.claim(server.name, server.explicitId),
-      isLeaving: (name) => (desired.leaving.get(name) ?? 0) > performance.now(),
+      isLeaving: (name) =>
+        (desired.leaving.get(name) ?? 0) > performance.now() && !this.#retiring.isIdle(desired, name),
     };
   }
 

@@ -97,9 +97,13 @@ export function createHaproxyOutput(config: HaproxyConfig, deps: HaproxyDeps, si
     createLive(path, {
       log,
       services,
+      config,
       file: latestFile,
       onRead: (live) => {
         if (live === lives[0]) for (const desired of services.values()) number(desired);
+      },
+      onDeleted: ({ active, ids }, name) => {
+        if (!lives.some(({ running }) => running.get(active?.backend ?? '')?.has(name))) ids.release(name);
       },
       onSync: (live, commands) => {
         emit({ type: 'synced', socket: path, pid: live.process?.pid ?? 0, commands });

@@ -235,7 +235,7 @@ function planAdd(structure: Structure, server: Server, context: PlanContext): St
 }
 
 function planGone(structure: Structure, current: RunningServer | undefined, context: PlanContext): Step {
-  if (current === undefined || current.maintenance || !isOurs(current)) return {};
+  if (current === undefined || current.maintenance || !isNamedByUs(current)) return {};
   const target = `${structure.backend}/${current.name}`;
   const leaving = context.isLeaving(current.name);
   if (leaving && current.drained) return {};
@@ -251,12 +251,13 @@ function planGone(structure: Structure, current: RunningServer | undefined, cont
 }
 
 /** Our servers are named after their address; what an operator added under another name is not ours to remove. */
-function isOurs({ name, address }: RunningServer): boolean {
+export function isNamedByUs({ name, address }: RunningServer): boolean {
   if (name === address || name.endsWith(`_${address}`)) return true;
   const own = /^(?:.*_)?([^_]+:[0-9]+)$/.exec(name)?.[1];
   return own !== undefined && sameAddress(own, address);
 }
 
-function setState(target: string, state: 'ready' | 'drain' | 'maint'): RuntimeCommand {
+/** The command that opens, drains or closes `backend/server`. */
+export function setState(target: string, state: 'ready' | 'drain' | 'maint'): RuntimeCommand {
   return { kind: 'state', text: `set server ${target} state ${state}` };
 }

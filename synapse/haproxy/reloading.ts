@@ -99,6 +99,8 @@ export function createReloading(config: HaproxyConfig, deps: ReloadingDeps): Rel
 
   /** One try: asks, then waits until every socket's worker is a new one that has loaded what the file has. */
   const attempt = async (again: boolean, signal: AbortSignal): Promise<void> => {
+    // What somebody has set by hand since it was last read has to be known to be set again.
+    await Promise.all(lives.map((live) => live.refresh()));
     const before = lives.map((live) => (live.synced ? live.workers : -1));
     const loading = text();
     const blind = isUnreachable();

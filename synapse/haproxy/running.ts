@@ -1,6 +1,8 @@
 /** One row of `show servers state` (management guide, section 9.3). */
 export interface ServerRow {
   readonly backend: string;
+  /** The backend's number: a frontend may have its name. */
+  readonly backendId: number;
   readonly name: string;
   readonly id: number;
   /** `host:port`; the host name where there is one. */
@@ -42,8 +44,9 @@ export function parseServersState(reply: string): readonly ServerRow[] {
     if (index < 0) throw new Error(`show servers state has no column ${title}`);
     return index;
   };
-  const [backend, id, name, host, admin, weight, initialWeight, fqdn, port] = [
+  const [backend, backendId, id, name, host, admin, weight, initialWeight, fqdn, port] = [
     'be_name',
+    'be_id',
     'srv_id',
     'srv_name',
     'srv_addr',
@@ -52,7 +55,7 @@ export function parseServersState(reply: string): readonly ServerRow[] {
     'srv_iweight',
     'srv_fqdn',
     'srv_port',
-  ].map(column) as [number, number, number, number, number, number, number, number, number];
+  ].map(column) as [number, number, number, number, number, number, number, number, number, number];
   const rows: ServerRow[] = [];
   for (let index = header + 1; index < lines.length; index++) {
     const cells = (lines[index] as string).split(' ');
@@ -60,6 +63,7 @@ export function parseServersState(reply: string): readonly ServerRow[] {
     const flags = Number(cells[admin]);
     rows.push({
       backend: cells[backend] as string,
+      backendId: Number(cells[backendId]),
       name: cells[name] as string,
       id: Number(cells[id]),
       address: `${cells[fqdn] === '-' ? cells[host] : cells[fqdn]}:${cells[port]}`,
@@ -84,6 +88,22 @@ export function parseInfo(reply: string): ProcessInfo {
     throw new Error(`show info answered ${JSON.stringify(reply.slice(0, 100))}`);
   }
   return { version, pid, stopping: value('Stopping') === '1', uptime: Number(value('Uptime_sec') ?? 0) };
+}
+
+/**
+ * Reads how many requests or connections a server has or has waiting, from the reply of `show stat BACKEND-ID 4 ID`;
+ * undefined when it is not about this server. (`show servers conn` counts nothing in TCP mode before 3.4.)
+ */
+export function parseSessions(reply: string, name: string): number | undefined {
+  const lines = reply.split('\n');
+  const titles =
+    lines
+      .find((line) => line.startsWith('# '))
+      ?.slice(2)
+      .split(',') ?? [];
+  const cells = lines.map((line) => line.split(',')).find((row) => row[titles.indexOf('svname')] === name);
+  const [waiting, current] = [cells?.[titles.indexOf('qcur')], cells?.[titles.indexOf('scur')]];
+  return current === undefined || current === '' ? undefined : Number(current) + Number(waiting ?? 0);
 }
 
 /** Reads the reply of `show env NAME`; undefined when the variable is not set. */

@@ -2,9 +2,10 @@ import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { createServer as createHttpServer } from 'node:http';
-import { type AddressInfo, connect, createServer } from 'node:net';
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { sleep } from '../../common/supervise.ts';
 import { findProgram } from '../../deploy/debian.ts';
 import { eventually } from './eventually.ts';
 import type { HaproxyVersion } from './haproxyversions.ts';
@@ -139,13 +140,19 @@ export function askSocket(path: string, command: string, timeout = 2_000): Promi
   });
 }
 
-/** A port that was free a moment ago. */
+/** A port that was free a moment ago, from below those that the kernel gives to clients and to port 0. */
 export async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
+  for (;;) {
+    const port = 12_000 + Math.floor(Math.random() * 20_000);
+    const server = createServer();
+    const free = await new Promise<boolean>((resolve) => {
+      server.once('error', () => resolve(false));
+      server.listen(port, '127.0.0.1', () => resolve(true));
+    });
+    if (!free) continue;
+    await new Promise((resolve) => server.close(resolve));
+    return port;
+  }
 }
 
 /** A web server that answers every request with its name. */
@@ -178,7 +185,15 @@ export interface RecordingProxy {
   close(): Promise<void>;
 }
 
-export async function recordingProxy(path: string, target: string): Promise<RecordingProxy> {
+export interface ProxyFaults {
+  /** Called with each line before it is passed on. */
+  readonly onCommand?: (command: string) => void;
+  /** Replies trickle in pieces of this many bytes, one each millisecond. */
+  readonly trickle?: number;
+}
+
+/** Listens at `path` and passes everything on to `target`. */
+export async function recordingProxy(path: string, target: string, faults: ProxyFaults = {}): Promise<RecordingProxy> {
   const commands: string[] = [];
   const server = createServer((client) => {
     const upstream = connect({ path: target });
@@ -188,9 +203,11 @@ export async function recordingProxy(path: string, target: string): Promise<Reco
       const lines = (rest + chunk).split('\n');
       rest = lines.pop() ?? '';
       commands.push(...lines);
+      for (const line of lines) faults.onCommand?.(line);
       upstream.write(chunk);
     });
-    upstream.pipe(client);
+    if (faults.trickle === undefined) upstream.pipe(client);
+    else void trickle(upstream, client, faults.trickle);
     client.on('close', () => upstream.destroy());
     upstream.on('close', () => client.destroy());
     client.on('error', () => {});
@@ -198,4 +215,18 @@ export async function recordingProxy(path: string, target: string): Promise<Reco
   });
   await new Promise<void>((resolve) => server.listen(path, resolve));
   return { path, commands, close: () => new Promise((resolve) => server.close(() => resolve())) };
+}
+
+async function trickle(from: Socket, to: Socket, size: number): Promise<void> {
+  try {
+    for await (const chunk of from as AsyncIterable<Buffer>) {
+      for (let at = 0; at < chunk.length; at += size) {
+        to.write(chunk.subarray(at, at + size));
+        await sleep(1);
+      }
+    }
+  } catch {
+    // Either end went away: so does the other.
+  }
+  to.destroy();
 }

@@ -14,7 +14,13 @@ import { parseProc } from '../../../synapse/haproxy/master.ts';
 import type { RunningServer, Structure } from '../../../synapse/haproxy/model.ts';
 import { rewriteSections } from '../../../synapse/haproxy/quirks.ts';
 import { judge } from '../../../synapse/haproxy/reply.ts';
-import { parseEnv, parseInfo, parseServersState, type ServerRow } from '../../../synapse/haproxy/running.ts';
+import {
+  parseEnv,
+  parseInfo,
+  parseServersState,
+  parseSessions,
+  type ServerRow,
+} from '../../../synapse/haproxy/running.ts';
 import { filterOptions } from '../../../synapse/haproxy/trust.ts';
 import { haproxyConfig, serviceConfig } from '../../support/haproxyoutput.ts';
 import { plainConfig } from '../../support/haproxytext.ts';
@@ -131,13 +137,19 @@ describe('what HAProxy says about itself', () => {
     assert.deepEqual(
       parseServersState(reply).map((row) => Object.values(row)),
       [
-        ['b', 'x_10.0.0.1:80', 3, '10.0.0.1:80', false, false, 1, 1],
-        ['b', 'nm', 9, 'nosuch.invalid:80', false, false, 1, 1],
-        ['b', '::1:80', 4, '::1:80', true, true, 0, 5],
+        ['b', 3, 'x_10.0.0.1:80', 3, '10.0.0.1:80', false, false, 1, 1],
+        ['b', 3, 'nm', 9, 'nosuch.invalid:80', false, false, 1, 1],
+        ['b', 3, '::1:80', 4, '::1:80', true, true, 0, 5],
       ],
     );
     assert.throws(() => parseServersState("Can't find backend.\n"), /Can't find backend/);
     assert.throws(() => parseServersState('1\n# be_id\n'), /no column be_name/);
+  });
+  it('reads how many sessions a server has, waiting ones too', () => {
+    const reply = '# pxname,svname,qcur,qmax,scur,smax\nb,s,1,0,2,5,\n\n';
+    assert.equal(parseSessions(reply, 's'), 3);
+    assert.equal(parseSessions(reply, 'other'), undefined);
+    assert.equal(parseSessions('\n', 's'), undefined);
   });
   it('reads the process and the environment', () => {
     assert.deepEqual(parseInfo('Name: HAProxy\nVersion: 2.6.12-1+deb12u4\nPid: 12\nUptime_sec: 7\nStopping: 1\n'), {
@@ -158,17 +170,20 @@ describe('what HAProxy says about itself', () => {
   });
   it('knows what each version can do', () => {
     const can = (version: string) => {
-      const { addServer, deleteServer, dynamicCookie, poolOptions, synchronousReload } = capabilitiesOf(version);
-      return [addServer, deleteServer, dynamicCookie, poolOptions, synchronousReload].map(Number).join('');
+      const able = capabilitiesOf(version);
+      const { addServer, canDeleteServer, deleteServer, dynamicCookie, poolOptions, synchronousReload } = able;
+      return [addServer, canDeleteServer, deleteServer, dynamicCookie, poolOptions, synchronousReload]
+        .map(Number)
+        .join('');
     };
     assert.deepEqual(['2.4.22', '2.6.12-1+deb12u4', '2.8.5', '3.0.11', '3.2.26', '3.10.1', 'unknown'].map(can), [
-      '00010',
-      '10010',
-      '10011',
-      '10101',
-      '11101',
-      '11101',
-      '00010',
+      '000010',
+      '100010',
+      '100011',
+      '110101',
+      '111101',
+      '111101',
+      '000010',
     ]);
   });
 });
@@ -176,6 +191,7 @@ describe('what HAProxy says about itself', () => {
 describe('what is known about a server that was read', () => {
   const row: ServerRow = {
     backend: 'b',
+    backendId: 1,
     name: 'n',
     id: 1,
     address: '1.1.1.1:1',
