@@ -3,6 +3,7 @@ import { isProxyName } from './config-values.ts';
 import { digest } from './digest.ts';
 import { backendLines, frontendLines } from './listen.ts';
 import type { ServerTemplate, Structure } from './model.ts';
+import { modernize } from './oldforms.ts';
 import { orderSeed } from './seed.ts';
 
 /** Balance algorithms that take servers and weights at run time whatever else is set. */
@@ -26,7 +27,7 @@ export function buildStructure(
   if (config.port !== false && !isProxyName(service)) {
     throw new Error(`${JSON.stringify(service)} cannot name a frontend: allowed are A-Z a-z 0-9 - _ . :`);
   }
-  const lines = [...config.backend, ...backendLines(config.listen)];
+  const lines = modernize([...config.backend, ...backendLines(config.listen)]).lines;
   const defaults = global.defaults;
   const frontend = buildFrontend(config, backend, global);
   const servers = buildTemplate(config, lines, global);
@@ -66,7 +67,7 @@ function buildFrontend(
   if (config.port === false) return undefined;
   const address = config.bind_address ?? global.bind_address;
   const target = config.port === null ? address : `${address}:${config.port}`;
-  const own = [...config.frontend, ...frontendLines(config.listen)];
+  const own = modernize([...config.frontend, ...frontendLines(config.listen)]).lines;
   return [
     ...own,
     ...(isHttp(own) && !isHttp(global.defaults) && !mentionsIdleClose([...own, ...global.defaults])

@@ -1,10 +1,17 @@
 import type { Problem, Schema } from '../../common/config.ts';
 import { isObject } from '../../common/formats.ts';
 import { checkServiceValues } from './config-values.ts';
+import type { FileTemplate } from './template.ts';
 import type { FileUse } from './writepace.ts';
 
-/** The top-level `haproxy` section. Names are SmartStack's; what is ours is marked so. Durations are milliseconds. */
-export interface HaproxyConfig {
+/** The top-level `haproxy` section, with what it refers to. */
+export interface HaproxyConfig extends HaproxyOptions {
+  /** What `template_path` has. */
+  readonly template?: FileTemplate;
+}
+
+/** The options of the section. Names are SmartStack's; what is ours is marked so. Durations are milliseconds. */
+export interface HaproxyOptions {
   readonly global: readonly string[];
   readonly defaults: readonly string[];
   readonly extra_sections: Readonly<Record<string, readonly string[]>>;
@@ -12,6 +19,8 @@ export interface HaproxyConfig {
   readonly bind_address: string;
   readonly frontend_suffix: string | null;
   readonly config_file_path: string | null;
+  /** Not SmartStack's. */
+  readonly template_path: string | null;
   readonly candidate_config_file_path: string | null;
   /** One runtime API socket, or one for each HAProxy process. */
   readonly socket_file_path: string | readonly string[] | null;
@@ -80,7 +89,7 @@ export const defaultTrustedOptions: readonly string[] = [
 
 const path = (doc: string) => ({ doc, format: 'optional-string', default: null }) as const;
 
-export const haproxySchema: Schema<HaproxyConfig> = {
+export const haproxySchema: Schema<HaproxyOptions> = {
   global: { doc: "Lines of HAProxy's global section.", format: 'lines', default: [] },
   defaults: { doc: "Lines of HAProxy's defaults section.", format: 'lines', default: [] },
   extra_sections: {
@@ -104,6 +113,9 @@ export const haproxySchema: Schema<HaproxyConfig> = {
     default: null,
   },
   config_file_path: path('The haproxy.cfg to keep right.'),
+  template_path: path(
+    'A mustache template of your own for the whole file; see the README for what it can use. Default: built in.',
+  ),
   candidate_config_file_path: path(
     'Where a new file is written and checked first; same file system. Default: below .synapse/ beside the file, where no watcher looks.',
   ),

@@ -3,7 +3,7 @@ import { type DesiredService, desiredServers } from './desired.ts';
 import type { ExistingFile } from './existing.ts';
 import type { RunningBackend, Server, Structure } from './model.ts';
 import { orderServers } from './order.ts';
-import { renderHead, renderService, renderShared } from './render.ts';
+import { renderAround, renderService } from './render.ts';
 import { serverOf } from './server.ts';
 import { serverLine } from './server-line.ts';
 
@@ -58,17 +58,18 @@ export function createFileWriter(config: HaproxyConfig, services: ReadonlyMap<st
 
   const serviceText = (desired: DesiredService, structure: Structure, present: Present, choice: TextChoice) => {
     const { accept, isRecovered } = choice;
-    if (desired.instances === undefined) return { text: keptText(desired, structure, present), shapes: nothing };
-    if (isRecovered?.(structure)) return { text: recoveredText(desired, structure, present), shapes: nothing };
+    if (desired.instances === undefined)
+      return { text: keptText(config, desired, structure, present), shapes: nothing };
+    if (isRecovered?.(structure)) return { text: recoveredText(config, desired, structure, present), shapes: nothing };
     const { instances, numbering } = desired;
     const known = cache.get(desired);
     const fresh = known?.structure !== structure || known.instances !== instances || known.numbering !== numbering;
-    const all = fresh ? { ...makeText(desired, structure), structure, instances, numbering } : known;
+    const all = fresh ? { ...makeText(config, desired, structure), structure, instances, numbering } : known;
     if (fresh) cache.set(desired, all);
     const complete = accept === undefined || [...all.shapes].every(accept);
     return complete
       ? all
-      : makeText(desired, structure, (server, shape) =>
+      : makeText(config, desired, structure, (server, shape) =>
           accept(shape) ? undefined : keptLine(server, structure, present),
         );
   };
@@ -89,9 +90,9 @@ export function createFileWriter(config: HaproxyConfig, services: ReadonlyMap<st
         texts.push(made.text);
         for (const shape of made.shapes) shapes.add(shape);
       }
-      const head = renderHead(config, generation);
+      const { head, tail } = renderAround(config, structures, generation);
       return {
-        text: [head, ...texts, renderShared(config, structures)].join(''),
+        text: [head, ...texts, tail].join(''),
         shapes,
         locate(line) {
           let first = 1 + breaksIn(head);
@@ -126,6 +127,7 @@ export function shapeOf(server: Server, structure: Structure): string {
 
 /** `instead`: another line for a server, null for none, undefined for its own. */
 function makeText(
+  config: HaproxyConfig,
   desired: DesiredService,
   structure: Structure,
   instead?: (server: Server, shape: string) => string | null | undefined,
@@ -141,7 +143,7 @@ function makeText(
     if (other === undefined) shapes.add(shape);
     if (other !== null) lines.push(other ?? line);
   }
-  return { text: renderService({ structure, servers: lines }), shapes };
+  return { text: renderService(config, { structure, servers: lines }), shapes };
 }
 
 /** The line that the file has for this server already; null when it has none. */
@@ -151,8 +153,8 @@ function keptLine(server: Server, structure: Structure, present: Present): strin
 }
 
 /** A service whose new options are refused: its servers keep their lines, new ones are only added at run time. */
-function recoveredText(desired: DesiredService, structure: Structure, present: Present): string {
-  return makeText(desired, structure, (server) => keptLine(server, structure, present)).text;
+function recoveredText(config: HaproxyConfig, desired: DesiredService, structure: Structure, present: Present): string {
+  return makeText(config, desired, structure, (server) => keptLine(server, structure, present)).text;
 }
 
 interface Rendered {
@@ -174,7 +176,7 @@ function rendered(server: Server, structure: Structure, id: number | undefined):
 }
 
 /** The lines that are there, and the servers that were added at run time since. */
-function keptText(desired: DesiredService, structure: Structure, present: Present): string {
+function keptText(config: HaproxyConfig, desired: DesiredService, structure: Structure, present: Present): string {
   const lines = present.file().backends.get(structure.backend);
   const kept = [...(lines?.values() ?? [])].filter(({ name }) => !structure.fixed.has(name)).map(({ line }) => line);
   for (const { name, address, id, maintenance, drained } of present.running.get(structure.backend)?.values() ?? []) {
@@ -190,5 +192,5 @@ function keptText(desired: DesiredService, structure: Structure, present: Presen
     } as const;
     kept.push(serverLine(serverOf(instance, structure.servers), desired.ids.claim(name, id)));
   }
-  return renderService({ structure, servers: kept });
+  return renderService(config, { structure, servers: kept });
 }

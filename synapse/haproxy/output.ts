@@ -12,6 +12,7 @@ import { createLive, type Live } from './live.ts';
 import { applyDuration, heldServers } from './metrics.ts';
 import type { Structure } from './model.ts';
 import { decideNames } from './naming.ts';
+import { modernize } from './oldforms.ts';
 import { createPersist } from './persist.ts';
 import type { HeldServer } from './plan.ts';
 import { rewriteSections } from './quirks.ts';
@@ -141,6 +142,9 @@ export function createHaproxyOutput(config: HaproxyConfig, deps: HaproxyDeps, si
     if (built === undefined) {
       problems.delete(service);
       try {
+        const { frontend, backend, listen } = serviceConfig;
+        const { notes } = modernize([...frontend, ...backend, ...listen]);
+        for (const note of notes) log.warn('an old form was rewritten', { service, note });
         built = { structure: buildStructure(service, serviceConfig, named) };
       } catch (error) {
         const reason = (error as Error).message;
@@ -317,5 +321,6 @@ function report(config: HaproxyConfig, log: Log): void {
   const { global, defaults } = addedLines(config);
   for (const line of global) log.info('a line was added to the global section', { line });
   for (const line of defaults) log.info('a line was added to the defaults section', { line });
-  for (const note of rewriteSections(config.extra_sections).notes) log.warn('an old form was rewritten', { note });
+  const notes = [modernize(config.global), modernize(config.defaults), rewriteSections(config.extra_sections)];
+  for (const note of notes.flatMap((each) => each.notes)) log.warn('an old form was rewritten', { note });
 }

@@ -1,10 +1,10 @@
-import mustache from 'mustache';
 import type { HaproxyConfig } from './config.ts';
 import { addedLines, generationVariable } from './defaults.ts';
 import { digest } from './digest.ts';
 import type { Structure } from './model.ts';
+import { modernize } from './oldforms.ts';
 import { rewriteSections } from './quirks.ts';
-import { headTemplate, serviceTemplate, sharedFrontendTemplate } from './template.ts';
+import { defaultTemplate, type FileView, renderTemplate } from './template.ts';
 
 /** One service's part of the file. */
 export interface ServicePart {
@@ -13,12 +13,21 @@ export interface ServicePart {
   readonly servers: readonly string[];
 }
 
+/** What is around the services. */
+export interface Surroundings {
+  readonly head: string;
+  readonly tail: string;
+}
+
 /** The text of one service: its frontend, if it has a port, and its backend. */
-export function renderService({ structure, servers }: ServicePart): string {
+export function renderService(
+  { template = defaultTemplate }: HaproxyConfig,
+  { structure, servers }: ServicePart,
+): string {
   const { service, backend, lines } = structure;
   const frontend =
-    structure.frontend === undefined ? undefined : { suffix: structure.suffix, lines: structure.frontend };
-  return render(serviceTemplate, { service, frontend, backend, lines, servers });
+    structure.frontend === undefined ? undefined : { name: `${service}${structure.suffix}`, lines: structure.frontend };
+  return renderTemplate(template.service, { service, frontend, backend, lines, servers });
 }
 
 /**
@@ -27,28 +36,29 @@ export function renderService({ structure, servers }: ServicePart): string {
  */
 export function generationOf(config: HaproxyConfig, structures: readonly Structure[]): string {
   const services = structures.map(({ service, fingerprint }) => `${service} ${fingerprint}`);
-  return digest([renderHead(config, undefined), renderShared(config, structures), ...services].join('\n'));
+  const { head, tail } = renderAround(config, structures, undefined);
+  const own = config.template === undefined ? [] : [config.template.service];
+  return digest([head, tail, ...services, ...own].join('\n'));
 }
 
-/** The sections that do not depend on services. */
-export function renderHead(config: HaproxyConfig, generation: string | undefined): string {
+/** The sections around the services. */
+export function renderAround(
+  config: HaproxyConfig,
+  structures: readonly Structure[],
+  generation: string | undefined,
+): Surroundings {
+  const { template = defaultTemplate } = config;
   const added = addedLines(config);
   const mark = generation === undefined ? [] : [`setenv ${generationVariable} ${generation}`];
-  return render(headTemplate, {
-    global: [...config.global, ...added.global, ...mark],
-    defaults: [...config.defaults, ...added.defaults],
+  const view: FileView = {
+    generation: generation ?? '',
+    global: [...modernize(config.global).lines, ...added.global, ...mark],
+    defaults: [...modernize(config.defaults).lines, ...added.defaults],
     sections: rewriteSections(config.extra_sections).sections,
-  });
-}
-
-/** The frontend that services share; empty without one. */
-export function renderShared(config: HaproxyConfig, structures: readonly Structure[]): string {
-  if (config.shared_frontend === null) return '';
-  return render(sharedFrontendTemplate, {
-    lines: [...config.shared_frontend, ...structures.flatMap(({ shared }) => shared)],
-  });
-}
-
-function render(template: string, view: object): string {
-  return mustache.render(template, view, undefined, { escape: (value: unknown) => String(value) });
+    shared_frontend:
+      config.shared_frontend === null
+        ? undefined
+        : { lines: modernize([...config.shared_frontend, ...structures.flatMap(({ shared }) => shared)]).lines },
+  };
+  return { head: renderTemplate(template.head, view), tail: renderTemplate(template.tail, view) };
 }

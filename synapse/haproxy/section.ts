@@ -1,4 +1,5 @@
 import { type Problem, validate } from '../../common/config.ts';
+import { reasonOf } from '../../common/log.ts';
 import {
   checkHaproxyConfig,
   checkServiceConfig,
@@ -7,6 +8,8 @@ import {
   type ServiceHaproxyConfig,
   serviceHaproxySchema,
 } from './config.ts';
+
+import { readTemplate } from './templatefile.ts';
 
 interface At {
   readonly path: string;
@@ -35,7 +38,13 @@ export const haproxySection = {
     // An option that is wrong has its default in the result: what it is together with others says nothing then.
     const wrong = found.some(({ severity }) => severity !== 'warning');
     at.problems.push(...found, ...(wrong ? [] : checkHaproxyConfig(config, at.path, value)));
-    return config;
+    if (config.template_path === null) return config;
+    try {
+      return { ...config, template: readTemplate(config.template_path) };
+    } catch (error) {
+      at.problems.push({ path: `${at.path}.template_path`, message: reasonOf(error) });
+      return config;
+    }
   },
   readService(value: unknown, at: At): ServiceHaproxyConfig {
     const found: Problem[] = [];
