@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { after, afterEach, before, beforeEach, describe, it } from 'node:test';
+import { silentLog } from '../../../common/log.ts';
 import { registry } from '../../../common/metrics.ts';
 import type { HaproxyConfig } from '../../../synapse/haproxy/config.ts';
+import { createQuarantine } from '../../../synapse/haproxy/quarantine.ts';
 import { eventually } from '../../support/eventually.ts';
 import { freePort, type NamedServer, namedServer, type TestHaproxy, testHaproxy } from '../../support/haproxy.ts';
 import {
@@ -15,6 +17,91 @@ import {
 } from '../../support/haproxyoutput.ts';
 import { type HaproxyVersion, haproxyVersions } from '../../support/haproxyversions.ts';
 import { recordingLog } from '../../support/recordinglog.ts';
+
+describe('the quarantine', () => {
+  const one = { fingerprint: 'one', instances: [] };
+  const a = { service: 'a' };
+  const open = () => {
+    const clock = { now: 0 };
+    return { clock, quarantine: createQuarantine(silentLog, () => clock.now) };
+  };
+
+  it('is counted, and says why', async () => {
+    const { quarantine } = open();
+    assert.equal(quarantine.add(a, one, { message: 'bad', by: 'check' }), true);
+    quarantine.add({ service: 'a', shape: 's' }, one, { message: 'worse', by: 'check' });
+    quarantine.add({ service: 'b' }, one, { message: 'bad', by: 'load' });
+    assert.match(await registry.metrics(), /synapse_haproxy_quarantined_services 2\n/);
+    assert.match(quarantine.reasons.b ?? '', /cannot load its new options: bad/);
+    assert.equal(quarantine.refuses('s'), true);
+    assert.equal(quarantine.refuses('t'), false);
+    quarantine.release(() => undefined);
+    assert.equal(quarantine.isEmpty, true);
+    assert.match(await registry.metrics(), /synapse_haproxy_quarantined_services 0\n/);
+  });
+
+  it('lets a service go when its options or its instances change, and takes it back when it fails again', () => {
+    const { quarantine } = open();
+    quarantine.add(a, one, { message: 'bad', by: 'check' });
+    assert.equal(
+      quarantine.release(() => one),
+      false,
+    );
+    assert.equal(quarantine.holds('a'), true);
+    const other = { ...one, instances: [] };
+    assert.equal(
+      quarantine.release(() => other),
+      true,
+    );
+    assert.equal(quarantine.holds('a'), false);
+    assert.equal(quarantine.add(a, other, { message: 'bad', by: 'check' }), false);
+    assert.equal(quarantine.holds('a'), true);
+    assert.equal(
+      quarantine.release(() => ({ ...one, fingerprint: 'two' })),
+      true,
+    );
+    assert.equal(quarantine.isEmpty, true);
+  });
+
+  it('tries what costs a reload one at a time, and ever more rarely', () => {
+    const { clock, quarantine } = open();
+    const b = { service: 'b' };
+    quarantine.add(a, one, { message: 'bad', by: 'load' });
+    quarantine.add(b, one, { message: 'bad', by: 'load' });
+    clock.now = 4_999;
+    assert.equal(
+      quarantine.release(() => one),
+      false,
+    );
+    clock.now = 5_000;
+    assert.equal(
+      quarantine.release(() => one),
+      true,
+    );
+    assert.deepEqual([quarantine.holds('a'), quarantine.holds('b')], [false, true]);
+    quarantine.add(a, one, { message: 'bad', by: 'load' });
+    assert.equal(
+      quarantine.release(() => one),
+      true,
+    );
+    assert.deepEqual([quarantine.holds('a'), quarantine.holds('b')], [true, false]);
+    // That it passes the check again says nothing.
+    quarantine.passed('check');
+    assert.ok(quarantine.reasons.b);
+    quarantine.passed('load');
+    assert.deepEqual(Object.keys(quarantine.reasons), ['a']);
+    clock.now = 14_999;
+    assert.equal(
+      quarantine.release(() => one),
+      false,
+    );
+    clock.now = 15_000;
+    assert.equal(
+      quarantine.release(() => one),
+      true,
+    );
+  });
+});
 
 describe('what HAProxy refuses is quarantined', { concurrency: 2 }, () => {
   for (const version of haproxyVersions) describe(`HAProxy ${version}`, { concurrency: 1 }, () => onHaproxy(version));
@@ -89,7 +176,6 @@ function onHaproxy(version: HaproxyVersion): void {
     assert.doesNotMatch(await text(), /no-such|nonsense/);
     assert.match(await text(), /backend a\.b/);
     assert.equal(lines.filter(({ message }) => message.startsWith('a service was quarantined')).length, 2);
-    await eventually(async () => assert.match(await registry.metrics(), /synapse_haproxy_quarantined_services 2/));
     // Membership goes on in the last good rendering.
     await synapse.apply({ ...changed, a: { ...changed.a, instances: [] } as TestService });
     await eventually(async () => assert.equal(await answer(0), '503'));
