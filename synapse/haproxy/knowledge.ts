@@ -37,10 +37,18 @@ export function know(row: ServerRow, { previous, file, loaded, worker }: Knowled
   return {
     ...base,
     // Not in the file: nobody knows, so ours may replace it.
-    ourWeight: file === undefined ? Number.NaN : (file.weight ?? row.initialWeight),
+    ourWeight: file === undefined ? Number.NaN : adoptedWeight(row, file.weight),
     ours: closed && (file === undefined || (drained && !maintenance && file.weight === 0)),
     fixedWords: words,
   };
+}
+
+/**
+ * A weight that is not the one it started with was set by the synapse before, whose file says the same, or by somebody
+ * else. The file may be newer than what the worker has loaded.
+ */
+function adoptedWeight({ weight, initialWeight }: ServerRow, inFile: number | undefined): number {
+  return weight === initialWeight ? weight : (inFile ?? initialWeight);
 }
 
 /** A server whose commands may or may not have been carried out: what it is set to counts as our doing. */

@@ -97,8 +97,10 @@ class LiveProcess implements Live {
   #synced = false;
   #released = false;
   #capabilities: Capabilities = capabilitiesOf('');
-  /** Backends with commands since they were last read → how many commands transactions. */
+  /** Backend → how many changes it had in this connection. Only grows: a reading that was asked for earlier is told by it. */
   readonly #touched = new Map<string, number>();
+  /** Backends that had changes since they were last read. */
+  readonly #unread = new Set<string>();
   /** Server → how often it was found wrong, and what HAProxy said. */
   readonly #attempts = new Map<string, { readonly count: number; readonly message: string | undefined }>();
   #auditTimer: NodeJS.Timeout | undefined;
@@ -229,6 +231,7 @@ class LiveProcess implements Live {
     this.#take(parseServersState(state), worker, before);
     this.#attempts.clear();
     this.#touched.clear();
+    this.#unread.clear();
     this.#synced = true;
     up.set({ socket: this.path }, 1);
     if (worker === 'new') {
@@ -356,7 +359,14 @@ class LiveProcess implements Live {
           const open = !after.maintenance && !after.drained;
           if (open && servers?.get(name) === after) servers.set(name, { ...after, ours: false });
         },
-        failed: (change, verdict) => this.#onFailed(change, verdict.result, verdict.message),
+        failed: (change, verdict) => {
+          const servers = this.running.get(change.backend);
+          // What HAProxy did not do must not count as set by us once it is read.
+          if (servers?.get(change.name) === change.after) {
+            servers.set(change.name, uncertain(before[changes.indexOf(change)], change.after));
+          }
+          this.#onFailed(change, verdict.result, verdict.message);
+        },
       });
     } catch (error) {
       changes.forEach((change, index) => {
@@ -373,8 +383,13 @@ class LiveProcess implements Live {
     const servers = this.running.get(backend);
     const before = servers?.get(name);
     servers?.set(name, after);
-    this.#touched.set(backend, (this.#touched.get(backend) ?? 0) + 1);
+    this.#touch(backend);
     return before;
+  }
+
+  #touch(backend: string): void {
+    this.#touched.set(backend, (this.#touched.get(backend) ?? 0) + 1);
+    this.#unread.add(backend);
   }
 
   #onFailed(change: ServerChange, result: 'surprise' | 'refused', message: string): void {
@@ -384,7 +399,7 @@ class LiveProcess implements Live {
     if (result === 'surprise') this.#surprised = true;
     // What was refused will be refused again; what surprised us is tried once more after reading.
     this.#attempts.set(`${backend}/${name}`, { count: result === 'refused' ? 2 : 1, message });
-    this.#touched.set(backend, (this.#touched.get(backend) ?? 0) + 1);
+    this.#touch(backend);
     this.#scheduleAudit(1);
   }
 
@@ -392,12 +407,12 @@ class LiveProcess implements Live {
   #scheduleAudit(delay?: number): void {
     if (this.#auditTimer !== undefined && delay === undefined) return;
     let servers = 0;
-    for (const backend of this.#touched.keys()) servers += this.running.get(backend)?.size ?? 0;
+    for (const backend of this.#unread) servers += this.running.get(backend)?.size ?? 0;
     clearTimeout(this.#auditTimer);
     this.#auditTimer = setTimeout(
       () => {
         this.#auditTimer = undefined;
-        void this.#audit(delay === tickInterval ? undefined : new Set(this.#touched.keys()));
+        void this.#audit(delay === tickInterval ? undefined : new Set(this.#unread));
       },
       delay ?? Math.min(50 + servers, 5_000),
     );
@@ -436,7 +451,7 @@ class LiveProcess implements Live {
       if (stale(backend)) continue;
       // An empty backend has no rows; it is still there.
       this.running.set(backend, new Map());
-      this.#touched.delete(backend);
+      this.#unread.delete(backend);
     }
     this.#take(fresh, 'same', before);
     if (this.#surprised) {
@@ -451,7 +466,7 @@ class LiveProcess implements Live {
       changes.push(...this.#retriable(desired.service, backend, needed));
     }
     void this.#execute(changes);
-    if (this.#touched.size > 0) this.#scheduleAudit();
+    if (this.#unread.size > 0) this.#scheduleAudit();
   }
 
   /** A change that a reading finds missing is tried once more; after that the server needs a reload. */
