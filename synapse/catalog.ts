@@ -1,5 +1,7 @@
+import type { Published } from '../common/etcd/document.ts';
 import { type Guarded, guardExpiry, nextGivenUp } from './expiryguard.ts';
 import type { ServiceState, Snapshot } from './output.ts';
+import type { PublishedResult } from './publishedconfig.ts';
 import { type Origin, type Policy, sameInstances, select } from './select.ts';
 import type { InstanceSet } from './source.ts';
 
@@ -8,6 +10,8 @@ export interface CatalogService<Config> {
   readonly policy: Policy;
   /** The service's section for the output. */
   readonly config: Config;
+  /** The same with what the registry says of it on top. */
+  readonly withPublished?: (published: unknown) => PublishedResult<Config>;
 }
 
 /** What the catalog remembers of one service. */
@@ -19,6 +23,10 @@ export interface Remembered {
   readonly origin: Origin | 'cache';
   /** What the expiry guard makes of that set. */
   readonly guarded?: Guarded | undefined;
+  /** The configuration from the registry that is in force. */
+  readonly published?: Published | undefined;
+  /** Why the newest one is not; null when it is, or when there is none. */
+  readonly refused?: string | null;
   /** When the instances last changed, in milliseconds of `Date.now()`; null while nothing is known. */
   readonly changedAt: number | null;
 }
@@ -125,11 +133,10 @@ function evaluate<Config>(
   // Until the source answers, what the disk remembers is all there is.
   const selection = select(service.policy, set ?? good, good);
   const origin = set === undefined && good !== undefined ? 'cache' : selection.origin;
+  const { config, published, refused } = configOf(service, set?.published, known?.published);
   const same =
-    known !== undefined &&
-    known.state.config === service.config &&
-    sameInstances(known.state.instances, selection.instances);
-  const state = same ? known.state : { name, config: service.config, instances: selection.instances, seenAt };
+    known !== undefined && known.state.config === config && sameInstances(known.state.instances, selection.instances);
+  const state = same ? known.state : { name, config, instances: selection.instances, seenAt };
   const changedAt = same ? known.changedAt : selection.instances === undefined ? null : Date.now();
   return {
     service,
@@ -137,7 +144,42 @@ function evaluate<Config>(
     good: selection.origin === 'previous' ? good : (set ?? good),
     origin,
     guarded,
+    published,
+    refused,
     changedAt,
     state,
   };
+}
+
+/** What a service's configuration and a published one come to, worked out once. */
+const merged = new WeakMap<object, WeakMap<Published, PublishedResult<unknown>>>();
+
+/** The newest published configuration, or the one before it when that one cannot be used, or the local one alone. */
+function configOf<Config>(
+  service: CatalogService<Config>,
+  newest: Published | undefined,
+  before: Published | undefined,
+): { readonly config: Config; readonly published: Published | undefined; readonly refused: string | null } {
+  if (newest === undefined) return { config: service.config, published: undefined, refused: null };
+  const result = merge(service, newest);
+  if ('config' in result) return { config: result.config, published: newest, refused: null };
+  const older = before === undefined ? undefined : merge(service, before);
+  if (older === undefined || !('config' in older)) {
+    return { config: service.config, published: undefined, refused: result.refused };
+  }
+  return { config: older.config, published: before, refused: result.refused };
+}
+
+function merge<Config>(service: CatalogService<Config>, published: Published): PublishedResult<Config> {
+  let known = merged.get(service);
+  if (known === undefined) {
+    known = new WeakMap();
+    merged.set(service, known);
+  }
+  let result = known.get(published) as PublishedResult<Config> | undefined;
+  if (result === undefined) {
+    result = service.withPublished?.(published.value) ?? { config: service.config };
+    known.set(published, result);
+  }
+  return result;
 }

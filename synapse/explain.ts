@@ -33,6 +33,7 @@ export function explain(state: StatusReport, service: string, server?: string): 
     `${service}: from ${origins[origin] ?? origin}\n`,
     `source ${method}${revision === null ? '' : `, revision ${revision}`}: ${fresh}${proof}\n`,
     ...(report.sources ?? []).map((part) => `  ${part.name}: ${describePart(part)}\n`),
+    ...describePublished(report),
     ...(report.prefer === undefined ? [] : [describePreference(report.prefer)]),
     ...haproxy.map((note) => `HAProxy: ${note}\n`),
     '\n',
@@ -46,6 +47,15 @@ const roles = { used: 'in use', asked: 'asked and not in use', idle: 'not asked'
 export function describePart({ method, role, instances, reason }: PartStatus): string {
   const found = role === 'idle' ? '' : instances === null ? ', no answer yet' : `, ${instances} instances`;
   return `${method}, ${roles[role]}${found}${reason === null || instances === null ? '' : `, may be out of date: ${reason}`}`;
+}
+
+function describePublished({ published }: ServiceReport): readonly string[] {
+  if (published === undefined) return [];
+  const { where, refused } = published;
+  return [
+    ...(where === null ? [] : [`configuration from ${where} is over the local one\n`]),
+    ...(refused === null ? [] : [`the published configuration is refused: ${refused}\n`]),
+  ];
 }
 
 function describePreference({ label, value, local, in_force: inForce }: PreferenceReport): string {

@@ -155,3 +155,11 @@ export const fileFailures = new Counter({
   help: 'Writes of file_output that failed; each is tried again.',
   registers,
 });
+
+/** Configurations in the registry that are broken or could do harm. */
+export const refusedConfigs = new Counter({
+  name: 'synapse_refused_published_configs_total',
+  help: 'Configurations published in the registry that were refused; what was in force before stays.',
+  labelNames: ['service'],
+  registers,
+});

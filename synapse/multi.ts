@@ -86,11 +86,14 @@ export function multiSource(parts: readonly Part[], makeResolver: () => Resolver
         child.withdrawn = new Set();
       }
       for (const set of from) for (const { id } of set.instances) withdrawn.delete(id);
-      const set = mergeParts(
+      const merged = mergeParts(
         next.map(({ part, set }) => ({ name: part.name, set })),
         withdrawn,
         seenAt,
       );
+      // Configuration in a registry counts also while another source has the instances.
+      const document = [...from, ...children.map((child) => child.set)].find((one) => one?.published)?.published;
+      const set = document === undefined ? merged : { ...merged, published: document };
       published = { from, set };
       publish(set);
     };

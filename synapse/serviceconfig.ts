@@ -10,6 +10,7 @@ import { serviceFileOutputSchema } from './fileoutput.ts';
 import { readFilters } from './filters.ts';
 import { withDiscoveryMulti } from './multiconfig.ts';
 import { readPreference } from './preference.ts';
+import { mergePublished } from './publishedconfig.ts';
 import type { Policy } from './select.ts';
 
 /** One service, ready to be run. */
@@ -139,7 +140,9 @@ export async function readService<Top, Config>(
   const discovery = await readDiscovery(found, several ? multiAt : discoveryAt, { ...from, ports });
   const files = validate(serviceFileOutputSchema, value.file_output, { path: joinPath(path, 'file_output'), problems });
   const prefer = readPreference(value.prefer, at);
-  const config = output.readService(prefer?.others === 'backup' ? withAllBackups(rest) : rest, section);
+  const own = prefer?.others === 'backup' ? withAllBackups(rest) : rest;
+  const config = output.readService(own, section);
+  const withPublished = (published: unknown) => mergePublished(output, own, published);
   const policy: Policy = {
     defaultServers: options.default_servers,
     keepDefaultServers: options.keep_default_servers,
@@ -151,7 +154,7 @@ export async function readService<Top, Config>(
     expiryGuard:
       options.expiry_guard === false ? undefined : { share: options.expiry_guard, time: options.expiry_guard_time },
   };
-  return discovery && { policy, config, discovery, hasFile: !files.disabled };
+  return discovery && { policy, config, withPublished, discovery, hasFile: !files.disabled };
 }
 
 /** Without this, HAProxy uses a single backup server, the first one, for all of the load. */

@@ -1,4 +1,5 @@
 import type { Schema } from '../common/config.ts';
+import type { Published } from '../common/etcd/document.ts';
 import type { EtcdOptions } from '../common/etcd/options.ts';
 import type { Instance } from '../common/instance.ts';
 import type { Log } from '../common/log.ts';
@@ -33,6 +34,8 @@ export interface InstanceSet {
   readonly sequence?: readonly number[];
   /** What was found and is not among `instances`, because the part of the source that found it has filters of its own. */
   readonly leftOut?: readonly LeftOut[];
+  /** Configuration of the service that the registry holds beside its instances. */
+  readonly published?: Published;
   /** How the source names this moment, for people: the etcd revision. */
   readonly revision?: string;
   /** When the change that led to this set was seen, in milliseconds of `performance.now()`. */

@@ -33,6 +33,8 @@ export interface ServiceReport {
   readonly revision: string | null;
   /** When they last changed, ISO 8601. */
   readonly changed_at: string | null;
+  /** Where the configuration in the registry is that is in force, and why a newer one is refused. */
+  readonly published?: { readonly where: string | null; readonly refused: string | null };
   /** Which instances come first, and whether they do. */
   readonly prefer?: PreferenceReport;
   /** Kept although their leases expired, with the time until which they are, ISO 8601, by id. */
@@ -63,6 +65,7 @@ export function stateOf<Config>(catalog: Catalog<Config>, discoverer: Discoverer
       ...(source.parts !== undefined && { sources: source.parts }),
       revision: known.set?.revision ?? null,
       changed_at: known.changedAt === null ? null : new Date(known.changedAt).toISOString(),
+      ...publishedOf(known),
       ...preferenceOf(catalog, name),
       ...suspectsOf(known, catalog.policy(name)),
       instances: catalog.state(name)?.instances ?? null,
@@ -71,6 +74,10 @@ export function stateOf<Config>(catalog: Catalog<Config>, discoverer: Discoverer
     };
   }
   return { services, haproxy };
+}
+
+function publishedOf({ published, refused = null }: Remembered): Pick<ServiceReport, 'published'> {
+  return published === undefined && refused === null ? {} : { published: { where: published?.where ?? null, refused } };
 }
 
 function preferenceOf<Config>(catalog: Catalog<Config>, name: string): Pick<ServiceReport, 'prefer'> {

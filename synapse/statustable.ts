@@ -56,8 +56,9 @@ function serviceRows(name: string, service: ServiceReport, now: number): readonl
   ]);
 }
 
-function serviceNotes(name: string, { reason, rejected }: ServiceReport): readonly string[] {
+function serviceNotes(name: string, { reason, rejected, published }: ServiceReport): readonly string[] {
   const notes = reason === null ? [] : [`${name}: may be out of date: ${reason}\n`];
+  if (published?.refused) notes.push(`${name}: the published configuration is refused: ${published.refused}\n`);
   return [...notes, ...rejected.map((record) => `${name}: skipped ${record.where}: ${record.reason}\n`)];
 }
 

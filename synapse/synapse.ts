@@ -8,7 +8,7 @@ import type { SynapseConfig } from './config.ts';
 import { Discoverer } from './discovery.ts';
 import { createFileWriting, type FilesNow, type FileWriting } from './filewriting.ts';
 import { keepEqual } from './keepequal.ts';
-import { applyFailures, guardedInstances, observe } from './metrics.ts';
+import { applyFailures, guardedInstances, observe, refusedConfigs } from './metrics.ts';
 import type { Output, Snapshot } from './output.ts';
 import { report } from './report.ts';
 import { observed, remembered, type SynapseState, stateOf } from './state.ts';
@@ -64,10 +64,16 @@ export function createSynapse<Top, Config>(
 
   const discoverer = new Discoverer(
     (service, set) => {
-      const before = catalog.recall(service)?.guarded?.suspects.size ?? 0;
+      const known = catalog.recall(service);
+      const before = known?.guarded?.suspects.size ?? 0;
+      const refusedBefore = known?.refused ?? null;
       if (catalog.update(service, set)) touch(service);
       cache?.touch();
       watchSuspects(service, before);
+      const refused = catalog.recall(service)?.refused ?? null;
+      if (refused === refusedBefore || refused === null) return;
+      refusedConfigs.inc({ service });
+      log.error('a published configuration is refused', { service, reason: refused });
     },
     { log },
   );

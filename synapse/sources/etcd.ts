@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { createEtcdClient, type EtcdClient } from '../../common/etcd/client.ts';
 import { type Decode, decodeValue, readDecode } from '../../common/etcd/decode.ts';
+import { type Published, readDocument } from '../../common/etcd/document.ts';
 import { forgive } from '../../common/etcd/expiry.ts';
 import type { KeyChange, OnChange, PrefixChange } from '../../common/etcd/followed.ts';
 import { checkEtcdOptions, type EtcdOptions, etcdSchema } from '../../common/etcd/options.ts';
@@ -8,11 +9,13 @@ import { Records } from '../../common/etcd/records.ts';
 import { createReflector, type Reflector } from '../../common/etcd/reflector.ts';
 import { revokesWrongly } from '../../common/etcd/version.ts';
 import { globPattern } from '../../common/glob.ts';
-import type { Source, SourceContext, SourcePlugin, SourceStatus } from '../source.ts';
+import { reasonOf } from '../../common/log.ts';
+import type { InstanceSet, Publish, Source, SourceContext, SourcePlugin, SourceStatus } from '../source.ts';
 
 /** Options of `method: etcd`. What is not given here is taken from the top-level `etcd` section. */
 export interface EtcdSourceOptions {
   readonly path?: string;
+  readonly generator_config_path?: string;
   readonly keys?: string;
   readonly decode?: Decode;
   readonly hosts?: EtcdOptions['hosts'];
@@ -30,6 +33,11 @@ export const source: SourcePlugin<EtcdSourceOptions> = {
     path: {
       doc: 'Where the instances of the service are, default /nerve/services/<service>.',
       format: readPath,
+      default: undefined,
+    },
+    generator_config_path: {
+      doc: 'Key of a JSON object whose haproxy section goes over the local one of the service; disabled: none.',
+      format: (value) => (value === 'disabled' ? value : readPath(value)),
       default: undefined,
     },
     keys: {
@@ -77,15 +85,26 @@ function create(options: EtcdSourceOptions, context: SourceContext): Source {
     });
     const { client, reflector } = connected;
     let first = true;
+    const handed = withDocument(publish, options.generator_config_path, context);
     const take: OnChange = (all) => {
       const change = pattern === undefined ? all : onlyMatching(all, prefix, pattern);
       const set = records.apply(change) ?? (first ? records.set() : undefined);
       first = false;
-      if (set !== undefined) publish({ ...set, unique: true, revision: change.revision, seenAt: change.seenAt });
+      if (set !== undefined) handed.publish({ ...set, unique: true, revision: change.revision, seenAt: change.seenAt });
     };
     const doubtful = ({ key, previous }: KeyChange): boolean =>
       revokesWrongly(client.status.version ?? undefined) && previous?.lease !== '0' && !records.saidDown(key);
-    await reflector.follow(prefix, forgive(take, { doubtful, hold: renewalTime }, signal), signal);
+    const end = new AbortController();
+    const either = AbortSignal.any([signal, end.signal]);
+    try {
+      await Promise.all([
+        reflector.follow(prefix, forgive(take, { doubtful, hold: renewalTime }, either), either),
+        ...(handed.path === undefined ? [] : [reflector.follow(handed.path, handed.take, either)]),
+      ]);
+    } finally {
+      end.abort();
+      handed.end();
+    }
   };
   return Object.assign(follow, { status: () => statusOf(connected, prefix) });
 }
@@ -95,6 +114,46 @@ function create(options: EtcdSourceOptions, context: SourceContext): Source {
  * it talks to does not answer and another one has to be tried. Milliseconds.
  */
 const renewalTime = 6_000;
+
+/** How long the first set waits for the document beside it, milliseconds: it may be denied, or etcd may be slow. */
+const documentWait = 2_000;
+
+/** Publishes sets together with the JSON object under `path`. A broken one is rejected and the one before it stays. */
+function withDocument(publish: Publish, path: string | undefined, context: SourceContext) {
+  let known = path === undefined || path === 'disabled';
+  let document: Published | undefined;
+  let revision: string | undefined;
+  let last: InstanceSet | undefined;
+  let timer: NodeJS.Timeout | undefined;
+  const hand = (set: InstanceSet): void => publish(document === undefined ? set : { ...set, published: document });
+  const answered = (seenAt: number): void => {
+    clearTimeout(timer);
+    known = true;
+    // Who was gone in good order is known by now.
+    if (last !== undefined) hand({ ...last, withdrawn: new Set(), seenAt });
+  };
+  return {
+    path: known ? undefined : path,
+    publish(set: InstanceSet): void {
+      last = set;
+      if (known) hand(set);
+      else timer ??= setTimeout(() => answered(performance.now()), documentWait);
+    },
+    take({ entries, seenAt }: PrefixChange): void {
+      // Longer keys begin like this one too.
+      const entry = entries.get(path ?? '');
+      if (known && entry?.modRevision === revision) return;
+      revision = entry?.modRevision;
+      try {
+        document = entry === undefined ? undefined : readDocument(entry.key, entry.value);
+      } catch (error) {
+        context.rejected({ where: path ?? '', reason: reasonOf(error) });
+      }
+      answered(seenAt);
+    },
+    end: () => clearTimeout(timer),
+  };
+}
 
 /** Without the keys of other services that are below the same path. */
 function onlyMatching(change: PrefixChange, prefix: string, pattern: RegExp): PrefixChange {

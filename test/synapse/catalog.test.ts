@@ -195,3 +195,48 @@ describe('catalog', () => {
     assert.equal(catalogOf().update('other', setOf(one)), false);
   });
 });
+
+describe('configuration from the registry', () => {
+  const services = new Map([
+    [
+      'api',
+      {
+        policy: plain,
+        config: 'local',
+        withPublished: (value: unknown) => {
+          const { text } = value as { text: string };
+          return text === 'bad' ? { refused: 'no good' } : { config: `local and ${text}` };
+        },
+      },
+    ],
+  ]);
+  const published = (text: string) => ({ where: '/config', value: { text } });
+
+  test('is in force until it is gone, and what is refused leaves the one before it in force', () => {
+    const catalog = new Catalog<string>();
+    catalog.configure(services);
+    const steps: readonly (readonly [text: string | undefined, config: string, refused: string | null])[] = [
+      [undefined, 'local', null],
+      ['bad', 'local', 'no good'],
+      ['one', 'local and one', null],
+      ['bad', 'local and one', 'no good'],
+      ['two', 'local and two', null],
+      [undefined, 'local', null],
+    ];
+    for (const [text, config, refused] of steps) {
+      catalog.update('api', { ...setOf(one), ...(text !== undefined && { published: published(text) }) });
+      assert.equal(catalog.state('api')?.config, config);
+      assert.equal(catalog.recall('api')?.refused, refused);
+    }
+  });
+
+  test('is a change once, not at each set', () => {
+    const catalog = new Catalog<string>();
+    catalog.configure(services);
+    const document = published('one');
+    assert.ok(catalog.update('api', { ...setOf(one), published: document }));
+    assert.ok(!catalog.update('api', { ...setOf(one), published: document }));
+    assert.ok(!catalog.update('api', { ...setOf(one), published: published('one') }));
+    assert.ok(catalog.update('api', { ...setOf(one), published: published('two') }));
+  });
+});

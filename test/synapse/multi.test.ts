@@ -180,6 +180,18 @@ describe('a source made of several', () => {
     assert.equal(hosts().at(-1), 'b:1 c:1');
   });
 
+  test('configuration from the first one counts also while the second one has the instances', async () => {
+    const { say, sets } = world(inOrder(10));
+    const published = { where: '/config', value: {} };
+    await say('primary', [a], { published });
+    await say('primary', [], { published });
+    await say('secondary', [b]);
+    assert.deepEqual(
+      sets.map((set) => set.published),
+      [published, published],
+    );
+  });
+
   test('one that fails is started again, and the other goes on', async () => {
     const { say, hosts, runs, source } = world(both);
     await say('primary', [a]);

@@ -228,4 +228,24 @@ describe('source etcd', () => {
     await until(() => hosts()?.join() === '10.1.0.2');
     assert.deepEqual(rejected, []);
   });
+
+  test('publishes the configuration that the registry holds beside the instances', async () => {
+    const path = '/config/api';
+    await put(client, `${path}2`, '{"longer": "key"}');
+    await put(client, '/nerve/services/configured/n', record('10.2.0.1'));
+    const { sets, rejected } = follow('configured', { generator_config_path: path });
+    const published = () => sets.at(-1)?.published?.value;
+    await until(() => sets.length > 0);
+    assert.equal(published(), undefined);
+    await put(client, path, '{"haproxy":{"port":1}}');
+    await until(() => published() !== undefined);
+    assert.deepEqual(published(), { haproxy: { port: 1 } });
+    await put(client, path, 'broken');
+    await until(() => rejected.length > 0);
+    assert.deepEqual(rejected, [{ where: path, reason: rejected[0]?.reason }]);
+    assert.deepEqual(published(), { haproxy: { port: 1 } }, 'what was there stays');
+    assert.deepEqual(sets.at(-1)?.instances.length, 1);
+    await remove(client, path);
+    await until(() => published() === undefined);
+  });
 });

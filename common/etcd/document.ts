@@ -1,0 +1,21 @@
+import { isObject } from '../formats.ts';
+import { maxRecordBytes } from '../instance.ts';
+
+/** A JSON object that is published under one key. */
+export interface Published {
+  readonly where: string;
+  readonly value: Readonly<Record<string, unknown>>;
+}
+
+/** Reads one. @throws when it is too large or no JSON object */
+export function readDocument(where: string, text: Buffer): Published {
+  if (text.length > maxRecordBytes) throw new Error(`${text.length} bytes: at most ${maxRecordBytes} are read`);
+  let value: unknown;
+  try {
+    value = JSON.parse(text.toString());
+  } catch (error) {
+    throw new Error('not JSON', { cause: error });
+  }
+  if (!isObject(value)) throw new Error('must be a JSON object');
+  return { where, value };
+}
