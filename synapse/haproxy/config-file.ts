@@ -4,6 +4,7 @@ import type { Log } from '../../common/log.ts';
 import { type CheckResult, checkCandidate } from './check.ts';
 import type { HaproxyConfig } from './config.ts';
 import type { Finding } from './findings.ts';
+import { createSerial } from './serial.ts';
 import { createStaging } from './staging.ts';
 
 /** How a new text fared. */
@@ -37,6 +38,8 @@ export interface ConfigFile {
 
 export function createConfigFile(config: HaproxyConfig & { config_file_path: string }, log: Log): ConfigFile {
   const path = config.config_file_path;
+  /** There is one candidate: a write while HAProxy reloads and one that takes it back must not meet. */
+  const serial = createSerial();
   const staging = createStaging(path, config.candidate_config_file_path, log);
   let current = '';
   let seen: string | undefined;
@@ -68,7 +71,7 @@ export function createConfigFile(config: HaproxyConfig & { config_file_path: str
     return verdict;
   };
 
-  return {
+  const file: ConfigFile = {
     name: basename(path),
     get text() {
       return current;
@@ -126,6 +129,18 @@ export function createConfigFile(config: HaproxyConfig & { config_file_path: str
         throw new Error(`cannot restore ${path}`, { cause: error });
       }
     },
+  };
+  return {
+    name: file.name,
+    get text() {
+      return file.text;
+    },
+    read: file.read,
+    check: (text, signal) => serial(() => file.check(text, signal)),
+    write: (text, options, signal) => serial(() => file.write(text, options, signal)),
+    rewrite: () => serial(() => file.rewrite()),
+    keep: (text) => serial(() => file.keep(text)),
+    restore: () => serial(() => file.restore()),
   };
 }
 

@@ -12,6 +12,7 @@ import { configRejectedTotal, configWritesTotal } from './metrics.ts';
 import type { Structure } from './model.ts';
 import { findPoison, type Refusal } from './poison.ts';
 import { generationOf } from './render.ts';
+import { createSerial } from './serial.ts';
 
 /** Brings the file to what is desired, and decides from when on a new configuration counts. */
 export interface Persist {
@@ -67,6 +68,8 @@ const rounds = 3;
 
 export function createPersist(config: HaproxyConfig, deps: PersistDeps): Persist {
   const { log, emit, services, lives, file, existing } = deps;
+  /** A write and a roll-back must not meet half-way. */
+  const serial = createSerial();
   const writer = createFileWriter(config, services);
   let accepted: string | null = null;
   const choice = createChoice({ log, services, existing, isAccepted: () => accepted !== null });
@@ -169,6 +172,78 @@ export function createPersist(config: HaproxyConfig, deps: PersistDeps): Persist
     return poison.found.size > 0;
   };
 
+  const write = async (signal: AbortSignal): Promise<void> => {
+    for (let round = 0; round < rounds; round++) {
+      const generation = wantedGeneration();
+      const isNew = accepted !== generation;
+      // Of a bad one, nothing is written; membership goes on in the one before.
+      if (isNew && isBad(generation)) {
+        if (accepted === null) return;
+        const text = writer.text({ ...choice, structureOf: ({ active }) => active }, accepted, present());
+        if ([...text.shapes].every((shape) => acceptedShapes.has(shape))) await put(text, false, signal);
+        return;
+      }
+      const text = textNow(generation);
+      if (!isNew && text.text === refusedText) return;
+      const fresh = [...text.shapes].some((shape) => !acceptedShapes.has(shape));
+      const check = isNew || fresh || config.check_command !== null;
+      const refusal = await put(text, check, signal).catch((error) => {
+        if (accepted === null) withoutFile();
+        throw error;
+      });
+      if (refusal === null) {
+        if (generation !== wantedGeneration()) continue; // it changed meanwhile: the next round takes the newer one
+        if (isNew) {
+          promote(generation);
+          replan();
+        } else {
+          quarantine.passed('check');
+          if (bad?.generation === generation && bad.by === 'check') bad = undefined;
+        }
+        refusedText = undefined;
+        return;
+      }
+      if (!(await quarantinePoison(text, refusal, generation, signal))) {
+        refusedText = text.text;
+        return;
+      }
+    }
+  };
+  const rollBack: Persist['rollBack'] = async ({ message, output }, signal) => {
+    if (file === undefined || accepted === null || loaded?.generation === accepted) return;
+    const changed = [...services.values()].filter(
+      ({ service, active }) =>
+        active !== undefined && loaded?.structures.get(service)?.fingerprint !== active.fingerprint,
+    );
+    const text = textNow(accepted);
+    const named = new Map<string, string>();
+    for (const { line, message: said } of findingsIn(output, file.name)) {
+      const service = line === undefined ? undefined : text.locate(line)?.service;
+      if (service !== undefined && !named.has(service)) named.set(service, said);
+    }
+    const guilty = changed.filter(({ service }) => named.size === 0 || named.has(service));
+    if (loaded === undefined || guilty.length === 0) {
+      const generation = accepted;
+      accepted = null;
+      const restored = await file.restore();
+      if (restored) log.warn('the last good file was put back');
+      reject(generation, message, 'load');
+      return;
+    }
+    for (const desired of guilty) {
+      desired.active = loaded.structures.get(desired.service);
+      const unit = { service: desired.service };
+      quarantine.add(unit, choice.askedOf(unit), { message: named.get(desired.service) ?? message, by: 'load' });
+    }
+    configRejectedTotal.inc();
+    emit({ type: 'rejected', reason: `${guilty.map(({ service }) => service).join(', ')}: ${message}` });
+    wanted = undefined;
+    const generation = wantedGeneration();
+    await put(textNow(generation), false, signal);
+    promote(generation);
+    replan();
+  };
+
   return {
     get accepted() {
       return accepted;
@@ -196,43 +271,8 @@ export function createPersist(config: HaproxyConfig, deps: PersistDeps): Persist
       promote(generation);
       return true;
     },
-    async write(signal) {
-      for (let round = 0; round < rounds; round++) {
-        const generation = wantedGeneration();
-        const isNew = accepted !== generation;
-        // Of a bad one, nothing is written; membership goes on in the one before.
-        if (isNew && isBad(generation)) {
-          if (accepted === null) return;
-          const text = writer.text({ ...choice, structureOf: ({ active }) => active }, accepted, present());
-          if ([...text.shapes].every((shape) => acceptedShapes.has(shape))) await put(text, false, signal);
-          return;
-        }
-        const text = textNow(generation);
-        if (!isNew && text.text === refusedText) return;
-        const fresh = [...text.shapes].some((shape) => !acceptedShapes.has(shape));
-        const check = isNew || fresh || config.check_command !== null;
-        const refusal = await put(text, check, signal).catch((error) => {
-          if (accepted === null) withoutFile();
-          throw error;
-        });
-        if (refusal === null) {
-          if (generation !== wantedGeneration()) return; // it changed meanwhile: the next round takes the newer one
-          if (isNew) {
-            promote(generation);
-            replan();
-          } else {
-            quarantine.passed('check');
-            if (bad?.generation === generation && bad.by === 'check') bad = undefined;
-          }
-          refusedText = undefined;
-          return;
-        }
-        if (!(await quarantinePoison(text, refusal, generation, signal))) {
-          refusedText = text.text;
-          return;
-        }
-      }
-    },
+    write: (signal) => serial(() => write(signal)),
+    rollBack: (why, signal) => serial(() => rollBack(why, signal)),
     due() {
       const before = wanted;
       if (wantedGeneration() !== before && before !== undefined) return true;
@@ -251,40 +291,6 @@ export function createPersist(config: HaproxyConfig, deps: PersistDeps): Persist
       file
         ?.keep(file.text)
         .catch((error) => log.warn('the last good file cannot be kept', { reason: reasonOf(error) }));
-    },
-    async rollBack({ message, output }, signal) {
-      if (file === undefined || accepted === null || loaded?.generation === accepted) return;
-      const changed = [...services.values()].filter(
-        ({ service, active }) =>
-          active !== undefined && loaded?.structures.get(service)?.fingerprint !== active.fingerprint,
-      );
-      const text = textNow(accepted);
-      const named = new Map<string, string>();
-      for (const { line, message: said } of findingsIn(output, file.name)) {
-        const service = line === undefined ? undefined : text.locate(line)?.service;
-        if (service !== undefined && !named.has(service)) named.set(service, said);
-      }
-      const guilty = changed.filter(({ service }) => named.size === 0 || named.has(service));
-      if (loaded === undefined || guilty.length === 0) {
-        const generation = accepted;
-        accepted = null;
-        const restored = await file.restore();
-        if (restored) log.warn('the last good file was put back');
-        reject(generation, message, 'load');
-        return;
-      }
-      for (const desired of guilty) {
-        desired.active = loaded.structures.get(desired.service);
-        const unit = { service: desired.service };
-        quarantine.add(unit, choice.askedOf(unit), { message: named.get(desired.service) ?? message, by: 'load' });
-      }
-      configRejectedTotal.inc();
-      emit({ type: 'rejected', reason: `${guilty.map(({ service }) => service).join(', ')}: ${message}` });
-      wanted = undefined;
-      const generation = wantedGeneration();
-      await put(textNow(generation), false, signal);
-      promote(generation);
-      replan();
     },
   };
 }
