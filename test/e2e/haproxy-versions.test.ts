@@ -1,0 +1,99 @@
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { access } from 'node:fs/promises';
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { describe, it, type TestContext } from 'node:test';
+import type { Instance } from '../../common/instance.ts';
+import { sleep } from '../../common/supervise.ts';
+import { findProgram } from '../../deploy/debian.ts';
+import { eventually } from '../support/eventually.ts';
+import { freePort, testHaproxy } from '../support/haproxy.ts';
+import { instance, runOutput, serviceConfig, type TestService, testConfig } from '../support/haproxyoutput.ts';
+import { haproxyVersions } from '../support/haproxyversions.ts';
+
+/** wrk is told to end when the changes are done; this bounds a hang. */
+const longestLoad = '90s';
+const changes = 500;
+const reloads = 20;
+
+/** Traffic from wrk, on connections that are kept and on a new one for each request, while everything changes. */
+describe(`${changes} membership changes and ${reloads} reloads under load`, () => {
+  for (const version of haproxyVersions) {
+    it(`lose no request on HAProxy ${version}`, async (t) => {
+      const servers = await Promise.all(Array.from({ length: 6 }, webServer));
+      const haproxy = await testHaproxy(version);
+      const [port, other] = [await freePort(), await freePort()];
+      const synapse = runOutput(testConfig(haproxy, { restart_interval: '1ms' }));
+      t.after(async () => {
+        await synapse.stop();
+        await haproxy.close();
+        for (const server of servers) server.closeAllConnections();
+        for (const server of servers) server.close();
+      });
+      const all = servers.map((server) => instance((server.address() as AddressInfo).port));
+      const api = serviceConfig({ port });
+      const services: Record<string, TestService> = { api: { config: api, instances: all } };
+      await synapse.apply({ ...services });
+      await eventually(() => access(haproxy.file));
+      await haproxy.start();
+      await eventually(() => assert.equal(synapse.output.status.sockets[0]?.connected, true));
+      const worker = await haproxy.workerPid();
+
+      const wrk = await findProgram('wrk');
+      const loads = [[], ['-H', 'Connection: close']].map((more) => startLoad(t, [wrk, ...more], port));
+      for (let n = 0; n < changes; n++) {
+        services.api = { config: api, instances: membersAt(n, all) };
+        await synapse.apply({ ...services });
+        await sleep(10);
+      }
+      assert.equal(await haproxy.workerPid(), worker, 'membership changes need no other worker');
+      assert.equal(synapse.reloads(), 0);
+      for (let n = 1; n <= reloads; n++) {
+        // Another option of another service each time: only a reload brings that.
+        services.web = { config: serviceConfig({ port: other, backend: [`retries ${n}`] }), instances: all };
+        services.api = { config: api, instances: membersAt(n, all) };
+        await synapse.apply({ ...services });
+        await eventually(() => assert.equal(synapse.reloads(), n));
+      }
+      for (const load of loads) {
+        const stdout = await load();
+        assert.ok(Number(/(\d+) requests in/.exec(stdout)?.[1]) > 1_000, stdout);
+        assert.doesNotMatch(stdout, /Socket errors|Non-2xx/, stdout);
+      }
+    });
+  }
+});
+
+/** Starts wrk; what is returned ends it and resolves with what it has counted. */
+function startLoad(t: TestContext, [wrk = '', ...more]: readonly string[], port: number): () => Promise<string> {
+  const child = spawn(wrk, ['-t1', '-c8', `-d${longestLoad}`, ...more, `http://127.0.0.1:${port}/`]);
+  t.after(() => child.kill('SIGKILL'));
+  let output = '';
+  child.stdout.on('data', (chunk) => {
+    output += chunk;
+  });
+  const ended = once(child, 'close');
+  return async () => {
+    assert.equal(child.exitCode, null, `the load ended too early: ${output}`);
+    child.kill('SIGINT');
+    await ended;
+    return output;
+  };
+}
+
+async function webServer(): Promise<Server> {
+  const server = createServer((_, response) => response.end('ok\n'));
+  server.keepAliveTimeout = 60_000;
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  return server;
+}
+
+/** The n-th membership: somebody missing, drained or with another weight. */
+function membersAt(n: number, all: readonly Instance[]): readonly Instance[] {
+  const chosen = n % all.length;
+  if (n % 3 === 0) return all.filter((_, index) => index !== chosen);
+  const change: Partial<Instance> = n % 3 === 1 ? { state: 'drain' } : { weight: 1 + (n % 50) };
+  return all.map((one, index) => (index === chosen ? { ...one, ...change } : one));
+}
