@@ -9,6 +9,7 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { findProgram } from '../../deploy/debian.ts';
 import { startCluster } from '../../etcd-cluster/local.ts';
+import { measureBursts } from './burst.ts';
 import { measureNerve } from './nerve.ts';
 import { measurePropagation } from './propagation.ts';
 import { formatTable, quantile } from './statistics.ts';
@@ -28,6 +29,13 @@ const sizes = values.servers
 const services = Number(values.services);
 const seconds = Number(values.seconds);
 const changes = Number(values.changes);
+/** Services and servers in each, for changes that come at once. */
+const shapes = [
+  [1, 10],
+  [1, 1_000],
+  [1, 5_000],
+  [5_000, 10],
+] as const;
 
 const folder = await mkdtemp(join(tmpdir(), 'smartstack-bench-'));
 const haproxyPath = await findProgram('haproxy');
@@ -56,6 +64,16 @@ try {
     process.stdout.write(`three etcd members and both HAProxy on this machine:\n\n${formatTable(rows)}\n\n`);
   }
   if (services > 0) await nerveAtRest();
+  const bursts = [['services x servers', 'in step', 'one', 'CPU of one', '100 at once', '1000 at once', 'reloads']];
+  for (const [services, servers] of shapes) {
+    const { inStep, one, many, reloads } = await measureBursts(services, servers);
+    const times = [inStep, one.live, one.cpu, ...many.map(({ live }) => live)].map(milliseconds);
+    bursts.push([`${services} x ${servers}`, ...times, String(reloads)]);
+  }
+  process.stdout.write(
+    "\nFrom a change in synapse's memory to HAProxy's answers, without etcd, ms; CPU with the file's:\n\n",
+  );
+  process.stdout.write(`${formatTable(bursts)}\n`);
 } finally {
   await etcd.stopAll();
   await rm(folder, { recursive: true, force: true });
