@@ -1,7 +1,8 @@
 /**
- * `npm run bench [-- --servers 10,5000 --changes 200 --services 1000 --seconds 30]`: how long a change takes from etcd to
- * HAProxy, beside the least that any program on this machine would take; and what one nerve takes of its host and of etcd
- * while nothing changes. `--servers ''` or `--services 0` leaves one of the two out.
+ * `npm run bench [-- SECTION …] [--servers 10,5000] [--changes 200]`: measures this checkout on this machine. Sections, all
+ * of them by default: `propagation` (how long a change takes from etcd to HAProxy, beside the least that any program here
+ * would take), `bursts` (changes that come at once, and large configurations), `nerve` and `scale` (what the daemons take
+ * of their host, and of etcd).
  */
 import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -12,90 +13,109 @@ import { startCluster } from '../../etcd-cluster/local.ts';
 import { measureBursts } from './burst.ts';
 import { measureNerve } from './nerve.ts';
 import { measurePropagation } from './propagation.ts';
+import { measureScale } from './scale.ts';
 import { formatTable, quantile } from './statistics.ts';
 
-const { values } = parseArgs({
-  options: {
-    servers: { type: 'string', default: '10,5000' },
-    changes: { type: 'string', default: '200' },
-    services: { type: 'string', default: '1000' },
-    seconds: { type: 'string', default: '30' },
-  },
+/** What every section works with. */
+interface Bench {
+  readonly folder: string;
+  readonly etcdHosts: readonly string[];
+  readonly haproxyPath: string;
+}
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: { servers: { type: 'string', default: '10,5000' }, changes: { type: 'string', default: '200' } },
 });
-const sizes = values.servers
-  .split(',')
-  .filter((size) => size !== '')
-  .map(Number);
-const services = Number(values.services);
-const seconds = Number(values.seconds);
-const changes = Number(values.changes);
-/** Services and servers in each, for changes that come at once. */
-const shapes = [
-  [1, 10],
-  [1, 1_000],
-  [1, 5_000],
-  [5_000, 10],
-] as const;
+
+const sections: Readonly<Record<string, (bench: Bench) => Promise<void>>> = { propagation, bursts, nerve, scale };
+const chosen = positionals.length > 0 ? positionals : Object.keys(sections);
+const unknown = chosen.filter((name) => !Object.hasOwn(sections, name));
+if (unknown.length > 0) {
+  process.stderr.write(`unknown section ${unknown.join(', ')}; known are ${Object.keys(sections).join(', ')}\n`);
+  process.exit(2);
+}
 
 const folder = await mkdtemp(join(tmpdir(), 'smartstack-bench-'));
 const haproxyPath = await findProgram('haproxy');
 const etcd = await startCluster({ size: 3, etcd: await findProgram('etcd'), dataDir: join(folder, 'etcd') });
-const milliseconds = (value: number): string => value.toFixed(2);
-const rows = [['servers', 'floor p50', 'synapse p50', 'ratio', 'floor p99', 'synapse p99', 'ratio']];
 try {
-  for (const servers of sizes) {
-    const home = join(folder, String(servers));
-    await mkdir(home);
-    const { floor, synapse } = await measurePropagation({
-      folder: home,
-      etcdHosts: etcd.urls,
-      haproxyPath,
-      servers,
-      changes,
-    });
-    const cells = [0.5, 0.99].flatMap((share) => {
-      const [least, ours] = [quantile(floor, share), quantile(synapse, share)];
-      return [milliseconds(least), milliseconds(ours), `${(ours / least).toFixed(2)}x`];
-    });
-    rows.push([String(servers), ...cells]);
-  }
-  if (sizes.length > 0) {
-    process.stdout.write(`From an etcd put to HAProxy having the new server in rotation, ms, ${changes} changes, `);
-    process.stdout.write(`three etcd members and both HAProxy on this machine:\n\n${formatTable(rows)}\n\n`);
-  }
-  if (services > 0) await nerveAtRest();
-  const bursts = [['services x servers', 'in step', 'one', 'CPU of one', '100 at once', '1000 at once', 'reloads']];
-  for (const [services, servers] of shapes) {
-    const { inStep, one, many, reloads } = await measureBursts(services, servers);
-    const times = [inStep, one.live, one.cpu, ...many.map(({ live }) => live)].map(milliseconds);
-    bursts.push([`${services} x ${servers}`, ...times, String(reloads)]);
-  }
-  process.stdout.write(
-    "\nFrom a change in synapse's memory to HAProxy's answers, without etcd, ms; CPU with the file's:\n\n",
-  );
-  process.stdout.write(`${formatTable(bursts)}\n`);
+  for (const name of chosen) await sections[name]?.({ folder, etcdHosts: etcd.urls, haproxyPath });
 } finally {
   await etcd.stopAll();
   await rm(folder, { recursive: true, force: true });
 }
 
-async function nerveAtRest(): Promise<void> {
-  const ttl = 10;
-  const load = await measureNerve({ folder, etcdHosts: etcd.urls, services, seconds, ttl });
-  process.stdout.write(
-    `One nerve, ${services} services with one http check per second each, at rest for ${seconds} s, `,
-  );
-  process.stdout.write(`ttl ${ttl} s:\n\n`);
-  const lines = [
+async function propagation(bench: Bench): Promise<void> {
+  const changes = Number(values.changes);
+  const rows = [['servers', 'floor p50', 'synapse p50', 'ratio', 'floor p99', 'synapse p99', 'ratio']];
+  for (const servers of values.servers.split(',').map(Number)) {
+    const home = join(bench.folder, String(servers));
+    await mkdir(home);
+    const { floor, synapse } = await measurePropagation({ ...bench, folder: home, servers, changes });
+    const cells = [0.5, 0.99].flatMap((share) => {
+      const [least, ours] = [quantile(floor, share), quantile(synapse, share)];
+      return [fixed(least), fixed(ours), `${fixed(ours / least)}x`];
+    });
+    rows.push([String(servers), ...cells]);
+  }
+  const what = `From an etcd put to HAProxy having the new server in rotation, ms, ${changes} changes`;
+  print(`${what}, three etcd members and both HAProxy on this machine`, rows);
+}
+
+async function bursts(): Promise<void> {
+  /** Services, and servers in each. */
+  const shapes = [
+    [1, 10],
+    [1, 1_000],
+    [1, 5_000],
+    [5_000, 10],
+  ] as const;
+  const rows = [['services x servers', 'in step', 'one', 'CPU of one', '100 at once', '1000 at once', 'reloads']];
+  for (const [services, servers] of shapes) {
+    const { inStep, one, many, reloads } = await measureBursts(services, servers);
+    const times = [inStep, one.live, one.cpu, ...many.map(({ live }) => live)].map(fixed);
+    rows.push([`${services} x ${servers}`, ...times, String(reloads)]);
+  }
+  print("From a change in synapse's memory to HAProxy's answers, without etcd, ms; CPU with the file's", rows);
+}
+
+async function nerve({ folder, etcdHosts }: Bench): Promise<void> {
+  const [services, seconds, ttl] = [1_000, 30, 10];
+  const load = await measureNerve({ folder, etcdHosts, services, seconds, ttl });
+  const rows = [
     ['probes per second', load.probesPerSecond.toFixed(0)],
     ['failed probes', String(load.failedProbes)],
     ['CPU, share of one core', `${load.cpuPercent.toFixed(0)} %`],
     ['resident memory', `${load.residentMegabytes.toFixed(0)} MB`],
     ['latest start of a probe, less than', `${load.worstLatenessBelow * 1000} ms`],
     ['announced', String(load.announced)],
-    ['etcd writes per second', load.writesPerSecond.toFixed(2)],
-    ['etcd reads per second, 100 records each', load.readsPerSecond.toFixed(2)],
-    ['etcd keepalives per second', load.keepalivesPerSecond.toFixed(2)],
+    ['etcd writes per second', fixed(load.writesPerSecond)],
+    ['etcd reads per second, 100 records each', fixed(load.readsPerSecond)],
+    ['etcd keepalives per second', fixed(load.keepalivesPerSecond)],
   ];
-  process.stdout.write(`${formatTable(lines)}\n`);
+  print(
+    `One nerve, ${services} services with one http check per second each, at rest for ${seconds} s, ttl ${ttl} s`,
+    rows,
+  );
+}
+
+async function scale(bench: Bench): Promise<void> {
+  const instances = 50;
+  const rows = [['services', 'first write s', 'memory MB', 'CPU ms', 'commands', 'bytes to disk']];
+  for (const services of [10, 1_000]) {
+    const result = await measureScale({ ...bench, services, instances, changes: 20 });
+    const { cpuMilliseconds, commands, bytesWritten } = result.change;
+    const start = [fixed(result.firstWriteSeconds), result.residentMegabytes.toFixed(0)];
+    rows.push([String(services), ...start, cpuMilliseconds.toFixed(1), commands.toFixed(1), bytesWritten.toFixed(0)]);
+  }
+  print(`One synapse, services of ${instances} instances, from its start; then for one change`, rows);
+}
+
+function fixed(value: number): string {
+  return value.toFixed(2);
+}
+
+function print(title: string, rows: readonly (readonly string[])[]): void {
+  process.stdout.write(`${title}:\n\n${formatTable(rows)}\n\n`);
 }
