@@ -190,7 +190,7 @@ describe('synapse between etcd and HAProxy', () => {
     await serving('two', 'three');
   });
 
-  test('keeps the old file when HAProxy refuses the new one, and says so in its words', async () => {
+  test('leaves out a service that HAProxy refuses, and says so in its words; the others stay as they are', async () => {
     const worker = await haproxy.workerPid();
     const text = await readFile(haproxy.file, 'utf8');
     await writeConfig({
@@ -201,9 +201,10 @@ describe('synapse between etcd and HAProxy', () => {
     assert.match(check.stderr, /haproxy: HAProxy refuses it: .*balance only supports/);
     synapse?.kill('SIGHUP');
     await until(async () => {
-      const { status, body } = (await synapse?.get('/readyz')) ?? {};
-      return status === 503 && /^HAProxy refuses the new configuration: .*balance only supports/.test(body ?? '');
+      const state = JSON.parse((await synapse?.get('/api/v1/state'))?.body ?? '{}');
+      return /balance only supports/.test(state.haproxy?.problems?.bad ?? '');
     });
+    assert.equal((await synapse?.get('/readyz'))?.status, 200);
     await announce('one');
     await serving('one', 'two', 'three');
     assert.equal(await haproxy.workerPid(), worker);

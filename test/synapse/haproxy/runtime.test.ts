@@ -3,11 +3,16 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { createServer, type Server, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { after, before, describe, it } from 'node:test';
+import { after, before, describe, it, type TestContext } from 'node:test';
 import { connectRuntime } from '../../../synapse/haproxy/runtime.ts';
 
 /** A runtime API that answers each line as `answer` says, in pieces of `size` characters. */
-async function serve(path: string, answer: (line: string) => string | undefined, size = 1e6): Promise<Server> {
+async function serve(
+  t: TestContext,
+  path: string,
+  answer: (line: string) => string | undefined,
+  size = 1e6,
+): Promise<void> {
   const server = createServer((socket: Socket) => {
     let rest = '';
     socket.setEncoding('utf8');
@@ -22,8 +27,13 @@ async function serve(path: string, answer: (line: string) => string | undefined,
       }
     });
   });
+  await listen(t, server, path);
+}
+
+/** Listens until the test is over, however it ends. */
+async function listen(t: TestContext, server: Server, path: string): Promise<void> {
+  t.after(() => server.close());
   await new Promise<void>((resolve) => server.listen(path, resolve));
-  return server;
 }
 
 describe('the runtime API connection', () => {
@@ -37,7 +47,7 @@ describe('the runtime API connection', () => {
     line === 'prompt' || line.startsWith('set timeout') ? '\n> ' : undefined;
 
   for (const size of [1e6, 1, 2, 3, 7]) {
-    it(`matches pipelined replies in order when they arrive in pieces of ${size}`, async () => {
+    it(`matches pipelined replies in order when they arrive in pieces of ${size}`, async (t) => {
       const answers: Record<string, string> = {
         a: '\n> ',
         b: 'two\nlines\n\n> ',
@@ -45,7 +55,7 @@ describe('the runtime API connection', () => {
         d: '> not a prompt\n> ',
       };
       const path = join(folder, `order-${size}.sock`);
-      const server = await serve(path, (line) => greet(line) ?? answers[line], size);
+      await serve(t, path, (line) => greet(line) ?? answers[line], size);
       const end = new AbortController();
       const connection = await connectRuntime(path, { timeout: 10_000 }, end.signal);
       const [first, second] = [connection.send(['a', 'b', 'c']), connection.send(['d', 'a'])];
@@ -53,27 +63,24 @@ describe('the runtime API connection', () => {
       assert.deepEqual(await second, ['> not a prompt', '']);
       end.abort();
       assert.match((await connection.closed).message, /aborted/);
-      server.close();
     });
   }
 
-  it('gives up when a reply is late, and rejects everything that waits', async () => {
+  it('gives up when a reply is late, and rejects everything that waits', async (t) => {
     const path = join(folder, 'late.sock');
-    const server = await serve(path, greet);
-    const connection = await connectRuntime(path, { timeout: 50 }, new AbortController().signal);
+    await serve(t, path, greet);
+    const connection = await connectRuntime(path, { timeout: 500 }, new AbortController().signal);
     const waiting = [connection.send(['show info']), connection.send(['show info'])];
-    for (const each of waiting) await assert.rejects(each, /no reply within 50 ms/);
+    for (const each of waiting) await assert.rejects(each, /no reply within 500 ms/);
     await assert.rejects(connection.send(['more']), /no reply/);
-    server.close();
   });
 
-  it('rejects when HAProxy closes the connection, and when nobody listens', async () => {
+  it('rejects when HAProxy closes the connection, and when nobody listens', async (t) => {
     const path = join(folder, 'closed.sock');
     const server = createServer((socket) => socket.destroy());
-    await new Promise<void>((resolve) => server.listen(path, resolve));
+    await listen(t, server, path);
     const signal = new AbortController().signal;
     await assert.rejects(connectRuntime(path, { timeout: 1000 }, signal), /cannot use HAProxy's runtime API/);
-    server.close();
     await assert.rejects(
       connectRuntime(join(folder, 'none'), { timeout: 1000 }, signal),
       /cannot use HAProxy's runtime API/,
