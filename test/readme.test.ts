@@ -1,11 +1,17 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { delimiter, dirname, join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { exec } from '../common/exec.ts';
+import { loadPlugin } from '../common/plugin.ts';
 import { findProgram } from '../deploy/debian.ts';
+import { checkFolder } from '../nerve/check.ts';
+import type { AnyCheckPlugin } from './support/check.ts';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
 
@@ -49,6 +55,27 @@ describe('the README', () => {
     const argv = [process.execPath, join(root, 'dist/nerve/main.js'), 'check'] as const;
     const { code, stderr } = await exec(argv, { timeout: 60_000, env: { PATH: path, ...variables } });
     assert.deepEqual([code, stderr], [0, '']);
+  });
+
+  it("has a check of one's own that passes and fails as it says", async () => {
+    const file = join(folder, 'queue.mjs');
+    await writeFile(file, blocks(readme, 'js')[0] ?? '');
+    const server = createServer((_, response) => response.end('60')).listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const { port } = server.address() as AddressInfo;
+    const plugin = await loadPlugin<AnyCheckPlugin>(checkFolder, 'module');
+    const probe = (limit: number): Promise<void> =>
+      plugin.create(
+        { file, options: { limit } },
+        { service: 'api', host: '127.0.0.1', port },
+      )(AbortSignal.timeout(10_000));
+    try {
+      await probe(100);
+      await assert.rejects(probe(50), /the queue is too long/);
+    } finally {
+      server.close();
+      server.closeAllConnections();
+    }
   });
 
   it('names only npm scripts that exist', async () => {

@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { formatAddress, openSocket } from '../../common/socket.ts';
+import { freePort } from '../../etcd-cluster/ports.ts';
 import { eventually } from '../support/eventually.ts';
-import { freePort } from '../support/freeport.ts';
 import { startPeer } from '../support/peer.ts';
 import { tempFolder } from '../support/tempfolder.ts';
 

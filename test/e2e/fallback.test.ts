@@ -4,11 +4,12 @@ import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import type { EtcdClient } from '../../common/etcd/client.ts';
 import type { LocalCluster } from '../../etcd-cluster/local.ts';
+import { freePort } from '../../etcd-cluster/ports.ts';
 import type { StatusReport } from '../../synapse/statustable.ts';
 import { startDaemon, type TestDaemon } from '../support/daemon.ts';
 import { type Ec2Server, startEc2Server } from '../support/ec2server.ts';
 import { directClient, put, remove, testCluster } from '../support/etcd.ts';
-import { freePort, type NamedServer, namedServer, type TestHaproxy, testHaproxy } from '../support/haproxy.ts';
+import { type NamedServer, namedServer, type TestHaproxy, testHaproxy } from '../support/haproxy.ts';
 import { until } from '../support/until.ts';
 
 /** A service that is in etcd, then only in EC2, then in etcd again, while someone uses it all the time. */

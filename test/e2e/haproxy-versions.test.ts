@@ -8,8 +8,9 @@ import { describe, it, type TestContext } from 'node:test';
 import type { Instance } from '../../common/instance.ts';
 import { sleep } from '../../common/supervise.ts';
 import { findProgram } from '../../deploy/debian.ts';
+import { freePort } from '../../etcd-cluster/ports.ts';
 import { eventually } from '../support/eventually.ts';
-import { freePort, testHaproxy } from '../support/haproxy.ts';
+import { testHaproxy } from '../support/haproxy.ts';
 import { instance, runOutput, serviceConfig, type TestService, testConfig } from '../support/haproxyoutput.ts';
 import { haproxyVersions } from '../support/haproxyversions.ts';
 

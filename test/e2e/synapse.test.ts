@@ -5,10 +5,11 @@ import { after, afterEach, before, describe, test } from 'node:test';
 import type { EtcdClient } from '../../common/etcd/client.ts';
 import { exec } from '../../common/exec.ts';
 import type { LocalCluster } from '../../etcd-cluster/local.ts';
+import { freePort } from '../../etcd-cluster/ports.ts';
 import type { StatusReport } from '../../synapse/statustable.ts';
 import { programPath, startDaemon, type TestDaemon } from '../support/daemon.ts';
 import { directClient, put, remove, testCluster } from '../support/etcd.ts';
-import { freePort, type NamedServer, namedServer, type TestHaproxy, testHaproxy } from '../support/haproxy.ts';
+import { type NamedServer, namedServer, type TestHaproxy, testHaproxy } from '../support/haproxy.ts';
 import { until } from '../support/until.ts';
 
 /** One etcd, one HAProxy, one synapse. The tests follow each other: each starts where the one before has ended. */

@@ -140,21 +140,6 @@ export function askSocket(path: string, command: string, timeout = 2_000): Promi
   });
 }
 
-/** A port that was free a moment ago, from below those that the kernel gives to clients and to port 0. */
-export async function freePort(): Promise<number> {
-  for (;;) {
-    const port = 12_000 + Math.floor(Math.random() * 20_000);
-    const server = createServer();
-    const free = await new Promise<boolean>((resolve) => {
-      server.once('error', () => resolve(false));
-      server.listen(port, '127.0.0.1', () => resolve(true));
-    });
-    if (!free) continue;
-    await new Promise((resolve) => server.close(resolve));
-    return port;
-  }
-}
-
 /** A web server that answers every request with its name. */
 export interface NamedServer {
   readonly name: string;

@@ -2,7 +2,7 @@ import { appendFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { exec } from '../../common/exec.ts';
 import { unpackPackages } from '../../deploy/debian.ts';
-import { freePort } from './freeport.ts';
+import { freePort } from '../../etcd-cluster/ports.ts';
 import { asOrdinaryUser, dataFolder, listens, type Server, startServer } from './server.ts';
 
 export interface Postgres extends Server {

@@ -2,7 +2,7 @@ import { mkdtemp, rm, symlink } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { unpackPackages } from '../../deploy/debian.ts';
-import { freePort } from './freeport.ts';
+import { freePort } from '../../etcd-cluster/ports.ts';
 import { listens, type Server, startServer } from './server.ts';
 
 /** Debian's Redis on a free port, with `settings` as on its command line; it keeps nothing. */

@@ -14,10 +14,10 @@ import {
   type UntypedHandleCall,
 } from '@grpc/grpc-js';
 import { loadSync } from '@grpc/proto-loader';
+import { freePort } from '../../../etcd-cluster/ports.ts';
 import { makeAuthority, makeCertificate } from '../../support/certificates.ts';
 import { assertFails, assertGivesUp, assertPasses, makeCheck } from '../../support/check.ts';
 import { eventually } from '../../support/eventually.ts';
-import { freePort } from '../../support/freeport.ts';
 import { peers, startPeer } from '../../support/peer.ts';
 
 /** Of grpc/health/v1/health.proto. */

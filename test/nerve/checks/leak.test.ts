@@ -13,7 +13,7 @@ import { requiredOptions } from '../../support/requiredoptions.ts';
 import { assertNothingMore, openResources } from '../../support/resources.ts';
 
 /** Probes of each check against each peer; checks that can speak TLS do as many again with it. */
-const probes = 60;
+const probes = 80;
 const atOnce = 20;
 /** Milliseconds a probe gets. Most end by it, at every stage of what they are at. */
 const deadline = 25;
@@ -42,6 +42,7 @@ async function probe(check: Check): Promise<boolean> {
 
 describe('thousands of probes leave nothing behind', () => {
   let folder = '';
+  let probed = 0;
   before(async () => {
     folder = await mkdtemp(join(tmpdir(), 'smartstack-leak-'));
     await writeFile(join(folder, 'check.mjs'), 'export const check = { create: () => () => new Promise(() => {}) };');
@@ -81,6 +82,7 @@ describe('thousands of probes leave nothing behind', () => {
             for (let done = 0; done < probes; done += atOnce) {
               const settled = await Promise.all(Array.from({ length: atOnce }, () => probe(check)));
               assert.ok(settled.every(Boolean), 'a probe did not settle');
+              probed += settled.length;
             }
           }
           await eventually(() => assertNothingMore(before));
@@ -90,4 +92,6 @@ describe('thousands of probes leave nothing behind', () => {
       }
     });
   }
+
+  it('ten thousand of them', () => assert.ok(probed >= 10_000, `${probed}`));
 });

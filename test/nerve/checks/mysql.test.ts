@@ -4,10 +4,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { createConnection } from 'mysql2/promise';
+import { freePort } from '../../../etcd-cluster/ports.ts';
 import { makeAuthority, makeCertificate } from '../../support/certificates.ts';
 import { assertFails, assertGivesUp, assertPasses, makeCheck } from '../../support/check.ts';
 import { eventually } from '../../support/eventually.ts';
-import { freePort } from '../../support/freeport.ts';
 import { type Mariadb, startMariadb } from '../../support/mariadb.ts';
 import { peers, startPeer } from '../../support/peer.ts';
 

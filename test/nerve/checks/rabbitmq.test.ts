@@ -3,10 +3,10 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
+import { freePort } from '../../../etcd-cluster/ports.ts';
 import { makeAuthority, makeCertificate } from '../../support/certificates.ts';
 import { assertFails, assertGivesUp, assertPasses, makeCheck } from '../../support/check.ts';
 import { eventually } from '../../support/eventually.ts';
-import { freePort } from '../../support/freeport.ts';
 import { peers, startPeer } from '../../support/peer.ts';
 import { startRabbitmq } from '../../support/rabbitmqserver.ts';
 

@@ -6,10 +6,10 @@ import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { createServer, type Server } from 'node:tls';
 import { exec } from '../../../common/exec.ts';
+import { freePort } from '../../../etcd-cluster/ports.ts';
 import { makeAuthority, makeCertificate } from '../../support/certificates.ts';
 import { assertFails, assertGivesUp, assertPasses, makeCheck } from '../../support/check.ts';
 import { eventually } from '../../support/eventually.ts';
-import { freePort } from '../../support/freeport.ts';
 import { peers, startPeer } from '../../support/peer.ts';
 
 async function openssl(args: readonly string[]): Promise<void> {

@@ -6,10 +6,10 @@ import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { afterEach, beforeEach, describe, it, type TestContext } from 'node:test';
 import type { Instance } from '../../../common/instance.ts';
 import { sleep } from '../../../common/supervise.ts';
+import { freePort } from '../../../etcd-cluster/ports.ts';
 import { connectRuntime } from '../../../synapse/haproxy/runtime.ts';
 import { eventually } from '../../support/eventually.ts';
 import {
-  freePort,
   namedServer,
   type ProxyFaults,
   type RecordingProxy,

@@ -2,10 +2,10 @@ import assert from 'node:assert/strict';
 import { readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { after, afterEach, before, beforeEach, describe, it } from 'node:test';
 import { sleep } from '../../../common/supervise.ts';
+import { freePort } from '../../../etcd-cluster/ports.ts';
 import { eventually } from '../../support/eventually.ts';
 import {
   askSocket,
-  freePort,
   type NamedServer,
   namedServer,
   recordingProxy,

@@ -3,10 +3,11 @@ import { readFile } from 'node:fs/promises';
 import { after, afterEach, before, beforeEach, describe, it } from 'node:test';
 import { silentLog } from '../../../common/log.ts';
 import { registry } from '../../../common/metrics.ts';
+import { freePort } from '../../../etcd-cluster/ports.ts';
 import type { HaproxyConfig } from '../../../synapse/haproxy/config.ts';
 import { createQuarantine } from '../../../synapse/haproxy/quarantine.ts';
 import { eventually } from '../../support/eventually.ts';
-import { freePort, type NamedServer, namedServer, type TestHaproxy, testHaproxy } from '../../support/haproxy.ts';
+import { type NamedServer, namedServer, type TestHaproxy, testHaproxy } from '../../support/haproxy.ts';
 import {
   instance,
   type RunningOutput,

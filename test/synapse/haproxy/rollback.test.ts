@@ -3,8 +3,9 @@ import { readFile } from 'node:fs/promises';
 import { connect, type Socket } from 'node:net';
 import { after, afterEach, before, beforeEach, describe, it } from 'node:test';
 import { exec } from '../../../common/exec.ts';
+import { freePort } from '../../../etcd-cluster/ports.ts';
 import { eventually } from '../../support/eventually.ts';
-import { freePort, type NamedServer, namedServer, type TestHaproxy, testHaproxy } from '../../support/haproxy.ts';
+import { type NamedServer, namedServer, type TestHaproxy, testHaproxy } from '../../support/haproxy.ts';
 import {
   instance,
   type RunningOutput,
