@@ -66,7 +66,7 @@ function onHaproxy(version: HaproxyVersion): void {
     await eventually(async () => assert.doesNotMatch(await text(), /backend web/));
     const check = await exec([haproxy.program, '-c', '-f', haproxy.file], { timeout: 10_000 });
     assert.equal(check.code, 0, check.stderr);
-    assert.equal(synapse.output.status.generation, synapse.output.status.wantedGeneration);
+    await eventually(() => assert.equal(synapse.output.status.generation, synapse.output.status.wantedGeneration));
     // Another change does not wait for the culprit.
     const more = service('more', ports[1]);
     await synapse.apply({ api, web, more });
@@ -76,7 +76,7 @@ function onHaproxy(version: HaproxyVersion): void {
     await taken.close();
     await eventually(async () => assert.equal(await answer(taken.port), 'hello'));
     await eventually(() => assert.deepEqual(synapse.output.status.quarantined, {}));
-    assert.equal(synapse.output.status.lastError, null);
+    await eventually(() => assert.equal(synapse.output.status.lastError, null));
   });
 
   it('is rolled back to the file from before when all of it is new', async (t) => {
