@@ -8,6 +8,9 @@ export type Upheaval = 'cluster-changed' | 'revision-went-back';
 export class ClusterView {
   #id: string | undefined;
   #revision = 0;
+  #term: string | undefined;
+  /** When the leader was last seen to have changed, milliseconds of `performance.now()`; -Infinity while it has not. */
+  electedAt = Number.NEGATIVE_INFINITY;
   /** Counts replacements: what was asked for before one and answered after it is void. */
   generation = 0;
 
@@ -17,7 +20,13 @@ export class ClusterView {
   }
 
   /** Compares an answer with what was known when it was asked for; the first answer is the measure. */
-  judge(header: Pick<IResponseHeader, 'cluster_id' | 'revision'>, knownRevision = 0): Upheaval | undefined {
+  judge(
+    header: Pick<IResponseHeader, 'cluster_id' | 'revision'> & Partial<Pick<IResponseHeader, 'raft_term'>>,
+    knownRevision = 0,
+  ): Upheaval | undefined {
+    const { raft_term: term = this.#term } = header;
+    if (term !== this.#term && this.#term !== undefined) this.electedAt = performance.now();
+    this.#term = term;
     this.#id ??= header.cluster_id;
     if (header.cluster_id !== this.#id) return 'cluster-changed';
     if (Number(header.revision) < knownRevision) return 'revision-went-back';

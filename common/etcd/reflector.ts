@@ -37,6 +37,8 @@ export interface ReflectorStatus {
   readonly revision: string;
   /** Milliseconds since everything was last known to be what the cluster has; null before the first time. */
   readonly age: number | null;
+  /** Milliseconds since the leader was seen to have changed; null when it has not. */
+  readonly electionAge: number | null;
   /** Why it may be out of date; null while all is well. */
   readonly lastError: string | null;
   /** Prefixes that may not be read, with etcd's reason. */
@@ -220,6 +222,7 @@ export function createReflector(client: EtcdClient, deps: { readonly log: Log },
         prefixes: follows.size,
         member: hub.member,
         revision: String(cluster.revision),
+        electionAge: Number.isFinite(cluster.electedAt) ? performance.now() - cluster.electedAt : null,
         age: Number.isFinite(proof) ? performance.now() - proof : null,
         lastError: listError ?? hub.lastError,
         denied: Object.fromEntries(denied),

@@ -93,7 +93,9 @@ function create(options: EtcdSourceOptions, context: SourceContext): Source {
       if (set !== undefined) handed.publish({ ...set, unique: true, revision: change.revision, seenAt: change.seenAt });
     };
     const doubtful = ({ key, previous }: KeyChange): boolean =>
-      revokesWrongly(client.status.version ?? undefined) && previous?.lease !== '0' && !records.saidDown(key);
+      (revokesWrongly(client.status.version ?? undefined) || (reflector.status.electionAge ?? unsettled) < unsettled) &&
+      previous?.lease !== '0' &&
+      !records.saidDown(key);
     const end = new AbortController();
     const either = AbortSignal.any([signal, end.signal]);
     try {
@@ -114,6 +116,11 @@ function create(options: EtcdSourceOptions, context: SourceContext): Source {
  * it talks to does not answer and another one has to be tried. Milliseconds.
  */
 const renewalTime = 6_000;
+/**
+ * For so long after an election a former leader that was frozen or cut off may come back and revoke leases that are kept
+ * alive elsewhere, before it learns that it leads no more (seen on 3.5.30 too, though more rarely). Milliseconds.
+ */
+const unsettled = 15 * 60_000;
 
 /** How long the first set waits for the document beside it, milliseconds: it may be denied, or etcd may be slow. */
 const documentWait = 2_000;
