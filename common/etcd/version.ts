@@ -22,7 +22,7 @@ export function losesEvents(version: string | undefined): boolean {
 
 /**
  * True for releases in which a member that led before it was frozen or cut off may, once it is back, revoke leases that
- * are kept alive elsewhere (fixed in 3.4.31 and 3.5.13, etcd's CHANGELOGs).
+ * are kept alive elsewhere. etcd's CHANGELOGs call it fixed in 3.4.31 and 3.5.13; it is rarer since, and was seen on 3.5.30.
  */
 export function revokesWrongly(version: string | undefined): boolean {
   if (version === undefined) return false;
