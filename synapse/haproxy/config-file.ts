@@ -58,9 +58,11 @@ export function createConfigFile(config: HaproxyConfig & { config_file_path: str
     return current;
   };
   const place = async (text: string): Promise<void> => {
+    // Taken before the rename, which keeps it: whoever writes to the file right after it is not mistaken for us.
+    const ours = await identityOf(staging.candidate);
     await staging.commit(text);
     current = text;
-    seen = await identityOf(path);
+    seen = ours;
   };
   const verdictOf = async (signal: AbortSignal): Promise<CheckResult> => {
     const verdict = await checkCandidate(staging.candidate, config, signal);

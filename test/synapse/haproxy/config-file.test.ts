@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
+import { writeFileSync } from 'node:fs';
 import { chmod, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'node:test';
+import { setImmediate } from 'node:timers/promises';
 import { silentLog } from '../../../common/log.ts';
 import { createConfigFile } from '../../../synapse/haproxy/config-file.ts';
 import { plainConfig } from '../../support/haproxytext.ts';
@@ -35,6 +37,18 @@ describe('the file', () => {
     assert.deepEqual(await file.write('same\n', { check: true }, signal), { result: 'unchanged' });
     assert.deepEqual(await stat(path), before);
     assert.deepEqual(await readdir(folder), ['haproxy.cfg']);
+  });
+
+  it('is written again when somebody else wrote to it the moment it was replaced', async () => {
+    await writeFile(path, 'older\n');
+    const file = open();
+    await file.read();
+    const writing = file.write('ours\n', { check: true }, signal);
+    while ((await readFile(path, 'utf8')) !== 'ours\n') await setImmediate();
+    writeFileSync(path, 'older\n');
+    await writing;
+    assert.deepEqual(await file.write('ours\n', { check: true }, signal), { result: 'written', checked: true });
+    assert.equal(await readFile(path, 'utf8'), 'ours\n');
   });
 
   it('is replaced when the check accepts the new one; the old one is kept, and so are its permissions', async () => {
