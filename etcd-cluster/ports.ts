@@ -1,12 +1,18 @@
 import { randomInt } from 'node:crypto';
 import { createServer } from 'node:net';
 
+/** Below Linux' range for outgoing connections (32768 and up), so that no client takes a port before its server does. */
+const range = { first: 10_000, end: 32_000 } as const;
 /**
- * A TCP port on 127.0.0.1 that nothing listens on: the preferred one if it is free, else a random one below Linux'
- * range for outgoing connections (32768 and up), so that no client takes it before its server does.
+ * Processes that look at the same time look in different parts of the range: between finding a port free and listening
+ * on it another process would find it free, too.
  */
+const share = 200;
+let next = randomInt(share);
+
+/** A TCP port on 127.0.0.1 that nothing listens on, each time another one: the preferred one if it is free. */
 export async function freePort(preferred?: number): Promise<number> {
-  for (let port = preferred ?? randomPort(); ; port = randomPort()) {
+  for (let port = preferred ?? nextPort(); ; port = nextPort()) {
     if (await isFree(port)) return port;
   }
 }
@@ -18,8 +24,11 @@ export async function freePorts(count: number): Promise<readonly number[]> {
   return [...ports];
 }
 
-function randomPort(): number {
-  return randomInt(10_000, 32_000);
+function nextPort(): number {
+  const own = process.pid % Math.floor((range.end - range.first) / share);
+  next += 1;
+  // Who needs more than a share goes on in the next one.
+  return range.first + ((own * share + next) % (range.end - range.first));
 }
 
 function isFree(port: number): Promise<boolean> {
