@@ -35,11 +35,17 @@ export interface FollowOptions {
 
 /** What can change the list. Without a filter, every health check inside a container is an event. */
 const events = ['start', 'die', 'pause', 'unpause', 'rename', 'destroy', 'connect', 'disconnect'];
+/**
+ * How long after an event to list once more, milliseconds: the engine tells of `pause` and `unpause` before its own list
+ * shows them (moby, daemon/pause.go).
+ */
+const settling = 500;
 /** Some thousand containers with many labels each. */
 const maxBytes = 64 << 20;
 
 /**
- * Lists the running containers once, then again after every event and every interval, until `signal` aborts.
+ * Lists the running containers once, then again at every event, a moment after it and every interval, until `signal`
+ * aborts.
  * @throws when the engine cannot be reached, does not answer in time, or ends its stream of events
  */
 export async function followContainers(
@@ -61,7 +67,11 @@ export async function followContainers(
     // The stream comes first: what changes while we list is an event.
     const filters = { type: ['container', 'network'], event: events };
     const stream = await within(timeout, 'events', () => get(engine, '/events', filters, end.signal), signal);
-    stream.on('data', () => awake.abort());
+    let heard = false;
+    stream.on('data', () => {
+      heard = true;
+      awake.abort();
+    });
     stream.on('error', (error) => {
       broken = error;
       awake.abort();
@@ -73,10 +83,12 @@ export async function followContainers(
 
     while (!signal.aborted) {
       awake = new AbortController();
+      const changed = heard;
+      heard = false;
       if (broken !== undefined) throw broken;
       const filter = { status: ['running'], ...(labels.length > 0 && { label: labels }) };
       onList(await within(timeout, 'containers', (limit) => listContainers(engine, filter, limit), signal));
-      await sleep(interval, awake.signal);
+      await sleep(changed ? Math.min(settling, interval) : interval, awake.signal);
     }
   } catch (error) {
     if (signal.aborted) return;

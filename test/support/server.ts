@@ -11,6 +11,8 @@ export interface Server {
   readonly pid: number;
   /** All it has said. */
   output(): string;
+  /** Resolves when it has ended. */
+  readonly ended: Promise<void>;
   /** Kills it and waits until it is gone. */
   stop(): Promise<void>;
 }
@@ -18,6 +20,8 @@ export interface Server {
 export interface ServerOptions {
   readonly env?: NodeJS.ProcessEnv;
   readonly cwd?: string;
+  /** Its standard input stays open as long as this process lives, however that ends: for programs that end with it. */
+  readonly tied?: boolean;
   /** It is ready when this resolves. */
   readonly ready: () => Promise<void>;
 }
@@ -25,15 +29,16 @@ export interface ServerOptions {
 /** Starts a server and waits until it is ready. @throws with what it said, when it ends before, or after a minute */
 export async function startServer(argv: readonly [string, ...string[]], options: ServerOptions): Promise<Server> {
   const [program, ...args] = argv;
-  const { ready, env, cwd } = options;
-  const child = spawn(program, args, { env: { ...process.env, ...env }, cwd, stdio: ['ignore', 'pipe', 'pipe'] });
+  const { ready, env, cwd, tied = false } = options;
+  const stdin = tied ? 'pipe' : 'ignore';
+  const child = spawn(program, args, { env: { ...process.env, ...env }, cwd, stdio: [stdin, 'pipe', 'pipe'] });
   let output = '';
   let over = false;
   const take = (chunk: Buffer): void => {
     output += chunk;
   };
-  child.stdout.on('data', take);
-  child.stderr.on('data', take);
+  child.stdout?.on('data', take);
+  child.stderr?.on('data', take);
   const ended = once(child, 'close').then(
     () => undefined,
     (error) => {
@@ -50,7 +55,7 @@ export async function startServer(argv: readonly [string, ...string[]], options:
   const deadline = performance.now() + 60_000;
   for (;;) {
     const error = await ready().catch((reason: Error) => reason);
-    if (error === undefined) return { pid: Number(child.pid), output: () => output, stop };
+    if (error === undefined) return { pid: Number(child.pid), output: () => output, ended, stop };
     if (over || performance.now() > deadline) {
       await stop();
       throw new Error(`${program} did not become ready: ${error.message}\n${output.slice(-4000)}`);

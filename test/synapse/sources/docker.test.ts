@@ -135,6 +135,17 @@ describe('docker', () => {
     assert.equal(run.gone.length, 2);
   });
 
+  test('a change that the engine tells of before its list shows it is found a moment later', async () => {
+    server.set([one]);
+    const run = await start({ host: server.url, image_name: 'app' });
+    await until(() => run.sets.length > 0);
+    const { length } = server.calls;
+    server.set([one]);
+    await until(() => server.calls.length > length);
+    server.set([one, two], { silent: true });
+    await until(() => run.ids().length === 2);
+  });
+
   test('a change that no event told of is found by listing again', async () => {
     server.set([one]);
     const run = await start({ host: server.url, image_name: 'app', check_interval: '50ms' });
