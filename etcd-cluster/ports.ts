@@ -24,6 +24,16 @@ export async function freePorts(count: number): Promise<readonly number[]> {
   return [...ports];
 }
 
+/** The first of so many in a row. */
+export async function freePortRow(count: number): Promise<number> {
+  for (;;) {
+    const row = Array.from({ length: count }, nextPort);
+    const first = row[0] as number;
+    const inARow = row.every((port, index) => port === first + index);
+    if (inARow && (await Promise.all(row.map(isFree))).every(Boolean)) return first;
+  }
+}
+
 function nextPort(): number {
   const own = process.pid % Math.floor((range.end - range.first) / share);
   next += 1;

@@ -1,6 +1,7 @@
-import type { Problem, Schema } from '../../common/config.ts';
+import { type Problem, type Schema, validate } from '../../common/config.ts';
 import { isObject } from '../../common/formats.ts';
 import { checkServiceValues } from './config-values.ts';
+import { type ReloadFreeOptions, reloadFree } from './reloadfree.ts';
 import type { FileTemplate } from './template.ts';
 import type { FileUse } from './writepace.ts';
 
@@ -36,6 +37,8 @@ export interface HaproxyOptions {
   readonly reload_timeout: number;
   /** Not SmartStack's. */
   readonly watched: boolean;
+  /** Not SmartStack's. */
+  readonly reload_free_services: ReloadFreeOptions | null;
   /** Null: 2 s, and a second reload may follow the first at once. */
   readonly restart_interval: number | null;
   readonly restart_jitter: number;
@@ -149,6 +152,12 @@ export const haproxySchema: Schema<HaproxyOptions> = {
     format: Boolean,
     default: false,
   },
+  reload_free_services: {
+    doc: 'Services on these ports come and go without a reload: {ports: FIRST-LAST, listen: [lines], frontend, backend}. HAProxy listens on all of them from the start; services must have just these lines. Their backends are called port-PORT. Default: none.',
+    format: reloadFree,
+    type: 'object',
+    default: null,
+  },
   restart_interval: {
     doc: 'At least this long between two reloads. Default: one per 2s, of which the second may follow the first at once.',
     format: 'optional-duration',
@@ -236,6 +245,11 @@ export const serviceHaproxySchema: Schema<ServiceHaproxyConfig> = {
   },
 };
 
+/** The section of a service that says nothing. */
+export function serviceHaproxyDefaults(): ServiceHaproxyConfig {
+  return validate(serviceHaproxySchema, {}, { path: '', problems: [] });
+}
+
 /** The runtime API sockets, in order. */
 export function socketPaths(config: Pick<HaproxyConfig, 'socket_file_path'>): readonly string[] {
   const value = config.socket_file_path;
@@ -273,6 +287,12 @@ export function checkHaproxyConfig(config: HaproxyConfig, at: string, given: unk
   if (config.do_socket && socketPaths(config).length === 0) required('socket_file_path', 'do_socket');
   if (config.do_reloads && !config.watched && config.reload_command === null && config.master_socket_path === null) {
     required('reload_command', 'do_reloads', ' (or `master_socket_path`)');
+  }
+  if (config.reload_free_services !== null && !config.do_socket) {
+    problems.push({
+      path: `${at}.reload_free_services`,
+      message: 'needs the runtime API: do_socket must be true',
+    });
   }
   if (config.do_checks === true && config.check_command !== null && config.candidate_config_file_path === null) {
     required('candidate_config_file_path', 'do_checks', ' and `check_command` is given');

@@ -7,6 +7,8 @@ export interface Structure {
   readonly backend: string;
   /** What follows the service's name in its frontend's. */
   readonly suffix: string;
+  /** The port of the common frontend through which it is reached, where it has none of its own. */
+  readonly slot?: number;
   /** Lines of the frontend without indentation; undefined when the service has no port. */
   readonly frontend: readonly string[] | undefined;
   /** Lines of the backend before its servers, without indentation. */

@@ -1,3 +1,4 @@
+import type { Instance } from '../../common/instance.ts';
 import { type Log, reasonOf } from '../../common/log.ts';
 import { supervise } from '../../common/supervise.ts';
 import type { Output, Snapshot } from '../output.ts';
@@ -17,6 +18,8 @@ import { createPersist } from './persist.ts';
 import type { HeldServer } from './plan.ts';
 import { rewriteSections } from './quirks.ts';
 import { createReloading } from './reloading.ts';
+import { createSlotKeeper, type SlotChange, type SlotKeeper } from './slotkeeper.ts';
+import type { Candidate } from './slots.ts';
 import { createUpkeep } from './upkeep.ts';
 
 /** What `/api/v1/state` shows of HAProxy. */
@@ -41,6 +44,11 @@ export interface HaproxyStatus {
   readonly held: readonly HeldServer[];
   /** Services that cannot be in HAProxy, with the reason. */
   readonly problems: Readonly<Record<string, string>>;
+  /** With `reload_free_services`: service → its backend; and why a service on one of the ports needs reloads all the same. */
+  readonly reloadFree?: {
+    readonly backends: Readonly<Record<string, string>>;
+    readonly others: Readonly<Record<string, string>>;
+  };
 }
 
 /** One runtime API socket. */
@@ -80,6 +88,10 @@ export function createHaproxyOutput(config: HaproxyConfig, deps: HaproxyDeps, si
   const structures = new WeakMap<ServiceHaproxyConfig, { structure: Structure | undefined }>();
   let existing: ExistingFile = parseExisting('');
   let named = config;
+  /** Made when the names are decided. */
+  let slots: SlotKeeper | undefined;
+  /** Service → the structure with which it was last given a place. */
+  const placed = new Map<string, Structure>();
   let started: () => void = () => {};
   const loading = new Promise<void>((resolve) => {
     started = resolve;
@@ -170,24 +182,65 @@ export function createHaproxyOutput(config: HaproxyConfig, deps: HaproxyDeps, si
 
   /** True when the change needs another file before it can be anything else. */
   const restructure = (desired: DesiredService, structure: Structure | undefined): boolean => {
-    if (desired.wanted?.fingerprint === structure?.fingerprint) return false;
     const { service, wanted } = desired;
+    if (wanted?.fingerprint === structure?.fingerprint) {
+      // Another service in a slot: the same for HAProxy.
+      if (desired.active === wanted) desired.active = structure;
+      desired.wanted = structure;
+      return false;
+    }
     desired.wanted = structure;
     if (wanted !== undefined) owners.delete(wanted.backend);
     if (structure !== undefined) owners.set(structure.backend, service);
     if (wanted === undefined) number(desired);
     const what = wanted === undefined ? 'is new' : structure === undefined ? 'was removed' : 'has other options';
+    const inSlot = (wanted ?? structure)?.slot !== undefined;
     persist.invalidate();
-    reloading.restructured(`service ${service} ${what}`);
+    reloading.restructured(inSlot ? 'the ports of reload_free_services changed' : `service ${service} ${what}`);
     return true;
   };
 
   /** Keeps our map in the order of the configuration; services that left it stay until the file has been without them. */
   const reorder = (snapshot: Snapshot<ServiceHaproxyConfig>): void => {
-    const left = [...services.values()].filter(({ service }) => !snapshot.has(service));
-    const kept = [...snapshot.keys()].map((name) => services.get(name)).filter((desired) => desired !== undefined);
+    const kept = new Set(
+      [...snapshot.keys()].map((name) => services.get(name)).filter((desired) => desired !== undefined),
+    );
+    const inSlots = (slots?.all ?? []).filter(({ service }) => services.has(service));
+    for (const desired of inSlots) kept.delete(desired);
+    const left = [...services.values()].filter((desired) => !kept.has(desired) && !inSlots.includes(desired));
     services.clear();
-    for (const desired of [...kept, ...left]) services.set(desired.service, desired);
+    for (const desired of [...kept, ...left, ...inSlots]) services.set(desired.service, desired);
+  };
+
+  /** Gives services their slots anew when the structure of any of them changed. */
+  const assignSlots = (snapshot: Snapshot<ServiceHaproxyConfig>, dirty: ReadonlySet<string>): readonly SlotChange[] => {
+    if (slots === undefined || slots.all.length === 0) return [];
+    const first = placed.size === 0 && slots.all.every(({ wanted }) => wanted === undefined);
+    let changed = first;
+    for (const name of dirty) {
+      const state = snapshot.get(name);
+      const structure = state && structureOf(name, state.config);
+      if (placed.get(name) === structure) continue;
+      changed = true;
+      if (structure === undefined) placed.delete(name);
+      else placed.set(name, structure);
+    }
+    if (!changed) return [];
+    const candidates: Candidate[] = [];
+    for (const { name, config: own } of snapshot.values()) {
+      const structure = placed.get(name);
+      if (structure !== undefined) candidates.push({ service: name, structure, config: own });
+    }
+    const before = new Map([...slots.own, ...slots.refused]);
+    const changes = slots.assign(candidates);
+    for (const [service, reason] of slots.refused) {
+      if (before.get(service) !== reason) log.error('a service cannot be in HAProxy', { service, reason });
+    }
+    for (const [service, reason] of slots.own) {
+      if (before.get(service) !== reason)
+        log.warn('a service on a port of reload_free_services needs reloads', { service, reason });
+    }
+    return changes;
   };
 
   const expire = (desired: DesiredService, name: string, deadline: number): void => {
@@ -209,32 +262,54 @@ export function createHaproxyOutput(config: HaproxyConfig, deps: HaproxyDeps, si
       if (!loaded) await loading;
       let restructured = false;
       const sent: { desired: DesiredService; results: Promise<{ commands: number; failed: number }>[] }[] = [];
+      /** Sends what takes one service to these instances; all of it is looked at when it may have become another one. */
+      const send = (
+        desired: DesiredService,
+        instances: readonly Instance[] | undefined,
+        seenAt: number,
+        all: boolean,
+      ) => {
+        const current = desired.active ?? desired.wanted;
+        if (instances === undefined || current === undefined) return;
+        const whole = all || desired.instances === undefined;
+        const leaving = new Set(desired.leaving.keys());
+        const changes = takeInstances(desired, current, instances, config.drain_timeout);
+        desired.seenAt = seenAt;
+        sent.push({
+          desired,
+          results: lives.map((live) => (whole ? live.replan([desired]) : live.change(desired, changes))),
+        });
+        for (const [server, deadline] of desired.leaving) if (!leaving.has(server)) expire(desired, server, deadline);
+      };
+
+      const moved = assignSlots(snapshot, dirty);
+      for (const { desired, structure, occupant } of moved) {
+        services.set(desired.service, desired);
+        restructured = restructure(desired, structure) || restructured;
+        const state = occupant === undefined ? undefined : snapshot.get(occupant);
+        const instances = occupant === undefined ? [] : state?.instances;
+        send(desired, instances, state?.seenAt ?? performance.now(), true);
+      }
       for (const name of dirty) {
         const state = snapshot.get(name);
+        const slot = slots?.of(name);
         let desired = services.get(name);
-        if (state === undefined) {
-          if (desired !== undefined) restructured = restructure(desired, undefined) || restructured;
+        if (state === undefined || slot !== undefined) {
+          if (desired !== undefined && !isSlot(desired)) restructured = restructure(desired, undefined) || restructured;
+          if (state !== undefined && slot !== undefined && !moved.some((change) => change.desired === slot)) {
+            send(slot, state.instances, state.seenAt, false);
+          }
           continue;
         }
-        const structure = unlessTaken(name, structureOf(name, state.config));
+        const refused = slots?.refused.has(name) ?? false;
+        const structure = refused ? undefined : unlessTaken(name, structureOf(name, state.config));
         if (desired === undefined) {
           if (structure === undefined) continue;
           desired = createDesiredService(name, config.max_server_id);
           services.set(name, desired);
         }
         restructured = restructure(desired, structure) || restructured;
-        const current = desired.active ?? desired.wanted;
-        if (state.instances === undefined || current === undefined) continue;
-        const first = desired.instances === undefined;
-        const leaving = new Set(desired.leaving.keys());
-        const changes = takeInstances(desired, current, state.instances, config.drain_timeout);
-        desired.seenAt = state.seenAt;
-        const target = desired;
-        sent.push({
-          desired,
-          results: lives.map((live) => (first ? live.replan([target]) : live.change(target, changes))),
-        });
-        for (const [server, deadline] of desired.leaving) if (!leaving.has(server)) expire(desired, server, deadline);
+        send(desired, state.instances, state.seenAt, false);
       }
       if (restructured) {
         reorder(snapshot);
@@ -253,7 +328,7 @@ export function createHaproxyOutput(config: HaproxyConfig, deps: HaproxyDeps, si
         if (commands === 0) continue;
         const milliseconds = performance.now() - desired.seenAt;
         applyDuration.observe(milliseconds / 1000);
-        emit({ type: 'applied', service: desired.service, commands, failed, milliseconds });
+        emit({ type: 'applied', service: labelOf(desired), commands, failed, milliseconds });
       }
     },
 
@@ -268,6 +343,7 @@ export function createHaproxyOutput(config: HaproxyConfig, deps: HaproxyDeps, si
             .catch((error) => log.error('the present file cannot be read', { reason: reasonOf(error) }));
           if (!loaded) {
             named = await decideNames(config, scope);
+            slots = createSlotKeeper(named);
             reloading.begin();
           }
           loaded = true;
@@ -283,11 +359,17 @@ export function createHaproxyOutput(config: HaproxyConfig, deps: HaproxyDeps, si
     get status() {
       const held = lives.flatMap((live) => live.held);
       heldServers.set(held.length);
+      const quarantined = Object.fromEntries(
+        Object.entries(persist.quarantined).map(([key, reason]) => {
+          const desired = services.get(key);
+          return [desired === undefined ? key : labelOf(desired), reason];
+        }),
+      );
       return {
         generation: persist.accepted,
         wantedGeneration: persist.wanted,
         rejected: persist.rejected,
-        quarantined: persist.quarantined,
+        quarantined,
         pendingReload: reloading.reasons,
         oldWorkers: reloading.oldWorkers,
         lastError: reloading.lastError,
@@ -302,7 +384,9 @@ export function createHaproxyOutput(config: HaproxyConfig, deps: HaproxyDeps, si
           lastError: live.lastError,
         })),
         held,
-        problems: { ...Object.fromEntries(problems), ...persist.quarantined },
+        problems: { ...Object.fromEntries(problems), ...Object.fromEntries(slots?.refused ?? []), ...quarantined },
+        ...(slots !== undefined &&
+          slots.all.length > 0 && { reloadFree: { backends: slots.backends, others: Object.fromEntries(slots.own) } }),
       };
     },
   };
@@ -314,6 +398,15 @@ export function createHaproxyOutput(config: HaproxyConfig, deps: HaproxyDeps, si
       scope,
     );
   }
+}
+
+/** The name by which users know it: of who is there, for a slot. */
+function labelOf({ service, wanted, active }: DesiredService): string {
+  return (wanted ?? active)?.service ?? service;
+}
+
+function isSlot({ wanted, active }: DesiredService): boolean {
+  return (wanted ?? active)?.slot !== undefined;
 }
 
 /** Says once what we add to the user's own lines, and what we write in another form. */

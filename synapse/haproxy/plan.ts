@@ -163,7 +163,7 @@ function planServer(
       }
     }
   }
-  const reload = differs(current, server) ? "the server's options changed" : current.lacks;
+  const reload = differs(current, server, structure) ? "the server's options changed" : current.lacks;
   return withReload({ commands, after, action, held }, structure, server, reload);
 }
 
@@ -188,8 +188,10 @@ function withReload(draft: Draft, structure: Structure, server: Server, reload: 
  * file, when synapse started), a server without options of its own is taken to be as all others: its service's options
  * are part of the generation.
  */
-function differs(current: RunningServer, server: Server): boolean {
+function differs(current: RunningServer, server: Server, { slot }: Structure): boolean {
   if (current.fixedWords !== undefined) return current.fixedWords !== server.fixedWords;
+  // What is in a slot may have been another service's.
+  if (slot !== undefined) return true;
   return server.instance.backup || server.instance.serverOptions !== undefined;
 }
 

@@ -14,6 +14,8 @@ import { commandsOf, planBackend } from './plan.ts';
 import { generationOf } from './render.ts';
 import { parseEnv, parseInfo, parseServersState } from './running.ts';
 import { connectRuntime } from './runtime.ts';
+import { createSlotKeeper } from './slotkeeper.ts';
+import type { Candidate } from './slots.ts';
 
 /** What would be done about a snapshot; nothing is done. */
 export interface Preview {
@@ -45,6 +47,7 @@ export async function preview(given: HaproxyConfig, snapshot: Snapshot<ServiceHa
   const existing = parseExisting(config.config_file_path === null ? '' : await readIfThere(config.config_file_path));
   const services = new Map<string, DesiredService>();
   const problems = new Map<string, string>();
+  const candidates: Candidate[] = [];
   for (const [name, state] of snapshot) {
     const desired = createDesiredService(name, config.max_server_id);
     try {
@@ -53,9 +56,22 @@ export async function preview(given: HaproxyConfig, snapshot: Snapshot<ServiceHa
       problems.set(name, (error as Error).message);
     }
     desired.instances = state.instances;
-    desired.ids.reset(numbersIn(existing, desired.wanted?.backend));
     services.set(name, desired);
+    if (desired.wanted !== undefined)
+      candidates.push({ service: name, structure: desired.wanted, config: state.config });
   }
+  const slots = createSlotKeeper(config);
+  for (const { desired, structure, occupant } of slots.assign(candidates)) {
+    desired.wanted = structure;
+    desired.instances = occupant === undefined ? [] : snapshot.get(occupant)?.instances;
+    if (occupant !== undefined) services.delete(occupant);
+    if (structure !== undefined) services.set(desired.service, desired);
+  }
+  for (const [name, reason] of slots.refused) {
+    problems.set(name, reason);
+    services.delete(name);
+  }
+  for (const desired of services.values()) desired.ids.reset(numbersIn(existing, desired.wanted?.backend));
   const structures = [...services.values()].map(({ wanted }) => wanted).filter((wanted) => wanted !== undefined);
   const generation = generationOf(config, structures);
   const { text } = createFileWriter(config, services).text('wanted', generation, {

@@ -4,6 +4,7 @@ import { digest } from './digest.ts';
 import type { Structure } from './model.ts';
 import { modernize } from './oldforms.ts';
 import { rewriteSections } from './quirks.ts';
+import { slotSections } from './slots.ts';
 import { defaultTemplate, type FileView, renderTemplate } from './template.ts';
 
 /** One service's part of the file. */
@@ -35,7 +36,9 @@ export function renderService(
  * Membership never alters it, so a running HAProxy with the same value needs no reload.
  */
 export function generationOf(config: HaproxyConfig, structures: readonly Structure[]): string {
-  const services = structures.map(({ service, fingerprint }) => `${service} ${fingerprint}`);
+  const services = structures.map(
+    ({ service, backend, slot, fingerprint }) => `${slot === undefined ? service : backend} ${fingerprint}`,
+  );
   const { head, tail } = renderAround(config, structures, undefined);
   const own = config.template === undefined ? [] : [config.template.service];
   return digest([head, tail, ...services, ...own].join('\n'));
@@ -54,7 +57,7 @@ export function renderAround(
     generation: generation ?? '',
     global: [...modernize(config.global).lines, ...added.global, ...mark],
     defaults: [...modernize(config.defaults).lines, ...added.defaults],
-    sections: rewriteSections(config.extra_sections).sections,
+    sections: [...rewriteSections(config.extra_sections).sections, ...slotSections(config, structures)],
     shared_frontend:
       config.shared_frontend === null
         ? undefined
