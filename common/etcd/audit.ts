@@ -3,7 +3,7 @@ import { sleep } from '../supervise.ts';
 import type { EtcdClient } from './client.ts';
 import { type ClusterView, readHeader, type Upheaval } from './cluster.ts';
 import { EtcdError } from './errors.ts';
-import type { WatchStream } from './watchstream.ts';
+import type { Watched, WatchStream } from './watchstream.ts';
 
 /** What an audit found. */
 export type Verdict =
@@ -25,7 +25,7 @@ const grace = 6_000;
  * @throws {EtcdError} when the cluster cannot be read: nothing is known then
  */
 export async function audit(
-  stream: WatchStream,
+  stream: WatchStream<Watched>,
   deps: { readonly client: EtcdClient; readonly cluster: ClusterView; readonly key: Buffer },
   signal: AbortSignal,
 ): Promise<Verdict> {
@@ -50,7 +50,7 @@ export async function audit(
 
 /** Waits until the member has said that all watchers have seen `revision`, at most `limit` ms; false when it has not. */
 export async function proven(
-  stream: WatchStream,
+  stream: WatchStream<Watched>,
   revision: number,
   limit: number,
   signal: AbortSignal,

@@ -1,4 +1,4 @@
-import type { IKeyValue } from 'etcd3/lib/rpc.js';
+import type { IEvent, IKeyValue } from 'etcd3/lib/rpc.js';
 
 /** One key as etcd has it. Revisions and lease ids are etcd's 64-bit numbers as text; lease `0` is none. */
 export interface Entry {
@@ -18,6 +18,16 @@ export function toEntry(kv: IKeyValue): Entry {
     createRevision: kv.create_revision,
     lease: kv.lease,
   };
+}
+
+/** True for a key that was written, false for one that was deleted. etcd3 says that the types are numbers: they are text. */
+export function isPut({ type }: IEvent): boolean {
+  return /^put$/i.test(type as string);
+}
+
+/** The range of one key alone. */
+export function keyRange(key: string): KeyRange {
+  return { key: Buffer.from(key), end: Buffer.alloc(0) };
 }
 
 /** etcd's range of all keys that start with `prefix`: from `key` up to, not including, `end`. */

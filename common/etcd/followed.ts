@@ -1,5 +1,5 @@
 import type { IEvent } from 'etcd3/lib/rpc.js';
-import { type Entry, type KeyRange, prefixRange, toEntry } from './entry.ts';
+import { type Entry, isPut, type KeyRange, prefixRange, toEntry } from './entry.ts';
 import type { Listing } from './list.ts';
 
 /** One key that differs from before; without `entry` it was deleted. */
@@ -141,7 +141,7 @@ export class Followed {
       if (!key.startsWith(this.prefix)) continue;
       for (const journal of this.#journals) journal.set(key, revision);
       const previous = this.#entries.get(key);
-      if (event.type === 'Put' || (event.type as string) === 'PUT') {
+      if (isPut(event)) {
         const entry = toEntry(event.kv);
         this.#entries.set(key, entry);
         changed.push(previous === undefined ? { key, entry } : { key, entry, previous });

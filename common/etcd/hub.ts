@@ -46,7 +46,7 @@ export function createHub(
   const { log, cluster } = deps;
   const attached = new Map<Followed, (detached: Detached) => void>();
   let wake = (): void => {};
-  let stream: WatchStream | undefined;
+  let stream: WatchStream<Followed> | undefined;
   let liveness: Liveness | undefined;
   let provenAt = Number.NEGATIVE_INFINITY;
   let lastError: string | null = null;
@@ -76,7 +76,7 @@ export function createHub(
     resetAll(why);
   };
 
-  const auditLoop = async (current: WatchStream, abort: AbortSignal): Promise<void> => {
+  const auditLoop = async (current: WatchStream<Followed>, abort: AbortSignal): Promise<void> => {
     for (let wait = firstAudit; ; wait = auditEvery * (0.9 + 0.2 * Math.random())) {
       await sleep(wait, abort);
       if (abort.aborted) return;
@@ -110,7 +110,7 @@ export function createHub(
     const over = new AbortController();
     try {
       const open = await client.open<IWatchRequest, IWatchResponse>((rpc) => rpc.watch.watch(), { avoid }, signal);
-      const current = new WatchStream(open, cluster, {
+      const current = new WatchStream<Followed>(open, cluster, {
         onWatcherEnd: (followed, why, error) => detach(followed, { why, error }),
       });
       stream = current;

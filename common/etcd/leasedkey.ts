@@ -1,6 +1,8 @@
-import type { IKeyValue, IRequestOp, ITxnResponse } from 'etcd3/lib/rpc.js';
+import type { IEvent, IKeyValue, IRequestOp, ITxnResponse } from 'etcd3/lib/rpc.js';
+import { reasonOf } from '../log.ts';
 import type { CallOptions, EtcdClient } from './client.ts';
-import { EtcdError, isOutOfSpace, isPermanent, isRefused } from './errors.ts';
+import { isPut } from './entry.ts';
+import { EtcdError, isDenied, isOutOfSpace, isPermanent, isRefused } from './errors.ts';
 
 /** What etcd had under a key when it was last read or written; `modRevision` 0 is absent. */
 export interface Known {
@@ -136,22 +138,50 @@ async function read(client: EtcdClient, key: string, signal: AbortSignal): Promi
   return fromEtcd(answer.kvs[0]);
 }
 
-/** Reads many keys through one quorum round each hundred (etcd allows 128 operations in a transaction). */
+/** A key as it was at one revision. */
+export interface Sighting {
+  readonly revision: number;
+  readonly known: Known;
+}
+
+/**
+ * Reads many keys through one quorum round each hundred (etcd allows 128 operations in a transaction). Keys that may not
+ * be read are left out.
+ */
 export async function readKeys(
   client: EtcdClient,
   keys: readonly string[],
   signal: AbortSignal,
-): Promise<ReadonlyMap<string, Known>> {
-  const found = new Map<string, Known>();
-  for (let from = 0; from < keys.length; from += 100) {
-    const some = keys.slice(from, from + 100);
+): Promise<ReadonlyMap<string, Sighting>> {
+  const found = new Map<string, Sighting>();
+  const readSome = async (some: readonly string[]): Promise<void> => {
     const success = some.map((key) => ({ request_range: { key: Buffer.from(key) } }));
     const answer = await client.call((rpc) => rpc.kv.txn({ success }), {}, signal);
+    const revision = Number(answer.header.revision);
     for (const [index, key] of some.entries()) {
-      found.set(key, fromEtcd(answer.responses[index]?.response_range.kvs[0]));
+      found.set(key, { revision, known: fromEtcd(answer.responses[index]?.response_range.kvs[0]) });
+    }
+  };
+  for (let from = 0; from < keys.length; from += 100) {
+    const some = keys.slice(from, from + 100);
+    try {
+      await readSome(some);
+    } catch (error) {
+      if (!isDenied(reasonOf(error))) throw error;
+      // One key that may not be read must not hide the others.
+      for (const key of some) {
+        await readSome([key]).catch((reason) => {
+          if (!isDenied(reasonOf(reason))) throw reason;
+        });
+      }
     }
   }
   return found;
+}
+
+/** What a watch tells of a key. */
+export function fromEvent(event: IEvent): Known {
+  return isPut(event) ? fromEtcd(event.kv) : absent;
 }
 
 function fromEtcd(kv: IKeyValue | undefined): Known {

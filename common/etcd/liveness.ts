@@ -1,6 +1,6 @@
 import { status } from '@grpc/grpc-js';
 import { EtcdError, isAnswer } from './errors.ts';
-import type { WatchStream } from './watchstream.ts';
+import type { Watched, WatchStream } from './watchstream.ts';
 
 /** How a stream proves that it lives; milliseconds. */
 export interface LivenessLimits {
@@ -27,7 +27,7 @@ export interface Liveness {
  * answered either, the stream is dead.
  */
 export function watchLiveness(
-  stream: WatchStream,
+  stream: WatchStream<Watched>,
   options: { readonly limits?: LivenessLimits } = {},
   signal: AbortSignal,
 ): Liveness {

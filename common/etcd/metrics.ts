@@ -63,3 +63,11 @@ export const leasesLost = new Counter({
   help: 'Leases that etcd no longer knew, because they expired or were revoked.',
   registers,
 });
+
+/** Keys of ours that others deleted or changed, by how that was noticed. */
+export const keyRepairs = new Counter({
+  name: 'etcd_key_repairs_total',
+  help: 'Own keys that were deleted or changed by others and put right, by how it was noticed: watch or read.',
+  labelNames: ['noticed'] as const,
+  registers,
+});

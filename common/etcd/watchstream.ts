@@ -2,27 +2,40 @@ import { status } from '@grpc/grpc-js';
 import type { IEvent, IWatchRequest, IWatchResponse } from 'etcd3/lib/rpc.js';
 import type { OpenStream } from './client.ts';
 import type { ClusterView, Upheaval } from './cluster.ts';
+import type { KeyRange } from './entry.ts';
 import { EtcdError, isCompacted, isDenied, isStaleToken } from './errors.ts';
-import { type Followed, OutOfOrder } from './followed.ts';
+import { OutOfOrder } from './followed.ts';
 import { watchEvents } from './metrics.ts';
 
-/** Why one prefix cannot be watched on from where it was; the others on the stream go on. */
+/** Why one watcher cannot go on from where it was; the others on the stream go on. */
 export type WatcherEnd = 'compacted' | 'denied' | 'canceled' | 'disorder' | 'handler';
 
-/** What a stream tells its owner. */
-export interface WatchHooks {
-  onWatcherEnd(followed: Followed, end: WatcherEnd, error: unknown): void;
+/** What one watcher of a stream watches. */
+export interface Watched {
+  readonly range: KeyRange;
+  /** The revision to watch from. */
+  resume(): number;
+  /**
+   * Takes events. @returns how many were new
+   * @throws what is wrong with them, or with who handles them: the watcher ends
+   */
+  applyEvents(events: readonly IEvent[], seenAt: number): number;
 }
 
-interface Watcher {
-  readonly followed: Followed;
+/** What a stream tells its owner. */
+export interface WatchHooks<W extends Watched> {
+  onWatcherEnd(watched: W, end: WatcherEnd, error: unknown): void;
+}
+
+interface Watcher<W extends Watched> {
+  readonly watched: W;
   /** The parts of one response that have come so far. */
   parts: IEvent[];
   removed: boolean;
 }
 
-/** One watch stream with a watcher for each prefix; applies what comes in the stream's own callback. */
-export class WatchStream {
+/** One watch stream with many watchers; applies what comes in the stream's own callback. */
+export class WatchStream<W extends Watched> {
   readonly open: OpenStream<IWatchRequest, IWatchResponse>;
   /** What the stream showed: another cluster answers. To be confirmed. */
   upheaval: Upheaval | undefined;
@@ -35,16 +48,16 @@ export class WatchStream {
   /** The highest revision an event has shown. */
   eventRevision = 0;
   readonly #cluster: ClusterView;
-  readonly #hooks: WatchHooks;
+  readonly #hooks: WatchHooks<W>;
   /** In the order of their requests, which is the order of the answers. */
-  readonly #pending: Watcher[] = [];
-  readonly #watchers = new Map<string, Watcher>();
-  readonly #byFollowed = new Map<Followed, Watcher>();
-  readonly #ids = new Map<Watcher, string>();
+  readonly #pending: Watcher<W>[] = [];
+  readonly #watchers = new Map<string, Watcher<W>>();
+  readonly #byWatched = new Map<W, Watcher<W>>();
+  readonly #ids = new Map<Watcher<W>, string>();
   #fail: (error: unknown) => void = () => {};
   #over = false;
 
-  constructor(open: OpenStream<IWatchRequest, IWatchResponse>, cluster: ClusterView, hooks: WatchHooks) {
+  constructor(open: OpenStream<IWatchRequest, IWatchResponse>, cluster: ClusterView, hooks: WatchHooks<W>) {
     this.open = open;
     this.#cluster = cluster;
     this.#hooks = hooks;
@@ -62,21 +75,21 @@ export class WatchStream {
     return this.#pending.length;
   }
 
-  /** Starts to watch from where the prefix is. */
-  add(followed: Followed): void {
-    const watcher: Watcher = { followed, parts: [], removed: false };
+  /** Starts to watch from where it is. */
+  add(watched: W): void {
+    const watcher: Watcher<W> = { watched, parts: [], removed: false };
     this.#pending.push(watcher);
-    this.#byFollowed.set(followed, watcher);
-    const { key, end } = followed.range;
-    const start_revision = followed.resume();
+    this.#byWatched.set(watched, watcher);
+    const { key, end } = watched.range;
+    const start_revision = watched.resume();
     this.#write({ create_request: { key, range_end: end, start_revision, fragment: true } });
   }
 
   /** Stops watching; what still comes is dropped. */
-  remove(followed: Followed): void {
-    const watcher = this.#byFollowed.get(followed);
+  remove(watched: W): void {
+    const watcher = this.#byWatched.get(watched);
     if (watcher === undefined) return;
-    this.#byFollowed.delete(followed);
+    this.#byWatched.delete(watched);
     watcher.removed = true;
     const id = this.#ids.get(watcher);
     if (id === undefined) return;
@@ -141,16 +154,16 @@ export class WatchStream {
     this.#refused(watcher, response);
   }
 
-  #refused(watcher: Watcher, { cancel_reason: reason, compact_revision: compacted }: IWatchResponse): void {
+  #refused(watcher: Watcher<W>, { cancel_reason: reason, compact_revision: compacted }: IWatchResponse): void {
     if (isStaleToken(reason)) {
       // A stream keeps the token it was opened with.
       this.end(this.#error(status.UNAUTHENTICATED, reason));
       return;
     }
     if (watcher.removed) return;
-    this.#byFollowed.delete(watcher.followed);
+    this.#byWatched.delete(watcher.watched);
     const [end, error] = this.#whyRefused(reason, compacted);
-    this.#hooks.onWatcherEnd(watcher.followed, end, error);
+    this.#hooks.onWatcherEnd(watcher.watched, end, error);
   }
 
   #whyRefused(reason: string, compacted: string): [WatcherEnd, EtcdError] {
@@ -167,19 +180,19 @@ export class WatchStream {
     const events = watcher.parts.length === 0 ? response.events : [...watcher.parts, ...response.events];
     watcher.parts = response.fragment ? events : [];
     if (response.fragment) return;
-    const { followed } = watcher;
+    const { watched } = watcher;
     try {
-      watchEvents.inc(followed.applyEvents(events, seenAt));
+      watchEvents.inc(watched.applyEvents(events, seenAt));
     } catch (error) {
-      this.remove(followed);
-      this.#hooks.onWatcherEnd(followed, error instanceof OutOfOrder ? 'disorder' : 'handler', error);
+      this.remove(watched);
+      this.#hooks.onWatcherEnd(watched, error instanceof OutOfOrder ? 'disorder' : 'handler', error);
     }
     const last = Number(events.at(-1)?.kv.mod_revision ?? 0);
     this.eventRevision = Math.max(this.eventRevision, last);
     this.#cluster.note(last);
   }
 
-  #forget(watcher: Watcher, id: string): void {
+  #forget(watcher: Watcher<W>, id: string): void {
     this.#ids.delete(watcher);
     this.#watchers.delete(id);
   }

@@ -13,7 +13,7 @@ function fake() {
   const leased: LeasedKeys = {
     set: (...args) => void calls.push(['set', ...args]),
     unset: (...args) => void calls.push(['unset', ...args]),
-    status: { leaseId: 'abc', held: true, lastError: 'slow', keys },
+    status: { leaseId: 'abc', held: true, lastError: 'slow', watching: null, keys },
     keyStatus: (key) => keys.get(key),
     settled: async () => {},
     close: async (options) => {
