@@ -5,7 +5,7 @@ import { type Log, reasonOf } from './log.ts';
 import type { Schema } from './schema.ts';
 import { listenUnix } from './unixsocket.ts';
 
-export { type AdminAnswers, BadRequest, type ControlRoute } from './adminroutes.ts';
+export { type AdminAnswers, BadRequest, type ControlRoute, type ReadRoute } from './adminroutes.ts';
 
 /** The `admin` section of both daemons. */
 export interface AdminConfig {

@@ -1,4 +1,4 @@
-import { request } from 'node:http';
+import { type IncomingMessage, request } from 'node:http';
 import { type AdminConfig, splitListen } from './admin.ts';
 
 /** Where a running daemon can be asked. */
@@ -19,9 +19,57 @@ const maxAnswer = 256 * 1024 * 1024;
  * @throws saying where was asked, when the daemon is not running or does not answer in time
  */
 export function readState(target: AdminTarget, options: AskOptions): Promise<unknown> {
-  // Which port the system chose for 0 is not in the configuration.
+  return readPath(target, '/api/v1/state', options);
+}
+
+/** The same for another path that answers JSON. @throws as {@link readState} does */
+export function readPath(target: AdminTarget, path: string, options: AskOptions): Promise<unknown> {
+  return ask(readable(target), { ...options, method: 'GET', path });
+}
+
+/**
+ * Follows a stream of server-sent events that carry JSON: yields the data of each, until the daemon ends it or `signal`
+ * aborts. Named ones, such as a greeting, are left out.
+ * @throws saying where was asked, when the daemon is not running, refuses, or is silent for too long
+ */
+export async function* followStream(
+  target: AdminTarget,
+  path: string,
+  options: AskOptions,
+  signal: AbortSignal,
+): AsyncGenerator<unknown> {
+  const { program, timeout = streamSilence } = options;
+  const { where, to } = address(readable(target), program);
+  try {
+    const response = await new Promise<IncomingMessage>((resolve, reject) => {
+      const outgoing = request({ ...to, path, agent: false, signal, timeout }, resolve);
+      outgoing.on('timeout', () => outgoing.destroy(new Error(`nothing came for ${timeout} ms`)));
+      outgoing.on('error', reject);
+      outgoing.end();
+    });
+    if (response.statusCode !== 200) throw new Error(`HTTP status ${response.statusCode}`);
+    response.setEncoding('utf8');
+    let text = '';
+    for await (const chunk of response) {
+      const blocks = (text + chunk).split('\n\n');
+      text = blocks.pop() ?? '';
+      for (const block of blocks) {
+        const data = /^data: (.*)$/m.exec(block)?.[1];
+        if (data !== undefined && !/^event: /m.test(block)) yield JSON.parse(data);
+      }
+    }
+  } catch (error) {
+    if (!signal.aborted) throw explain(error as Error, { program, where, timeout });
+  }
+}
+
+/** A stream gives a sign of life every 15 s. Milliseconds. */
+const streamSilence = 45_000;
+
+/** Which port the system chose for 0 is not in the configuration. */
+function readable(target: AdminTarget): AdminTarget {
   const reachable = target.listen !== false && splitListen(target.listen).port !== 0;
-  return ask(reachable ? target : { ...target, listen: false }, { ...options, method: 'GET', path: '/api/v1/state' });
+  return reachable ? target : { ...target, listen: false };
 }
 
 /**
@@ -40,15 +88,8 @@ function ask(
   options: AskOptions & { readonly method: string; readonly path: string; readonly body?: unknown },
 ): Promise<unknown> {
   const { program, timeout = 5000, method, path, body } = options;
-  const { listen, control_socket: socketPath } = target;
-  if (listen === false && !socketPath) {
-    return Promise.reject(
-      new Error(`${program} cannot be asked: admin.listen names no port and there is no admin.control_socket`),
-    );
-  }
-  const where = listen !== false ? listen : String(socketPath);
-  const to = listen !== false ? splitListen(listen) : { socketPath: String(socketPath), host: 'localhost' };
   return new Promise((resolve, reject) => {
+    const { where, to } = address(target, program);
     const fail = (error: NodeJS.ErrnoException): void => reject(explain(error, { program, where, timeout }));
     const signal = AbortSignal.timeout(timeout);
     // A connection of its own, closed at the end: a command must not wait for an idle one.
@@ -74,6 +115,16 @@ function ask(
     outgoing.on('error', fail);
     outgoing.end(body === undefined ? undefined : JSON.stringify(body));
   });
+}
+
+/** @throws when there is nowhere to ask */
+function address({ listen, control_socket: socketPath }: AdminTarget, program: string) {
+  if (listen === false && !socketPath) {
+    throw new Error(`${program} cannot be asked: admin.listen names no port and there is no admin.control_socket`);
+  }
+  const where = listen !== false ? listen : String(socketPath);
+  const to = listen !== false ? splitListen(listen) : { socketPath: String(socketPath), host: 'localhost' };
+  return { where, to };
 }
 
 function explain(

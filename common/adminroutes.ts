@@ -9,8 +9,13 @@ export class BadRequest extends Error {
   override readonly name = 'BadRequest';
 }
 
+/** Answers a GET, or a HEAD, of its path by itself; reads only. */
+export type ReadRoute = (request: IncomingMessage, response: ServerResponse) => Promise<void> | void;
+
 /** What answers requests. */
 export interface AdminAnswers {
+  /** The daemon's own, by path, beside those that every daemon has. */
+  readonly routes?: Readonly<Record<string, ReadRoute>>;
   /** Null when ready, otherwise why not. */
   readonly ready: () => string | null;
   /** What `status` prints; JSON, without secrets. */
@@ -31,11 +36,13 @@ export async function answer(
 ): Promise<void> {
   const path = (request.url ?? '/').split('?', 1)[0] ?? '/';
   const route = Object.hasOwn(control, path) ? control[path] : undefined;
-  const read = readRoutes[path as keyof typeof readRoutes];
-  if (route === undefined && (read === undefined || !Object.hasOwn(readRoutes, path))) {
+  const { routes = {} } = options;
+  const own = Object.hasOwn(routes, path) ? routes[path] : undefined;
+  const read = Object.hasOwn(readRoutes, path) ? readRoutes[path as keyof typeof readRoutes] : undefined;
+  if (route === undefined && own === undefined && read === undefined) {
     return sendJson(response, 404, {
       error: `no ${path} here`,
-      paths: [...Object.keys(readRoutes), ...Object.keys(control)],
+      paths: [...Object.keys(readRoutes), ...Object.keys(routes), ...Object.keys(control)],
     });
   }
   const allowed = route === undefined ? ['GET', 'HEAD'] : ['POST'];
@@ -44,7 +51,8 @@ export async function answer(
     return sendJson(response, 405, { error: `${request.method} is not allowed on ${path}; ${allowed.join(', ')} is` });
   }
   if (route !== undefined) return sendJson(response, 200, (await route(await readBody(request))) ?? {});
-  await read(response, options);
+  if (own !== undefined) return own(request, response);
+  await read?.(response, options);
 }
 
 const readRoutes = {
@@ -80,7 +88,13 @@ export function sendJson(response: ServerResponse, status: number, value: unknow
   sendText(response, status, `${JSON.stringify(value)}\n`, 'application/json');
 }
 
-function sendText(response: ServerResponse, status: number, text: string, type = 'text/plain; charset=utf-8'): void {
+/** The same for other text. */
+export function sendText(
+  response: ServerResponse,
+  status: number,
+  text: string,
+  type = 'text/plain; charset=utf-8',
+): void {
   if (response.headersSent) {
     response.destroy();
     return;

@@ -1,6 +1,7 @@
 import type { EtcdOptions } from '../common/etcd/options.ts';
 import type { Log } from '../common/log.ts';
 import { sleep, supervise } from '../common/supervise.ts';
+import type { Events } from './events.ts';
 import { goneInstances, rejectedRecords } from './metrics.ts';
 import { Shared } from './shared.ts';
 import type { InstanceSet, PartStatus, Source, SourceContext } from './source.ts';
@@ -39,15 +40,20 @@ interface Running {
 export class Discoverer {
   readonly #onSet: (service: string, set: InstanceSet) => void;
   readonly #log: Log;
+  readonly #events: Events | undefined;
   readonly #shared = new Shared();
   #running = new Map<string, Running>();
   #ended: Promise<void>[] = [];
   #onAnswer: () => void = () => {};
 
   /** `onSet` is called synchronously from the source's own event. */
-  constructor(onSet: (service: string, set: InstanceSet) => void, deps: { readonly log: Log }) {
+  constructor(
+    onSet: (service: string, set: InstanceSet) => void,
+    deps: { readonly log: Log; readonly events?: Events },
+  ) {
     this.#onSet = onSet;
     this.#log = deps.log;
+    this.#events = deps.events;
   }
 
   /** Starts, restarts and stops sources so that each service has the one it is configured to have. Does no waiting. */
@@ -108,9 +114,11 @@ export class Discoverer {
       service,
       log,
       etcd,
-      rejected(record) {
+      rejected: (record) => {
         rejectedRecords.inc({ service });
         log.warn('a record cannot be used, skipped', { ...record });
+        const { method: source } = discovery;
+        this.#events?.record({ kind: 'record_rejected', level: 'warn', service, source, ...record });
       },
       gone(id, how) {
         goneInstances.inc({ service, how });

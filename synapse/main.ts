@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-import { readState } from '../common/adminclient.ts';
+import { followStream, readPath, readState } from '../common/adminclient.ts';
 import { loadAdminConfig } from '../common/adminconfig.ts';
 import { type Command, type CommandContext, main, UsageError } from '../common/daemon.ts';
 import { describeSchema } from '../common/describe.ts';
@@ -8,6 +8,7 @@ import { packageVersion } from '../common/version.ts';
 import { collect } from './collect.ts';
 import { defaultListen, readSynapseConfig } from './config.ts';
 import { describeOptions, formatSections } from './describe.ts';
+import type { EventReport, RecordedEvent } from './events.ts';
 import { explain } from './explain.ts';
 import { checkCandidate } from './haproxy/check.ts';
 import { type HaproxyConfig, haproxySchema, serviceHaproxySchema } from './haproxy/config.ts';
@@ -30,12 +31,16 @@ const run: Command = {
     // Loaded here: no other command needs it.
     const { runSynapse } = await import('./run.ts');
     const { haproxyOutput } = await import('./haproxy/running-output.ts');
+    const { Events } = await import('./events.ts');
+    const { recordHaproxy } = await import('./haproxyevents.ts');
     const { log } = context;
+    const events = new Events();
     await runSynapse({
       log,
+      events,
       version,
       load: () => load(context),
-      createOutput: (config, signal) => haproxyOutput(config, { log }, signal),
+      createOutput: (config, signal) => haproxyOutput(config, { log, onEvent: recordHaproxy(events) }, signal),
     });
   },
 };
@@ -102,6 +107,26 @@ const explanation: Command = {
   },
 };
 
+const events: Command = {
+  summary: 'Show what happened last in the running synapse.',
+  options: {
+    follow: { type: 'boolean', short: 'f', doc: 'go on with what happens from now on' },
+    json: { type: 'boolean', doc: 'print JSON, one event a line' },
+  },
+  async run(context) {
+    const { formatEvent } = await import('./eventline.ts');
+    const { options, print } = context;
+    const show = (event: unknown): void =>
+      print(options.json ? `${JSON.stringify(event)}\n` : formatEvent(event as RecordedEvent));
+    const target = await adminConfig(context);
+    const { events, last } = (await readPath(target, '/api/v1/events', { program: 'synapse' })) as EventReport;
+    for (const event of events) show(event);
+    if (!options.follow) return;
+    const path = `/api/v1/events/stream?since=${last}`;
+    for await (const event of followStream(target, path, { program: 'synapse' }, interrupted())) show(event);
+  },
+};
+
 const services: Command = {
   summary: 'Show every service and instance in the registry.',
   options: {
@@ -132,6 +157,14 @@ const describe: Command = {
     print(options.json ? `${JSON.stringify(sections, null, 2)}\n` : formatSections(sections));
   },
 };
+
+/** Aborts at Ctrl-C, which is how one stops looking. */
+function interrupted(): AbortSignal {
+  const end = new AbortController();
+  process.once('SIGINT', () => end.abort());
+  process.once('SIGTERM', () => end.abort());
+  return end.signal;
+}
 
 function load(context: CommandContext) {
   return readSynapseConfig(context.needConfig(), haproxySection, { env: context.env, log: context.log });
@@ -168,5 +201,5 @@ await main({
   version,
   summary: 'Finds the instances of services and keeps the local HAProxy right.',
   configEnv: 'SYNAPSE_CONFIG',
-  commands: { run, check, render, plan, status, services, explain: explanation, describe },
+  commands: { run, check, render, plan, status, services, explain: explanation, events, describe },
 });

@@ -2,15 +2,18 @@ import { once } from 'node:events';
 import { isDeepStrictEqual } from 'node:util';
 import { type AdminOptions, serveAdmin } from '../common/admin.ts';
 import { daemonSignals } from '../common/daemon.ts';
+import { journalRoutes } from '../common/journalroutes.ts';
 import { type Log, reasonOf } from '../common/log.ts';
 import { collectProcessMetrics } from '../common/metrics.ts';
 import { ConfigError } from '../common/problem.ts';
 import type { SynapseConfig } from './config.ts';
+import type { Events } from './events.ts';
 import { reloads } from './metrics.ts';
 import { createSynapse, type SynapseDeps } from './synapse.ts';
 
 export interface RunDeps<Top, Config> extends Pick<SynapseDeps<Top, Config>, 'createOutput'> {
   readonly log: Log;
+  readonly events: Events;
   readonly version: string;
   /** Reads the configuration; again at each SIGHUP. @throws {ConfigError} */
   load(): Promise<SynapseConfig<Top, Config>>;
@@ -21,7 +24,7 @@ export interface RunDeps<Top, Config> extends Pick<SynapseDeps<Top, Config>, 'cr
  * @throws {ConfigError} when the configuration is wrong; an ordinary error when the admin address cannot be used
  */
 export async function runSynapse<Top, Config>(deps: RunDeps<Top, Config>): Promise<void> {
-  const { log, version, load } = deps;
+  const { log, events, version, load } = deps;
   let config = await load();
   const { signal, onReload, finished } = daemonSignals(log);
   collectProcessMetrics();
@@ -30,6 +33,7 @@ export async function runSynapse<Top, Config>(deps: RunDeps<Top, Config>): Promi
   const last = new AbortController();
   const admin: AdminOptions = {
     ...config.admin,
+    routes: { ...journalRoutes(events) },
     ready: () => synapse.ready(),
     state: () => ({ version, reason: synapse.ready(), ...synapse.state() }),
   };
@@ -45,11 +49,14 @@ export async function runSynapse<Top, Config>(deps: RunDeps<Top, Config>): Promi
       reloads.inc({ result: 'invalid' });
       const problems = error instanceof ConfigError ? error.problems : [{ path: '', message: reasonOf(error) }];
       log.error('the new configuration is invalid, the old one stays in force', { problems });
+      const reason = problems.map(({ path, message }) => (path === '' ? message : `${path}: ${message}`)).join('; ');
+      events.record({ kind: 'configuration_refused', level: 'error', reason });
       return;
     }
     if (signal.aborted) return;
     reloads.inc({ result: 'ok' });
     log.info('configuration read again', { services: next.services.size });
+    events.record({ kind: 'configuration_read', level: 'info', reason: `${next.services.size} services` });
     for (const section of ['admin', 'stateFile'] as const) {
       if (!isDeepStrictEqual(next[section], config[section])) log.warn('a change needs a restart', { section });
     }

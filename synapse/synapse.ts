@@ -6,7 +6,9 @@ import { type Cache, createCache, readCache } from './cache.ts';
 import { Catalog } from './catalog.ts';
 import type { SynapseConfig } from './config.ts';
 import { Discoverer } from './discovery.ts';
+import { Events } from './events.ts';
 import { createFileWriting, type FilesNow, type FileWriting } from './filewriting.ts';
+import { watchFreshness } from './freshness.ts';
 import { keepEqual } from './keepequal.ts';
 import { applyFailures, guardedInstances, observe, refusedConfigs } from './metrics.ts';
 import type { Output, Snapshot } from './output.ts';
@@ -25,6 +27,8 @@ export interface RunningOutput<Config> extends Output<Config> {
 
 export interface SynapseDeps<Top, Config> {
   readonly log: Log;
+  /** Where what happens is written down; one of its own when not given. */
+  readonly events?: Events;
   createOutput(config: Top, signal: AbortSignal): RunningOutput<Config>;
 }
 
@@ -47,7 +51,7 @@ export function createSynapse<Top, Config>(
   initial: SynapseConfig<Top, Config>,
   deps: SynapseDeps<Top, Config>,
 ): Synapse<Top, Config> {
-  const { log } = deps;
+  const { log, events = new Events() } = deps;
   let config = initial;
   const catalog = new Catalog<Config>();
   let output: OpenOutput<Top, Config> | undefined;
@@ -74,8 +78,9 @@ export function createSynapse<Top, Config>(
       if (refused === refusedBefore || refused === null) return;
       refusedConfigs.inc({ service });
       log.error('a published configuration is refused', { service, reason: refused });
+      events.record({ kind: 'published_refused', level: 'error', service, reason: refused });
     },
-    { log },
+    { log, events },
   );
 
   /** Says so when suspects are more or none any more, and gives them up in time. */
@@ -84,8 +89,11 @@ export function createSynapse<Top, Config>(
     if (suspects.size > before) {
       guardedInstances.inc({ service }, suspects.size - before);
       log.warn('instances whose leases expired together are kept as suspects', { service, suspects: suspects.size });
+      const reason = `${suspects.size} instances whose leases expired together are kept as suspects`;
+      events.record({ kind: 'guard_in_force', level: 'warn', service, instances: suspects.size, reason });
     } else if (suspects.size === 0 && before > 0) {
       log.info('no instance is suspect any more', { service });
+      events.record({ kind: 'guard_lifted', level: 'info', service });
     }
     clearTimeout(timers.get(service));
     timers.delete(service);
@@ -107,6 +115,12 @@ export function createSynapse<Top, Config>(
     return { folder: config.fileOutput.output_directory, services };
   };
 
+  const origin = (service: string): { source?: string; revision?: string } => {
+    const source = discoverer.status(service)?.method;
+    const revision = catalog.recall(service)?.set?.revision;
+    return { ...(source !== undefined && { source }), ...(revision !== undefined && { revision }) };
+  };
+
   const apply = async (dirty: ReadonlySet<string | typeof all>, signal: AbortSignal): Promise<void> => {
     let names: Set<string> | undefined = new Set();
     for (const name of dirty) {
@@ -126,7 +140,7 @@ export function createSynapse<Top, Config>(
       files?.touch(names);
       // Those that were removed meanwhile are named too.
       await output.output.apply(snapshot, names ?? new Set([...applied.keys(), ...snapshot.keys()]));
-      report({ before: applied, after: snapshot }, names, { log });
+      report({ before: applied, after: snapshot }, names, { log, events, origin });
       applied = snapshot;
       everApplied = true;
     } catch (error) {
@@ -162,6 +176,11 @@ export function createSynapse<Top, Config>(
       touch = coalesce((dirty) => apply(dirty, signal), signal);
       gateOpen = true;
       touch(all);
+      void watchFreshness(
+        () => [...catalog.names()].map((name) => [name, discoverer.status(name)] as const),
+        events,
+        signal,
+      );
 
       await aborted(signal);
       ending = true;

@@ -102,6 +102,8 @@ export function createHaproxyOutput(config: HaproxyConfig, deps: HaproxyDeps, si
     config.do_writes && config.config_file_path !== null
       ? createConfigFile({ ...config, config_file_path: config.config_file_path }, log)
       : undefined;
+  /** Sockets that answered when last heard of. */
+  const connected = new Set<string>();
   const latestFile = (): ExistingFile => {
     if (file !== undefined && file.text !== existing.text) existing = parseExisting(file.text);
     return existing;
@@ -119,10 +121,16 @@ export function createHaproxyOutput(config: HaproxyConfig, deps: HaproxyDeps, si
         if (!lives.some(({ running }) => running.get(active?.backend ?? '')?.has(name))) ids.release(name);
       },
       onSync: (live, commands) => {
+        connected.add(path);
         emit({ type: 'synced', socket: path, pid: live.process?.pid ?? 0, commands });
         upkeep.touch();
       },
-      onChange: () => upkeep.wake(),
+      onChange: () => {
+        // A reload ends our connection too: that is not a loss.
+        const reason = lives.find((live) => live.path === path)?.lastError ?? null;
+        if (reason !== null && connected.delete(path)) emit({ type: 'lost', socket: path, reason });
+        upkeep.wake();
+      },
     }),
   );
   const persist = createPersist(config, { log, emit, services, lives, file, existing: latestFile });

@@ -153,6 +153,7 @@ export function createReloading(config: HaproxyConfig, deps: ReloadingDeps): Rel
       const why = reasons();
       const kind = kindOf(why);
       log.info('reloading HAProxy', { reasons: shorten(why) });
+      emit({ type: 'reloading', reasons: shorten(why) });
       const start = performance.now();
       let failure: unknown;
       for (let count = 1; count <= tries; count++) {

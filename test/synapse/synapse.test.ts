@@ -423,7 +423,7 @@ describe('synapse', () => {
     for (const [, fields] of said) delete (fields as Record<string, unknown>).milliseconds;
     assert.deepEqual(said, [
       ['all services applied', { services: 2, instances: 1, unknown: ['web'] }],
-      ['instances applied', { service: 'api', instances: 1, added: [two.id], removed: [one.id] }],
+      ['instances applied', { service: 'api', instances: 1, added: [two.id], removed: [one.id], source: 'puppet' }],
       ['a service was removed', { service: 'web' }],
     ]);
   });
