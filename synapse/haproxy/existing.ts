@@ -1,6 +1,6 @@
 import { generationVariable } from './defaults.ts';
 import { lastValue, parseOptions } from './keywords.ts';
-import { fixedWordsOf } from './server.ts';
+import { fixedWordsOf, maxconnOf } from './server.ts';
 
 /** A server line of a file that is there already. */
 export interface ExistingServer {
@@ -10,6 +10,7 @@ export interface ExistingServer {
   readonly line: string;
   readonly id: number | undefined;
   readonly weight: number | undefined;
+  readonly maxconn: number | null;
   readonly fixedWords: string;
 }
 
@@ -56,6 +57,7 @@ function parseServer(line: string): ExistingServer | undefined {
     line,
     id: number(lastValue(options, 'id')),
     weight: number(lastValue(options, 'weight')),
+    maxconn: maxconnOf(options),
     fixedWords: fixedWordsOf(words),
   };
 }

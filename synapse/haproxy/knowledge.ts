@@ -23,23 +23,27 @@ export function know(row: ServerRow, { previous, file, loaded, worker }: Knowled
   const { name, id, address, maintenance, drained, weight } = row;
   const base = { name, id, address, maintenance, drained, weight };
   const closed = maintenance || drained;
-  const words = loaded && file !== undefined && sameAddress(file.address, address) ? file.fixedWords : undefined;
+  const line = loaded && file !== undefined && sameAddress(file.address, address) ? file : undefined;
+  const words = line?.fixedWords;
   if (worker === 'same' && previous !== undefined) {
     return {
       ...base,
       ourWeight: previous.ourWeight,
       ours: closed && previous.ours,
       fixedWords: previous.fixedWords ?? words,
+      maxconn: previous.maxconn,
       lacks: previous.lacks,
     };
   }
-  if (worker === 'new') return { ...base, ourWeight: row.initialWeight, ours: false, fixedWords: words };
+  const maxconn = line?.maxconn;
+  if (worker === 'new') return { ...base, ourWeight: row.initialWeight, ours: false, fixedWords: words, maxconn };
   return {
     ...base,
     // Not in the file: nobody knows, so ours may replace it.
     ourWeight: file === undefined ? Number.NaN : adoptedWeight(row, file.weight),
     ours: closed && (file === undefined || (drained && !maintenance && file.weight === 0)),
     fixedWords: words,
+    maxconn,
   };
 }
 
@@ -53,5 +57,6 @@ function adoptedWeight({ weight, initialWeight }: ServerRow, inFile: number | un
 
 /** A server whose commands may or may not have been carried out: what it is set to counts as our doing. */
 export function uncertain(before: RunningServer | undefined, after: RunningServer): RunningServer {
-  return { ...(before ?? after), ours: true, ourWeight: Number.NaN, fixedWords: after.fixedWords };
+  const known = { ours: true, ourWeight: Number.NaN, maxconn: Number.NaN, fixedWords: after.fixedWords };
+  return { ...(before ?? after), ...known };
 }

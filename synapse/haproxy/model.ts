@@ -56,6 +56,8 @@ export interface Server {
   readonly options: string;
   /** What HAProxy is to use, 0..256: of the record, of the options, or HAProxy's own default of 1. */
   readonly weight: number;
+  /** Its own `maxconn`; null where it has none, or one that goes with a `minconn` and cannot change alone. */
+  readonly maxconn: number | null;
   /** Whether `weight` has to be written, or follows from the options already. */
   readonly weighted: boolean;
   readonly backup: boolean;
@@ -82,6 +84,11 @@ export interface RunningServer {
   readonly weight: number;
   /** The last weight that came from us: in the file it loaded, or by command. */
   readonly ourWeight: number;
+  /**
+   * The last {@link Server.maxconn} that came from us, which HAProxy tells only in its statistics; undefined when nobody
+   * knows, NaN when it has to be set again.
+   */
+  readonly maxconn: number | null | undefined;
   /** Maintenance or drain is our doing (or may be: a command whose reply was lost). */
   readonly ours: boolean;
   /** {@link Server.fixedWords} it was made with; undefined when nobody knows any more. */

@@ -1,7 +1,9 @@
 import { sameAddress } from './address.ts';
 import type { Capabilities } from './capabilities.ts';
-import type { RunningBackend, RunningServer, Server, Structure } from './model.ts';
+import { parseOptions } from './keywords.ts';
+import type { RunningBackend, RunningServer, Server, ServerTemplate, Structure } from './model.ts';
 import type { CommandKind } from './reply.ts';
+import { maxconnOf } from './server.ts';
 import { addObstacle, hasCheck, isIncomplete, serverWords } from './server-line.ts';
 
 /** One line for the runtime API. */
@@ -140,6 +142,11 @@ function planServer(
       action = 'drain';
     }
   } else {
+    if (current.maxconn !== undefined && current.maxconn !== server.maxconn) {
+      const limit = server.maxconn ?? inheritedMaxconn(structure.servers);
+      commands.push({ kind: 'maxconn', text: `set maxconn server ${target} ${limit}` });
+      after = { ...after, maxconn: server.maxconn };
+    }
     if (current.maintenance || current.drained) {
       if (current.ours) {
         commands.push(setState(target, 'ready'));
@@ -228,6 +235,7 @@ function planAdd(structure: Structure, server: Server, context: PlanContext): St
     // A server is made in maintenance: until it is known to be out of it, that is our doing.
     ours: true,
     fixedWords: server.fixedWords,
+    maxconn: server.maxconn,
     lacks,
   };
   return {
@@ -257,6 +265,11 @@ export function isNamedByUs({ name, address }: RunningServer): boolean {
   if (name === address || name.endsWith(`_${address}`)) return true;
   const own = /^(?:.*_)?([^_]+:[0-9]+)$/.exec(name)?.[1];
   return own !== undefined && sameAddress(own, address);
+}
+
+/** What a server without a `maxconn` of its own has; 0 stands for no limit (configuration manual, section 5.2 "maxconn"). */
+function inheritedMaxconn({ inherited }: ServerTemplate): number {
+  return maxconnOf(parseOptions(inherited.join(' '))) ?? 0;
 }
 
 /** The command that opens, drains or closes `backend/server`. */

@@ -1,5 +1,5 @@
 /** What a command does, which decides what HAProxy answers when it worked. */
-export type CommandKind = 'add' | 'health' | 'agent' | 'state' | 'weight';
+export type CommandKind = 'add' | 'health' | 'agent' | 'state' | 'weight' | 'maxconn';
 
 /** How a command went. */
 export type Verdict =

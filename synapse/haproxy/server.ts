@@ -30,9 +30,21 @@ export function isServed(instance: Instance): boolean {
   return instance.state !== 'down';
 }
 
-/** The words of a server that only a new server or a reload can change: all but its id and weight. */
+/** The words of a server that only a new server or a reload can change: all but its id, weight and maxconn. */
 export function fixedWordsOf(words: string): string {
-  return formatOptions(parseOptions(words).filter(({ keyword }) => keyword !== 'id' && keyword !== 'weight'));
+  const options = parseOptions(words);
+  const alone = maxconnOf(options) !== null;
+  return formatOptions(
+    options.filter(({ keyword }) => keyword !== 'id' && keyword !== 'weight' && !(keyword === 'maxconn' && alone)),
+  );
+}
+
+/** A server's own `maxconn`; null where it has none, or a `minconn` too: HAProxy computes with both. */
+export function maxconnOf(options: readonly Option[]): number | null {
+  const text = lastValue(options, 'maxconn');
+  if (text === undefined || !/^[0-9]{1,9}$/.test(text) || options.some(({ keyword }) => keyword === 'minconn'))
+    return null;
+  return Number(text);
 }
 
 function makeServer(instance: Instance, template: ServerTemplate): Server {
@@ -62,6 +74,7 @@ function makeServer(instance: Instance, template: ServerTemplate): Server {
     cookie,
     options,
     weight: useRecord ? (instance.weight ?? defaultWeight) : weightOf(all, template),
+    maxconn: maxconnOf(all),
     weighted: useRecord,
     backup,
     explicitId: explicitId === undefined ? undefined : Number(explicitId),

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { access, rename } from 'node:fs/promises';
+import { access, readFile, rename } from 'node:fs/promises';
 import { Agent, createServer as createHttpServer, request } from 'node:http';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { afterEach, beforeEach, describe, it, type TestContext } from 'node:test';
@@ -10,6 +10,7 @@ import { freePort } from '../../../etcd-cluster/ports.ts';
 import { connectRuntime } from '../../../synapse/haproxy/runtime.ts';
 import { eventually } from '../../support/eventually.ts';
 import {
+  askSocket,
   namedServer,
   type ProxyFaults,
   type RecordingProxy,
@@ -94,6 +95,31 @@ function onHaproxy(version: HaproxyVersion): void {
       assert.match(replies[at + 4] ?? '', /^Pid: /m);
     }
     end.abort();
+  });
+
+  it('has another limit of connections at once, without a reload, and after one', async (t) => {
+    const [one, two] = [await web(t, 'one'), await web(t, 'two')];
+    const limited = (of: Instance, maxconn: number): Instance => ({ ...of, serverOptions: `maxconn ${maxconn}` });
+    const limit = async (of: Instance): Promise<string | undefined> => {
+      const lines = (await haproxy.ask('show stat')).split('\n').map((line) => line.split(','));
+      const column = lines[0]?.indexOf('slim') ?? -1;
+      return lines.find((cells) => cells[0] === 'api' && cells[1] === of.id)?.[column];
+    };
+    const apply = await inStep({ service: { server_options: 'check' } }, [limited(one, 5)]);
+    assert.equal(await limit(one), '5');
+    const pid = await haproxy.workerPid();
+    await apply([limited(one, 7), limited(two, 8)]);
+    assert.deepEqual([await limit(one), await limit(two)], ['7', '8']);
+    await apply([limited(one, 9), two]);
+    assert.deepEqual([await limit(one), await limit(two)], ['9', '']);
+    assert.equal(synapse.reloads(), 0);
+    assert.equal(await haproxy.workerPid(), pid);
+    // What the file says is the same: a new worker has nothing to catch up with.
+    await eventually(async () => assert.match(await readFile(haproxy.file, 'utf8'), /maxconn 9/));
+    await askSocket(haproxy.master, 'reload');
+    await eventually(async () => assert.notEqual(await haproxy.workerPid(), pid));
+    assert.deepEqual([await limit(one), await limit(two)], ['9', '']);
+    assert.deepEqual(synapse.output.status.pendingReload, []);
   });
 
   it('is reached although others hold more sessions than it serves by default', async (t) => {

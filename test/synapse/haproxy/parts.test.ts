@@ -8,6 +8,7 @@ import { addedLines } from '../../../synapse/haproxy/defaults.ts';
 import { createDesiredService, diffInstances, takeInstances } from '../../../synapse/haproxy/desired.ts';
 import { parseExisting } from '../../../synapse/haproxy/existing.ts';
 import { createServerIds } from '../../../synapse/haproxy/ids.ts';
+import { parseOptions } from '../../../synapse/haproxy/keywords.ts';
 import { know } from '../../../synapse/haproxy/knowledge.ts';
 import { placeOf } from '../../../synapse/haproxy/listen.ts';
 import { parseProc } from '../../../synapse/haproxy/master.ts';
@@ -21,6 +22,7 @@ import {
   parseSessions,
   type ServerRow,
 } from '../../../synapse/haproxy/running.ts';
+import { maxconnOf } from '../../../synapse/haproxy/server.ts';
 import { filterOptions } from '../../../synapse/haproxy/trust.ts';
 import { haproxyConfig, serviceConfig } from '../../support/haproxyoutput.ts';
 import { plainConfig } from '../../support/haproxytext.ts';
@@ -212,13 +214,14 @@ describe('what is known about a server that was read', () => {
     ourWeight: 8,
     ours: true,
     fixedWords: 'w',
+    maxconn: 3,
   };
   const cases: readonly [string, Partial<ServerRow>, Parameters<typeof know>[1], Partial<RunningServer>][] = [
     [
       'maintenance of a server that the file has is somebody else’s',
       { maintenance: true },
       { previous: undefined, file: open, loaded: true, worker: 'adopted' },
-      { ours: false, fixedWords: 'check' },
+      { ours: false, fixedWords: 'check', maxconn: null },
     ],
     [
       'maintenance of one that it has not is ours',
@@ -280,6 +283,9 @@ describe('a file that is there', () => {
     assert.equal(file.generation, 'abc');
     assert.deepEqual([...file.backends.keys()], ['l', 'b']);
     assert.deepEqual(file.backends.get('l')?.get('x')?.line, 'server x 1.1.1.1:1 id 7 ');
+    assert.deepEqual(maxconnOf(parseOptions('check maxconn 6')), 6);
+    assert.deepEqual(maxconnOf(parseOptions('maxconn 6 minconn 2')), null);
+    assert.deepEqual(maxconnOf(parseOptions('maxconn many')), null);
     const { id, weight, fixedWords } = file.backends.get('b')?.get('y') ?? {};
     assert.deepEqual([id, weight, fixedWords], [8, 4, 'cookie y check backup']);
     assert.equal(parseExisting('').generation, undefined);

@@ -127,6 +127,46 @@ const cases: readonly Case[] = [
     reload: ['quotes'],
   },
   {
+    what: 'another limit of connections is set',
+    running: { [A]: { maxconn: 5 }, [B]: { maxconn: null } },
+    desired: [
+      { ...a, serverOptions: 'maxconn 7' },
+      { ...b, serverOptions: 'maxconn 9' },
+    ],
+    commands: [`set maxconn server api/${A} 7`, `set maxconn server api/${B} 9`],
+  },
+  {
+    what: 'a limit that is gone is lifted',
+    running: { [A]: { maxconn: 5 } },
+    desired: [a],
+    commands: [`set maxconn server api/${A} 0`],
+  },
+  {
+    what: 'a limit that is gone gives way to the one of all servers',
+    defaults: ['mode http', 'default-server maxconn 30'],
+    running: { [A]: { maxconn: 5 } },
+    desired: [a],
+    commands: [`set maxconn server api/${A} 30`],
+  },
+  {
+    what: 'a limit that may or may not have been set is set again, before the server is opened',
+    running: { [A]: { maxconn: Number.NaN, maintenance: true, ours: true } },
+    desired: [{ ...a, serverOptions: 'maxconn 7' }],
+    commands: [`set maxconn server api/${A} 7`, `set server api/${A} state ready`],
+  },
+  {
+    what: 'a limit that nobody knows stays',
+    running: { [A]: { maxconn: undefined } },
+    desired: [{ ...a, serverOptions: 'maxconn 7' }],
+  },
+  {
+    what: 'a limit that goes with a minconn needs a reload',
+    config: { server_options: 'minconn 2' },
+    running: { [A]: { fixedWords: 'minconn 2 maxconn 5' } },
+    desired: [{ ...a, serverOptions: 'maxconn 6' }],
+    reload: ["the server's options changed"],
+  },
+  {
     what: 'a server that comes back is opened again',
     running: { [A]: { maintenance: true, ours: true } },
     desired: [a],
@@ -141,7 +181,7 @@ const cases: readonly Case[] = [
   {
     what: 'one that comes back with other options is opened and waits for a reload',
     running: { [A]: { maintenance: true, ours: true } },
-    desired: [{ ...a, serverOptions: 'maxconn 5' }],
+    desired: [{ ...a, serverOptions: 'inter 5s' }],
     commands: [`set server api/${A} state ready`],
     reload: ["the server's options changed"],
   },
@@ -293,6 +333,7 @@ function planOf(one: Case) {
       ourWeight: 1,
       ours: false,
       fixedWords,
+      maxconn: null,
     };
   };
   const running =
