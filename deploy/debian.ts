@@ -8,7 +8,7 @@ import type { Suite } from './debian/apt.ts';
 import { type Unpacking, unpack } from './debian/unpack.ts';
 
 /** Programs that the demo and the tests run beside Node. */
-export type ProgramName = 'chromium' | 'etcd' | 'etcdctl' | 'haproxy' | 'java' | 'wrk';
+export type ProgramName = 'etcd' | 'etcdctl' | 'haproxy' | 'java' | 'wrk';
 
 interface Program {
   readonly package: string;
@@ -19,12 +19,6 @@ interface Program {
 }
 
 const programs: Readonly<Record<ProgramName, Program>> = {
-  chromium: {
-    package: 'chromium',
-    path: 'usr/lib/chromium/chromium',
-    versionArguments: ['--version'],
-    suites: { stable: 'bookworm' },
-  },
   etcd: {
     package: 'etcd-server',
     path: 'usr/bin/etcd',

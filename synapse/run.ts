@@ -9,7 +9,9 @@ import { ConfigError } from '../common/problem.ts';
 import type { SynapseConfig } from './config.ts';
 import type { Events } from './events.ts';
 import { reloads } from './metrics.ts';
+import { pageRoutes } from './pageroutes.ts';
 import { createSynapse, type SynapseDeps } from './synapse.ts';
+import { viewRoutes } from './viewroutes.ts';
 
 export interface RunDeps<Top, Config> extends Pick<SynapseDeps<Top, Config>, 'createOutput'> {
   readonly log: Log;
@@ -33,7 +35,7 @@ export async function runSynapse<Top, Config>(deps: RunDeps<Top, Config>): Promi
   const last = new AbortController();
   const admin: AdminOptions = {
     ...config.admin,
-    routes: { ...journalRoutes(events) },
+    routes: { ...pageRoutes(), ...viewRoutes(synapse, version), ...journalRoutes(events) },
     ready: () => synapse.ready(),
     state: () => ({ version, reason: synapse.ready(), ...synapse.state() }),
   };

@@ -50,10 +50,16 @@ export interface ServiceReport {
 /** How many instances left out, and how many rejected records, are shown of one service. */
 const maxShown = 100;
 
-export function stateOf<Config>(catalog: Catalog<Config>, discoverer: Discoverer, haproxy: unknown): SynapseState {
+/** All services, or those named. */
+export function stateOf<Config>(
+  catalog: Catalog<Config>,
+  discoverer: Discoverer,
+  haproxy: unknown,
+  names: Iterable<string> = catalog.names(),
+): SynapseState {
   // Null prototype: a service may have any name.
   const services: Record<string, ServiceReport> = Object.create(null);
-  for (const name of catalog.names()) {
+  for (const name of names) {
     const known = catalog.recall(name);
     const source = discoverer.status(name);
     if (known === undefined || source === undefined) continue;

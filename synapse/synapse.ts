@@ -23,6 +23,8 @@ export interface RunningOutput<Config> extends Output<Config> {
   readonly status: unknown;
   /** Why it is not doing its work; null while it is. */
   readonly trouble?: string | null;
+  /** What it sees by itself, of all services and closer of one. @throws when it cannot be asked */
+  view?(service?: string): Promise<unknown>;
 }
 
 export interface SynapseDeps<Top, Config> {
@@ -40,7 +42,10 @@ export interface Synapse<Top, Config> {
   reconfigure(config: SynapseConfig<Top, Config>): void;
   /** Null when every service is known and the output has it; otherwise the reason. */
   ready(): string | null;
-  state(): SynapseState;
+  /** Of all services, or of those named. */
+  state(names?: readonly string[]): SynapseState;
+  /** What HAProxy itself says, see {@link RunningOutput.view}. @throws when it cannot be asked */
+  view(service?: string): Promise<unknown>;
 }
 
 /** Stands for every service among the names of changed ones. */
@@ -208,8 +213,13 @@ export function createSynapse<Top, Config>(
       return output?.output.trouble ?? null;
     },
 
-    state: () => ({
-      ...stateOf(catalog, discoverer, output?.output.status ?? null),
+    async view(service) {
+      if (output?.output.view === undefined) throw new Error('there is no HAProxy to ask yet');
+      return output.output.view(service);
+    },
+
+    state: (names) => ({
+      ...stateOf(catalog, discoverer, output?.output.status ?? null, names),
       ...(config.fileOutput !== undefined && {
         file_output: { directory: config.fileOutput.output_directory, reason: files?.trouble ?? null },
       }),

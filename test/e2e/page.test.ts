@@ -1,0 +1,236 @@
+import assert from 'node:assert/strict';
+import { rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import type { Browser, Page } from 'playwright-core';
+import type { EtcdClient } from '../../common/etcd/client.ts';
+import { openBrowser } from '../../deploy/browser.ts';
+import type { LocalCluster } from '../../etcd-cluster/local.ts';
+import { freePort } from '../../etcd-cluster/ports.ts';
+import { startDaemon, type TestDaemon } from '../support/daemon.ts';
+import { directClient, put, remove, testCluster } from '../support/etcd.ts';
+import { eventually } from '../support/eventually.ts';
+import { type NamedServer, namedServer, type TestHaproxy, testHaproxy } from '../support/haproxy.ts';
+
+/** How long the page may take to show something on a loaded machine; milliseconds. */
+const timeout = 30_000;
+
+/** The live page in a real browser, before real parts. The tests follow each other: each leaves all well behind. */
+describe('the live page', () => {
+  const end = new AbortController();
+  const complaints: string[] = [];
+  let cluster: LocalCluster;
+  let client: EtcdClient;
+  let haproxy: TestHaproxy;
+  let synapse: TestDaemon;
+  let server: NamedServer;
+  let chromium: { readonly browser: Browser; close(): Promise<void> };
+  let page: Page;
+
+  before(async () => {
+    chromium = await openBrowser();
+    cluster = await testCluster('3.5', { size: 1 });
+    client = directClient(cluster, end.signal);
+    haproxy = await testHaproxy();
+    server = await namedServer('one');
+    await announce('api', 'one');
+    await announce('web', 'one');
+    await announce('job', 'one');
+    const config = join(haproxy.folder, 'synapse.json');
+    const ports = { api: await freePort(), web: await freePort(), job: await freePort() };
+    const lines = { listen: ['mode http'] };
+    const fallback = {
+      method: 'static',
+      servers: [{ name: 'spare', host: '127.0.0.1', port: server.port }],
+      after: '1s',
+    };
+    const discovery = { method: 'etcd' };
+    const value = {
+      etcd: { hosts: cluster.urls },
+      admin: { listen: '127.0.0.1:0' },
+      state_file_path: join(haproxy.folder, 'state.json'),
+      initial_wait: '2s',
+      services: {
+        api: { discovery, haproxy: { ...lines, port: ports.api, server_options: 'check inter 200ms' } },
+        web: { discovery, haproxy: { ...lines, port: ports.web } },
+        job: { discovery: { ...discovery, fallback }, haproxy: { ...lines, port: ports.job } },
+      },
+      haproxy: {
+        global: ['maxconn 200'],
+        defaults: ['mode http', 'timeout connect 1s', 'timeout client 5s', 'timeout server 5s'],
+        haproxy_path: haproxy.program,
+        config_file_path: haproxy.file,
+        socket_file_path: haproxy.socket,
+        master_socket_path: haproxy.master,
+        restart_interval: 0,
+      },
+    };
+    await writeFile(config, JSON.stringify(value));
+    await writeFile(haproxy.file, `global\n\tstats socket ${haproxy.socket} level admin\n`);
+    await haproxy.start();
+    synapse = await startDaemon('synapse', config);
+    page = await chromium.browser.newPage({ viewport: { width: 1280, height: 800 } });
+    page.setDefaultTimeout(timeout);
+    page.on('pageerror', (error) => complaints.push(error.message));
+    // A record must not be able to make the browser try anything else.
+    page.on('request', (request) => {
+      if (!request.url().startsWith(`http://${synapse.admin}/`)) complaints.push(request.url());
+    });
+    await page.goto(`http://${synapse.admin}/`);
+  });
+  after(async () => {
+    await chromium?.close();
+    await synapse?.end('SIGKILL');
+    end.abort();
+    await haproxy?.close();
+    await server?.close();
+    await cluster?.stopAll();
+  });
+
+  const key = (service: string, name: string): string => `/nerve/services/${service}/${name}_127.0.0.1:${server.port}`;
+  const announce = (service: string, name: string, more: object = {}): Promise<number> =>
+    put(client, key(service, name), JSON.stringify({ host: '127.0.0.1', port: server.port, name, ...more }));
+  const headline = (text: string | RegExp): Promise<void> => shows('#headline', text);
+  const row = (service: string) => page.locator(`#row-${service}`);
+
+  async function shows(selector: string, text: string | RegExp): Promise<void> {
+    await eventually(async () => assert.match(await page.locator(selector).innerText(), asPattern(text)), timeout);
+  }
+  async function shot(name: string): Promise<void> {
+    if (process.env.SCREENSHOTS) await page.screenshot({ path: join(process.env.SCREENSHOTS, `${name}.png`) });
+  }
+
+  test('says that all is well', async () => {
+    await headline('All is well');
+    assert.equal(await page.locator('#verdict').getAttribute('data-level'), 'good');
+    assert.equal(await page.locator('#figure-services').innerText(), '3');
+    await shot('well');
+  });
+
+  test('shows a change in etcd without being loaded again', async () => {
+    await page.evaluate(() => Object.assign(globalThis, { same: true }));
+    await announce('api', 'two', { labels: { az: 'zone-b' } });
+    await eventually(
+      async () => assert.match((await row('api').getAttribute('aria-label')) ?? '', /^api: 2 up/),
+      timeout,
+    );
+    const event = page.locator('#events li', { hasText: '+ two_127.0.0.1' });
+    await event.waitFor();
+    assert.match(await event.innerText(), /etcd revision \d+/);
+    assert.match(await event.innerText(), /\d+ commands?, [\d.]+ ms/);
+    assert.equal(await page.evaluate(() => (globalThis as { same?: boolean }).same), true);
+  });
+
+  test('opens a service with the keyboard alone, with HAProxy beside us, and closes it', async () => {
+    await page.keyboard.press('/');
+    await page.keyboard.type('ap');
+    await eventually(async () => assert.equal(await page.locator('#list .row').count(), 1), timeout);
+    await page.locator('#list').focus();
+    await page.keyboard.press('ArrowDown');
+    await page.keyboard.press('Enter');
+    await shows('#detail-title', 'api');
+    await shows('#instances', /two_127\.0\.0\.1:\d+\tup\tUP\tL4OK.*\tzone-b/);
+    await shot('detail');
+    await page.keyboard.press('Escape');
+    assert.equal(await page.locator('#detail').isVisible(), false);
+    assert.equal(await page.evaluate('document.activeElement?.id'), 'list');
+    await page.locator('#search').fill('');
+  });
+
+  test('marks where HAProxy differs', async () => {
+    await row('api').click();
+    await haproxy.ask(`set server api/two_127.0.0.1:${server.port} state maint`);
+    await page.locator('tr[data-differs="true"]', { hasText: 'in maintenance in HAProxy' }).waitFor();
+    await haproxy.ask(`set server api/two_127.0.0.1:${server.port} state ready`);
+    await eventually(async () => assert.equal(await page.locator('tr[data-differs="true"]').count(), 0), timeout);
+    await page.keyboard.press('Escape');
+  });
+
+  test('takes whatever a record says for text', async () => {
+    await announce('api', 'three', { labels: { az: '<img src=x onerror=alert(1)>' } });
+    await put(client, '/nerve/services/web/<b>bad</b>', '{"host":"<script>alert(1)</script>","port":1}');
+    await headline(/Records skipped: web/);
+    assert.equal(await page.locator('#verdict').getAttribute('data-level'), 'warn');
+    await page.locator('#events li[data-kind="record_rejected"]', { hasText: '<b>bad</b>' }).waitFor();
+    await row('api').click();
+    await shows('#instances', '<img src=x onerror=alert(1)>');
+    assert.equal(await page.locator('#instances img, #events b').count(), 0);
+    await shot('rejected');
+    await page.keyboard.press('Escape');
+    await remove(client, '/nerve/services/web/<b>bad</b>');
+    await remove(client, key('api', 'three'));
+    await headline('All is well');
+  });
+
+  test('says that a fallback is in use', async () => {
+    await remove(client, key('job', 'one'));
+    await headline(/Fallback in use: job from/);
+    await page.locator('#events li[data-kind="source_switched"]').first().waitFor();
+    await shot('fallback');
+    await announce('job', 'one');
+    await headline('All is well');
+  });
+
+  test('says that a guard is in force', async () => {
+    await Promise.all(['a', 'b', 'c', 'd'].map((name) => announce('web', name)));
+    await eventually(
+      async () => assert.match((await row('web').getAttribute('aria-label')) ?? '', /^web: 5 up/),
+      timeout,
+    );
+    // Gone at once without a word, as when their leases expire together.
+    const [first, last] = [Buffer.from('/nerve/services/web/a'), Buffer.from('/nerve/services/web/e')];
+    await client.call((rpc) => rpc.kv.deleteRange({ key: first, range_end: last }));
+    await headline(/Expiry guard in force: web/);
+    await shot('guard');
+    await Promise.all(['a', 'b', 'c', 'd'].map((name) => announce('web', name)));
+    await headline('All is well');
+  });
+
+  test('is readable on a phone and in the dark', async () => {
+    await page.emulateMedia({ colorScheme: 'dark' });
+    await shot('dark');
+    await page.setViewportSize({ width: 390, height: 844 });
+    await eventually(async () => {
+      const overflow = Number(await page.evaluate('document.documentElement.scrollWidth - innerWidth'));
+      assert.ok(overflow <= 0, `${overflow} pixels too wide`);
+    }, timeout);
+    await row('api').click();
+    await shows('#instances', /one_127/);
+    await shot('phone');
+    await page.keyboard.press('Escape');
+    await page.emulateMedia({ colorScheme: 'light' });
+    await page.setViewportSize({ width: 1280, height: 800 });
+  });
+
+  test('says that HAProxy is down, and that it is back', async () => {
+    await haproxy.kill();
+    await headline(/HAProxy does not answer/);
+    assert.equal(await page.locator('#verdict').getAttribute('data-level'), 'bad');
+    await page.locator('#events li[data-kind="haproxy_lost"]').waitFor();
+    assert.match(await page.locator('#problems').innerText(), /systemctl status haproxy/);
+    await shot('haproxy-down');
+    await rm(haproxy.socket, { force: true });
+    await haproxy.start();
+    await headline('All is well');
+  });
+
+  test('says that etcd is down, and shows what is served', async () => {
+    await cluster.stopAll();
+    await headline(/3 services may be out of date/);
+    await page.locator('#events li[data-kind="source_stale"]').first().waitFor();
+    assert.match((await row('api').getAttribute('aria-label')) ?? '', /^api: 2 up/);
+    await shot('etcd-down');
+  });
+
+  test('says that synapse itself is gone', async () => {
+    await synapse.end('SIGKILL');
+    await headline('synapse does not answer');
+    await shot('gone');
+  });
+
+  test('has tried nothing else and has thrown nothing', () => assert.deepEqual(complaints, []));
+});
+
+function asPattern(text: string | RegExp): RegExp {
+  return typeof text === 'string' ? new RegExp(text.replace(/[.*+?^${}()|[\]\\]/g, '\\$&')) : text;
+}
