@@ -1,6 +1,7 @@
 import { type ReadRoute, sendJson } from '../common/adminroutes.ts';
 import { reasonOf } from '../common/log.ts';
 import { differences, type SeenServer } from './differences.ts';
+import type { ServiceReport } from './state.ts';
 import { summaryOf } from './summary.ts';
 import type { Synapse } from './synapse.ts';
 
@@ -35,14 +36,22 @@ export function viewRoutes(synapse: Viewed, version: string): Readonly<Record<st
       const name = queryOf(request.url).get('service') ?? undefined;
       try {
         const view = (await synapse.view(name)) as { readonly servers?: readonly SeenServer[] | null };
-        const instances = name === undefined ? null : synapse.state([name]).services[name]?.instances;
-        const differ = instances && view.servers ? { differences: differences(instances, view.servers) } : {};
-        sendJson(response, 200, { ...view, ...differ });
+        const report = name === undefined ? undefined : synapse.state([name]).services[name];
+        const differ = report?.instances && view.servers ? { differences: differing(report, view.servers) } : {};
+        sendJson(response, 200, { service: name ?? null, ...view, ...differ });
       } catch (error) {
         sendJson(response, 503, { error: reasonOf(error) });
       }
     },
   };
+}
+
+/** HAProxy's counters may be from before a change that is this young: then nothing can be said. Milliseconds. */
+const settling = 3_000;
+
+function differing({ instances, changed_at: at }: ServiceReport, servers: readonly SeenServer[]) {
+  const settled = at !== null && Date.now() - Date.parse(at) > settling;
+  return settled ? differences(instances ?? [], servers) : {};
 }
 
 function queryOf(url: string | undefined): URLSearchParams {

@@ -73,7 +73,7 @@ function noteRow(text) {
  */
 function instanceRow({ id, state, backup, weight, labels = {} }, { server, seen, difference, suspect, flow }) {
   const state_ = [state, ...(backup ? ['backup'] : []), ...(suspect ? ['suspect'] : [])].join(', ');
-  const haproxy = server?.status ?? (seen ? 'absent' : '–');
+  const haproxy = server?.status ?? (seen && difference !== undefined ? 'absent' : '–');
   const good = /^(UP|no check)/.test(haproxy);
   const row = element('tr', '', [
     element('td', 'name', id),

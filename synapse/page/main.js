@@ -51,7 +51,8 @@ connect({
     drawVerdict();
   },
   onCounters(next) {
-    view = next;
+    // Of the service that was open when this was asked for.
+    view = next !== undefined && next.service !== (chosen ?? null) ? { ...next, servers: null, differences: {} } : next;
     const at = performance.now();
     const sum = { requests: 0, sessions: 0, errors: 0 };
     for (const [name, counters] of Object.entries(view?.services ?? {})) {

@@ -26,6 +26,7 @@ describe('the live page', () => {
   let server: NamedServer;
   let chromium: { readonly browser: Browser; close(): Promise<void> };
   let page: Page;
+  let traffic: NodeJS.Timeout | undefined;
 
   before(async () => {
     chromium = await openBrowser();
@@ -77,8 +78,16 @@ describe('the live page', () => {
       if (!request.url().startsWith(`http://${synapse.admin}/`)) complaints.push(request.url());
     });
     await page.goto(`http://${synapse.admin}/`);
+    const url = `http://127.0.0.1:${ports.api}/`;
+    const visit = (): void =>
+      void fetch(url).then(
+        (answer) => answer.text(),
+        () => {},
+      );
+    traffic = setInterval(visit, 20);
   });
   after(async () => {
+    clearInterval(traffic);
     await chromium?.close();
     await synapse?.end('SIGKILL');
     end.abort();
@@ -137,8 +146,12 @@ describe('the live page', () => {
     await page.locator('#search').fill('');
   });
 
-  test('marks where HAProxy differs', async () => {
+  test('marks where HAProxy differs, and shows how many requests there are', async () => {
     await row('api').click();
+    await eventually(async () => assert.match(await page.locator('#figure-requests').innerText(), /^[1-9]/), timeout);
+    await eventually(async () => {
+      assert.match((await page.locator('#figure-plot path').getAttribute('d')) ?? '', /^M.*L/);
+    }, timeout);
     await haproxy.ask(`set server api/two_127.0.0.1:${server.port} state maint`);
     await page.locator('tr[data-differs="true"]', { hasText: 'in maintenance in HAProxy' }).waitFor();
     await haproxy.ask(`set server api/two_127.0.0.1:${server.port} state ready`);

@@ -1,0 +1,101 @@
+import assert from 'node:assert/strict';
+import { after, before, describe, it } from 'node:test';
+import type { Browser, Page } from 'playwright-core';
+import { serveAdmin } from '../../common/admin.ts';
+import { makeInstance } from '../../common/instance.ts';
+import { journalRoutes } from '../../common/journalroutes.ts';
+import { silentLog } from '../../common/log.ts';
+import { openBrowser } from '../../deploy/browser.ts';
+import { Events } from '../../synapse/events.ts';
+import { pageRoutes } from '../../synapse/pageroutes.ts';
+import type { ServiceReport, SynapseState } from '../../synapse/state.ts';
+import { viewRoutes } from '../../synapse/viewroutes.ts';
+import { eventually } from '../support/eventually.ts';
+
+const counters = { status: 'UP', current: 1, queued: 0, sessions: 9, requests: 9, errors: 0, active: 50, backup: 0 };
+const names = Array.from({ length: 1_000 }, (_, index) => `service-${String(index).padStart(4, '0')}`);
+
+function serviceOf(count: number): ServiceReport {
+  return {
+    method: 'etcd',
+    origin: 'discovered',
+    reason: null,
+    age: 1,
+    revision: '7',
+    changed_at: '2026-01-01T00:00:00.000Z',
+    instances: Array.from({ length: count }, (_, n) => makeInstance({ host: `10.0.0.${n}`, port: 80 })),
+    left_out: [],
+    rejected: [],
+  };
+}
+
+describe('the live page with 1,000 services of 50 instances', () => {
+  const end = new AbortController();
+  const events = new Events(500);
+  const asked: string[] = [];
+  const services = new Map(names.map((name) => [name, serviceOf(50)]));
+  let chromium: { readonly browser: Browser; close(): Promise<void> };
+  let page: Page;
+
+  before(async () => {
+    const synapse = {
+      ready: () => null,
+      state: (only: readonly string[] = names): SynapseState => ({
+        services: Object.fromEntries(only.flatMap((name) => [[name, services.get(name) ?? serviceOf(0)] as const])),
+        haproxy: {},
+      }),
+      view: async () => ({ services: Object.fromEntries(names.map((name) => [name, counters])), servers: null }),
+    };
+    const routes = { ...pageRoutes(), ...viewRoutes(synapse, 'test'), ...journalRoutes(events) };
+    const answers = { listen: '127.0.0.1:0', ready: () => null, state: () => ({}), routes };
+    const { address } = await serveAdmin(answers, { log: silentLog }, end.signal);
+    chromium = await openBrowser();
+    page = await chromium.browser.newPage();
+    page.on('request', (request) => asked.push(request.url()));
+    await page.goto(`http://${address}/`);
+  });
+  after(async () => {
+    await chromium?.close();
+    end.abort();
+  });
+
+  const label = (name: string): Promise<string | null> => page.locator(`#row-${name}`).getAttribute('aria-label');
+
+  it('draws only the rows one sees', async () => {
+    await eventually(async () => assert.equal(await page.locator('#figure-instances').innerText(), '50000'));
+    await eventually(async () => assert.match((await label('service-0000')) ?? '', /^service-0000: 50 up/));
+    const drawn = await page.locator('#list .row').count();
+    assert.ok(drawn > 5 && drawn < 80, `${drawn} rows`);
+    assert.equal(await page.locator('#list .row').first().getAttribute('aria-setsize'), '1000');
+  });
+
+  it('goes to the last service with one key', async () => {
+    await page.locator('#list').focus();
+    await page.keyboard.press('End');
+    await eventually(async () => assert.match((await label('service-0999')) ?? '', /50 up/));
+    await page.keyboard.press('Home');
+  });
+
+  it('asks for what changed, and not for everything', async () => {
+    const before = asked.length;
+    services.set('service-0003', serviceOf(49));
+    events.record({ kind: 'instances', level: 'info', service: 'service-0003', removed: ['x'], milliseconds: 1 });
+    await eventually(async () => assert.match((await label('service-0003')) ?? '', /: 49 up/));
+    assert.ok(asked.slice(before).some((url) => url.endsWith('/api/v1/summary?service=service-0003')));
+  });
+
+  it('takes thousands of events at once with a few questions, and keeps the last five hundred', async () => {
+    const before = asked.length;
+    for (let round = 0; round < 3; round++) {
+      for (const service of names) {
+        events.record({ kind: 'instances', level: 'info', service, added: [`added-${round}`], milliseconds: 1 });
+      }
+    }
+    await page.locator('#events li', { hasText: 'service-0999 + added-2' }).first().waitFor();
+    const questions = asked.slice(before).filter((url) => url.includes('/summary')).length;
+    assert.ok(questions <= 10, `${questions} questions`);
+    assert.equal(await page.locator('#events li').count(), 500);
+    await page.locator('#search').fill('0777');
+    await eventually(async () => assert.equal(await page.locator('#list .row').count(), 1));
+  });
+});
