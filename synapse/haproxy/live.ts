@@ -246,14 +246,17 @@ class LiveProcess implements Live {
     return true;
   }
 
+  #runsFile(): boolean {
+    const { generation } = this.#deps.file();
+    return generation !== undefined && generation === this.generation;
+  }
+
   /** Puts rows in the place of what we knew of their backends. */
   #take(
     rows: readonly ServerRow[],
     worker: 'same' | 'new' | 'adopted',
     before: ReadonlyMap<string, ReadonlyMap<string, RunningServer>>,
   ): void {
-    const file = this.#deps.file();
-    const loaded = file.generation !== undefined && file.generation === this.generation;
     for (const row of rows) {
       this.#backendIds.set(row.backend, row.backendId);
       let servers = this.running.get(row.backend);
@@ -262,12 +265,15 @@ class LiveProcess implements Live {
         this.running.set(row.backend, servers);
       }
       const previous = before.get(row.backend)?.get(row.name);
-      const line = file.backends.get(row.backend)?.get(row.name);
-      servers.set(row.name, know(row, { previous, file: line, loaded, worker }));
+      // Of a server that is known, the file says nothing new, and to read it costs what all servers together cost.
+      const isKnown = worker === 'same' && previous?.fixedWords !== undefined;
+      const line = isKnown ? undefined : this.#deps.file().backends.get(row.backend)?.get(row.name);
+      servers.set(row.name, know(row, { previous, file: line, loaded: !isKnown && this.#runsFile(), worker }));
     }
     // A backend without servers has no row, yet it is there when the worker runs our configuration.
-    if (loaded) {
-      for (const backend of file.backends.keys()) if (!this.running.has(backend)) this.running.set(backend, new Map());
+    if (worker === 'same' || !this.#runsFile()) return;
+    for (const backend of this.#deps.file().backends.keys()) {
+      if (!this.running.has(backend)) this.running.set(backend, new Map());
     }
   }
 

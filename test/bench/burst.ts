@@ -1,8 +1,11 @@
 import { access } from 'node:fs/promises';
 import type { Instance } from '../../common/instance.ts';
+import type { ServiceHaproxyConfig } from '../../synapse/haproxy/config.ts';
+import { connectRuntime } from '../../synapse/haproxy/runtime.ts';
+import type { ServiceState } from '../../synapse/output.ts';
 import { eventually } from '../support/eventually.ts';
 import { testHaproxy } from '../support/haproxy.ts';
-import { instance, runOutput, serviceConfig, type TestService, testConfig } from '../support/haproxyoutput.ts';
+import { instance, type RunningOutput, runOutput, serviceConfig, testConfig } from '../support/haproxyoutput.ts';
 
 /** What one size cost. Milliseconds. */
 export interface BurstResult {
@@ -12,6 +15,8 @@ export interface BurstResult {
   readonly one: { readonly live: number; readonly cpu: number };
   /** So many new servers in one service at once, until HAProxy has answered. */
   readonly many: readonly { readonly count: number; readonly live: number }[];
+  /** The same commands on a bare connection, for so many servers: nothing decided, nothing compared, nothing read back. */
+  readonly floor: readonly { readonly count: number; readonly live: number }[];
   readonly reloads: number;
 }
 
@@ -20,61 +25,86 @@ export async function measureBursts(services: number, perService: number): Promi
   const haproxy = await testHaproxy();
   const config = testConfig(haproxy, { global: ['maxconn 200'], reload_timeout: '5m', check_timeout: '5m' });
   const options = serviceConfig({ backend: ['balance roundrobin'] });
-  const state: Record<string, TestService> = {};
-  for (let service = 0; service < services; service++) {
-    state[`s${service}`] = { config: options, instances: numbered(0, perService) };
-  }
-  let output = runOutput(config);
+  let snapshot = new Map<string, ServiceState<ServiceHaproxyConfig>>();
+  const set = (name: string, instances: readonly Instance[]): void => {
+    snapshot = new Map(snapshot).set(name, { name, config: options, instances, seenAt: performance.now() });
+  };
+  for (let service = 0; service < services; service++) set(`s${service}`, numbered(0, perService));
+  let synapse = runOutput(config);
+  const all = (): Promise<void> => synapse.output.apply(snapshot, new Set(snapshot.keys()));
+  /** Milliseconds until HAProxy has answered. */
+  const timed = async (service: string, instances: readonly Instance[]): Promise<number> => {
+    const begun = performance.now();
+    set(service, instances);
+    await synapse.output.apply(snapshot, new Set([service]));
+    return performance.now() - begun;
+  };
   try {
-    await output.apply({ ...state });
+    await all();
     await eventually(() => access(haproxy.file), 300_000);
     await haproxy.start();
-    await eventually(() => synced(output), 300_000);
-    await output.stop();
+    await eventually(() => synced(synapse), 300_000);
+    await synapse.stop();
     const start = performance.now();
-    output = runOutput(config);
-    await output.apply({ ...state });
-    await eventually(() => synced(output), 300_000);
+    synapse = runOutput(config);
+    await all();
+    await eventually(() => synced(synapse), 300_000);
     const inStep = performance.now() - start;
 
     const samples: number[] = [];
-    const rounds = 20;
+    const rounds = 40;
     const cpu = process.cpuUsage();
     for (let round = 1; round <= rounds; round++) {
-      samples.push(await timed(output, state, `s${round % services}`, numbered(0, perService + round)));
+      samples.push(await timed(`s${round % services}`, numbered(0, perService + round)));
     }
-    await output.stop();
+    await synapse.stop();
     const { user, system } = process.cpuUsage(cpu);
-    output = runOutput(config);
-    await output.apply({ ...state });
-    await eventually(() => synced(output), 300_000);
+    synapse = runOutput(config);
+    await all();
+    await eventually(() => synced(synapse), 300_000);
     const many: { count: number; live: number }[] = [];
     let size = perService + rounds;
-    for (const count of [100, 1_000]) {
+    for (const count of bursts) {
       size += count;
-      many.push({ count, live: await timed(output, state, 's0', numbered(0, size)) });
+      many.push({ count, live: await timed('s0', numbered(0, size)) });
+    }
+    const reloads = synapse.reloads();
+    await synapse.stop();
+    const floor: { count: number; live: number }[] = [];
+    for (const count of [1, ...bursts]) {
+      size += count;
+      floor.push({ count, live: await bare(haproxy.socket, numbered(size, count)) });
     }
     const live = samples.sort((a, b) => a - b)[rounds / 2] ?? Number.NaN;
-    return { inStep, one: { live, cpu: (user + system) / 1_000 / rounds }, many, reloads: output.reloads() };
+    return { inStep, one: { live, cpu: (user + system) / 1_000 / rounds }, many, floor, reloads };
   } finally {
-    await output.stop();
+    await synapse.stop();
     await haproxy.close();
   }
 }
 
-async function timed(
-  output: ReturnType<typeof runOutput>,
-  state: Record<string, TestService>,
-  service: string,
-  instances: readonly Instance[],
-): Promise<number> {
-  const start = performance.now();
-  state[service] = { ...(state[service] as TestService), instances };
-  await output.apply({ ...state });
-  return performance.now() - start;
+/** How many servers come at once. */
+const bursts = [100, 1_000] as const;
+
+/** Adds and opens servers over a connection that knows nothing else; milliseconds until HAProxy has answered. */
+async function bare(socket: string, instances: readonly Instance[]): Promise<number> {
+  const end = new AbortController();
+  try {
+    const connection = await connectRuntime(socket, { timeout: 60_000 }, end.signal);
+    const start = performance.now();
+    await connection.send(
+      instances.flatMap(({ id, host, port }) => [
+        `add server s0/${id} ${host}:${port}`,
+        `set server s0/${id} state ready`,
+      ]),
+    );
+    return performance.now() - start;
+  } finally {
+    end.abort();
+  }
 }
 
-function synced({ output }: ReturnType<typeof runOutput>): void {
+function synced({ output }: RunningOutput): void {
   if (output.status.sockets[0]?.connected !== true) throw new Error('not in step yet');
 }
 

@@ -94,7 +94,7 @@ function onHaproxy(version: HaproxyVersion): void {
     await haproxy.kill();
     await haproxy.start();
     assert.match(written, new RegExp(`server ${at(1).id} .* weight 7$`, 'm'));
-    assert.deepEqual(await answers(), ['one', 'two']);
+    await eventually(async () => assert.deepEqual(await answers(), ['one', 'two']));
   });
 
   it('adopts a HAProxy that is right without a command, a reload or another file', async () => {
