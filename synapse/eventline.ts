@@ -1,6 +1,7 @@
-import type { RecordedEvent } from './events.ts';
+import type { EventKind, RecordedEvent } from './events.ts';
 
-const titles: Readonly<Record<string, string>> = {
+/** What people read for each kind. */
+export const eventTitles: Readonly<Record<EventKind, string>> = {
   instances: 'instances',
   service_removed: 'service removed',
   source_stale: 'source out of date',
@@ -26,7 +27,7 @@ export function formatEvent(event: RecordedEvent): string {
   const { time, level, kind, service, services } = event;
   const mark = level === 'info' ? ' ' : level === 'warn' ? '!' : '✗';
   const who = service ?? services?.join(', ') ?? '-';
-  const what = [titles[kind] ?? kind, changeText(event)].filter((text) => text !== '').join(': ');
+  const what = [eventTitles[kind] ?? kind, changeText(event)].filter((text) => text !== '').join(': ');
   const notes = [whyText(event), costText(event)].filter((text) => text !== '');
   return `${[time.slice(0, 23).replace('T', ' '), mark, who.padEnd(16), what, ...notes].join('  ')}\n`;
 }

@@ -4,10 +4,11 @@ import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import type { Browser, Page } from 'playwright-core';
 import type { EtcdClient } from '../../common/etcd/client.ts';
+import { exec } from '../../common/exec.ts';
 import { openBrowser } from '../../deploy/browser.ts';
 import type { LocalCluster } from '../../etcd-cluster/local.ts';
 import { freePort } from '../../etcd-cluster/ports.ts';
-import { startDaemon, type TestDaemon } from '../support/daemon.ts';
+import { programPath, startDaemon, type TestDaemon } from '../support/daemon.ts';
 import { directClient, put, remove, testCluster } from '../support/etcd.ts';
 import { eventually } from '../support/eventually.ts';
 import { type NamedServer, namedServer, type TestHaproxy, testHaproxy } from '../support/haproxy.ts';
@@ -26,6 +27,7 @@ describe('the live page', () => {
   let server: NamedServer;
   let chromium: { readonly browser: Browser; close(): Promise<void> };
   let page: Page;
+  let config: string;
   let traffic: NodeJS.Timeout | undefined;
 
   before(async () => {
@@ -37,7 +39,7 @@ describe('the live page', () => {
     await announce('api', 'one');
     await announce('web', 'one');
     await announce('job', 'one');
-    const config = join(haproxy.folder, 'synapse.json');
+    config = join(haproxy.folder, 'synapse.json');
     const ports = { api: await freePort(), web: await freePort(), job: await freePort() };
     const lines = { listen: ['mode http'] };
     const fallback = {
@@ -48,7 +50,7 @@ describe('the live page', () => {
     const discovery = { method: 'etcd' };
     const value = {
       etcd: { hosts: cluster.urls },
-      admin: { listen: '127.0.0.1:0' },
+      admin: { listen: `127.0.0.1:${await freePort()}` },
       state_file_path: join(haproxy.folder, 'state.json'),
       initial_wait: '2s',
       services: {
@@ -128,6 +130,14 @@ describe('the live page', () => {
     assert.match(await event.innerText(), /etcd revision \d+/);
     assert.match(await event.innerText(), /\d+ commands?, [\d.]+ ms/);
     assert.equal(await page.evaluate(() => (globalThis as { same?: boolean }).same), true);
+  });
+
+  test('has the same events on the command line', async () => {
+    const argv = [process.execPath, programPath('synapse'), 'events', '-c', config] as const;
+    const { stdout } = await exec(argv, { timeout });
+    assert.match(stdout, /api +instances: \+two_127\.0\.0\.1:\d+ {2}from etcd at \d+ {2}\(\d+ commands?, [\d.]+ ms\)/);
+    const lines = (await exec([...argv, '--json'], { timeout })).stdout.trim().split('\n');
+    assert.ok(lines.map((line) => JSON.parse(line)).some(({ kind, pid }) => kind === 'haproxy_connected' && pid > 0));
   });
 
   test('opens a service with the keyboard alone, with HAProxy beside us, and closes it', async () => {

@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
 import { describe, it } from 'node:test';
 import { makeInstance } from '../../common/instance.ts';
 import { silentLog } from '../../common/log.ts';
 import type { DiscoveryStatus } from '../../synapse/discovery.ts';
-import { formatEvent } from '../../synapse/eventline.ts';
+import { eventTitles, formatEvent } from '../../synapse/eventline.ts';
 import { Events, type SynapseEvent } from '../../synapse/events.ts';
 import { watchFreshness } from '../../synapse/freshness.ts';
 import { recordHaproxy } from '../../synapse/haproxyevents.ts';
@@ -111,4 +112,16 @@ describe('an event as a line', () => {
       assert.equal(formatEvent({ seq: 1, time: '2026-01-02T03:04:05.678Z', ...event }), line);
     });
   }
+});
+
+describe('the kinds of events', () => {
+  it('are all in the documentation and on the page, and no others', async () => {
+    const read = (name: string) => readFile(new URL(`../../../synapse/${name}`, import.meta.url), 'utf8');
+    const documented = [...(await read('events.md')).matchAll(/^\| `([a-z]+(?:_[a-z]+)*)` \|/gm)].map(
+      ([, kind]) => kind,
+    );
+    assert.deepEqual(documented.sort(), Object.keys(eventTitles).sort());
+    const titled = [...(await read('page/timeline.js')).matchAll(/^ {2}([a-z]+_[a-z_]+): '/gm)].map(([, kind]) => kind);
+    assert.deepEqual([...titled, 'instances'].sort(), Object.keys(eventTitles).sort());
+  });
 });
