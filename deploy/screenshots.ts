@@ -26,12 +26,6 @@ try {
   await page.screenshot({ path: `${folder}page.png` });
   await page.emulateMedia({ colorScheme: 'dark' });
   await page.screenshot({ path: `${folder}dark.png` });
-  await page.keyboard.press('Escape');
-  await stack.etcd.stopAll();
-  await page.locator('#headline', { hasText: 'out of date' }).waitFor();
-  await page.setViewportSize({ width: 390, height: 760 });
-  await sleep(1_000, end.signal);
-  await page.screenshot({ path: `${folder}phone.png` });
 } finally {
   end.abort();
   await chromium.close();

@@ -60,7 +60,9 @@ function compare(
       group.services.push(service);
       stale.set(key, group);
     } else if (reason === null && known !== undefined && known.reason !== null) {
-      fresh.set(method, [...(fresh.get(method) ?? []), service]);
+      const group = fresh.get(method);
+      if (group === undefined) fresh.set(method, [service]);
+      else group.push(service);
     }
   }
   for (const { source, reason, services } of stale.values()) {

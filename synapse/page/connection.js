@@ -56,10 +56,11 @@ export function connect(page) {
   stream.onmessage = (message) => {
     const event = JSON.parse(message.data);
     if (waiting.length === 0) {
-      requestAnimationFrame(() => {
+      // Not at the next frame: a page that nobody looks at has none, and its list would grow.
+      window.setTimeout(() => {
         page.onEvents(waiting);
         waiting = [];
-      });
+      }, gather / 4);
     }
     waiting.push(event);
     // What concerns no single service may concern all of them.

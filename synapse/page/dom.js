@@ -31,3 +31,17 @@ export function byId(id) {
 export function setText(target, text) {
   if (target.textContent !== text) target.textContent = text;
 }
+
+/**
+ * Puts these in place of what an element has; those that are the same stay, and with them what somebody has selected.
+ * @param {Element} box
+ * @param {readonly Element[]} next
+ */
+export function setChildren(box, next) {
+  for (const [index, made] of next.entries()) {
+    const old = box.children[index];
+    if (old === undefined) box.append(made);
+    else if (!old.isEqualNode(made)) old.replaceWith(made);
+  }
+  while (box.children.length > next.length) box.lastElementChild?.remove();
+}

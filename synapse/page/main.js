@@ -1,6 +1,6 @@
 import { connect, getJson } from './connection.js';
 import { aboutService, instanceRows } from './detail.js';
-import { byId, element, setText } from './dom.js';
+import { byId, element, setChildren, setText } from './dom.js';
 import { createList } from './list.js';
 import { createRates, plot } from './rates.js';
 import { chosenServices, fillService } from './services.js';
@@ -132,9 +132,7 @@ function say(level, headline, since, problems) {
     item.dataset.level = grave;
     return item;
   });
-  const same =
-    items.length === box.children.length && items.every((item, index) => item.isEqualNode(box.children[index]));
-  if (!same) box.replaceChildren(...items);
+  setChildren(box, items);
 }
 
 /** @param {string} name */
@@ -173,9 +171,9 @@ async function readChosen(name) {
 
 function drawDetail() {
   if (chosen === undefined || report === undefined) return;
-  byId('about').replaceChildren(...aboutService(report));
+  setChildren(byId('about'), aboutService(report));
   const rows = instanceRows(report, view, byId('find').value, (id) => serverRates.of(`${chosen} ${id}`));
-  byId('instances').replaceChildren(...rows);
+  setChildren(byId('instances'), rows);
 }
 
 function close() {
