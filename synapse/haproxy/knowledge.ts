@@ -20,8 +20,8 @@ export interface Knowledge {
  * ours, because that is how we remove servers.
  */
 export function know(row: ServerRow, { previous, file, loaded, worker }: Knowledge): RunningServer {
-  const { name, id, address, maintenance, drained, weight } = row;
-  const base = { name, id, address, maintenance, drained, weight };
+  const { name, id, address, maintenance, drained, failing, weight } = row;
+  const base = { name, id, address, maintenance, drained, failing, weight };
   const closed = maintenance || drained;
   const line = loaded && file !== undefined && sameAddress(file.address, address) ? file : undefined;
   const words = line?.fixedWords;

@@ -225,6 +225,11 @@ class LiveProcess implements Live {
     this.generation = generation;
     this.#lastUptime = process.uptime;
     this.#capabilities = capabilitiesOf(process.version);
+    if (worker !== 'same' && !this.#capabilities.addServer) {
+      this.#log.warn('this HAProxy cannot add servers: each new one takes a reload, from 2.6 on none', {
+        version: process.version,
+      });
+    }
     const before = new Map(this.running);
     this.running.clear();
     this.#backendIds.clear();
@@ -238,7 +243,7 @@ class LiveProcess implements Live {
       this.#retiring.forget();
       const overlay = overlayOf(this.#deps.services.values(), before, this.running);
       if (overlay.length > 0) {
-        this.#log.info('what was set by hand before the reload is set again', { servers: overlay.length });
+        this.#log.info('what the worker before had by hand or by its checks is set again', { servers: overlay.length });
         void this.#execute(overlay);
       }
     }

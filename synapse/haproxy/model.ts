@@ -81,6 +81,8 @@ export interface RunningServer {
   readonly maintenance: boolean;
   /** Drained by command (SRV_ADMF_FDRAIN). */
   readonly drained: boolean;
+  /** Out of service by HAProxy's own check. */
+  readonly failing: boolean;
   readonly weight: number;
   /** The last weight that came from us: in the file it loaded, or by command. */
   readonly ourWeight: number;

@@ -16,7 +16,7 @@ export interface RuntimeCommand {
 export interface ServerChange {
   readonly backend: string;
   readonly name: string;
-  readonly action: 'add' | 'ready' | 'weight' | 'drain' | 'maintenance';
+  readonly action: 'add' | 'ready' | 'weight' | 'down' | 'drain' | 'maintenance';
   readonly commands: readonly RuntimeCommand[];
   readonly after: RunningServer;
 }
@@ -81,7 +81,7 @@ export function planServers(
     if (step.reload !== undefined) reload.push(`${step.reload} (${structure.backend}/${name})`);
     if (step.held !== undefined) held.push({ backend: structure.backend, name, held: step.held });
   }
-  const order = { add: 0, ready: 1, weight: 2, drain: 3, maintenance: 4 };
+  const order = { add: 0, ready: 1, weight: 2, down: 3, drain: 4, maintenance: 5 };
   changes.sort((a, b) => order[a.action] - order[b.action]);
   return { changes, reload, held };
 }
@@ -230,6 +230,7 @@ function planAdd(structure: Structure, server: Server, context: PlanContext): St
     address: server.address,
     maintenance: false,
     drained: drain,
+    failing: false,
     weight: server.weight,
     ourWeight: server.weight,
     // A server is made in maintenance: until it is known to be out of it, that is our doing.

@@ -11,6 +11,8 @@ export interface ServerRow {
   readonly maintenance: boolean;
   /** SRV_ADMF_FDRAIN: drained by command. */
   readonly drained: boolean;
+  /** Out of service (SRV_ST_STOPPED) although nobody wants it so: HAProxy's own check has failed. */
+  readonly failing: boolean;
   /** The weight in force. */
   readonly weight: number;
   /** The weight it started with. */
@@ -28,6 +30,8 @@ export interface ProcessInfo {
 }
 
 const forcedMaintenance = 0x01;
+/** `disabled` in the file: the flag stays when the server is enabled. */
+const configuredMaintenance = 0x04;
 const forcedDrain = 0x08;
 
 /**
@@ -44,18 +48,19 @@ export function parseServersState(reply: string): readonly ServerRow[] {
     if (index < 0) throw new Error(`show servers state has no column ${title}`);
     return index;
   };
-  const [backend, backendId, id, name, host, admin, weight, initialWeight, fqdn, port] = [
+  const [backend, backendId, id, name, host, operation, admin, weight, initialWeight, fqdn, port] = [
     'be_name',
     'be_id',
     'srv_id',
     'srv_name',
     'srv_addr',
+    'srv_op_state',
     'srv_admin_state',
     'srv_uweight',
     'srv_iweight',
     'srv_fqdn',
     'srv_port',
-  ].map(column) as [number, number, number, number, number, number, number, number, number, number];
+  ].map(column) as [number, number, number, number, number, number, number, number, number, number, number];
   const rows: ServerRow[] = [];
   for (let index = header + 1; index < lines.length; index++) {
     const cells = (lines[index] as string).split(' ');
@@ -69,6 +74,7 @@ export function parseServersState(reply: string): readonly ServerRow[] {
       address: `${cells[fqdn] === '-' ? cells[host] : cells[fqdn]}:${cells[port]}`,
       maintenance: (flags & forcedMaintenance) !== 0,
       drained: (flags & forcedDrain) !== 0,
+      failing: cells[operation] === '0' && (flags & ~configuredMaintenance) === 0,
       weight: Number(cells[weight]),
       initialWeight: Number(cells[initialWeight]),
     });

@@ -134,14 +134,16 @@ describe('what HAProxy says about itself', () => {
       '3 b 3 x_10.0.0.1:80 10.0.0.1 2 0 1 1 0 6 3 4 6 0 0 1 - 80 - 0 0 - - 0',
       '3 b 9 nm - 0 32 1 1 0 1 0 0 0 0 0 1 nosuch.invalid 80 - 0 0 - - 0',
       '3 b 4 ::1:80 ::1 2 9 0 5 0 0 1 0 2 0 0 0 - 80 - 0 0 - - 0',
+      '3 b 5 dead ::1 0 4 1 1 0 0 1 0 2 0 0 0 - 80 - 0 0 - - 0',
       '',
     ].join('\n');
     assert.deepEqual(
       parseServersState(reply).map((row) => Object.values(row)),
       [
-        ['b', 3, 'x_10.0.0.1:80', 3, '10.0.0.1:80', false, false, 1, 1],
-        ['b', 3, 'nm', 9, 'nosuch.invalid:80', false, false, 1, 1],
-        ['b', 3, '::1:80', 4, '::1:80', true, true, 0, 5],
+        ['b', 3, 'x_10.0.0.1:80', 3, '10.0.0.1:80', false, false, false, 1, 1],
+        ['b', 3, 'nm', 9, 'nosuch.invalid:80', false, false, false, 1, 1],
+        ['b', 3, '::1:80', 4, '::1:80', true, true, false, 0, 5],
+        ['b', 3, 'dead', 5, '::1:80', false, false, true, 1, 1],
       ],
     );
     assert.throws(() => parseServersState("Can't find backend.\n"), /Can't find backend/);
@@ -200,6 +202,7 @@ describe('what is known about a server that was read', () => {
     maintenance: false,
     drained: false,
     weight: 5,
+    failing: false,
     initialWeight: 2,
   };
   const file = parseExisting('backend b\n\tserver n 1.1.1.1:1 id 1 weight 0 check\n').backends.get('b')?.get('n');
@@ -211,6 +214,7 @@ describe('what is known about a server that was read', () => {
     maintenance: false,
     drained: false,
     weight: 1,
+    failing: false,
     ourWeight: 8,
     ours: true,
     fixedWords: 'w',

@@ -329,6 +329,7 @@ function planOf(one: Case) {
       address,
       maintenance: false,
       drained: false,
+      failing: false,
       weight: 1,
       ourWeight: 1,
       ours: false,

@@ -101,6 +101,30 @@ function onHaproxy(version: HaproxyVersion): void {
     assert.deepEqual(synapse.output.status.pendingReload, []);
   });
 
+  it('knows after a reload which servers had failed their checks, unless that leaves none', async (t) => {
+    const [one, two] = [await web(t, 'one'), await web(t, 'two')];
+    await inStep([one, two]);
+    const slow = serviceConfig({ port, server_options: 'check inter 60s' });
+    await synapse.apply({ api: { config: slow, instances: [one, two] } });
+    await eventually(() => assert.equal(synapse.reloads(), 1));
+    const state = async () => {
+      const rows = await haproxy.servers();
+      return [one, two].map(({ id }) => rows.get(`api/${id}`)?.srv_op_state === '0');
+    };
+    // As its own check does; the next one is a minute away.
+    await haproxy.ask(`set server api/${one.id} health down`);
+    assert.deepEqual(await state(), [true, false]);
+    const web0 = { config: serviceConfig({ port: await freePort() }), instances: [two] };
+    await synapse.apply({ api: { config: slow, instances: [one, two] }, web0 });
+    await eventually(() => assert.equal(synapse.reloads(), 2));
+    await eventually(async () => assert.deepEqual(await state(), [true, false]));
+    for (let count = 0; count < 6; count++) assert.equal(await answer(port), 'two');
+    await haproxy.ask(`set server api/${two.id} health down`);
+    await synapse.apply({ api: { config: slow, instances: [one, two] } });
+    await eventually(() => assert.equal(synapse.reloads(), 3));
+    assert.deepEqual(await state(), [false, false]);
+  });
+
   it('ends with what is wanted when somebody reloads it again and again while synapse does', async (t) => {
     const [one, two] = [await web(t, 'one'), await web(t, 'two')];
     const config = await inStep([one]);
