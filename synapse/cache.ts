@@ -1,9 +1,11 @@
 import { readFile, rename } from 'node:fs/promises';
+import type { Published } from '../common/etcd/document.ts';
 import { writeFileAtomic } from '../common/file.ts';
 import { isObject } from '../common/formats.ts';
 import { formatInstance, readRecord } from '../common/instance.ts';
 import { type Log, reasonOf } from '../common/log.ts';
 import { sleep } from '../common/supervise.ts';
+import type { Expired } from './expiryguard.ts';
 import type { InstanceSet } from './source.ts';
 
 export interface CacheOptions {
@@ -16,18 +18,26 @@ export interface CacheOptions {
   readonly interval?: number;
 }
 
+/** What is to be remembered of one service. */
+export interface CacheInput extends KeptWith {
+  readonly set: InstanceSet;
+  /** The set is known to be right at this moment. */
+  readonly current: boolean;
+}
+
 /** One service as the file has it. */
-export interface CachedService {
+export interface CachedService extends KeptWith {
   readonly set: InstanceSet;
   /** When the set was last known to be right, in milliseconds of `Date.now()`. */
   readonly at: number;
 }
 
-/** What is to be remembered of one service. */
-export interface CacheInput {
-  readonly set: InstanceSet;
-  /** The set is known to be right at this moment. */
-  readonly current: boolean;
+/** What is remembered beside the set. */
+interface KeptWith {
+  /** The configuration from the registry that is in force. */
+  readonly published?: Published | undefined;
+  /** Those of its instances that are kept although their leases expired, by id. */
+  readonly suspects?: ReadonlyMap<string, Expired> | undefined;
 }
 
 /** The last good catalog on disk, so that a start while the registry is away knows what to serve. */
@@ -93,9 +103,9 @@ export function createCache(
     dirty = false;
     const now = Date.now();
     const next = new Map<string, CachedService>();
-    for (const [name, { set, current }] of read()) {
+    for (const [name, { set, current, published, suspects }] of read()) {
       const last = written.get(name);
-      next.set(name, { set, at: current || last?.set !== set ? now : last.at });
+      next.set(name, { set, at: current || last?.set !== set ? now : last.at, published, suspects });
     }
     try {
       await writeFileAtomic(path, formatCache(next));
@@ -137,16 +147,27 @@ export function createCache(
 const texts = new WeakMap<InstanceSet, string>();
 
 function formatCache(services: ReadonlyMap<string, CachedService>): string {
-  const lines = [...services].map(([name, { set, at }]) => {
+  const lines = [...services].map(([name, { set, at, published, suspects }]) => {
     let text = texts.get(set);
     if (text === undefined) {
       const instances = `"instances":[${set.instances.map(formatInstance).join(',')}]`;
       text = set.sequence === undefined ? instances : `${instances},"sequence":${JSON.stringify(set.sequence)}`;
       texts.set(set, text);
     }
-    return `${JSON.stringify(name)}:{"at":${at},${text}}`;
+    const more = [
+      ...(published === undefined ? [] : [`,"published":${JSON.stringify(published)}`]),
+      ...(suspects === undefined || suspects.size === 0 ? [] : [`,"suspects":[${formatSuspects(suspects)}]`]),
+    ];
+    return `${JSON.stringify(name)}:{"at":${at},${text}${more.join('')}}`;
   });
   return `{"version":${version},"services":{\n${lines.join(',\n')}\n}}\n`;
+}
+
+function formatSuspects(suspects: ReadonlyMap<string, Expired>): string {
+  const offset = Date.now() - performance.now();
+  return [...suspects.values()]
+    .map(({ instance, at }) => `{"at":${Math.round(at + offset)},"instance":${formatInstance(instance)}}`)
+    .join(',');
 }
 
 /** @throws when anything in it is not as written: half a catalog is worse than none */
@@ -162,9 +183,33 @@ function parseCache(text: string): Map<string, CachedService> {
     const instances = entry.instances.map(readRecord);
     const sequence = readSequence(entry.sequence, instances.length);
     const set = { instances, rejected: [], seenAt: performance.now(), ...(sequence && { sequence }) };
-    services.set(name, { set, at: entry.at });
+    const published = readPublished(entry.published);
+    const suspects = readSuspects(entry.suspects);
+    services.set(name, { set, at: entry.at, ...(published && { published }), ...(suspects && { suspects }) });
   }
   return services;
+}
+
+function readPublished(value: unknown): Published | undefined {
+  if (value === undefined) return undefined;
+  if (isObject(value) && typeof value.where === 'string' && isObject(value.value)) {
+    return { where: value.where, value: value.value };
+  }
+  throw new Error('published: must have where and value');
+}
+
+function readSuspects(value: unknown): ReadonlyMap<string, Expired> | undefined {
+  if (value === undefined) return undefined;
+  if (!Array.isArray(value)) throw new Error('suspects: must be a list');
+  const offset = Date.now() - performance.now();
+  return new Map(
+    value.map((entry: unknown) => {
+      if (!isObject(entry) || typeof entry.at !== 'number') throw new Error('suspects: must have at and instance');
+      const instance = readRecord(entry.instance);
+      // A clock that was put back must not keep a suspect for longer than its time.
+      return [instance.id, { instance, at: Math.min(entry.at - offset, performance.now()) }];
+    }),
+  );
 }
 
 function readSequence(value: unknown, length: number): readonly number[] | undefined {

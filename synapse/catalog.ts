@@ -1,5 +1,5 @@
 import type { Published } from '../common/etcd/document.ts';
-import { type Guarded, guardExpiry, nextGivenUp } from './expiryguard.ts';
+import { type Expired, type Guarded, guardExpiry, nextGivenUp, restoredGuard } from './expiryguard.ts';
 import type { ServiceState, Snapshot } from './output.ts';
 import type { PublishedResult } from './publishedconfig.ts';
 import { type Origin, type Policy, sameInstances, select } from './select.ts';
@@ -29,6 +29,13 @@ export interface Remembered {
   readonly refused?: string | null;
   /** When the instances last changed, in milliseconds of `Date.now()`; null while nothing is known. */
   readonly changedAt: number | null;
+}
+
+/** What a previous process knew of one service. */
+export interface Restored {
+  readonly set: InstanceSet;
+  readonly published?: Published | undefined;
+  readonly suspects?: ReadonlyMap<string, Expired> | undefined;
 }
 
 interface Entry<Config> extends Remembered {
@@ -62,10 +69,11 @@ export class Catalog<Config> {
   }
 
   /** What a previous process knew: in force until the source itself answers. Ignored where it has answered already. */
-  restore(name: string, set: InstanceSet): void {
+  restore(name: string, { set, published, suspects }: Restored): void {
     const entry = this.#entries.get(name);
     if (entry === undefined || entry.set !== undefined) return;
-    this.#entries.set(name, evaluate(name, entry.service, { ...entry, good: set }, set.seenAt));
+    const guarded = suspects && restoredGuard(set, suspects);
+    this.#entries.set(name, evaluate(name, entry.service, { ...entry, good: set, published, guarded }, set.seenAt));
   }
 
   /** Takes a source's newest set. Returns whether anything changed for an output. */
@@ -78,14 +86,15 @@ export class Catalog<Config> {
   /** Gives suspects up whose time is over. Returns whether anything changed for an output. */
   refresh(name: string): boolean {
     const known = this.#entries.get(name);
-    if (known?.guarded === undefined) return false;
+    // Before the source has answered, all there is comes from disk: nothing of it is given up.
+    if (known?.guarded === undefined || known.set === undefined) return false;
     return this.#take(name, known, known.guarded.raw, performance.now());
   }
 
   /** When to call `refresh`, in milliseconds of `performance.now()`; undefined while nothing is suspect. */
   refreshAt(name: string): number | undefined {
     const known = this.#entries.get(name);
-    return known?.guarded && nextGivenUp(known.guarded, known.service.policy.expiryGuard);
+    return known?.set && known.guarded && nextGivenUp(known.guarded, known.service.policy.expiryGuard);
   }
 
   #take(name: string, known: Entry<Config>, raw: InstanceSet, seenAt: number): boolean {
@@ -133,7 +142,11 @@ function evaluate<Config>(
   // Until the source answers, what the disk remembers is all there is.
   const selection = select(service.policy, set ?? good, good);
   const origin = set === undefined && good !== undefined ? 'cache' : selection.origin;
-  const { config, published, refused } = configOf(service, set?.published, known?.published);
+  const { config, published, refused } = configOf(
+    service,
+    set === undefined ? known?.published : set.published,
+    known?.published,
+  );
   const same =
     known !== undefined && known.state.config === config && sameInstances(known.state.instances, selection.instances);
   const state = same ? known.state : { name, config, instances: selection.instances, seenAt };
@@ -178,7 +191,10 @@ function merge<Config>(service: CatalogService<Config>, published: Published): P
   }
   let result = known.get(published) as PublishedResult<Config> | undefined;
   if (result === undefined) {
-    result = service.withPublished?.(published.value) ?? { config: service.config };
+    result =
+      published.broken === undefined
+        ? (service.withPublished?.(published.value) ?? { config: service.config })
+        : { refused: published.broken };
     known.set(published, result);
   }
   return result;

@@ -21,7 +21,7 @@ export async function collect<Config>(
   const catalog = new Catalog<Config>();
   catalog.configure(config.services);
   const cached = config.stateFile && (await readCache({ ...config.stateFile, setAside: false }, { log }));
-  for (const [name, { set }] of cached ?? []) catalog.restore(name, set);
+  for (const [name, known] of cached ?? []) catalog.restore(name, known);
   const discoverer = new Discoverer((service, set) => void catalog.update(service, set), { log });
   try {
     discoverer.configure(config.services, config.etcd);

@@ -71,6 +71,14 @@ export function nextGivenUp({ suspects }: Guarded, guard: ExpiryGuard | undefine
   return first === undefined || guard === undefined ? undefined : first + guard.time;
 }
 
+/**
+ * What a previous process kept. Who went while no process watched may have said goodbye: nobody but the suspects of then
+ * is kept for being gone now.
+ */
+export function restoredGuard(set: InstanceSet, suspects: ReadonlyMap<string, Expired>): Guarded {
+  return { raw: { ...set, instances: [] }, set, suspects, lately: none };
+}
+
 const none: ReadonlyMap<string, Expired> = new Map();
 
 function still(

@@ -128,7 +128,8 @@ export function* remembered<Config>(
   discoverer: Discoverer,
 ): Iterable<readonly [string, CacheInput]> {
   for (const name of catalog.names()) {
-    const set = catalog.recall(name)?.good;
-    if (set !== undefined) yield [name, { set, current: discoverer.status(name)?.reason === null }];
+    const { good: set, published, guarded } = catalog.recall(name) ?? {};
+    if (set === undefined) continue;
+    yield [name, { set, current: discoverer.status(name)?.reason === null, published, suspects: guarded?.suspects }];
   }
 }

@@ -106,6 +106,7 @@ export function createSynapse<Top, Config>(
     if (at === undefined || ending) return;
     const giveUp = (): void => {
       if (catalog.refresh(service)) touch(service);
+      cache?.touch();
       watchSuspects(service, suspects.size);
     };
     timers.set(service, setTimeout(giveUp, Math.max(1, Math.ceil(at - performance.now()))));
@@ -163,7 +164,7 @@ export function createSynapse<Top, Config>(
       const { stateFile } = config;
       const restored = stateFile && (await readCache(stateFile, { log }));
       catalog.configure(config.services);
-      for (const [name, { set }] of restored ?? []) catalog.restore(name, set);
+      for (const [name, known] of restored ?? []) catalog.restore(name, known);
       discoverer.configure(config.services, config.etcd);
       observe(() => observed(catalog, discoverer));
       let saving: Promise<void> | undefined;

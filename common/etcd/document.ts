@@ -5,6 +5,8 @@ import { maxRecordBytes } from '../instance.ts';
 export interface Published {
   readonly where: string;
   readonly value: Readonly<Record<string, unknown>>;
+  /** Why what is there is no JSON object; the value is empty then. */
+  readonly broken?: string;
 }
 
 /** Reads one. @throws when it is too large or no JSON object */

@@ -125,7 +125,7 @@ const unsettled = 15 * 60_000;
 /** How long the first set waits for the document beside it, milliseconds: it may be denied, or etcd may be slow. */
 const documentWait = 2_000;
 
-/** Publishes sets together with the JSON object under `path`. A broken one is rejected and the one before it stays. */
+/** Publishes sets together with the JSON object under `path`; of a broken one, with why it is. */
 function withDocument(publish: Publish, path: string | undefined, context: SourceContext) {
   let known = path === undefined || path === 'disabled';
   let document: Published | undefined;
@@ -154,7 +154,9 @@ function withDocument(publish: Publish, path: string | undefined, context: Sourc
       try {
         document = entry === undefined ? undefined : readDocument(entry.key, entry.value);
       } catch (error) {
-        context.rejected({ where: path ?? '', reason: reasonOf(error) });
+        const reason = reasonOf(error);
+        context.rejected({ where: path ?? '', reason });
+        document = { where: path ?? '', value: {}, broken: reason };
       }
       answered(seenAt);
     },

@@ -51,6 +51,21 @@ describe('cache', () => {
     assert.deepEqual(services.get('__proto__')?.set.instances, []);
   });
 
+  test('gives back the configuration that was published, and since when who is suspect', async () => {
+    const published = { where: '/config/api', value: { haproxy: { port: 1 } } };
+    const at = performance.now() - 5_000;
+    await writeOnce([
+      ['api', { set, current: true, published, suspects: new Map([[full.id, { instance: full, at }]]) }],
+      ['web', { set, current: true, suspects: new Map() }],
+    ]);
+    const services = await readCache({ path, ttl: day }, { log: silentLog });
+    assert.deepEqual(services.get('api')?.published, published);
+    const suspect = services.get('api')?.suspects?.get(full.id);
+    assert.deepEqual(suspect?.instance, full);
+    assert.ok(Math.abs((suspect?.at ?? 0) - at) < 1_000);
+    assert.equal(services.get('web')?.suspects, undefined);
+  });
+
   test('that is missing is empty, without a word', async () => {
     const { log, lines } = recordingLog();
     assert.equal((await readCache({ path, ttl: day }, { log })).size, 0);
@@ -66,6 +81,8 @@ describe('cache', () => {
     '{"version":1,"services":{"api":{"at":1}}}',
     '{"version":1,"services":{"api":{"at":1,"instances":[{"host":"a b","port":1}]}}}',
     '{"version":1,"services":{"api":{"at":1,"instances":[],"sequence":[1]}}}',
+    '{"version":1,"services":{"api":{"at":1,"instances":[],"published":{"where":1}}}}',
+    '{"version":1,"services":{"api":{"at":1,"instances":[],"suspects":[{"instance":{}}]}}}',
     '{"api":{"a_1:1":{"timestamp":1,"host":"1"}}}',
   ]) {
     test(`that is damaged (${text || 'empty'}) is set aside and reported`, async () => {

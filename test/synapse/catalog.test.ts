@@ -128,28 +128,47 @@ describe('catalog', () => {
 
   test('what the disk remembers is in force until the source answers', () => {
     const catalog = catalogOf();
-    catalog.restore('api', setOf(one));
+    catalog.restore('api', { set: setOf(one) });
     assert.deepEqual(catalog.state('api')?.instances, [one]);
     assert.equal(catalog.recall('api')?.origin, 'cache');
     catalog.update('api', setOf(two));
     assert.deepEqual(catalog.state('api')?.instances, [two]);
     assert.equal(catalog.recall('api')?.origin, 'discovered');
-    catalog.restore('api', setOf(one));
+    catalog.restore('api', { set: setOf(one) });
     assert.deepEqual(catalog.state('api')?.instances, [two]);
   });
 
   test('what the disk remembers comes before default servers', () => {
     const catalog = catalogOf({ defaultServers: fallback });
-    catalog.restore('api', setOf(one));
+    catalog.restore('api', { set: setOf(one) });
     assert.deepEqual(catalog.state('api')?.instances, [one]);
   });
 
   test('an empty first answer keeps what the disk remembers', () => {
     const catalog = catalogOf();
-    catalog.restore('api', setOf(one));
+    catalog.restore('api', { set: setOf(one) });
     assert.equal(catalog.update('api', setOf()), false);
     assert.deepEqual(catalog.state('api')?.instances, [one]);
     assert.deepEqual(catalog.recall('api')?.good?.instances, [one]);
+  });
+
+  test('suspects that the disk remembers are kept for the rest of their time, and who went meanwhile is not', () => {
+    const policy = { expiryGuard: { share: 0.5, time: 60_000 } };
+    const catalog = catalogOf(policy);
+    const at = performance.now() - 20_000;
+    const suspects = new Map([[two.id, { instance: two, at }]]);
+    catalog.restore('api', { set: setOf(one, two), suspects });
+    assert.equal(catalog.refreshAt('api'), undefined);
+    assert.equal(catalog.refresh('api'), false);
+    assert.deepEqual(catalog.state('api')?.instances, [one, two]);
+    catalog.update('api', setOf(one));
+    assert.deepEqual(catalog.state('api')?.instances, [one, two]);
+    assert.deepEqual([...(catalog.recall('api')?.guarded?.suspects.keys() ?? [])], [two.id]);
+    assert.equal(catalog.refreshAt('api'), at + 60_000);
+    const later = catalogOf(policy);
+    later.restore('api', { set: setOf(one, two), suspects: new Map([[two.id, { instance: two, at: at - 60_000 }]]) });
+    later.update('api', setOf(one));
+    assert.deepEqual(later.state('api')?.instances, [one]);
   });
 
   test('a new configuration changes only the services it changes', () => {
@@ -228,6 +247,28 @@ describe('configuration from the registry', () => {
       assert.equal(catalog.state('api')?.config, config);
       assert.equal(catalog.recall('api')?.refused, refused);
     }
+  });
+
+  test('that is broken leaves the one before in force, from disk too', () => {
+    const broken = { where: '/config', value: {}, broken: 'not JSON' };
+    const catalog = new Catalog<string>();
+    catalog.configure(services);
+    catalog.restore('api', { set: setOf(one), published: published('one') });
+    catalog.update('api', { ...setOf(one), published: broken });
+    assert.equal(catalog.state('api')?.config, 'local and one');
+    assert.equal(catalog.recall('api')?.refused, 'not JSON');
+  });
+
+  test('is in force from disk until the source answers, and what is refused then leaves it in force', () => {
+    const catalog = new Catalog<string>();
+    catalog.configure(services);
+    catalog.restore('api', { set: setOf(one), published: published('one') });
+    assert.equal(catalog.state('api')?.config, 'local and one');
+    catalog.update('api', { ...setOf(one), published: published('bad') });
+    assert.equal(catalog.state('api')?.config, 'local and one');
+    assert.equal(catalog.recall('api')?.refused, 'no good');
+    catalog.update('api', setOf(one));
+    assert.equal(catalog.state('api')?.config, 'local');
   });
 
   test('is a change once, not at each set', () => {

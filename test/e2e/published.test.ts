@@ -1,0 +1,136 @@
+import assert from 'node:assert/strict';
+import { readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import type { EtcdClient } from '../../common/etcd/client.ts';
+import type { LocalCluster } from '../../etcd-cluster/local.ts';
+import { freePort } from '../../etcd-cluster/ports.ts';
+import type { StatusReport } from '../../synapse/statustable.ts';
+import { startDaemon, type TestDaemon } from '../support/daemon.ts';
+import { directClient, put, testCluster } from '../support/etcd.ts';
+import { type NamedServer, namedServer, type TestHaproxy, testHaproxy } from '../support/haproxy.ts';
+import { until } from '../support/until.ts';
+
+/** The tests follow each other: each starts where the one before has ended. */
+describe('a configuration published in etcd', () => {
+  const end = new AbortController();
+  const key = '/config/api';
+  let cluster: LocalCluster;
+  let client: EtcdClient;
+  let haproxy: TestHaproxy;
+  let synapse: TestDaemon;
+  let server: NamedServer;
+  let port: number;
+  let config: string;
+
+  before(async () => {
+    cluster = await testCluster('3.5', { size: 1 });
+    client = directClient(cluster, end.signal);
+    haproxy = await testHaproxy();
+    server = await namedServer('one');
+    port = await freePort();
+    config = join(haproxy.folder, 'synapse.json');
+    const options = {
+      etcd: { hosts: cluster.urls },
+      admin: { listen: '127.0.0.1:0' },
+      state_file_path: join(haproxy.folder, 'state.json'),
+      initial_wait: '1s',
+      services: {
+        api: {
+          discovery: { method: 'etcd', generator_config_path: key },
+          haproxy: { port, listen: ['mode http', 'timeout server 10s'] },
+        },
+      },
+      haproxy: {
+        global: ['maxconn 200'],
+        defaults: ['mode http', 'timeout connect 2s', 'timeout client 10s', 'timeout server 10s'],
+        config_file_path: haproxy.file,
+        socket_file_path: haproxy.socket,
+        master_socket_path: haproxy.master,
+        haproxy_path: haproxy.program,
+        restart_interval: '100ms',
+      },
+    };
+    await writeFile(config, JSON.stringify(options));
+    await put(
+      client,
+      `/nerve/services/api/one_127.0.0.1:${server.port}`,
+      JSON.stringify({ host: '127.0.0.1', port: server.port, name: 'one' }),
+    );
+    synapse = await startDaemon('synapse', config);
+    await until(async () => (await readFile(haproxy.file, 'utf8').catch(() => '')).includes(`:${server.port} `));
+    await haproxy.start();
+    await serving();
+  });
+  after(async () => {
+    await synapse?.end('SIGKILL');
+    end.abort();
+    await haproxy.close();
+    await server.close();
+    await cluster.stopAll();
+  });
+
+  const serving = () =>
+    until(async () => {
+      const response = await fetch(`http://127.0.0.1:${port}/`, { signal: AbortSignal.timeout(5_000) });
+      return (await response.text()) === 'one';
+    });
+  const publish = (value: unknown) => put(client, key, typeof value === 'string' ? value : JSON.stringify(value));
+  const text = () => readFile(haproxy.file, 'utf8');
+  const fileHas = (line: string) => until(async () => (await text()).includes(line));
+  const api = async () => (JSON.parse((await synapse.get('/api/v1/state')).body) as StatusReport).services.api;
+
+  test('goes over the local one, key by key, and its changes are followed', async () => {
+    await publish({ haproxy: { listen: ['mode http', 'timeout server 21s'] } });
+    await fileHas('timeout server 21s');
+    await publish({ haproxy: { listen: ['mode http', 'timeout server 22s'] }, other_generator: { any: 'thing' } });
+    await fileHas('timeout server 22s');
+    await serving();
+    assert.equal((await api())?.published?.refused, null);
+  });
+
+  const bad: readonly (readonly [string, unknown, RegExp])[] = [
+    ['no JSON', '{', /not JSON/],
+    ['another port to listen on', { haproxy: { bind_address: '0.0.0.0' } }, /bind_address.*may not be published/],
+    ['lines that run a program', { haproxy: { backend: ['external-check command /bin/sh'] } }, /may not be published/],
+    ['a second section', { haproxy: { listen: ['mode http\nbackend evil'] } }, /may not be published|one line|control/],
+  ];
+  for (const [what, value, reason] of bad) {
+    test(`that has ${what} is refused with the reason, and the one before stays`, async () => {
+      await publish(value);
+      await until(async () => {
+        assert.match((await api())?.published?.refused ?? '', reason);
+        return true;
+      });
+      assert.match(await text(), /timeout server 22s/);
+      await serving();
+    });
+  }
+
+  test('that is broken leaves the one before in force over a restart of synapse', async () => {
+    await until(async () => (await readFile(join(haproxy.folder, 'state.json'), 'utf8')).includes('22s'));
+    await publish('{');
+    await until(async () => ((await api())?.published?.refused ?? '') !== '');
+    await synapse.end('SIGTERM');
+    synapse = await startDaemon('synapse', config);
+    await until(async () => (await synapse.get('/readyz')).status === 200);
+    assert.match((await api())?.published?.refused ?? '', /not JSON/);
+    assert.match(await text(), /timeout server 22s/);
+    await serving();
+  });
+
+  test('is in force after a restart of synapse while etcd is away', async () => {
+    await publish({ haproxy: { listen: ['mode http', 'timeout server 23s'] } });
+    await fileHas('timeout server 23s');
+    await until(async () => (await readFile(join(haproxy.folder, 'state.json'), 'utf8')).includes('23s'));
+    await synapse.end('SIGTERM');
+    await cluster.stopAll();
+    const before = await text();
+    const worker = await haproxy.workerPid();
+    synapse = await startDaemon('synapse', config);
+    await until(async () => (await synapse.get('/readyz')).status === 200);
+    await serving();
+    assert.equal(await text(), before);
+    assert.equal(await haproxy.workerPid(), worker);
+  });
+});
