@@ -1,4 +1,5 @@
-import type { HaproxyConfig } from './config.ts';
+import type { Snapshot } from '../output.ts';
+import type { HaproxyConfig, ServiceHaproxyConfig } from './config.ts';
 import { createHaproxyOutput, type HaproxyDeps, type HaproxyOutput } from './output.ts';
 import { haproxyTrouble } from './trouble.ts';
 import { type Counters, createView, type ServerView } from './view.ts';
@@ -19,10 +20,10 @@ export function haproxyOutput(
 ): HaproxyOutput & { readonly trouble: string | null; view(service?: string): Promise<ServicesView> } {
   const output = createHaproxyOutput(config, deps, signal);
   const view = createView(config);
-  let backends: readonly (readonly [service: string, backend: string])[] = [];
+  let latest: Snapshot<ServiceHaproxyConfig> = new Map();
   return {
     apply(snapshot, dirty) {
-      backends = [...snapshot].map(([name, state]) => [name, state.config.backend_name ?? name]);
+      latest = snapshot;
       return output.apply(snapshot, dirty);
     },
     run: (end) => output.run(end),
@@ -33,10 +34,12 @@ export function haproxyOutput(
       return haproxyTrouble(output.status);
     },
     async view(service) {
-      const own = backends.find(([name]) => name === service)?.[1];
-      const seen = await view(own);
-      const services = backends.flatMap(([name, backend]) => {
-        const counters = seen.backends.get(backend);
+      const slots = output.status.reloadFree?.backends ?? {};
+      const backendOf = (name: string): string | undefined =>
+        Object.hasOwn(slots, name) ? slots[name] : (latest.get(name)?.config.backend_name ?? name);
+      const seen = await view(service !== undefined && latest.has(service) ? backendOf(service) : undefined);
+      const services = [...latest.keys()].flatMap((name) => {
+        const counters = seen.backends.get(backendOf(name) ?? name);
         return counters === undefined ? [] : [[name, counters] as const];
       });
       return { services: Object.fromEntries(services), servers: seen.servers ?? null };
