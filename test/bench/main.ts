@@ -1,5 +1,5 @@
 /**
- * `npm run bench [-- SECTION …] [--servers 10,5000] [--changes 200]`: measures this checkout on this machine. Sections, all
+ * `npm run bench [-- SECTION …] [--servers 10,1000,5000] [--changes 200]`: measures this checkout on this machine. Sections, all
  * of them by default: `propagation` (how long a change takes from etcd to HAProxy, beside the least that any program here
  * would take), `bursts` (changes that come at once, and large configurations), `nerve` and `scale` (what the daemons take
  * of their host, and of etcd).
@@ -25,7 +25,7 @@ interface Bench {
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
-  options: { servers: { type: 'string', default: '10,5000' }, changes: { type: 'string', default: '200' } },
+  options: { servers: { type: 'string', default: '10,1000,5000' }, changes: { type: 'string', default: '200' } },
 });
 
 const sections: Readonly<Record<string, (bench: Bench) => Promise<void>>> = { propagation, bursts, nerve, scale };
@@ -71,15 +71,26 @@ async function bursts(): Promise<void> {
     [1, 5_000],
     [5_000, 10],
   ] as const;
-  const rows = [['services x servers', 'in step', 'one', 'CPU of one', '100 at once', '1000 at once', 'reloads']];
+  const rows = [
+    ['services x servers', 'in step', 'one p50', 'p99', 'CPU of one', '100 at once', '1000 at once', 'reloads'],
+  ];
   const wrong: string[] = [];
   for (const [services, servers] of shapes) {
     const { inStep, one, many, floor, reloads } = await measureBursts(services, servers);
     const shape = `${services} x ${servers}`;
+    const median = quantile(one.live, 0.5);
     const beside = (live: number, index: number): string => `${fixed(live)} (floor ${fixed(floor[index]?.live ?? 0)})`;
     const lives = many.map(({ live }, index) => beside(live, index + 1));
-    rows.push([shape, fixed(inStep), beside(one.live, 0), fixed(one.cpu), ...lives, String(reloads)]);
-    if (one.live > 5) wrong.push(`${shape}: one change within 5 ms`);
+    rows.push([
+      shape,
+      fixed(inStep),
+      beside(median, 0),
+      fixed(quantile(one.live, 0.99)),
+      fixed(one.cpu),
+      ...lives,
+      String(reloads),
+    ]);
+    if (median > 5) wrong.push(`${shape}: one change within 5 ms`);
     if (one.cpu > 20) wrong.push(`${shape}: one change for less than 20 ms of processor time`);
     if ((many.at(-1)?.live ?? 0) > 500) wrong.push(`${shape}: 1000 changes at once within 500 ms`);
     if (reloads > 0) wrong.push(`${shape}: no reload for membership`);
