@@ -1,5 +1,6 @@
 import { type Log, reasonOf } from '../../common/log.ts';
 import { sleep, supervise } from '../../common/supervise.ts';
+import { createAttempts } from './attempts.ts';
 import { type Capabilities, capabilitiesOf } from './capabilities.ts';
 import { generationVariable } from './defaults.ts';
 import { type DesiredService, desiredServers } from './desired.ts';
@@ -7,6 +8,7 @@ import type { ExistingFile } from './existing.ts';
 import { know, uncertain } from './knowledge.ts';
 import { up } from './metrics.ts';
 import type { RunningServer, Server } from './model.ts';
+import { createOutstanding, type Outstanding } from './outstanding.ts';
 import { overlayOf } from './overlay.ts';
 import {
   emptyPlan,
@@ -21,6 +23,7 @@ import {
 import { createRetiring, type Retiring, type RetiringDeps } from './retiring.ts';
 import { type ProcessInfo, parseEnv, parseInfo, parseServersState, type ServerRow } from './running.ts';
 import { connectRuntime, type RuntimeConnection } from './runtime.ts';
+import { createTouches, type Touches } from './touches.ts';
 import { type ChangeResult, judgeChanges } from './transaction.ts';
 
 /** One HAProxy process behind one runtime API socket: what runs there, kept equal to what is desired. */
@@ -83,7 +86,6 @@ export function createLive(path: string, deps: LiveDeps): Live {
 class LiveProcess implements Live {
   readonly path: string;
   readonly running = new Map<string, Map<string, RunningServer>>();
-  readonly reasons = new Map<string, readonly string[]>();
   process: ProcessInfo | undefined;
   generation: string | undefined;
   lastError: string | null = null;
@@ -92,17 +94,13 @@ class LiveProcess implements Live {
   readonly #log: Log;
   /** HAProxy's numbers of backends. */
   readonly #backendIds = new Map<string, number>();
-  readonly #held = new Map<string, readonly HeldServer[]>();
   #connection: RuntimeConnection | undefined;
   #synced = false;
   #released = false;
   #capabilities: Capabilities = capabilitiesOf('');
-  /** Backend → how many changes it had in this connection. Only grows: a reading that was asked for earlier is told by it. */
-  readonly #touched = new Map<string, number>();
-  /** Backends that had changes since they were last read. */
-  readonly #unread = new Set<string>();
-  /** Server → how often it was found wrong, and what HAProxy said. */
-  readonly #attempts = new Map<string, { readonly count: number; readonly message: string | undefined }>();
+  readonly #touches = createTouches();
+  readonly #attempts = createAttempts();
+  readonly #outstanding: Outstanding;
   #auditTimer: NodeJS.Timeout | undefined;
   readonly #retiring: Retiring;
   #lastUptime = 0;
@@ -113,6 +111,7 @@ class LiveProcess implements Live {
     this.path = path;
     this.#deps = deps;
     this.#log = deps.log.child({ socket: path });
+    this.#outstanding = createOutstanding(this.#log, deps.onChange);
     this.#retiring = createRetiring({
       log: this.#log,
       config: deps.config,
@@ -131,7 +130,11 @@ class LiveProcess implements Live {
   }
 
   get held(): readonly HeldServer[] {
-    return [...this.#held.values()].flat();
+    return this.#outstanding.held;
+  }
+
+  get reasons(): ReadonlyMap<string, readonly string[]> {
+    return this.#outstanding.reasons;
   }
 
   async run(signal: AbortSignal): Promise<void> {
@@ -158,15 +161,14 @@ class LiveProcess implements Live {
     const structure = desired.active;
     if (!this.#synced || structure === undefined) return Promise.resolve(nothing);
     const plan = planServers(structure, this.running.get(structure.backend), wanted, this.#context(desired));
-    this.#note(desired.service, plan, 'add');
+    this.#outstanding.note(desired.service, plan, 'add');
     return this.#execute(plan.changes);
   }
 
   replan(services: Iterable<DesiredService> = this.#deps.services.values()): Promise<ChangeResult> {
     if (!this.#synced) return Promise.resolve(nothing);
     const changes: ServerChange[] = [];
-    for (const service of [...this.reasons.keys()]) if (!this.#deps.services.has(service)) this.reasons.delete(service);
-    for (const service of [...this.#held.keys()]) if (!this.#deps.services.has(service)) this.#held.delete(service);
+    this.#outstanding.keepOnly(this.#deps.services);
     for (const desired of services) changes.push(...this.#planAll(desired).changes);
     return this.#execute(changes);
   }
@@ -234,9 +236,8 @@ class LiveProcess implements Live {
     this.running.clear();
     this.#backendIds.clear();
     this.#take(parseServersState(state), worker, before);
-    this.#attempts.clear();
-    this.#touched.clear();
-    this.#unread.clear();
+    this.#attempts.forget();
+    this.#touches.forget();
     this.#synced = true;
     up.set({ socket: this.path }, 1);
     if (worker === 'new') {
@@ -331,30 +332,12 @@ class LiveProcess implements Live {
     const structure = desired.active;
     const servers = structure && desiredServers(desired, structure);
     if (structure === undefined || servers === undefined) {
-      this.#note(desired.service, emptyPlan, 'replace');
+      this.#outstanding.note(desired.service, emptyPlan, 'replace');
       return emptyPlan;
     }
     const plan = planBackend(structure, this.running.get(structure.backend), servers, this.#context(desired));
-    this.#note(desired.service, plan, 'replace');
+    this.#outstanding.note(desired.service, plan, 'replace');
     return plan;
-  }
-
-  #note(service: string, { reload, held }: Plan, how: 'add' | 'replace'): void {
-    const known = how === 'add' ? (this.reasons.get(service) ?? []) : [];
-    const reasons = [...new Set([...known, ...reload])];
-    const changed = reasons.join('\n') !== (this.reasons.get(service) ?? []).join('\n');
-    if (reasons.length === 0) this.reasons.delete(service);
-    else this.reasons.set(service, reasons);
-    if (how === 'replace') {
-      const before = this.#held.get(service) ?? [];
-      for (const server of held) {
-        if (!before.some((other) => other.name === server.name && other.held === server.held)) {
-          this.#log.warn('a server was changed by hand and stays so', { ...server });
-        }
-      }
-      this.#held.set(service, held);
-    }
-    if (changed) this.#deps.onChange();
   }
 
   async #execute(changes: readonly ServerChange[]): Promise<ChangeResult> {
@@ -394,13 +377,8 @@ class LiveProcess implements Live {
     const servers = this.running.get(backend);
     const before = servers?.get(name);
     servers?.set(name, after);
-    this.#touch(backend);
+    this.#touches.touch(backend);
     return before;
-  }
-
-  #touch(backend: string): void {
-    this.#touched.set(backend, (this.#touched.get(backend) ?? 0) + 1);
-    this.#unread.add(backend);
   }
 
   #onFailed(change: ServerChange, result: 'surprise' | 'refused', message: string): void {
@@ -409,8 +387,8 @@ class LiveProcess implements Live {
     if (action === 'add') this.running.get(backend)?.delete(name);
     if (result === 'surprise') this.#surprised = true;
     // What was refused will be refused again; what surprised us is tried once more after reading.
-    this.#attempts.set(`${backend}/${name}`, { count: result === 'refused' ? 2 : 1, message });
-    this.#touch(backend);
+    this.#attempts.failed(change, message, result === 'refused');
+    this.#touches.touch(backend);
     this.#scheduleAudit(1);
   }
 
@@ -418,12 +396,12 @@ class LiveProcess implements Live {
   #scheduleAudit(delay?: number): void {
     if (this.#auditTimer !== undefined && delay === undefined) return;
     let servers = 0;
-    for (const backend of this.#unread) servers += this.running.get(backend)?.size ?? 0;
+    for (const backend of this.#touches.unread) servers += this.running.get(backend)?.size ?? 0;
     clearTimeout(this.#auditTimer);
     this.#auditTimer = setTimeout(
       () => {
         this.#auditTimer = undefined;
-        void this.#audit(delay === tickInterval ? undefined : new Set(this.#unread));
+        void this.#audit(delay === tickInterval ? undefined : new Set(this.#touches.unread));
       },
       delay ?? Math.min(50 + servers, 5_000),
     );
@@ -433,14 +411,14 @@ class LiveProcess implements Live {
   async #audit(backends: ReadonlySet<string> | undefined): Promise<void> {
     const connection = this.#connection;
     if (connection === undefined || !this.#synced) return;
-    const epochs = new Map(this.#touched);
+    const asked = this.#touches.moment();
     const names = backends === undefined || backends.size > 8 ? undefined : [...backends];
     try {
       const commands = names?.map((name) => `show servers state ${name}`) ?? ['show servers state'];
       const replies = await connection.send(commands);
       if (connection !== this.#connection) return;
       const rows = replies.filter((reply) => reply.includes('# ')).flatMap(parseServersState);
-      this.#compare(rows, names, epochs);
+      this.#compare(rows, names, asked);
     } catch (error) {
       this.#log.debug('reading back failed', { reason: reasonOf(error) });
     }
@@ -449,20 +427,16 @@ class LiveProcess implements Live {
   #compare(
     rows: readonly ServerRow[],
     names: readonly string[] | undefined,
-    epochs: ReadonlyMap<string, number>,
+    { isStale: stale }: ReturnType<Touches['moment']>,
   ): void {
     // A backend that had more commands since it was asked for is read again instead.
-    const changed = new Set(
-      [...this.#touched].filter(([name, count]) => count !== epochs.get(name)).map(([name]) => name),
-    );
-    const stale = (backend: string): boolean => changed.has(backend);
     const fresh = rows.filter(({ backend }) => !stale(backend));
     const before = new Map(this.running);
     for (const backend of names ?? before.keys()) {
       if (stale(backend)) continue;
       // An empty backend has no rows; it is still there.
       this.running.set(backend, new Map());
-      this.#unread.delete(backend);
+      this.#touches.read(backend);
     }
     this.#take(fresh, 'same', before);
     if (this.#surprised) {
@@ -474,27 +448,11 @@ class LiveProcess implements Live {
       const backend = desired.active?.backend;
       if (backend === undefined || stale(backend) || (names !== undefined && !names.includes(backend))) continue;
       const { changes: needed } = this.#planAll(desired);
-      changes.push(...this.#retriable(desired.service, backend, needed));
+      const { again, given } = this.#attempts.sort(backend, needed);
+      changes.push(...again);
+      if (given.length > 0) this.#outstanding.note(desired.service, { reload: given, held: [] }, 'add');
     }
     void this.#execute(changes);
-    if (this.#unread.size > 0) this.#scheduleAudit();
-  }
-
-  /** A change that a reading finds missing is tried once more; after that the server needs a reload. */
-  #retriable(service: string, backend: string, changes: readonly ServerChange[]): readonly ServerChange[] {
-    const needed = new Set(changes.map(({ name }) => name));
-    for (const key of [...this.#attempts.keys()]) {
-      const name = key.slice(backend.length + 1);
-      if (key.startsWith(`${backend}/`) && !needed.has(name)) this.#attempts.delete(key);
-    }
-    return changes.filter(({ name, action }) => {
-      const key = `${backend}/${name}`;
-      const { count = 0, message } = this.#attempts.get(key) ?? {};
-      this.#attempts.set(key, { count: count + 1, message });
-      if (count < 2) return true;
-      const reason = `HAProxy does not ${action} ${key} at run time${message === undefined ? '' : `: ${message}`}`;
-      this.#note(service, { ...emptyPlan, reload: [reason] }, 'add');
-      return false;
-    });
+    if (this.#touches.unread.size > 0) this.#scheduleAudit();
   }
 }
