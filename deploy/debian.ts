@@ -114,13 +114,21 @@ async function isRightVersion(path: string, program: Program, version: string | 
 }
 
 /**
- * A folder with packages of Debian and the libraries they need, unpacked and made to run where they lie: for servers
- * that are more than one program. Cached like the programs of `findProgram`.
+ * A folder with packages of Debian and the libraries they need, unpacked and made to run where they lie, or will lie
+ * (`at`, for images): for servers that are more than one program. Cached like the programs of `findProgram`.
  * @throws when there is no apt or its servers cannot be reached
  */
-export function unpackPackages(suite: Suite, packages: readonly [string, ...string[]]): Promise<string> {
-  const rest = createHash('sha256').update(packages.join()).digest('hex').slice(0, 8);
-  return cached({ name: `${suite}-${packages[0]}-${rest}`, suite, packages, runnable: true });
+export function unpackPackages(
+  suite: Suite,
+  packages: readonly [string, ...string[]],
+  { at }: { readonly at?: string } = {},
+): Promise<string> {
+  const rest = createHash('sha256')
+    .update([...packages, at].join())
+    .digest('hex')
+    .slice(0, 8);
+  const name = `${suite}-${packages[0]}-${rest}`;
+  return cached({ name, suite, packages, runnable: true, ...(at !== undefined && { at }) });
 }
 
 async function cached(wanted: Omit<Unpacking, 'cache'>): Promise<string> {

@@ -14,6 +14,8 @@ export interface Unpacking {
   readonly packages: readonly string[];
   /** Unpack the libraries too, and make the programs use them. */
   readonly runnable: boolean;
+  /** Where the result's content will lie when it runs; default where it is. */
+  readonly at?: string;
 }
 
 /**
@@ -22,7 +24,7 @@ export interface Unpacking {
  * @returns the folder
  * @throws when there is no apt or its servers cannot be reached
  */
-export async function unpack({ cache, name, suite, packages, runnable }: Unpacking): Promise<string> {
+export async function unpack({ cache, name, suite, packages, runnable, at }: Unpacking): Promise<string> {
   const root = join(cache, name);
   const work = `${root}.${process.pid}`;
   const useless = existsSync(root);
@@ -35,7 +37,8 @@ export async function unpack({ cache, name, suite, packages, runnable }: Unpacki
     await apt.download([...packages, ...libraries], join(work, 'debs'));
     const tree = join(work, 'tree');
     await unpackDebs(join(work, 'debs'), tree);
-    if (runnable) await relink({ tree, root, patchelf: await findPatchelf(cache) });
+    // At the root of a file system, programs find their libraries by themselves.
+    if (runnable && at !== '/') await relink({ tree, root: at ?? root, patchelf: await findPatchelf(cache) });
     // Another process was faster, and may use its result by now.
     if (useless || !existsSync(root)) await moveInto(tree, root);
     return root;

@@ -26,6 +26,8 @@ export interface DockerOptions {
   readonly timeout?: number;
   readonly cwd?: string;
   readonly env?: NodeJS.ProcessEnv;
+  /** What it reads. */
+  readonly input?: string;
 }
 
 /**
@@ -48,10 +50,10 @@ export async function startDockerEngine(): Promise<DockerEngine> {
     machine = await startMachine(env);
     const { address, inside } = machine;
     const docker = async (args: readonly string[], options: DockerOptions = {}): Promise<string> => {
-      const { timeout = 120_000, cwd, env: more } = options;
-      const limits = { timeout, maxOutput: 4 << 20, ...(cwd !== undefined && { cwd }) };
-      return must(await exec(['docker', ...args], { ...limits, env: { ...env, ...more } }), `docker ${args.join(' ')}`)
-        .stdout;
+      const { timeout = 120_000, cwd, env: more, input } = options;
+      const limits = { timeout, maxOutput: 4 << 20, ...(cwd && { cwd }), ...(input && { input }) };
+      const done = await exec(['docker', ...args], { ...limits, env: { ...env, ...more } });
+      return must(done, `docker ${args.join(' ')}`).stdout;
     };
     const pidFile = join(folder, 'pid');
     const dockerd = inside([
