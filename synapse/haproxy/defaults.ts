@@ -14,9 +14,13 @@ export const generationVariable = 'SYNAPSE_GEN';
 export function addedLines(config: HaproxyConfig): AddedLines {
   const { global, defaults } = config;
   const has = (lines: readonly string[], pattern: RegExp): boolean => lines.some((line) => pattern.test(line));
-  const sockets = config.do_socket
-    ? socketPaths(config).filter((path) => !global.some((line) => isSocketLine(line, path)))
-    : [];
+  // Several processes with one file name their sockets by a variable of their environment: to add all to each would take
+  // them away from each other.
+  const ownWay = has(global, /^\s*stats\s+socket\s+\S*\$\{?\w/);
+  const sockets =
+    config.do_socket && !ownWay
+      ? socketPaths(config).filter((path) => !global.some((line) => isSocketLine(line, path)))
+      : [];
   return {
     global: [
       ...sockets.map((path) => `stats socket ${path} mode 660 level admin`),
