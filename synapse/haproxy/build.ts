@@ -88,6 +88,7 @@ function buildTemplate(config: ServiceHaproxyConfig, lines: readonly string[], g
     order: orderOf(config.backend_order),
     weights: weights === null ? 'default' : weights ? 'always' : 'never',
     trusted: new Set(global.trust_server_options),
+    ...(global.knowsInitState === false && { withoutInitState: true as const }),
     seed: orderSeed(global),
     inherited: [...inheritedOf(global.defaults), ...inheritedOf(lines)],
   };

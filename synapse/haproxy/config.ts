@@ -9,6 +9,8 @@ import type { FileUse } from './writepace.ts';
 export interface HaproxyConfig extends HaproxyOptions {
   /** What `template_path` has. */
   readonly template?: FileTemplate;
+  /** False where HAProxy is known to be too old for `init-state`: then it is done by command. */
+  readonly knowsInitState?: boolean;
 }
 
 /** The options of the section. Names are SmartStack's; what is ours is marked so. Durations are milliseconds. */

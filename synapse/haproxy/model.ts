@@ -35,6 +35,8 @@ export interface ServerTemplate {
   /** Registry weights: always, only where server_options has none, never. */
   readonly weights: 'always' | 'default' | 'never';
   readonly trusted: ReadonlySet<string>;
+  /** HAProxy does not know `init-state`: it stays out of the file, and is done by command where a server is opened. */
+  readonly withoutInitState?: true;
   /** Of the stable shuffle. */
   readonly seed: string;
   /** Words of all `default-server` lines that apply, in order: HAProxy does not apply them to servers added at run time. */
@@ -61,6 +63,8 @@ export interface Server {
   /** Whether `weight` has to be written, or follows from the options already. */
   readonly weighted: boolean;
   readonly backup: boolean;
+  /** Where HAProxy does not know `init-state`: it is to be down until it has passed a check. */
+  readonly startsDown: boolean;
   /** An `id` among the record's options. */
   readonly explicitId: number | undefined;
   /** Position in the stable shuffle. */

@@ -9,21 +9,33 @@ const separateSuffix = '.in';
 const probeTimeout = 5_000;
 const replyTimeout = 500;
 
+/** `init-state` is a keyword from 3.1 on. */
+const firstWithInitState = 301;
+
 /**
- * The configuration with its `frontend_suffix` decided: none where HAProxy is known to take a frontend with the name of
+ * The configuration with what depends on HAProxy's version decided. `frontend_suffix`: none where HAProxy is known to take a frontend with the name of
  * its backend. Where nobody can be asked, the names differ: every version takes that.
  */
 export async function decideNames(config: HaproxyConfig, signal: AbortSignal): Promise<HaproxyConfig> {
-  if (config.frontend_suffix !== null) return config;
   const version = (await installedVersion(config, signal)) ?? (await runningVersion(config, signal));
-  return { ...config, frontend_suffix: suffixFor(version) };
+  const number = numberOf(version);
+  return {
+    ...config,
+    frontend_suffix: config.frontend_suffix ?? suffixFor(version),
+    ...(number !== undefined && number < firstWithInitState && { knowsInitState: false }),
+  };
 }
 
 /** What follows a service's name in the name of its frontend, for one version of HAProxy. */
 export function suffixFor(version: string | undefined): string {
+  const number = numberOf(version);
+  return number !== undefined && number <= lastWithOneName ? '' : separateSuffix;
+}
+
+/** 2.6 is 206. */
+function numberOf(version: string | undefined): number | undefined {
   const [, major, minor] = /(\d+)\.(\d+)/.exec(version ?? '') ?? [];
-  if (major === undefined) return separateSuffix;
-  return Number(major) * 100 + Number(minor) <= lastWithOneName ? '' : separateSuffix;
+  return major === undefined ? undefined : Number(major) * 100 + Number(minor);
 }
 
 async function installedVersion({ haproxy_path }: HaproxyConfig, signal: AbortSignal): Promise<string | undefined> {

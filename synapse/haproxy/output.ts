@@ -165,6 +165,11 @@ export function createHaproxyOutput(config: HaproxyConfig, deps: HaproxyDeps, si
         const { frontend, backend, listen } = serviceConfig;
         const { notes } = modernize([...frontend, ...backend, ...listen]);
         for (const note of notes) log.warn('an old form was rewritten', { service, note });
+        if (named.knowsInitState === false && /(^|\s)init-state\s/.test(String(serviceConfig.server_options))) {
+          log.warn('this HAProxy has no init-state: servers added are set down by command, at a reload they start up', {
+            service,
+          });
+        }
         built = { structure: buildStructure(service, serviceConfig, named) };
       } catch (error) {
         const reason = (error as Error).message;

@@ -150,6 +150,7 @@ function planServer(
     if (current.maintenance || current.drained) {
       if (current.ours) {
         commands.push(setState(target, 'ready'));
+        if (current.maintenance) commands.push(...startDown(target, server, structure.servers));
         // `ours` stays until a reply or a read says that it worked.
         after = { ...after, maintenance: false, drained: false };
         action = 'ready';
@@ -220,6 +221,7 @@ function planAdd(structure: Structure, server: Server, context: PlanContext): St
     ...(hasCheck(server, template, 'check') ? [{ kind: 'health', text: `enable health ${target}` } as const] : []),
     ...(hasCheck(server, template, 'agent-check') ? [{ kind: 'agent', text: `enable agent ${target}` } as const] : []),
     setState(target, drain ? 'drain' : 'ready'),
+    ...(drain ? [] : startDown(target, server, template)),
   ];
   const lacks = isIncomplete(template, capabilities)
     ? 'the server was added at run time, without its cookie'
@@ -266,6 +268,12 @@ export function isNamedByUs({ name, address }: RunningServer): boolean {
   if (name === address || name.endsWith(`_${address}`)) return true;
   const own = /^(?:.*_)?([^_]+:[0-9]+)$/.exec(name)?.[1];
   return own !== undefined && sameAddress(own, address);
+}
+
+/** What `init-state` does where HAProxy knows it; before a server is opened, the command would be ignored. */
+function startDown(target: string, server: Server, template: ServerTemplate): readonly RuntimeCommand[] {
+  if (!server.startsDown || !hasCheck(server, template, 'check')) return [];
+  return [{ kind: 'state', text: `set server ${target} health down` }];
 }
 
 /** What a server without a `maxconn` of its own has; 0 stands for no limit (configuration manual, section 5.2 "maxconn"). */

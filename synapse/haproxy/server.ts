@@ -51,13 +51,17 @@ function makeServer(instance: Instance, template: ServerTemplate): Server {
   const { id: name, host, port } = instance;
   const asked =
     instance.serverOptions === undefined ? nothing : filterOptions(instance.serverOptions, template.trusted);
-  const own = expand(template.options, { host, port: String(port), name });
+  const given = expand(template.options, { host, port: String(port), name });
+  const initState = lastValue([...parseOptions(given), ...asked.options], 'init-state');
+  const own = template.withoutInitState && initState !== undefined ? squeeze(stripInitState(given)) : given;
   const ownOptions = parseOptions(own);
   const useRecord =
     instance.weight !== undefined &&
     (template.weights === 'always' ||
       (template.weights === 'default' && lastValue(ownOptions, 'weight') === undefined));
-  const askedOptions = useRecord ? withoutWeight(asked.options) : asked.options;
+  const askedOptions = asked.options.filter(
+    ({ keyword }) => !(useRecord && keyword === 'weight') && !(template.withoutInitState && keyword === 'init-state'),
+  );
   const askedText = formatOptions(askedOptions);
   const options = (useRecord ? squeeze(stripWeight(own)) : own) + (askedText === '' ? '' : ` ${askedText}`);
   const all = [...ownOptions, ...asked.options];
@@ -77,6 +81,7 @@ function makeServer(instance: Instance, template: ServerTemplate): Server {
     maxconn: maxconnOf(all),
     weighted: useRecord,
     backup,
+    startsDown: template.withoutInitState === true && /^(fully-)?down$/.test(initState ?? ''),
     explicitId: explicitId === undefined ? undefined : Number(explicitId),
     rank: rankOf(name, template.seed),
     fixedWords: fixedWordsOf(
@@ -103,13 +108,13 @@ function weightOf(options: readonly Option[], template: ServerTemplate): number 
   return text !== undefined && /^[0-9]{1,3}$/.test(text) ? Number(text) : defaultWeight;
 }
 
-function withoutWeight(options: readonly Option[]): readonly Option[] {
-  return options.filter(({ keyword }) => keyword !== 'weight');
-}
-
 /** The same on text, because server_options keep the spelling and the spaces that the user gave them. */
 export function stripWeight(text: string): string {
   return text.replace(/(^|\s)weight\s+[0-9]+(?=\s|$)/g, '$1');
+}
+
+function stripInitState(text: string): string {
+  return text.replace(/(^|\s)init-state\s+\S+(?=\s|$)/g, '$1');
 }
 
 /** Runs of spaces become one. */

@@ -281,14 +281,20 @@ function onHaproxy(version: HaproxyVersion): void {
     await eventually(() => assert.equal(synapse.reloads(), version === '2.6' ? 1 : 0));
   });
 
-  it('starts added servers slowly, and down until checked, when their options say so', async (t) => {
-    const initState = version === '3.2' || version === '3.4';
-    const options = initState ? 'check inter 100ms init-state fully-down' : 'slowstart 60s';
+  it('starts added servers slowly when their options say so', async (t) => {
+    const [one, two] = [await web(t, 'one'), await web(t, 'two')];
+    const apply = await inStep({ service: { server_options: 'slowstart 60s' } }, [one]);
+    await apply([one, two]);
+    assert.equal(await column(two, 'srv_op_state'), '1');
+  });
+
+  it('starts added servers down until checked when their options say so', async (t) => {
+    // Before 3.1 by command.
+    const options = 'check inter 100ms init-state fully-down';
     const [one, two] = [await web(t, 'one'), await web(t, 'two')];
     const apply = await inStep({ service: { server_options: options } }, [one]);
     const dead = instance(await freePort());
     await apply([one, two, dead]);
-    if (!initState) return assert.equal(await column(two, 'srv_op_state'), '1');
     assert.equal(await column(dead, 'srv_op_state'), '0');
     await eventually(async () => assert.deepEqual(await answers(), ['one', 'two']));
     assert.equal(await column(dead, 'srv_op_state'), '0');
