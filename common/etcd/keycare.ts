@@ -47,8 +47,9 @@ export function careForKeys(
   let verifiedAt = performance.now();
 
   const report = (key: string): void => {
+    const first = wrong.size === 0;
     wrong.add(key);
-    if (wrong.size > 1) return;
+    if (!first) return;
     // A lost lease takes all keys with it, one after the other: one line for all of them.
     setTimeout(() => {
       log.warn('etcd keys were deleted or changed, putting them right', { keys: wrong.size, first: key });
