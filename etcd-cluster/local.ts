@@ -1,11 +1,12 @@
 import { randomBytes } from 'node:crypto';
 import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { exec } from '../common/exec.ts';
 import { type Log, silentLog } from '../common/log.ts';
 import { sleep } from '../common/supervise.ts';
-import { LocalMember, type MemberTls } from './member.ts';
+import { type MemberAddress, type MemberTls, memberFlags } from './flags.ts';
+import { LocalMember } from './member.ts';
 import { freePorts } from './ports.ts';
+import { canSkipFsync } from './version.ts';
 
 export interface LocalClusterOptions {
   /** Members, default 3. */
@@ -16,8 +17,8 @@ export interface LocalClusterOptions {
   readonly dataDir: string;
   /** More flags for every member. */
   readonly flags?: readonly string[];
-  /** Serves clients over TLS, and asks them for a certificate when there is an authority. */
-  readonly tls?: MemberTls;
+  /** Serves clients over TLS, and asks them for a certificate when there is an authority: one for all, or by name. */
+  readonly tls?: MemberTls | ((name: string) => MemberTls);
   readonly log?: Log;
 }
 
@@ -44,22 +45,20 @@ export interface LocalCluster {
  */
 export async function startCluster(options: LocalClusterOptions): Promise<LocalCluster> {
   const { size = 3, etcd, dataDir, flags = [], tls, log = silentLog } = options;
-  const modern = await isModern(etcd);
+  const unsafe = await canSkipFsync(etcd);
   const ports = await freePorts(size * 3);
-  const names = Array.from({ length: size }, (_, index) => `etcd${index + 1}`);
-  const peers = names.map((name, index) => `${name}=http://127.0.0.1:${ports[index * 3 + 1]}`).join(',');
-  const members = names.map((name, index) => {
+  const addresses = Array.from({ length: size }, (_, index): MemberAddress => {
     const [client, peer, metrics] = ports.slice(index * 3) as [number, number, number];
-    const own = [
-      `--initial-cluster=${peers}`,
-      // Fast elections on one machine, yet not so fast that a busy one holds them for no reason.
-      '--heartbeat-interval=100',
-      '--election-timeout=1000',
-      ...(modern ? ['--unsafe-no-fsync'] : []),
+    return { name: `etcd${index + 1}`, client, peer, metrics };
+  });
+  const members = addresses.map((address) => {
+    const folder = join(dataDir, address.name);
+    const own = typeof tls === 'function' ? tls(address.name) : tls;
+    const ownFlags = (token: string): readonly string[] => [
+      ...memberFlags(address, folder, { members: addresses, token, unsafe, ...(own && { tls: own }) }),
       ...flags,
     ];
-    const folder = join(dataDir, name);
-    return new LocalMember({ name, etcd, folder, client, peer, metrics, flags: own, log, ...(tls && { tls }) });
+    return new LocalMember({ address, etcd, folder, secure: own !== undefined, flags: ownFlags, log });
   });
 
   const start = async (token: string): Promise<void> => {
@@ -112,15 +111,7 @@ export async function startCluster(options: LocalClusterOptions): Promise<LocalC
   return cluster;
 }
 
-/** The cluster id follows from the addresses and this: with a new one, old members and clients notice. */
-function newToken(): string {
+/** With a new token a cluster has another id. */
+export function newToken(): string {
   return `local-${randomBytes(6).toString('hex')}`;
-}
-
-/** Writes without fsync are possible from etcd 3.5 on. */
-async function isModern(etcd: string): Promise<boolean> {
-  const { stdout } = await exec([etcd, '--version'], { timeout: 10_000 });
-  const match = /etcd Version: (\d+)\.(\d+)/.exec(stdout);
-  if (match === null) throw new Error(`${etcd} --version: not etcd: ${stdout.slice(0, 100)}`);
-  return Number(match[1]) > 3 || Number(match[2]) >= 5;
 }

@@ -2,25 +2,16 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { closeSync, mkdirSync, openSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Log } from '../common/log.ts';
-
-/** PEM files for the client side of a member. */
-export interface MemberTls {
-  readonly cert: string;
-  readonly key: string;
-  /** Clients must show a certificate of this authority. */
-  readonly ca?: string;
-}
+import { clientUrl, type MemberAddress } from './flags.ts';
+import { isHealthy, isLeader } from './health.ts';
 
 export interface LocalMemberOptions {
-  readonly name: string;
+  readonly address: MemberAddress;
   readonly etcd: string;
   readonly folder: string;
-  /** Ports on loopback. */
-  readonly client: number;
-  readonly peer: number;
-  readonly metrics: number;
-  readonly flags: readonly string[];
-  readonly tls?: MemberTls;
+  readonly secure: boolean;
+  /** The command line for a cluster with this token. */
+  readonly flags: (token: string) => readonly string[];
   readonly log: Log;
 }
 
@@ -42,9 +33,9 @@ export class LocalMember {
 
   constructor(options: LocalMemberOptions) {
     this.#options = options;
-    this.name = options.name;
+    this.name = options.address.name;
     this.folder = options.folder;
-    this.url = `${options.tls ? 'https' : 'http'}://127.0.0.1:${options.client}`;
+    this.url = clientUrl(options.address, options.secure);
   }
 
   get status(): MemberStatus {
@@ -55,30 +46,15 @@ export class LocalMember {
   async start(token: string = this.#token): Promise<void> {
     if (this.#status === 'running' || this.#status === 'frozen') return;
     this.#token = token;
-    const { etcd, name, peer, metrics, flags, tls, log } = this.#options;
+    const { etcd, flags, log } = this.#options;
+    const { name } = this;
     mkdirSync(this.folder, { recursive: true });
     const output = openSync(join(this.folder, 'etcd.log'), 'a');
-    const child = spawn(
-      etcd,
-      [
-        `--name=${name}`,
-        `--data-dir=${join(this.folder, 'data')}`,
-        `--listen-client-urls=${this.url}`,
-        `--advertise-client-urls=${this.url}`,
-        `--listen-peer-urls=http://127.0.0.1:${peer}`,
-        `--initial-advertise-peer-urls=http://127.0.0.1:${peer}`,
-        `--listen-metrics-urls=http://127.0.0.1:${metrics}`,
-        `--initial-cluster-token=${token}`,
-        '--logger=zap',
-        '--log-outputs=stderr',
-        '--log-level=warn',
-        ...(tls ? [`--cert-file=${tls.cert}`, `--key-file=${tls.key}`] : []),
-        ...(tls?.ca ? ['--client-cert-auth', `--trusted-ca-file=${tls.ca}`] : []),
-        ...flags,
-      ],
+    const child = spawn(etcd, flags(token), {
+      stdio: ['ignore', output, output],
       // etcd takes every flag from ETCD_… variables too, which may be meant for something else.
-      { stdio: ['ignore', output, output], env: { PATH: process.env.PATH ?? '' } },
-    );
+      env: { PATH: process.env.PATH ?? '' },
+    });
     closeSync(output);
     this.#child = child;
     this.#status = 'running';
@@ -122,25 +98,13 @@ export class LocalMember {
   }
 
   /** True when it knows a leader and reads through a quorum. */
-  async healthy(): Promise<boolean> {
-    return /"health":\s*"?true/.test(await this.#get('/health'));
+  healthy(): Promise<boolean> {
+    return isHealthy(this.#options.address.metrics);
   }
 
   /** True when it leads. */
-  async leads(): Promise<boolean> {
-    return /^etcd_server_is_leader 1$/m.test(await this.#get('/metrics'));
-  }
-
-  async #get(path: string): Promise<string> {
-    try {
-      const response = await fetch(`http://127.0.0.1:${this.#options.metrics}${path}`, {
-        signal: AbortSignal.timeout(3_000),
-      });
-      return await response.text();
-    } catch {
-      // Not up, or not any more: the caller asks again.
-      return '';
-    }
+  leads(): Promise<boolean> {
+    return isLeader(this.#options.address.metrics);
   }
 
   async #end(by: NodeJS.Signals): Promise<void> {

@@ -41,7 +41,8 @@ function nextPort(): number {
   return range.first + ((own * share + next) % (range.end - range.first));
 }
 
-function isFree(port: number): Promise<boolean> {
+/** True when nothing listens on it. */
+export function isFree(port: number): Promise<boolean> {
   return new Promise((resolve) => {
     const server = createServer();
     server.once('error', () => resolve(false));

@@ -1,0 +1,143 @@
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { after, before, describe, it } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { createEtcdClient } from '../../../common/etcd/client.ts';
+import { exec } from '../../../common/exec.ts';
+import { silentLog } from '../../../common/log.ts';
+import { freePortRow } from '../../../etcd-cluster/ports.ts';
+import { clusterCommand } from '../../support/clustercommand.ts';
+import { dump, etcdProgram, put } from '../../support/etcd.ts';
+import { listens, startServer } from '../../support/server.ts';
+import { tempFolder } from '../../support/tempfolder.ts';
+
+describe('etcd-cluster/local', () => {
+  let parent: string;
+  let folder: string;
+  let path: string;
+  const signal = new AbortController();
+
+  before(async () => {
+    parent = await mkdtemp(join(tmpdir(), 'etcd-local-'));
+    folder = join(parent, 'cluster');
+    path = `${dirname(await etcdProgram('3.5'))}:${process.env.PATH}`;
+  });
+  after(async () => {
+    signal.abort();
+    await local('wipe');
+    await rm(parent, { recursive: true, force: true });
+  });
+
+  const local = (...args: readonly string[]) => clusterCommand('local', [...args, '--dir', folder], { PATH: path });
+
+  /** Runs it. @returns what it says of each member */
+  const states = async (...args: readonly string[]): Promise<readonly string[]> => {
+    const { code, stdout, stderr } = await local(...args);
+    assert.equal(code, 0, stderr);
+    return [...stdout.matchAll(/^etcd\d +\S+ +(\w+)/gm)].map(([, state]) => state as string);
+  };
+  /** Two followers and a leader. */
+  const well = (seen: readonly string[]): void => assert.deepEqual([...seen].sort(), ['healthy', 'healthy', 'leader']);
+
+  it('starts three members that outlive it, and says how to reach them', async () => {
+    const port = await freePortRow(9);
+    const { code, stdout, stderr } = await local('start', '--port', String(port));
+    assert.equal(code, 0, stderr);
+    const hosts = /^ETCD_HOSTS=(\S+)$/m.exec(stdout)?.[1] ?? '';
+    assert.equal(hosts, [0, 3, 6].map((more) => `http://127.0.0.1:${port + more}`).join());
+    well(await states('status'));
+    const client = createEtcdClient({ hosts: hosts.split(',') }, { log: silentLog }, signal.signal);
+    await put(client, '/a', '1');
+  });
+
+  it('kills, freezes and thaws the member that is named, and brings back what is down', async () => {
+    const killed = await states('kill', '2');
+    assert.equal(killed[1], 'down');
+    assert.equal((await states('freeze', 'etcd3'))[2], 'frozen');
+    assert.equal((await local('status')).code, 1, 'one of three is no majority');
+    assert.notEqual((await states('thaw', '3'))[2], 'frozen');
+    well(await states('start'));
+    well(await states('start'));
+  });
+
+  it('keeps the data from stop to start', async () => {
+    await states('freeze', '1');
+    assert.deepEqual(await states('stop'), ['down', 'down', 'down']);
+    well(await states('start'));
+    const { stdout } = await local('status');
+    const hosts = /^ETCD_HOSTS=(\S+)$/m.exec(stdout)?.[1] ?? '';
+    const client = createEtcdClient({ hosts: hosts.split(',') }, { log: silentLog }, signal.signal);
+    assert.deepEqual(await dump(client, '/'), { '/a': '1' });
+  });
+
+  it('leaves every process alone that is not its own, whatever it is called with', async (t) => {
+    const flags = ['--name=etcd1', `--data-dir=${join(folder, 'etcd1/data')}`];
+    const stranger = spawn(process.execPath, ['-e', 'setInterval(() => {}, 1000)', '--', ...flags], {
+      stdio: 'ignore',
+    });
+    t.after(() => stranger.kill('SIGKILL'));
+    assert.deepEqual((await states('kill', '1'))[0], 'down');
+    await states('freeze', '2');
+    await writeFile(join(folder, 'notes.txt'), 'mine');
+    const { code, stderr } = await local('wipe');
+    assert.equal(code, 0, stderr);
+    assert.equal(stranger.exitCode ?? stranger.signalCode, null);
+    assert.deepEqual(await readdir(folder), ['notes.txt']);
+  });
+
+  it('says which port is taken, and starts nothing', async (t) => {
+    const port = await freePortRow(9);
+    const argv = ['-e', `require('net').createServer().listen(${port + 4}, '127.0.0.1')`];
+    const other = await startServer([process.execPath, ...argv], { ready: () => listens(port + 4) });
+    t.after(() => other.stop());
+    const { code, stderr } = await local('start', '--port', String(port));
+    assert.deepEqual([code, stderr], [1, `port ${port + 4} of 127.0.0.1, for etcd2, is in use by another program\n`]);
+    assert.deepEqual(await states('stop'), ['down', 'down', 'down']);
+    await local('wipe');
+  });
+});
+
+describe('a command line of etcd-cluster/local', () => {
+  const cases: readonly (readonly [args: string, code: number, message: RegExp])[] = [
+    ['', 2, /name a command: start, stop, /],
+    ['begin', 2, /name a command/],
+    ['start now', 2, /name a command/],
+    ['stop', 1, /there is no cluster in .*: start one/],
+    ['wipe', 1, /there is no cluster in .*: start one/],
+    ['status --port 1', 2, /--port goes with 'start'/],
+    ['start --port x', 2, /--port x: not a port/],
+    ['start --prot 1', 2, /Unknown option '--prot'/],
+  ];
+  for (const [args, expected, message] of cases) {
+    it(`ends with ${expected} for '${args}'`, async (t) => {
+      const folder = await tempFolder(t);
+      const words = args.split(' ').filter((word) => word !== '');
+      const { code, stderr } = await clusterCommand('local', [...words, '--dir', folder]);
+      assert.equal(code, expected, stderr);
+      assert.match(stderr, message);
+      assert.deepEqual(await readdir(folder), []);
+    });
+  }
+
+  it('says which file of its folder is damaged', async (t) => {
+    const folder = await tempFolder(t);
+    await mkdir(folder, { recursive: true });
+    await writeFile(
+      join(folder, 'cluster.json'),
+      '{"etcd": "/usr/bin/etcd", "token": "x", "members": [{"name": "../.."}]}',
+    );
+    const { code, stderr } = await clusterCommand('local', ['wipe', '--dir', folder]);
+    assert.equal(code, 1);
+    assert.match(stderr, /cluster\.json is damaged; remove the folder/);
+  });
+
+  it('is there to be run from a checkout', async () => {
+    const script = fileURLToPath(new URL('../../../../etcd-cluster/local', import.meta.url));
+    const { code, stdout, stderr } = await exec([script, '--help'], { timeout: 120_000, cwd: '/' });
+    assert.deepEqual([code, stderr], [0, '']);
+    assert.match(stdout, /^Usage: etcd-cluster\/local COMMAND/);
+  });
+});
