@@ -28,6 +28,12 @@ export function plainReason(error: unknown): string {
   return known ?? oneLine(reasonOf(error));
 }
 
+/** What a system error that is named somewhere in a text means; undefined when there is none that we know. */
+export function systemWords(text: string): string | undefined {
+  const code = /\bE[A-Z_]{3,}\b/.exec(text)?.[0];
+  return code === undefined ? undefined : words[code];
+}
+
 /**
  * What was attempted, and why it failed. It carries no cause: whoever prints errors with their causes would say the
  * same again, in the system's words.

@@ -69,6 +69,18 @@ export interface SynapseEvent extends Partial<Cost> {
   readonly milliseconds?: number;
 }
 
+/** How many services one event names. */
+const maxNamed = 10;
+
+/** The field that says which services an event is about; none when it is about no one's in particular. */
+export function about(services: readonly string[]): Pick<SynapseEvent, 'service' | 'services'> {
+  const [only] = services;
+  if (only === undefined) return {};
+  if (services.length === 1) return { service: only };
+  const more = services.length - maxNamed;
+  return { services: more > 0 ? [...services.slice(0, maxNamed), `and ${more} more`] : services };
+}
+
 export type RecordedEvent = SynapseEvent & Stamp;
 
 /** The answer of `/api/v1/events`. */

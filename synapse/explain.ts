@@ -90,7 +90,7 @@ function haproxyNotes(haproxy: unknown, service: string, server: string | undefi
   } = (haproxy ?? {}) as {
     readonly rejected?: string | null;
     readonly pendingReload?: readonly string[];
-    readonly held?: readonly { readonly backend: string; readonly name: string; readonly held: string }[];
+    readonly held?: readonly { readonly service: string; readonly name: string; readonly held: string }[];
     readonly problems?: Readonly<Record<string, string>>;
   };
   return [
@@ -98,7 +98,7 @@ function haproxyNotes(haproxy: unknown, service: string, server: string | undefi
     ...(rejected ? [`refuses the new configuration: ${rejected}`] : []),
     ...pendingReload.map((reason) => `a reload is due: ${reason}`),
     ...held
-      .filter(({ backend, name }) => backend === service && (server === undefined || name === server))
+      .filter(({ service: of, name }) => of === service && (server === undefined || name === server))
       .map(({ name, held: what }) => `${name} is in ${what}, set by someone else, and stays so`),
   ];
 }

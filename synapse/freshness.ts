@@ -1,6 +1,6 @@
 import { sleep } from '../common/supervise.ts';
 import type { DiscoveryStatus } from './discovery.ts';
-import type { Events } from './events.ts';
+import { about, type Events } from './events.ts';
 
 /** What one service's source was like when it was last looked at. */
 interface Seen {
@@ -10,8 +10,6 @@ interface Seen {
 
 /** How often it is looked, milliseconds: a status is asked for, nothing is fetched. */
 const interval = 1_000;
-/** How many services one event names. */
-const maxNamed = 10;
 
 /** Writes down when sources go stale, are fresh again, and when a service takes another one of its sources. */
 export async function watchFreshness(
@@ -71,11 +69,4 @@ function compare(
   for (const [source, services] of fresh)
     events.record({ kind: 'source_fresh', level: 'info', ...about(services), source });
   return now;
-}
-
-function about(services: readonly string[]): { service: string } | { services: readonly string[] } {
-  const [only = ''] = services;
-  if (services.length === 1) return { service: only };
-  const more = services.length - maxNamed;
-  return { services: more > 0 ? [...services.slice(0, maxNamed), `and ${more} more`] : services };
 }

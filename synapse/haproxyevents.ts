@@ -1,4 +1,4 @@
-import type { Events } from './events.ts';
+import { about, type Events } from './events.ts';
 import type { HaproxyEvent } from './haproxy/events.ts';
 
 /** Writes down what HAProxy's output tells. */
@@ -16,7 +16,12 @@ export function recordHaproxy(events: Events): (event: HaproxyEvent) => void {
       case 'written':
         return void events.record({ kind: 'file_written', level: 'info', bytes: event.bytes });
       case 'rejected':
-        return void events.record({ kind: 'haproxy_refused', level: 'error', reason: event.reason });
+        return void events.record({
+          kind: 'haproxy_refused',
+          level: 'error',
+          ...about(event.services),
+          reason: event.reason,
+        });
       case 'reloading':
         return void events.record({ kind: 'reload_begun', level: 'info', reasons: event.reasons });
       case 'reloaded': {

@@ -1,6 +1,7 @@
 import { type ServiceError, status } from '@grpc/grpc-js';
+import { oneLine, systemWords } from '../reason.ts';
 
-/** A call that etcd refused or that did not reach it. The message names the call, the member and gRPC's own words. */
+/** A call that etcd refused or that did not reach it. The message names the member and the call, and says why in plain words. */
 export class EtcdError extends Error {
   override readonly name = 'EtcdError';
   /** gRPC's code, such as `status.UNAVAILABLE`. */
@@ -8,8 +9,9 @@ export class EtcdError extends Error {
   /** The server's text without gRPC's prefix. */
   readonly details: string;
 
-  constructor(attempted: string, code: status, details: string, options?: ErrorOptions) {
-    super(`${attempted}: ${status[code]}: ${details}`, options);
+  /** No cause: who prints errors with their causes would say the same again, in gRPC's words. */
+  constructor(attempted: string, code: status, details: string) {
+    super(`${attempted}: ${plainWords(code, details)}`);
     this.code = code;
     this.details = details;
   }
@@ -19,7 +21,22 @@ export class EtcdError extends Error {
 export function etcdError(attempted: string, error: unknown): EtcdError {
   if (error instanceof EtcdError) return error;
   const { code, details, message } = error as Partial<ServiceError>;
-  return new EtcdError(attempted, code ?? status.UNKNOWN, details || message || String(error), { cause: error });
+  return new EtcdError(attempted, code ?? status.UNKNOWN, details || message || String(error));
+}
+
+/** What grpc-js and etcd say, for people who know neither. */
+function plainWords(code: status, details: string): string {
+  const known = systemWords(details);
+  if (known !== undefined) return known;
+  if (code === status.DEADLINE_EXCEEDED && /^(deadline exceeded|context deadline)/i.test(details)) {
+    return 'no answer in time';
+  }
+  if (/^name resolution failed/i.test(details)) return 'host name not found';
+  if (/^received rst_stream/i.test(details)) return 'connection reset';
+  // "No connection established. Last error: self-signed certificate (2026-01-01…). Resolution note: "
+  const inner = /Last error: (.*?)(?: \(\d{4}-[^)]*\))?\.?(?: Resolution note:.*)?$/s.exec(details)?.[1];
+  const text = (inner ?? details).replace(/^(etcdserver|etcdclient|auth|raft): /, '');
+  return oneLine(text) || String(status[code]).toLowerCase().replaceAll('_', ' ');
 }
 
 /** What another member, or another try, would answer in the same way. */

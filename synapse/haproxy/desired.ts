@@ -35,6 +35,11 @@ export function createDesiredService(service: string, maxServerId: number): Desi
   };
 }
 
+/** The name by which users know it: of who is there, for a slot. */
+export function nameInUse({ service, wanted, active }: DesiredService): string {
+  return (wanted ?? active)?.service ?? service;
+}
+
 /** All servers of a service by name, in discovery order; undefined while nothing is known. */
 export function desiredServers(
   { instances }: Pick<DesiredService, 'instances'>,

@@ -14,7 +14,8 @@ export type HaproxyEvent =
   /** The runtime API at this socket, which answered, does not any more. */
   | { readonly type: 'lost'; readonly socket: string; readonly reason: string }
   | { readonly type: 'written'; readonly bytes: number }
-  | { readonly type: 'rejected'; readonly reason: string }
+  /** HAProxy refuses a configuration: of these services, or of no one's in particular. */
+  | { readonly type: 'rejected'; readonly services: readonly string[]; readonly reason: string }
   | { readonly type: 'reloading'; readonly reasons: readonly string[] }
   | { readonly type: 'reloaded'; readonly reasons: readonly string[]; readonly milliseconds: number }
   | { readonly type: 'reload-failed'; readonly reasons: readonly string[]; readonly reason: string };

@@ -6,7 +6,7 @@ import { buildStructure } from './build.ts';
 import { fileUse, type HaproxyConfig, type ServiceHaproxyConfig, socketPaths } from './config.ts';
 import { createConfigFile } from './config-file.ts';
 import { addedLines } from './defaults.ts';
-import { createDesiredService, type DesiredService, takeInstances } from './desired.ts';
+import { createDesiredService, type DesiredService, nameInUse, takeInstances } from './desired.ts';
 import type { HaproxyEvent } from './events.ts';
 import { type ExistingFile, parseExisting } from './existing.ts';
 import { createLive, type Live } from './live.ts';
@@ -41,7 +41,7 @@ export interface HaproxyStatus {
   readonly lastReloadAt: string | null;
   readonly sockets: readonly SocketStatus[];
   /** Servers that somebody else changed, and that stay as they are. */
-  readonly held: readonly HeldServer[];
+  readonly held: readonly (HeldServer & { readonly service: string })[];
   /** Services that cannot be in HAProxy, with the reason. */
   readonly problems: Readonly<Record<string, string>>;
   /** With `reload_free_services`: service → its backend; and why a service on one of the ports needs reloads all the same. */
@@ -146,7 +146,7 @@ export function createHaproxyOutput(config: HaproxyConfig, deps: HaproxyDeps, si
 
   /** Servers keep the numbers they run with, or else those of the file. */
   const number = (desired: DesiredService): void => {
-    const backend = (desired.wanted ?? desired.active)?.backend;
+    const backend = backendOf(desired);
     if (backend === undefined) return;
     const known: [string, number][] = [];
     for (const { name, id } of lives[0]?.running.get(backend)?.values() ?? []) known.push([name, id]);
@@ -256,6 +256,13 @@ export function createHaproxyOutput(config: HaproxyConfig, deps: HaproxyDeps, si
     return changes;
   };
 
+  const heldNow = () => {
+    const found = lives.flatMap((live) => live.held);
+    if (found.length === 0) return [];
+    const names = new Map([...services.values()].map((desired) => [backendOf(desired), nameInUse(desired)]));
+    return found.map((server) => ({ service: names.get(server.backend) ?? server.backend, ...server }));
+  };
+
   const expire = (desired: DesiredService, name: string, deadline: number): void => {
     const timer = setTimeout(
       () => {
@@ -341,7 +348,7 @@ export function createHaproxyOutput(config: HaproxyConfig, deps: HaproxyDeps, si
         if (commands === 0) continue;
         const milliseconds = performance.now() - desired.seenAt;
         applyDuration.observe(milliseconds / 1000);
-        emit({ type: 'applied', service: labelOf(desired), commands, failed, milliseconds });
+        emit({ type: 'applied', service: nameInUse(desired), commands, failed, milliseconds });
       }
     },
 
@@ -370,12 +377,12 @@ export function createHaproxyOutput(config: HaproxyConfig, deps: HaproxyDeps, si
     },
 
     get status() {
-      const held = lives.flatMap((live) => live.held);
+      const held = heldNow();
       heldServers.set(held.length);
       const quarantined = Object.fromEntries(
         Object.entries(persist.quarantined).map(([key, reason]) => {
           const desired = services.get(key);
-          return [desired === undefined ? key : labelOf(desired), reason];
+          return [desired === undefined ? key : nameInUse(desired), reason];
         }),
       );
       return {
@@ -413,9 +420,8 @@ export function createHaproxyOutput(config: HaproxyConfig, deps: HaproxyDeps, si
   }
 }
 
-/** The name by which users know it: of who is there, for a slot. */
-function labelOf({ service, wanted, active }: DesiredService): string {
-  return (wanted ?? active)?.service ?? service;
+function backendOf({ wanted, active }: DesiredService): string | undefined {
+  return (wanted ?? active)?.backend;
 }
 
 function isSlot({ wanted, active }: DesiredService): boolean {

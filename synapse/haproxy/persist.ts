@@ -2,7 +2,7 @@ import { type Log, reasonOf } from '../../common/log.ts';
 import { createChoice } from './choice.ts';
 import type { HaproxyConfig } from './config.ts';
 import type { ConfigFile } from './config-file.ts';
-import type { DesiredService } from './desired.ts';
+import { type DesiredService, nameInUse } from './desired.ts';
 import type { HaproxyEvent } from './events.ts';
 import type { ExistingFile } from './existing.ts';
 import { createFileWriter, type FileText } from './filetext.ts';
@@ -95,6 +95,10 @@ export function createPersist(config: HaproxyConfig, deps: PersistDeps): Persist
   const textNow = (generation: string): FileText => writer.text(choice, generation, present());
   const isBad = (generation: string): boolean => bad?.generation === generation && performance.now() < bad.retryAt;
 
+  const nameOf = (key: string): string => {
+    const desired = services.get(key);
+    return desired === undefined ? key : nameInUse(desired);
+  };
   const replan = (): void => {
     for (const live of lives) void live.replan();
   };
@@ -124,7 +128,7 @@ export function createPersist(config: HaproxyConfig, deps: PersistDeps): Persist
     };
     configRejectedTotal.inc();
     if (failures === 1) log.error('a new configuration was refused, the old one stays', { reason: message });
-    if (failures === 1) emit({ type: 'rejected', reason: message });
+    if (failures === 1) emit({ type: 'rejected', services: [], reason: message });
     if (accepted === null) withoutFile();
   };
 
@@ -166,7 +170,7 @@ export function createPersist(config: HaproxyConfig, deps: PersistDeps): Persist
     for (const [unit, message] of poison.found) {
       configRejectedTotal.inc();
       const news = quarantine.add(unit, choice.askedOf(unit), { message, by: 'check' });
-      if (news) emit({ type: 'rejected', reason: `${unit.service}: ${message}` });
+      if (news) emit({ type: 'rejected', services: [nameOf(unit.service)], reason: message });
     }
     wanted = undefined;
     return poison.found.size > 0;
@@ -236,7 +240,7 @@ export function createPersist(config: HaproxyConfig, deps: PersistDeps): Persist
       quarantine.add(unit, choice.askedOf(unit), { message: named.get(desired.service) ?? message, by: 'load' });
     }
     configRejectedTotal.inc();
-    emit({ type: 'rejected', reason: `${guilty.map(({ service }) => service).join(', ')}: ${message}` });
+    emit({ type: 'rejected', services: guilty.map(nameInUse), reason: message });
     wanted = undefined;
     const generation = wantedGeneration();
     await put(textNow(generation), false, signal);

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { failure, oneLine, plainReason } from '../../common/reason.ts';
+import { failure, oneLine, plainReason, systemWords } from '../../common/reason.ts';
 
 const refused = Object.assign(new Error('connect ECONNREFUSED ::1:80'), { code: 'ECONNREFUSED' });
 const openssl = Object.assign(new Error('error:0A00:SSL routines:x:wrong version number:../s.c:1'), {
@@ -26,6 +26,14 @@ describe('a reason', () => {
     const error = failure('cannot connect', refused);
     assert.equal(error.message, 'cannot connect: connection refused');
     assert.equal(error.cause, undefined);
+  });
+
+  it('is found in a text that names a system error', () => {
+    assert.equal(
+      systemWords('No connection. Last error: connect ECONNREFUSED 127.0.0.1:2379 (x)'),
+      'connection refused',
+    );
+    assert.equal(systemWords('ETERNAL trouble'), undefined);
   });
 
   it('is not longer than a line of a log', () => {

@@ -53,7 +53,7 @@ const state: StatusReport = {
     pendingReload: ['service new is new'],
     rejected: null,
     lastError: null,
-    held: [{ backend: 'api', name: 'a_10.0.0.1:80', held: 'maintenance' }],
+    held: [{ service: 'api', backend: 'api.be', name: 'a_10.0.0.1:80', held: 'maintenance' }],
     problems: { web: 'a bad name' },
   },
 };
@@ -66,7 +66,7 @@ test('status shows HAProxy, every instance, and what is out of the ordinary', ()
 HAProxy 2.6.12 (worker 7) at /a.sock
 HAProxy at /b.sock: not connected: ENOENT
 reload is due: service new is new
-api/a_10.0.0.1:80: maintenance, set by someone else
+api.be/a_10.0.0.1:80: maintenance, set by someone else
 web: not in HAProxy: a bad name
 
 SERVICE  INSTANCE         STATE          WEIGHT  FROM     CHANGED

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { createServer, type Socket } from 'node:net';
 import { after, afterEach, before, describe, it } from 'node:test';
+import { status } from '@grpc/grpc-js';
 import { createEtcdClient } from '../../../common/etcd/client.ts';
 import { EtcdError } from '../../../common/etcd/errors.ts';
 import type { Fields, Log } from '../../../common/log.ts';
@@ -58,7 +59,7 @@ for (const version of etcdVersions) {
       const client = connect(testLog(), [`127.0.0.1:${proxy.port}`]);
       proxy.blackhole();
       const call = () => client.call((rpc) => rpc.kv.range({ key: Buffer.from('a') }), { attempt: 300, total: 900 });
-      await assert.rejects(call(), { name: 'EtcdError', message: /DEADLINE_EXCEEDED/ });
+      await assert.rejects(call(), { name: 'EtcdError', message: /range: no answer in time$/ });
       // The old connections stay dead: only new ones pass.
       proxy.cut();
       await proxy.heal();
@@ -69,8 +70,8 @@ for (const version of etcdVersions) {
       for (const proxy of proxies) await proxy.refuse();
       const client = connect();
       const call = client.call((rpc) => rpc.kv.range({ key: Buffer.from('a') }), { total: 500 });
-      await assert.rejects(call, { name: 'EtcdError', message: /127\.0\.0\.1:\d+ range: UNAVAILABLE: .*ECONNREFUSED/ });
-      assert.match(client.status.lastError ?? '', /ECONNREFUSED/);
+      await assert.rejects(call, { name: 'EtcdError', message: /127\.0\.0\.1:\d+ range: connection refused$/ });
+      assert.match(client.status.lastError ?? '', /connection refused/);
     });
 
     it('does not ask another member about what is final', async () => {
@@ -114,7 +115,7 @@ for (const version of etcdVersions) {
       for (const proxy of proxies) proxy.blackhole();
       const call = put(connect(), '/client/a', 'x');
       setTimeout(() => one.abort(), 50);
-      await assert.rejects(call, { name: 'EtcdError', message: /CANCELLED/ });
+      await assert.rejects(call, { name: 'EtcdError', code: status.CANCELLED });
     });
 
     it('warns once when the members have known faults', async () => {

@@ -160,7 +160,11 @@ function onHaproxy(version: HaproxyVersion): void {
     assert.deepEqual(await answers(), ['two']);
     await eventually(async () => assert.match(await text(), new RegExp(at(1).id)));
     assert.equal(await haproxy.workerPid(), pid);
-    assert.equal(synapse.events.filter(({ type }) => type === 'rejected').length, 1);
+    const refusals = synapse.events.filter((event) => event.type === 'rejected');
+    assert.deepEqual(
+      refusals.map(({ services }) => services),
+      [['bad']],
+    );
     await synapse.apply({ api: { config: api, instances: [at(1)] } });
     await eventually(() => assert.deepEqual(synapse.output.status.quarantined, {}));
     assert.deepEqual(synapse.output.status.pendingReload, []);
