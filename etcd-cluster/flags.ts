@@ -36,6 +36,11 @@ export function clientUrl({ client }: MemberAddress, secure: boolean): string {
   return `${secure ? 'https' : 'http'}://127.0.0.1:${client}`;
 }
 
+/** The address that the other members use. */
+export function peerUrl({ peer }: MemberAddress, secure: boolean): string {
+  return `${secure ? 'https' : 'http'}://127.0.0.1:${peer}`;
+}
+
 /** Where a member keeps its data: below its folder. */
 export function dataFolder(folder: string): string {
   return join(folder, 'data');
@@ -44,17 +49,18 @@ export function dataFolder(folder: string): string {
 /** The command line of one member of a cluster on loopback, without the program. */
 export function memberFlags(member: MemberAddress, folder: string, cluster: ClusterFlags): readonly string[] {
   const { members, token, unsafe, tls } = cluster;
-  const peerUrl = ({ peer }: MemberAddress): string => `${tls?.peer ? 'https' : 'http'}://127.0.0.1:${peer}`;
+  const securePeers = tls?.peer !== undefined;
   const url = clientUrl(member, tls !== undefined);
+  const peer = peerUrl(member, securePeers);
   return [
     `--name=${member.name}`,
     `--data-dir=${dataFolder(folder)}`,
     `--listen-client-urls=${url}`,
     `--advertise-client-urls=${url}`,
-    `--listen-peer-urls=${peerUrl(member)}`,
-    `--initial-advertise-peer-urls=${peerUrl(member)}`,
+    `--listen-peer-urls=${peer}`,
+    `--initial-advertise-peer-urls=${peer}`,
     `--listen-metrics-urls=http://127.0.0.1:${member.metrics}`,
-    `--initial-cluster=${members.map((one) => `${one.name}=${peerUrl(one)}`).join(',')}`,
+    `--initial-cluster=${members.map((one) => `${one.name}=${peerUrl(one, securePeers)}`).join(',')}`,
     `--initial-cluster-token=${token}`,
     '--logger=zap',
     '--log-outputs=stderr',

@@ -23,6 +23,8 @@ export class LocalMember {
   readonly name: string;
   /** For clients. */
   readonly url: string;
+  /** Where it talks to the other members. */
+  readonly peerPort: number;
   readonly folder: string;
   readonly #options: LocalMemberOptions;
   #child: ChildProcess | undefined;
@@ -35,6 +37,7 @@ export class LocalMember {
     this.#options = options;
     this.name = options.address.name;
     this.folder = options.folder;
+    this.peerPort = options.address.peer;
     this.url = clientUrl(options.address, options.secure);
   }
 

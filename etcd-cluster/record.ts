@@ -1,7 +1,7 @@
-import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { writeFileAtomic } from '../common/file.ts';
 import { isObject } from '../common/formats.ts';
+import { readIfThere } from './existing.ts';
 import type { MemberAddress } from './flags.ts';
 
 /** What a cluster in the background was started with; kept in its folder. */
@@ -19,13 +19,8 @@ const fileName = 'cluster.json';
 /** @returns undefined when there is no cluster in `folder` @throws naming the file, when it cannot be used */
 export async function readRecord(folder: string): Promise<ClusterRecord | undefined> {
   const file = recordPath(folder);
-  let text: string;
-  try {
-    text = await readFile(file, 'utf8');
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
-    throw new Error(`cannot read ${file}`, { cause: error });
-  }
+  const text = await readIfThere(file);
+  if (text === undefined) return undefined;
   try {
     return parse(JSON.parse(text));
   } catch (error) {

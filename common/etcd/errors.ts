@@ -1,5 +1,6 @@
 import { type ServiceError, status } from '@grpc/grpc-js';
 import { oneLine, systemWords } from '../reason.ts';
+import { connectionWords } from './wording.ts';
 
 /** A call that etcd refused or that did not reach it. The message names the member and the call, and says why in plain words. */
 export class EtcdError extends Error {
@@ -35,7 +36,10 @@ function plainWords(code: status, details: string): string {
   if (/^received rst_stream/i.test(details)) return 'connection reset';
   // "No connection established. Last error: self-signed certificate (2026-01-01…). Resolution note: "
   const inner = /Last error: (.*?)(?: \(\d{4}-[^)]*\))?\.?(?: Resolution note:.*)?$/s.exec(details)?.[1];
-  const text = (inner ?? details).replace(/^(etcdserver|etcdclient|auth|raft): /, '');
+  const text = (inner === undefined ? details : connectionWords(inner)).replace(
+    /^(etcdserver|etcdclient|auth|raft): /,
+    '',
+  );
   return oneLine(text) || String(status[code]).toLowerCase().replaceAll('_', ' ');
 }
 

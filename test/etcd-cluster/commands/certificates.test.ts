@@ -1,0 +1,159 @@
+import assert from 'node:assert/strict';
+import { createPrivateKey, X509Certificate } from 'node:crypto';
+import { chmod, mkdtemp, readdir, readFile, rm, stat } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, describe, it } from 'node:test';
+import { createSecureContext } from 'node:tls';
+import { sleep } from '../../../common/supervise.ts';
+import { clusterCommand } from '../../support/clustercommand.ts';
+
+const members = ['etcd1=10.0.0.1,etcd1.example,fd00:0::1', 'etcd2=etcd2.example'];
+
+describe('etcd-cluster/certificates', () => {
+  let folder: string;
+  const below = (...path: readonly string[]): string => join(folder, ...path);
+  const certificate = async (...path: readonly string[]): Promise<X509Certificate> =>
+    new X509Certificate(await readFile(below('out', ...path)));
+
+  const run = (...args: readonly string[]) =>
+    clusterCommand('certificates', ['--ca', below('ca'), '--out', below('out'), ...args]);
+  /** Runs it. @returns what it says of each certificate */
+  const make = async (...args: readonly string[]): Promise<Readonly<Record<string, string>>> => {
+    const { code, stdout, stderr } = await run(...args);
+    assert.deepEqual([code, stderr], [0, '']);
+    return Object.fromEntries(
+      [...stdout.matchAll(/^(\S+) +(.+?) {2,}good until/gm)].map(([, file, what]) => [file, what]),
+    );
+  };
+  const all = (what: string) =>
+    Object.fromEntries(
+      ['etcd1/server', 'etcd1/peer', 'etcd2/server', 'etcd2/peer', 'nerve/client', 'root/client'].map((name) => [
+        `${name}.pem`,
+        what,
+      ]),
+    );
+  const clients = ['--client', 'nerve', '--client', 'root'];
+
+  before(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'etcd-certificates-'));
+    assert.deepEqual(await make(...members, ...clients), all('made (new)'));
+  });
+  after(() => rm(folder, { recursive: true, force: true }));
+
+  it('makes certificates of one authority, with the names that each is reached by', async () => {
+    const authority = new X509Certificate(await readFile(below('ca/ca.pem')));
+    const names: Record<string, unknown> = {};
+    for (const file of Object.keys(all(''))) {
+      const has = await certificate(file);
+      assert.ok(has.checkIssued(authority) && has.verify(authority.publicKey) && !has.ca, file);
+      assert.ok(has.checkPrivateKey(createPrivateKey(await readFile(below('out', file.replace('.pem', '-key.pem'))))));
+      names[file] = [has.subject.replace('\n', ' '), has.subjectAltName ?? null, has.keyUsage?.length];
+    }
+    const own = 'DNS:localhost, IP Address:127.0.0.1';
+    const first = 'IP Address:10.0.0.1, DNS:etcd1.example, IP Address:FD00:0:0:0:0:0:0:1';
+    assert.deepEqual(names, {
+      'etcd1/server.pem': ['O=etcd', `${first}, ${own}`, 2],
+      'etcd1/peer.pem': ['O=etcd CN=etcd-peer', first, 2],
+      'etcd2/server.pem': ['O=etcd', `DNS:etcd2.example, ${own}`, 2],
+      'etcd2/peer.pem': ['O=etcd CN=etcd-peer', 'DNS:etcd2.example', 2],
+      'nerve/client.pem': ['O=etcd CN=nerve', null, 1],
+      'root/client.pem': ['O=etcd CN=root', null, 1],
+    });
+  });
+
+  it('keeps the keys to their owner, and the key of the authority to its folder', async () => {
+    for (const holder of ['etcd1', 'etcd2', 'nerve', 'root']) {
+      const files = await readdir(below('out', holder));
+      assert.ok(!files.includes('ca-key.pem'));
+      for (const file of files) {
+        const { mode } = await stat(below('out', holder, file));
+        assert.equal(mode & 0o777, file.endsWith('-key.pem') ? 0o600 : 0o644, file);
+      }
+    }
+    assert.equal((await stat(below('ca/ca-key.pem'))).mode & 0o777, 0o600);
+    assert.equal((await stat(below('ca'))).mode & 0o777, 0o700);
+  });
+
+  it('touches nothing when run again', async () => {
+    const before = await stat(below('out/nerve/client.pem'));
+    assert.deepEqual(await make(...members, ...clients), all('kept'));
+    assert.equal((await stat(below('out/nerve/client.pem'))).mtimeMs, before.mtimeMs);
+  });
+
+  it('renews what expires soon, with the same key, and no reader ever sees two files that do not match', async () => {
+    const key = await readFile(below('out/nerve/client-key.pem'), 'utf8');
+    const { serialNumber } = await certificate('nerve/client.pem');
+    let running = true;
+    let looks = 0;
+    const look = async (): Promise<void> => {
+      for (; running; looks += 1) {
+        const [cert, own] = [
+          await readFile(below('out/nerve/client.pem')),
+          await readFile(below('out/nerve/client-key.pem')),
+        ];
+        createSecureContext({ cert, key: own });
+        await sleep(1);
+      }
+    };
+    const looking = look();
+    assert.deepEqual(await make(...members, ...clients, '--renew-within', '31'), all('made (expires soon)'));
+    running = false;
+    await looking;
+    assert.ok(looks > 10);
+    assert.equal(await readFile(below('out/nerve/client-key.pem'), 'utf8'), key);
+    assert.notEqual((await certificate('nerve/client.pem')).serialNumber, serialNumber);
+  });
+
+  it('makes new keys when it is told to', async () => {
+    const key = await readFile(below('out/nerve/client-key.pem'), 'utf8');
+    assert.deepEqual(await make(...members, ...clients, '--new-keys'), all('made (new key)'));
+    assert.notEqual(await readFile(below('out/nerve/client-key.pem'), 'utf8'), key);
+    assert.ok(
+      (await certificate('nerve/client.pem')).checkPrivateKey(
+        createPrivateKey(await readFile(below('out/nerve/client-key.pem'))),
+      ),
+    );
+  });
+
+  it('makes the certificate of a member anew when its addresses change', async () => {
+    const made = await make(members[0] as string, 'etcd2=10.0.0.2', ...clients);
+    const changed = { 'etcd2/server.pem': 'made (of other names)', 'etcd2/peer.pem': 'made (of other names)' };
+    assert.deepEqual(made, { ...all('kept'), ...changed });
+  });
+
+  it('makes all anew under another authority, and has everybody trust the former one as well', async () => {
+    const former = below('ca/ca.pem');
+    const args = ['--ca', below('ca2'), '--out', below('out'), '--also-trust', former, ...members, ...clients];
+    const { code, stdout } = await clusterCommand('certificates', args);
+    assert.equal(code, 0);
+    assert.equal(stdout.match(/made \(of another authority\)/g)?.length, 6);
+    const both = (await readFile(below('ca2/ca.pem'), 'utf8')) + (await readFile(former, 'utf8'));
+    assert.equal(await readFile(below('out/etcd1/ca.pem'), 'utf8'), both);
+  });
+
+  it('refuses an authority whose key others may read', async () => {
+    await chmod(below('ca/ca-key.pem'), 0o640);
+    const { code, stderr } = await run(...members);
+    assert.equal(code, 1);
+    assert.match(stderr, /ca-key\.pem: others may read it; chmod 600/);
+    await chmod(below('ca/ca-key.pem'), 0o600);
+  });
+
+  const wrong: readonly (readonly [args: string, message: RegExp])[] = [
+    ['etcd1', /etcd1: '' cannot be a name/],
+    ['etcd1=', /etcd1=: '' is no address and no host name/],
+    ['etcd1=10.0.0.256', /'10\.0\.0\.256' is no address/],
+    ['../x=10.0.0.1', /'\.\.\/x' cannot be a name/],
+    ['a=10.0.0.1 a=10.0.0.2', /a is named twice/],
+    ['--client etcd-peer', /no client may have this name/],
+    ['--days 0', /--days 0: must be a number of days/],
+  ];
+  for (const [args, message] of wrong) {
+    it(`refuses '${args}'`, async () => {
+      const { code, stderr } = await run(...args.split(' '));
+      assert.equal(code, 2, stderr);
+      assert.match(stderr, message);
+    });
+  }
+});

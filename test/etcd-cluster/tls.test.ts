@@ -1,0 +1,113 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, describe, it } from 'node:test';
+import { connect } from 'node:tls';
+import { createEtcdClient } from '../../common/etcd/client.ts';
+import type { EtcdTls } from '../../common/etcd/options.ts';
+import { sleep } from '../../common/supervise.ts';
+import type { LocalCluster } from '../../etcd-cluster/local.ts';
+import type { LocalMember } from '../../etcd-cluster/member.ts';
+import { type ClusterCertificates, clusterCertificates } from '../support/clustercertificates.ts';
+import { etcdVersions, portOf, put, testCluster, testLog } from '../support/etcd.ts';
+import { eventually } from '../support/eventually.ts';
+
+for (const version of etcdVersions) {
+  describe(`three members of etcd ${version} with certificates`, () => {
+    let folder: string;
+    let cluster: LocalCluster;
+    let certificates: ClusterCertificates;
+    const signal = new AbortController();
+
+    before(async () => {
+      folder = await mkdtemp(join(tmpdir(), 'etcd-cluster-tls-'));
+      certificates = await clusterCertificates(folder);
+      cluster = await testCluster(version, { tls: certificates.memberTls });
+    });
+    after(async () => {
+      signal.abort();
+      await cluster?.stopAll();
+      await rm(folder, { recursive: true, force: true });
+    });
+
+    const client = (tls: EtcdTls, urls = cluster.urls) =>
+      createEtcdClient({ hosts: urls, tls }, { log: testLog() }, signal.signal);
+    const tryOnce = async (tls: EtcdTls, urls?: readonly string[]): Promise<void> => {
+      await client(tls, urls).call((rpc) => rpc.kv.range({ key: Buffer.from('/a') }), {
+        tries: 1,
+        attempt: 10_000,
+        total: 10_000,
+      });
+    };
+    /** Connects with a client's or peer's files. @returns the serial number of the certificate that is shown */
+    const shown = async (port: number, files: { ca: string; cert: string; key: string }): Promise<string> => {
+      const [ca, cert, key] = await Promise.all([readFile(files.ca), readFile(files.cert), readFile(files.key)]);
+      const socket = connect({ host: '127.0.0.1', port, ca, cert, key });
+      try {
+        await once(socket, 'secureConnect');
+        const { serialNumber } = socket.getPeerCertificate();
+        // A client that is refused hears of it after its own handshake (TLS 1.3).
+        const ended = once(socket, 'close').then(() => 'closed');
+        socket.on('error', () => {});
+        if ((await Promise.race([ended, sleep(300)])) === 'closed') throw new Error('refused');
+        return serialNumber;
+      } finally {
+        socket.destroy();
+      }
+    };
+
+    it('serves clients of its authority', async () => {
+      await put(client(certificates.client('nerve')), '/a', '1');
+    });
+
+    it('refuses others, each with a reason that can be read', async () => {
+      const { ca, cert, key } = certificates.client('nerve');
+      const stranger = await clusterCertificates(join(folder, 'stranger'));
+      const other = stranger.client('nerve');
+      await assert.rejects(tryOnce({ ca: other.ca, cert, key }), /unable to verify the first certificate|self.signed/);
+      await assert.rejects(tryOnce({ ca, cert: other.cert, key: other.key }), /unknown ca|bad certificate/i);
+      await assert.rejects(tryOnce({ ca }), /certificate required|bad certificate/i);
+      await certificates.expire('operator', 'client');
+      await assert.rejects(tryOnce(certificates.client('operator')), /certificate (?:has )?expired|bad certificate/i);
+    });
+
+    it('takes nobody for a member who is none', async () => {
+      const port = (cluster.members[0] as LocalMember).peerPort;
+      await shown(port, certificates.files('etcd2', 'peer'));
+      await assert.rejects(shown(port, certificates.client('root')), /bad certificate|certificate required/);
+    });
+
+    it('shows renewed certificates to clients and members without a restart', async () => {
+      await certificates.make('--renew-within', '31', '--new-keys');
+      for (const member of cluster.members) {
+        const wanted = await certificates.serial(member.name, 'server');
+        assert.equal(await shown(portOf(member.url), certificates.client('nerve')), wanted);
+        const peer = await certificates.serial(member.name, 'peer');
+        assert.equal(await shown(member.peerPort, certificates.files('etcd1', 'peer')), peer);
+      }
+      await put(client(certificates.client('nerve')), '/a', '2');
+    });
+
+    it('lets a member with an expired certificate serve nobody new, says why, and goes on once it is renewed', async () => {
+      const { name, url } = cluster.members[0] as LocalMember;
+      await certificates.expire(name, 'server');
+      await assert.rejects(tryOnce(certificates.client('nerve'), [url]), /certificate has expired/);
+      await certificates.make();
+      await eventually(() => tryOnce(certificates.client('nerve'), [url]));
+    });
+
+    it('trusts another authority only after a restart', async () => {
+      const next = await clusterCertificates(join(folder, 'next'));
+      await certificates.make('--also-trust', join(folder, 'next/ca/ca.pem'));
+      const moved = { ...next.client('nerve'), ca: certificates.client('nerve').ca };
+      const member = cluster.members[2] as LocalMember;
+      await assert.rejects(tryOnce(moved, [member.url]), /unknown ca|bad certificate/i);
+      await member.stop();
+      await member.start();
+      await cluster.ready();
+      await tryOnce(moved, [member.url]);
+    });
+  });
+}
