@@ -1,5 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { registry } from './metrics.ts';
+import { metricsText, registry } from './metrics.ts';
 
 /** Changes something. Gets the request's JSON body; what it returns is the answer. @throws {BadRequest} */
 export type ControlRoute = (body: unknown) => Promise<unknown> | unknown;
@@ -63,7 +63,7 @@ const readRoutes = {
     else sendText(response, 503, `${reason}\n`);
   },
   '/metrics': async (response: ServerResponse) => {
-    sendText(response, 200, await registry.metrics(), registry.contentType);
+    sendText(response, 200, await metricsText(), registry.contentType);
   },
   '/api/v1/state': async (response: ServerResponse, { state }: AdminAnswers) => sendJson(response, 200, state()),
 };

@@ -25,6 +25,7 @@ export function createAnnouncement(
   signal: AbortSignal,
 ): Announcement {
   const { name, key, rateLimit: limit } = config;
+  if (Number.isFinite(limit.averageRate)) throttled.inc({ service: name, shadow: String(limit.shadow) }, 0);
   let bucket = newBucket(limit, performance.now());
   let everShown = false;
   let waiting: Instance | undefined;

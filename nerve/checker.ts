@@ -2,7 +2,7 @@ import type { Log } from '../common/log.ts';
 import { sleep, supervise } from '../common/supervise.ts';
 import type { CheckConfig } from './checkconfig.ts';
 import { type Health, nextHealth, unknownHealth } from './hysteresis.ts';
-import { checkDuration, checkLateness, checkRuns } from './metrics.ts';
+import { probeDuration, probeLateness, probes } from './metrics.ts';
 import { firstPause, nextPause } from './pace.ts';
 import { type ProbeResult, startProbe } from './probe.ts';
 
@@ -42,8 +42,8 @@ export function createChecker(service: string, config: CheckConfig, deps: { read
 
   const take = (result: ProbeResult): void => {
     recent = [{ ...result, at: new Date().toISOString() }, ...recent].slice(0, keptResults);
-    checkRuns.inc({ service, check: name, result: result.outcome });
-    checkDuration.observe({ service, check: name }, result.milliseconds / 1000);
+    probes.inc({ service, check: name, result: result.outcome });
+    probeDuration.observe({ service, check: name }, result.milliseconds / 1000);
     const before = health.up;
     health = nextHealth(health, result.outcome === 'pass', config);
     if (health.up === before) return;
@@ -78,7 +78,7 @@ export function createChecker(service: string, config: CheckConfig, deps: { read
   const pause = async (milliseconds: number, signal: AbortSignal): Promise<void> => {
     const due = performance.now() + milliseconds;
     await sleep(milliseconds, signal);
-    if (!signal.aborted) checkLateness.observe(Math.max(0, performance.now() - due) / 1000);
+    if (!signal.aborted) probeLateness.observe(Math.max(0, performance.now() - due) / 1000);
   };
 
   return {

@@ -1,10 +1,11 @@
 import type { Instance } from '../common/instance.ts';
 import { type Log, reasonOf } from '../common/log.ts';
+import { pruneLater } from '../common/metrics.ts';
 import { createAnnouncement } from './announcement.ts';
 import type { Announcer } from './announcer.ts';
 import type { NerveConfig } from './config.ts';
 import type { Drains } from './drains.ts';
-import { announcements, forgetService, serviceDrained } from './metrics.ts';
+import { announcements, launches, reaps } from './metrics.ts';
 import { etcdOf, type OpenRegistry, Registries, type Registry } from './registry.ts';
 import { createService } from './service.ts';
 import { type ServiceConfig, sameService } from './serviceconfig.ts';
@@ -86,7 +87,8 @@ export class Nerve {
       // Whether it is drained is remembered: it may only be missing from a file that somebody is writing just now.
       this.#log.info('service removed', { service: name });
       this.#retire(slot);
-      forgetService(name);
+      reaps.inc({ service: name, reason: 'old' });
+      pruneLater((service) => this.#slots.has(service));
     }
     this.#closeUnused();
   }
@@ -127,6 +129,7 @@ export class Nerve {
     const announcement = createAnnouncement(config, registry.announcer, signal);
     const slot: Slot = { service, registry, announcement, controller, replaces: current };
     this.#slots.set(config.name, slot);
+    launches.inc({ service: config.name, reason: current === undefined ? 'new' : 'update' });
     const onVerdict = (): void => {
       this.#show(slot);
       this.#takeOver(slot);
@@ -141,7 +144,6 @@ export class Nerve {
     const { name, instance } = service.config;
     if (service.verdict === 'unknown') return;
     const drained = this.#leaving || this.#drains.since(name) !== undefined;
-    serviceDrained.set({ service: name }, drained ? 1 : 0);
     const shown = drained ? draining(instance) : instance;
     announcement.show(service.verdict === 'up' ? shown : null, options);
   }
@@ -169,6 +171,7 @@ export class Nerve {
       // Replaced itself meanwhile: then its successor sees to all of them.
       if (this.#end.signal.aborted || this.#slots.get(slot.service.config.name) !== slot) return;
       slot.replaces = undefined;
+      reaps.inc({ service: slot.service.config.name, reason: 'update' });
       this.#retire(old);
     };
     if (slot.service.verdict === 'down') {

@@ -4,7 +4,7 @@ import { type AdminConfig, type AdminOptions, serveAdmin } from '../common/admin
 import { daemonSignals } from '../common/daemon.ts';
 import { defaultGrace } from '../common/lifecycle.ts';
 import type { Log } from '../common/log.ts';
-import { collectProcessMetrics } from '../common/metrics.ts';
+import { countReload, startMetrics } from '../common/metrics.ts';
 import { createNotifier } from '../common/notify.ts';
 import { defaultSocket, defaultStateFile, type Owner } from '../common/places.ts';
 import { ConfigError } from '../common/problem.ts';
@@ -13,10 +13,10 @@ import { connectEtcd } from './connect.ts';
 import { controlRoutes } from './control.ts';
 import { openDrains } from './drains.ts';
 import { beat } from './heartbeat.ts';
-import { reloads } from './metrics.ts';
+import { observe } from './metrics.ts';
 import { Nerve } from './nerve.ts';
 import { shutDown, shutdownTime } from './shutdown.ts';
-import { describeState } from './state.ts';
+import { describeState, observed } from './state.ts';
 
 /**
  * Runs nerve until SIGTERM or SIGINT.
@@ -32,7 +32,6 @@ export async function runNerve(
   const { signal, onReload, finished } = daemonSignals(log, { grace: () => grace });
   let config = await loadConfig(source, log);
   grace = shutdownTime(config.shutdown);
-  collectProcessMetrics();
   // Ends last: withdrawing needs etcd, and who watches the end needs the admin server.
   const last = new AbortController();
   const owner: Owner = { program: 'nerve', configFile: source.file, env: source.env };
@@ -43,6 +42,8 @@ export async function runNerve(
     drains,
     connect: (registry, found) => connectEtcd(registry, found, log, last.signal),
   });
+  startMetrics('nerve', { version, ready: () => nerve.ready() === null });
+  observe(() => observed(nerve));
   const admin: AdminOptions = {
     ...(await adminSection(config.admin, owner)),
     ready: () => nerve.ready(),
@@ -109,11 +110,11 @@ async function adminSection(admin: AdminConfig, owner: Owner) {
 async function reloaded(source: LoadOptions, log: Log): Promise<NerveConfig | undefined> {
   try {
     const config = await loadConfig(source, log);
-    reloads.inc({ result: 'ok' });
+    countReload('ok');
     log.info('configuration read again', { services: config.services.size });
     return config;
   } catch (error) {
-    reloads.inc({ result: 'invalid' });
+    countReload('invalid');
     const problems = error instanceof ConfigError ? error.problems : [{ path: '', message: String(error) }];
     log.error('the new configuration is invalid, the old one stays in force', { problems });
     return undefined;

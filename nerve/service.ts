@@ -1,6 +1,6 @@
 import type { Log } from '../common/log.ts';
 import { type CheckStatus, createChecker } from './checker.ts';
-import { serviceUp, transitions } from './metrics.ts';
+import { prepare, transitions } from './metrics.ts';
 import type { ServiceConfig } from './serviceconfig.ts';
 
 export type Verdict = 'up' | 'down' | 'unknown';
@@ -21,6 +21,10 @@ export interface Service {
 export function createService(config: ServiceConfig, deps: { readonly log: Log }): Service {
   const { name } = config;
   const log = deps.log.child({ service: name });
+  prepare(
+    name,
+    config.checks.map((check) => check.name),
+  );
   const checkers = config.checks.map((check) => createChecker(name, check, { log }));
   let verdict: Verdict = 'unknown';
   let since = new Date().toISOString();
@@ -49,7 +53,6 @@ export function createService(config: ServiceConfig, deps: { readonly log: Log }
         verdict = next;
         since = new Date().toISOString();
         transitions.inc({ service: name, to: next });
-        serviceUp.set({ service: name }, next === 'up' ? 1 : 0);
         if (next === 'up') log.info('service is up');
         else log.warn('service is down');
         onVerdict(next);

@@ -1,4 +1,5 @@
 import type { CheckStatus } from './checker.ts';
+import type { Observed } from './metrics.ts';
 import type { Nerve } from './nerve.ts';
 import { registryHosts } from './registry.ts';
 import type { Verdict } from './service.ts';
@@ -68,6 +69,16 @@ export function describeState(nerve: Nerve, version: string): NerveState {
     return { hosts: registryHosts(registry), ttl: registry.ttl, ...registry.announcer.lease };
   });
   return { version, ready: reason === null, reason, services, leases };
+}
+
+/** The same for the gauges. */
+export function observed(nerve: Nerve): Observed {
+  const services = [...nerve.slots].map(([name, { service, registry }]) => {
+    const { announced } = registry.announcer.status(service.config.key);
+    return { name, up: service.verdict === 'up', announced, drained: nerve.drainedSince(name) !== undefined };
+  });
+  const held = nerve.registries.filter(({ announcer }) => announcer.lease.held).length;
+  return { services, leases: { held, lost: nerve.registries.length - held } };
 }
 
 /** Why the registry is right not to show it. */

@@ -2,7 +2,7 @@ import type { EtcdOptions } from '../common/etcd/options.ts';
 import type { Log } from '../common/log.ts';
 import { sleep, supervise } from '../common/supervise.ts';
 import type { Events } from './events.ts';
-import { goneInstances, rejectedRecords } from './metrics.ts';
+import { goneInstances, prepare, rejectedRecords, sourceStarts } from './metrics.ts';
 import { Shared } from './shared.ts';
 import type { InstanceSet, PartStatus, Source, SourceContext } from './source.ts';
 
@@ -63,7 +63,10 @@ export class Discoverer {
     for (const [name, { discovery }] of services) {
       const known = before.get(name);
       const keep = known?.discovery === discovery && known.etcd === etcd;
-      this.#running.set(name, keep ? known : this.#start(name, discovery, etcd));
+      this.#running.set(
+        name,
+        keep ? known : this.#start(name, discovery, { etcd, reason: known === undefined ? 'new' : 'changed' }),
+      );
     }
     // Only now: what an old source shares with its successor stays open.
     for (const [name, known] of before) if (this.#running.get(name) !== known) this.#stop(known);
@@ -105,11 +108,16 @@ export class Discoverer {
     await Promise.all(this.#ended);
   }
 
-  #start(service: string, discovery: Discovery, etcd: EtcdOptions): Running {
+  #start(
+    service: string,
+    discovery: Discovery,
+    { etcd, reason }: { readonly etcd: EtcdOptions; readonly reason: 'new' | 'changed' },
+  ): Running {
     const end = new AbortController();
     const { signal } = end;
     const log = this.#log.child({ service, method: discovery.method });
-    rejectedRecords.inc({ service }, 0);
+    prepare(service);
+    sourceStarts.inc({ service, reason });
     const source = discovery.create({
       service,
       log,
@@ -135,8 +143,9 @@ export class Discoverer {
       running.answered = true;
       this.#onAnswer();
     };
-    const onState = (reason: string | null): void => {
-      running.failure = reason;
+    const onState = (failure: string | null): void => {
+      running.failure = failure;
+      if (failure !== null) sourceStarts.inc({ service, reason: 'failed' });
     };
     running.done = supervise((stop) => source(publish, stop), { what: `source of ${service}`, log, onState }, signal);
     return running;

@@ -1,4 +1,4 @@
-import { Counter, Gauge, Histogram } from 'prom-client';
+import { Counter, Gauge } from 'prom-client';
 import type { Instance, InstanceState } from '../common/instance.ts';
 import { registry } from '../common/metrics.ts';
 
@@ -7,8 +7,16 @@ export interface Observed {
   readonly name: string;
   /** What outputs were given; undefined while nothing is known. */
   readonly instances: readonly Instance[] | undefined;
+  /** The discovery method. */
+  readonly method: string;
   /** The source answered, and what it said is known to be current. */
   readonly up: boolean;
+  /** Milliseconds since the last proof of that; null when the source does not say. */
+  readonly age: number | null;
+  /** Records that cannot be used, of the last answer. */
+  readonly rejected: number;
+  /** A configuration published in the registry is refused; undefined where none is there. */
+  readonly refused?: boolean | undefined;
   /** Instances that are kept although their leases expired. */
   readonly suspects: number;
   /** How many are local, for services that prefer those. */
@@ -17,11 +25,23 @@ export interface Observed {
   readonly changedAt: number | null;
 }
 
-let read: () => Iterable<Observed> = () => [];
+let look: () => Iterable<Observed> = () => [];
+let seen: readonly Observed[] | undefined;
 
 /** Where the gauges of this process take their values from when someone asks. */
 export function observe(services: () => Iterable<Observed>): void {
-  read = services;
+  look = services;
+}
+
+/** One look serves all gauges, which are asked one after the other: with a thousand services it is not for nothing. */
+function read(): readonly Observed[] {
+  if (seen === undefined) {
+    seen = [...look()];
+    queueMicrotask(() => {
+      seen = undefined;
+    });
+  }
+  return seen;
 }
 
 const registers = [registry];
@@ -31,13 +51,13 @@ new Gauge({
   help: 'Services configured.',
   registers,
   collect() {
-    this.set([...read()].length);
+    this.set(read().length);
   },
 });
 
 new Gauge({
   name: 'synapse_instances',
-  help: 'Instances given to HAProxy, by state.',
+  help: 'Instances given to HAProxy, by state: up or drain.',
   labelNames: ['service', 'state'],
   registers,
   collect() {
@@ -51,48 +71,70 @@ new Gauge({
 });
 
 new Gauge({
-  name: 'synapse_source_up',
-  help: '1 while the source of a service has answered and its answer is known to be current, else 0.',
-  labelNames: ['service'],
+  name: 'synapse_guards_in_force',
+  help: 'Services of which instances are kept although their leases expired.',
   registers,
   collect() {
-    this.reset();
-    for (const { name, up } of read()) this.set({ service: name }, up ? 1 : 0);
+    this.set(read().filter(({ suspects }) => suspects > 0).length);
   },
 });
 
-new Gauge({
-  name: 'synapse_source_last_change_timestamp_seconds',
-  help: 'When the instances of a service last changed, in seconds since 1970.',
-  labelNames: ['service'],
-  registers,
-  collect() {
-    this.reset();
-    for (const { name, changedAt } of read()) if (changedAt !== null) this.set({ service: name }, changedAt / 1000);
-  },
-});
+/** One value for each service; none where `of` gives undefined. */
+function gauge(
+  name: string,
+  help: string,
+  of: (service: Observed) => number | undefined,
+  labels: readonly ['method'] | [] = [],
+): void {
+  new Gauge({
+    name,
+    help,
+    labelNames: ['service', ...labels],
+    registers,
+    collect() {
+      this.reset();
+      for (const service of read()) {
+        const value = of(service);
+        if (value === undefined) continue;
+        this.set({ service: service.name, ...(labels.length > 0 && { method: service.method }) }, value);
+      }
+    },
+  });
+}
 
-new Gauge({
-  name: 'synapse_suspect_instances',
-  help: 'Instances that are kept although their leases expired, because most of the service expired together.',
-  labelNames: ['service'],
-  registers,
-  collect() {
-    this.reset();
-    for (const { name, suspects } of read()) this.set({ service: name }, suspects);
-  },
-});
-
-new Gauge({
-  name: 'synapse_local_instances',
-  help: 'Instances in the preferred zone, of services that have one.',
-  labelNames: ['service'],
-  registers,
-  collect() {
-    this.reset();
-    for (const { name, local } of read()) if (local !== undefined) this.set({ service: name }, local);
-  },
-});
+gauge(
+  'synapse_source_up',
+  '1 while the source of a service has answered and its answer is known to be current, else 0.',
+  ({ up }) => (up ? 1 : 0),
+  ['method'],
+);
+gauge(
+  'synapse_source_age_seconds',
+  'Time since the last proof that what the source of a service says is current.',
+  ({ age }) => (age === null ? undefined : age / 1000),
+  ['method'],
+);
+gauge(
+  'synapse_source_last_change_timestamp_seconds',
+  'When the instances of a service last changed, in seconds since 1970.',
+  ({ changedAt }) => (changedAt === null ? undefined : changedAt / 1000),
+);
+gauge(
+  'synapse_suspect_instances',
+  'Instances that are kept although their leases expired, because most of the service expired together.',
+  ({ suspects }) => suspects,
+);
+gauge(
+  'synapse_unusable_records',
+  'Records of a service in its registry that cannot be used.',
+  ({ rejected }) => rejected,
+);
+gauge('synapse_local_instances', 'Instances in the preferred zone, of services that have one.', ({ local }) => local);
+gauge(
+  'synapse_published_config_refused',
+  '1 while the configuration published in the registry is refused and the one before stays, else 0; of services that have one.',
+  ({ refused }) => (refused === undefined ? undefined : refused ? 1 : 0),
+);
 
 /** Instances that the expiry guard kept; one counts again when it expires again. */
 export const guardedInstances = new Counter({
@@ -118,26 +160,20 @@ export const goneInstances = new Counter({
   registers,
 });
 
-/** From the moment a change was seen to the moment HAProxy has it, seconds. */
-export const propagation = new Histogram({
-  name: 'synapse_propagation_seconds',
-  help: 'From the moment a change was seen to the moment HAProxy has it.',
-  buckets: [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30],
-  registers,
-});
-
-/** Snapshots that an output failed to apply; each is tried again. */
-export const applyFailures = new Counter({
-  name: 'synapse_apply_failures_total',
-  help: 'Snapshots that could not be applied; each is tried again.',
-  registers,
-});
-
-/** Configurations read again at SIGHUP. */
-export const reloads = new Counter({
-  name: 'synapse_config_reloads_total',
-  help: 'Configurations read again, by result: ok, or invalid and the old one stayed in force.',
+/** Snapshots given to HAProxy. */
+export const applies = new Counter({
+  name: 'synapse_applies_total',
+  help: 'Snapshots given to HAProxy, by result: ok, or failed and tried again.',
   labelNames: ['result'],
+  registers,
+});
+for (const result of ['ok', 'failed']) applies.inc({ result }, 0);
+
+/** Starts of sources, by why: the first, another configuration, or a failure. */
+export const sourceStarts = new Counter({
+  name: 'synapse_source_starts_total',
+  help: 'Starts of the source of a service, by reason: new, changed, or failed and tried again.',
+  labelNames: ['service', 'reason'],
   registers,
 });
 
@@ -158,8 +194,15 @@ export const fileFailures = new Counter({
 
 /** Configurations in the registry that are broken or could do harm. */
 export const refusedConfigs = new Counter({
-  name: 'synapse_refused_published_configs_total',
+  name: 'synapse_published_configs_refused_total',
   help: 'Configurations published in the registry that were refused; what was in force before stays.',
   labelNames: ['service'],
   registers,
 });
+
+/** What begins at 0: a first one is then a step, and not a series that appears. */
+export function prepare(service: string): void {
+  sourceStarts.inc({ service, reason: 'failed' }, 0);
+  for (const how of ['withdrawn', 'expired']) goneInstances.inc({ service, how }, 0);
+  for (const counter of [rejectedRecords, guardedInstances, refusedConfigs]) counter.inc({ service }, 0);
+}

@@ -30,6 +30,7 @@ export function multiSource(parts: readonly Part[], makeResolver: () => Resolver
     return { part, source, run: undefined, ended: Promise.resolve(), ...forgotten() };
   });
   let used: readonly Child[] = [];
+  for (const { name: source } of parts) sourceSwitches.inc({ service, source }, 0);
 
   const follow = async (publish: Publish, signal: AbortSignal): Promise<void> => {
     if (signal.aborted) return;

@@ -2,7 +2,6 @@ import type { Instance } from '../common/instance.ts';
 import { type Log, silentLog } from '../common/log.ts';
 import { changesBetween } from './changes.ts';
 import type { Events } from './events.ts';
-import { propagation } from './metrics.ts';
 import type { ServiceState, Snapshot } from './output.ts';
 
 /** How many ids of one kind a log line or an event names. */
@@ -52,7 +51,6 @@ function reportService<Config>(
   const cost = events.takeCost(name);
   if (instances === undefined) return;
   const seconds = (performance.now() - seenAt) / 1000;
-  propagation.observe(seconds);
   const { added, removed, changed } = changesBetween(before?.instances ?? [], instances);
   const drains = changed.length === 0 ? new Set() : drainIds(before?.instances ?? [], instances);
   const fields = {

@@ -4,11 +4,10 @@ import { type AdminOptions, serveAdmin } from '../common/admin.ts';
 import { daemonSignals } from '../common/daemon.ts';
 import { journalRoutes } from '../common/journalroutes.ts';
 import { type Log, reasonOf } from '../common/log.ts';
-import { collectProcessMetrics } from '../common/metrics.ts';
+import { countReload, startMetrics } from '../common/metrics.ts';
 import { ConfigError } from '../common/problem.ts';
 import type { SynapseConfig } from './config.ts';
 import type { Events } from './events.ts';
-import { reloads } from './metrics.ts';
 import { pageRoutes } from './pageroutes.ts';
 import { createSynapse, type SynapseDeps } from './synapse.ts';
 import { viewRoutes } from './viewroutes.ts';
@@ -29,8 +28,8 @@ export async function runSynapse<Top, Config>(deps: RunDeps<Top, Config>): Promi
   const { log, events, version, load } = deps;
   let config = await load();
   const { signal, onReload, finished } = daemonSignals(log);
-  collectProcessMetrics();
   const synapse = createSynapse(config, deps);
+  startMetrics('synapse', { version, ready: () => synapse.ready() === null });
   // Ends last: who watches the end needs it.
   const last = new AbortController();
   const admin: AdminOptions = {
@@ -48,7 +47,7 @@ export async function runSynapse<Top, Config>(deps: RunDeps<Top, Config>): Promi
     try {
       next = await load();
     } catch (error) {
-      reloads.inc({ result: 'invalid' });
+      countReload('invalid');
       const problems = error instanceof ConfigError ? error.problems : [{ path: '', message: reasonOf(error) }];
       log.error('the new configuration is invalid, the old one stays in force', { problems });
       const reason = problems.map(({ path, message }) => (path === '' ? message : `${path}: ${message}`)).join('; ');
@@ -56,7 +55,7 @@ export async function runSynapse<Top, Config>(deps: RunDeps<Top, Config>): Promi
       return;
     }
     if (signal.aborted) return;
-    reloads.inc({ result: 'ok' });
+    countReload('ok');
     log.info('configuration read again', { services: next.services.size });
     events.record({ kind: 'configuration_read', level: 'info', reason: `${next.services.size} services` });
     for (const section of ['admin', 'stateFile'] as const) {

@@ -111,13 +111,21 @@ function leftOutOf<Config>(catalog: Catalog<Config>, name: string): readonly Lef
 /** The same for the gauges. */
 export function* observed<Config>(catalog: Catalog<Config>, discoverer: Discoverer): Iterable<Observed> {
   for (const name of catalog.names()) {
+    const known = catalog.recall(name);
+    const source = discoverer.status(name);
+    if (known === undefined || source === undefined) continue;
+    const { published } = publishedOf(known);
     yield {
       name,
+      method: source.method,
       instances: catalog.state(name)?.instances,
       local: preferenceOf(catalog, name).prefer?.local,
-      up: discoverer.status(name)?.reason === null,
-      suspects: catalog.recall(name)?.guarded?.suspects.size ?? 0,
-      changedAt: catalog.recall(name)?.changedAt ?? null,
+      up: source.reason === null,
+      age: source.age,
+      rejected: known.set?.rejected.length ?? 0,
+      refused: published && published.refused !== null,
+      suspects: known.guarded?.suspects.size ?? 0,
+      changedAt: known.changedAt,
     };
   }
 }

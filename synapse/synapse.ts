@@ -1,6 +1,7 @@
 import { coalesce, type Touch } from '../common/coalesce.ts';
 import type { Instance } from '../common/instance.ts';
 import { type Log, reasonOf } from '../common/log.ts';
+import { pruneLater } from '../common/metrics.ts';
 import { sleep } from '../common/supervise.ts';
 import { type Cache, createCache, readCache } from './cache.ts';
 import { Catalog } from './catalog.ts';
@@ -10,7 +11,7 @@ import { Events } from './events.ts';
 import { createFileWriting, type FilesNow, type FileWriting } from './filewriting.ts';
 import { watchFreshness } from './freshness.ts';
 import { keepEqual } from './keepequal.ts';
-import { applyFailures, guardedInstances, observe, refusedConfigs } from './metrics.ts';
+import { applies, guardedInstances, observe, refusedConfigs } from './metrics.ts';
 import type { Output, Snapshot } from './output.ts';
 import { report } from './report.ts';
 import { observed, remembered, type SynapseState, stateOf } from './state.ts';
@@ -149,8 +150,9 @@ export function createSynapse<Top, Config>(
       report({ before: applied, after: snapshot }, names, { log, events, origin });
       applied = snapshot;
       everApplied = true;
+      applies.inc({ result: 'ok' });
     } catch (error) {
-      applyFailures.inc();
+      applies.inc({ result: 'failed' });
       log.error('a snapshot could not be applied, trying again', { reason: reasonOf(error) });
       const again: Iterable<string | typeof all> = names ?? [all];
       void sleep(1_000, signal).then(() => {
@@ -201,6 +203,7 @@ export function createSynapse<Top, Config>(
       config = keepEqual(config, next);
       for (const name of catalog.configure(config.services)) touch(name);
       discoverer.configure(config.services, config.etcd);
+      pruneLater((service) => config.services.has(service));
       if (output !== undefined && output.config !== config.output) touch(all);
       files?.touch(undefined);
       cache?.touch();

@@ -4,7 +4,7 @@ import type { EtcdClient } from './client.ts';
 import type { KeyTask, KeyTasks } from './keytask.ts';
 import { createKeyWatch } from './keywatch.ts';
 import { readKeys, type Sighting } from './leasedkey.ts';
-import { keyRepairs } from './metrics.ts';
+import { keyRepairs } from './leasemetrics.ts';
 import { losesEvents } from './version.ts';
 
 /** Finds what others do to our keys, and has them put right: deleted, overwritten, or a write of ours that came late. */

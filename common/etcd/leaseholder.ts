@@ -4,7 +4,7 @@ import { jittered, sleep } from '../supervise.ts';
 import type { EtcdClient } from './client.ts';
 import { EtcdError } from './errors.ts';
 import { createKeepalive } from './keepalive.ts';
-import { leaseRenewals, leasesLost } from './metrics.ts';
+import { leaseRenewals, leasesLost } from './leasemetrics.ts';
 
 /** Holds a lease for as long as it is wanted: one after the other, when etcd loses one. */
 export interface LeaseHolder {

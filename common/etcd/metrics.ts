@@ -1,7 +1,7 @@
 import { Counter, Histogram } from 'prom-client';
-import { registry } from '../metrics.ts';
+import { shared } from '../metrics.ts';
 
-const registers = [registry];
+const registers = [shared];
 
 /** Unary calls to etcd by method and outcome (`OK` or gRPC's name of the code), one per attempt. */
 export const requests = new Counter({
@@ -34,40 +34,4 @@ export const watchStreamEnds = new Counter({
   labelNames: ['reason'] as const,
   registers,
 });
-
-/** Prefixes listed again, by the reason. */
-export const relists = new Counter({
-  name: 'etcd_relists_total',
-  help: 'Prefixes read anew, by reason.',
-  labelNames: ['reason'] as const,
-  registers,
-});
-
-/** Keys that a periodic list put right. Anything but zero is a fault of the server or of ours. */
-export const resyncRepairs = new Counter({
-  name: 'etcd_resync_repairs_total',
-  help: 'Keys that were wrong until a periodic list put them right; should stay 0.',
-  registers,
-});
-
-/** Keepalives that were answered. */
-export const leaseRenewals = new Counter({
-  name: 'etcd_lease_renewals_total',
-  help: 'Lease keepalives that were answered.',
-  registers,
-});
-
-/** Leases that etcd no longer knew: expired or revoked. */
-export const leasesLost = new Counter({
-  name: 'etcd_lease_lost_total',
-  help: 'Leases that etcd no longer knew, because they expired or were revoked.',
-  registers,
-});
-
-/** Keys of ours that others deleted or changed, by how that was noticed. */
-export const keyRepairs = new Counter({
-  name: 'etcd_key_repairs_total',
-  help: 'Own keys that were deleted or changed by others and put right, by how it was noticed: watch or read.',
-  labelNames: ['noticed'] as const,
-  registers,
-});
+for (const reason of ['open', 'stream', 'token'] as const) watchStreamEnds.inc({ reason }, 0);

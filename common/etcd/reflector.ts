@@ -10,7 +10,7 @@ import { Followed, type OnChange } from './followed.ts';
 import { createHub, type Detached } from './hub.ts';
 import { createLimit } from './limit.ts';
 import { type Listing, list } from './list.ts';
-import { relists, resyncRepairs } from './metrics.ts';
+import { relists, resyncRepairs } from './listmetrics.ts';
 import { losesEvents } from './version.ts';
 
 export type { Entry } from './entry.ts';

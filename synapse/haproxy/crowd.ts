@@ -2,7 +2,6 @@ import { type Log, reasonOf } from '../../common/log.ts';
 import { sleep } from '../../common/supervise.ts';
 import type { HaproxyConfig } from './config.ts';
 import { countOldWorkers } from './master.ts';
-import { oldWorkers } from './metrics.ts';
 
 /** Counts the workers that finish their connections: each holds memory, and each reload makes one more. */
 export interface Crowd {
@@ -37,7 +36,6 @@ export function createCrowd(
     if (path === null) return;
     try {
       count = await countOldWorkers(path, signal);
-      oldWorkers.set(count);
     } catch (error) {
       count = undefined;
       if (!signal.aborted) log.debug('the old workers cannot be counted', { reason: reasonOf(error) });

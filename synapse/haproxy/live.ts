@@ -6,7 +6,6 @@ import { generationVariable } from './defaults.ts';
 import { type DesiredService, desiredServers } from './desired.ts';
 import type { ExistingFile } from './existing.ts';
 import { know, uncertain } from './knowledge.ts';
-import { up } from './metrics.ts';
 import type { RunningServer, Server } from './model.ts';
 import { createOutstanding, type Outstanding } from './outstanding.ts';
 import { overlayOf } from './overlay.ts';
@@ -122,7 +121,6 @@ class LiveProcess implements Live {
       onIdle: (desired, name) => void this.change(desired, [{ name, server: undefined }]),
       onDeleted: (desired, name) => deps.onDeleted(desired, name),
     });
-    up.set({ socket: path }, 0);
   }
 
   get synced(): boolean {
@@ -205,7 +203,6 @@ class LiveProcess implements Live {
       this.#connection = undefined;
       clearTimeout(this.#auditTimer);
       this.#auditTimer = undefined;
-      up.set({ socket: this.path }, 0);
       ended.abort();
       this.#deps.onChange();
     }
@@ -239,7 +236,6 @@ class LiveProcess implements Live {
     this.#attempts.forget();
     this.#touches.forget();
     this.#synced = true;
-    up.set({ socket: this.path }, 1);
     if (worker === 'new') {
       this.#retiring.forget();
       const overlay = overlayOf(this.#deps.services.values(), before, this.running);

@@ -11,50 +11,44 @@ export const commandsTotal = new Counter({
   registers,
 });
 
+const reasons = ['configuration', 'server', 'socket', 'membership'] as const;
+
+/** Why a reload is needed, in one word. */
+export type ReloadReason = (typeof reasons)[number];
+
 /** Reloads by the kind of their reason and how they went. */
 export const reloadsTotal = new Counter({
   name: 'synapse_haproxy_reloads_total',
-  help: 'Reloads of HAProxy that synapse asked for, by reason (configuration, server, socket, membership) and result.',
+  help: 'Reloads of HAProxy that synapse asked for, by reason (configuration, server, socket, membership) and result (done, failed).',
   labelNames: ['reason', 'result'] as const,
+  registers,
+});
+for (const reason of reasons) for (const result of ['done', 'failed']) reloadsTotal.inc({ reason, result }, 0);
+
+/** Of reloads that worked. */
+export const reloadDuration = new Histogram({
+  name: 'synapse_haproxy_reload_duration_seconds',
+  help: 'Time from asking for a reload until all workers run the new configuration.',
+  buckets: [0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30],
   registers,
 });
 
 /** From a change being seen to HAProxy having confirmed it. */
 export const applyDuration = new Histogram({
   name: 'synapse_haproxy_apply_duration_seconds',
-  help: 'Time from a change being seen by synapse until HAProxy has confirmed the commands.',
-  buckets: [0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10],
+  help: 'Time from the moment a change was seen (the event of etcd arrived) until HAProxy has confirmed the commands for it.',
+  buckets: [0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10],
   registers,
 });
 
-/** New files that HAProxy's check refused. */
-export const configRejectedTotal = new Counter({
-  name: 'synapse_haproxy_config_rejected_total',
-  help: 'New configuration files that were not put in place because a check refused them.',
+/** New files by how they fared. */
+export const configsTotal = new Counter({
+  name: 'synapse_haproxy_configs_total',
+  help: 'New configurations, by result: written in place, or refused by the check or while HAProxy loaded it.',
+  labelNames: ['result'] as const,
   registers,
 });
-
-/** Files put in place. */
-export const configWritesTotal = new Counter({
-  name: 'synapse_haproxy_config_writes_total',
-  help: 'Configuration files put in place.',
-  registers,
-});
-
-/** Whether each runtime API socket is connected and in step. */
-export const up = new Gauge({
-  name: 'synapse_haproxy_up',
-  help: '1 while the runtime API at this socket answers and its state has been read.',
-  labelNames: ['socket'] as const,
-  registers,
-});
-
-/** Servers that an operator holds in another state than ours. */
-export const heldServers = new Gauge({
-  name: 'synapse_haproxy_held_servers',
-  help: 'Servers that somebody else put into maintenance, drain or another weight, and that are left so.',
-  registers,
-});
+for (const result of ['written', 'refused'] as const) configsTotal.inc({ result }, 0);
 
 /** Services of which HAProxy refuses something. */
 export const quarantined = new Gauge({
@@ -63,9 +57,62 @@ export const quarantined = new Gauge({
   registers,
 });
 
-/** Workers that finish their connections after a reload. */
-export const oldWorkers = new Gauge({
-  name: 'synapse_haproxy_old_workers',
-  help: 'Workers of before a reload that still have connections, as counted by the master process.',
+/** What the gauges say. */
+export interface ObservedHaproxy {
+  readonly sockets: readonly { readonly path: string; readonly connected: boolean }[];
+  readonly held: readonly unknown[];
+  readonly oldWorkers: number | null;
+  readonly pendingReload: readonly unknown[];
+  readonly rejected: string | null;
+}
+
+let look: () => ObservedHaproxy | undefined = () => undefined;
+
+/** Where the gauges of this process take their values from when someone asks. */
+export function observeHaproxy(now: () => ObservedHaproxy): void {
+  look = now;
+}
+
+new Gauge({
+  name: 'synapse_haproxy_up',
+  help: '1 while the runtime API at this socket answers and its state has been read, else 0.',
+  labelNames: ['socket'] as const,
   registers,
+  collect() {
+    this.reset();
+    for (const { path, connected } of look()?.sockets ?? []) this.set({ socket: path }, connected ? 1 : 0);
+  },
 });
+
+function gauge(name: string, help: string, of: (seen: ObservedHaproxy) => number | null): void {
+  new Gauge({
+    name,
+    help,
+    registers,
+    collect() {
+      const seen = look();
+      this.set((seen && of(seen)) ?? 0);
+    },
+  });
+}
+
+gauge(
+  'synapse_haproxy_held_servers',
+  'Servers that somebody else put into maintenance, drain or another weight, and that are left so.',
+  ({ held }) => held.length,
+);
+gauge(
+  'synapse_haproxy_old_workers',
+  'Workers of before a reload that still have connections, as counted by the master process; 0 where there is none to ask.',
+  ({ oldWorkers }) => oldWorkers,
+);
+gauge(
+  'synapse_haproxy_reload_pending',
+  '1 while a reload is due and has not been done, else 0.',
+  ({ pendingReload }) => (pendingReload.length > 0 ? 1 : 0),
+);
+gauge(
+  'synapse_haproxy_config_refused',
+  '1 while HAProxy refuses the configuration as a whole and the one before stays, else 0.',
+  ({ rejected }) => (rejected === null ? 0 : 1),
+);

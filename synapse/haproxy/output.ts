@@ -10,7 +10,7 @@ import { createDesiredService, type DesiredService, nameInUse, takeInstances } f
 import type { HaproxyEvent } from './events.ts';
 import { type ExistingFile, parseExisting } from './existing.ts';
 import { createLive, type Live } from './live.ts';
-import { applyDuration, heldServers } from './metrics.ts';
+import { applyDuration } from './metrics.ts';
 import type { Structure } from './model.ts';
 import { decideNames } from './naming.ts';
 import { modernize } from './oldforms.ts';
@@ -378,7 +378,6 @@ export function createHaproxyOutput(config: HaproxyConfig, deps: HaproxyDeps, si
 
     get status() {
       const held = heldNow();
-      heldServers.set(held.length);
       const quarantined = Object.fromEntries(
         Object.entries(persist.quarantined).map(([key, reason]) => {
           const desired = services.get(key);

@@ -8,7 +8,7 @@ import type { ExistingFile } from './existing.ts';
 import { createFileWriter, type FileText } from './filetext.ts';
 import { findingsIn } from './findings.ts';
 import type { Live } from './live.ts';
-import { configRejectedTotal, configWritesTotal } from './metrics.ts';
+import { configsTotal } from './metrics.ts';
 import type { Structure } from './model.ts';
 import { findPoison, type Refusal } from './poison.ts';
 import { generationOf } from './render.ts';
@@ -126,7 +126,7 @@ export function createPersist(config: HaproxyConfig, deps: PersistDeps): Persist
       failures,
       retryAt: performance.now() + Math.min(firstWait[by] * 2 ** (failures - 1), longestWait),
     };
-    configRejectedTotal.inc();
+    configsTotal.inc({ result: 'refused' });
     if (failures === 1) log.error('a new configuration was refused, the old one stays', { reason: message });
     if (failures === 1) emit({ type: 'rejected', services: [], reason: message });
     if (accepted === null) withoutFile();
@@ -139,7 +139,7 @@ export function createPersist(config: HaproxyConfig, deps: PersistDeps): Persist
     if (fare.result === 'refused') return fare;
     if (fare.result === 'written') {
       writtenAt = new Date();
-      configWritesTotal.inc();
+      configsTotal.inc({ result: 'written' });
       emit({ type: 'written', bytes: text.length });
     }
     if (check || fare.result === 'unchanged') for (const shape of shapes) acceptedShapes.add(shape);
@@ -168,7 +168,7 @@ export function createPersist(config: HaproxyConfig, deps: PersistDeps): Persist
       return false;
     }
     for (const [unit, message] of poison.found) {
-      configRejectedTotal.inc();
+      configsTotal.inc({ result: 'refused' });
       const news = quarantine.add(unit, choice.askedOf(unit), { message, by: 'check' });
       if (news) emit({ type: 'rejected', services: [nameOf(unit.service)], reason: message });
     }
@@ -239,7 +239,7 @@ export function createPersist(config: HaproxyConfig, deps: PersistDeps): Persist
       const unit = { service: desired.service };
       quarantine.add(unit, choice.askedOf(unit), { message: named.get(desired.service) ?? message, by: 'load' });
     }
-    configRejectedTotal.inc();
+    configsTotal.inc({ result: 'refused' });
     emit({ type: 'rejected', services: guilty.map(nameInUse), reason: message });
     wanted = undefined;
     const generation = wantedGeneration();

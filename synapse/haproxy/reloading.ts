@@ -5,7 +5,7 @@ import { createCrowd } from './crowd.ts';
 import type { HaproxyEvent } from './events.ts';
 import type { Live } from './live.ts';
 import { LoadRefused } from './master.ts';
-import { reloadsTotal } from './metrics.ts';
+import { type ReloadReason, reloadDuration, reloadsTotal } from './metrics.ts';
 import { createReloadPacer } from './pacer.ts';
 import type { Persist } from './persist.ts';
 import { triggerReload } from './reload.ts';
@@ -162,6 +162,7 @@ export function createReloading(config: HaproxyConfig, deps: ReloadingDeps): Rel
           const milliseconds = Math.round(performance.now() - start);
           log.info('HAProxy has reloaded', { milliseconds });
           reloadsTotal.inc({ reason: kind, result: 'done' });
+          reloadDuration.observe(milliseconds / 1000);
           lastError = null;
           lastReloadAt = new Date();
           if (lives.length === 0 && config.master_socket_path !== null) persist.confirm();
@@ -212,7 +213,7 @@ export function createReloading(config: HaproxyConfig, deps: ReloadingDeps): Rel
 /** HAProxy was asked twice and still runs what it ran before. */
 class NotLoaded extends Error {}
 
-function kindOf(reasons: readonly string[]): string {
+function kindOf(reasons: readonly string[]): ReloadReason {
   if (reasons.some((reason) => reason.startsWith('service ') || reason.startsWith('HAProxy runs')))
     return 'configuration';
   if (reasons.some((reason) => reason.startsWith('the runtime API'))) return 'socket';

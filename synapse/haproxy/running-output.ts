@@ -1,5 +1,6 @@
 import type { Snapshot } from '../output.ts';
 import type { HaproxyConfig, ServiceHaproxyConfig } from './config.ts';
+import { observeHaproxy } from './metrics.ts';
 import { createHaproxyOutput, type HaproxyDeps, type HaproxyOutput } from './output.ts';
 import { haproxyTrouble } from './trouble.ts';
 import { type Counters, createView, type ServerView } from './view.ts';
@@ -20,6 +21,7 @@ export function haproxyOutput(
 ): HaproxyOutput & { readonly trouble: string | null; view(service?: string): Promise<ServicesView> } {
   const output = createHaproxyOutput(config, deps, signal);
   const view = createView(config);
+  observeHaproxy(() => output.status);
   let latest: Snapshot<ServiceHaproxyConfig> = new Map();
   return {
     apply(snapshot, dirty) {

@@ -1,8 +1,9 @@
 import { type HaproxyConfig, socketPaths } from './config.ts';
 import { connectRuntime } from './runtime.ts';
 import { parseStatistics, type StatisticsRow } from './statistics.ts';
+import { sumViews } from './sumviews.ts';
 
-/** What HAProxy itself says of a backend or a server; counters since its worker began. */
+/** What HAProxy itself says of a backend or a server; counters since its worker began, of all processes together. */
 export interface Counters {
   readonly status: string;
   /** Requests or connections that it handles at this moment, and those that wait. */
@@ -48,13 +49,13 @@ const timeout = 3_000;
 export function createView(config: HaproxyConfig): (backend?: string) => Promise<HaproxyView> {
   const known = new Map<string, { readonly until: number; readonly view: Promise<HaproxyView> }>();
   return (backend) => {
-    const [path] = config.do_socket ? socketPaths(config) : [];
-    if (path === undefined) return Promise.reject(new Error('the runtime API is not used (haproxy.do_socket)'));
+    const paths = config.do_socket ? socketPaths(config) : [];
+    if (paths.length === 0) return Promise.reject(new Error('the runtime API is not used (haproxy.do_socket)'));
     const key = backend ?? '';
     const last = known.get(key);
     if (last !== undefined && performance.now() < last.until) return last.view;
     const start = performance.now();
-    const view = read(path, backend);
+    const view = readAll(paths, backend);
     // While it is under way, everybody waits for the same.
     known.set(key, { until: Number.POSITIVE_INFINITY, view });
     const settle = (): void => {
@@ -65,6 +66,14 @@ export function createView(config: HaproxyConfig): (backend?: string) => Promise
     view.then(settle, () => known.delete(key));
     return view;
   };
+}
+
+/** One that is away holds nobody up. @throws when none answers */
+async function readAll(paths: readonly string[], backend: string | undefined): Promise<HaproxyView> {
+  const asked = await Promise.allSettled(paths.map((path) => read(path, backend)));
+  const [first, ...others] = asked.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []));
+  if (first !== undefined) return sumViews([first, ...others]);
+  throw asked.find((one) => one.status === 'rejected')?.reason;
 }
 
 async function read(path: string, backend: string | undefined): Promise<HaproxyView> {

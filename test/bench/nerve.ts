@@ -70,16 +70,16 @@ export async function measureNerve(options: NerveLoadOptions): Promise<NerveLoad
     const [after, took] = [await read(), (performance.now() - begin) / 1000];
     const rate = (name: string, labels = ''): number => (after.sum(name, labels) - before.sum(name, labels)) / took;
     return {
-      probesPerSecond: rate('nerve_check_runs_total'),
+      probesPerSecond: rate('nerve_probes_total'),
       cpuPercent: rate('process_cpu_seconds_total') * 100,
       residentMegabytes: after.sum('process_resident_memory_bytes') / 1024 / 1024,
       worstLatenessBelow: worst(before, after),
-      failedProbes: after.sum('nerve_check_runs_total', 'fail') + after.sum('nerve_check_runs_total', 'timeout'),
+      failedProbes: after.sum('nerve_probes_total', 'fail') + after.sum('nerve_probes_total', 'timeout'),
       announced: after.sum('nerve_announcements_total', 'announce'),
       // At rest a transaction only reads: the records are looked at now and then.
       writesPerSecond: rate('nerve_announcements_total'),
-      readsPerSecond: rate('etcd_requests_total'),
-      keepalivesPerSecond: rate('etcd_lease_renewals_total'),
+      readsPerSecond: rate('nerve_etcd_requests_total'),
+      keepalivesPerSecond: rate('nerve_etcd_lease_renewals_total'),
     };
   } finally {
     await nerve.stop('SIGTERM', 20_000);
@@ -109,7 +109,7 @@ function parse(text: string): Metrics {
 /** The smallest bound that no probe in between was beyond; Infinity when one was beyond all of them. */
 function worst(before: Metrics, after: Metrics): number {
   const counted = (le: string): number => {
-    const name = 'nerve_check_lateness_seconds_bucket';
+    const name = 'nerve_probe_lateness_seconds_bucket';
     return after.sum(name, `le="${le}"`) - before.sum(name, `le="${le}"`);
   };
   const all = counted('+Inf');

@@ -262,7 +262,7 @@ describe('nerve and etcd', () => {
     const { body } = await nerve.get('/metrics');
     assert.match(body, /^nerve_service_up\{service="api"\} 1$/m);
     assert.match(body, /^nerve_announcements_total\{service="api",action="announce"\} 1$/m);
-    assert.match(body, /^nerve_check_runs_total\{service="api",check="http",result="pass"\} \d+$/m);
+    assert.match(body, /^nerve_probes_total\{service="api",check="http",result="pass"\} \d+$/m);
     assert.match(body, /^nodejs_eventloop_lag_seconds /m);
   });
 });

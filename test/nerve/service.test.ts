@@ -117,8 +117,7 @@ describe('service', () => {
     );
     assert.ok(Number.isFinite(Date.parse(service.since)) && Number.isFinite(Date.parse(check?.last?.at ?? '')));
     const metrics = await registry.metrics();
-    assert.match(metrics, /nerve_check_runs_total\{service="counted",check="switch-0",result="fail"\} \d/);
-    assert.match(metrics, /nerve_service_up\{service="counted"\} 0/);
+    assert.match(metrics, /nerve_probes_total\{service="counted",check="switch-0",result="fail"\} \d/);
     assert.match(metrics, /nerve_transitions_total\{service="counted",to="down"\} 1/);
   });
 });

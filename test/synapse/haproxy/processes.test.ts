@@ -4,6 +4,7 @@ import { access } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 import { freePort } from '../../../etcd-cluster/ports.ts';
+import { createView } from '../../../synapse/haproxy/view.ts';
 import { eventually } from '../../support/eventually.ts';
 import { askSocket, type TestHaproxy, testHaproxy } from '../../support/haproxy.ts';
 import { instance, type RunningOutput, runOutput, serviceConfig, testConfig } from '../../support/haproxyoutput.ts';
@@ -43,8 +44,15 @@ describe('several HAProxy processes', () => {
     return rows.filter((cells) => cells[6] === '0').map((cells) => cells[3] ?? '');
   };
 
+  /** Nobody is behind it: that HAProxy says so will do. */
+  const visit = async (port: number): Promise<void> => {
+    const answer = await fetch(`http://127.0.0.1:${port}/`, { headers: { Connection: 'close' } });
+    await answer.text();
+  };
+
   it('are each kept right, one that starts later too, and one that is away holds nobody up', async () => {
-    const config = serviceConfig({ port: await freePort() });
+    const port = await freePort();
+    const config = serviceConfig({ port });
     const [one, two, three] = [instance(9), instance(10), instance(11)];
     synapse = runOutput(
       testConfig(home, {
@@ -67,6 +75,19 @@ describe('several HAProxy processes', () => {
     await eventually(() => assert.equal(synapse.output.status.sockets[1]?.connected, true));
     await synapse.apply({ api: { config, instances: [two, three] } });
     for (const socket of sockets) assert.deepEqual((await serversOf(socket)).toSorted(), [two.id, three.id].toSorted());
+
+    // The kernel hands connections to both of them; what each of them counts is added up.
+    for (let sent = 0; sent < 20; sent++) await visit(port);
+    const view = createView(testConfig(home, { socket_file_path: sockets }));
+    const { backends, servers } = await view('api');
+    assert.equal(backends.get('api')?.requests, 20);
+    assert.deepEqual(
+      servers
+        ?.filter(({ status }) => status === 'no check')
+        .map(({ name }) => name)
+        .toSorted(),
+      [two.id, three.id].toSorted(),
+    );
 
     second.kill('SIGKILL');
     await eventually(() => assert.equal(synapse.output.status.sockets[1]?.connected, false));
