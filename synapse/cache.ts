@@ -1,5 +1,5 @@
 import { readFile, rename } from 'node:fs/promises';
-import type { Published } from '../common/etcd/document.ts';
+import type { Published } from '../common/document.ts';
 import { writeFileAtomic } from '../common/file.ts';
 import { isObject } from '../common/formats.ts';
 import { formatInstance, readRecord } from '../common/instance.ts';

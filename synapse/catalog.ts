@@ -1,4 +1,4 @@
-import type { Published } from '../common/etcd/document.ts';
+import type { Published } from '../common/document.ts';
 import { type Expired, type Guarded, guardExpiry, nextGivenUp, restoredGuard } from './expiryguard.ts';
 import type { ServiceState, Snapshot } from './output.ts';
 import type { PublishedResult } from './publishedconfig.ts';

@@ -44,12 +44,12 @@ export interface Publisher {
 }
 
 /**
- * `leased` is for sources whose records vanish by themselves when their announcer does. Elsewhere what is no longer
- * listed was taken off the list by someone.
+ * `leased` is for sources whose records, or some of them, vanish by themselves when their announcer does. Elsewhere what
+ * is no longer listed was taken off the list by someone.
  */
 export function createPublisher(
   context: Pick<SourceContext, 'rejected' | 'gone'>,
-  { leased = false }: { readonly leased?: boolean } = {},
+  { leased = () => false }: { readonly leased?: (instance: Instance) => boolean } = {},
 ): Publisher {
   let instances: readonly Instance[] = [];
   let rejected: readonly Rejected[] = [];
@@ -64,10 +64,10 @@ export function createPublisher(
       return before !== undefined && isDeepStrictEqual(before, instance) ? before : instance;
     });
     const withdrawn = new Set<string>();
-    for (const { id, state } of gone.values()) {
-      const orderly = !leased || state === 'down';
-      if (orderly) withdrawn.add(id);
-      context.gone(id, orderly ? 'withdrawn' : 'expired');
+    for (const instance of gone.values()) {
+      const orderly = instance.state === 'down' || !leased(instance);
+      if (orderly) withdrawn.add(instance.id);
+      context.gone(instance.id, orderly ? 'withdrawn' : 'expired');
     }
     for (const record of found.rejected) {
       if (!rejected.some((other) => isDeepStrictEqual(other, record))) context.rejected(record);

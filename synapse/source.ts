@@ -1,5 +1,5 @@
 import type { Schema } from '../common/config.ts';
-import type { Published } from '../common/etcd/document.ts';
+import type { Published } from '../common/document.ts';
 import type { EtcdOptions } from '../common/etcd/options.ts';
 import type { Instance } from '../common/instance.ts';
 import type { Log } from '../common/log.ts';
@@ -116,5 +116,5 @@ export const sourceFolder: PluginFolder = {
   kind: 'discovery method',
   url: new URL('./sources/', import.meta.url),
   symbol: 'source',
-  aliases: { base: 'static', zookeeper_poll: 'zookeeper' },
+  aliases: { base: 'static', zookeeper_poll: 'zookeeper', zookeeper_dns_poll: 'zookeeper_dns' },
 };

@@ -38,6 +38,10 @@ const errors: Readonly<Record<number, string>> = {
   [-112]: 'session expired',
 };
 
+/** Watcher.Event.EventType. */
+const deleted = 2;
+const childrenChanged = 4;
+
 /** The default limit of a server is 1 MB for a node; a list of many children may be larger. */
 const maxFrame = 64 << 20;
 
@@ -109,8 +113,8 @@ class Session implements ZookeeperSession {
   readonly #socket: Socket;
   readonly #end = new AbortController();
   readonly #pending = new Map<number, Pending>();
-  /** By path; ZooKeeper's watches fire once. */
-  readonly #watches = new Map<string, Set<() => void>>();
+  /** By what is watched, and path; ZooKeeper's watches fire once. */
+  readonly #watches = { node: new Map<string, Set<() => void>>(), children: new Map<string, Set<() => void>>() };
   readonly #heart: NodeJS.Timeout;
   #lastXid = 0;
   heardAt = performance.now();
@@ -152,12 +156,11 @@ class Session implements ZookeeperSession {
     const code = reader.int();
     if (id === xid.ping) return;
     if (id === xid.notification) {
-      reader.int();
+      const type = reader.int();
       reader.int();
       const path = reader.string();
-      const callbacks = this.#watches.get(path) ?? [];
-      this.#watches.delete(path);
-      for (const callback of callbacks) callback();
+      if (type !== childrenChanged) fire(this.#watches.node, path);
+      if (type === childrenChanged || type === deleted) fire(this.#watches.children, path);
       return;
     }
     const pending = this.#pending.get(id);
@@ -172,7 +175,7 @@ class Session implements ZookeeperSession {
     clearInterval(this.#heart);
     for (const { reject } of this.#pending.values()) reject(reason);
     this.#pending.clear();
-    this.#watches.clear();
+    for (const watches of Object.values(this.#watches)) watches.clear();
     this.#end.abort(reason);
   }
 
@@ -194,8 +197,8 @@ class Session implements ZookeeperSession {
       if (this.#end.signal.aborted) return reject(this.#end.signal.reason as Error);
       if (onChange !== undefined) {
         // Before the answer: the notification may come in the same packet.
-        const callbacks = this.#watches.get(path) ?? new Set();
-        this.#watches.set(path, callbacks.add(onChange));
+        const watches = this.#watches[type === opcode.getChildren ? 'children' : 'node'];
+        watches.set(path, (watches.get(path) ?? new Set()).add(onChange));
       }
       this.#pending.set(id, { askedAt: performance.now(), resolve, reject });
       this.#socket.write(
@@ -208,4 +211,10 @@ class Session implements ZookeeperSession {
       );
     });
   }
+}
+
+function fire(watches: Map<string, Set<() => void>>, path: string): void {
+  const callbacks = watches.get(path) ?? [];
+  watches.delete(path);
+  for (const callback of callbacks) callback();
 }

@@ -1,9 +1,9 @@
 import { isObject } from '../../common/formats.ts';
 import { type Instance, isHost, isPort, makeInstance } from '../../common/instance.ts';
 import { supervise } from '../../common/supervise.ts';
-import { type Container, type EngineAddress, followContainers } from '../dockerengine.ts';
 import { createPublisher, Findings } from '../findings.ts';
 import type { Source, SourceContext, SourcePlugin } from '../source.ts';
+import { type Container, type EngineAddress, followContainers } from './docker/engine.ts';
 
 /** One engine. */
 export interface DockerServer {

@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto';
 import { isObject } from '../../common/formats.ts';
 import { type Instance, makeInstance } from '../../common/instance.ts';
-import { createEc2Poller, type Ec2Access, type Machine, type TagFilter } from '../ec2poller.ts';
 import { createPublisher, Findings } from '../findings.ts';
 import type { Source, SourceContext, SourcePlugin } from '../source.ts';
+import { createEc2Poller, type Ec2Access, type Machine, type TagFilter } from './ec2tag/poller.ts';
 
 /** Options of `method: ec2tag`. */
 export interface Ec2TagOptions {

@@ -1,7 +1,6 @@
 import { createHash } from 'node:crypto';
 import { createEtcdClient, type EtcdClient } from '../../common/etcd/client.ts';
 import { type Decode, decodeValue, readDecode } from '../../common/etcd/decode.ts';
-import { type Published, readDocument } from '../../common/etcd/document.ts';
 import { forgive } from '../../common/etcd/expiry.ts';
 import type { KeyChange, OnChange, PrefixChange } from '../../common/etcd/followed.ts';
 import { checkEtcdOptions, type EtcdOptions, etcdSchema } from '../../common/etcd/options.ts';
@@ -9,8 +8,8 @@ import { Records } from '../../common/etcd/records.ts';
 import { createReflector, type Reflector } from '../../common/etcd/reflector.ts';
 import { revokesWrongly } from '../../common/etcd/version.ts';
 import { globPattern } from '../../common/glob.ts';
-import { reasonOf } from '../../common/log.ts';
-import type { InstanceSet, Publish, Source, SourceContext, SourcePlugin, SourceStatus } from '../source.ts';
+import type { Source, SourceContext, SourcePlugin, SourceStatus } from '../source.ts';
+import { withDocument } from '../withdocument.ts';
 
 /** Options of `method: etcd`. What is not given here is taken from the top-level `etcd` section. */
 export interface EtcdSourceOptions {
@@ -70,13 +69,15 @@ function create(options: EtcdSourceOptions, context: SourceContext): Source {
   checkEtcdOptions(cluster);
   const key = clusterKey(cluster);
   const prefix = `${options.path ?? `/nerve/services/${service}`}/`;
-  const { keys, decode = { method: 'nerve' } } = options;
+  const { keys, decode = { method: 'nerve' }, generator_config_path } = options;
   const pattern = keys === undefined ? undefined : globPattern(keys);
   const records = new Records((value) => decodeValue(value, decode), {
     onRejected: (record) => context.rejected(record),
     onGone: (id, how) => context.gone(id, how),
   });
 
+  const document = generator_config_path === 'disabled' ? undefined : generator_config_path;
+  const joined = withDocument(document, context);
   let connected: Connection | undefined;
   const follow: Source = async (publish, signal) => {
     connected = context.shared(key, (end, log) => {
@@ -85,12 +86,17 @@ function create(options: EtcdSourceOptions, context: SourceContext): Source {
     });
     const { client, reflector } = connected;
     let first = true;
-    const handed = withDocument(publish, options.generator_config_path, context);
+    const handed = joined.start(publish);
     const take: OnChange = (all) => {
       const change = pattern === undefined ? all : onlyMatching(all, prefix, pattern);
       const set = records.apply(change) ?? (first ? records.set() : undefined);
       first = false;
       if (set !== undefined) handed.publish({ ...set, unique: true, revision: change.revision, seenAt: change.seenAt });
+    };
+    const takeDocument = ({ entries, seenAt }: PrefixChange): void => {
+      // Longer keys begin like this one too.
+      const entry = document === undefined ? undefined : entries.get(document);
+      handed.take(entry?.value, entry?.modRevision, seenAt);
     };
     const doubtful = ({ key, previous }: KeyChange): boolean =>
       (revokesWrongly(client.status.version ?? undefined) || (reflector.status.electionAge ?? unsettled) < unsettled) &&
@@ -101,7 +107,7 @@ function create(options: EtcdSourceOptions, context: SourceContext): Source {
     try {
       await Promise.all([
         reflector.follow(prefix, forgive(take, { doubtful, hold: renewalTime }, either), either),
-        ...(handed.path === undefined ? [] : [reflector.follow(handed.path, handed.take, either)]),
+        ...(document === undefined ? [] : [reflector.follow(document, takeDocument, either)]),
       ]);
     } finally {
       end.abort();
@@ -121,48 +127,6 @@ const renewalTime = 6_000;
  * alive elsewhere, before it learns that it leads no more (seen on 3.5.30 too, though more rarely). Milliseconds.
  */
 const unsettled = 15 * 60_000;
-
-/** How long the first set waits for the document beside it, milliseconds: it may be denied, or etcd may be slow. */
-const documentWait = 2_000;
-
-/** Publishes sets together with the JSON object under `path`; of a broken one, with why it is. */
-function withDocument(publish: Publish, path: string | undefined, context: SourceContext) {
-  let known = path === undefined || path === 'disabled';
-  let document: Published | undefined;
-  let revision: string | undefined;
-  let last: InstanceSet | undefined;
-  let timer: NodeJS.Timeout | undefined;
-  const hand = (set: InstanceSet): void => publish(document === undefined ? set : { ...set, published: document });
-  const answered = (seenAt: number): void => {
-    clearTimeout(timer);
-    known = true;
-    // Who was gone in good order is known by now.
-    if (last !== undefined) hand({ ...last, withdrawn: new Set(), seenAt });
-  };
-  return {
-    path: known ? undefined : path,
-    publish(set: InstanceSet): void {
-      last = set;
-      if (known) hand(set);
-      else timer ??= setTimeout(() => answered(performance.now()), documentWait);
-    },
-    take({ entries, seenAt }: PrefixChange): void {
-      // Longer keys begin like this one too.
-      const entry = entries.get(path ?? '');
-      if (known && entry?.modRevision === revision) return;
-      revision = entry?.modRevision;
-      try {
-        document = entry === undefined ? undefined : readDocument(entry.key, entry.value);
-      } catch (error) {
-        const reason = reasonOf(error);
-        context.rejected({ where: path ?? '', reason });
-        document = { where: path ?? '', value: {}, broken: reason };
-      }
-      answered(seenAt);
-    },
-    end: () => clearTimeout(timer),
-  };
-}
 
 /** Without the keys of other services that are below the same path. */
 function onlyMatching(change: PrefixChange, prefix: string, pattern: RegExp): PrefixChange {

@@ -4,7 +4,7 @@ import { type InstanceFields, makeInstance } from '../../common/instance.ts';
 import { createPublisher, Findings } from '../../synapse/findings.ts';
 import type { InstanceSet, Rejected } from '../../synapse/source.ts';
 
-function world(options: { leased?: boolean } = {}) {
+function world(options: Parameters<typeof createPublisher>[1] = {}) {
   const rejected: Rejected[] = [];
   const gone: string[] = [];
   const sets: InstanceSet[] = [];
@@ -84,7 +84,7 @@ describe('a publisher', () => {
   ];
   for (const [leased, state, how] of ways) {
     test(`what was ${state} and is gone is ${how} ${leased ? 'where records expire' : 'where someone keeps a list'}`, () => {
-      const { gone, sets, start } = world({ leased });
+      const { gone, sets, start } = world({ leased: () => leased });
       const hand = start();
       hand(found({ ...two, state }));
       hand(found());

@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
 import { after, afterEach, before, beforeEach, describe, test } from 'node:test';
+import { isDeepStrictEqual } from 'node:util';
 import { reasonOf } from '../../../common/log.ts';
 import { Shared } from '../../../synapse/shared.ts';
+import { type DnsServer, startDnsServer } from '../../support/dnsserver.ts';
 import { makeSource, runSource, type SourceRun } from '../../support/sourcerun.ts';
 import { until } from '../../support/until.ts';
 import { startZookeeper, type ZookeeperServer } from '../../support/zookeeper.ts';
@@ -168,6 +170,117 @@ describe('zookeeper', () => {
     await until(() => run.ids().length === 1);
   });
 
+  const documentOf = (run: SourceRun): unknown => run.sets.at(-1)?.published?.value;
+  test('configuration in the node itself is published beside the instances, and what is broken says so', async () => {
+    await nerve.set(path, '{"haproxy":{"port":1111}}');
+    await nerve.create(`${path}/a`, recordOf('a'));
+    const run = await start();
+    await until(() => run.sets.length > 0);
+    assert.deepEqual(run.ids(), ['a_a.test:80']);
+    assert.deepEqual(documentOf(run), { haproxy: { port: 1111 } });
+    await nerve.set(path, '{"haproxy":{"port":2222}}');
+    await until(() => isDeepStrictEqual(documentOf(run), { haproxy: { port: 2222 } }));
+    await nerve.set(path, 'no JSON');
+    await until(() => run.sets.at(-1)?.published?.broken?.startsWith('not JSON') === true);
+    assert.deepEqual(run.ids(), ['a_a.test:80']);
+    await nerve.set(path, '');
+    await until(() => run.sets.at(-1)?.published === undefined);
+  });
+
+  test('configuration from another node, which may come later and go again', async () => {
+    await nerve.set(path, '{"haproxy":{"port":1111}}');
+    const other = `${path}-config`;
+    const run = await start({ generator_config_path: other });
+    await until(() => run.sets.length > 0);
+    assert.equal(documentOf(run), undefined);
+    await nerve.create(other, '{"haproxy":{"port":3333}}');
+    await until(() => isDeepStrictEqual(documentOf(run), { haproxy: { port: 3333 } }));
+    await nerve.remove(other);
+    await until(() => documentOf(run) === undefined);
+  });
+
+  test('configuration is not read when that is disabled', async () => {
+    await nerve.set(path, '{"haproxy":{"port":1111}}');
+    const run = await start({ generator_config_path: 'disabled' });
+    await until(() => run.sets.length > 0);
+    assert.equal(documentOf(run), undefined);
+  });
+
+  describe('zookeeper_dns', () => {
+    let dns: DnsServer;
+    before(async () => {
+      dns = await startDnsServer();
+    });
+    after(() => dns.close());
+    const startDns = async (more: object = {}): Promise<SourceRun> => {
+      const options = { hosts: [server.address], path, nameserver: dns.address, ...more };
+      const run = await runSource('zookeeper_dns_poll', { polling_interval_sec: 600, check_interval: 600, ...options });
+      runs.push(run);
+      return run;
+    };
+
+    test('each address of a name is an instance; addresses stay as they are', async () => {
+      dns.zone.set('a.test A', [{ address: '10.0.0.2' }, { address: '10.0.0.1' }]);
+      await nerve.create(`${path}/a_0000000001`, recordOf('a', { weight: 3, labels: { az: 'x' } }));
+      await nerve.create(`${path}/b_0000000002`, JSON.stringify({ host: '10.0.0.9', port: 80 }));
+      const run = await startDns();
+      await until(() => run.sets.length > 0);
+      assert.deepEqual(run.ids(), ['a_10.0.0.1:80', 'a_10.0.0.2:80', '10.0.0.9_10.0.0.9:80']);
+      assert.deepEqual({ ...run.sets[0]?.instances[0]?.labels }, { az: 'x' });
+      assert.equal(run.sets[0]?.instances[0]?.weight, 3);
+      assert.deepEqual(run.sets[0]?.sequence, [1, 1, 2]);
+      assert.equal(run.source.status?.().reason, null);
+    });
+
+    test('nodes that come and go are seen at once, and how they went', async () => {
+      dns.zone.set('c.test A', [{ address: '10.0.0.3' }]);
+      dns.zone.set('d.test A', [{ address: '10.0.0.4' }]);
+      await nerve.create(`${path}/c`, recordOf('c'));
+      const run = await startDns();
+      await until(() => run.ids().length === 1);
+      await nerve.create(`${path}/d`, recordOf('d'));
+      await until(() => run.ids().length === 2);
+      await nerve.set(`${path}/d`, recordOf('d', { state: 'down' }));
+      await until(() => run.sets.at(-1)?.instances.some(({ state }) => state === 'down') === true);
+      await nerve.remove(`${path}/d`);
+      await until(() => run.ids().length === 1);
+      await nerve.remove(`${path}/c`);
+      await until(() => run.ids().length === 0);
+      assert.deepEqual(run.gone, [
+        ['d_10.0.0.4:80', 'withdrawn'],
+        ['c_10.0.0.3:80', 'expired'],
+      ]);
+    });
+
+    test('a new address is found when the old one is too old, and did not expire', async () => {
+      dns.zone.set('e.test A', [{ address: '10.0.0.5', ttl: 1 }]);
+      await nerve.create(`${path}/e`, recordOf('e'));
+      const run = await startDns();
+      await until(() => run.ids().length === 1);
+      dns.zone.set('e.test A', [{ address: '10.0.0.6', ttl: 1 }]);
+      await until(() => run.ids()[0] === 'e_10.0.0.6:80');
+      assert.deepEqual(run.gone, [['e_10.0.0.5:80', 'withdrawn']]);
+    });
+
+    test('a name that cannot be resolved keeps its addresses, and holds nothing else up', async () => {
+      dns.zone.set('f.test A', [{ address: '10.0.0.7', ttl: 1 }]);
+      dns.zone.set('g.test A', [{ address: '10.0.0.8', ttl: 1 }]);
+      await nerve.create(`${path}/f`, recordOf('f'));
+      const run = await startDns();
+      await until(() => run.ids().length === 1);
+      dns.zone.set('f.test A', 2);
+      await until(() => /SERVFAIL|f\.test/.test(run.source.status?.().reason ?? ''));
+      await nerve.create(`${path}/g`, recordOf('g'));
+      await nerve.create(`${path}/h`, recordOf('h'));
+      await until(() => run.ids().length === 2);
+      assert.deepEqual(run.ids(), ['f_10.0.0.7:80', 'g_10.0.0.8:80']);
+      assert.match(run.sets.at(-1)?.rejected[0]?.reason ?? '', /^h\.test: .*ENOTFOUND/);
+      dns.zone.set('f.test A', [{ address: '10.0.0.7', ttl: 1 }]);
+      dns.zone.set('h.test A', [{ address: '10.0.0.9', ttl: 1 }]);
+      await until(() => run.ids().length === 3 && run.source.status?.().reason === null);
+    });
+  });
+
   test('services on the same servers share a session', async () => {
     const shared = new Shared();
     const first = await start({}, shared);
@@ -240,7 +353,7 @@ describe('zookeeper', () => {
     ['a bad host', { hosts: ['a:b'] }, /"a:b": must be HOST:PORT/],
     ['no path', { path: undefined }, /path: is required/],
     ['another way to decode', { decode: { method: 'xml' } }, /decode\.method must be nerve or serverset/],
-    ['configuration from a node', { generator_config_path: '/x' }, /must be one of "disabled"/],
+    ['a node of configuration that is no path', { generator_config_path: 7 }, /must be a path/],
   ];
   for (const [name, options, message] of wrong) {
     test(`options: ${name} is refused`, async () => {

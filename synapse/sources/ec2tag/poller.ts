@@ -1,7 +1,7 @@
 import type { DescribeInstancesCommandOutput, EC2Client, Filter, Instance as Machine } from '@aws-sdk/client-ec2';
-import type { Log } from '../common/log.ts';
-import { createPoll } from './poll.ts';
-import type { SourceStatus } from './source.ts';
+import type { Log } from '../../../common/log.ts';
+import { createPoll } from '../../poll.ts';
+import type { SourceStatus } from '../../source.ts';
 
 export type { Machine };
 

@@ -1,5 +1,5 @@
-import { isObject } from '../formats.ts';
-import { maxRecordBytes } from '../instance.ts';
+import { isObject } from './formats.ts';
+import { maxRecordBytes } from './instance.ts';
 
 /** A JSON object that is published under one key. */
 export interface Published {

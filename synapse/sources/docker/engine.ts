@@ -1,7 +1,7 @@
 import { type IncomingMessage, request } from 'node:http';
-import { within } from '../common/deadline.ts';
-import { isObject } from '../common/formats.ts';
-import { sleep } from '../common/supervise.ts';
+import { within } from '../../../common/deadline.ts';
+import { isObject } from '../../../common/formats.ts';
+import { sleep } from '../../../common/supervise.ts';
 
 /** Where an engine's API listens: a unix socket or plain HTTP. */
 export type EngineAddress = { readonly socketPath: string } | { readonly host: string; readonly port: number };

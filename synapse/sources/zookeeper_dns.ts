@@ -1,0 +1,123 @@
+import { type Instance, makeInstance } from '../../common/instance.ts';
+import { reasonOf } from '../../common/log.ts';
+import { Findings } from '../findings.ts';
+import { createPoll } from '../poll.ts';
+import type { Source, SourceContext, SourcePlugin } from '../source.ts';
+import { createResolver, lookUp } from './dns/lookup.ts';
+import { readNameServers } from './dns/nameservers.ts';
+import { createZookeeperSource, type Stage, type ZookeeperOptions, zookeeperSchema } from './zookeeper/source.ts';
+
+/** Options of `method: zookeeper_dns`. */
+export interface ZookeeperDnsOptions extends ZookeeperOptions {
+  readonly nameserver: readonly string[];
+  readonly check_interval: number;
+  readonly timeout: number;
+}
+
+export const source: SourcePlugin<ZookeeperDnsOptions> = {
+  description: 'Follows ZooKeeper as zookeeper does, and resolves the host names in it: an instance for each address.',
+  schema: {
+    ...zookeeperSchema,
+    nameserver: {
+      doc: 'Name servers to ask, ADDRESS or ADDRESS:PORT; default those of the system.',
+      format: readNameServers,
+      default: [],
+    },
+    check_interval: {
+      doc: 'Longest time between lookups; records with a shorter time to live are looked up when that is over.',
+      format: 'positive-duration',
+      default: 30_000,
+    },
+    timeout: { doc: 'Longest time for one round of lookups.', format: 'positive-duration', default: 10_000 },
+  },
+  example: { hosts: ['127.0.0.1:9'], path: '/smartstack/services/api' },
+  create,
+};
+
+/** A record with a time to live of 0 is not a reason to ask without pause; nor is one that failed. Milliseconds. */
+const shortestWait = 1_000;
+
+function create(options: ZookeeperDnsOptions, context: SourceContext): Source {
+  return createZookeeperSource(options, context, resolving(options, context));
+}
+
+/** Puts addresses in the place of host names. A name that cannot be resolved keeps the addresses it had. */
+function resolving(
+  { nameserver, check_interval: interval, timeout }: ZookeeperDnsOptions,
+  { log }: SourceContext,
+): Stage {
+  let named: Findings | undefined;
+  let addresses = new Map<string, Addresses>();
+  let hand = (_: Findings): void => {};
+  let trouble: string | null = null;
+
+  const look = async (signal: AbortSignal): Promise<number> => {
+    const current = named;
+    if (current === undefined) return interval;
+    const names = new Set(current.instances.map(({ host }) => host));
+    const resolver = createResolver(nameserver, timeout, signal);
+    const ask = async (host: string): Promise<[string, Addresses]> => {
+      try {
+        const { records, ttl } = await lookUp(resolver, { host }, 'address');
+        return [host, { known: records.map(({ address }) => address), wait: ttl * 1000, reason: null }];
+      } catch (error) {
+        return [host, { known: addresses.get(host)?.known, wait: 0, reason: reasonOf(error) }];
+      }
+    };
+    const next = new Map(await Promise.all([...names].map(ask)));
+    signal.throwIfAborted();
+    addresses = next;
+    const all = [...next.values()];
+    const failed = all.find(({ reason }) => reason !== null)?.reason ?? null;
+    if (failed !== null && failed !== trouble) {
+      log.warn('a host name cannot be resolved, the addresses it had stand', { reason: failed });
+    }
+    trouble = failed;
+    hand(withAddresses(current, addresses));
+    return Math.min(interval, ...all.map(({ wait }) => Math.max(shortestWait, wait)));
+  };
+  const poll = createPoll(look, { what: 'the DNS', interval, timeout: timeout + 1_000, log });
+
+  return {
+    start(publish, signal) {
+      hand = publish;
+      named = undefined;
+      void poll.run(signal);
+      return (found) => {
+        named = found;
+        poll.wake();
+      };
+    },
+    leased: ({ name, port }) => !named?.instances.some((one) => nameOf(one) === name && one.port === port),
+    reason: () => trouble ?? poll.status().reason,
+  };
+}
+
+/** What a name stands for. */
+interface Addresses {
+  /** Undefined: it was never resolved. */
+  readonly known: readonly string[] | undefined;
+  /** For how long they are good, milliseconds. */
+  readonly wait: number;
+  /** Why it could not be resolved this time. */
+  readonly reason: string | null;
+}
+
+function withAddresses(named: Findings, addresses: ReadonlyMap<string, Addresses>): Findings {
+  const found = new Findings();
+  found.rejected.push(...named.rejected);
+  for (const [index, instance] of named.instances.entries()) {
+    const { known, reason } = addresses.get(instance.host) ?? {};
+    if (known === undefined) found.reject(instance.id, `${instance.host}: ${reason}`);
+    for (const host of known ?? []) {
+      const { id: _, ...fields } = instance;
+      found.add(instance.id, () => makeInstance({ ...fields, name: nameOf(instance), host }), named.sequence[index]);
+    }
+  }
+  return found;
+}
+
+/** Instances at several addresses of one name are told apart by the address; without a name, by that of the host. */
+function nameOf({ name, host }: Instance): string {
+  return name || host.replace(/\.$/, '');
+}
