@@ -1,21 +1,13 @@
-import { isObject } from '../../common/formats.ts';
-import { type Instance, isHost, isPort, makeInstance } from '../../common/instance.ts';
+import { type Instance, makeInstance } from '../../common/instance.ts';
 import { supervise } from '../../common/supervise.ts';
+import { checkTlsClient, type TlsClientOptions, tlsClientSchema as tls } from '../../common/tlsclient.ts';
 import { createPublisher, Findings } from '../findings.ts';
 import type { Source, SourceContext, SourcePlugin } from '../source.ts';
-import { type Container, type EngineAddress, followContainers } from './docker/engine.ts';
-
-/** One engine. */
-export interface DockerServer {
-  /** Name of its instances; without one they have their containers' names. */
-  readonly name?: string;
-  readonly engine: EngineAddress;
-  /** Where ports that are published on all addresses are reached. */
-  readonly address: string;
-}
+import { type Container, followContainers } from './docker/engine.ts';
+import { type DockerServer, readEngine, readServers, withTls } from './docker/server.ts';
 
 /** Options of `method: docker`. */
-export interface DockerOptions {
+export interface DockerOptions extends TlsClientOptions {
   readonly host?: DockerServer;
   readonly servers: readonly DockerServer[];
   readonly address?: string;
@@ -32,7 +24,7 @@ export const source: SourcePlugin<DockerOptions> = {
   description: 'Finds running containers by label or image, through the API of one or more Docker engines.',
   schema: {
     host: {
-      doc: "The engine's API: unix:///PATH or http://HOST:PORT, default unix:///var/run/docker.sock.",
+      doc: "The engine's API: unix:///PATH, http://HOST:PORT or https://HOST:PORT, default unix:///var/run/docker.sock.",
       format: readEngine,
       default: undefined,
     },
@@ -61,6 +53,14 @@ export const source: SourcePlugin<DockerOptions> = {
       default: 15_000,
     },
     timeout: { doc: 'Longest time for one answer of an engine.', format: 'positive-duration', default: 10_000 },
+    ssl_verify: { ...tls.ssl_verify, doc: 'With https: refuse a certificate that nobody trusted vouches for.' },
+    ssl_ca: { ...tls.ssl_ca, doc: 'File of the authorities to trust (PEM); default those that Node trusts.' },
+    ssl_cert: { ...tls.ssl_cert, doc: "File of synapse's own certificate (PEM), for engines that ask for it." },
+    ssl_key: { ...tls.ssl_key, doc: 'File of the key to ssl_cert (PEM).' },
+    ssl_server_name: {
+      ...tls.ssl_server_name,
+      doc: "Name that the certificate must carry; default the engine's host.",
+    },
   },
   example: { host: 'http://127.0.0.1:9', image_name: 'api', container_port: 80 },
   create,
@@ -89,8 +89,9 @@ function create(options: DockerOptions, context: SourceContext): Source {
   if (options.network !== undefined && options.container_port === undefined) {
     throw new Error('container_port is required with network');
   }
+  checkTlsClient(options);
   const engines: readonly Engine[] = (servers.length > 0 ? servers : [host]).map((server) => ({
-    server,
+    server: withTls(server, options),
     containers: undefined,
     reason: 'has not answered yet',
     provedAt: null,
@@ -174,32 +175,4 @@ function addressOf(container: Container, server: DockerServer, options: DockerOp
 /** Compares without tag and digest; the colon of a registry's port is no tag. */
 function isImage(image: string, wanted: string | undefined): boolean {
   return wanted === undefined || image.replace(/@.*$/, '').replace(/:[^:/]*$/, '') === wanted;
-}
-
-function readEngine(value: unknown): DockerServer {
-  const text = typeof value === 'string' ? value : '';
-  const socketPath = /^unix:\/\/(\/.+)$/.exec(text)?.[1];
-  if (socketPath !== undefined) return { engine: { socketPath }, address: '127.0.0.1' };
-  const address = text.replace(/^tcp:/, 'http:');
-  if (!/^http:\/\/[^/@]+\/?$/.test(address) || !URL.canParse(address)) {
-    throw new Error('must be unix:///PATH or http://HOST:PORT');
-  }
-  const url = new URL(address);
-  const host = url.hostname.replace(/^\[|\]$/g, '');
-  return { engine: { host, port: Number(url.port || 80) }, address: host };
-}
-
-/** The original's form. 4243 is the port Docker had then. */
-function readServers(value: unknown): readonly DockerServer[] {
-  if (!Array.isArray(value)) throw new Error('must be a list of {name, host, port}');
-  return value.map((entry, index) => {
-    const { name, host, port: given = 4243, ...unknown } = isObject(entry) ? entry : {};
-    const [key] = Object.keys(unknown);
-    if (key !== undefined) throw new Error(`entry ${index}: unknown key ${key}; known are name, host, port`);
-    const port = typeof given === 'string' ? Number(given) : given;
-    if (!isHost(host)) throw new Error(`entry ${index}: host must be an IP address or a host name`);
-    if (!isPort(port)) throw new Error(`entry ${index}: port must be from 1 to 65535`);
-    if (name != null) makeInstance({ name: name as string, host, port });
-    return { ...(name != null && { name: name as string }), engine: { host, port }, address: host };
-  });
 }

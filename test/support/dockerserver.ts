@@ -1,4 +1,5 @@
-import { createServer, type ServerResponse } from 'node:http';
+import { createServer, type RequestListener, type ServerResponse } from 'node:http';
+import { createServer as createTlsServer, type ServerOptions } from 'node:https';
 import type { AddressInfo } from 'node:net';
 
 export interface FakeContainer {
@@ -12,7 +13,7 @@ export interface FakeContainer {
 }
 
 export interface DockerServer {
-  /** `unix://…` or `http://…`, as it was asked for. */
+  /** `unix://…`, `http://…` or `https://…`, as it was asked for. */
   readonly url: string;
   /** The paths asked for so far, without their filters. */
   readonly calls: readonly string[];
@@ -26,11 +27,11 @@ export interface DockerServer {
 }
 
 /** Speaks the Docker Engine API: `GET /containers/json` with filters, and the stream `GET /events`. */
-export async function startDockerServer(socketPath?: string): Promise<DockerServer> {
+export async function startDockerServer(socketPath?: string, tls?: ServerOptions): Promise<DockerServer> {
   const calls: string[] = [];
   const streams = new Set<ServerResponse>();
   let containers: readonly FakeContainer[] = [];
-  const server = createServer((request, response) => {
+  const listener: RequestListener = (request, response) => {
     const url = new URL(request.url ?? '/', 'http://docker');
     calls.push(url.pathname);
     const filters = JSON.parse(url.searchParams.get('filters') ?? '{}') as Record<string, string[]>;
@@ -48,14 +49,15 @@ export async function startDockerServer(socketPath?: string): Promise<DockerServ
     } else if (self.trouble !== 'hang') {
       response.writeHead(200, { 'content-type': 'application/json' }).end(self.trouble);
     }
-  });
+  };
+  const server = tls === undefined ? createServer(listener) : createTlsServer(tls, listener);
   await new Promise<void>((resolve) => {
     if (socketPath === undefined) server.listen(0, '127.0.0.1', resolve);
     else server.listen(socketPath, resolve);
   });
   const port = (server.address() as AddressInfo).port;
   const self: DockerServer = {
-    url: socketPath === undefined ? `http://127.0.0.1:${port}` : `unix://${socketPath}`,
+    url: socketPath === undefined ? `http${tls === undefined ? '' : 's'}://127.0.0.1:${port}` : `unix://${socketPath}`,
     calls,
     trouble: undefined,
     set(next, { silent = false } = {}) {

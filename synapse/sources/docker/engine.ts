@@ -1,10 +1,15 @@
 import { type IncomingMessage, request } from 'node:http';
+import { request as requestTls } from 'node:https';
+import { checkServerIdentity, type PeerCertificate } from 'node:tls';
 import { within } from '../../../common/deadline.ts';
 import { isObject } from '../../../common/formats.ts';
 import { sleep } from '../../../common/supervise.ts';
+import { type TlsClientOptions, tlsClient } from '../../../common/tlsclient.ts';
 
-/** Where an engine's API listens: a unix socket or plain HTTP. */
-export type EngineAddress = { readonly socketPath: string } | { readonly host: string; readonly port: number };
+/** Where an engine's API listens: a unix socket or HTTP, with `tls` over TLS. */
+export type EngineAddress =
+  | { readonly socketPath: string }
+  | { readonly host: string; readonly port: number; readonly tls?: TlsClientOptions };
 
 /** A running container, as far as it matters here (Docker Engine API 1.24 and later, `GET /containers/json`). */
 export interface Container {
@@ -123,18 +128,32 @@ async function listContainers(
 }
 
 /** The answer's head; its body is still to come. */
-function get(engine: EngineAddress, path: string, filters: object, signal: AbortSignal): Promise<IncomingMessage> {
-  return new Promise((resolve, reject) => {
-    const target = `${path}?filters=${encodeURIComponent(JSON.stringify(filters))}`;
+async function get(
+  engine: EngineAddress,
+  path: string,
+  filters: object,
+  signal: AbortSignal,
+): Promise<IncomingMessage> {
+  const target = `${path}?filters=${encodeURIComponent(JSON.stringify(filters))}`;
+  const tls = 'tls' in engine && engine.tls !== undefined ? await tlsClient(engine.tls, engine.host) : undefined;
+  const { host: name = 'docker', ...rest } = tls ?? {};
+  const options = {
+    ...rest,
+    ...('socketPath' in engine ? engine : { host: engine.host, port: engine.port }),
+    // Node asks for the name in this header (SNI), if it is no address, whatever host it connects to.
+    headers: { host: name },
+    checkServerIdentity: (_: string, certificate: PeerCertificate) => checkServerIdentity(name, certificate),
+    path: target,
     // Its own connection: it ends with the signal, and an old one is never taken for a new one.
-    const outgoing = request(
-      { ...engine, path: target, agent: false, signal, headers: { host: 'docker' } },
-      (answer) => {
-        if (answer.statusCode === 200) return resolve(answer);
-        answer.destroy();
-        reject(new Error(`${path}: status ${answer.statusCode}`));
-      },
-    );
+    agent: false,
+    signal,
+  };
+  return new Promise((resolve, reject) => {
+    const outgoing = (tls === undefined ? request : requestTls)(options, (answer) => {
+      if (answer.statusCode === 200) return resolve(answer);
+      answer.destroy();
+      reject(new Error(`${path}: status ${answer.statusCode}`));
+    });
     outgoing.on('error', reject);
     outgoing.end();
   });

@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, test } from 'node:test';
+import { makeAuthority, makeCertificate } from '../../support/certificates.ts';
 import { type DockerServer, type FakeContainer, startDockerServer } from '../../support/dockerserver.ts';
 import { makeSource, runSource, type SourceRun } from '../../support/sourcerun.ts';
 import { until } from '../../support/until.ts';
@@ -238,12 +239,40 @@ describe('docker', () => {
     });
   });
 
+  test('over TLS, with a certificate of our own; not to an engine that nobody vouches for', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'synapse-docker-'));
+    cleanups.push(() => rm(folder, { recursive: true }));
+    const authority = await makeAuthority(folder, 'authority');
+    const engine = await makeCertificate(folder, 'engine', { authority, names: ['IP:127.0.0.1'] });
+    const client = await makeCertificate(folder, 'client', { authority, names: ['DNS:client'] });
+    const secure = await startDockerServer(undefined, {
+      cert: await readFile(engine.cert),
+      key: await readFile(engine.key),
+      ca: await readFile(authority.cert),
+      requestCert: true,
+    });
+    cleanups.push(() => secure.close());
+    secure.set([one]);
+    const options = { host: secure.url, image_name: 'app', check_interval: '1s' };
+    const distrustful = await start(options);
+    await until(() => /Docker at 127\.0\.0\.1:\d+.*certificate/.test(reasonOf(distrustful)));
+    const own = { ssl_ca: authority.cert, ssl_cert: client.cert, ssl_key: client.key };
+    const nameless = await start({ ...options, ssl_ca: authority.cert });
+    await until(() => /certificate required/.test(reasonOf(nameless)));
+    const run = await start({ ...options, ...own });
+    await until(() => run.sets.length > 0);
+    assert.deepEqual(run.ids(), ['api-1_127.0.0.1:8001']);
+    secure.set([one, two]);
+    await until(() => run.ids().length === 2);
+  });
+
   const wrong: readonly (readonly [name: string, options: object, message: RegExp])[] = [
     ['neither label nor image', {}, /label or image_name is required/],
     ['a network without a port', { image_name: 'a', network: 'b' }, /container_port is required with network/],
     ['an address of another kind', { image_name: 'a', host: 'ftp://a' }, /must be unix/],
     ['a path in the address', { image_name: 'a', host: 'http://a/b' }, /must be unix/],
     ['both forms', { image_name: 'a', host: 'http://a', servers: [{ host: 'b' }] }, /give one of them/],
+    ['half a certificate', { image_name: 'a', host: 'https://a', ssl_cert: '/a' }, /ssl_cert and ssl_key go together/],
     ['a server without a host', { image_name: 'a', servers: [{ name: 'a' }] }, /entry 0: host must be/],
     ['a server with a bad port', { image_name: 'a', servers: [{ host: 'a', port: 0 }] }, /entry 0: port must be/],
     ['a server with a typo', { image_name: 'a', servers: [{ hots: 'a' }] }, /entry 0: unknown key hots/],
