@@ -70,7 +70,8 @@ new Gauge({
   },
 });
 
-const configReloads = new Counter({
+/** Also under SmartStack's name. */
+export const configReloads = new Counter({
   name: 'config_reloads_total',
   help: 'Configurations read again at SIGHUP, by result: ok, or invalid and the old one stays in force.',
   labelNames: ['result'] as const,

@@ -12,6 +12,7 @@ import {
 import { checkEtcdOptions, type EtcdOptions, etcdSchema } from '../common/etcd/options.ts';
 import { formats, isObject } from '../common/formats.ts';
 import type { Log } from '../common/log.ts';
+import { readStatsd, type StatsdConfig } from '../common/statsdconfig.ts';
 import { environmentDocument } from './environment.ts';
 import { readServices, type ServiceConfig } from './serviceconfig.ts';
 import { readShutdown, type ShutdownConfig } from './shutdownconfig.ts';
@@ -30,6 +31,8 @@ export interface NerveConfig {
   /** How long a drained instance gets to finish what it has. Milliseconds. */
   readonly drainTime: number;
   readonly shutdown: ShutdownConfig;
+  /** Undefined: nothing is sent. */
+  readonly statsd: StatsdConfig | undefined;
   readonly services: ReadonlyMap<string, ServiceConfig>;
 }
 
@@ -74,8 +77,8 @@ export const nerveSchema: Schema<TopOptions> = {
   },
 };
 
-/** Keys of the original that have no meaning here: metrics are at /metrics, and a broken announcement is repaired. */
-const accepted = ['statsd', 'max_repeated_report_failures'];
+/** Keys of the original that have no meaning here: a broken announcement is repaired. */
+const accepted = ['max_repeated_report_failures'];
 
 export interface LoadOptions {
   /** Configuration file; without one, the environment names one service. */
@@ -105,7 +108,7 @@ async function validateDocument(
 ): Promise<NerveConfig> {
   const { value } = document;
   const top = { path: '', problems };
-  const elsewhere = ['services', 'service_conf_dir', 'etcd', 'admin', 'shutdown'];
+  const elsewhere = ['services', 'service_conf_dir', 'etcd', 'admin', 'shutdown', 'statsd'];
   const withId = givenId === undefined ? value : { ...value, instance_id: givenId };
   const {
     instance_id: instanceId = hostname(),
@@ -117,6 +120,7 @@ async function validateDocument(
   const etcd = validate(etcdSchema, value.etcd, { path: 'etcd', problems });
   const admin = validate(adminSchema(defaultListen, socketDefault), value.admin, { path: 'admin', problems });
   const shutdown = readShutdown(value.shutdown, problems);
+  const statsd = readStatsd(value.statsd, problems);
   if (!problems.some(({ path }) => path.startsWith('etcd'))) {
     try {
       checkEtcdOptions(etcd);
@@ -145,6 +149,7 @@ async function validateDocument(
     stateFile,
     drainTime,
     shutdown,
+    statsd,
     services,
   };
 }

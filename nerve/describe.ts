@@ -2,6 +2,7 @@ import { adminSchema } from '../common/admin.ts';
 import { describeSchema, formatOptions, type OptionRow } from '../common/describe.ts';
 import { etcdSchema } from '../common/etcd/options.ts';
 import { loadPlugin, pluginNames } from '../common/plugin.ts';
+import { statsdSchema } from '../common/statsdconfig.ts';
 import { type CheckPlugin, checkFolder } from './check.ts';
 import { checkSchema } from './checkconfig.ts';
 import { defaultListen, nerveSchema, socketDefault } from './config.ts';
@@ -29,6 +30,7 @@ export async function describeOptions(check?: string): Promise<readonly Section[
     { title: 'top level', options: describeSchema(nerveSchema) },
     { title: 'etcd', options: describeSchema(etcdSchema) },
     { title: 'admin', options: describeSchema(adminSchema(defaultListen, socketDefault)) },
+    { title: 'statsd', options: describeSchema(statsdSchema) },
     { title: 'shutdown', options: describeSchema(shutdownSchema) },
     { title: 'services.NAME', options: describeSchema(serviceSchema) },
     { title: 'services.NAME.rate_limiting', options: describeSchema(rateLimitSchema) },

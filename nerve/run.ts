@@ -8,6 +8,7 @@ import { countReload, startMetrics } from '../common/metrics.ts';
 import { createNotifier } from '../common/notify.ts';
 import { defaultSocket, defaultStateFile, type Owner } from '../common/places.ts';
 import { ConfigError } from '../common/problem.ts';
+import { createStatsdReport } from '../common/statsdreport.ts';
 import { type LoadOptions, loadConfig, type NerveConfig } from './config.ts';
 import { connectEtcd } from './connect.ts';
 import { controlRoutes } from './control.ts';
@@ -17,6 +18,7 @@ import { observe } from './metrics.ts';
 import { Nerve } from './nerve.ts';
 import { shutDown, shutdownTime } from './shutdown.ts';
 import { describeState, observed } from './state.ts';
+import { statsdNames } from './statsd.ts';
 
 /**
  * Runs nerve until SIGTERM or SIGINT.
@@ -60,6 +62,8 @@ export async function runNerve(
     state_file: stateFile,
   });
   nerve.apply(config);
+  const statsd = createStatsdReport(statsdNames(nerve, version), { log });
+  statsd.configure(config.statsd);
   let heart = startHeartbeat(config, log, signal);
   const status = (): string => nerve.ready() ?? `ready: ${nerve.slots.size} services`;
   const systemd = createNotifier({ env: process.env, status }, { log }, last.signal);
@@ -76,6 +80,7 @@ export async function runNerve(
     if (!isDeepStrictEqual(next.admin, config.admin)) log.warn('a new admin section needs a restart');
     if (next.stateFile !== config.stateFile) log.warn('a new state_file_path needs a restart');
     nerve.apply(next);
+    statsd.configure(next.statsd);
     if (next.heartbeatPath !== config.heartbeatPath) {
       heart.abort();
       heart = startHeartbeat(next, log, signal);
@@ -93,6 +98,7 @@ export async function runNerve(
   systemd.stopping(grace);
   await shutDown(nerve, config.shutdown, log);
   await drains.saved();
+  await statsd.end();
   await systemd.flushed();
   last.abort();
   await server.closed;

@@ -3,6 +3,7 @@ import { joinPath, type Problem, readConfig, type Schema, settleProblems, valida
 import { type EtcdOptions, etcdSchema } from '../common/etcd/options.ts';
 import { isObject } from '../common/formats.ts';
 import type { Log } from '../common/log.ts';
+import { readStatsd, type StatsdConfig } from '../common/statsdconfig.ts';
 import { type FileOutputConfig, fileOutputSchema } from './fileoutput.ts';
 import { type OutputSection, readService, type ServiceConfig, type StateFile } from './serviceconfig.ts';
 
@@ -17,6 +18,8 @@ export interface SynapseConfig<Top, Config> {
   readonly stateFile: StateFile | undefined;
   /** Where files for other readers go; undefined: nowhere. */
   readonly fileOutput?: FileOutputConfig | undefined;
+  /** Undefined: nothing is sent. */
+  readonly statsd?: StatsdConfig | undefined;
   /** Milliseconds that the first write waits for the first snapshot of every service. */
   readonly initialWait: number;
 }
@@ -49,9 +52,6 @@ export const topSchema: Schema<TopOptions> = {
 /** Where `/healthz`, `/metrics` and so on are unless the configuration says otherwise. */
 export const defaultListen = '127.0.0.1:3211';
 
-/** Keys of the original that have no meaning here. */
-const accepted = ['statsd'];
-
 /**
  * Reads and checks a configuration file; warnings go to `log`.
  * @throws {ConfigError} with everything that is wrong
@@ -66,8 +66,8 @@ export async function readSynapseConfig<Top, Config>(
   const problems: Problem[] = [];
   const { value } = document;
 
-  const elsewhere = ['etcd', 'services', 'service_conf_dir', 'admin', output.key, 'file_output'];
-  const top = validate(topSchema, value, { path: '', problems }, { elsewhere, accepted });
+  const elsewhere = ['etcd', 'services', 'service_conf_dir', 'admin', output.key, 'file_output', 'statsd'];
+  const top = validate(topSchema, value, { path: '', problems }, { elsewhere });
   const etcd = validate(etcdSchema, value.etcd, { path: 'etcd', problems });
   const admin = validate(adminSchema(defaultListen), value.admin, { path: 'admin', problems });
   const config = output.readTop(value[output.key], { path: output.key, problems });
@@ -75,6 +75,8 @@ export async function readSynapseConfig<Top, Config>(
   const fileOutput = isGiven(value.file_output)
     ? validate(fileOutputSchema, value.file_output, { path: 'file_output', problems })
     : undefined;
+
+  const statsd = readStatsd(value.statsd, problems);
 
   const services = new Map<string, ServiceConfig<Config>>();
   if (value.services !== undefined && value.services !== null && !isObject(value.services)) {
@@ -100,6 +102,7 @@ export async function readSynapseConfig<Top, Config>(
     admin,
     stateFile,
     fileOutput,
+    statsd,
     initialWait: top.initial_wait,
   };
 }

@@ -2,6 +2,7 @@ import { adminSchema } from '../common/admin.ts';
 import { describeSchema, formatOptions, type OptionRow } from '../common/describe.ts';
 import { etcdSchema } from '../common/etcd/options.ts';
 import { loadPlugin, pluginNames } from '../common/plugin.ts';
+import { statsdSchema } from '../common/statsdconfig.ts';
 import { defaultListen, topSchema } from './config.ts';
 import { fileOutputSchema, serviceFileOutputSchema } from './fileoutput.ts';
 import { filterSchema } from './filters.ts';
@@ -32,6 +33,7 @@ export async function describeOptions(
     { title: 'top level', options: describeSchema(topSchema) },
     { title: 'etcd', options: describeSchema(etcdSchema) },
     { title: 'admin', options: describeSchema(adminSchema(defaultListen)) },
+    { title: 'statsd', options: describeSchema(statsdSchema) },
     { title: 'services.NAME', options: describeSchema(serviceSchema) },
     { title: 'file_output', options: describeSchema(fileOutputSchema) },
     { title: 'services.NAME.file_output', options: describeSchema(serviceFileOutputSchema) },

@@ -32,6 +32,7 @@ const run: Command = {
     const { runSynapse } = await import('./run.ts');
     const { haproxyOutput } = await import('./haproxy/running-output.ts');
     const { Events } = await import('./events.ts');
+    const { haproxyStatsd } = await import('./haproxy/statsd.ts');
     const { recordHaproxy } = await import('./haproxyevents.ts');
     const { log } = context;
     const events = new Events();
@@ -39,6 +40,7 @@ const run: Command = {
       log,
       events,
       version,
+      statsd: haproxyStatsd,
       load: () => load(context),
       createOutput: (config, signal) => haproxyOutput(config, { log, onEvent: recordHaproxy(events) }, signal),
     });

@@ -34,7 +34,7 @@ export function observe(services: () => Iterable<Observed>): void {
 }
 
 /** One look serves all gauges, which are asked one after the other: with a thousand services it is not for nothing. */
-function read(): readonly Observed[] {
+export function observedNow(): readonly Observed[] {
   if (seen === undefined) {
     seen = [...look()];
     queueMicrotask(() => {
@@ -51,7 +51,7 @@ new Gauge({
   help: 'Services configured.',
   registers,
   collect() {
-    this.set(read().length);
+    this.set(observedNow().length);
   },
 });
 
@@ -62,7 +62,7 @@ new Gauge({
   registers,
   collect() {
     this.reset();
-    for (const { name, instances = [] } of read()) {
+    for (const { name, instances = [] } of observedNow()) {
       const counts: Record<Exclude<InstanceState, 'down'>, number> = { up: 0, drain: 0 };
       for (const { state } of instances) if (state !== 'down') counts[state] += 1;
       for (const [state, count] of Object.entries(counts)) this.set({ service: name, state }, count);
@@ -75,7 +75,7 @@ new Gauge({
   help: 'Services of which instances are kept although their leases expired.',
   registers,
   collect() {
-    this.set(read().filter(({ suspects }) => suspects > 0).length);
+    this.set(observedNow().filter(({ suspects }) => suspects > 0).length);
   },
 });
 
@@ -93,7 +93,7 @@ function gauge(
     registers,
     collect() {
       this.reset();
-      for (const service of read()) {
+      for (const service of observedNow()) {
         const value = of(service);
         if (value === undefined) continue;
         this.set({ service: service.name, ...(labels.length > 0 && { method: service.method }) }, value);

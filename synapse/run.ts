@@ -6,9 +6,12 @@ import { journalRoutes } from '../common/journalroutes.ts';
 import { type Log, reasonOf } from '../common/log.ts';
 import { countReload, startMetrics } from '../common/metrics.ts';
 import { ConfigError } from '../common/problem.ts';
+import { createStatsdReport, type StatsdCounter } from '../common/statsdreport.ts';
 import type { SynapseConfig } from './config.ts';
 import type { Events } from './events.ts';
+import { observedNow } from './metrics.ts';
 import { pageRoutes } from './pageroutes.ts';
+import { statsdNames } from './statsd.ts';
 import { createSynapse, type SynapseDeps } from './synapse.ts';
 import { viewRoutes } from './viewroutes.ts';
 
@@ -16,6 +19,8 @@ export interface RunDeps<Top, Config> extends Pick<SynapseDeps<Top, Config>, 'cr
   readonly log: Log;
   readonly events: Events;
   readonly version: string;
+  /** What its output counts under names of SmartStack. */
+  readonly statsd: readonly StatsdCounter[];
   /** Reads the configuration; again at each SIGHUP. @throws {ConfigError} */
   load(): Promise<SynapseConfig<Top, Config>>;
 }
@@ -41,6 +46,8 @@ export async function runSynapse<Top, Config>(deps: RunDeps<Top, Config>): Promi
   const server = await serveAdmin(admin, { log }, last.signal);
   log.info('synapse runs', { version, services: config.services.size, admin: server.address });
   const done = synapse.run(signal);
+  const statsd = createStatsdReport(statsdNames(observedNow, version, deps.statsd), { log });
+  statsd.configure(config.statsd);
 
   const reload = async (): Promise<void> => {
     let next: SynapseConfig<Top, Config>;
@@ -62,6 +69,7 @@ export async function runSynapse<Top, Config>(deps: RunDeps<Top, Config>): Promi
       if (!isDeepStrictEqual(next[section], config[section])) log.warn('a change needs a restart', { section });
     }
     synapse.reconfigure(next);
+    statsd.configure(next.statsd);
     config = next;
   };
   // One after the other: of two readings of the same files, the later one must win.
@@ -72,6 +80,7 @@ export async function runSynapse<Top, Config>(deps: RunDeps<Top, Config>): Promi
 
   if (!signal.aborted) await once(signal, 'abort');
   await done;
+  await statsd.end();
   last.abort();
   await server.closed;
   log.info('synapse ended');

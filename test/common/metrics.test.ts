@@ -8,13 +8,25 @@ import type { EtcdClient } from '../../common/etcd/client.ts';
 import { pruneSeries, registry } from '../../common/metrics.ts';
 import type { LocalCluster } from '../../etcd-cluster/local.ts';
 import { freePort } from '../../etcd-cluster/ports.ts';
+import { statsdNames as nerveNames } from '../../nerve/statsd.ts';
+import { haproxyStatsd } from '../../synapse/haproxy/statsd.ts';
+import { statsdNames as synapseNames } from '../../synapse/statsd.ts';
 import { startDaemon, type TestDaemon } from '../support/daemon.ts';
 import { directClient, put, testCluster } from '../support/etcd.ts';
 import { eventually } from '../support/eventually.ts';
 import { type Exposed, parseExposition } from '../support/exposition.ts';
 import { type NamedServer, namedServer, type TestHaproxy, testHaproxy } from '../support/haproxy.ts';
+import { tableRows } from '../support/markdown.ts';
+import { type UdpServer, udpServer } from '../support/udpserver.ts';
 
 const page = fileURLToPath(new URL('../../../common/metrics.md', import.meta.url));
+
+/** What both daemons told StatsD, once they have ended. */
+let lines: readonly string[] = [];
+
+function bare(cell: string): string {
+  return cell.replaceAll('`', '');
+}
 
 /** A row of the table. */
 function rowOf([name, { type, labels, help }]: readonly [string, Exposed]): string {
@@ -30,6 +42,7 @@ describe('the metrics of both daemons', () => {
   let server: NamedServer;
   let nerve: TestDaemon;
   let synapse: TestDaemon;
+  let statsd: UdpServer;
   const exposed = new Map<string, Exposed>();
 
   before(async () => {
@@ -37,7 +50,9 @@ describe('the metrics of both daemons', () => {
     client = directClient(cluster, end.signal);
     haproxy = await testHaproxy();
     server = await namedServer('one');
+    statsd = await udpServer();
     const etcd = { hosts: cluster.urls };
+    const told = { host: '127.0.0.1', port: statsd.port };
     const admin = { listen: '127.0.0.1:0', control_socket: false };
     const nerveFile = join(haproxy.folder, 'nerve.json');
     const api = { host: '127.0.0.1', port: server.port, check_interval: 0.1, checks: [{ type: 'tcp', timeout: 5 }] };
@@ -48,6 +63,7 @@ describe('the metrics of both daemons', () => {
         etcd,
         admin,
         state_file_path: false,
+        statsd: told,
         services: { api: { ...api, labels: { az: 'a' }, rate_limiting: { average_rate: 10, max_burst: 10 } } },
       }),
     );
@@ -60,6 +76,7 @@ describe('the metrics of both daemons', () => {
       JSON.stringify({
         etcd,
         admin: { listen: '127.0.0.1:0' },
+        statsd: told,
         services: {
           api: { discovery, prefer: { label: 'az', value: 'a' }, haproxy: { ...lines, port: await freePort() } },
           web: { discovery: { method: 'etcd', fallback }, haproxy: { ...lines, port: await freePort() } },
@@ -92,15 +109,17 @@ describe('the metrics of both daemons', () => {
     }
   });
   after(async () => {
-    await Promise.all([nerve?.end('SIGKILL'), synapse?.end('SIGKILL')]);
+    await Promise.all([nerve?.end(), synapse?.end()]);
     end.abort();
     await haproxy?.close();
     await server?.close();
     await cluster?.stopAll();
+    lines = statsd?.lines ?? [];
+    await statsd?.close();
   });
 
   it('are all in the table of common/metrics.md, and it has no others: names, types, labels, meanings', async () => {
-    const rows = (await readFile(page, 'utf8')).split('\n').filter((line) => line.startsWith('| `'));
+    const rows = (await readFile(page, 'utf8')).split('\n').filter((line) => /^\| `\w+` /.test(line));
     const right = new Set([...exposed].map(rowOf));
     const missing = [...right].filter((row) => !rows.includes(row));
     const surplus = rows.filter((row) => !right.has(row));
@@ -128,6 +147,57 @@ describe('the metrics of both daemons', () => {
       assert.match(body, new RegExp(`^${name}_build_info\\{version="[^"]+",node="\\d[^"]+"\\} 1$`, 'm'));
       assert.match(body, new RegExp(`^${name}_ready 1$`, 'm'));
     }
+  });
+});
+
+describe('the names of SmartStack', () => {
+  const names = async (): Promise<readonly (readonly [string, string])[]> =>
+    tableRows(await readFile(page, 'utf8'), 'StatsD').map(([name = '', tags = '']) => [bare(name), bare(tags)]);
+
+  it('are all in the table of common/metrics.md, and it has no others', async () => {
+    const of = (program: 'nerve' | 'synapse') => [`${program}.start`, `${program}.stop`];
+    const nerve = nerveNames({ slots: new Map() }, '');
+    const synapse = synapseNames(() => [{ name: 'a', up: true }], '', haproxyStatsd);
+    const known = new Set([
+      ...['nerve', 'synapse'].flatMap((program) => of(program as 'nerve')),
+      ...[...nerve.counters, ...synapse.counters].map(({ name }) => name),
+      'nerve.watcher.status.ping.count',
+      ...[...synapse.round()].map(([name]) => name),
+    ]);
+    assert.deepEqual((await names()).map(([name]) => name).toSorted(), [...known].toSorted());
+  });
+
+  it('come with the tags that the table says', async () => {
+    const told = new Map(await names());
+    for (const line of lines) {
+      const [, name = '', tags = ''] = /^([\w.]+):\d+\|c(?:\|#(.*))?$/.exec(line) ?? [];
+      const keys = tags === '' ? [] : tags.split(',').map((tag) => tag.split(':')[0]);
+      assert.equal(keys.join(', '), told.get(name), line);
+    }
+  });
+
+  it('come from both daemons, with the last word of each', () => {
+    for (const line of [
+      'nerve.start:1|c',
+      'nerve.watcher.launch:1|c|#launch_reason:new,watcher_name:api',
+      'nerve.watcher.status.transition:1|c|#new_status:up,service_name:api',
+      'nerve.watcher.status.report.count:1|c|#report_result:success,service_name:api',
+      'nerve.stop:1|c|#stop_avenue:clean,stop_location:main_loop',
+      'synapse.start:1|c',
+      'synapse.watcher.start:1|c|#start_result:success,watcher_name:api',
+      'synapse.stop:1|c|#stop_avenue:clean,stop_location:main_loop',
+    ]) {
+      assert.ok(lines.includes(line), `${line} in\n${lines.join('\n')}`);
+    }
+    assert.ok(
+      lines.some((line) =>
+        /^nerve\.watcher\.status\.service_check:\d+\|c\|#check_result:up,service_name:api,/.test(line),
+      ),
+    );
+    assert.ok(
+      lines.some((line) => line.startsWith('synapse.watcher.ping.count:1|c|#watcher_name:api,ping_result:success,')),
+    );
+    assert.ok(lines.some((line) => /^synapse\.haproxy\.check_config:\d+\|c\|#status:true$/.test(line)));
   });
 });
 

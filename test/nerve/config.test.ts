@@ -141,7 +141,7 @@ describe('loadConfig', () => {
   });
 
   it("reads SmartStack's example: a folder of services, keys of ZooKeeper, statsd, one instance_id for all", async (t) => {
-    const { services } = await load(
+    const { services, statsd } = await load(
       t,
       {
         instance_id: 'mymachine',
@@ -156,6 +156,7 @@ describe('loadConfig', () => {
           '{"host":"1.2.3.4","port":6379,"zk_hosts":["localhost:2181"],"zk_path":"/x","check_interval":2,"checks":[{"type":"tcp","timeout":0.2,"rise":3,"fall":2}]}',
       },
     );
+    assert.deepEqual(statsd, { host: 'localhost', port: 8125, sample_rate: {} });
     assert.deepEqual([...services.keys()], ['your_http_service', 'your_tcp_service']);
     assert.equal(
       services.get('your_http_service')?.key,

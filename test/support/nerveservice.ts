@@ -73,6 +73,7 @@ export function nerveConfig(services: readonly ServiceConfig[], options: Partial
     stateFile: false,
     drainTime: 0,
     shutdown: { drain: 0, keep: false },
+    statsd: undefined,
     services: new Map(services.map((service) => [service.name, service])),
     ...options,
   };

@@ -142,11 +142,15 @@ describe('configuration', () => {
     );
   });
 
-  test('ignores statsd with a warning', async () => {
-    const { lines } = await read({ statsd: { host: 'localhost' } });
-    assert.deepEqual(
-      lines.map(({ level, fields }) => [level, fields.path]),
-      [['warn', 'statsd']],
+  test('reads statsd as in SmartStack, and has none without the section', async () => {
+    const { config, lines } = await read({ statsd: { sample_rate: { 'synapse.watcher.ping.count': 0.1 } } });
+    assert.deepEqual(lines, []);
+    const sample_rate = { 'synapse.watcher.ping.count': 0.1 };
+    assert.deepEqual(config.statsd, { host: 'localhost', port: 8125, sample_rate });
+    assert.equal((await read({})).config.statsd, undefined);
+    await assert.rejects(
+      read({ statsd: { sample_rate: { a: 2 } } }),
+      /statsd\.sample_rate: must be an object of numbers/,
     );
   });
 

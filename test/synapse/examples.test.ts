@@ -258,8 +258,8 @@ async function accepted(path: string, methods: readonly string[]): Promise<void>
     [...config.services.values()].map(({ discovery }) => discovery.method),
     methods,
   );
-  // Of the keys that are accepted and have no meaning here, statsd is the only one worth a word.
-  for (const { fields } of lines) assert.match(String(fields.path), /statsd|retry_policy|polling_interval_sec/);
+  // Of the keys that are accepted and have no meaning here, these are worth a word.
+  for (const { fields } of lines) assert.match(String(fields.path), /retry_policy|polling_interval_sec/);
   const candidate = `${path}.cfg`;
   const output = { ...config.output, config_file_path: candidate };
   const { text, problems } = await preview(output, sampleSnapshot(config));
