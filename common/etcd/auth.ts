@@ -1,21 +1,24 @@
 /** The token of one member; etcd's simple tokens are known to the member that gave them. */
 export interface Token {
-  /** The token, asking for one when there is none. Calls that come while one is asked for share it. */
-  get(): Promise<string>;
-  /** Says that this token was refused. A newer one is kept. */
-  drop(token: string): void;
+  /**
+   * The token, asking for one when that is not known. Calls that come while one is asked for share it. Undefined when
+   * etcd does not ask who calls: credentials may be there before it does.
+   */
+  get(): Promise<string | undefined>;
+  /** Says that this token, or having none, was refused. A newer one is kept. */
+  drop(token: string | undefined): void;
 }
 
-/** Keeps a token that `login` fetches. `login` must have a deadline of its own. */
-export function createToken(login: () => Promise<string>): Token {
-  let current: string | undefined;
-  let pending: Promise<string> | undefined;
+/** Keeps a token that `login` fetches; it returns undefined where none is needed. `login` must have a deadline of its own. */
+export function createToken(login: () => Promise<string | undefined>): Token {
+  let current: { readonly token: string | undefined } | undefined;
+  let pending: Promise<string | undefined> | undefined;
   return {
     async get() {
-      if (current !== undefined) return current;
+      if (current !== undefined) return current.token;
       pending ??= login()
         .then((token) => {
-          current = token;
+          current = { token };
           return token;
         })
         .finally(() => {
@@ -24,7 +27,7 @@ export function createToken(login: () => Promise<string>): Token {
       return pending;
     },
     drop(token) {
-      if (current === token) current = undefined;
+      if (current?.token === token) current = undefined;
     },
   };
 }

@@ -43,7 +43,10 @@ export interface Destination {
   readonly url: string;
   readonly target: string;
   readonly credentials: ChannelCredentials;
+  /** The name in requests, when it is not the one in the address. */
   readonly serverName?: string | undefined;
+  /** The name that TLS asks for, likewise. */
+  readonly askedName?: string | undefined;
 }
 
 type Unary = (
@@ -66,10 +69,10 @@ export class Connection implements Pick<ICallable<Connection>, 'markFailed' | 'c
   readonly #busy = new Set<{ cancel(): void }>();
   #retired = false;
 
-  constructor({ url, target, credentials, serverName }: Destination) {
+  constructor({ url, target, credentials, ...names }: Destination) {
     this.url = url;
     this.#credentials = credentials;
-    this.#channel = openChannel(target, credentials, serverName);
+    this.#channel = openChannel(target, credentials, names);
   }
 
   /** True while it is connected as far as anyone knows. */

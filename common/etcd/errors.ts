@@ -65,6 +65,11 @@ export function isStaleToken(text: string): boolean {
   return /invalid auth token|revision of auth store is old|user name is empty/.test(text);
 }
 
+/** True when etcd does not ask who calls. */
+export function isAuthOff(text: string): boolean {
+  return /authentication is not enabled/.test(text);
+}
+
 /** True for a read or a watch below the compaction revision. */
 export function isCompacted(text: string): boolean {
   return /required revision has been compacted/.test(text);

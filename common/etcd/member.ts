@@ -2,9 +2,9 @@ import { status } from '@grpc/grpc-js';
 import { type Backoff, jittered } from '../supervise.ts';
 import { createToken, type Token } from './auth.ts';
 import { Connection, type Rpc } from './connection.ts';
-import { type EtcdError, isAnswer, isRefused } from './errors.ts';
+import { EtcdError, isAnswer, isAuthOff, isRefused } from './errors.ts';
 import type { EtcdOptions, Host } from './options.ts';
-import { type Credentials, loadCredentials } from './tls.ts';
+import { askedName, type Credentials, loadCredentials } from './tls.ts';
 
 /** A member that answers with an error, or is down, soon works again; a hung one costs a deadline at every try. */
 const answeringBackoff: Backoff = { min: 250, max: 2_000 };
@@ -37,7 +37,12 @@ export class Member {
     if (username && password) {
       this.#token = createToken(async () => {
         const rpc = this.connection().rpc({ timeout: loginTimeout });
-        return (await rpc.auth.authenticate({ name: username, password })).token;
+        try {
+          return (await rpc.auth.authenticate({ name: username, password })).token;
+        } catch (error) {
+          if (error instanceof EtcdError && isAuthOff(error.details)) return undefined;
+          throw error;
+        }
       });
     }
   }
@@ -57,11 +62,11 @@ export class Member {
    * @throws when the TLS files cannot be read
    */
   connection(): Connection {
-    const { url, target, secure } = this.#host;
+    const { url, target } = this.#host;
     const tls = this.#options.tls ?? undefined;
     const before = this.#credentials;
     try {
-      this.#credentials = loadCredentials(secure, tls, before);
+      this.#credentials = loadCredentials(this.#host, tls, before);
     } catch (error) {
       // Files that are being replaced may be missing for a moment: what we have still works.
       if (before === undefined) throw error;
@@ -72,6 +77,7 @@ export class Member {
       target,
       credentials: (this.#credentials as Credentials).channel,
       serverName: tls?.serverName,
+      askedName: askedName(this.#host, tls),
     });
     return this.#connection;
   }
@@ -110,7 +116,7 @@ export class Member {
 
   /** A token was refused: the next call asks for a new one. */
   dropToken(token: string | undefined): void {
-    if (token !== undefined) this.#token?.drop(token);
+    this.#token?.drop(token);
   }
 
   /** New calls get a new connection; those under way keep theirs. */

@@ -28,7 +28,11 @@ export function serviceClient(name: ServiceName, channel: Channel, credentials: 
 }
 
 /** Opens a channel; connects at the first call. */
-export function openChannel(target: string, credentials: ChannelCredentials, serverName?: string): Channel {
+export function openChannel(
+  target: string,
+  credentials: ChannelCredentials,
+  { serverName, askedName }: { readonly serverName?: string | undefined; readonly askedName?: string | undefined } = {},
+): Channel {
   return new Channel(target, credentials, {
     // etcd refuses pings more frequent than every 5 s (--grpc-keepalive-min-time) and, without a stream, ever.
     'grpc.keepalive_time_ms': 10_000,
@@ -45,9 +49,7 @@ export function openChannel(target: string, credentials: ChannelCredentials, ser
     'grpc.initial_reconnect_backoff_ms': 100,
     'grpc.min_reconnect_backoff_ms': 100,
     'grpc.max_reconnect_backoff_ms': 1_000,
-    ...(serverName !== undefined && {
-      'grpc.ssl_target_name_override': serverName,
-      'grpc.default_authority': serverName,
-    }),
+    ...(askedName !== undefined && { 'grpc.ssl_target_name_override': askedName }),
+    ...(serverName !== undefined && { 'grpc.default_authority': serverName }),
   });
 }

@@ -1,6 +1,8 @@
 import { readFileSync, statSync } from 'node:fs';
+import { isIP } from 'node:net';
+import { checkServerIdentity } from 'node:tls';
 import { ChannelCredentials } from '@grpc/grpc-js';
-import type { EtcdTls } from './options.ts';
+import type { EtcdTls, Host } from './options.ts';
 
 /** Credentials for new connections, and a mark that differs when the files they came from have changed. */
 export interface Credentials {
@@ -14,12 +16,30 @@ const plain: Credentials = { channel: ChannelCredentials.createInsecure(), mark:
  * Reads the PEM files when they are new or have changed since `previous`.
  * @throws naming the file that cannot be read
  */
-export function loadCredentials(secure: boolean, tls: EtcdTls | undefined, previous?: Credentials): Credentials {
-  if (!secure) return plain;
+export function loadCredentials(host: Host, tls: EtcdTls | undefined, previous?: Credentials): Credentials {
+  if (!host.secure) return plain;
   const mark = [tls?.ca, tls?.cert, tls?.key].map((file) => (file ? stamp(file) : '-')).join(' ');
   if (previous?.mark === mark) return previous;
   const read = (file: string | undefined): Buffer | null => (file ? attempt(file, (path) => readFileSync(path)) : null);
-  return { channel: ChannelCredentials.createSsl(read(tls?.ca), read(tls?.key), read(tls?.cert)), mark };
+  const expected = tls?.serverName ?? hostOf(host);
+  const channel = ChannelCredentials.createSsl(read(tls?.ca), read(tls?.key), read(tls?.cert), {
+    // Whatever name the server was asked for, see askedName.
+    checkServerIdentity: (_, certificate) => checkServerIdentity(expected, certificate),
+  });
+  return { channel, mark };
+}
+
+/**
+ * The name to ask a server for, where that is not the one in its address. TLS has no server names that are addresses (RFC
+ * 6066, section 3), and Node complains of them: a server that is reached by its address is asked for any name.
+ */
+export function askedName(host: Host, tls: EtcdTls | undefined): string | undefined {
+  if (!host.secure) return undefined;
+  return tls?.serverName ?? (isIP(hostOf(host)) === 0 ? undefined : 'etcd');
+}
+
+function hostOf({ url }: Host): string {
+  return new URL(url).hostname.replace(/^\[|\]$/g, '');
 }
 
 function stamp(file: string): string {

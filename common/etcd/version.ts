@@ -1,4 +1,5 @@
-import type { Log } from '../log.ts';
+import { type Log, reasonOf } from '../log.ts';
+import { isDenied } from './errors.ts';
 import type { Member } from './member.ts';
 
 /** Oldest release whose watches and leases have no known fault that loses something (etcd's CHANGELOG-3.5). */
@@ -49,6 +50,11 @@ export function adviseOnVersion(log: Log): (member: Member) => void {
         : 'etcd 3.4 is at its end of life and has known faults in watches and leases';
       log.warn('etcd is old, please upgrade to 3.5.28 or later', { member: member.url, version, why });
     };
-    learn().catch((error: unknown) => log.debug('etcd version unknown', { member: member.url, reason: String(error) }));
+    learn().catch((error: unknown) => {
+      const reason = reasonOf(error);
+      log.debug('etcd version unknown', { member: member.url, reason });
+      // Releases that tell root only (3.5.30) have none of the faults that are asked for.
+      if (isDenied(reason)) asked.set(member.url, Number.POSITIVE_INFINITY);
+    });
   };
 }

@@ -9,7 +9,7 @@ import { createLeasedKeys } from '../../../common/etcd/lease.ts';
 import { createReflector } from '../../../common/etcd/reflector.ts';
 import { sleep } from '../../../common/supervise.ts';
 import type { LocalCluster } from '../../../etcd-cluster/local.ts';
-import { dump, etcdVersions, portOf, put, testCluster, testLog } from '../../support/etcd.ts';
+import { dump, etcdVersions, portOf, put, remove, testCluster, testLog } from '../../support/etcd.ts';
 import { eventually } from '../../support/eventually.ts';
 import { type FaultProxy, startFaultProxy } from '../../support/faultproxy.ts';
 import { assertSound, createRecorder } from '../../support/recorder.ts';
@@ -107,6 +107,33 @@ for (const version of etcdVersions) {
       assert.deepEqual(await dump(user, prefix), { [`${prefix}a`]: '2' });
     });
 
+    it('has credentials before etcd asks for them, and goes on when it does and when it does no longer', async () => {
+      const prefix = '/mine/switch/';
+      await root.call((rpc) => rpc.auth.authDisable({}));
+      const user = client('nerve', 'secret');
+      const reflector = createReflector(user, { log: testLog() }, one.signal);
+      const [recorder, second] = [createRecorder(), createRecorder()];
+      void reflector.follow(prefix, recorder.onChange, one.signal);
+      const keys = createLeasedKeys(user, { ttl: 10 }, { log: testLog() }, one.signal);
+      keys.set(`${prefix}a`, '1');
+      await eventually(() => assert.deepEqual(recorder.puts, ['1']));
+      await root.call((rpc) => rpc.auth.authEnable({}));
+      keys.set(`${prefix}a`, '2');
+      await eventually(() => assert.deepEqual(recorder.puts, ['1', '2']));
+      void reflector.follow('/mine/switched/', second.onChange, one.signal);
+      await put(user, '/mine/switched/a', '1');
+      await eventually(() => assert.deepEqual(second.puts, ['1']));
+      proxy.cut();
+      keys.set(`${prefix}a`, '3');
+      await eventually(() => assert.deepEqual(recorder.puts, ['1', '2', '3']));
+      await root.call((rpc) => rpc.auth.authDisable({}));
+      keys.set(`${prefix}a`, '4');
+      await eventually(() => assert.deepEqual(recorder.puts, ['1', '2', '3', '4']));
+      await root.call((rpc) => rpc.auth.authEnable({}));
+      assert.equal(keys.status.held, true);
+      assertSound(recorder);
+    });
+
     it('keeps other prefixes going beside one that may not be read, until it may', async () => {
       const reflector = createReflector(client('nerve', 'secret'), { log: testLog() }, one.signal);
       const [mine, theirs] = [createRecorder(), createRecorder()];
@@ -117,6 +144,19 @@ for (const version of etcdVersions) {
       await eventually(() => assert.deepEqual(mine.puts, ['1']));
       assert.deepEqual(theirs.changes, []);
       assert.equal(reflector.status.synced, false);
+    });
+
+    it('keeps its other keys beside one that it may not write, and puts them right when others delete them', async () => {
+      const user = client('nerve', 'secret');
+      const keys = createLeasedKeys(user, { ttl: 10, verifyEvery: 200 }, { log: testLog() }, one.signal);
+      for (const key of ['/mine/own/a', '/theirs/own/b', '/mine/own/c']) keys.set(key, '1');
+      const own = { '/mine/own/a': '1', '/mine/own/c': '1' };
+      await eventually(async () => assert.deepEqual(await dump(root, '/mine/own/'), own));
+      await eventually(() => assert.match(keys.keyStatus('/theirs/own/b')?.reason ?? '', /permission denied/));
+      assert.deepEqual([keys.keyStatus('/mine/own/a')?.settled, keys.status.held], [true, true]);
+      await remove(root, '/mine/own/c');
+      await eventually(async () => assert.deepEqual(await dump(root, '/mine/own/'), own));
+      assert.deepEqual(await dump(root, '/theirs/'), {});
     });
 
     it('says what is wrong when the password is', async () => {
