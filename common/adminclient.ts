@@ -11,6 +11,11 @@ export interface AskOptions {
   readonly timeout?: number;
 }
 
+/** Nobody answers where the daemon should be: it is down, or hangs. */
+export class NotRunning extends Error {
+  override readonly name = 'NotRunning';
+}
+
 /** An answer larger than this is not the daemon's. Bytes. */
 const maxAnswer = 256 * 1024 * 1024;
 
@@ -133,12 +138,12 @@ function explain(
 ): Error {
   const { program, where, timeout } = at;
   if (error.code === 'ECONNREFUSED' || error.code === 'ENOENT') {
-    return new Error(`${program} is not running: nobody answers at ${where}`);
+    return new NotRunning(`${program} is not running: nobody answers at ${where}`);
   }
   if (error.code === 'EACCES' || error.code === 'EPERM')
     return new Error(`may not connect to ${where}`, { cause: error });
   if (error.name === 'AbortError' || error.name === 'TimeoutError') {
-    return new Error(`${program} at ${where} did not answer within ${timeout} ms`);
+    return new NotRunning(`${program} at ${where} did not answer within ${timeout} ms`);
   }
   return new Error(`cannot ask ${program} at ${where}`, { cause: error });
 }

@@ -1,7 +1,15 @@
 import { parseArgs } from 'node:util';
-import { formatTable } from './describe.ts';
-import { type Command, type CommandContext, type OptionSpec, type Program, UsageError } from './program.ts';
+import {
+  type Command,
+  type CommandContext,
+  type ExitCodes,
+  type OptionSpec,
+  type Program,
+  UsageError,
+  usualExits,
+} from './program.ts';
 import { nearest } from './schema.ts';
+import { formatTable } from './table.ts';
 
 /** A command line, understood. */
 export interface Parsed {
@@ -60,6 +68,9 @@ function read(argv: readonly string[], specs: Readonly<Record<string, OptionSpec
     if (spec.type === 'string' && (value === undefined || value === '')) {
       throw new UsageError(`option '${rawName}' needs a value: ${rawName} ${spec.placeholder ?? 'VALUE'}`);
     }
+    if (spec.values !== undefined && !spec.values.includes(String(value))) {
+      throw new UsageError(`option '${rawName}': '${value}' is not one of ${spec.values.join(', ')}`);
+    }
     if (spec.type === 'boolean' && value !== undefined) throw new UsageError(`option '${rawName}' takes no value`);
   }
   return parsed;
@@ -73,7 +84,8 @@ function checkArguments(command: Command, args: readonly string[]): void {
   if (args.length > names.length) throw new UsageError(`unexpected argument '${args[names.length]}'`);
 }
 
-function commonOptions(program: Program): Readonly<Record<string, OptionSpec>> {
+/** Options that every command of a program takes. */
+export function commonOptions(program: Program): Readonly<Record<string, OptionSpec>> {
   return {
     config: {
       type: 'string',
@@ -83,14 +95,46 @@ function commonOptions(program: Program): Readonly<Record<string, OptionSpec>> {
       doc: 'configuration file, JSON or YAML',
     },
     ...program.options,
+    color: {
+      type: 'string',
+      placeholder: 'WHEN',
+      values: ['auto', 'always', 'never'],
+      doc: 'colours: auto (on a terminal, unless NO_COLOR is set), always, never',
+    },
     help: { type: 'boolean', short: 'h', doc: 'show this help' },
     version: { type: 'boolean', doc: 'show the version' },
   };
 }
 
+/** Commands that people call, by name. */
+export function shownCommands(program: Program): readonly (readonly [name: string, command: Command])[] {
+  return Object.entries(program.commands).filter(([, { hidden }]) => !hidden);
+}
+
+/** What a command's exit codes mean. */
+export function exitsOf({ exits }: Pick<Command, 'exits'>): readonly (readonly [code: string, meaning: string])[] {
+  const all: ExitCodes = { ...usualExits, ...exits };
+  return Object.entries(all);
+}
+
+/** How a command is called. */
+export function usageOf(program: Program, name: string, { usage }: Pick<Command, 'usage'>): string {
+  return `${program.name} ${name} [OPTIONS]${usage === undefined ? '' : ` ${usage}`}`;
+}
+
+/** An option as it stands in help and manual: `-c, --config FILE`. */
+export function optionTitle(name: string, { type, short, placeholder = 'VALUE' }: OptionSpec): string {
+  return `${short === undefined ? '' : `-${short}, `}--${name}${type === 'string' ? ` ${placeholder}` : ''}`;
+}
+
+/** What an option does, and which variable stands in for it. */
+export function optionText({ doc, env }: OptionSpec): string {
+  return env === undefined ? doc : `${doc} (also ${env})`;
+}
+
 /** `--help` without a command. */
 export function programHelp(program: Program): string {
-  const commands = Object.entries(program.commands).map(([name, { usage, summary }]) => [
+  const commands = shownCommands(program).map(([name, { usage, summary }]) => [
     `  ${name}${usage === undefined ? '' : ` ${usage}`}`,
     summary,
   ]);
@@ -98,22 +142,48 @@ export function programHelp(program: Program): string {
     `Usage: ${program.name} [COMMAND] [OPTIONS]\n\n${program.summary}\n`,
     `\nCommands (without one: run):\n${formatTable(commands)}`,
     `\nOptions:\n${optionTable(commonOptions(program))}`,
-    `\nMore about one command: ${program.name} COMMAND --help\n`,
+    `\n${exitTable(exitsOf({}))}`,
+    `\nMore about one command: ${program.name} COMMAND --help; about all of them: man ${program.name}\n`,
   ].join('');
 }
 
 /** `COMMAND --help`. */
 export function commandHelp(program: Program, name: string, command: Command): string {
-  const usage = command.usage === undefined ? '' : ` ${command.usage}`;
+  const { summary, notes = [], examples = [] } = command;
   const options = { ...command.options, ...commonOptions(program) };
-  return `Usage: ${program.name} ${name} [OPTIONS]${usage}\n\n${command.summary}\n\nOptions:\n${optionTable(options)}`;
+  return [
+    `Usage: ${usageOf(program, name, command)}\n\n${summary}\n`,
+    ...notes.map((note) => `\n${wrap(note)}\n`),
+    `\nOptions:\n${optionTable(options)}`,
+    `\n${exitTable(exitsOf(command))}`,
+    ...(examples.length === 0
+      ? []
+      : [`\nExamples:\n${formatTable(examples.map(([line, what]) => [`  ${line}`, what]))}`]),
+  ].join('');
 }
 
 function optionTable(specs: Readonly<Record<string, OptionSpec>>): string {
   return formatTable(
-    Object.entries(specs).map(([name, { type, short, placeholder = 'VALUE', env, doc }]) => [
-      `  ${short === undefined ? '    ' : `-${short}, `}--${name}${type === 'string' ? ` ${placeholder}` : ''}`,
-      env === undefined ? doc : `${doc} (also ${env})`,
+    Object.entries(specs).map(([name, spec]) => [
+      `  ${spec.short === undefined ? '    ' : ''}${optionTitle(name, spec)}`,
+      optionText(spec),
     ]),
   );
+}
+
+function exitTable(exits: ReturnType<typeof exitsOf>): string {
+  return `Exit codes:\n${formatTable(exits.map(([code, meaning]) => [`  ${code}`, meaning]))}`;
+}
+
+const width = 100;
+
+/** A paragraph in lines that fit on a terminal. */
+function wrap(text: string): string {
+  const lines: string[] = [];
+  for (const word of text.split(' ')) {
+    const last = lines.at(-1);
+    if (last !== undefined && last.length + word.length < width) lines[lines.length - 1] = `${last} ${word}`;
+    else lines.push(word);
+  }
+  return lines.join('\n');
 }

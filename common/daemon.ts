@@ -2,6 +2,7 @@ import { commandHelp, parseCommandLine, programHelp } from './commandline.ts';
 import { createLog, reasonOf } from './log.ts';
 import { ConfigError, formatProblem } from './problem.ts';
 import { type Program, UsageError } from './program.ts';
+import { styleFor } from './style.ts';
 
 // What a program's main file needs, under one roof.
 export { type DaemonSignals, daemonSignals } from './lifecycle.ts';
@@ -24,6 +25,7 @@ export async function main(program: Program): Promise<void> {
     env: process.env,
     print: (text) => process.stdout.write(text),
     complain: (text) => process.stderr.write(text),
+    isTerminal: process.stdout.isTTY === true,
   });
   process.exitCode = Math.max(Number(process.exitCode ?? 0), code);
 }
@@ -33,11 +35,13 @@ export interface Terminal {
   readonly env: NodeJS.ProcessEnv;
   readonly print: (text: string) => void;
   readonly complain: (text: string) => void;
+  /** What is printed is read by a person there and then. */
+  readonly isTerminal?: boolean;
 }
 
 /** The same without touching the process. Resolves to the exit code; never rejects. */
 export async function execute(program: Program, argv: readonly string[], terminal: Terminal): Promise<number> {
-  const { env, print, complain } = terminal;
+  const { env, print, complain, isTerminal = false } = terminal;
   try {
     const { command, name, options, args } = parseCommandLine(program, argv, env);
     if (options.help) {
@@ -54,7 +58,10 @@ export async function execute(program: Program, argv: readonly string[], termina
       throw new UsageError(`name a configuration file with -c FILE or ${program.configEnv}`);
     };
     const log = createLog(program.name);
-    return (await command.run({ config, options, args, env, log, print, needConfig })) ?? 0;
+    const style = styleFor({ color: String(options.color ?? 'auto'), env, isTerminal });
+    return (
+      (await command.run({ version: program.version, config, options, args, env, log, print, style, needConfig })) ?? 0
+    );
   } catch (error) {
     if (error instanceof ConfigError) {
       complain(error.problems.map((problem) => `${formatProblem(problem)}\n`).join(''));

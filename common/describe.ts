@@ -1,5 +1,7 @@
 import { formatDuration } from './formats.ts';
 import { type Format, isRequired, type Schema, type SchemaProperty } from './schema.ts';
+import { type Fields, field, type Shape } from './shape.ts';
+import { formatTable } from './table.ts';
 
 /** One option, as `describe` shows it. */
 export interface OptionRow {
@@ -10,6 +12,26 @@ export interface OptionRow {
   readonly required: boolean;
   readonly doc: string;
 }
+
+const optionRow: Fields = {
+  fields: {
+    name: field('text', 'key'),
+    type: field('text', 'what it may hold'),
+    default: field('text', 'as it would be written; empty when it is left out'),
+    required: field('boolean', 'it must be given'),
+    doc: field('text', 'what it does'),
+  },
+};
+
+/** What `describe --json` prints. */
+export const describeShape: Shape = {
+  list: {
+    fields: {
+      title: field('text', 'where the options stand'),
+      options: field({ list: optionRow }, 'in order'),
+    },
+  },
+};
 
 /** The options of a schema, in its order. */
 export function describeSchema<Options>(schema: Schema<Options>): readonly OptionRow[] {
@@ -24,16 +46,6 @@ export function describeSchema<Options>(schema: Schema<Options>): readonly Optio
 export function formatOptions(rows: readonly OptionRow[]): string {
   const header = { name: 'OPTION', type: 'TYPE', default: 'DEFAULT', doc: '' };
   return formatTable([header, ...rows].map((row) => [row.name, row.type, row.default, row.doc]));
-}
-
-/** Lines of columns, each as wide as its widest cell; no spaces at the ends of lines. */
-export function formatTable(rows: readonly (readonly string[])[]): string {
-  const widths: number[] = [];
-  for (const row of rows) {
-    for (const [i, cell] of row.entries()) widths[i] = Math.max(widths[i] ?? 0, cell.length);
-  }
-  const line = (row: readonly string[]): string => row.map((cell, i) => cell.padEnd(widths[i] ?? 0)).join('  ');
-  return rows.map((row) => `${line(row).trimEnd()}\n`).join('');
 }
 
 function typeName(format: Format): string {

@@ -92,8 +92,9 @@ export function parseInstance(value: Buffer | string): Instance {
   let record: unknown;
   try {
     record = JSON.parse(value.toString());
-  } catch (error) {
-    throw new InvalidRecord(`not JSON: ${show(value.toString())}`, { cause: error });
+  } catch {
+    // What the parser says of it repeats the text, and names no place that one could find.
+    throw new InvalidRecord(`not JSON: ${show(value.toString())}`);
   }
   return readRecord(record);
 }

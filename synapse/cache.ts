@@ -12,8 +12,6 @@ export interface CacheOptions {
   readonly path: string;
   /** Milliseconds after which what the file says about a service is too old to be used. */
   readonly ttl: number;
-  /** What to do with a damaged file: move it out of the way (default), or leave it. */
-  readonly setAside?: boolean;
   /** Milliseconds between two writes at least; changes in between share one. Default 5 s. */
   readonly interval?: number;
 }
@@ -59,28 +57,43 @@ export async function readCache(
   options: CacheOptions,
   deps: { log: Log },
 ): Promise<ReadonlyMap<string, CachedService>> {
-  const { path, ttl, setAside = true } = options;
+  const { path } = options;
+  const { services, unreadable, damaged } = await peekCache(options);
+  if (unreadable) deps.log.error('the state file cannot be read', { path, reason: unreadable });
+  if (damaged) {
+    deps.log.error('the state file is damaged and not used', { path, reason: damaged });
+    await rename(path, `${path}.damaged`).catch((cause) => {
+      deps.log.error('the damaged state file cannot be set aside', { path, reason: reasonOf(cause) });
+    });
+  }
+  return services;
+}
+
+/** What the file says, and why it says nothing. */
+export interface Peeked {
+  readonly services: ReadonlyMap<string, CachedService>;
+  /** There is no file. */
+  readonly missing?: true;
+  readonly unreadable?: string;
+  readonly damaged?: string;
+}
+
+/** The same without touching anything. Never rejects. */
+export async function peekCache({ path, ttl }: Pick<CacheOptions, 'path' | 'ttl'>): Promise<Peeked> {
+  const services = new Map<string, CachedService>();
   let text: string;
   try {
     text = await readFile(path, 'utf8');
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') {
-      deps.log.error('the state file cannot be read', { path, reason: reasonOf(error) });
-    }
-    return new Map();
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return { services, missing: true };
+    return { services, unreadable: reasonOf(error) };
   }
   try {
-    const services = parseCache(text);
     const now = Date.now();
     // Both ways: a time in the future is as wrong as one too long ago.
-    return new Map([...services].filter(([, { at }]) => Math.abs(now - at) <= ttl));
+    return { services: new Map([...parseCache(text)].filter(([, { at }]) => Math.abs(now - at) <= ttl)) };
   } catch (error) {
-    deps.log.error('the state file is damaged and not used', { path, reason: reasonOf(error) });
-    if (!setAside) return new Map();
-    await rename(path, `${path}.damaged`).catch((cause) => {
-      deps.log.error('the damaged state file cannot be set aside', { path, reason: reasonOf(cause) });
-    });
-    return new Map();
+    return { services, damaged: reasonOf(error) };
   }
 }
 

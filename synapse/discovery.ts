@@ -4,7 +4,8 @@ import { sleep, supervise } from '../common/supervise.ts';
 import type { Events } from './events.ts';
 import { goneInstances, prepare, rejectedRecords, sourceStarts } from './metrics.ts';
 import { Shared } from './shared.ts';
-import type { InstanceSet, PartStatus, Source, SourceContext } from './source.ts';
+import type { InstanceSet, LookAt, PartStatus, RegistryRecord, Source, SourceContext } from './source.ts';
+import type { Traces } from './traces.ts';
 
 /** How to find one service's instances: a source with its options, ready to be made. */
 export interface Discovery {
@@ -14,6 +15,8 @@ export interface Discovery {
   /** The port override is an option of the source, or of its parts: it must not be applied again to what is found. */
   readonly takesPorts?: boolean;
   create(context: SourceContext): Source;
+  /** What the registry itself has now, where the source has one; see `SourcePlugin.look`. */
+  look?(at: LookAt): Promise<readonly RegistryRecord[]>;
 }
 
 /** A source at the moment of asking. */
@@ -41,6 +44,7 @@ export class Discoverer {
   readonly #onSet: (service: string, set: InstanceSet) => void;
   readonly #log: Log;
   readonly #events: Events | undefined;
+  readonly #traces: Traces | undefined;
   readonly #shared = new Shared();
   #running = new Map<string, Running>();
   #ended: Promise<void>[] = [];
@@ -49,11 +53,12 @@ export class Discoverer {
   /** `onSet` is called synchronously from the source's own event. */
   constructor(
     onSet: (service: string, set: InstanceSet) => void,
-    deps: { readonly log: Log; readonly events?: Events },
+    deps: { readonly log: Log; readonly events?: Events; readonly traces?: Traces },
   ) {
     this.#onSet = onSet;
     this.#log = deps.log;
     this.#events = deps.events;
+    this.#traces = deps.traces;
   }
 
   /** Starts, restarts and stops sources so that each service has the one it is configured to have. Does no waiting. */
@@ -128,9 +133,10 @@ export class Discoverer {
         const { method: source } = discovery;
         this.#events?.record({ kind: 'record_rejected', level: 'warn', service, source, ...record });
       },
-      gone(id, how) {
+      gone: (id, how) => {
         goneInstances.inc({ service, how });
         log.debug('an instance is gone', { instance: id, how });
+        this.#traces?.gone(service, id, how);
       },
       shared: (key, make) => this.#shared.get(end, key, (signal) => make(signal, this.#log)),
     });

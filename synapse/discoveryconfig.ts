@@ -73,6 +73,7 @@ async function readSource(
     options: module === undefined ? options : { module, options },
     takesPorts: plugin.takesPorts === true,
     create: (context) => plugin.create(options, context),
+    ...(plugin.look !== undefined && { look: (where) => plugin.look?.(options, where) ?? Promise.resolve([]) }),
   };
   try {
     discovery.create({

@@ -1,3 +1,4 @@
+import { plain, type Style } from '../common/style.ts';
 import type { EventKind, RecordedEvent } from './events.ts';
 
 /** What people read for each kind. */
@@ -23,14 +24,17 @@ export const eventTitles: Readonly<Record<EventKind, string>> = {
 };
 
 /** One event as a line for people: when, how grave, of which service, what, why, at which cost. */
-export function formatEvent(event: RecordedEvent): string {
+export function formatEvent(event: RecordedEvent, style: Style = plain): string {
   const { time, level, kind, service, services } = event;
-  const mark = level === 'info' ? ' ' : level === 'warn' ? '!' : '✗';
+  const [mark, tone] = marks[level];
   const who = service ?? services?.join(', ') ?? '-';
   const what = [eventTitles[kind] ?? kind, changeText(event)].filter((text) => text !== '').join(': ');
   const notes = [whyText(event), costText(event)].filter((text) => text !== '');
-  return `${[time.slice(0, 23).replace('T', ' '), mark, who.padEnd(16), what, ...notes].join('  ')}\n`;
+  const shown = tone === undefined ? what : style(tone, what);
+  return `${[time.slice(0, 23).replace('T', ' '), mark, who.padEnd(16), shown, ...notes].join('  ')}\n`;
 }
+
+const marks = { info: [' ', undefined], warn: ['!', 'warn'], error: ['✗', 'bad'] } as const;
 
 function changeText({ added, removed, drained, changed, where, socket }: RecordedEvent): string {
   const parts = [list('+', added), list('-', removed), list('drains ', drained), list('~', changed)];

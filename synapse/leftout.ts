@@ -31,9 +31,30 @@ function key(name: string, host: string, port: number): string {
 }
 
 /** Why a filter does not let an instance through. */
-export function filterReason(instance: Instance, { label, value, condition }: LabelFilter): string {
-  const found = labelOf(instance, label);
+export function filterReason(instance: Instance, filter: LabelFilter): string {
+  const found = labelOf(instance, filter.label);
   const has = found === undefined ? 'is missing' : `is ${JSON.stringify(found)}`;
+  return `its label ${filter.label} ${has}; the filter wants it to ${filterText(filter)}`;
+}
+
+function filterText({ value, condition }: LabelFilter): string {
   const wanted = condition === 'exists' ? 'exist' : `be ${condition} ${JSON.stringify(value)}`;
-  return `its label ${label} ${has}; the filter wants it to ${wanted.replace('be matches', 'match')}`;
+  return wanted.replace('be matches', 'match');
+}
+
+/** The rules that choose among what a service's source found, for people; none when all is used. */
+export function rulesOf({
+  filters,
+  leaderElection,
+  prefer,
+  keepDefaultServers,
+  portOverride,
+}: Policy): readonly string[] {
+  return [
+    ...filters.map((filter) => `label ${filter.label} must ${filterText(filter)}`),
+    ...(leaderElection ? ['only the leader is used'] : []),
+    ...(prefer === undefined ? [] : [`those with label ${prefer.label} ${JSON.stringify(prefer.value)} come first`]),
+    ...(keepDefaultServers ? ['the default servers are used beside them'] : []),
+    ...(portOverride === undefined ? [] : [`all have port ${portOverride}`]),
+  ];
 }

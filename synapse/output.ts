@@ -26,3 +26,6 @@ export interface Output<Config = unknown> {
    */
   apply(snapshot: Snapshot<Config>, dirty: ReadonlySet<string>): Promise<void>;
 }
+
+/** Whose servers an output is asked about: of one service, or of all. */
+export type ServersOf = { readonly service: string } | 'all';

@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { type ReadRoute, sendText } from '../common/adminroutes.ts';
 
 const types = {
@@ -50,14 +50,15 @@ export function pageRoutes(): Readonly<Record<string, ReadRoute>> {
   );
 }
 
-/** They are not built: they lie beside the sources, also for what is in `dist/`. */
 function readPage(name: string): string {
+  return readFileSync(pageFile(name), 'utf8');
+}
+
+/** Where a file of the page lies: not built, beside the sources, also for what is in `dist/`. @throws when it is missing */
+export function pageFile(name: string): URL {
   for (const folder of ['./page/', '../../synapse/page/']) {
-    try {
-      return readFileSync(new URL(`${folder}${name}`, import.meta.url), 'utf8');
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
-    }
+    const url = new URL(`${folder}${name}`, import.meta.url);
+    if (existsSync(url)) return url;
   }
   throw new Error(`synapse/page/${name} is missing in the package`);
 }

@@ -3,6 +3,7 @@ import { type Log, silentLog } from '../common/log.ts';
 import { changesBetween } from './changes.ts';
 import type { Events } from './events.ts';
 import type { ServiceState, Snapshot } from './output.ts';
+import type { Trace, Traces } from './traces.ts';
 
 /** How many ids of one kind a log line or an event names. */
 const maxNamed = 10;
@@ -10,6 +11,7 @@ const maxNamed = 10;
 export interface ReportDeps {
   readonly log: Log;
   readonly events: Events;
+  readonly traces: Traces;
   /** Where the instances of a service came from. */
   readonly origin: (service: string) => { readonly source?: string; readonly revision?: string };
 }
@@ -46,29 +48,31 @@ export function report<Config>(
 function reportService<Config>(
   before: ServiceState<Config> | undefined,
   { name, instances, seenAt }: ServiceState<Config>,
-  { log, events, origin }: ReportDeps,
+  { log, events, traces, origin }: ReportDeps,
 ): void {
   const cost = events.takeCost(name);
   if (instances === undefined) return;
   const seconds = (performance.now() - seenAt) / 1000;
   const { added, removed, changed } = changesBetween(before?.instances ?? [], instances);
   const drains = changed.length === 0 ? new Set() : drainIds(before?.instances ?? [], instances);
+  const drained = changed.filter((id) => drains.has(id));
+  const others = changed.filter((id) => !drains.has(id));
+  const milliseconds = Math.round(seconds * 10_000) / 10;
+  const from = origin(name);
+  const seen_at = new Date(Date.now() - seconds * 1000).toISOString();
+  for (const [change, ids] of Object.entries({ added, removed, drained, changed: others })) {
+    if (ids.length > 0) traces.note(name, ids, { change: change as Trace['change'], seen_at, milliseconds, ...from });
+  }
   const fields = {
     service: name,
     instances: instances.length,
     ...named('added', added),
     ...named('removed', removed),
-    ...named(
-      'drained',
-      changed.filter((id) => drains.has(id)),
-    ),
-    ...named(
-      'changed',
-      changed.filter((id) => !drains.has(id)),
-    ),
-    ...origin(name),
+    ...named('drained', drained),
+    ...named('changed', others),
+    ...from,
     ...cost,
-    milliseconds: Math.round(seconds * 10_000) / 10,
+    milliseconds,
   };
   log.info('instances applied', fields);
   events.record({ kind: 'instances', level: cost !== undefined && cost.failed > 0 ? 'warn' : 'info', ...fields });

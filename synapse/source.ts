@@ -1,5 +1,6 @@
 import type { Schema } from '../common/config.ts';
 import type { Published } from '../common/document.ts';
+import type { SeenRecord } from '../common/etcd/look.ts';
 import type { EtcdOptions } from '../common/etcd/options.ts';
 import type { Instance } from '../common/instance.ts';
 import type { Log } from '../common/log.ts';
@@ -93,6 +94,18 @@ export interface SourceContext {
   shared<T>(key: string, make: (signal: AbortSignal, log: Log) => T): T;
 }
 
+/** One record of a registry as it is there at this moment, for people. */
+export type RegistryRecord = SeenRecord;
+
+/** What a look into a registry may use. */
+export interface LookAt {
+  readonly service: string;
+  readonly etcd: EtcdOptions;
+  readonly log: Log;
+  /** Milliseconds for all of it. */
+  readonly timeout: number;
+}
+
 /** A discovery method: one file in `synapse/sources/`, named after it, that exports it as `source`. */
 export interface SourcePlugin<Options> {
   /** One sentence for `synapse describe`. */
@@ -103,6 +116,11 @@ export interface SourcePlugin<Options> {
    * @throws when the options make no sense together; the message becomes a configuration problem
    */
   create(options: Options, context: SourceContext): Source;
+  /**
+   * Reads the registry's own records of the service once, for `synapse explain`; changes nothing.
+   * @throws when it does not answer in time, saying why
+   */
+  look?(options: Options, at: LookAt): Promise<readonly RegistryRecord[]>;
   /** The smallest options that work, for people and for tests; not needed when none are required. */
   readonly example?: Readonly<Record<string, unknown>>;
   /**

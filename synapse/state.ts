@@ -2,7 +2,7 @@ import type { Instance } from '../common/instance.ts';
 import type { CacheInput } from './cache.ts';
 import type { Catalog, Remembered } from './catalog.ts';
 import type { Discoverer } from './discovery.ts';
-import { leftOut } from './leftout.ts';
+import { leftOut, rulesOf } from './leftout.ts';
 import type { Observed } from './metrics.ts';
 import { withPort } from './portoverride.ts';
 import { type PreferenceReport, reportPreference } from './preference.ts';
@@ -35,6 +35,8 @@ export interface ServiceReport {
   readonly changed_at: string | null;
   /** Where the configuration in the registry is that is in force, and why a newer one is refused. */
   readonly published?: { readonly where: string | null; readonly refused: string | null };
+  /** What chooses among the instances that were found; not there when all are used. */
+  readonly rules?: readonly string[];
   /** Which instances come first, and whether they do. */
   readonly prefer?: PreferenceReport;
   /** Kept although their leases expired, with the time until which they are, ISO 8601, by id. */
@@ -72,6 +74,7 @@ export function stateOf<Config>(
       revision: known.set?.revision ?? null,
       changed_at: known.changedAt === null ? null : new Date(known.changedAt).toISOString(),
       ...publishedOf(known),
+      ...rulesFor(catalog.policy(name)),
       ...preferenceOf(catalog, name),
       ...suspectsOf(known, catalog.policy(name)),
       instances: catalog.state(name)?.instances ?? null,
@@ -84,6 +87,11 @@ export function stateOf<Config>(
 
 function publishedOf({ published, refused = null }: Remembered): Pick<ServiceReport, 'published'> {
   return published === undefined && refused === null ? {} : { published: { where: published?.where ?? null, refused } };
+}
+
+function rulesFor(policy: Policy | undefined): Pick<ServiceReport, 'rules'> {
+  const rules = policy === undefined ? [] : rulesOf(policy);
+  return rules.length === 0 ? {} : { rules };
 }
 
 function preferenceOf<Config>(catalog: Catalog<Config>, name: string): Pick<ServiceReport, 'prefer'> {

@@ -12,9 +12,10 @@ import { createFileWriting, type FilesNow, type FileWriting } from './filewritin
 import { watchFreshness } from './freshness.ts';
 import { keepEqual } from './keepequal.ts';
 import { applies, guardedInstances, observe, refusedConfigs } from './metrics.ts';
-import type { Output, Snapshot } from './output.ts';
+import type { Output, ServersOf, Snapshot } from './output.ts';
 import { report } from './report.ts';
 import { observed, remembered, type SynapseState, stateOf } from './state.ts';
+import { type Trace, Traces } from './traces.ts';
 
 /** An output that has a life of its own, such as a connection to keep. */
 export interface RunningOutput<Config> extends Output<Config> {
@@ -24,8 +25,10 @@ export interface RunningOutput<Config> extends Output<Config> {
   readonly status: unknown;
   /** Why it is not doing its work; null while it is. */
   readonly trouble?: string | null;
-  /** What it sees by itself, of all services and closer of one. @throws when it cannot be asked */
-  view?(service?: string): Promise<unknown>;
+  /** What it sees by itself, of all services and closer of some. @throws when it cannot be asked */
+  view?(of?: ServersOf): Promise<unknown>;
+  /** What it did last about one instance. */
+  sent?(service: string, id: string): readonly unknown[];
 }
 
 export interface SynapseDeps<Top, Config> {
@@ -46,7 +49,11 @@ export interface Synapse<Top, Config> {
   /** Of all services, or of those named. */
   state(names?: readonly string[]): SynapseState;
   /** What HAProxy itself says, see {@link RunningOutput.view}. @throws when it cannot be asked */
-  view(service?: string): Promise<unknown>;
+  view(of?: ServersOf): Promise<unknown>;
+  /** How the newest change of each instance of a service went, as far as it is remembered; by id. */
+  traces(service: string): Readonly<Record<string, Trace>>;
+  /** What was sent to HAProxy last about one instance. */
+  sent(service: string, id: string): readonly unknown[];
 }
 
 /** Stands for every service among the names of changed ones. */
@@ -58,6 +65,7 @@ export function createSynapse<Top, Config>(
   deps: SynapseDeps<Top, Config>,
 ): Synapse<Top, Config> {
   const { log, events = new Events() } = deps;
+  const traces = new Traces();
   let config = initial;
   const catalog = new Catalog<Config>();
   let output: OpenOutput<Top, Config> | undefined;
@@ -86,7 +94,7 @@ export function createSynapse<Top, Config>(
       log.error('a published configuration is refused', { service, reason: refused });
       events.record({ kind: 'published_refused', level: 'error', service, reason: refused });
     },
-    { log, events },
+    { log, events, traces },
   );
 
   /** Says so when suspects are more or none any more, and gives them up in time. */
@@ -147,7 +155,7 @@ export function createSynapse<Top, Config>(
       files?.touch(names);
       // Those that were removed meanwhile are named too.
       await output.output.apply(snapshot, names ?? new Set([...applied.keys(), ...snapshot.keys()]));
-      report({ before: applied, after: snapshot }, names, { log, events, origin });
+      report({ before: applied, after: snapshot }, names, { log, events, traces, origin });
       applied = snapshot;
       everApplied = true;
       applies.inc({ result: 'ok' });
@@ -217,10 +225,13 @@ export function createSynapse<Top, Config>(
       return output?.output.trouble ?? null;
     },
 
-    async view(service) {
+    async view(of) {
       if (output?.output.view === undefined) throw new Error('there is no HAProxy to ask yet');
-      return output.output.view(service);
+      return output.output.view(of);
     },
+
+    traces: (service) => traces.of(service),
+    sent: (service, id) => output?.output.sent?.(service, id) ?? [],
 
     state: (names) => ({
       ...stateOf(catalog, discoverer, output?.output.status ?? null, names),

@@ -5,13 +5,20 @@ import type { ServiceReport } from './state.ts';
 import { summaryOf } from './summary.ts';
 import type { Synapse } from './synapse.ts';
 
-type Viewed = Pick<Synapse<unknown, unknown>, 'ready' | 'state' | 'view'>;
+type Viewed = Pick<Synapse<unknown, unknown>, 'ready' | 'state' | 'view' | 'traces' | 'sent'>;
+
+/** What an output sees, as far as it is looked into here. */
+interface Seen {
+  readonly servers?: Readonly<Record<string, readonly SeenServer[]>>;
+}
 
 /**
- * What the live page asks for, and others may:
+ * What the live page and the commands ask for, and others may:
  * `/api/v1/summary` one line for each service, `?service=NAME` (again and again) only those;
  * `/api/v1/service?name=NAME` all of one service;
- * `/api/v1/haproxy` HAProxy's own counters of each service, with `?service=NAME` also its servers and where they differ.
+ * `/api/v1/haproxy` HAProxy's own counters of each service, with `?service=NAME` also its servers and where they differ,
+ * with `?servers=all` those of all services;
+ * `/api/v1/explain?service=NAME` all there is to say of one service and its instances.
  */
 export function viewRoutes(synapse: Viewed, version: string): Readonly<Record<string, ReadRoute>> {
   return {
@@ -33,15 +40,48 @@ export function viewRoutes(synapse: Viewed, version: string): Readonly<Record<st
       else sendJson(response, 200, report);
     },
     '/api/v1/haproxy': async (request, response) => {
-      const name = queryOf(request.url).get('service') ?? undefined;
+      const query = queryOf(request.url);
+      const name = query.get('service');
       try {
-        const view = (await synapse.view(name)) as { readonly servers?: readonly SeenServer[] | null };
-        const report = name === undefined ? undefined : synapse.state([name]).services[name];
-        const differ = report?.instances && view.servers ? { differences: differing(report, view.servers) } : {};
-        sendJson(response, 200, { service: name ?? null, ...view, ...differ });
+        if (query.get('servers') === 'all') {
+          sendJson(response, 200, (await synapse.view('all')) as object);
+          return;
+        }
+        const view = (await synapse.view(name === null ? undefined : { service: name })) as Seen;
+        const servers = name === null ? null : (view.servers?.[name] ?? null);
+        const report = name === null ? undefined : synapse.state([name]).services[name];
+        const differ = report?.instances && servers ? { differences: differing(report, servers) } : {};
+        sendJson(response, 200, { service: name, ...view, servers, ...differ });
       } catch (error) {
         sendJson(response, 503, { error: reasonOf(error) });
       }
+    },
+    '/api/v1/explain': async (request, response) => {
+      const service = queryOf(request.url).get('service') ?? '';
+      const { services, haproxy } = synapse.state([service]);
+      const report = Object.hasOwn(services, service) ? services[service] : undefined;
+      if (report === undefined) {
+        const known = Object.keys(synapse.state().services).sort().join(', ');
+        sendJson(response, 404, { error: `no service ${service}; there are ${known || 'none'}` });
+        return;
+      }
+      const traces = synapse.traces(service);
+      const ids = new Set([...(report.instances ?? []).map(({ id }) => id), ...Object.keys(traces)]);
+      const sent = [...ids].map((id) => [id, synapse.sent(service, id)] as const);
+      const seen = await synapse.view({ service }).then(
+        (view) => ({ servers: (view as Seen).servers?.[service] ?? null, reason: null }),
+        (error) => ({ servers: null, reason: reasonOf(error) }),
+      );
+      sendJson(response, 200, {
+        version,
+        reason: synapse.ready(),
+        service,
+        report,
+        haproxy,
+        seen,
+        traces,
+        sent: Object.fromEntries(sent.filter(([, commands]) => commands.length > 0)),
+      });
     },
   };
 }

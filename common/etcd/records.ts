@@ -197,7 +197,7 @@ export class Records {
 const stateRank: Readonly<Record<InstanceState, number>> = { up: 0, drain: 1, down: 2 };
 
 /** Keys come from the network: control characters are escaped, and what is too long is cut. */
-function printable(key: string): string {
+export function printable(key: string): string {
   const text = JSON.stringify(key.length > 256 ? `${key.slice(0, 256)}…` : key).slice(1, -1);
   return text.replace(/[\u007f-\u009f]/g, '?');
 }

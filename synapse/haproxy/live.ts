@@ -22,6 +22,7 @@ import {
 import { createRetiring, type Retiring, type RetiringDeps } from './retiring.ts';
 import { type ProcessInfo, parseEnv, parseInfo, parseServersState, type ServerRow } from './running.ts';
 import { connectRuntime, type RuntimeConnection } from './runtime.ts';
+import { SentCommands } from './sent.ts';
 import { createTouches, type Touches } from './touches.ts';
 import { type ChangeResult, judgeChanges } from './transaction.ts';
 
@@ -40,6 +41,7 @@ export interface Live {
   /** Why a reload is needed, service → reasons. */
   readonly reasons: ReadonlyMap<string, readonly string[]>;
   readonly held: readonly HeldServer[];
+  readonly sent: SentCommands;
   /**
    * Brings servers of one service to what is wanted. The commands are on their way when this returns; resolves with how
    * they went when HAProxy has answered, and never rejects. Does nothing while not synced: reading comes first then.
@@ -89,6 +91,7 @@ class LiveProcess implements Live {
   generation: string | undefined;
   lastError: string | null = null;
   workers = 0;
+  readonly sent: SentCommands;
   readonly #deps: LiveDeps;
   readonly #log: Log;
   /** HAProxy's numbers of backends. */
@@ -108,6 +111,7 @@ class LiveProcess implements Live {
 
   constructor(path: string, deps: LiveDeps) {
     this.path = path;
+    this.sent = new SentCommands(path);
     this.#deps = deps;
     this.#log = deps.log.child({ socket: path });
     this.#outstanding = createOutstanding(this.#log, deps.onChange);
@@ -339,11 +343,14 @@ class LiveProcess implements Live {
   async #execute(changes: readonly ServerChange[]): Promise<ChangeResult> {
     const connection = this.#connection;
     if (changes.length === 0 || connection === undefined) return nothing;
-    const replies = connection.send(changes.flatMap(({ commands }) => commands.map(({ text }) => text)));
+    const sentAt = performance.now();
+    const pending = connection.send(changes.flatMap(({ commands }) => commands.map(({ text }) => text)));
     const before = changes.map((change) => this.#assume(change));
     this.#scheduleAudit();
     try {
-      return judgeChanges(changes, await replies, {
+      const replies = await pending;
+      this.sent.note(changes, replies, performance.now() - sentAt);
+      return judgeChanges(changes, replies, {
         done: ({ backend, name, after }) => {
           const servers = this.running.get(backend);
           const open = !after.maintenance && !after.drained;
@@ -363,6 +370,7 @@ class LiveProcess implements Live {
         const servers = this.running.get(change.backend);
         servers?.set(change.name, uncertain(before[index], change.after));
       });
+      this.sent.note(changes, [], performance.now() - sentAt);
       this.#log.debug('commands without a reply', { commands: changes.length, reason: reasonOf(error) });
       return judgeChanges(changes, [], {});
     }

@@ -18,6 +18,7 @@ import { createPersist } from './persist.ts';
 import type { HeldServer } from './plan.ts';
 import { rewriteSections } from './quirks.ts';
 import { createReloading } from './reloading.ts';
+import type { Sent } from './sent.ts';
 import { createSlotKeeper, type SlotChange, type SlotKeeper } from './slotkeeper.ts';
 import type { Candidate } from './slots.ts';
 import { createUpkeep } from './upkeep.ts';
@@ -70,6 +71,10 @@ export interface HaproxyOutput extends Output<ServiceHaproxyConfig> {
    */
   run(signal: AbortSignal): Promise<void>;
   readonly status: HaproxyStatus;
+  /** With `reload_free_services`: service → its backend. */
+  readonly slots: Readonly<Record<string, string>>;
+  /** What was sent last about one server, to each HAProxy. */
+  sent(backend: string, name: string): readonly Sent[];
 }
 
 export interface HaproxyDeps {
@@ -408,6 +413,12 @@ export function createHaproxyOutput(config: HaproxyConfig, deps: HaproxyDeps, si
           slots.all.length > 0 && { reloadFree: { backends: slots.backends, others: Object.fromEntries(slots.own) } }),
       };
     },
+
+    get slots() {
+      return slots?.backends ?? {};
+    },
+
+    sent: (backend, name) => lives.map((live) => live.sent.of(backend, name)).filter((sent) => sent !== undefined),
   };
 
   async function keepUp(scope: AbortSignal): Promise<void> {

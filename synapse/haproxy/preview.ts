@@ -23,6 +23,8 @@ export interface Preview {
   readonly text: string;
   /** Services that cannot be in HAProxy, with the reason. */
   readonly problems: ReadonlyMap<string, string>;
+  /** Service → its backend. */
+  readonly backends: ReadonlyMap<string, string>;
   /** What one running HAProxy would be told. @throws when it cannot be asked */
   plan(socket: string, signal: AbortSignal): Promise<SocketPlan>;
   /** The runtime API sockets of the configuration. */
@@ -31,6 +33,7 @@ export interface Preview {
 
 /** What brings one running HAProxy to the snapshot. */
 export interface SocketPlan {
+  readonly version: string;
   readonly commands: readonly string[];
   /** Why a reload is needed; empty when the commands suffice. */
   readonly reload: readonly string[];
@@ -66,6 +69,10 @@ export async function preview(given: HaproxyConfig, snapshot: Snapshot<ServiceHa
     desired.instances = occupant === undefined ? [] : snapshot.get(occupant)?.instances;
     if (occupant !== undefined) services.delete(occupant);
     if (structure !== undefined) services.set(desired.service, desired);
+  }
+  const backends = new Map<string, string>();
+  for (const { service, wanted } of services.values()) {
+    if (wanted !== undefined) backends.set(wanted.slot === undefined ? service : wanted.service, wanted.backend);
   }
   for (const [name, reason] of slots.refused) {
     problems.set(name, reason);
@@ -104,9 +111,9 @@ export async function preview(given: HaproxyConfig, snapshot: Snapshot<ServiceHa
       commands.push(...commandsOf(found).map((command) => command.text));
       reload.push(...found.reload);
     }
-    return { commands, reload };
+    return { version, commands, reload };
   };
-  return { text, problems, plan, sockets: config.do_socket ? socketPaths(config) : [] };
+  return { text, problems, backends, plan, sockets: config.do_socket ? socketPaths(config) : [] };
 }
 
 async function readRunning(socket: string, existing: ExistingFile, signal: AbortSignal) {

@@ -1,28 +1,35 @@
-import type { Snapshot } from '../output.ts';
+import type { ServersOf, Snapshot } from '../output.ts';
 import type { HaproxyConfig, ServiceHaproxyConfig } from './config.ts';
 import { observeHaproxy } from './metrics.ts';
 import { createHaproxyOutput, type HaproxyDeps, type HaproxyOutput } from './output.ts';
+import type { Sent } from './sent.ts';
 import { haproxyTrouble } from './trouble.ts';
-import { type Counters, createView, type ServerView } from './view.ts';
+import { type Counters, createView, type HaproxyView, type ServerView } from './view.ts';
 
 /** HAProxy's own view, by our services. */
 export interface ServicesView {
   /** Services that HAProxy has no backend of are not there. */
   readonly services: Readonly<Record<string, Counters>>;
-  /** Of the service that was asked for; null when HAProxy does not have it. */
-  readonly servers: readonly ServerView[] | null;
+  /** Of the services that were asked for, as far as HAProxy has them. */
+  readonly servers: Readonly<Record<string, readonly ServerView[]>>;
 }
 
 /** The output, whether it does its work, and what HAProxy itself says. */
-export function haproxyOutput(
-  config: HaproxyConfig,
-  deps: HaproxyDeps,
-  signal: AbortSignal,
-): HaproxyOutput & { readonly trouble: string | null; view(service?: string): Promise<ServicesView> } {
+export interface RunningHaproxy extends Omit<HaproxyOutput, 'slots' | 'sent'> {
+  readonly trouble: string | null;
+  view(of?: ServersOf): Promise<ServicesView>;
+  /** What was sent last about one server, to each HAProxy. */
+  sent(service: string, name: string): readonly Sent[];
+}
+
+/** Makes it; see {@link createHaproxyOutput}. */
+export function haproxyOutput(config: HaproxyConfig, deps: HaproxyDeps, signal: AbortSignal): RunningHaproxy {
   const output = createHaproxyOutput(config, deps, signal);
   const view = createView(config);
   observeHaproxy(() => output.status);
   let latest: Snapshot<ServiceHaproxyConfig> = new Map();
+  const backendOf = (name: string, slots = output.slots): string =>
+    Object.hasOwn(slots, name) ? String(slots[name]) : (latest.get(name)?.config.backend_name ?? name);
   return {
     apply(snapshot, dirty) {
       latest = snapshot;
@@ -35,16 +42,25 @@ export function haproxyOutput(
     get trouble() {
       return haproxyTrouble(output.status);
     },
-    async view(service) {
-      const slots = output.status.reloadFree?.backends ?? {};
-      const backendOf = (name: string): string | undefined =>
-        Object.hasOwn(slots, name) ? slots[name] : (latest.get(name)?.config.backend_name ?? name);
-      const seen = await view(service !== undefined && latest.has(service) ? backendOf(service) : undefined);
-      const services = [...latest.keys()].flatMap((name) => {
-        const counters = seen.backends.get(backendOf(name) ?? name);
-        return counters === undefined ? [] : [[name, counters] as const];
-      });
-      return { services: Object.fromEntries(services), servers: seen.servers ?? null };
+    async view(of) {
+      const single = typeof of === 'object' && latest.has(of.service) ? { backend: backendOf(of.service) } : undefined;
+      const seen = await view(of === 'all' ? 'all' : single);
+      const { slots } = output;
+      return viewByService(seen, new Map([...latest.keys()].map((name) => [name, backendOf(name, slots)])));
     },
+    sent: (service, name) => output.sent(backendOf(service), name),
   };
+}
+
+/** A view of backends as one of services. `backends` says which one each service has. */
+export function viewByService(seen: HaproxyView, backends: ReadonlyMap<string, string>): ServicesView {
+  const services: [string, Counters][] = [];
+  const servers: [string, readonly ServerView[]][] = [];
+  for (const [service, backend] of backends) {
+    const counters = seen.backends.get(backend);
+    const own = seen.servers.get(backend);
+    if (counters !== undefined) services.push([service, counters]);
+    if (own !== undefined) servers.push([service, own]);
+  }
+  return { services: Object.fromEntries(services), servers: Object.fromEntries(servers) };
 }

@@ -22,6 +22,7 @@ const wanted = [
   'check_status',
   'last_chk',
   'lastchg',
+  'addr',
 ] as const;
 
 /** One row; columns that this version of HAProxy does not have are not there. */

@@ -11,11 +11,15 @@ export function sumViews([first, ...others]: readonly [HaproxyView, ...HaproxyVi
     all.flatMap((view) => [...view.backends]),
     addCounters,
   );
-  const servers = all.flatMap((view) => view.servers ?? []).map((server) => [server.name, server] as const);
-  return {
-    backends,
-    servers: all.every((view) => view.servers === undefined) ? undefined : [...merge(servers, addServers).values()],
-  };
+  const servers = merge(
+    all.flatMap((view) => [...view.servers]),
+    (a, b) => [...merge(named([...a, ...b]), addServers).values()],
+  );
+  return { backends, servers };
+}
+
+function named(servers: readonly ServerView[]) {
+  return servers.map((server) => [server.name, server] as const);
 }
 
 function merge<T>(entries: readonly (readonly [string, T])[], add: (a: T, b: T) => T): ReadonlyMap<string, T> {

@@ -21,6 +21,8 @@ export interface Counters {
 
 export interface ServerView extends Counters {
   readonly name: string;
+  /** `host:port`; empty where this HAProxy does not say. */
+  readonly address: string;
   readonly weight: number;
   /** The last health check, such as `L4OK`; empty without checks. */
   readonly check: string;
@@ -32,9 +34,12 @@ export interface ServerView extends Counters {
 
 export interface HaproxyView {
   readonly backends: ReadonlyMap<string, Counters>;
-  /** Of the one backend that was asked for. */
-  readonly servers: readonly ServerView[] | undefined;
+  /** Servers by backend: of the one that was asked for, or of all. */
+  readonly servers: ReadonlyMap<string, readonly ServerView[]>;
 }
+
+/** Whose servers are asked for; undefined for nobody's. */
+export type ViewOf = { readonly backend: string } | 'all' | undefined;
 
 /** How long an answer is good for others who ask; milliseconds. More of them cost HAProxy nothing. */
 const goodFor = 900;
@@ -46,16 +51,16 @@ const timeout = 3_000;
  * Reads HAProxy's counters, only when somebody asks. On a connection of its own, which is closed again: a long answer
  * must not stand in the way of a change. CSV, because JSON costs HAProxy ten times as much.
  */
-export function createView(config: HaproxyConfig): (backend?: string) => Promise<HaproxyView> {
+export function createView(config: HaproxyConfig): (of?: ViewOf) => Promise<HaproxyView> {
   const known = new Map<string, { readonly until: number; readonly view: Promise<HaproxyView> }>();
-  return (backend) => {
+  return (of) => {
     const paths = config.do_socket ? socketPaths(config) : [];
     if (paths.length === 0) return Promise.reject(new Error('the runtime API is not used (haproxy.do_socket)'));
-    const key = backend ?? '';
+    const key = typeof of === 'object' ? of.backend : of === 'all' ? '*' : '';
     const last = known.get(key);
     if (last !== undefined && performance.now() < last.until) return last.view;
     const start = performance.now();
-    const view = readAll(paths, backend);
+    const view = readViews(paths, of);
     // While it is under way, everybody waits for the same.
     known.set(key, { until: Number.POSITIVE_INFINITY, view });
     const settle = (): void => {
@@ -68,27 +73,28 @@ export function createView(config: HaproxyConfig): (backend?: string) => Promise
   };
 }
 
-/** One that is away holds nobody up. @throws when none answers */
-async function readAll(paths: readonly string[], backend: string | undefined): Promise<HaproxyView> {
-  const asked = await Promise.allSettled(paths.map((path) => read(path, backend)));
+/** Reads the counters of several processes as one, now. One that is away holds nobody up. @throws when none answers */
+export async function readViews(paths: readonly string[], of: ViewOf): Promise<HaproxyView> {
+  const asked = await Promise.allSettled(paths.map((path) => read(path, of)));
   const [first, ...others] = asked.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []));
   if (first !== undefined) return sumViews([first, ...others]);
   throw asked.find((one) => one.status === 'rejected')?.reason;
 }
 
-async function read(path: string, backend: string | undefined): Promise<HaproxyView> {
+async function read(path: string, of: ViewOf): Promise<HaproxyView> {
   const end = new AbortController();
   try {
     const connection = await connectRuntime(path, { timeout }, end.signal);
     // Kind 2 is backends, 4 is servers (management guide, section 9.3, "show stat").
     const [all = ''] = await connection.send(['show stat -1 2 -1']);
     const rows = parseStatistics(all);
-    const number = rows.find(({ pxname }) => pxname === backend)?.iid;
-    const [own] = number === undefined ? [] : await connection.send([`show stat ${number} 4 -1`]);
-    return {
-      backends: new Map(rows.map((row) => [row.pxname ?? '', countersOf(row)])),
-      servers: own === undefined ? undefined : parseStatistics(own).map(serverOf),
-    };
+    const number = of === 'all' ? -1 : rows.find(({ pxname }) => pxname === of?.backend)?.iid;
+    const [own = ''] = number === undefined ? [] : await connection.send([`show stat ${number} 4 -1`]);
+    const servers = new Map<string, ServerView[]>();
+    // A backend may have no servers.
+    for (const { pxname = '' } of rows) if (of === 'all' || pxname === of?.backend) servers.set(pxname, []);
+    for (const row of own === '' ? [] : parseStatistics(own)) servers.get(row.pxname ?? '')?.push(serverOf(row));
+    return { backends: new Map(rows.map((row) => [row.pxname ?? '', countersOf(row)])), servers };
   } finally {
     end.abort();
   }
@@ -98,6 +104,7 @@ function serverOf(row: StatisticsRow): ServerView {
   return {
     name: row.svname ?? '',
     ...countersOf(row),
+    address: row.addr ?? '',
     weight: count(row.weight),
     check: row.check_status ?? '',
     detail: row.last_chk ?? '',

@@ -159,7 +159,7 @@ function ofServices(services) {
       level: 'warn',
       title: `Records skipped: ${few(skipped)}`,
       reason: 'they cannot be used; the others stand',
-      remedy: 'Open the service to see which, and mend or delete them where they were written.',
+      remedy: 'Open the service, or ask synapse explain, to see which; mend or delete them where they were written.',
       kinds: ['record_rejected'],
     });
   }

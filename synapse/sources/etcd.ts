@@ -3,12 +3,13 @@ import { createEtcdClient, type EtcdClient } from '../../common/etcd/client.ts';
 import { type Decode, decodeValue, readDecode } from '../../common/etcd/decode.ts';
 import { forgive } from '../../common/etcd/expiry.ts';
 import type { KeyChange, OnChange, PrefixChange } from '../../common/etcd/followed.ts';
+import { lookAtRecords } from '../../common/etcd/look.ts';
 import { checkEtcdOptions, type EtcdOptions, etcdSchema } from '../../common/etcd/options.ts';
 import { Records } from '../../common/etcd/records.ts';
 import { createReflector, type Reflector } from '../../common/etcd/reflector.ts';
 import { revokesWrongly } from '../../common/etcd/version.ts';
 import { globPattern } from '../../common/glob.ts';
-import type { Source, SourceContext, SourcePlugin, SourceStatus } from '../source.ts';
+import type { LookAt, Source, SourceContext, SourcePlugin, SourceStatus } from '../source.ts';
 import { withDocument } from '../withdocument.ts';
 
 /** Options of `method: etcd`. What is not given here is taken from the top-level `etcd` section. */
@@ -61,14 +62,30 @@ export const source: SourcePlugin<EtcdSourceOptions> = {
     password: { doc: 'Password of that user.', format: 'optional-string', default: undefined, sensitive: true },
   },
   create,
+  look,
 };
+
+async function look(options: EtcdSourceOptions, { service, etcd, log, timeout }: LookAt) {
+  const { decode = { method: 'nerve' }, keys } = options;
+  const cluster = clusterOf(options, etcd);
+  return lookAtRecords(cluster, prefixOf(options, service), {
+    decode,
+    log,
+    timeout,
+    ...(keys !== undefined && { keys: globPattern(keys) }),
+  });
+}
+
+function prefixOf({ path }: EtcdSourceOptions, service: string): string {
+  return `${path ?? `/nerve/services/${service}`}/`;
+}
 
 function create(options: EtcdSourceOptions, context: SourceContext): Source {
   const { service } = context;
   const cluster = clusterOf(options, context.etcd);
   checkEtcdOptions(cluster);
   const key = clusterKey(cluster);
-  const prefix = `${options.path ?? `/nerve/services/${service}`}/`;
+  const prefix = prefixOf(options, service);
   const { keys, decode = { method: 'nerve' }, generator_config_path } = options;
   const pattern = keys === undefined ? undefined : globPattern(keys);
   const records = new Records((value) => decodeValue(value, decode), {

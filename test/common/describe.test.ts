@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { describeSchema, formatOptions, formatTable } from '../../common/describe.ts';
+import { describeSchema, formatOptions } from '../../common/describe.ts';
 import type { Schema } from '../../common/schema.ts';
 
 const schema: Schema<Record<'host' | 'timeout' | 'mode' | 'own' | 'note' | 'list' | 'perm', unknown>> = {
@@ -29,12 +29,5 @@ describe('describeSchema', () => {
         '',
       ].join('\n'),
     );
-  });
-});
-
-describe('formatTable', () => {
-  it('is empty for no rows, and takes rows of different lengths', () => {
-    assert.equal(formatTable([]), '');
-    assert.equal(formatTable([['a', 'b'], ['cc']]), 'a   b\ncc\n');
   });
 });

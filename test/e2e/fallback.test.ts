@@ -5,7 +5,7 @@ import { after, before, describe, test } from 'node:test';
 import type { EtcdClient } from '../../common/etcd/client.ts';
 import type { LocalCluster } from '../../etcd-cluster/local.ts';
 import { freePort } from '../../etcd-cluster/ports.ts';
-import type { StatusReport } from '../../synapse/statustable.ts';
+import type { StateReport } from '../../synapse/status.ts';
 import { startDaemon, type TestDaemon } from '../support/daemon.ts';
 import { type Ec2Server, startEc2Server } from '../support/ec2server.ts';
 import { directClient, put, remove, testCluster } from '../support/etcd.ts';
@@ -48,7 +48,7 @@ describe('a fallback under traffic', () => {
   const key = '/nerve/services/api/announced';
   const announce = (): Promise<number> =>
     put(client, key, JSON.stringify({ host: '127.0.0.1', port: announced.port, name: 'announced' }));
-  const state = async (): Promise<StatusReport> => JSON.parse((await synapse?.get('/api/v1/state'))?.body ?? '');
+  const state = async (): Promise<StateReport> => JSON.parse((await synapse?.get('/api/v1/state'))?.body ?? '');
 
   test('etcd, EC2 and etcd again, without a failed request or an empty set', async () => {
     const config = join(haproxy.folder, 'synapse.json');

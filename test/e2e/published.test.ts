@@ -5,7 +5,7 @@ import { after, before, describe, test } from 'node:test';
 import type { EtcdClient } from '../../common/etcd/client.ts';
 import type { LocalCluster } from '../../etcd-cluster/local.ts';
 import { freePort } from '../../etcd-cluster/ports.ts';
-import type { StatusReport } from '../../synapse/statustable.ts';
+import type { StateReport } from '../../synapse/status.ts';
 import { startDaemon, type TestDaemon } from '../support/daemon.ts';
 import { directClient, put, testCluster } from '../support/etcd.ts';
 import { type NamedServer, namedServer, type TestHaproxy, testHaproxy } from '../support/haproxy.ts';
@@ -78,7 +78,7 @@ describe('a configuration published in etcd', () => {
   const publish = (value: unknown) => put(client, key, typeof value === 'string' ? value : JSON.stringify(value));
   const text = () => readFile(haproxy.file, 'utf8');
   const fileHas = (line: string) => until(async () => (await text()).includes(line));
-  const api = async () => (JSON.parse((await synapse.get('/api/v1/state')).body) as StatusReport).services.api;
+  const api = async () => (JSON.parse((await synapse.get('/api/v1/state')).body) as StateReport).services.api;
 
   test('goes over the local one, key by key, and its changes are followed', async () => {
     await publish({ haproxy: { listen: ['mode http', 'timeout server 21s'] } });

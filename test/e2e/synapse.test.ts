@@ -6,7 +6,7 @@ import type { EtcdClient } from '../../common/etcd/client.ts';
 import { exec } from '../../common/exec.ts';
 import type { LocalCluster } from '../../etcd-cluster/local.ts';
 import { freePort } from '../../etcd-cluster/ports.ts';
-import type { StatusReport } from '../../synapse/statustable.ts';
+import type { StateReport } from '../../synapse/status.ts';
 import { programPath, startDaemon, type TestDaemon } from '../support/daemon.ts';
 import { directClient, put, remove, testCluster } from '../support/etcd.ts';
 import { type NamedServer, namedServer, type TestHaproxy, testHaproxy } from '../support/haproxy.ts';
@@ -86,7 +86,7 @@ describe('synapse between etcd and HAProxy', () => {
       return true;
     });
   const ready = () => until(async () => (await synapse?.get('/readyz'))?.status === 200);
-  const state = async (): Promise<StatusReport> => JSON.parse((await synapse?.get('/api/v1/state'))?.body ?? '');
+  const state = async (): Promise<StateReport> => JSON.parse((await synapse?.get('/api/v1/state'))?.body ?? '');
   const run = (...args: string[]) => exec([process.execPath, programPath('synapse'), ...args], { timeout: 30_000 });
 
   test('writes a file that HAProxy starts from, and is ready when HAProxy has it', async () => {
@@ -154,17 +154,17 @@ describe('synapse between etcd and HAProxy', () => {
     const asked = join(haproxy.folder, 'asked.json');
     await writeFile(asked, JSON.stringify({ admin: { listen: address } }));
     const status = await run('status', '-c', asked);
-    assert.match(status.stdout, /^synapse \S+: ready$/m);
-    assert.match(status.stdout, new RegExp(`^api +two_127\\.0\\.0\\.1:${portOf('two')} +up +5 +etcd`, 'm'));
+    assert.match(status.stdout, /^synapse \S+: ready; all is well$/m);
+    assert.match(status.stdout, new RegExp(`^api +two_127\\.0\\.0\\.1:${portOf('two')} +up +5 +no check +etcd`, 'm'));
     const explained = await run('explain', '-c', asked, 'api', `two_127.0.0.1:${portOf('two')}`);
     assert.match(explained.stdout, /^source etcd, revision \d+: known to be current/m);
-    assert.match(explained.stdout, new RegExp(`^two_127\\.0\\.0\\.1:${portOf('two')} +yes$`, 'm'));
+    assert.match(explained.stdout, /^✓ takes traffic; HAProxy does not check it$/m);
     const rendered = await run('render', '-c', config);
     await until(async () => (await readFile(haproxy.file, 'utf8')) === rendered.stdout);
     const plan = await run('plan', '-c', config);
-    assert.equal(plan.stdout, `# ${haproxy.socket}\n# nothing to do\n`);
+    assert.match(plan.stdout, new RegExp(`^# HAProxy \\S+ at ${haproxy.socket}\n# nothing to do\n$`));
     const services = await run('services', '-c', config);
-    assert.match(services.stdout, new RegExp(`^api +two_127\\.0\\.0\\.1:${portOf('two')} +up +5$`, 'm'));
+    assert.match(services.stdout, new RegExp(`^api +two_127\\.0\\.0\\.1:${portOf('two')} +up +5 +\\d+$`, 'm'));
     const check = await run('check', '-c', config);
     assert.match(check.stdout, /^the configuration is valid: 1 services; HAProxy accepts it$/m);
   });

@@ -45,17 +45,21 @@ describe('nerve', () => {
     assert.match(err, /^name a configuration file with -c FILE or NERVE_CONFIG, or one service with NERVE_SERVICE/);
   });
 
-  it('says that it is not running', async (t) => {
-    const path = await file(t, { ...valid, admin: { listen: '127.0.0.1:1' } });
-    const { code, err } = await nerve(t, ['status', '-c', path]);
-    assert.deepEqual([code, err], [1, 'nerve: nerve is not running: nobody answers at 127.0.0.1:1\n']);
+  it('says that it is not running, and what it could not read instead', async (t) => {
+    const path = await file(t, { ...valid, admin: { listen: '127.0.0.1:1' }, etcd: { hosts: ['http://127.0.0.1:1'] } });
+    const { code, out, err } = await nerve(t, ['status', '-c', path]);
+    assert.deepEqual([code, err], [3, '']);
+    assert.match(out, /^nerve is not running: nobody answers at 127\.0\.0\.1:1\nNothing checks these services now\./);
+    assert.match(out, /^\S+ +\S+ +cannot be read: .*127\.0\.0\.1:1 range: connection refused$/m);
   });
 
-  it('can be asked for its state although the rest of the file is wrong or needs variables that are not there', async (t) => {
+  it('is asked for its state although the rest of the file is wrong or needs variables that are not there', async (t) => {
     const secret = '$' + '{ETCD_PASSWORD}';
     const path = await file(t, { ...invalid, etcd: { password: secret }, admin: { listen: '127.0.0.1:1' } });
     const { code, err } = await nerve(t, ['status', '-c', path]);
-    assert.deepEqual([code, err], [1, 'nerve: nerve is not running: nobody answers at 127.0.0.1:1\n']);
+    assert.equal(code, 1);
+    assert.match(err, /^nerve: nerve is not running: nobody answers at 127\.0\.0\.1:1; and nothing else was asked/);
+    assert.match(err, /^ {2}\S+: etcd\.password: environment variable ETCD_PASSWORD is not set/m);
   });
 
   it('says which option to change when its admin address is taken', async (t) => {

@@ -9,6 +9,7 @@ import { Events, type SynapseEvent } from '../../synapse/events.ts';
 import { watchFreshness } from '../../synapse/freshness.ts';
 import { recordHaproxy } from '../../synapse/haproxyevents.ts';
 import { report } from '../../synapse/report.ts';
+import { Traces } from '../../synapse/traces.ts';
 import { until } from '../support/until.ts';
 
 /** What was written down, without numbers and times. */
@@ -29,7 +30,7 @@ describe('what is written down of a change', () => {
     const before = new Map([['api', state([one, two])]]);
     const after = new Map([['api', state([drained, heavier, three])]]);
     const origin = () => ({ source: 'etcd', revision: '42' });
-    report({ before, after }, ['api'], { log: silentLog, events, origin });
+    report({ before, after }, ['api'], { log: silentLog, events, traces: new Traces(), origin });
     assert.deepEqual(written(events), [
       {
         kind: 'instances',
@@ -51,7 +52,7 @@ describe('what is written down of a change', () => {
   it('tells of services that are gone', () => {
     const events = new Events();
     const snapshots = { before: new Map([['api', state([one])]]), after: new Map() };
-    report(snapshots, ['api'], { log: silentLog, events, origin: () => ({}) });
+    report(snapshots, ['api'], { log: silentLog, events, traces: new Traces(), origin: () => ({}) });
     assert.deepEqual(written(events), [{ kind: 'service_removed', level: 'info', service: 'api' }]);
   });
 });

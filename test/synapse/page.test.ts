@@ -44,7 +44,9 @@ describe('the live page with 1,000 services of 50 instances', () => {
         services: Object.fromEntries(only.flatMap((name) => [[name, services.get(name) ?? serviceOf(0)] as const])),
         haproxy: {},
       }),
-      view: async () => ({ services: Object.fromEntries(names.map((name) => [name, counters])), servers: null }),
+      view: async () => ({ services: Object.fromEntries(names.map((name) => [name, counters])), servers: {} }),
+      traces: () => ({}),
+      sent: () => [],
     };
     const routes = { ...pageRoutes(), ...viewRoutes(synapse, 'test'), ...journalRoutes(events) };
     const answers = { listen: '127.0.0.1:0', ready: () => null, state: () => ({}), routes };

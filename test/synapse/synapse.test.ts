@@ -7,7 +7,6 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { type Instance, makeInstance } from '../../common/instance.ts';
 import { registry } from '../../common/metrics.ts';
 import type { SynapseConfig } from '../../synapse/config.ts';
-import { explain } from '../../synapse/explain.ts';
 import type { Snapshot } from '../../synapse/output.ts';
 import type { Policy } from '../../synapse/select.ts';
 import type { ServiceConfig } from '../../synapse/serviceconfig.ts';
@@ -220,12 +219,14 @@ describe('synapse', () => {
     };
     assert.deepEqual(shown(), [1, true, [true, false]]);
     assert.match(await registry.metrics(), /^synapse_local_instances\{service="api"\} 1$/m);
-    assert.match(
-      explain({ version: '1', reason: null, ...synapse.state() }, 'api'),
-      /^prefers az a: 1 local, they come first$/m,
-    );
+    assert.deepEqual(synapse.state().services.api?.rules, ['those with label az "a" come first']);
+    assert.deepEqual(Object.keys(synapse.traces('api')), []);
     publish('api', one, two, local);
     assert.deepEqual(shown(), [1, false, [false, false, false]]);
+    await until(() => applied.length === 2);
+    await until(() => synapse.traces('api')[two.id] !== undefined);
+    const { change, source, milliseconds } = synapse.traces('api')[two.id] ?? {};
+    assert.deepEqual([change, source, typeof milliseconds], ['added', 'puppet', 'number']);
   });
 
   test('writes files for other readers even while HAProxy takes its time', async () => {

@@ -79,10 +79,11 @@ describe('several HAProxy processes', () => {
     // The kernel hands connections to both of them; what each of them counts is added up.
     for (let sent = 0; sent < 20; sent++) await visit(port);
     const view = createView(testConfig(home, { socket_file_path: sockets }));
-    const { backends, servers } = await view('api');
+    const { backends, servers } = await view({ backend: 'api' });
     assert.equal(backends.get('api')?.requests, 20);
     assert.deepEqual(
       servers
+        .get('api')
         ?.filter(({ status }) => status === 'no check')
         .map(({ name }) => name)
         .toSorted(),

@@ -8,11 +8,11 @@ function counters(fields: Partial<Counters> = {}): Counters {
 }
 
 function server(name: string, fields: Partial<ServerView> = {}): ServerView {
-  return { ...counters(), name, weight: 1, check: 'L4OK', detail: '', since: 9, ...fields };
+  return { ...counters(), name, address: '', weight: 1, check: 'L4OK', detail: '', since: 9, ...fields };
 }
 
-function view(backends: Record<string, Counters>, servers?: readonly ServerView[]): HaproxyView {
-  return { backends: new Map(Object.entries(backends)), servers };
+function view(backends: Record<string, Counters>, servers: readonly ServerView[] = []): HaproxyView {
+  return { backends: new Map(Object.entries(backends)), servers: new Map([['api', servers]]) };
 }
 
 describe('what several HAProxy processes say', () => {
@@ -23,7 +23,7 @@ describe('what several HAProxy processes say', () => {
       counters({ current: 2, sessions: 10, requests: 10, errors: 2, active: 2 }),
     );
     assert.deepEqual(sum.backends.get('web'), counters());
-    assert.equal(sum.servers, undefined);
+    assert.deepEqual(sum.servers.get('api'), []);
   });
 
   it('has no requests where none of them counts any', () => {
@@ -46,7 +46,7 @@ describe('what several HAProxy processes say', () => {
         server('a', { status: other, detail: other }),
       ] as const;
       for (const [a, b] of [servers, servers.toReversed()] as const) {
-        const [sum] = sumViews([view({}, [a as ServerView]), view({}, [b as ServerView])]).servers ?? [];
+        const [sum] = sumViews([view({}, [a as ServerView]), view({}, [b as ServerView])]).servers.get('api') ?? [];
         assert.deepEqual([sum?.status, sum?.detail, sum?.sessions], [worse, worse, 10]);
       }
     });

@@ -1,0 +1,13 @@
+import { checkTlsFiles } from '../../common/etcd/tlsfiles.ts';
+import type { Command } from '../../common/program.ts';
+import { loadConfig } from '../config.ts';
+import { source } from './context.ts';
+
+export const check: Command = {
+  summary: 'Validate the configuration and start nothing.',
+  async run(context) {
+    const { services, etcd } = await loadConfig(source(context), context.log);
+    checkTlsFiles(etcd, context.config ?? 'environment');
+    context.print(`the configuration is valid: ${services.size} services\n`);
+  },
+};

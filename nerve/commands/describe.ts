@@ -1,0 +1,17 @@
+import { describeShape } from '../../common/describe.ts';
+import { type Command, UsageError } from '../../common/program.ts';
+import { describeOptions, formatSections } from '../describe.ts';
+import { json } from './context.ts';
+
+export const describe: Command = {
+  summary: 'Show the options of the configuration, or of one check.',
+  usage: '[CHECK]',
+  options: json,
+  json: describeShape,
+  async run({ args, options, print }) {
+    const sections = await describeOptions(args[0]).catch((error) => {
+      throw new UsageError((error as Error).message);
+    });
+    print(options.json ? `${JSON.stringify(sections, null, 2)}\n` : formatSections(sections));
+  },
+};

@@ -1,0 +1,28 @@
+import type { Program } from '../common/program.ts';
+import { packageVersion } from '../common/version.ts';
+import { check } from './commands/check.ts';
+import { describe } from './commands/describe.ts';
+import { drain, undrain } from './commands/drain.ts';
+import { run } from './commands/run.ts';
+import { status } from './commands/status.ts';
+
+/** The command line of nerve: what runs, and what help, manual and completion say of it. */
+export const nerveProgram: Program = {
+  name: 'nerve',
+  version: packageVersion(),
+  summary: 'Checks the services of this host and announces the healthy ones in etcd.',
+  configEnv: 'NERVE_CONFIG',
+  options: {
+    instance_id: {
+      type: 'string',
+      short: 'i',
+      placeholder: 'ID',
+      env: 'NERVE_INSTANCE_ID',
+      doc: 'name of this host in the registry',
+    },
+    'check-config': { type: 'boolean', short: 'k', env: 'NERVE_CHECK_CONFIG', doc: 'same as the command check' },
+  },
+  // As in SmartStack: with -k, validate only.
+  defaultCommand: (options) => (options['check-config'] ? 'check' : 'run'),
+  commands: { run, check, status, drain, undrain, describe },
+};

@@ -1,0 +1,31 @@
+import { ConfigError, type Problem } from '../../common/problem.ts';
+import type { Command } from '../../common/program.ts';
+import { checkCandidate } from '../haproxy/check.ts';
+import type { HaproxyConfig } from '../haproxy/config.ts';
+import { preview } from '../haproxy/preview.ts';
+import { sampleSnapshot, withTemporaryFile } from '../sample.ts';
+import { load } from './context.ts';
+
+export const check: Command = {
+  summary: 'Validate the configuration, ours and the one for HAProxy that follows from it, and start nothing.',
+  async run(context) {
+    const config = await load(context);
+    const { text, problems } = await preview(config.output, sampleSnapshot(config));
+    const found: Problem[] = [...problems].map(([service, message]) => ({
+      path: `services.${service}.haproxy`,
+      message,
+    }));
+    const verdict = await checkText(text, config.output);
+    if (verdict.result === 'refused')
+      found.push({ path: 'haproxy', message: `HAProxy refuses it: ${verdict.message}` });
+    if (found.length > 0) throw new ConfigError(found.map((problem) => ({ file: context.needConfig(), ...problem })));
+    const how = verdict.result === 'unchecked' ? `not checked by HAProxy: ${verdict.reason}` : 'HAProxy accepts it';
+    context.print(`the configuration is valid: ${config.services.size} services; ${how}\n`);
+  },
+};
+
+function checkText(text: string, config: HaproxyConfig) {
+  // The user's own check_command looks at the real candidate's path, which must not be touched here.
+  const own = { ...config, do_checks: config.do_checks === false ? null : config.do_checks, check_command: null };
+  return withTemporaryFile(text, (path) => checkCandidate(path, own, AbortSignal.timeout(config.check_timeout)));
+}

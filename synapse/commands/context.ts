@@ -1,0 +1,46 @@
+import type { AdminTarget } from '../../common/adminclient.ts';
+import { loadAdminConfig } from '../../common/adminconfig.ts';
+import { type CommandContext, UsageError } from '../../common/program.ts';
+import { defaultListen, readSynapseConfig, type SynapseConfig } from '../config.ts';
+import type { HaproxyConfig, ServiceHaproxyConfig } from '../haproxy/config.ts';
+import { haproxySection } from '../haproxy/section.ts';
+
+/** synapse's configuration with HAProxy's sections in it. */
+export type Config = SynapseConfig<HaproxyConfig, ServiceHaproxyConfig>;
+
+/** The option that many commands have. */
+export const json = { json: { type: 'boolean', doc: 'print JSON; its keys are in the manual' } } as const;
+
+/** For commands that ask the sources themselves. */
+export const wait = {
+  wait: { type: 'string', placeholder: 'SECONDS', doc: 'how long the sources may take to answer, default 5' },
+} as const;
+
+/** What it means that the daemon does not answer. */
+export const directly = { 3: 'synapse is not running: what is shown was read directly' } as const;
+
+/** Reads the whole configuration. @throws {ConfigError} {UsageError} */
+export function load({ env, log, needConfig }: Pick<CommandContext, 'env' | 'log' | 'needConfig'>): Promise<Config> {
+  return readSynapseConfig(needConfig(), haproxySection, { env, log });
+}
+
+/** Where the running synapse is: as its configuration says, or its default. */
+export async function adminTarget({ config, env }: CommandContext): Promise<AdminTarget> {
+  if (config !== undefined) return loadAdminConfig(config, { listen: defaultListen, env });
+  return { listen: env.SYNAPSE_ADMIN_LISTEN || defaultListen, control_socket: env.SYNAPSE_CONTROL_SOCKET || null };
+}
+
+/** `--wait` in milliseconds. @throws {UsageError} */
+export function waitOf({ options }: Pick<CommandContext, 'options'>): number {
+  const seconds = Number(options.wait ?? 5);
+  if (!(seconds >= 0 && seconds <= 3600)) throw new UsageError(`--wait ${options.wait}: must be 0 to 3600 seconds`);
+  return seconds * 1000;
+}
+
+/** Aborts at Ctrl-C, which is how one stops looking. */
+export function interrupted(): AbortSignal {
+  const end = new AbortController();
+  process.once('SIGINT', () => end.abort());
+  process.once('SIGTERM', () => end.abort());
+  return end.signal;
+}

@@ -1,0 +1,22 @@
+import { describeSchema, describeShape } from '../../common/describe.ts';
+import { type Command, UsageError } from '../../common/program.ts';
+import { describeOptions, formatSections } from '../describe.ts';
+import { haproxySchema, serviceHaproxySchema } from '../haproxy/config.ts';
+import { json } from './context.ts';
+
+export const describe: Command = {
+  summary: 'Show the options of the configuration, or of one source.',
+  usage: '[SOURCE]',
+  options: json,
+  json: describeShape,
+  async run({ args, options, print }) {
+    const output = [
+      { title: 'services.NAME.haproxy', options: describeSchema(serviceHaproxySchema) },
+      { title: 'haproxy', options: describeSchema(haproxySchema) },
+    ];
+    const sections = await describeOptions(args[0], output).catch((error) => {
+      throw new UsageError((error as Error).message);
+    });
+    print(options.json ? `${JSON.stringify(sections, null, 2)}\n` : formatSections(sections));
+  },
+};

@@ -1,0 +1,45 @@
+import { followStream, NotRunning, readPath } from '../../common/adminclient.ts';
+import { type Command, UsageError } from '../../common/program.ts';
+import { formatEvent } from '../eventline.ts';
+import type { EventReport, RecordedEvent } from '../events.ts';
+import { eventShape } from '../shapes.ts';
+import { adminTarget, interrupted } from './context.ts';
+
+export const events: Command = {
+  summary: 'Show what happened last in the running synapse.',
+  usage: '[SERVICE]',
+  options: {
+    follow: { type: 'boolean', short: 'f', doc: 'go on with what happens from now on' },
+    lines: { type: 'string', short: 'n', placeholder: 'COUNT', doc: 'only the last COUNT events' },
+    json: { type: 'boolean', doc: 'print JSON, one event a line; its keys are in the manual' },
+  },
+  notes: [
+    'The last 500 events are in the memory of synapse, and end with it; its log has them too. With SERVICE, only those ' +
+      'about it, and those about no service in particular, such as a reload.',
+  ],
+  json: eventShape,
+  async run(context) {
+    const { args, options, print, style } = context;
+    const [service] = args;
+    const count = options.lines === undefined ? Number.POSITIVE_INFINITY : Number(options.lines);
+    if (!(count >= 0)) throw new UsageError(`--lines ${options.lines}: must be a number`);
+    const show = (event: RecordedEvent): void =>
+      print(options.json ? `${JSON.stringify(event)}\n` : formatEvent(event, style));
+    const target = await adminTarget(context);
+    const { events: known, last } = (await readPath(target, '/api/v1/events', { program: 'synapse' }).catch((error) => {
+      if (!(error instanceof NotRunning)) throw error;
+      throw new Error(`${error.message}; events are in its memory only, and its log has them too`);
+    })) as EventReport;
+    const wanted = known.filter((event) => isAbout(event, service));
+    for (const event of count === Number.POSITIVE_INFINITY ? wanted : wanted.slice(wanted.length - count)) show(event);
+    if (!options.follow) return;
+    const path = `/api/v1/events/stream?since=${last}`;
+    for await (const event of followStream(target, path, { program: 'synapse' }, interrupted())) {
+      if (isAbout(event as RecordedEvent, service)) show(event as RecordedEvent);
+    }
+  },
+};
+
+function isAbout({ service, services }: RecordedEvent, wanted: string | undefined): boolean {
+  return wanted === undefined || service === wanted || services?.includes(wanted) || (!service && !services);
+}

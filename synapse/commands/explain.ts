@@ -1,0 +1,99 @@
+import { NotRunning, readPath } from '../../common/adminclient.ts';
+import { reasonOf, silentLog } from '../../common/log.ts';
+import type { Command, CommandContext } from '../../common/program.ts';
+import { instancesOf, type OutputReport, type ServiceFacts } from '../explain/facts.ts';
+import { explainReport } from '../explain/report.ts';
+import { formatInstances, formatService } from '../explain/text.ts';
+import { explainShape } from '../shapes.ts';
+import { adminTarget, type Config, directly, json, load, wait } from './context.ts';
+import { readStatus } from './status.ts';
+
+export const explain: Command = {
+  summary: 'Say why each instance of a service is, or is not, in HAProxy.',
+  usage: 'SERVICE [SERVER]',
+  options: { ...json, ...wait },
+  notes: [
+    'With SERVER, the name that HAProxy and etcd have for it, the whole way of that one: who announces it and at which ' +
+      'revision of etcd, when synapse saw it, what chose it or left it out, what HAProxy was told and answered, what ' +
+      'HAProxy says now, and a verdict. Also of one that is not in HAProxy.',
+    'Asks the running synapse, and with a configuration (-c) etcd itself. When synapse is down, the sources, the state ' +
+      'file and HAProxy are read directly, and nothing is changed.',
+  ],
+  exits: { ...directly, 1: 'failed while running; also when there is no such service or server' },
+  json: explainShape,
+  examples: [
+    ['synapse explain api', 'all instances of api, a line each'],
+    ['synapse explain api i-1_10.0.0.5:3000', 'the whole way of one'],
+  ],
+  async run(context) {
+    const { args, options, print, style } = context;
+    const [service = '', server] = args;
+    const facts = await factsOf(context, service);
+    const instances = instancesOf(facts, server);
+    if (server !== undefined && instances.length === 0) {
+      throw new Error(`${service} has no ${server}: no source announces it, and neither synapse nor HAProxy knows it`);
+    }
+    if (options.json) print(`${JSON.stringify(explainReport(facts, instances), null, 2)}\n`);
+    else print(server === undefined ? formatService(facts, style) : formatInstances(facts, instances, style));
+    return facts.daemon.running ? 0 : 3;
+  },
+};
+
+async function factsOf(context: CommandContext, service: string): Promise<ServiceFacts> {
+  const config = context.config === undefined ? undefined : await load(context).catch(() => undefined);
+  const [registry, facts] = await Promise.all([lookUp(config, service), daemonFacts(context, service)]);
+  return { ...facts, registry };
+}
+
+/** Milliseconds for all that etcd is asked. */
+const registryTimeout = 3_000;
+
+async function lookUp(config: Config | undefined, service: string): Promise<ServiceFacts['registry']> {
+  if (config === undefined) return { records: null, reason: 'etcd is asked only when -c names a valid configuration' };
+  const known = config.services.get(service);
+  if (known === undefined) return { records: null, reason: `the configuration has no service ${service}` };
+  const { look } = known.discovery;
+  if (look === undefined) return { records: [], reason: null };
+  try {
+    const records = await look({ service, etcd: config.etcd, log: silentLog, timeout: registryTimeout });
+    return { records, reason: null };
+  } catch (error) {
+    return { records: null, reason: reasonOf(error) };
+  }
+}
+
+type DaemonFacts = Omit<ServiceFacts, 'registry'>;
+
+async function daemonFacts(context: CommandContext, service: string): Promise<DaemonFacts> {
+  try {
+    const path = `/api/v1/explain?service=${encodeURIComponent(service)}`;
+    const answer = await readPath(await adminTarget(context), path, { program: 'synapse' });
+    const { haproxy, ...facts } = answer as Omit<DaemonFacts, 'daemon' | 'output'> & { readonly haproxy: unknown };
+    return { ...facts, daemon: { running: true, reason: null }, output: (haproxy ?? {}) as OutputReport };
+  } catch (error) {
+    if (!(error instanceof NotRunning)) throw error;
+    return readFacts(context, service, error);
+  }
+}
+
+/** The same without a daemon. @throws when there is no such service */
+async function readFacts(context: CommandContext, service: string, why: NotRunning): Promise<DaemonFacts> {
+  const { daemon, services, haproxy, servers } = await readStatus(context, why);
+  const report = Object.hasOwn(services, service) ? services[service] : undefined;
+  if (report === undefined) {
+    throw new Error(`no service ${service}; there are ${Object.keys(services).sort().join(', ') || 'none'}`);
+  }
+  const { sockets } = haproxy as { readonly sockets: readonly { path: string; lastError: string | null }[] };
+  const [first] = sockets;
+  const reason =
+    servers !== null ? null : first === undefined ? 'haproxy.do_socket is false' : `${first.path}: ${first.lastError}`;
+  return {
+    daemon,
+    service,
+    report,
+    output: haproxy as OutputReport,
+    seen: { servers: servers?.[service] ?? null, reason },
+    traces: {},
+    sent: {},
+  };
+}

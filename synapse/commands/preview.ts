@@ -1,0 +1,22 @@
+import type { CommandContext } from '../../common/program.ts';
+import { collect } from '../collect.ts';
+import { type Preview, preview } from '../haproxy/preview.ts';
+import { load, waitOf } from './context.ts';
+
+/** What would be done about what the sources say now. */
+export interface PreviewNow extends Preview {
+  /** Services whose source did not answer in time, with the reason; what is cached of them counts. */
+  readonly unanswered: ReadonlyMap<string, string>;
+}
+
+/** Asks the sources once and works out what follows. Changes nothing. */
+export async function previewNow(context: CommandContext): Promise<PreviewNow> {
+  const { log } = context;
+  const config = await load(context);
+  const { snapshot, unanswered, state } = await collect(config, { wait: waitOf(context), log });
+  if (unanswered.length > 0) log.warn('some sources did not answer in time', { services: unanswered });
+  const found = await preview(config.output, snapshot);
+  for (const [service, reason] of found.problems) log.error('a service cannot be in HAProxy', { service, reason });
+  const why = unanswered.map((name) => [name, state.services[name]?.reason ?? 'no answer in time'] as const);
+  return { ...found, unanswered: new Map(why) };
+}

@@ -1,0 +1,12 @@
+import type { Command } from '../../common/program.ts';
+import { wait } from './context.ts';
+import { previewNow } from './preview.ts';
+
+export const render: Command = {
+  summary: 'Print the haproxy.cfg that would be written now.',
+  options: wait,
+  async run(context) {
+    const { text } = await previewNow(context);
+    context.print(text);
+  },
+};

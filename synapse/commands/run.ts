@@ -1,0 +1,29 @@
+import type { Command } from '../../common/program.ts';
+import { load } from './context.ts';
+
+export const run: Command = {
+  summary: 'Keep the local HAProxy right.',
+  notes: [
+    'SIGTERM and SIGINT end it in order and leave HAProxy running as it is; SIGHUP reads the configuration again and ' +
+      'touches only what changed. Logs go to standard error: readable on a terminal, JSON lines otherwise.',
+  ],
+  async run(context) {
+    context.needConfig();
+    // Loaded here: no other command needs it.
+    const { runSynapse } = await import('../run.ts');
+    const { haproxyOutput } = await import('../haproxy/running-output.ts');
+    const { Events } = await import('../events.ts');
+    const { haproxyStatsd } = await import('../haproxy/statsd.ts');
+    const { recordHaproxy } = await import('../haproxyevents.ts');
+    const { log, version } = context;
+    const events = new Events();
+    await runSynapse({
+      log,
+      events,
+      version,
+      statsd: haproxyStatsd,
+      load: () => load(context),
+      createOutput: (config, signal) => haproxyOutput(config, { log, onEvent: recordHaproxy(events) }, signal),
+    });
+  },
+};

@@ -1,0 +1,67 @@
+import { reasonOf } from '../../common/log.ts';
+import type { Command, CommandContext } from '../../common/program.ts';
+import { type CachedService, peekCache } from '../cache.ts';
+import type { ListedChange, RegistryList } from '../registrylist.ts';
+import { servicesShape } from '../shapes.ts';
+import { type Config, interrupted, json, load } from './context.ts';
+
+/** Milliseconds that etcd gets for its first answer. */
+const timeout = 5_000;
+
+export const services: Command = {
+  summary: 'Show every service and instance in the registry.',
+  options: {
+    watch: { type: 'boolean', short: 'w', doc: 'go on with one line for each change' },
+    prefix: { type: 'string', placeholder: 'PATH', doc: 'where the services are in etcd, default /nerve/services' },
+    ...json,
+  },
+  notes: [
+    'Reads etcd itself, not synapse. When etcd does not answer, what the state file remembers is shown instead, and the ' +
+      'first line says so. With --watch and --json, each change is one line of JSON: a record of the list, with time, ' +
+      'service and gone.',
+  ],
+  exits: { 3: 'etcd does not answer: what is shown is from the state file' },
+  json: servicesShape,
+  async run(context) {
+    const config = await load(context);
+    // Loaded here: the etcd client is large, and no other command needs it.
+    const { followRegistry, formatChange, formatList, listOfCache } = await import('../registrylist.ts');
+    const { options, print, style, log } = context;
+    const prefix = `${String(options.prefix ?? '/nerve/services').replace(/\/+$/, '')}/`;
+    const show = (list: RegistryList): void =>
+      print(options.json ? `${JSON.stringify(list, null, options.watch ? undefined : 2)}\n` : formatList(list, style));
+    const onChange = (change: ListedChange): void =>
+      print(options.json ? `${JSON.stringify(change)}\n` : formatChange(change, style));
+    let answered = false;
+    const onList = (list: RegistryList): void => {
+      answered = true;
+      show(list);
+    };
+    try {
+      const signal = options.watch ? interrupted() : undefined;
+      await followRegistry(config.etcd, { prefix, timeout, log, onList, ...(options.watch && { onChange }) }, signal);
+      return 0;
+    } catch (error) {
+      if (answered) throw error;
+      show(listOfCache(prefix, reasonOf(error), await remembered(config, error, context)));
+      return 3;
+    }
+  },
+};
+
+/** What the state file says instead. @throws why etcd did not answer, when there is no such file */
+async function remembered(
+  { stateFile }: Config,
+  error: unknown,
+  { log }: CommandContext,
+): Promise<ReadonlyMap<string, CachedService>> {
+  if (stateFile === undefined) throw error;
+  const { services, missing, unreadable, damaged } = await peekCache(stateFile);
+  if (missing) throw error;
+  const problem = unreadable ?? damaged;
+  if (problem !== undefined) {
+    log.error('the state file cannot be read either', { path: stateFile.path, reason: problem });
+    throw error;
+  }
+  return services;
+}

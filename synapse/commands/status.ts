@@ -1,0 +1,95 @@
+import { type AdminTarget, NotRunning, readPath, readState } from '../../common/adminclient.ts';
+import { configInstead } from '../../common/configinstead.ts';
+import type { Command, CommandContext } from '../../common/program.ts';
+import { readDirectly } from '../direct.ts';
+import { lookAtHaproxy } from '../haproxy/look.ts';
+import { problemsOf } from '../problems.ts';
+import { statusShape } from '../shapes.ts';
+import type { StateReport, StatusReport } from '../status.ts';
+import { formatStatus } from '../statustable.ts';
+import { adminTarget, directly, json, load, wait, waitOf } from './context.ts';
+
+export const status: Command = {
+  summary: 'Show what synapse sees, what HAProxy says of it, and what is wrong.',
+  usage: '[SERVICE]',
+  options: { ...json, ...wait },
+  notes: [
+    'Asks the running synapse. When it is down, the same is read directly: from the sources (etcd), the state file and ' +
+      "HAProxy's socket, each with a deadline. Nothing is changed then, and the first line says so.",
+    "IN HAPROXY is HAProxy's own word: its status and its last check. An exclamation mark stands where it differs from ours.",
+  ],
+  exits: { ...directly, 4: 'synapse runs and is not ready, and the first line says why' },
+  json: statusShape,
+  examples: [
+    ['synapse status', 'everything'],
+    ['synapse status api', 'only the service api'],
+    ["synapse status --json | jq '.problems'", 'what is wrong, for a program'],
+  ],
+  async run(context) {
+    const { args, options, print, style } = context;
+    const whole = await findStatus(context);
+    const [name] = args;
+    const shown = name === undefined ? whole : only(whole, name);
+    print(options.json ? `${JSON.stringify(shown, null, 2)}\n` : formatStatus(shown, style));
+    if (!whole.daemon.running) return 3;
+    return whole.reason === null ? 0 : 4;
+  },
+};
+
+/** Of the running synapse, or read directly when there is none. @throws when neither is possible */
+async function findStatus(context: CommandContext): Promise<StatusReport> {
+  const target = await adminTarget(context);
+  try {
+    return await statusOf(target);
+  } catch (error) {
+    if (!(error instanceof NotRunning)) throw error;
+    return readStatus(context, error);
+  }
+}
+
+async function statusOf(target: AdminTarget): Promise<StatusReport> {
+  const asked = { program: 'synapse' };
+  const [state, view] = await Promise.all([
+    readState(target, asked) as Promise<StateReport>,
+    readPath(target, '/api/v1/haproxy?servers=all', asked).catch(() => null),
+  ]);
+  const { servers = null } = (view ?? {}) as Pick<StatusReport, 'servers'>;
+  const problems = await problemsOf(state, state.reason);
+  return { ...state, daemon: { running: true, reason: null }, problems, servers };
+}
+
+/** @throws what was wrong with the daemon, when no configuration says where to look instead */
+export async function readStatus(context: CommandContext, why: NotRunning): Promise<StatusReport> {
+  if (context.config === undefined) {
+    throw new Error(`${why.message}; with -c FILE, etcd, the state file and HAProxy are read directly`);
+  }
+  const config = await configInstead(why, () => load(context));
+  const { state, snapshot, read } = await readDirectly(config, waitOf(context));
+  const { sockets, view, problems: refused } = await lookAtHaproxy(config.output, snapshot);
+  const found = { ...state, haproxy: { sockets, problems: refused } };
+  return {
+    version: context.version,
+    reason: why.message,
+    daemon: { running: false, reason: why.message },
+    problems: await problemsOf(found, null),
+    read: [
+      ...read,
+      ...sockets.map(({ path, connected, version, workerPid, lastError }) => ({
+        what: `HAProxy ${path}`,
+        found: connected ? `${version}, worker ${workerPid}` : null,
+        reason: lastError,
+      })),
+    ],
+    ...found,
+    servers: view?.servers ?? null,
+  };
+}
+
+function only(status: StatusReport, name: string): StatusReport {
+  const report = Object.hasOwn(status.services, name) ? status.services[name] : undefined;
+  if (report === undefined) {
+    const known = Object.keys(status.services).sort().join(', ') || 'none';
+    throw new Error(`no service ${name}; there are ${known}`);
+  }
+  return { ...status, services: { [name]: report } };
+}

@@ -1,0 +1,20 @@
+import type { Program } from '../common/program.ts';
+import { packageVersion } from '../common/version.ts';
+import { check } from './commands/check.ts';
+import { describe } from './commands/describe.ts';
+import { events } from './commands/events.ts';
+import { explain } from './commands/explain.ts';
+import { plan } from './commands/plan.ts';
+import { render } from './commands/render.ts';
+import { run } from './commands/run.ts';
+import { services } from './commands/services.ts';
+import { status } from './commands/status.ts';
+
+/** The command line of synapse: what runs, and what help, manual and completion say of it. */
+export const synapseProgram: Program = {
+  name: 'synapse',
+  version: packageVersion(),
+  summary: 'Finds the instances of services and keeps the local HAProxy right.',
+  configEnv: 'SYNAPSE_CONFIG',
+  commands: { run, check, render, plan, status, services, explain, events, describe },
+};
