@@ -134,6 +134,7 @@ export function multiSource(parts: readonly Part[], makeResolver: () => Resolver
       await new Promise<void>((resolve, reject) => {
         fail = reject;
         signal.addEventListener('abort', () => resolve(), { once: true });
+        resolver.follow?.(() => decide(performance.now()), context, signal);
         decide(performance.now());
       });
     } finally {

@@ -1,5 +1,6 @@
 import type { Schema } from '../common/config.ts';
 import type { PluginFolder } from '../common/plugin.ts';
+import type { SourceContext } from './source.ts';
 
 /** One of a service's sources, as a resolver sees it. */
 export interface ChildView {
@@ -22,8 +23,11 @@ export interface Decision {
   readonly at?: number;
 }
 
-/** Decides which sources count; asked again whenever one of them publishes. Does no I/O. */
-export type Resolver = (children: readonly ChildView[], now: number) => Decision;
+/** Decides which sources count; asked again whenever one of them publishes. Does no I/O by itself. */
+export type Resolver = ((children: readonly ChildView[], now: number) => Decision) & {
+  /** Follows something outside on which the decision depends, until `signal` aborts; `again` has it made anew. */
+  readonly follow?: (again: () => void, context: Pick<SourceContext, 'log' | 'shared'>, signal: AbortSignal) => void;
+};
 
 /** A way to decide: one file in `synapse/resolvers/`, named after it, that exports it as `resolver`. */
 export interface ResolverPlugin<Options> {

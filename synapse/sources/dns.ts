@@ -14,7 +14,7 @@ import {
   lookUp,
   type RecordType,
 } from './dns/lookup.ts';
-import { readNameServers } from './dns/nameservers.ts';
+import { type DnsLookupOptions, dnsLookupSchema, waitFor } from './dns/options.ts';
 
 /** One name to look up. */
 export interface DnsServer extends Lookup {
@@ -22,14 +22,11 @@ export interface DnsServer extends Lookup {
 }
 
 /** Options of `method: dns`. */
-export interface DnsOptions {
+export interface DnsOptions extends DnsLookupOptions {
   readonly host?: string;
   readonly port?: number;
   readonly record: RecordType;
   readonly servers: readonly DnsServer[];
-  readonly nameserver: readonly string[];
-  readonly check_interval: number;
-  readonly timeout: number;
   readonly nxdomain: 'keep' | 'empty';
 }
 
@@ -48,17 +45,7 @@ export const source: SourcePlugin<DnsOptions> = {
       default: 'address',
     },
     servers: { doc: 'Names to look up: [{name, host, port, labels}].', format: readServers, default: [] },
-    nameserver: {
-      doc: 'Name servers to ask, ADDRESS or ADDRESS:PORT; default those of the system.',
-      format: readNameServers,
-      default: [],
-    },
-    check_interval: {
-      doc: 'Longest time between lookups; records with a shorter time to live are looked up when that is over.',
-      format: 'positive-duration',
-      default: 30_000,
-    },
-    timeout: { doc: 'Longest time for one round of lookups.', format: 'positive-duration', default: 10_000 },
+    ...dnsLookupSchema,
     nxdomain: {
       doc: 'When a name is said not to exist, or to have no such records: keep what it had, or take it as empty.',
       format: ['keep', 'empty'],
@@ -68,9 +55,6 @@ export const source: SourcePlugin<DnsOptions> = {
   example: { host: 'api.example.com', port: 8080, nameserver: '127.0.0.1:9' },
   create,
 };
-
-/** A record with a time to live of 0 is not a reason to ask without pause. */
-const shortestWait = 1_000;
 
 function create(options: DnsOptions, context: SourceContext): Source {
   const servers = serversOf(options);
@@ -87,7 +71,7 @@ function create(options: DnsOptions, context: SourceContext): Source {
     for (const [index, { records, ttl }] of results.entries()) {
       const server = servers[index] as DnsServer;
       for (const record of records) found.add(server.host, () => instanceOf(record, server));
-      wait = Math.min(wait, Math.max(shortestWait, ttl * 1000));
+      wait = Math.min(wait, waitFor(ttl));
     }
     hand(found);
     return wait;

@@ -4,38 +4,21 @@ import { Findings } from '../findings.ts';
 import { createPoll } from '../poll.ts';
 import type { Source, SourceContext, SourcePlugin } from '../source.ts';
 import { createResolver, lookUp } from './dns/lookup.ts';
-import { readNameServers } from './dns/nameservers.ts';
+import { type DnsLookupOptions, dnsLookupSchema, waitFor } from './dns/options.ts';
 import { createZookeeperSource, type Stage, type ZookeeperOptions, zookeeperSchema } from './zookeeper/source.ts';
 
 /** Options of `method: zookeeper_dns`. */
-export interface ZookeeperDnsOptions extends ZookeeperOptions {
-  readonly nameserver: readonly string[];
-  readonly check_interval: number;
-  readonly timeout: number;
-}
+export type ZookeeperDnsOptions = ZookeeperOptions & DnsLookupOptions;
 
 export const source: SourcePlugin<ZookeeperDnsOptions> = {
   description: 'Follows ZooKeeper as zookeeper does, and resolves the host names in it: an instance for each address.',
   schema: {
     ...zookeeperSchema,
-    nameserver: {
-      doc: 'Name servers to ask, ADDRESS or ADDRESS:PORT; default those of the system.',
-      format: readNameServers,
-      default: [],
-    },
-    check_interval: {
-      doc: 'Longest time between lookups; records with a shorter time to live are looked up when that is over.',
-      format: 'positive-duration',
-      default: 30_000,
-    },
-    timeout: { doc: 'Longest time for one round of lookups.', format: 'positive-duration', default: 10_000 },
+    ...dnsLookupSchema,
   },
   example: { hosts: ['127.0.0.1:9'], path: '/smartstack/services/api' },
   create,
 };
-
-/** A record with a time to live of 0 is not a reason to ask without pause; nor is one that failed. Milliseconds. */
-const shortestWait = 1_000;
 
 function create(options: ZookeeperDnsOptions, context: SourceContext): Source {
   return createZookeeperSource(options, context, resolving(options, context));
@@ -59,9 +42,9 @@ function resolving(
     const ask = async (host: string): Promise<[string, Addresses]> => {
       try {
         const { records, ttl } = await lookUp(resolver, { host }, 'address');
-        return [host, { known: records.map(({ address }) => address), wait: ttl * 1000, reason: null }];
+        return [host, { known: records.map(({ address }) => address), ttl, reason: null }];
       } catch (error) {
-        return [host, { known: addresses.get(host)?.known, wait: 0, reason: reasonOf(error) }];
+        return [host, { known: addresses.get(host)?.known, ttl: 0, reason: reasonOf(error) }];
       }
     };
     const next = new Map(await Promise.all([...names].map(ask)));
@@ -74,7 +57,7 @@ function resolving(
     }
     trouble = failed;
     hand(withAddresses(current, addresses));
-    return Math.min(interval, ...all.map(({ wait }) => Math.max(shortestWait, wait)));
+    return Math.min(interval, ...all.map(({ ttl }) => waitFor(ttl)));
   };
   const poll = createPoll(look, { what: 'the DNS', interval, timeout: timeout + 1_000, log });
 
@@ -97,8 +80,8 @@ function resolving(
 interface Addresses {
   /** Undefined: it was never resolved. */
   readonly known: readonly string[] | undefined;
-  /** For how long they are good, milliseconds. */
-  readonly wait: number;
+  /** For how long they are good, seconds. */
+  readonly ttl: number;
   /** Why it could not be resolved this time. */
   readonly reason: string | null;
 }

@@ -371,8 +371,8 @@ describe('configuration', () => {
     ],
     [
       'a resolver nobody knows',
-      service({}, { method: 'multi', watchers: { a: { method: 'static' } }, resolver: { method: 's3_toggle' } }),
-      [/^services\.api\.discovery\.resolver: unknown resolver "s3_toggle"; known are sequential, union$/],
+      service({}, { method: 'multi', watchers: { a: { method: 'static' } }, resolver: { method: 's4_toggle' } }),
+      [/^services\.api\.discovery\.resolver: unknown resolver "s4_toggle"; known are s3_toggle, sequential, union$/],
     ],
     [
       'an order with a source that is not there',
