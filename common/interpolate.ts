@@ -5,6 +5,7 @@ export interface InterpolateOptions {
   /**
    * Where strings stay as they are. `haproxy.global` names one place (`*` stands for any one key, as in
    * `services.*.haproxy.listen`); a name without a dot means that key wherever it is. What is below is left alone too.
+   * Only ERB is replaced there as well.
    */
   readonly raw?: readonly string[];
   /** Where in the whole configuration the value stands, for the patterns of `raw`. */
@@ -12,7 +13,16 @@ export interface InterpolateOptions {
 }
 
 /** `$${` stands for `${`; otherwise `${NAME}` or `${NAME:-default}`. */
-const variable = /\$\$\{|\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}/g;
+const ours = /(?<escaped>\$\$\{)|\$\{(?<name>[A-Za-z_][A-Za-z0-9_]*)(?::-(?<fallback>[^}]*))?\}/;
+/**
+ * SmartStack ran its configuration through Ruby's ERB; what people had in it is the environment: `<%= ENV['NAME'] %>` and
+ * `<%= ENV.fetch('NAME', 'default') %>`. Anything else between `<%` and `%>` would have to be run.
+ */
+const erb =
+  /<%=\s*ENV(?:\[\s*(?<q>['"])(?<erbName>\w+)\k<q>\s*\]|\.fetch\(\s*(?<f>['"])(?<fetched>\w+)\k<f>\s*(?:,\s*(?<d>['"])(?<erbFallback>[^'"]*)\k<d>\s*)?\))\s*-?%>|(?<code><%[-=\s].*?%>)/s;
+/** HAProxy expands `$` itself, and knows no ERB. */
+const inRaw = new RegExp(erb.source, 'gs');
+const everywhere = new RegExp(`${ours.source}|${erb.source}`, 'gs');
 
 /**
  * A deep copy with the environment's variables put into all string values (never into keys). Like the shell, the
@@ -28,9 +38,16 @@ export function interpolate(value: unknown, options: InterpolateOptions, problem
         : pattern.length === keys.length && pattern.every((part, i) => part === '*' || part === keys[i]),
     );
 
-  const replace = (text: string, path: string): string =>
-    text.replace(variable, (whole, name: string | undefined, fallback: string | undefined) => {
-      if (name === undefined) return whole.slice(1);
+  const replace = (text: string, pattern: RegExp, path: string): string =>
+    text.replace(pattern, (whole: string, ...rest: unknown[]) => {
+      const groups = rest.at(-1) as Readonly<Record<string, string | undefined>>;
+      if (groups.escaped !== undefined) return whole.slice(1);
+      if (groups.code !== undefined) {
+        problems.push({ path, message: `no Ruby is run here: ${whole}; write \${NAME} or <%= ENV['NAME'] %>` });
+        return '';
+      }
+      const name = groups.name ?? groups.erbName ?? groups.fetched ?? '';
+      const fallback = groups.fallback ?? groups.erbFallback;
       const found = options.env[name];
       if (found !== undefined && (found !== '' || fallback === undefined)) return found;
       if (fallback !== undefined) return fallback;
@@ -41,16 +58,18 @@ export function interpolate(value: unknown, options: InterpolateOptions, problem
       return '';
     });
 
-  const walk = (item: unknown, keys: readonly string[], path: string): unknown => {
-    if (typeof item === 'string') return replace(item, path);
-    if (Array.isArray(item)) return item.map((child, i) => walk(child, [...keys, String(i)], joinPath(path, i)));
+  const walk = (item: unknown, pattern: RegExp, keys: readonly string[], path: string): unknown => {
+    if (typeof item === 'string') return replace(item, pattern, path);
+    if (Array.isArray(item)) {
+      return item.map((child, i) => walk(child, pattern, [...keys, String(i)], joinPath(path, i)));
+    }
     if (item === null || typeof item !== 'object') return item;
     return Object.fromEntries(
       Object.entries(item).map(([key, child]) => {
         const below = [...keys, key];
-        return [key, isRaw(below) ? child : walk(child, below, joinPath(path, key))];
+        return [key, walk(child, isRaw(below) ? inRaw : pattern, below, joinPath(path, key))];
       }),
     );
   };
-  return walk(value, options.keys ?? [], '');
+  return walk(value, everywhere, options.keys ?? [], '');
 }

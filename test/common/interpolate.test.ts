@@ -17,6 +17,10 @@ describe('interpolate', () => {
     ['${TRICK}', '${HOST}'],
     ['$HOST and ${ HOST } and ${1} and $', '$HOST and ${ HOST } and ${1} and $'],
     ['${NOPE:-a:-b}', 'a:-b'],
+    ['<%= ENV[\'HOST\'] %>:<%=ENV["HOST"]-%>', '10.0.0.5:10.0.0.5'],
+    ["<%= ENV.fetch('HOST') %> <%= ENV.fetch('NOPE', 'x') %>", '10.0.0.5 x'],
+    ["<%= ENV['TRICK'] %>", '${HOST}'],
+    ['<%ci> %%> <%%', '<%ci> %%> <%%'],
   ];
   for (const [text, expected] of cases) {
     it(`makes ${JSON.stringify(expected)} of ${JSON.stringify(text)}`, () => {
@@ -25,6 +29,24 @@ describe('interpolate', () => {
       assert.deepEqual(problems, []);
     });
   }
+
+  it('expands what SmartStack expanded by ERB in lines for HAProxy too, and nothing else there', () => {
+    const value = { global: ["stats socket <%= ENV['HOST'] %>/${HOST}"] };
+    assert.deepEqual(interpolate(value, { env, raw: ['global'] }, []), { global: ['stats socket 10.0.0.5/${HOST}'] });
+  });
+
+  it('says that no Ruby is run', () => {
+    const problems: Problem[] = [];
+    interpolate({ a: '<%= `hostname` %>', b: ["<% if ENV['X'] %>"], c: "<%= ENV['NOPE'] %>" }, { env }, problems);
+    assert.deepEqual(
+      problems.map(({ path, message }) => [path, message.slice(0, 16)]),
+      [
+        ['a', 'no Ruby is run h'],
+        ['b[0]', 'no Ruby is run h'],
+        ['c', 'environment vari'],
+      ],
+    );
+  });
 
   it('names the place of a variable that is not set, all of them at once', () => {
     const problems: Problem[] = [];

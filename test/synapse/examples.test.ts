@@ -86,6 +86,25 @@ const cases: readonly [title: string, config: object, methods: readonly string[]
     ['zookeeper_poll'],
   ],
   [
+    'zookeeper_dns',
+    {
+      services: {
+        api: {
+          discovery: { ...zookeeper, method: 'zookeeper_dns', nameserver: '127.0.0.1', check_interval: 15.0 },
+          haproxy: section,
+        },
+      },
+    },
+    ['zookeeper_dns'],
+  ],
+  [
+    'configuration in a node of its own',
+    {
+      services: { api: { discovery: { ...zookeeper, generator_config_path: '/config/api' }, haproxy: section } },
+    },
+    ['zookeeper'],
+  ],
+  [
     'ec2tag',
     { services: { api: { discovery: ec2tag, haproxy: { ...section, server_port_override: '8080' } } } },
     ['ec2tag'],
@@ -167,6 +186,22 @@ const cases: readonly [title: string, config: object, methods: readonly string[]
           discovery_multi: {
             watchers: { secondary: { ...zookeeper, path: '/other' } },
             resolver: { method: 'fallback' },
+          },
+          haproxy: section,
+        },
+      },
+    },
+    ['multi'],
+  ],
+  [
+    'two registries and a toggle in S3',
+    {
+      services: {
+        api: {
+          discovery: zookeeper,
+          discovery_multi: {
+            watchers: { secondary: { ...zookeeper, path: '/other' } },
+            resolver: { method: 's3_toggle', s3_url: 's3://config/api.yaml', s3_polling_interval_seconds: 30 },
           },
           haproxy: section,
         },
