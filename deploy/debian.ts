@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { exec } from '../common/exec.ts';
 import { reasonOf } from '../common/log.ts';
 import type { Suite } from './debian/apt.ts';
+import { bootstrapSystem } from './debian/system.ts';
 import { type Unpacking, unpack } from './debian/unpack.ts';
 
 /** Programs that the demo and the tests run beside Node. */
@@ -123,12 +124,18 @@ export function unpackPackages(
   packages: readonly [string, ...string[]],
   { at }: { readonly at?: string } = {},
 ): Promise<string> {
-  const rest = createHash('sha256')
-    .update([...packages, at].join())
-    .digest('hex')
-    .slice(0, 8);
-  const name = `${suite}-${packages[0]}-${rest}`;
+  const name = `${suite}-${packages[0]}-${digest([...packages, at].join())}`;
   return cached({ name, suite, packages, runnable: true, ...(at !== undefined && { at }) });
+}
+
+/**
+ * A folder with a whole Debian, as {@link bootstrapSystem} makes it, and these packages: to be the root of something that
+ * leaves it as it is.
+ * @throws when this is not Debian, not root, or Debian's servers cannot be reached
+ */
+export function findSystem(suite: Suite, packages: readonly string[]): Promise<string> {
+  const name = `${suite}-system-${digest(packages.join())}`;
+  return bootstrapSystem({ cache: cacheFolder(), name, suite, packages });
 }
 
 async function cached(wanted: Omit<Unpacking, 'cache'>): Promise<string> {
@@ -145,6 +152,10 @@ async function cached(wanted: Omit<Unpacking, 'cache'>): Promise<string> {
   } catch (error) {
     throw new Error(`cannot unpack ${wanted.packages.join(', ')} from Debian's packages`, { cause: error });
   }
+}
+
+function digest(text: string): string {
+  return createHash('sha256').update(text).digest('hex').slice(0, 8);
 }
 
 function cacheFolder(): string {

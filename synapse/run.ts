@@ -3,10 +3,13 @@ import { isDeepStrictEqual } from 'node:util';
 import { type AdminOptions, serveAdmin } from '../common/admin.ts';
 import { daemonSignals } from '../common/daemon.ts';
 import { journalRoutes } from '../common/journalroutes.ts';
+import { defaultGrace } from '../common/lifecycle.ts';
 import { type Log, reasonOf } from '../common/log.ts';
 import { countReload, startMetrics } from '../common/metrics.ts';
+import { createNotifier } from '../common/notify.ts';
 import { ConfigError } from '../common/problem.ts';
 import { createStatsdReport, type StatsdCounter } from '../common/statsdreport.ts';
+import { sleep } from '../common/supervise.ts';
 import type { SynapseConfig } from './config.ts';
 import type { Events } from './events.ts';
 import { observedNow } from './metrics.ts';
@@ -24,6 +27,12 @@ export interface RunDeps<Top, Config> extends Pick<SynapseDeps<Top, Config>, 'cr
   /** Reads the configuration; again at each SIGHUP. @throws {ConfigError} */
   load(): Promise<SynapseConfig<Top, Config>>;
 }
+
+/**
+ * systemd hears that synapse is ready when HAProxy has what it shall have, and at the latest after this time, in
+ * milliseconds: etcd or HAProxy may be away, and systemd would end a synapse that works. Its own patience is 90 s.
+ */
+const readyWithin = 10_000;
 
 /**
  * Runs synapse until SIGTERM or SIGINT. HAProxy is left running as it is.
@@ -48,23 +57,40 @@ export async function runSynapse<Top, Config>(deps: RunDeps<Top, Config>): Promi
   const done = synapse.run(signal);
   const statsd = createStatsdReport(statsdNames(observedNow, version, deps.statsd), { log });
   statsd.configure(config.statsd);
+  const status = (): string => synapse.ready() ?? `ready: ${config.services.size} services`;
+  const systemd = createNotifier({ env: process.env, status }, { log }, last.signal);
+  let starting = true;
+  void (async () => {
+    const deadline = performance.now() + readyWithin;
+    while (synapse.ready() !== null && performance.now() < deadline && !signal.aborted) await sleep(100, signal);
+    starting = false;
+    systemd.ready(status());
+  })();
 
   const reload = async (): Promise<void> => {
-    let next: SynapseConfig<Top, Config>;
+    if (!starting) systemd.reloading();
+    const next = await reloaded();
+    if (next !== undefined && !signal.aborted) take(next);
+    if (!starting) systemd.ready(status());
+  };
+  /** The new configuration; undefined, with its problems logged, when it cannot be used. */
+  const reloaded = async (): Promise<SynapseConfig<Top, Config> | undefined> => {
     try {
-      next = await load();
+      const next = await load();
+      countReload('ok');
+      log.info('configuration read again', { services: next.services.size });
+      events.record({ kind: 'configuration_read', level: 'info', reason: `${next.services.size} services` });
+      return next;
     } catch (error) {
       countReload('invalid');
       const problems = error instanceof ConfigError ? error.problems : [{ path: '', message: reasonOf(error) }];
       log.error('the new configuration is invalid, the old one stays in force', { problems });
       const reason = problems.map(({ path, message }) => (path === '' ? message : `${path}: ${message}`)).join('; ');
       events.record({ kind: 'configuration_refused', level: 'error', reason });
-      return;
+      return undefined;
     }
-    if (signal.aborted) return;
-    countReload('ok');
-    log.info('configuration read again', { services: next.services.size });
-    events.record({ kind: 'configuration_read', level: 'info', reason: `${next.services.size} services` });
+  };
+  const take = (next: SynapseConfig<Top, Config>): void => {
     for (const section of ['admin', 'stateFile'] as const) {
       if (!isDeepStrictEqual(next[section], config[section])) log.warn('a change needs a restart', { section });
     }
@@ -79,8 +105,10 @@ export async function runSynapse<Top, Config>(deps: RunDeps<Top, Config>): Promi
   });
 
   if (!signal.aborted) await once(signal, 'abort');
+  systemd.stopping(defaultGrace);
   await done;
   await statsd.end();
+  await systemd.flushed();
   last.abort();
   await server.closed;
   log.info('synapse ended');

@@ -1,9 +1,10 @@
-import { mkdir, mkdtemp, readdir, readFile, rm, rmdir, symlink } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rm, symlink } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { exec } from '../../common/exec.ts';
 import { must } from '../../deploy/debian/apt.ts';
 import { unpackPackages } from '../../deploy/debian.ts';
+import { removeCgroups } from './cgroups.ts';
 import { type Machine, startMachine } from './machine.ts';
 import { type Server, startServer } from './server.ts';
 
@@ -104,19 +105,4 @@ async function programs(folder: string): Promise<NodeJS.ProcessEnv> {
     DOCKER_CONFIG: config,
     XTABLES_LIBDIR: join(tree, 'usr/lib', libraries, 'xtables'),
   };
-}
-
-/** What killed containers leave: empty folders, in the one hierarchy of today or the several of former kernels. */
-async function removeCgroups(name: string): Promise<void> {
-  const root = '/sys/fs/cgroup';
-  for (const hierarchy of ['', ...(await readdir(root).catch(() => []))])
-    await removeCgroup(join(root, hierarchy, name));
-}
-
-async function removeCgroup(folder: string): Promise<void> {
-  const entries = await readdir(folder, { withFileTypes: true }).catch(() => null);
-  if (entries === null) return;
-  for (const entry of entries) if (entry.isDirectory()) await removeCgroup(join(folder, entry.name));
-  // The kernel may still be busy with what was in it; an empty folder that stays hurts nobody.
-  await rmdir(folder).catch(() => {});
 }

@@ -66,7 +66,8 @@ function addresses(): [here: string, there: string] {
   return [address(1), address(2)];
 }
 
-async function childOf(pid: number): Promise<number> {
+/** The only child of a process. @throws when it has none within a while */
+export async function childOf(pid: number): Promise<number> {
   let child = 0;
   await eventually(async () => {
     child = Number((await readFile(`/proc/${pid}/task/${pid}/children`, 'utf8')).trim());

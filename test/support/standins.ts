@@ -1,4 +1,4 @@
-import { access, readFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { exec } from '../../common/exec.ts';
@@ -6,6 +6,7 @@ import { must } from '../../deploy/debian/apt.ts';
 import { unpackPackages } from '../../deploy/debian.ts';
 import type { DockerEngine } from './dockerengine.ts';
 import { importBusybox, importImage } from './dockerimages.ts';
+import { nodePackages } from './nodepackages.ts';
 
 const root = fileURLToPath(new URL('../../../', import.meta.url));
 
@@ -44,11 +45,10 @@ export async function makeStandIns(engine: DockerEngine): Promise<void> {
     `RUN ${files.join(' && ')} && mkdir -p /usr/local/bin /usr/local/sbin /usr/local/lib /usr/local/share`,
     'CMD ["bash"]',
   ]);
-  const version = found(/:([\d.]+)/.exec(node)?.[1], 'version of Node');
   const registry = must(await exec(['npm', 'config', 'get', 'registry'], { timeout: 30_000 }), 'npm').stdout.trim();
   await build(
     node,
-    await nodePackages(version),
+    await nodePackages(),
     [
       `FROM ${debian}`,
       'COPY --from=certificates ca-certificates.crt /etc/ssl/certs/',
@@ -74,29 +74,6 @@ export async function makeStandIns(engine: DockerEngine): Promise<void> {
     ['FROM scratch', 'COPY usr/ /opt/etcd/usr/', 'COPY usr/bin/etcd usr/bin/etcdctl /usr/local/bin/'],
   );
   await engine.docker(['tag', await importBusybox(engine), used('busybox')]);
-}
-
-/** A folder with Node of this version and an npm for it. */
-async function nodePackages(version: string): Promise<string> {
-  const folder = join(root, `.cache/programs/node-${version}`);
-  const modules = join(folder, 'node_modules');
-  const name = `node-linux-${process.arch}`;
-  try {
-    await access(join(modules, 'node/bin/node'));
-  } catch {
-    const argv = [
-      'npm',
-      'install',
-      '--prefix',
-      folder,
-      '--no-audit',
-      '--no-fund',
-      `node@npm:${name}@${version}`,
-      'npm@11',
-    ];
-    must(await exec(argv as [string, ...string[]], { timeout: 300_000, env: process.env }), 'npm install of Node');
-  }
-  return modules;
 }
 
 function found(value: string | undefined, name: string): string {

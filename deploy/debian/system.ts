@@ -1,0 +1,52 @@
+import { existsSync } from 'node:fs';
+import { mkdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { exec } from '../../common/exec.ts';
+import { must, type Suite } from './apt.ts';
+import { unpack } from './unpack.ts';
+
+export interface SystemOptions {
+  /** Where unpacked things are kept. */
+  readonly cache: string;
+  /** Name of the result's folder there. */
+  readonly name: string;
+  readonly suite: Suite;
+  /** Beside those that every Debian has. */
+  readonly packages: readonly string[];
+}
+
+/**
+ * A whole Debian in a folder of the cache, set up by apt and dpkg with the scripts of its packages, and with apt's lists:
+ * more can be installed in it. Needs root. Two at once: one of them waits for the other.
+ * @returns the folder, which is to be left as it is
+ * @throws when this is not Debian, not root, or Debian's servers cannot be reached
+ */
+export async function bootstrapSystem({ cache, name, suite, packages }: SystemOptions): Promise<string> {
+  const root = join(cache, name);
+  if (existsSync(root)) return root;
+  const work = `${root}.${process.pid}`;
+  const tool = join(cache, 'bookworm-mmdebstrap');
+  if (!existsSync(tool)) {
+    await unpack({ cache, name: 'bookworm-mmdebstrap', suite: 'bookworm', packages: ['mmdebstrap'], runnable: false });
+  }
+  await mkdir(cache, { recursive: true });
+  process.stderr.write(`setting up a Debian ${suite} in ${root} …\n`);
+  const argv = [
+    ...[join(tool, 'usr/bin/mmdebstrap'), '--quiet', '--mode=root', '--variant=minbase', '--format=directory'],
+    ...['--skip=cleanup/apt/lists', '--aptopt=Acquire::Languages "none"', '--aptopt=Acquire::Retries "3"'],
+    // Nobody reads in it, and what a power cut would do to it does not matter.
+    ...['--dpkgopt=path-exclude=/usr/share/doc/*', '--dpkgopt=path-exclude=/usr/share/man/*'],
+    ...['--dpkgopt=path-exclude=/usr/share/locale/*', '--dpkgopt=force-unsafe-io'],
+    ...[`--include=${packages.join(',')}`, suite, work, 'http://deb.debian.org/debian'],
+  ];
+  const script =
+    'lock=$1 root=$2 work=$3; shift 3; exec 9>"$lock"; flock 9; [ -e "$root" ] || { "$@" && mv "$work" "$root"; }';
+  try {
+    const run = ['sh', '-c', script, 'sh', join(cache, `${name}.lock`), root, work, ...argv] as const;
+    const env = { ...process.env, PATH: `${tool}/usr/bin:${process.env.PATH}` };
+    must(await exec(run, { timeout: 600_000, env }), `mmdebstrap ${suite}`);
+    return root;
+  } finally {
+    await rm(work, { recursive: true, force: true });
+  }
+}
