@@ -1,29 +1,18 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { type Instance, type InstanceFields, makeInstance } from '../../common/instance.ts';
+import type { Instance } from '../../common/instance.ts';
 import { Catalog, type CatalogService } from '../../synapse/catalog.ts';
 import type { Policy } from '../../synapse/select.ts';
 import type { InstanceSet } from '../../synapse/source.ts';
+import { namedInstance, plainPolicy, setOf } from '../support/sets.ts';
 
-const plain: Policy = {
-  defaultServers: [],
-  keepDefaultServers: false,
-  usePreviousBackends: true,
-  portOverride: undefined,
-  filters: [],
-  leaderElection: false,
-};
-const make = (host: string, fields: Partial<InstanceFields> = {}): Instance =>
-  makeInstance({ name: host, host, port: 123, ...fields });
-const setOf = (...instances: Instance[]): InstanceSet => ({ instances, rejected: [], seenAt: 1 });
-
-const one = make('server1');
-const two = make('server2');
-const fallback = [make('default-server1'), make('default-server2')];
+const one = namedInstance('server1');
+const two = namedInstance('server2');
+const fallback = [namedInstance('default-server1'), namedInstance('default-server2')];
 
 function catalogOf(policy: Partial<Policy> = {}, config: unknown = {}): Catalog<unknown> {
   const catalog = new Catalog<unknown>();
-  catalog.configure(new Map([['api', { policy: { ...plain, ...policy }, config }]]));
+  catalog.configure(new Map([['api', { policy: { ...plainPolicy, ...policy }, config }]]));
   return catalog;
 }
 
@@ -55,11 +44,11 @@ const stories: readonly Story[] = [
     title: 'any field is a change',
     steps: [
       [setOf(one), true, [one]],
-      [setOf(make('server1', { weight: 2 })), true, [make('server1', { weight: 2 })]],
+      [setOf(namedInstance('server1', { weight: 2 })), true, [namedInstance('server1', { weight: 2 })]],
       [
-        setOf(make('server1', { weight: 2, labels: { a: 'b' } })),
+        setOf(namedInstance('server1', { weight: 2, labels: { a: 'b' } })),
         true,
-        [make('server1', { weight: 2, labels: { a: 'b' } })],
+        [namedInstance('server1', { weight: 2, labels: { a: 'b' } })],
       ],
     ],
   },
@@ -95,17 +84,17 @@ const stories: readonly Story[] = [
     title: 'what the filters hide changes nothing',
     policy: { filters: [{ label: 'az', value: 'a', condition: 'equals' }] },
     steps: [
-      [setOf(make('in', { labels: { az: 'a' } })), true, [make('in', { labels: { az: 'a' } })]],
-      [setOf(make('in', { labels: { az: 'a' } }), two), false, [make('in', { labels: { az: 'a' } })]],
+      [setOf(namedInstance('in', { labels: { az: 'a' } })), true, [namedInstance('in', { labels: { az: 'a' } })]],
+      [setOf(namedInstance('in', { labels: { az: 'a' } }), two), false, [namedInstance('in', { labels: { az: 'a' } })]],
     ],
   },
   {
     title: 'instances withdrawn one after the other leave the last ones in force',
     steps: [
       [setOf(one, two), true, [one, two]],
-      [setOf(make('server1', { state: 'down' }), two), true, [two]],
+      [setOf(namedInstance('server1', { state: 'down' }), two), true, [two]],
       [setOf(two), false, [two]],
-      [setOf(make('server2', { state: 'down' })), false, [two]],
+      [setOf(namedInstance('server2', { state: 'down' })), false, [two]],
       [setOf(), false, [two]],
     ],
   },
@@ -173,20 +162,20 @@ describe('catalog', () => {
 
   test('a new configuration changes only the services it changes', () => {
     const catalog = new Catalog<string>();
-    const kept: CatalogService<string> = { policy: plain, config: 'kept' };
+    const kept: CatalogService<string> = { policy: plainPolicy, config: 'kept' };
     const services = new Map([
       ['kept', kept],
-      ['gone', { policy: plain, config: 'gone' }],
-      ['lines', { policy: plain, config: 'old' }],
-      ['policy', { policy: plain, config: 'policy' }],
+      ['gone', { policy: plainPolicy, config: 'gone' }],
+      ['lines', { policy: plainPolicy, config: 'old' }],
+      ['policy', { policy: plainPolicy, config: 'policy' }],
     ]);
     assert.deepEqual([...catalog.configure(services)], ['kept', 'gone', 'lines', 'policy']);
     for (const name of services.keys()) catalog.update(name, setOf(one));
     const next = new Map([
-      ['new', { policy: plain, config: 'new' }],
+      ['new', { policy: plainPolicy, config: 'new' }],
       ['kept', kept],
-      ['lines', { policy: plain, config: 'new lines' }],
-      ['policy', { policy: { ...plain, portOverride: 9 }, config: 'policy' }],
+      ['lines', { policy: plainPolicy, config: 'new lines' }],
+      ['policy', { policy: { ...plainPolicy, portOverride: 9 }, config: 'policy' }],
     ]);
     assert.deepEqual([...catalog.configure(next)].sort(), ['gone', 'lines', 'new', 'policy']);
     const snapshot = catalog.snapshot();
@@ -199,7 +188,7 @@ describe('catalog', () => {
     const catalog = catalogOf();
     catalog.update('api', setOf(one));
     catalog.update('api', setOf());
-    catalog.configure(new Map([['api', { policy: { ...plain, usePreviousBackends: false }, config: {} }]]));
+    catalog.configure(new Map([['api', { policy: { ...plainPolicy, usePreviousBackends: false }, config: {} }]]));
     assert.deepEqual(catalog.state('api')?.instances, []);
   });
 
@@ -220,7 +209,7 @@ describe('configuration from the registry', () => {
     [
       'api',
       {
-        policy: plain,
+        policy: plainPolicy,
         config: 'local',
         withPublished: (value: unknown) => {
           const { text } = value as { text: string };

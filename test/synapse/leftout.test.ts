@@ -4,20 +4,12 @@ import { makeInstance } from '../../common/instance.ts';
 import { leftOut } from '../../synapse/leftout.ts';
 import { type Policy, select } from '../../synapse/select.ts';
 import type { InstanceSet } from '../../synapse/source.ts';
+import { plainPolicy, setOf } from '../support/sets.ts';
 
-const plain: Policy = {
-  defaultServers: [],
-  keepDefaultServers: false,
-  usePreviousBackends: true,
-  portOverride: undefined,
-  filters: [],
-  leaderElection: false,
-};
 const one = makeInstance({ host: 'one', port: 1, labels: { az: 'a' } });
 const two = makeInstance({ host: 'two', port: 2 });
 const twin = makeInstance({ host: 'one', port: 3 });
 const leaving = makeInstance({ host: 'leaving', port: 4, state: 'down' });
-const setOf = (...instances: InstanceSet['instances']): InstanceSet => ({ instances, rejected: [], seenAt: 0 });
 
 const cases: readonly [
   title: string,
@@ -49,7 +41,7 @@ const cases: readonly [
 describe('leftOut names', () => {
   for (const [title, more, set, reasons] of cases) {
     test(title, () => {
-      const policy = { ...plain, ...more };
+      const policy = { ...plainPolicy, ...more };
       const found = leftOut(policy, set, select(policy, set, undefined));
       assert.deepEqual(Object.fromEntries(found.map(({ id, reason }) => [id, reason])), reasons);
     });

@@ -1,27 +1,15 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { type Instance, type InstanceFields, makeInstance } from '../../common/instance.ts';
+import type { Instance } from '../../common/instance.ts';
 import { type Policy, sameInstances, select } from '../../synapse/select.ts';
 import type { InstanceSet } from '../../synapse/source.ts';
+import { namedInstance, plainPolicy, setOf } from '../support/sets.ts';
 
-const plain: Policy = {
-  defaultServers: [],
-  keepDefaultServers: false,
-  usePreviousBackends: true,
-  portOverride: undefined,
-  filters: [],
-  leaderElection: false,
-};
-
-const make = (host: string, fields: Partial<InstanceFields> = {}): Instance =>
-  makeInstance({ name: host, host, port: 123, ...fields });
-const setOf = (...instances: Instance[]): InstanceSet => ({ instances, rejected: [], seenAt: 0 });
-
-const one = make('server1');
-const two = make('server2');
-const fallback = [make('default-server1'), make('default-server2')];
-const east = make('east', { labels: { az: 'us-east-1a', tier: 'web' } });
-const west = make('west', { labels: { az: 'us-west-1a', tier: 'web' } });
+const one = namedInstance('server1');
+const two = namedInstance('server2');
+const fallback = [namedInstance('default-server1'), namedInstance('default-server2')];
+const east = namedInstance('east', { labels: { az: 'us-east-1a', tier: 'web' } });
+const west = namedInstance('west', { labels: { az: 'us-west-1a', tier: 'web' } });
 
 interface Case {
   readonly title: string;
@@ -37,7 +25,7 @@ const cases: readonly Case[] = [
   { title: 'duplicates count once', set: setOf(one, two, one, two), expect: ids(one, two), origin: 'discovered' },
   {
     title: 'the same host and port under two names are two instances',
-    set: setOf(one, make('server1', { name: 'other' })),
+    set: setOf(one, namedInstance('server1', { name: 'other' })),
     expect: ['server1_server1:123', 'other_server1:123'],
     origin: 'discovered',
   },
@@ -89,7 +77,7 @@ const cases: readonly Case[] = [
   },
   {
     title: 'the port override applies to discovered and kept default servers, before duplicates are dropped',
-    policy: { defaultServers: [make('server1', { port: 9 })], keepDefaultServers: true, portOverride: 8081 },
+    policy: { defaultServers: [namedInstance('server1', { port: 9 })], keepDefaultServers: true, portOverride: 8081 },
     set: setOf(one, two),
     expect: ['server1_server1:8081', 'server2_server2:8081'],
     origin: 'discovered',
@@ -97,7 +85,7 @@ const cases: readonly Case[] = [
   {
     title: 'the port override finds duplicates that the source could not have',
     policy: { portOverride: 8081 },
-    set: { ...setOf(one, make('server1', { port: 124 }), two), unique: true },
+    set: { ...setOf(one, namedInstance('server1', { port: 124 }), two), unique: true },
     expect: ['server1_server1:8081', 'server2_server2:8081'],
     origin: 'discovered',
   },
@@ -110,20 +98,20 @@ const cases: readonly Case[] = [
   },
   {
     title: 'an instance about to vanish is not used',
-    set: setOf(one, make('server2', { state: 'down' })),
+    set: setOf(one, namedInstance('server2', { state: 'down' })),
     expect: ids(one),
     origin: 'discovered',
   },
   {
     title: 'only instances about to vanish are an empty discovery',
-    set: setOf(make('server1', { state: 'down' })),
+    set: setOf(namedInstance('server1', { state: 'down' })),
     previous: setOf(one),
     expect: ids(one),
     origin: 'previous',
   },
   {
     title: 'a draining instance stays',
-    set: setOf(make('server1', { state: 'drain' })),
+    set: setOf(namedInstance('server1', { state: 'drain' })),
     expect: ids(one),
     origin: 'discovered',
   },
@@ -208,7 +196,7 @@ const cases: readonly Case[] = [
 describe('select', () => {
   for (const { title, policy, set, previous, expect, origin } of cases) {
     test(title, () => {
-      const selection = select({ ...plain, ...policy }, set, previous);
+      const selection = select({ ...plainPolicy, ...policy }, set, previous);
       assert.deepEqual(
         selection.instances?.map(({ id }) => id),
         expect,
@@ -218,7 +206,7 @@ describe('select', () => {
   }
 
   test('an instance behind a port override is the same object every time', () => {
-    const policy = { ...plain, portOverride: 8081 };
+    const policy = { ...plainPolicy, portOverride: 8081 };
     const first = select(policy, setOf(one), undefined).instances?.[0];
     assert.equal(select(policy, setOf(one, two), undefined).instances?.[0], first);
   });
@@ -231,13 +219,13 @@ describe('sameInstances', () => {
     [
       'equal fields in other objects',
       [one, east],
-      [make('server1'), make('east', { labels: { ...east.labels } })],
+      [namedInstance('server1'), namedInstance('east', { labels: { ...east.labels } })],
       true,
     ],
-    ['another weight', [one], [make('server1', { weight: 2 })], false],
-    ['another state', [one], [make('server1', { state: 'drain' })], false],
-    ['another label', [east], [make('east', { labels: { az: 'us-east-1b', tier: 'web' } })], false],
-    ['one label less', [east], [make('east', { labels: { az: 'us-east-1a' } })], false],
+    ['another weight', [one], [namedInstance('server1', { weight: 2 })], false],
+    ['another state', [one], [namedInstance('server1', { state: 'drain' })], false],
+    ['another label', [east], [namedInstance('east', { labels: { az: 'us-east-1b', tier: 'web' } })], false],
+    ['one label less', [east], [namedInstance('east', { labels: { az: 'us-east-1a' } })], false],
     ['one more', [one], [one, two], false],
     ['unknown is not empty', undefined, [], false],
     ['unknown is unknown', undefined, undefined, true],

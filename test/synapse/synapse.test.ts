@@ -13,16 +13,9 @@ import type { ServiceConfig } from '../../synapse/serviceconfig.ts';
 import type { Publish, Source, SourceContext } from '../../synapse/source.ts';
 import { createSynapse, type RunningOutput, type Synapse } from '../../synapse/synapse.ts';
 import { recordingLog } from '../support/recordinglog.ts';
+import { plainPolicy } from '../support/sets.ts';
 import { until } from '../support/until.ts';
 
-const plain: Policy = {
-  defaultServers: [],
-  keepDefaultServers: false,
-  usePreviousBackends: true,
-  portOverride: undefined,
-  filters: [],
-  leaderElection: false,
-};
 const one = makeInstance({ host: '10.0.0.1', port: 1 });
 const two = makeInstance({ host: '10.0.0.2', port: 2 });
 
@@ -67,7 +60,7 @@ describe('synapse', () => {
           });
       };
       const value: ServiceConfig<string> = {
-        policy: { ...plain, ...policy },
+        policy: { ...plainPolicy, ...policy },
         config,
         discovery: { method: 'puppet', options: { version }, create },
       };
