@@ -1,6 +1,7 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import type { EtcdOptions } from '../../common/etcd/options.ts';
 import { freePort } from '../../etcd-cluster/ports.ts';
 import { type Child, waitFor } from './child.ts';
 import type { Nursery } from './nursery.ts';
@@ -42,9 +43,9 @@ const sampleMain = fileURLToPath(new URL('./sample-service.js', import.meta.url)
 /** Starts a sample service and the nerve beside it. */
 export async function addInstance(
   nursery: Nursery,
-  options: { service: string; id: string; hosts: readonly string[]; ttl: number },
+  options: { service: string; id: string; etcd: EtcdOptions; ttl: number },
 ): Promise<SampleInstance> {
-  const { service, id, hosts, ttl } = options;
+  const { service, id, etcd, ttl } = options;
   const port = await freePort();
   const admin = `127.0.0.1:${await freePort()}`;
   const configFile = join(nursery.folder, `nerve-${id}.json`);
@@ -52,7 +53,7 @@ export async function addInstance(
   await writeJson(configFile, {
     instance_id: id,
     ttl,
-    etcd: { hosts },
+    etcd,
     admin: { listen: admin, control_socket: join(nursery.folder, `nerve-${id}.sock`) },
     state_file_path: join(nursery.folder, `nerve-${id}.state.json`),
     services: { [service]: { host: '127.0.0.1', port, check_interval: 0.1, checks: [check] } },
@@ -108,13 +109,13 @@ const retryOn = 'retry-on conn-failure empty-response';
 export async function addSynapse(
   nursery: Nursery,
   options: {
-    hosts: readonly string[];
+    etcd: EtcdOptions;
     ports: Readonly<Record<string, number>>;
     haproxy: Haproxy;
     haproxyPath: string;
   },
 ): Promise<Daemon> {
-  const { hosts, ports, haproxy, haproxyPath } = options;
+  const { etcd, ports, haproxy, haproxyPath } = options;
   const admin = `127.0.0.1:${await freePort()}`;
   const configFile = join(nursery.folder, 'synapse.json');
   const services = Object.entries(ports).map(([service, port]) => [
@@ -122,7 +123,7 @@ export async function addSynapse(
     { discovery: { method: 'etcd' }, haproxy: { port, listen: ['mode http', retryOn] } },
   ]);
   await writeJson(configFile, {
-    etcd: { hosts },
+    etcd,
     admin: { listen: admin, control_socket: join(nursery.folder, 'synapse.sock') },
     state_file_path: join(nursery.folder, 'synapse.state.json'),
     services: Object.fromEntries(services),

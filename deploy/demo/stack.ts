@@ -1,6 +1,8 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { EtcdTls } from '../../common/etcd/options.ts';
+import type { MemberTls } from '../../etcd-cluster/flags.ts';
 import { type LocalCluster, startCluster } from '../../etcd-cluster/local.ts';
 import { freePort } from '../../etcd-cluster/ports.ts';
 import { findProgram } from '../debian.ts';
@@ -46,6 +48,11 @@ export interface StackOptions {
   /** First choice for the services' HAProxy ports, counted up from here. */
   readonly firstPort?: number;
   readonly onProgress?: (what: string) => void;
+  /** Certificates: the members', by name, and the daemons'. */
+  readonly tls?: {
+    readonly member: (name: string) => MemberTls;
+    readonly client: (user: 'nerve' | 'synapse') => EtcdTls;
+  };
   /** Other addresses for synapse to reach etcd at, such as proxies in front of the members. */
   readonly routeSynapse?: (urls: readonly string[]) => Promise<readonly string[]>;
 }
@@ -65,8 +72,13 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
   };
   try {
     onProgress('starting three etcd members');
-    etcd = await startCluster({ size: 3, etcd: etcdPath, dataDir: join(folder, 'etcd') });
+    const { tls } = options;
+    etcd = await startCluster({
+      ...{ size: 3, etcd: etcdPath, dataDir: join(folder, 'etcd') },
+      ...(tls && { tls: tls.member }),
+    });
     const hosts = etcd.urls;
+    const as = (user: 'nerve' | 'synapse') => (tls === undefined ? {} : { tls: tls.client(user) });
     onProgress('starting the sample services, and a nerve beside each instance');
     const ids = services.flatMap((service) =>
       Array.from({ length: options.instancesPerService ?? 2 }, (_, index) => ({
@@ -75,7 +87,9 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
       })),
     );
     const instances: SampleInstance[] = [];
-    for (const id of ids) instances.push(await addInstance(nursery, { ...id, hosts, ttl: options.ttl ?? 10 }));
+    for (const id of ids) {
+      instances.push(await addInstance(nursery, { ...id, etcd: { hosts, ...as('nerve') }, ttl: options.ttl ?? 10 }));
+    }
     onProgress('starting HAProxy and synapse');
     const haproxy = await addHaproxy(nursery, haproxyPath);
     const ports: Record<string, number> = {};
@@ -83,7 +97,10 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
       ports[service] = await freePort(options.firstPort === undefined ? undefined : options.firstPort + index);
     }
     const synapseHosts = (await options.routeSynapse?.(hosts)) ?? hosts;
-    const synapse = await addSynapse(nursery, { hosts: synapseHosts, ports, haproxy, haproxyPath });
+    const synapse = await addSynapse(nursery, {
+      etcd: { hosts: synapseHosts, ...as('synapse') },
+      ...{ ports, haproxy, haproxyPath },
+    });
 
     return {
       folder,
