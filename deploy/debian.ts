@@ -9,7 +9,7 @@ import { bootstrapSystem } from './debian/system.ts';
 import { type Unpacking, unpack } from './debian/unpack.ts';
 
 /** Programs that the demo and the tests run beside Node. */
-export type ProgramName = 'etcd' | 'etcdctl' | 'haproxy' | 'java' | 'wrk';
+export type ProgramName = 'etcd' | 'etcdctl' | 'etcdutl' | 'haproxy' | 'java' | 'wrk';
 
 interface Program {
   readonly package: string;
@@ -31,6 +31,12 @@ const programs: Readonly<Record<ProgramName, Program>> = {
     path: 'usr/bin/etcdctl',
     versionArguments: ['version'],
     suites: { '3.5': 'sid', '3.4': 'bookworm' },
+  },
+  etcdutl: {
+    package: 'etcd-server',
+    path: 'usr/bin/etcdutl',
+    versionArguments: ['version'],
+    suites: { '3.5': 'sid' },
   },
   haproxy: {
     package: 'haproxy',
