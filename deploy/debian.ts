@@ -9,7 +9,7 @@ import { bootstrapSystem } from './debian/system.ts';
 import { type Unpacking, unpack } from './debian/unpack.ts';
 
 /** Programs that the demo and the tests run beside Node. */
-export type ProgramName = 'etcd' | 'etcdctl' | 'etcdutl' | 'haproxy' | 'java' | 'wrk';
+export type ProgramName = 'etcd' | 'etcdctl' | 'etcdutl' | 'haproxy' | 'java' | 'promtool' | 'wrk';
 
 interface Program {
   readonly package: string;
@@ -49,6 +49,12 @@ const programs: Readonly<Record<ProgramName, Program>> = {
     path: `usr/lib/jvm/java-17-openjdk-${process.arch === 'x64' ? 'amd64' : process.arch}/bin/java`,
     versionArguments: ['--version'],
     suites: { '17.0': 'bookworm' },
+  },
+  promtool: {
+    package: 'prometheus',
+    path: 'usr/bin/promtool',
+    versionArguments: ['--version'],
+    suites: { '2.42': 'bookworm' },
   },
   wrk: {
     package: 'wrk',

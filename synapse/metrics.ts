@@ -1,6 +1,7 @@
 import { Counter, Gauge } from 'prom-client';
 import type { Instance, InstanceState } from '../common/instance.ts';
 import { registry } from '../common/metrics.ts';
+import type { PartStatus } from './source.ts';
 
 /** What the gauges say of one service. */
 export interface Observed {
@@ -13,6 +14,8 @@ export interface Observed {
   readonly up: boolean;
   /** Milliseconds since the last proof of that; null when the source does not say. */
   readonly age: number | null;
+  /** Of a service with several sources. */
+  readonly parts?: readonly PartStatus[] | undefined;
   /** Records that cannot be used, of the last answer. */
   readonly rejected: number;
   /** A configuration published in the registry is refused; undefined where none is there. */
@@ -114,6 +117,18 @@ gauge(
   ({ age }) => (age === null ? undefined : age / 1000),
   ['method'],
 );
+new Gauge({
+  name: 'synapse_source_in_use',
+  help: '1 while the instances of this source count, else 0; of services that have several sources.',
+  labelNames: ['service', 'source'],
+  registers,
+  collect() {
+    this.reset();
+    for (const { name: service, parts = [] } of observedNow()) {
+      for (const { name: source, role } of parts) this.set({ service, source }, role === 'used' ? 1 : 0);
+    }
+  },
+});
 gauge(
   'synapse_source_last_change_timestamp_seconds',
   'When the instances of a service last changed, in seconds since 1970.',

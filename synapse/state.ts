@@ -130,6 +130,7 @@ export function* observed<Config>(catalog: Catalog<Config>, discoverer: Discover
       local: preferenceOf(catalog, name).prefer?.local,
       up: source.reason === null,
       age: source.age,
+      parts: source.parts,
       rejected: known.set?.rejected.length ?? 0,
       refused: published && published.refused !== null,
       suspects: known.guarded?.suspects.size ?? 0,

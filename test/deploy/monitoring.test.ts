@@ -1,0 +1,238 @@
+import assert from 'node:assert/strict';
+import { copyFile, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { before, describe, it } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { parse } from 'yaml';
+import { anchors, tableRows } from '../support/markdown.ts';
+import { promtool } from '../support/promtool.ts';
+import { tempFolder } from '../support/tempfolder.ts';
+
+const root = fileURLToPath(new URL('../../../', import.meta.url));
+const read = (path: string): Promise<string> => readFile(join(root, path), 'utf8');
+
+interface Rule {
+  readonly alert: string;
+  readonly expr: string;
+  readonly annotations: { readonly summary: string; readonly runbook: string };
+}
+
+interface Panel {
+  readonly id: number;
+  readonly type: string;
+  readonly title: string;
+  readonly description?: string;
+  readonly gridPos: { readonly h: number; readonly w: number; readonly x: number; readonly y: number };
+  readonly targets?: readonly { readonly expr: string; readonly datasource: { readonly uid: string } }[];
+}
+
+/** Name → type, of every metric there is. */
+let metrics: ReadonlyMap<string, string>;
+before(async () => {
+  const rows = tableRows(await read('common/metrics.md'), 'metric');
+  metrics = new Map(rows.map(([name = '', type = '']) => [name.replaceAll('`', ''), type]));
+});
+
+/** The names of metrics in an expression: what looks like a name of ours, and `up` of Prometheus. */
+function namesIn(expression: string): readonly string[] {
+  return [...expression.replace(/"[^"]*"/g, '').matchAll(/\b(?:nerve|synapse|process|nodejs)_\w+/g)].map(
+    ([name]) => name,
+  );
+}
+
+function assertKnown(expression: string): void {
+  for (const name of namesIn(expression)) {
+    const base = name.replace(/_(bucket|sum|count)$/, '');
+    const known = metrics.has(name) || metrics.get(base) === 'histogram';
+    assert.ok(known, `${name} is not in common/metrics.md: ${expression}`);
+    if (metrics.get(name) === 'counter') {
+      assert.match(expression, new RegExp(`(rate|increase)\\(${name}`), `${name} is a counter: ${expression}`);
+    }
+  }
+}
+
+/** Series, each with one value for ever, and the alert that is to fire because of them. */
+const firing: readonly (readonly [alert: string, series: Readonly<Record<string, string>>])[] = [
+  ['SmartstackDown', { 'up{job="nerve", instance="a"}': '0x99' }],
+  ['SmartstackConfigurationInvalid', { synapse_config_valid: '0x99' }],
+  ['NerveLeaseLost', { 'nerve_leases{state="lost"}': '1x99' }],
+  [
+    'NerveNotAnnounced',
+    { 'nerve_service_up{service="api"}': '1x99', 'nerve_service_announced{service="api"}': '0x99' },
+  ],
+  ['NerveServiceDown', { 'nerve_service_up{service="api"}': '0x99' }],
+  [
+    'NerveLate',
+    {
+      'nerve_probe_lateness_seconds_bucket{le="0.5"}': '0x99',
+      'nerve_probe_lateness_seconds_bucket{le="1"}': '0+10x99',
+      'nerve_probe_lateness_seconds_bucket{le="+Inf"}': '0+10x99',
+    },
+  ],
+  ['NerveKeysChangedByOthers', { 'nerve_etcd_key_repairs_total{noticed="watch"}': '0+1x99' }],
+  ['SynapseNotReady', { synapse_ready: '0x99' }],
+  ['SynapseSourceStale', { 'synapse_source_up{service="api", method="etcd"}': '0x99' }],
+  [
+    'SynapseNoInstances',
+    {
+      'synapse_instances{service="api", state="up"}': '0x99',
+      'synapse_instances{service="api", state="drain"}': '0x99',
+    },
+  ],
+  ['SynapseFallbackInUse', { 'synapse_source_in_use{service="api", source="fallback"}': '1x99' }],
+  ['SynapseGuardInForce', { synapse_guards_in_force: '1x99' }],
+  ['SynapseRecordsUnusable', { 'synapse_unusable_records{service="api"}': '2x99' }],
+  ['SynapsePublishedConfigurationRefused', { 'synapse_published_config_refused{service="api"}': '1x99' }],
+  ['HaproxyUnreachable', { 'synapse_haproxy_up{socket="/run/haproxy/admin.sock"}': '0x99' }],
+  ['HaproxyRefuses', { synapse_haproxy_quarantined_services: '1x99' }],
+  ['HaproxyReloadFails', { 'synapse_haproxy_reloads_total{reason="server", result="failed"}': '0+1x99' }],
+  ['HaproxyReloadWaits', { synapse_haproxy_reload_pending: '1x99' }],
+  ['HaproxyOldWorkers', { synapse_haproxy_old_workers: '5x99' }],
+  ['HaproxyServersHeld', { synapse_haproxy_held_servers: '1x99' }],
+  [
+    'SynapseSlow',
+    {
+      'synapse_haproxy_apply_duration_seconds_bucket{le="1"}': '0x99',
+      'synapse_haproxy_apply_duration_seconds_bucket{le="2.5"}': '0+10x99',
+      'synapse_haproxy_apply_duration_seconds_bucket{le="+Inf"}': '0+10x99',
+    },
+  ],
+];
+
+/** All well, of everything that an alert looks at. */
+const well: Readonly<Record<string, string>> = {
+  'up{job="synapse", instance="a"}': '1x99',
+  nerve_config_valid: '1x99',
+  'nerve_leases{state="lost"}': '0x99',
+  'nerve_leases{state="held"}': '1x99',
+  'nerve_service_up{service="api"}': '1x99',
+  'nerve_service_announced{service="api"}': '1x99',
+  'nerve_probe_lateness_seconds_bucket{le="0.1"}': '0+10x99',
+  'nerve_probe_lateness_seconds_bucket{le="+Inf"}': '0+10x99',
+  'nerve_etcd_key_repairs_total{noticed="watch"}': '1x99',
+  synapse_ready: '1x99',
+  'synapse_source_up{service="api", method="etcd"}': '1x99',
+  'synapse_instances{service="api", state="up"}': '2x99',
+  'synapse_instances{service="api", state="drain"}': '0x99',
+  'synapse_source_in_use{service="api", source="primary"}': '1x99',
+  'synapse_source_in_use{service="api", source="fallback"}': '0x99',
+  'synapse_unusable_records{service="api"}': '0x99',
+  'synapse_published_config_refused{service="api"}': '0x99',
+  'synapse_haproxy_up{socket="s"}': '1x99',
+  synapse_haproxy_quarantined_services: '0x99',
+  synapse_haproxy_config_refused: '0x99',
+  'synapse_haproxy_reloads_total{reason="server", result="failed"}': '3x99',
+  synapse_haproxy_reload_pending: '0x99',
+  synapse_haproxy_old_workers: '1x99',
+  synapse_haproxy_held_servers: '0x99',
+  synapse_guards_in_force: '0x99',
+  'synapse_haproxy_apply_duration_seconds_bucket{le="0.01"}': '0+10x99',
+  'synapse_haproxy_apply_duration_seconds_bucket{le="+Inf"}': '0+10x99',
+};
+
+describe('the alerts', () => {
+  let rules: readonly Rule[];
+  before(async () => {
+    rules = parse(await read('deploy/monitoring/alerts.yml')).groups.flatMap(
+      (group: { readonly rules: readonly Rule[] }) => group.rules,
+    );
+  });
+
+  it('are what promtool accepts, over metrics that exist', async (t) => {
+    await promtool(['check', 'rules'], await read('deploy/monitoring/alerts.yml'), await tempFolder(t));
+    for (const { expr } of rules) assertKnown(expr);
+  });
+
+  it('fire when they should, each for its own reason, and none while all is well', async (t) => {
+    const folder = await tempFolder(t);
+    await copyFile(join(root, 'deploy/monitoring/alerts.yml'), join(folder, 'alerts.yml'));
+    assert.deepEqual(
+      firing.map(([alert]) => alert).toSorted(),
+      rules.map(({ alert }) => alert).toSorted(),
+      'every alert has a case here',
+    );
+    const seriesOf = (series: Readonly<Record<string, string>>) =>
+      Object.entries(series).map(([name, values]) => ({ series: name, values }));
+    const fires = (alert: string, value?: number) => ({
+      expr: `count by (alertname) (ALERTS{${alert}alertstate="firing"})`,
+      eval_time: '80m',
+      exp_samples: value === undefined ? [] : [{ labels: `{${alert.replace(/, $/, '')}}`, value }],
+    });
+    const tests = [
+      ...firing.map(([alert, series]) => ({
+        interval: '1m',
+        input_series: seriesOf(series),
+        promql_expr_test: [fires(`alertname="${alert}", `, 1)],
+      })),
+      { interval: '1m', input_series: seriesOf(well), promql_expr_test: [fires('')] },
+    ];
+    await promtool(['test', 'rules'], JSON.stringify({ rule_files: ['alerts.yml'], tests }), folder);
+  });
+
+  it('name a heading of the runbook that exists, and no heading that is about trouble has no alert', async () => {
+    const [first, ...headings] = anchors(await read('deploy/operations.md')).slice(1);
+    const named = new Set(
+      rules.map(({ annotations: { runbook } }) => {
+        const [page, anchor = ''] = runbook.split('#');
+        assert.equal(page, 'deploy/operations.md');
+        return anchor;
+      }),
+    );
+    assert.equal(first, 'the-first-minute');
+    assert.deepEqual([...named].toSorted(), headings.toSorted());
+  });
+});
+
+describe('the dashboard', () => {
+  let panels: readonly Panel[];
+  let text: string;
+  before(async () => {
+    text = await read('deploy/monitoring/dashboard.json');
+    panels = JSON.parse(text).panels;
+  });
+
+  it('asks for metrics that exist, by expressions that promtool accepts', async (t) => {
+    const expressions = panels.flatMap(({ targets = [] }) => targets.map(({ expr }) => expr));
+    assert.ok(expressions.length > 30);
+    for (const expression of expressions) assertKnown(expression);
+    const rules = expressions.map((expression, index) => ({
+      record: `panel:${index}`,
+      expr: expression.replaceAll('$__rate_interval', '5m').replace(/\$(instance|service)/g, '.*'),
+    }));
+    await promtool(['check', 'rules'], JSON.stringify({ groups: [{ name: 'dashboard', rules }] }), await tempFolder(t));
+  });
+
+  it('has variables for all that it names, and the data source that one chooses', () => {
+    const { templating } = JSON.parse(text);
+    const variables = templating.list.map(({ name }: { readonly name: string }) => name);
+    const builtIn = ['__rate_interval', '__all'];
+    const used = new Set([...text.matchAll(/\$\{?(\w+)/g)].map(([, name = '']) => name));
+    for (const name of used) assert.ok([...variables, ...builtIn].includes(name), name);
+    for (const { targets = [] } of panels)
+      for (const { datasource } of targets) assert.equal(datasource.uid, ['$', '{datasource}'].join(''));
+    for (const { query } of templating.list) assertKnown(String(query?.query ?? ''));
+  });
+
+  it('has panels with a title and an explanation, beside each other and not on top of each other', () => {
+    const cells = new Map<string, string>();
+    assert.equal(new Set(panels.map(({ id }) => id)).size, panels.length);
+    for (const { type, title, description = '', gridPos } of panels) {
+      assert.ok(title !== '' && (type === 'row' || description !== ''), title);
+      for (let x = gridPos.x; x < gridPos.x + gridPos.w; x++) {
+        for (let y = gridPos.y; y < gridPos.y + gridPos.h; y++) {
+          assert.equal(cells.get(`${x},${y}`), undefined, title);
+          cells.set(`${x},${y}`, title);
+          assert.ok(x < 24);
+        }
+      }
+    }
+  });
+
+  it('shows every metric of ours that an alert looks at', async () => {
+    const alerts = namesIn(await read('deploy/monitoring/alerts.yml')).filter(
+      (name) => !/_config_valid|published/.test(name),
+    );
+    const shown = new Set(panels.flatMap(({ targets = [] }) => targets.flatMap(({ expr }) => namesIn(expr))));
+    for (const name of alerts) assert.ok(shown.has(name), name);
+  });
+});
