@@ -1,6 +1,6 @@
 import { createEtcdClient } from '../common/etcd/client.ts';
 import type { Entry } from '../common/etcd/entry.ts';
-import { hex } from '../common/etcd/leaseholder.ts';
+import { hex } from '../common/etcd/leaseid.ts';
 import type { EtcdOptions } from '../common/etcd/options.ts';
 import { printable } from '../common/etcd/records.ts';
 import { createReflector, type KeyChange } from '../common/etcd/reflector.ts';

@@ -4,7 +4,8 @@ import type { EtcdClient } from './client.ts';
 import { careForKeys } from './keycare.ts';
 import { createKeyTasks, type KeyTask } from './keytask.ts';
 import type { Wanted } from './leasedkey.ts';
-import { hex, holdLease } from './leaseholder.ts';
+import { holdLease } from './leaseholder.ts';
+import { hex } from './leaseid.ts';
 
 /** Keys that exist in etcd for as long as this process wants them to and lives, all under one lease. */
 export interface LeasedKeys {

@@ -4,6 +4,7 @@ import { jittered, sleep } from '../supervise.ts';
 import type { EtcdClient } from './client.ts';
 import { EtcdError } from './errors.ts';
 import { createKeepalive } from './keepalive.ts';
+import { hex } from './leaseid.ts';
 import { leaseRenewals, leasesLost } from './leasemetrics.ts';
 
 /** Holds a lease for as long as it is wanted: one after the other, when etcd loses one. */
@@ -191,11 +192,6 @@ function renewalPause(ttl: number): number {
 /** True when etcd does not know the lease: expired, revoked, or never granted. */
 export function isLeaseNotFound(error: EtcdError): boolean {
   return /requested lease not found/.test(error.details);
-}
-
-/** As `etcdctl lease` prints it. */
-export function hex(id: string): string {
-  return BigInt(id).toString(16);
 }
 
 /** Chosen by us, so that a grant can be sent again without making a second lease. 63 bits: etcd's ids are signed. */

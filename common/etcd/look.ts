@@ -2,7 +2,7 @@ import { type Log, reasonOf } from '../log.ts';
 import { createEtcdClient, type EtcdClient } from './client.ts';
 import { type Decode, decodeValue } from './decode.ts';
 import { type Entry, prefixRange } from './entry.ts';
-import { hex } from './leaseholder.ts';
+import { hex } from './leaseid.ts';
 import { list } from './list.ts';
 import type { EtcdOptions } from './options.ts';
 import { printable } from './records.ts';
