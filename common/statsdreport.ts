@@ -40,15 +40,18 @@ export function createStatsdReport(names: StatsdNames, { log }: { readonly log: 
   let timer: NodeJS.Timeout | undefined;
   /** From the beginning; or else what has been counted by then is no news. */
   let complete = true;
+  /** Told with the next lines. */
+  let begun: readonly string[] = [];
 
   const line = (name: string, tags: Tags, steps: number): string[] => {
     const rate = config?.sample_rate[name] ?? 1;
     return [counterLine(name, tags, { steps, rate }) ?? []].flat();
   };
 
-  /** What happened since it was looked last. */
+  /** What happened since it was looked last, from the start on. */
   const steps = async (): Promise<readonly string[]> => {
-    const lines: string[] = [];
+    const lines: string[] = [...begun];
+    begun = [];
     for (const { counter, name, tags } of names.counters) {
       for (const { labels, value } of (await counter.get()).values) {
         const given = labels as Readonly<Record<string, string>>;
@@ -64,8 +67,8 @@ export function createStatsdReport(names: StatsdNames, { log }: { readonly log: 
     return lines;
   };
 
-  const round = async (start: readonly string[]): Promise<void> => {
-    const lines = [...start, ...(await steps())];
+  const round = async (): Promise<void> => {
+    const lines = [...(await steps())];
     for (const [name, tags] of names.round()) lines.push(...line(name, tags, 1));
     sink?.send(lines);
   };
@@ -82,10 +85,10 @@ export function createStatsdReport(names: StatsdNames, { log }: { readonly log: 
         complete = false;
         return;
       }
-      const start = first ? line(`${names.program}.start`, {}, 1) : [];
+      if (first) begun = line(`${names.program}.start`, {}, 1);
       if (!complete) void steps();
       complete = true;
-      timer = setInterval(() => void round(start.splice(0)), interval);
+      timer = setInterval(() => void round(), interval);
       timer.unref();
     },
     async end() {

@@ -103,6 +103,9 @@ describe('the metrics of both daemons', () => {
     await says(/^synapse_instances\{service="api",state="up"\} 1$/m);
     const two = { host: '127.0.0.1', port: server.port, name: 'two' };
     await put(client, `/nerve/services/api/two_127.0.0.1:${server.port}`, JSON.stringify(two));
+    for (const program of ['nerve', 'synapse']) {
+      await eventually(() => assert.ok(statsd.lines.some((line) => new RegExp(`^${program}.*ping.count`).test(line))));
+    }
     await says(/^synapse_haproxy_apply_duration_seconds_count [1-9]/m);
     for (const daemon of [nerve, synapse]) {
       for (const [name, metric] of parseExposition((await daemon.get('/metrics')).body)) exposed.set(name, metric);
