@@ -147,9 +147,10 @@ export interface NamedServer {
   close(): Promise<void>;
 }
 
-export async function namedServer(name: string): Promise<NamedServer> {
+/** On a free port of `host`, an address of this machine. */
+export async function namedServer(name: string, host = '127.0.0.1'): Promise<NamedServer> {
   const server = createHttpServer((_, response) => response.end(name));
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  await new Promise<void>((resolve) => server.listen(0, host, resolve));
   const { port } = server.address() as AddressInfo;
   return {
     name,
