@@ -1,7 +1,8 @@
 import { describeSchema, describeShape } from '../../common/describe.ts';
 import { type Command, UsageError } from '../../common/program.ts';
 import { describeOptions, formatSections } from '../describe.ts';
-import { haproxySchema, serviceHaproxySchema } from '../haproxy/config.ts';
+import { haproxySchema } from '../haproxy/config.ts';
+import { serviceHaproxySchema } from '../haproxy/serviceconfig.ts';
 import { json } from './context.ts';
 
 export const describe: Command = {

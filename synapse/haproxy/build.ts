@@ -1,10 +1,11 @@
-import type { HaproxyConfig, ServiceHaproxyConfig } from './config.ts';
+import type { HaproxyConfig } from './config.ts';
 import { isProxyName } from './config-values.ts';
 import { digest } from './digest.ts';
 import { backendLines, frontendLines } from './listen.ts';
 import type { ServerTemplate, Structure } from './model.ts';
 import { modernize } from './oldforms.ts';
 import { orderSeed } from './seed.ts';
+import type { ServiceHaproxyConfig } from './serviceconfig.ts';
 
 /** Balance algorithms that take servers and weights at run time whatever else is set. */
 const dynamicAlgorithms: ReadonlySet<string> = new Set(['roundrobin', 'leastconn', 'first', 'random']);

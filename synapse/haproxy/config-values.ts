@@ -1,5 +1,5 @@
 import type { Problem } from '../../common/config.ts';
-import type { ServiceHaproxyConfig } from './config.ts';
+import type { ServiceHaproxyConfig } from './serviceconfig.ts';
 
 /** HAProxy's proxy names (configuration manual, chapter 4). */
 const proxyName = /^[A-Za-z0-9_.:-]+$/;

@@ -1,6 +1,6 @@
-import { type Problem, type Schema, validate } from '../../common/config.ts';
+import type { Problem, Schema } from '../../common/config.ts';
 import { isObject } from '../../common/formats.ts';
-import { checkServiceValues } from './config-values.ts';
+import { fraction, nameSuffix, path, sections, seed, stringOrList } from './formats.ts';
 import { type ReloadFreeOptions, reloadFree } from './reloadfree.ts';
 import type { FileTemplate } from './template.ts';
 import type { FileUse } from './writepace.ts';
@@ -55,26 +55,6 @@ export interface HaproxyOptions {
   readonly state_file_ttl: number;
 }
 
-/** `services.NAME.haproxy`. */
-export interface ServiceHaproxyConfig {
-  readonly disabled: boolean;
-  /** A port or range; null: the frontend binds `bind_address` alone; false: no frontend, a backend only. */
-  readonly port: number | string | null | false;
-  readonly bind_address: string | null;
-  readonly bind_options: string | null;
-  readonly server_options: unknown;
-  readonly frontend: readonly string[];
-  readonly backend: readonly string[];
-  readonly listen: readonly string[];
-  readonly backend_name: string | null;
-  readonly backend_order: string | null;
-  readonly shared_frontend: readonly string[];
-  readonly cookie_value_method: string | null;
-  readonly use_nerve_weights: boolean | null;
-  readonly server_port_override: number | string | null;
-  readonly server_backup_port: number | string | null;
-}
-
 /** Keywords that an announcer may set on its own server unless `trust_server_options` says otherwise. */
 export const defaultTrustedOptions: readonly string[] = [
   'backup',
@@ -91,8 +71,6 @@ export const defaultTrustedOptions: readonly string[] = [
   'slowstart',
   'id',
 ];
-
-const path = (doc: string) => ({ doc, format: 'optional-string', default: null }) as const;
 
 export const haproxySchema: Schema<HaproxyOptions> = {
   global: { doc: "Lines of HAProxy's global section.", format: 'lines', default: [] },
@@ -205,53 +183,6 @@ export const haproxySchema: Schema<HaproxyOptions> = {
   state_file_ttl: { doc: 'Accepted from SmartStack, see state_file_path.', format: 'duration', default: 86_400_000 },
 };
 
-export const serviceHaproxySchema: Schema<ServiceHaproxyConfig> = {
-  disabled: { doc: 'Leave this service out of HAProxy.', format: Boolean, default: false },
-  port: {
-    doc: 'Port of the frontend. Absent: no frontend, a backend only. null: bind bind_address as it is (a unix socket).',
-    format: frontendPort,
-    default: false,
-  },
-  bind_address: path('Address the frontend binds, default haproxy.bind_address.'),
-  bind_options: path('More words for the bind line.'),
-  server_options: {
-    doc: 'Words for every server line; %{host}, %{port} and %{name} are replaced, %% is a percent sign.',
-    format: '*',
-    default: '',
-  },
-  frontend: { doc: 'Lines of the frontend.', format: 'lines', default: [] },
-  backend: { doc: 'Lines of the backend.', format: 'lines', default: [] },
-  listen: {
-    doc: 'Lines that go to the frontend, the backend or both, where they belong.',
-    format: 'lines',
-    default: [],
-  },
-  backend_name: path('Name of the backend, default the name of the service.'),
-  backend_order: path('Order of server lines: asc, desc, no_shuffle (as discovered), default a stable shuffle.'),
-  shared_frontend: { doc: 'Lines this service adds to the shared frontend.', format: 'lines', default: [] },
-  cookie_value_method: path("'hash': the cookie value is the SHA-1 of the server's name instead of the name."),
-  use_nerve_weights: {
-    doc: 'As haproxy.use_nerve_weights, for this service.',
-    format: 'optional-boolean',
-    default: null,
-  },
-  server_port_override: {
-    doc: 'Old name of the service option backend_port_override.',
-    format: frontendPort,
-    default: null,
-  },
-  server_backup_port: {
-    doc: 'Every discovered host also has a backup server on this port.',
-    format: frontendPort,
-    default: null,
-  },
-};
-
-/** The section of a service that says nothing. */
-export function serviceHaproxyDefaults(): ServiceHaproxyConfig {
-  return validate(serviceHaproxySchema, {}, { path: '', problems: [] });
-}
-
 /** The runtime API sockets, in order. */
 export function socketPaths(config: Pick<HaproxyConfig, 'socket_file_path'>): readonly string[] {
   const value = config.socket_file_path;
@@ -302,61 +233,7 @@ export function checkHaproxyConfig(config: HaproxyConfig, at: string, given: unk
   return problems;
 }
 
-/** What the schema cannot say about one service: names and lines that would break the file. Paths start at `at`. */
-export function checkServiceConfig(config: ServiceHaproxyConfig, at: string): readonly Problem[] {
-  return checkServiceValues(config, at);
-}
-
 /** An empty list says that there are no lines, other than nothing at all. */
 function isGiven(given: unknown, key: string): boolean {
   return isObject(given) && Array.isArray(given[key]);
-}
-
-function stringOrList(value: unknown): void {
-  if (value === null || isText(value)) return;
-  if (!Array.isArray(value) || value.length === 0 || !value.every(isText)) {
-    throw new Error('must be a path or a list of paths');
-  }
-}
-
-function sections(value: unknown): void {
-  const usable =
-    value !== null &&
-    typeof value === 'object' &&
-    !Array.isArray(value) &&
-    Object.entries(value).every(([title, lines]) => isLine(title) && Array.isArray(lines) && lines.every(isLine));
-  if (!usable) throw new Error('must be an object: section title → list of lines');
-}
-
-function fraction(value: unknown): void {
-  if (typeof value !== 'number' || !(value >= 0 && value <= 100)) throw new Error('must be a number from 0 to 100');
-}
-
-function nameSuffix(value: unknown): void {
-  if (value !== null && !(typeof value === 'string' && /^[A-Za-z0-9_.:-]*$/.test(value))) {
-    throw new Error('must be made of A-Z a-z 0-9 - _ . :');
-  }
-}
-
-function seed(value: unknown): void {
-  if (value !== null && typeof value !== 'number' && typeof value !== 'string') {
-    throw new Error('must be a number or a string');
-  }
-}
-
-function frontendPort(value: unknown): void {
-  if (value === null || value === false) return;
-  const usable =
-    typeof value === 'number'
-      ? Number.isInteger(value) && value >= 1 && value <= 65_535
-      : typeof value === 'string' && /^[0-9]{1,5}(-[0-9]{1,5})?$/.test(value);
-  if (!usable) throw new Error('must be a port from 1 to 65535');
-}
-
-function isText(value: unknown): value is string {
-  return typeof value === 'string' && value !== '' && !value.includes('\0');
-}
-
-function isLine(value: unknown): value is string {
-  return typeof value === 'string' && !/[\r\n\0]/.test(value);
 }

@@ -1,12 +1,13 @@
 import { plainReason } from '../../common/reason.ts';
 import type { Snapshot } from '../output.ts';
-import { type HaproxyConfig, type ServiceHaproxyConfig, socketPaths } from './config.ts';
+import { type HaproxyConfig, socketPaths } from './config.ts';
 import { generationVariable } from './defaults.ts';
 import type { SocketStatus } from './output.ts';
 import { preview } from './preview.ts';
 import { parseEnv, parseInfo } from './running.ts';
 import { type ServicesView, viewByService } from './running-output.ts';
 import { connectRuntime } from './runtime.ts';
+import type { ServiceHaproxyConfig } from './serviceconfig.ts';
 import { readViews } from './view.ts';
 
 /** What runs, asked without a daemon. */

@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import type { Snapshot } from '../output.ts';
 import { buildStructure } from './build.ts';
 import { capabilitiesOf } from './capabilities.ts';
-import { type HaproxyConfig, type ServiceHaproxyConfig, socketPaths } from './config.ts';
+import { type HaproxyConfig, socketPaths } from './config.ts';
 import { generationVariable } from './defaults.ts';
 import { createDesiredService, type DesiredService, desiredServers } from './desired.ts';
 import { type ExistingFile, parseExisting } from './existing.ts';
@@ -14,6 +14,7 @@ import { commandsOf, planBackend } from './plan.ts';
 import { generationOf } from './render.ts';
 import { parseEnv, parseInfo, parseServersState } from './running.ts';
 import { connectRuntime } from './runtime.ts';
+import type { ServiceHaproxyConfig } from './serviceconfig.ts';
 import { createSlotKeeper } from './slotkeeper.ts';
 import type { Candidate } from './slots.ts';
 

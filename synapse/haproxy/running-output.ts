@@ -1,8 +1,9 @@
 import type { ServersOf, Snapshot } from '../output.ts';
-import type { HaproxyConfig, ServiceHaproxyConfig } from './config.ts';
+import type { HaproxyConfig } from './config.ts';
 import { observeHaproxy } from './metrics.ts';
 import { createHaproxyOutput, type HaproxyDeps, type HaproxyOutput } from './output.ts';
 import type { Sent } from './sent.ts';
+import type { ServiceHaproxyConfig } from './serviceconfig.ts';
 import { haproxyTrouble } from './trouble.ts';
 import { type Counters, createView, type HaproxyView, type ServerView } from './view.ts';
 

@@ -1,13 +1,7 @@
 import { type Problem, validate } from '../../common/config.ts';
 import { reasonOf } from '../../common/log.ts';
-import {
-  checkHaproxyConfig,
-  checkServiceConfig,
-  type HaproxyConfig,
-  haproxySchema,
-  type ServiceHaproxyConfig,
-  serviceHaproxySchema,
-} from './config.ts';
+import { checkHaproxyConfig, type HaproxyConfig, haproxySchema } from './config.ts';
+import { checkServiceConfig, type ServiceHaproxyConfig, serviceHaproxySchema } from './serviceconfig.ts';
 
 import { readTemplate } from './templatefile.ts';
 

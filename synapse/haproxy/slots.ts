@@ -1,7 +1,8 @@
 import { buildStructure } from './build.ts';
-import { type HaproxyConfig, type ServiceHaproxyConfig, serviceHaproxyDefaults } from './config.ts';
+import type { HaproxyConfig } from './config.ts';
 import type { Structure } from './model.ts';
 import type { ExtraSection } from './quirks.ts';
+import { type ServiceHaproxyConfig, serviceHaproxyDefaults } from './serviceconfig.ts';
 
 /**
  * A port that HAProxy listens on before any service is there, and the empty backend behind it. What a service adds to

@@ -3,7 +3,7 @@ import { describe, it } from 'node:test';
 import { makeInstance } from '../../../common/instance.ts';
 import { buildStructure } from '../../../synapse/haproxy/build.ts';
 import { capabilitiesOf } from '../../../synapse/haproxy/capabilities.ts';
-import { checkHaproxyConfig, checkServiceConfig } from '../../../synapse/haproxy/config.ts';
+import { checkHaproxyConfig } from '../../../synapse/haproxy/config.ts';
 import { addedLines } from '../../../synapse/haproxy/defaults.ts';
 import { createDesiredService, diffInstances, takeInstances } from '../../../synapse/haproxy/desired.ts';
 import { parseExisting } from '../../../synapse/haproxy/existing.ts';
@@ -23,6 +23,7 @@ import {
   type ServerRow,
 } from '../../../synapse/haproxy/running.ts';
 import { maxconnOf } from '../../../synapse/haproxy/server.ts';
+import { checkServiceConfig } from '../../../synapse/haproxy/serviceconfig.ts';
 import { filterOptions } from '../../../synapse/haproxy/trust.ts';
 import { haproxyConfig, serviceConfig } from '../../support/haproxyoutput.ts';
 import { plainConfig } from '../../support/haproxytext.ts';
