@@ -120,3 +120,8 @@ function keepRepeated(
     }
   }
 }
+
+/** The backend that its servers are in, or will be. */
+export function backendOf({ wanted, active }: DesiredService): string | undefined {
+  return (wanted ?? active)?.backend;
+}

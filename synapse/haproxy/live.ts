@@ -4,11 +4,12 @@ import { createAttempts } from './attempts.ts';
 import { type Capabilities, capabilitiesOf } from './capabilities.ts';
 import { generationVariable } from './defaults.ts';
 import { type DesiredService, desiredServers } from './desired.ts';
+import { createExecution, type Execute, nothing } from './execution.ts';
 import type { ExistingFile } from './existing.ts';
-import { know, uncertain } from './knowledge.ts';
-import type { RunningServer, Server } from './model.ts';
+import type { Server } from './model.ts';
 import { createOutstanding, type Outstanding } from './outstanding.ts';
 import { overlayOf } from './overlay.ts';
+import { createPicture, type Picture, type RunningServers } from './picture.ts';
 import {
   emptyPlan,
   type HeldServer,
@@ -24,7 +25,7 @@ import { type ProcessInfo, parseEnv, parseInfo, parseServersState, type ServerRo
 import { connectRuntime, type RuntimeConnection } from './runtime.ts';
 import { SentCommands } from './sent.ts';
 import { createTouches, type Touches } from './touches.ts';
-import { type ChangeResult, judgeChanges } from './transaction.ts';
+import type { ChangeResult } from './transaction.ts';
 
 /** One HAProxy process behind one runtime API socket: what runs there, kept equal to what is desired. */
 export interface Live {
@@ -37,7 +38,7 @@ export interface Live {
   readonly lastError: string | null;
   /** Grows with every worker seen. */
   readonly workers: number;
-  readonly running: ReadonlyMap<string, ReadonlyMap<string, RunningServer>>;
+  readonly running: RunningServers;
   /** Why a reload is needed, service → reasons. */
   readonly reasons: ReadonlyMap<string, readonly string[]>;
   readonly held: readonly HeldServer[];
@@ -78,7 +79,6 @@ const replyTimeout = 3_000;
 const tickInterval = 1_000;
 /** How often everything is read again without a cause, at most and at least; milliseconds. */
 const auditIntervals = { shortest: 5_000, longest: 60_000 };
-const nothing: ChangeResult = { commands: 0, failed: 0 };
 
 export function createLive(path: string, deps: LiveDeps): Live {
   return new LiveProcess(path, deps);
@@ -86,7 +86,6 @@ export function createLive(path: string, deps: LiveDeps): Live {
 
 class LiveProcess implements Live {
   readonly path: string;
-  readonly running = new Map<string, Map<string, RunningServer>>();
   process: ProcessInfo | undefined;
   generation: string | undefined;
   lastError: string | null = null;
@@ -94,8 +93,8 @@ class LiveProcess implements Live {
   readonly sent: SentCommands;
   readonly #deps: LiveDeps;
   readonly #log: Log;
-  /** HAProxy's numbers of backends. */
-  readonly #backendIds = new Map<string, number>();
+  readonly #picture: Picture;
+  readonly #carryOut: Execute;
   #connection: RuntimeConnection | undefined;
   #synced = false;
   #released = false;
@@ -115,16 +114,33 @@ class LiveProcess implements Live {
     this.#deps = deps;
     this.#log = deps.log.child({ socket: path });
     this.#outstanding = createOutstanding(this.#log, deps.onChange);
+    this.#picture = createPicture(deps.file);
+    this.#carryOut = createExecution({
+      log: this.#log,
+      picture: this.#picture,
+      sent: this.sent,
+      touches: this.#touches,
+      attempts: this.#attempts,
+      onSent: () => this.#scheduleAudit(),
+      onFailed: (result) => {
+        if (result === 'surprise') this.#surprised = true;
+        this.#scheduleAudit(1);
+      },
+    });
     this.#retiring = createRetiring({
       log: this.#log,
       config: deps.config,
       services: deps.services,
-      running: this.running,
-      backendIds: this.#backendIds,
+      running: this.#picture.running,
+      backendIds: this.#picture.backendIds,
       capabilities: () => this.#capabilities,
       onIdle: (desired, name) => void this.change(desired, [{ name, server: undefined }]),
       onDeleted: (desired, name) => deps.onDeleted(desired, name),
     });
+  }
+
+  get running(): RunningServers {
+    return this.#picture.running;
   }
 
   get synced(): boolean {
@@ -233,10 +249,7 @@ class LiveProcess implements Live {
         version: process.version,
       });
     }
-    const before = new Map(this.running);
-    this.running.clear();
-    this.#backendIds.clear();
-    this.#take(parseServersState(state), worker, before);
+    const before = this.#picture.replace(parseServersState(state), worker, generation);
     this.#attempts.forget();
     this.#touches.forget();
     this.#synced = true;
@@ -250,37 +263,6 @@ class LiveProcess implements Live {
     }
     this.#deps.onRead(this);
     return true;
-  }
-
-  #runsFile(): boolean {
-    const { generation } = this.#deps.file();
-    return generation !== undefined && generation === this.generation;
-  }
-
-  /** Puts rows in the place of what we knew of their backends. */
-  #take(
-    rows: readonly ServerRow[],
-    worker: 'same' | 'new' | 'adopted',
-    before: ReadonlyMap<string, ReadonlyMap<string, RunningServer>>,
-  ): void {
-    for (const row of rows) {
-      this.#backendIds.set(row.backend, row.backendId);
-      let servers = this.running.get(row.backend);
-      if (servers === undefined) {
-        servers = new Map();
-        this.running.set(row.backend, servers);
-      }
-      const previous = before.get(row.backend)?.get(row.name);
-      // Of a server that is known, the file says nothing new, and to read it costs what all servers together cost.
-      const isKnown = worker === 'same' && previous?.fixedWords !== undefined;
-      const line = isKnown ? undefined : this.#deps.file().backends.get(row.backend)?.get(row.name);
-      servers.set(row.name, know(row, { previous, file: line, loaded: !isKnown && this.#runsFile(), worker }));
-    }
-    // A backend without servers has no row, yet it is there when the worker runs our configuration.
-    if (worker === 'same' || !this.#runsFile()) return;
-    for (const backend of this.#deps.file().backends.keys()) {
-      if (!this.running.has(backend)) this.running.set(backend, new Map());
-    }
   }
 
   /** Asks once a second whether this is still the worker in charge, and reads all again from time to time. */
@@ -309,9 +291,7 @@ class LiveProcess implements Live {
 
   /** Reading costs about a microsecond and a half per server in HAProxy, and as much here. */
   #auditInterval(): number {
-    let servers = 0;
-    for (const backend of this.running.values()) servers += backend.size;
-    return Math.min(auditIntervals.shortest + servers, auditIntervals.longest);
+    return Math.min(auditIntervals.shortest + this.#picture.count(), auditIntervals.longest);
   }
 
   /** The pid alone does not tell: in a container every first worker may have the same one. */
@@ -340,74 +320,21 @@ class LiveProcess implements Live {
     return plan;
   }
 
-  async #execute(changes: readonly ServerChange[]): Promise<ChangeResult> {
+  #execute(changes: readonly ServerChange[]): Promise<ChangeResult> {
     const connection = this.#connection;
-    if (changes.length === 0 || connection === undefined) return nothing;
-    const sentAt = performance.now();
-    const pending = connection.send(changes.flatMap(({ commands }) => commands.map(({ text }) => text)));
-    const before = changes.map((change) => this.#assume(change));
-    this.#scheduleAudit();
-    try {
-      const replies = await pending;
-      this.sent.note(changes, replies, performance.now() - sentAt);
-      return judgeChanges(changes, replies, {
-        done: ({ backend, name, after }) => {
-          const servers = this.running.get(backend);
-          const open = !after.maintenance && !after.drained;
-          if (open && servers?.get(name) === after) servers.set(name, { ...after, ours: false });
-        },
-        failed: (change, verdict) => {
-          const servers = this.running.get(change.backend);
-          // What HAProxy did not do must not count as set by us once it is read.
-          if (servers?.get(change.name) === change.after) {
-            servers.set(change.name, uncertain(before[changes.indexOf(change)], change.after));
-          }
-          this.#onFailed(change, verdict.result, verdict.message);
-        },
-      });
-    } catch (error) {
-      changes.forEach((change, index) => {
-        const servers = this.running.get(change.backend);
-        servers?.set(change.name, uncertain(before[index], change.after));
-      });
-      this.sent.note(changes, [], performance.now() - sentAt);
-      this.#log.debug('commands without a reply', { commands: changes.length, reason: reasonOf(error) });
-      return judgeChanges(changes, [], {});
-    }
-  }
-
-  /** From now on the server counts as what its commands make it; a failed reply or a reading corrects that. */
-  #assume({ backend, name, after }: ServerChange): RunningServer | undefined {
-    const servers = this.running.get(backend);
-    const before = servers?.get(name);
-    servers?.set(name, after);
-    this.#touches.touch(backend);
-    return before;
-  }
-
-  #onFailed(change: ServerChange, result: 'surprise' | 'refused', message: string): void {
-    const { backend, name, action } = change;
-    this.#log.warn('HAProxy refused a command', { backend, server: name, action, reason: message });
-    if (action === 'add') this.running.get(backend)?.delete(name);
-    if (result === 'surprise') this.#surprised = true;
-    // What was refused will be refused again; what surprised us is tried once more after reading.
-    this.#attempts.failed(change, message, result === 'refused');
-    this.#touches.touch(backend);
-    this.#scheduleAudit(1);
+    return connection === undefined ? Promise.resolve(nothing) : this.#carryOut(connection, changes);
   }
 
   /** Reads back what commands have touched: soon for small backends, rarely for large ones, which cost more to read. */
   #scheduleAudit(delay?: number): void {
     if (this.#auditTimer !== undefined && delay === undefined) return;
-    let servers = 0;
-    for (const backend of this.#touches.unread) servers += this.running.get(backend)?.size ?? 0;
     clearTimeout(this.#auditTimer);
     this.#auditTimer = setTimeout(
       () => {
         this.#auditTimer = undefined;
         void this.#audit(delay === tickInterval ? undefined : new Set(this.#touches.unread));
       },
-      delay ?? Math.min(50 + servers, 5_000),
+      delay ?? Math.min(50 + this.#picture.count(this.#touches.unread), 5_000),
     );
   }
 
@@ -435,14 +362,9 @@ class LiveProcess implements Live {
   ): void {
     // A backend that had more commands since it was asked for is read again instead.
     const fresh = rows.filter(({ backend }) => !stale(backend));
-    const before = new Map(this.running);
-    for (const backend of names ?? before.keys()) {
-      if (stale(backend)) continue;
-      // An empty backend has no rows; it is still there.
-      this.running.set(backend, new Map());
-      this.#touches.read(backend);
-    }
-    this.#take(fresh, 'same', before);
+    const read = [...(names ?? this.running.keys())].filter((backend) => !stale(backend));
+    for (const backend of read) this.#touches.read(backend);
+    this.#picture.update(fresh, read, this.generation);
     if (this.#surprised) {
       this.#surprised = false;
       this.#deps.onRead(this);

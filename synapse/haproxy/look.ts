@@ -2,7 +2,7 @@ import { plainReason } from '../../common/reason.ts';
 import type { Snapshot } from '../output.ts';
 import { type HaproxyConfig, socketPaths } from './config.ts';
 import { generationVariable } from './defaults.ts';
-import type { SocketStatus } from './output.ts';
+import type { SocketStatus } from './outputstatus.ts';
 import { preview } from './preview.ts';
 import { parseEnv, parseInfo } from './running.ts';
 import { type ServicesView, viewByService } from './running-output.ts';

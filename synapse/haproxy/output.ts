@@ -2,67 +2,25 @@ import type { Instance } from '../../common/instance.ts';
 import { type Log, reasonOf } from '../../common/log.ts';
 import { supervise } from '../../common/supervise.ts';
 import type { Output, Snapshot } from '../output.ts';
-import { buildStructure } from './build.ts';
 import { fileUse, type HaproxyConfig, socketPaths } from './config.ts';
 import { createConfigFile } from './config-file.ts';
-import { addedLines } from './defaults.ts';
-import { createDesiredService, type DesiredService, nameInUse, takeInstances } from './desired.ts';
+import { backendOf, createDesiredService, type DesiredService, nameInUse, takeInstances } from './desired.ts';
 import type { HaproxyEvent } from './events.ts';
 import { type ExistingFile, parseExisting } from './existing.ts';
 import { createLive, type Live } from './live.ts';
 import { applyDuration } from './metrics.ts';
 import type { Structure } from './model.ts';
 import { decideNames } from './naming.ts';
-import { modernize } from './oldforms.ts';
+import { type HaproxyStatus, statusOf } from './outputstatus.ts';
 import { createPersist } from './persist.ts';
-import type { HeldServer } from './plan.ts';
-import { rewriteSections } from './quirks.ts';
+import { createPlacement, type Placement } from './placement.ts';
 import { createReloading } from './reloading.ts';
+import { reportLines } from './report.ts';
 import type { Sent } from './sent.ts';
 import type { ServiceHaproxyConfig } from './serviceconfig.ts';
-import { createSlotKeeper, type SlotChange, type SlotKeeper } from './slotkeeper.ts';
-import type { Candidate } from './slots.ts';
+import { createSlotKeeper, type SlotKeeper } from './slotkeeper.ts';
+import { createStructures } from './structures.ts';
 import { createUpkeep } from './upkeep.ts';
-
-/** What `/api/v1/state` shows of HAProxy. */
-export interface HaproxyStatus {
-  /** The configuration that was accepted and is in the file; null before the first. */
-  readonly generation: string | null;
-  /** Another one than `generation` while it is being checked, or when it was refused. */
-  readonly wantedGeneration: string;
-  /** What HAProxy said about the wanted configuration when it refused it. */
-  readonly rejected: string | null;
-  /** Service → what HAProxy refuses of it; its last good configuration stays, and the others go on. */
-  readonly quarantined: Readonly<Record<string, string>>;
-  /** Why a reload is due; empty when none is. */
-  readonly pendingReload: readonly string[];
-  /** Workers that finish their connections after a reload; null where there is no master process to ask. */
-  readonly oldWorkers: number | null;
-  readonly lastError: string | null;
-  readonly fileWrittenAt: string | null;
-  readonly lastReloadAt: string | null;
-  readonly sockets: readonly SocketStatus[];
-  /** Servers that somebody else changed, and that stay as they are. */
-  readonly held: readonly (HeldServer & { readonly service: string })[];
-  /** Services that cannot be in HAProxy, with the reason. */
-  readonly problems: Readonly<Record<string, string>>;
-  /** With `reload_free_services`: service → its backend; and why a service on one of the ports needs reloads all the same. */
-  readonly reloadFree?: {
-    readonly backends: Readonly<Record<string, string>>;
-    readonly others: Readonly<Record<string, string>>;
-  };
-}
-
-/** One runtime API socket. */
-export interface SocketStatus {
-  readonly path: string;
-  readonly connected: boolean;
-  readonly version: string | null;
-  readonly workerPid: number | null;
-  /** The configuration that the worker has loaded. */
-  readonly generation: string | null;
-  readonly lastError: string | null;
-}
 
 /** Keeps HAProxy right: its live state first, then its file, then a reload if nothing else helps. */
 export interface HaproxyOutput extends Output<ServiceHaproxyConfig> {
@@ -88,16 +46,12 @@ export function createHaproxyOutput(config: HaproxyConfig, deps: HaproxyDeps, si
   const log = deps.log.child({ component: 'haproxy' });
   const emit = deps.onEvent ?? (() => {});
   const services = new Map<string, DesiredService>();
-  const problems = new Map<string, string>();
-  /** Backend → the service that has it. */
-  const owners = new Map<string, string>();
-  const structures = new WeakMap<ServiceHaproxyConfig, { structure: Structure | undefined }>();
   let existing: ExistingFile = parseExisting('');
   let named = config;
+  const structures = createStructures(log, () => named);
   /** Made when the names are decided. */
   let slots: SlotKeeper | undefined;
-  /** Service → the structure with which it was last given a place. */
-  const placed = new Map<string, Structure>();
+  let placement: Placement | undefined;
   let started: () => void = () => {};
   const loading = new Promise<void>((resolve) => {
     started = resolve;
@@ -163,42 +117,6 @@ export function createHaproxyOutput(config: HaproxyConfig, deps: HaproxyDeps, si
     desired.numbering += 1;
   };
 
-  const structureOf = (service: string, serviceConfig: ServiceHaproxyConfig): Structure | undefined => {
-    let built = structures.get(serviceConfig);
-    if (built === undefined) {
-      problems.delete(service);
-      try {
-        const { frontend, backend, listen } = serviceConfig;
-        const { notes } = modernize([...frontend, ...backend, ...listen]);
-        for (const note of notes) log.warn('an old form was rewritten', { service, note });
-        if (named.knowsInitState === false && /(^|\s)init-state\s/.test(String(serviceConfig.server_options))) {
-          log.warn('this HAProxy has no init-state: servers added are set down by command, at a reload they start up', {
-            service,
-          });
-        }
-        built = { structure: buildStructure(service, serviceConfig, named) };
-      } catch (error) {
-        const reason = (error as Error).message;
-        log.error('a service cannot be in HAProxy', { service, reason });
-        problems.set(service, reason);
-        built = { structure: undefined };
-      }
-      structures.set(serviceConfig, built);
-    }
-    return built.structure;
-  };
-
-  /** Two services with one backend would remove each other's servers for ever: the first has it. */
-  const unlessTaken = (service: string, structure: Structure | undefined): Structure | undefined => {
-    if (structure === undefined) return undefined;
-    const owner = owners.get(structure.backend);
-    if (owner === undefined || owner === service) return structure;
-    const reason = `its backend ${structure.backend} is service ${owner}'s already`;
-    if (problems.get(service) !== reason) log.error('a service cannot be in HAProxy', { service, reason });
-    problems.set(service, reason);
-    return undefined;
-  };
-
   /** True when the change needs another file before it can be anything else. */
   const restructure = (desired: DesiredService, structure: Structure | undefined): boolean => {
     const { service, wanted } = desired;
@@ -209,8 +127,7 @@ export function createHaproxyOutput(config: HaproxyConfig, deps: HaproxyDeps, si
       return false;
     }
     desired.wanted = structure;
-    if (wanted !== undefined) owners.delete(wanted.backend);
-    if (structure !== undefined) owners.set(structure.backend, service);
+    structures.own(service, wanted, structure);
     if (wanted === undefined) number(desired);
     const what = wanted === undefined ? 'is new' : structure === undefined ? 'was removed' : 'has other options';
     const inSlot = (wanted ?? structure)?.slot !== undefined;
@@ -229,44 +146,6 @@ export function createHaproxyOutput(config: HaproxyConfig, deps: HaproxyDeps, si
     const left = [...services.values()].filter((desired) => !kept.has(desired) && !inSlots.includes(desired));
     services.clear();
     for (const desired of [...kept, ...left, ...inSlots]) services.set(desired.service, desired);
-  };
-
-  /** Gives services their slots anew when the structure of any of them changed. */
-  const assignSlots = (snapshot: Snapshot<ServiceHaproxyConfig>, dirty: ReadonlySet<string>): readonly SlotChange[] => {
-    if (slots === undefined || slots.all.length === 0) return [];
-    const first = placed.size === 0 && slots.all.every(({ wanted }) => wanted === undefined);
-    let changed = first;
-    for (const name of dirty) {
-      const state = snapshot.get(name);
-      const structure = state && structureOf(name, state.config);
-      if (placed.get(name) === structure) continue;
-      changed = true;
-      if (structure === undefined) placed.delete(name);
-      else placed.set(name, structure);
-    }
-    if (!changed) return [];
-    const candidates: Candidate[] = [];
-    for (const { name, config: own } of snapshot.values()) {
-      const structure = placed.get(name);
-      if (structure !== undefined) candidates.push({ service: name, structure, config: own });
-    }
-    const before = new Map([...slots.own, ...slots.refused]);
-    const changes = slots.assign(candidates);
-    for (const [service, reason] of slots.refused) {
-      if (before.get(service) !== reason) log.error('a service cannot be in HAProxy', { service, reason });
-    }
-    for (const [service, reason] of slots.own) {
-      if (before.get(service) !== reason)
-        log.warn('a service on a port of reload_free_services needs reloads', { service, reason });
-    }
-    return changes;
-  };
-
-  const heldNow = () => {
-    const found = lives.flatMap((live) => live.held);
-    if (found.length === 0) return [];
-    const names = new Map([...services.values()].map((desired) => [backendOf(desired), nameInUse(desired)]));
-    return found.map((server) => ({ service: names.get(server.backend) ?? server.backend, ...server }));
   };
 
   const expire = (desired: DesiredService, name: string, deadline: number): void => {
@@ -308,7 +187,7 @@ export function createHaproxyOutput(config: HaproxyConfig, deps: HaproxyDeps, si
         for (const [server, deadline] of desired.leaving) if (!leaving.has(server)) expire(desired, server, deadline);
       };
 
-      const moved = assignSlots(snapshot, dirty);
+      const moved = placement?.assign(snapshot, dirty) ?? [];
       for (const { desired, structure, occupant } of moved) {
         services.set(desired.service, desired);
         restructured = restructure(desired, structure) || restructured;
@@ -328,7 +207,7 @@ export function createHaproxyOutput(config: HaproxyConfig, deps: HaproxyDeps, si
           continue;
         }
         const refused = slots?.refused.has(name) ?? false;
-        const structure = refused ? undefined : unlessTaken(name, structureOf(name, state.config));
+        const structure = refused ? undefined : structures.unlessTaken(name, structures.of(name, state.config));
         if (desired === undefined) {
           if (structure === undefined) continue;
           desired = createDesiredService(name, config.max_server_id);
@@ -360,7 +239,7 @@ export function createHaproxyOutput(config: HaproxyConfig, deps: HaproxyDeps, si
 
     async run(runSignal) {
       const scope = AbortSignal.any([signal, runSignal]);
-      report(config, log);
+      reportLines(config, log);
       await supervise(
         async () => {
           // A file that cannot be read does not keep us from the running HAProxy.
@@ -370,6 +249,7 @@ export function createHaproxyOutput(config: HaproxyConfig, deps: HaproxyDeps, si
           if (!loaded) {
             named = await decideNames(config, scope);
             slots = createSlotKeeper(named);
+            placement = createPlacement(slots, structures, log);
             reloading.begin();
           }
           loaded = true;
@@ -383,36 +263,7 @@ export function createHaproxyOutput(config: HaproxyConfig, deps: HaproxyDeps, si
     },
 
     get status() {
-      const held = heldNow();
-      const quarantined = Object.fromEntries(
-        Object.entries(persist.quarantined).map(([key, reason]) => {
-          const desired = services.get(key);
-          return [desired === undefined ? key : nameInUse(desired), reason];
-        }),
-      );
-      return {
-        generation: persist.accepted,
-        wantedGeneration: persist.wanted,
-        rejected: persist.rejected,
-        quarantined,
-        pendingReload: reloading.reasons,
-        oldWorkers: reloading.oldWorkers,
-        lastError: reloading.lastError,
-        fileWrittenAt: persist.writtenAt?.toISOString() ?? null,
-        lastReloadAt: reloading.lastReloadAt?.toISOString() ?? null,
-        sockets: lives.map((live) => ({
-          path: live.path,
-          connected: live.synced,
-          version: live.process?.version ?? null,
-          workerPid: live.process?.pid ?? null,
-          generation: live.generation ?? null,
-          lastError: live.lastError,
-        })),
-        held,
-        problems: { ...Object.fromEntries(problems), ...Object.fromEntries(slots?.refused ?? []), ...quarantined },
-        ...(slots !== undefined &&
-          slots.all.length > 0 && { reloadFree: { backends: slots.backends, others: Object.fromEntries(slots.own) } }),
-      };
+      return statusOf({ services, lives, persist, reloading, slots, problems: structures.problems });
     },
 
     get slots() {
@@ -431,24 +282,6 @@ export function createHaproxyOutput(config: HaproxyConfig, deps: HaproxyDeps, si
   }
 }
 
-function backendOf({ wanted, active }: DesiredService): string | undefined {
-  return (wanted ?? active)?.backend;
-}
-
 function isSlot({ wanted, active }: DesiredService): boolean {
   return (wanted ?? active)?.slot !== undefined;
-}
-
-/** Says once what we add to the user's own lines, and what we write in another form. */
-function report(config: HaproxyConfig, log: Log): void {
-  const { global, defaults } = addedLines(config);
-  for (const line of global) log.info('a line was added to the global section', { line });
-  for (const line of defaults) log.info('a line was added to the defaults section', { line });
-  for (const line of [...config.global, ...config.defaults]) {
-    if (/^\s*(load-server-state-from-file\s+(global|local)|server-state-file(-base)?\s)/.test(line)) {
-      log.warn('a state file brings back old weights and maintenance at each reload: better without', { line });
-    }
-  }
-  const notes = [modernize(config.global), modernize(config.defaults), rewriteSections(config.extra_sections)];
-  for (const note of notes.flatMap((each) => each.notes)) log.warn('an old form was rewritten', { note });
 }

@@ -1,4 +1,4 @@
-import type { HaproxyStatus } from './output.ts';
+import type { HaproxyStatus } from './outputstatus.ts';
 
 /** Why HAProxy does not run what we want; null when it does, as far as we can see. */
 export function haproxyTrouble(
