@@ -227,6 +227,10 @@ function readSuspects(value: unknown): ReadonlyMap<string, Expired> | undefined 
 
 function readSequence(value: unknown, length: number): readonly number[] | undefined {
   if (value === undefined) return undefined;
-  if (Array.isArray(value) && value.length === length && value.every(Number.isFinite)) return value;
-  throw new Error(`sequence: must be a list of ${length} numbers`);
+  const valid = Array.isArray(value) && value.length === length;
+  if (!valid || !value.every((item) => item === null || Number.isFinite(item))) {
+    throw new Error(`sequence: must be a list of ${length} numbers`);
+  }
+  // JSON has no word for the infinity that suspects have: they do not lead.
+  return value.map((item) => item ?? Number.POSITIVE_INFINITY);
 }

@@ -55,11 +55,21 @@ describe('cache', () => {
     const published = { where: '/config/api', value: { haproxy: { port: 1 } } };
     const at = performance.now() - 5_000;
     await writeOnce([
-      ['api', { set, current: true, published, suspects: new Map([[full.id, { instance: full, at }]]) }],
+      [
+        'api',
+        {
+          // As the guard has it: a suspect does not lead.
+          set: { ...set, sequence: [Number.POSITIVE_INFINITY] },
+          current: true,
+          published,
+          suspects: new Map([[full.id, { instance: full, at }]]),
+        },
+      ],
       ['web', { set, current: true, suspects: new Map() }],
     ]);
     const services = await readCache({ path, ttl: day }, { log: silentLog });
     assert.deepEqual(services.get('api')?.published, published);
+    assert.deepEqual(services.get('api')?.set.sequence, [Number.POSITIVE_INFINITY]);
     const suspect = services.get('api')?.suspects?.get(full.id);
     assert.deepEqual(suspect?.instance, full);
     assert.ok(Math.abs((suspect?.at ?? 0) - at) < 1_000);
