@@ -21,9 +21,9 @@ const longest = 300;
 export function plainReason(error: unknown): string {
   // A host name with several addresses: each has failed for a reason of its own, mostly the same one.
   if (error instanceof AggregateError && error.errors.length > 0) return plainReason(error.errors[0]);
-  const { code, library, reason } = (error ?? {}) as { code?: unknown; library?: unknown; reason?: unknown };
-  // OpenSSL: the message is a record of its sources and line numbers.
-  if (typeof library === 'string' && typeof reason === 'string') return oneLine(reason);
+  const { code, reason } = (error ?? {}) as { code?: unknown; reason?: unknown };
+  // OpenSSL's, whose message is a record of its sources and line numbers, and ours that also have it in a longer message.
+  if (typeof reason === 'string') return oneLine(reason);
   const known = typeof code === 'string' ? words[code] : undefined;
   return known ?? oneLine(reasonOf(error));
 }

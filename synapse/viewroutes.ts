@@ -1,5 +1,6 @@
 import { type ReadRoute, sendJson } from '../common/adminroutes.ts';
 import { reasonOf } from '../common/log.ts';
+import { plainReason } from '../common/reason.ts';
 import { differences, type SeenServer } from './differences.ts';
 import type { ServiceReport } from './state.ts';
 import { summaryOf } from './summary.ts';
@@ -70,7 +71,7 @@ export function viewRoutes(synapse: Viewed, version: string): Readonly<Record<st
       const sent = [...ids].map((id) => [id, synapse.sent(service, id)] as const);
       const seen = await synapse.view({ service }).then(
         (view) => ({ servers: (view as Seen).servers?.[service] ?? null, reason: null }),
-        (error) => ({ servers: null, reason: reasonOf(error) }),
+        (error) => ({ servers: null, reason: plainReason(error) }),
       );
       sendJson(response, 200, {
         version,

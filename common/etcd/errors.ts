@@ -34,6 +34,7 @@ function plainWords(code: status, details: string): string {
   }
   if (/^name resolution failed/i.test(details)) return 'host name not found';
   if (/^received rst_stream/i.test(details)) return 'connection reset';
+  if (/^connection dropped$/i.test(details)) return 'connection lost';
   // "No connection established. Last error: self-signed certificate (2026-01-01…). Resolution note: "
   const inner = /Last error: (.*?)(?: \(\d{4}-[^)]*\))?\.?(?: Resolution note:.*)?$/s.exec(details)?.[1];
   const text = (inner === undefined ? details : connectionWords(inner)).replace(

@@ -1,7 +1,7 @@
 import { status } from '@grpc/grpc-js';
 import type { ILeaseKeepAliveRequest, ILeaseKeepAliveResponse } from 'etcd3/lib/rpc.js';
 import type { EtcdClient, OpenStream } from './client.ts';
-import { EtcdError } from './errors.ts';
+import { EtcdError, etcdError } from './errors.ts';
 
 /** Renews leases over one stream; a new one on another member after a failure. */
 export interface Keepalive {
@@ -44,7 +44,7 @@ export function createKeepalive(client: EtcdClient, signal: AbortSignal): Keepal
     opened.stream.on('data', (answer: ILeaseKeepAliveResponse) => {
       if (current === opened) onAnswer(answer);
     });
-    opened.stream.on('error', lost);
+    opened.stream.on('error', (error) => lost(etcdError(`${opened.member} keepalive`, error)));
     opened.stream.on('end', () =>
       lost(new EtcdError(`${opened.member} keepalive`, status.UNAVAILABLE, 'stream ended')),
     );

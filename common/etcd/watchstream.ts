@@ -3,7 +3,7 @@ import type { IEvent, IWatchRequest, IWatchResponse } from 'etcd3/lib/rpc.js';
 import type { OpenStream } from './client.ts';
 import type { ClusterView, Upheaval } from './cluster.ts';
 import type { KeyRange } from './entry.ts';
-import { EtcdError, isCompacted, isDenied, isStaleToken } from './errors.ts';
+import { EtcdError, etcdError, isCompacted, isDenied, isStaleToken } from './errors.ts';
 import { OutOfOrder } from './followed.ts';
 import { watchEvents } from './metrics.ts';
 
@@ -66,7 +66,7 @@ export class WatchStream<W extends Watched> {
     });
     this.ended.catch(() => {});
     open.stream.on('data', (response: IWatchResponse) => this.#receive(response));
-    open.stream.on('error', (error) => this.end(error));
+    open.stream.on('error', (error) => this.end(etcdError(`${open.member} watch`, error)));
     open.stream.on('end', () => this.end(this.#error(status.UNAVAILABLE, 'the member ended the watch stream')));
   }
 

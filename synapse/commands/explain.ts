@@ -5,7 +5,7 @@ import { instancesOf, type OutputReport, type ServiceFacts } from '../explain/fa
 import { explainReport } from '../explain/report.ts';
 import { formatInstances, formatService } from '../explain/text.ts';
 import { explainShape } from '../shapes.ts';
-import { adminTarget, type Config, directly, json, load, wait } from './context.ts';
+import { adminTarget, type Config, directly, json, load, wait, waitOf } from './context.ts';
 import { readStatus } from './status.ts';
 
 export const explain: Command = {
@@ -41,21 +41,24 @@ export const explain: Command = {
 
 async function factsOf(context: CommandContext, service: string): Promise<ServiceFacts> {
   const config = context.config === undefined ? undefined : await load(context).catch(() => undefined);
-  const [registry, facts] = await Promise.all([lookUp(config, service), daemonFacts(context, service)]);
+  const [registry, facts] = await Promise.all([
+    lookUp(config, { service, timeout: waitOf(context) }),
+    daemonFacts(context, service),
+  ]);
   return { ...facts, registry };
 }
 
-/** Milliseconds for all that etcd is asked. */
-const registryTimeout = 3_000;
-
-async function lookUp(config: Config | undefined, service: string): Promise<ServiceFacts['registry']> {
+async function lookUp(
+  config: Config | undefined,
+  { service, timeout }: { readonly service: string; readonly timeout: number },
+): Promise<ServiceFacts['registry']> {
   if (config === undefined) return { records: null, reason: 'etcd is asked only when -c names a valid configuration' };
   const known = config.services.get(service);
   if (known === undefined) return { records: null, reason: `the configuration has no service ${service}` };
   const { look } = known.discovery;
   if (look === undefined) return { records: [], reason: null };
   try {
-    const records = await look({ service, etcd: config.etcd, log: silentLog, timeout: registryTimeout });
+    const records = await look({ service, etcd: config.etcd, log: silentLog, timeout });
     return { records, reason: null };
   } catch (error) {
     return { records: null, reason: reasonOf(error) };

@@ -53,7 +53,7 @@ async function ask(
   try {
     return { socket, reason: null, ...(await planOf(socket, AbortSignal.timeout(timeout))) };
   } catch (error) {
-    const reason = plainReason((error as Error).cause ?? error);
+    const reason = plainReason(error);
     return { socket, version: null, reason, commands: [], reload: [] };
   }
 }

@@ -13,7 +13,9 @@ export interface PreviewNow extends Preview {
 export async function previewNow(context: CommandContext): Promise<PreviewNow> {
   const { log } = context;
   const config = await load(context);
-  const { snapshot, unanswered, state } = await collect(config, { wait: waitOf(context), log });
+  const { snapshot, unanswered, state, cache } = await collect(config, { wait: waitOf(context), log });
+  const unread = cache?.unreadable ?? cache?.damaged;
+  if (unread !== undefined) log.error('the state file is not used', { path: config.stateFile?.path, reason: unread });
   if (unanswered.length > 0) log.warn('some sources did not answer in time', { services: unanswered });
   const found = await preview(config.output, snapshot);
   for (const [service, reason] of found.problems) log.error('a service cannot be in HAProxy', { service, reason });

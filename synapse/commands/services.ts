@@ -3,16 +3,14 @@ import type { Command, CommandContext } from '../../common/program.ts';
 import { type CachedService, peekCache } from '../cache.ts';
 import type { ListedChange, RegistryList } from '../registrylist.ts';
 import { servicesShape } from '../shapes.ts';
-import { type Config, interrupted, json, load } from './context.ts';
-
-/** Milliseconds that etcd gets for its first answer. */
-const timeout = 5_000;
+import { type Config, interrupted, json, load, wait, waitOf } from './context.ts';
 
 export const services: Command = {
   summary: 'Show every service and instance in the registry.',
   options: {
     watch: { type: 'boolean', short: 'w', doc: 'go on with one line for each change' },
     prefix: { type: 'string', placeholder: 'PATH', doc: 'where the services are in etcd, default /nerve/services' },
+    wait: { ...wait.wait, doc: 'how long etcd may take to answer, default 5' },
     ...json,
   },
   notes: [
@@ -39,7 +37,11 @@ export const services: Command = {
     };
     try {
       const signal = options.watch ? interrupted() : undefined;
-      await followRegistry(config.etcd, { prefix, timeout, log, onList, ...(options.watch && { onChange }) }, signal);
+      await followRegistry(
+        config.etcd,
+        { prefix, timeout: waitOf(context), log, onList, ...(options.watch && { onChange }) },
+        signal,
+      );
       return 0;
     } catch (error) {
       if (answered) throw error;

@@ -113,7 +113,7 @@ function sentText(
   if (sent.length === 0) {
     if (server === undefined) return 'nothing';
     const reload = output.lastReloadAt;
-    return `no command: HAProxy has it from its file${reload ? `, last loaded at ${reload}` : ''}`;
+    return `no command since synapse began: HAProxy had it, or has it from its file${reload ? `, loaded at ${reload}` : ''}`;
   }
   return sent.flatMap(({ socket, time, milliseconds, commands }) => [
     `at ${time} to ${socket}, answered within ${milliseconds} ms${trace === undefined ? '' : `; in force ${trace.milliseconds} ms after it was seen`}`,

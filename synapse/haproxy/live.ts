@@ -22,7 +22,7 @@ import {
 } from './plan.ts';
 import { createRetiring, type Retiring, type RetiringDeps } from './retiring.ts';
 import { type ProcessInfo, parseEnv, parseInfo, parseServersState, type ServerRow } from './running.ts';
-import { connectRuntime, type RuntimeConnection } from './runtime.ts';
+import { connectRuntime, type RuntimeConnection, RuntimeUnavailable } from './runtime.ts';
 import { SentCommands } from './sent.ts';
 import { createTouches, type Touches } from './touches.ts';
 import type { ChangeResult } from './transaction.ts';
@@ -217,7 +217,9 @@ class LiveProcess implements Live {
       this.#scheduleAudit(tickInterval);
       await this.#watch(connection, scope);
     } catch (error) {
-      if (!this.#released) throw error;
+      if (this.#released) return;
+      // Who hears of it knows which socket it is about.
+      throw error instanceof RuntimeUnavailable ? new Error(error.reason) : error;
     } finally {
       this.#synced = false;
       this.#connection = undefined;

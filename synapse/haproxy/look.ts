@@ -44,7 +44,7 @@ async function lookAt(path: string): Promise<SocketStatus> {
     const generation = parseEnv(env, generationVariable) ?? null;
     return { path, connected: true, version, workerPid: pid, generation, lastError: null };
   } catch (error) {
-    return { ...nothing, connected: false, lastError: plainReason((error as Error).cause ?? error) };
+    return { ...nothing, connected: false, lastError: plainReason(error) };
   } finally {
     end.abort();
   }

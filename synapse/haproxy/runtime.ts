@@ -1,4 +1,5 @@
 import { connect } from 'node:net';
+import { plainReason } from '../../common/reason.ts';
 
 /** A connection to HAProxy's runtime API (management guide, section 9.3). */
 export interface RuntimeConnection {
@@ -24,6 +25,19 @@ interface Pending {
   readonly reject: (error: Error) => void;
 }
 
+/** The runtime API cannot be reached, or does not answer. */
+export class RuntimeUnavailable extends Error {
+  override readonly name = 'RuntimeUnavailable';
+  /** Why, in plain words, without the socket's path. */
+  readonly reason: string;
+
+  constructor(path: string, cause: unknown) {
+    const reason = plainReason(cause);
+    super(`cannot use HAProxy's runtime API at ${path}: ${reason}`);
+    this.reason = reason;
+  }
+}
+
 /** Ends every reply in prompt mode, on all versions as long as each line carries one command. */
 const prompt = '\n> ';
 /** HAProxy closes a silent connection after 10 s unless told otherwise; seconds. */
@@ -31,7 +45,7 @@ const idleSeconds = 3600;
 
 /**
  * Opens the runtime API in prompt mode. Ends when `signal` aborts.
- * @throws when the socket cannot be reached or does not answer
+ * @throws {RuntimeUnavailable} when the socket cannot be reached or does not answer
  */
 export async function connectRuntime(
   path: string,
@@ -44,7 +58,7 @@ export async function connectRuntime(
     await connection.send(['prompt', `set timeout cli ${idleSeconds}`]);
   } catch (error) {
     connection.close();
-    throw new Error(`cannot use HAProxy's runtime API at ${path}`, { cause: error });
+    throw new RuntimeUnavailable(path, error);
   }
   return connection;
 }

@@ -21,6 +21,7 @@ describe('an error of etcd in plain words', () => {
     [status.DEADLINE_EXCEEDED, 'Deadline exceeded after 0.302s,LB pick: 0.001s', 'no answer in time'],
     [status.DEADLINE_EXCEEDED, 'no sign of life for 3 s', 'no sign of life for 3 s'],
     [status.INTERNAL, 'Received RST_STREAM with code 2', 'connection reset'],
+    [status.UNAVAILABLE, 'Connection dropped', 'connection lost'],
     [status.PERMISSION_DENIED, 'etcdserver: permission denied', 'permission denied'],
     [status.UNAVAILABLE, 'etcdserver: no leader', 'no leader'],
     [status.RESOURCE_EXHAUSTED, '', 'resource exhausted'],

@@ -1,0 +1,276 @@
+import assert from 'node:assert/strict';
+import { readFile, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import { execute } from '../../common/daemon.ts';
+import type { EtcdClient } from '../../common/etcd/client.ts';
+import type { Command, Program } from '../../common/program.ts';
+import { misfits } from '../../common/shape.ts';
+import type { LocalCluster } from '../../etcd-cluster/local.ts';
+import { freePorts } from '../../etcd-cluster/ports.ts';
+import { nerveProgram } from '../../nerve/program.ts';
+import { synapseProgram } from '../../synapse/program.ts';
+import { startDaemon, type TestDaemon } from '../support/daemon.ts';
+import { directClient, put, remove, testCluster } from '../support/etcd.ts';
+import { eventually } from '../support/eventually.ts';
+import { assertGolden, masked } from '../support/golden.ts';
+import { type NamedServer, namedServer, type TestHaproxy, testHaproxy } from '../support/haproxy.ts';
+import { until } from '../support/until.ts';
+
+/** What the commands say of one stack of real parts, in what may happen to it. Each test leaves all well behind. */
+describe('the commands, when', () => {
+  const end = new AbortController();
+  const names = new Map<string, string>();
+  const servers: NamedServer[] = [];
+  let cluster: LocalCluster;
+  let client: EtcdClient;
+  let haproxy: TestHaproxy;
+  let nerve: TestDaemon;
+  let synapse: TestDaemon;
+  let synapseFile: string;
+  let nerveFile: string;
+  /** Of the first instance that nerve announces. */
+  let id: string;
+  let webKey: string;
+
+  before(async () => {
+    // The commands run in this process, and what they log goes to its stderr.
+    process.env.LOG_LEVEL = 'error';
+    cluster = await testCluster('3.5', { size: 1 });
+    client = directClient(cluster, end.signal);
+    haproxy = await testHaproxy('2.6');
+    for (let i = 0; i < 5; i++) servers.push(await namedServer(`server-${i}`));
+    // In the order of their keys.
+    const [one = 0, two = 0, three = 0, web = 0, spare = 0] = servers.map(({ port }) => port).sort(byText);
+    const [api = 0, webPort = 0, synapseAdmin = 0, nerveAdmin = 0] = await freePorts(4);
+    const known = {
+      API_1: one,
+      API_2: two,
+      API_3: three,
+      WEB: web,
+      SPARE: spare,
+      SYNAPSE: synapseAdmin,
+      NERVE: nerveAdmin,
+    };
+    for (const [name, port] of Object.entries(known)) names.set(`:${port}`, `:${name}`);
+    names.set(cluster.urls[0] ?? '', 'http://ETCD');
+    names.set(haproxy.folder, 'DIR');
+    names.set((await haproxyVersion()) ?? '', 'VERSION');
+    id = `i-1_127.0.0.1:${one}`;
+    webKey = `/nerve/services/web/w_127.0.0.1:${web}`;
+    nerveFile = join(haproxy.folder, 'nerve.json');
+    synapseFile = join(haproxy.folder, 'synapse.json');
+    await writeFile(
+      nerveFile,
+      JSON.stringify({
+        instance_id: 'i-1',
+        ttl: 5,
+        etcd: { hosts: cluster.urls },
+        admin: { listen: `127.0.0.1:${nerveAdmin}`, control_socket: join(haproxy.folder, 'nerve.sock') },
+        state_file_path: false,
+        services: {
+          api: {
+            host: '127.0.0.1',
+            instances: [{ port: one }, { port: two }, { port: three }],
+            check_interval: 0.1,
+            checks: [{ type: 'tcp', timeout: 1, rise: 1, fall: 2 }],
+          },
+        },
+      }),
+    );
+    const discovery = { method: 'etcd' };
+    const fallback = { method: 'static', servers: [{ name: 's', host: '127.0.0.1', port: spare }], after: '100ms' };
+    const lines = { listen: ['mode http'], server_options: 'check inter 200ms' };
+    await writeFile(
+      synapseFile,
+      JSON.stringify({
+        etcd: { hosts: cluster.urls },
+        admin: { listen: `127.0.0.1:${synapseAdmin}` },
+        state_file_path: join(haproxy.folder, 'state.json'),
+        services: {
+          api: { discovery, haproxy: { ...lines, port: api } },
+          web: {
+            discovery: { ...discovery, fallback },
+            use_previous_backends: false,
+            haproxy: { ...lines, port: webPort },
+          },
+        },
+        haproxy: {
+          global: ['maxconn 200'],
+          defaults: ['mode http', 'timeout connect 1s', 'timeout client 5s', 'timeout server 5s'],
+          haproxy_path: haproxy.program,
+          config_file_path: haproxy.file,
+          socket_file_path: haproxy.socket,
+          master_socket_path: haproxy.master,
+          restart_interval: 0,
+        },
+      }),
+    );
+    await writeFile(haproxy.file, `global\n\tstats socket ${haproxy.socket} level admin\n`);
+    await Promise.all([haproxy.start(), announceWeb(), startNerve()]);
+    synapse = await startDaemon('synapse', synapseFile);
+    await well();
+    // An instance that comes while synapse runs has a whole way to tell of.
+    const drained = await run(nerveProgram, ['drain', 'api', id, '-c', nerveFile]);
+    assert.equal(drained.code, 0, drained.text);
+    await until(async () => /DRAIN/.test((await run(synapseProgram, ['status', 'api', '-c', synapseFile])).text));
+    await run(nerveProgram, ['undrain', 'api', id, '-c', nerveFile]);
+    await well();
+  });
+  after(async () => {
+    await synapse?.end('SIGKILL');
+    await nerve?.end('SIGKILL');
+    end.abort();
+    await haproxy?.close();
+    for (const server of servers) await server.close();
+    await cluster?.stopAll();
+  });
+
+  const startNerve = async (): Promise<void> => {
+    nerve = await startDaemon('nerve', nerveFile);
+  };
+  const announceWeb = (): Promise<number> =>
+    put(client, webKey, JSON.stringify({ host: '127.0.0.1', port: Number(webKey.split(':')[1]), name: 'w' }));
+  async function haproxyVersion(): Promise<string | undefined> {
+    const { exec } = await import('../../common/exec.ts');
+    return /version (\S+)/.exec((await exec([haproxy.program, '-v'], { timeout: 10_000 })).stdout)?.[1];
+  }
+
+  async function run(program: Program, argv: readonly string[]): Promise<{ code: number; text: string }> {
+    let text = '';
+    const print = (more: string): void => {
+      text += more;
+    };
+    const code = await execute(program, argv, { env: { LOG_LEVEL: 'error' }, print, complain: print });
+    return { code, text };
+  }
+
+  /** What `synapse status` knows, in a form to wait for. */
+  async function well(): Promise<void> {
+    await eventually(async () => {
+      const { code, text } = await run(synapseProgram, ['status', '-c', synapseFile]);
+      assert.equal(code, 0, text);
+      assert.match(text, /ready; all is well/);
+      assert.equal(text.match(/ up .* UP, L4OK /g)?.length, 4, text);
+      assert.doesNotMatch(text, /! /);
+      assert.equal((await run(nerveProgram, ['status', '-c', nerveFile])).code, 0);
+    });
+  }
+  const says = (pattern: RegExp, ...argv: string[]): Promise<void> =>
+    eventually(async () => assert.match((await run(synapseProgram, [...argv, '-c', synapseFile])).text, pattern));
+
+  /** Every command's words in this situation, and that its JSON is as documented. */
+  async function matches(situation: string, more: readonly (readonly string[])[] = []): Promise<void> {
+    const calls: readonly (readonly [Program, readonly string[]])[] = [
+      [synapseProgram, ['status']],
+      [synapseProgram, ['services']],
+      [synapseProgram, ['explain', 'api']],
+      [synapseProgram, ['explain', 'api', id]],
+      ...more.map((argv) => [synapseProgram, argv] as const),
+      [synapseProgram, ['plan']],
+      [nerveProgram, ['status']],
+    ];
+    const said: string[] = [];
+    for (const [program, words] of calls) {
+      const wait = program === nerveProgram ? [] : ['--wait', '0.5'];
+      const argv = [...words, '-c', program === nerveProgram ? nerveFile : synapseFile, ...wait];
+      const { code, text } = await run(program, argv);
+      said.push(`$ ${program.name} ${words.join(' ')}\n${text}(exit code ${code})\n`);
+      const { json } = program.commands[words[0] ?? ''] as Command;
+      const answer = await run(program, [...argv, '--json']);
+      assert.equal(answer.code, code);
+      assert.deepEqual(misfits(json ?? 'any', JSON.parse(answer.text)), [], `${situation}: ${words.join(' ')} --json`);
+    }
+    assertGolden(`commands/${situation}.txt`, masked(said.join('\n'), names));
+  }
+
+  /** What has been written down since then, of these kinds. */
+  async function events(since: number, ...kinds: string[]): Promise<string> {
+    const argv = ['events', '-c', synapseFile, '--json'];
+    const { text } = await run(synapseProgram, argv);
+    const all = text
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line));
+    const { json } = synapseProgram.commands.events as Command;
+    for (const event of all) assert.deepEqual(misfits(json ?? 'any', event), []);
+    return all
+      .filter(({ seq, kind }) => seq > since && kinds.includes(kind))
+      .map(({ kind }) => kind)
+      .join(' ');
+  }
+  async function lastEvent(): Promise<number> {
+    const { text } = await run(synapseProgram, ['events', '-c', synapseFile, '--json', '-n', '1']);
+    return JSON.parse(text).seq;
+  }
+
+  test('all is well', () => matches('well'));
+
+  test('a record cannot be used', async () => {
+    const since = await lastEvent();
+    const key = '/nerve/services/api/bad';
+    await put(client, key, '{"host": "10.0.0.256", "port": 80}');
+    await says(/skipped/, 'status');
+    await matches('rejected-record', [['explain', 'api', 'bad']]);
+    assert.equal(await events(since, 'record_rejected'), 'record_rejected');
+    await remove(client, key);
+    await well();
+  });
+
+  test('a fallback is in use', async () => {
+    const since = await lastEvent();
+    await remove(client, webKey);
+    await says(/fallback \(static\).*\n(.*\n)*$/, 'status');
+    await says(/UP, L4OK +fallback/, 'status');
+    await matches('fallback', [['explain', 'web']]);
+    assert.equal(await events(since, 'source_switched'), 'source_switched');
+    await announceWeb();
+    await well();
+  });
+
+  test('most leases expire at once', async () => {
+    await nerve.end('SIGKILL');
+    await says(/Expiry guard in force/, 'status');
+    // What does not ask synapse itself knows of suspects from there.
+    await until(async () => (await readFile(join(haproxy.folder, 'state.json'), 'utf8')).includes('suspects'));
+    await matches('guard');
+    await startNerve();
+    await well();
+  });
+
+  test('HAProxy is down', async () => {
+    await haproxy.kill();
+    await says(/HAProxy does not answer.*connection refused/, 'status');
+    await matches('haproxy-down');
+    await haproxy.start();
+    await well();
+  });
+
+  test('synapse is down', async () => {
+    await synapse.end();
+    await matches('synapse-down');
+    synapse = await startDaemon('synapse', synapseFile);
+    await well();
+  });
+
+  test('etcd is down, and then synapse too', async () => {
+    await cluster.members[0]?.kill();
+    const patience = ['--wait', '0.5'];
+    await says(/may be out of date: \S+ (watch|range): connection refused/, 'status');
+    await says(/may be out of date: \S+ (watch|range): connection refused/, 'explain', 'api', ...patience);
+    await until(async () => /not held/.test((await run(nerveProgram, ['status', '-c', nerveFile])).text));
+    await matches('etcd-down');
+    await synapse.end();
+    await matches('etcd-and-synapse-down');
+    await rm(join(haproxy.folder, 'state.json'));
+    const { code, text } = await run(synapseProgram, ['services', '-c', synapseFile, ...patience]);
+    assert.deepEqual(
+      [code, text.replace(/http:\S+/, 'ETCD')],
+      [1, 'synapse: etcd did not answer within 500 ms: ETCD range: connection refused\n'],
+    );
+  });
+});
+
+function byText(a: number, b: number): number {
+  return String(a) < String(b) ? -1 : 1;
+}
