@@ -1,7 +1,7 @@
 import { ConfigError, type Problem } from '../../common/problem.ts';
 import type { Command } from '../../common/program.ts';
-import { checkCandidate } from '../haproxy/check.ts';
-import type { HaproxyConfig } from '../haproxy/config.ts';
+import { checkCandidate } from '../haproxy/file/check.ts';
+import type { HaproxyConfig } from '../haproxy/options/config.ts';
 import { preview } from '../haproxy/preview.ts';
 import { sampleSnapshot, withTemporaryFile } from '../sample.ts';
 import { load } from './context.ts';

@@ -1,8 +1,8 @@
 import { describeSchema, describeShape } from '../../common/describe.ts';
 import { type Command, UsageError } from '../../common/program.ts';
 import { describeOptions, formatSections } from '../describe.ts';
-import { haproxySchema } from '../haproxy/config.ts';
-import { serviceHaproxySchema } from '../haproxy/serviceconfig.ts';
+import { haproxySchema } from '../haproxy/options/config.ts';
+import { serviceHaproxySchema } from '../haproxy/options/serviceconfig.ts';
 import { json } from './context.ts';
 
 export const describe: Command = {

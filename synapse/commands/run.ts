@@ -11,7 +11,7 @@ export const run: Command = {
     context.needConfig();
     // Loaded here: no other command needs it.
     const { runSynapse } = await import('../run.ts');
-    const { haproxyOutput } = await import('../haproxy/running-output.ts');
+    const { haproxyOutput } = await import('../haproxy/runningoutput.ts');
     const { Events } = await import('../events.ts');
     const { haproxyStatsd } = await import('../haproxy/statsd.ts');
     const { recordHaproxy } = await import('../haproxyevents.ts');

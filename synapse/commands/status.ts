@@ -2,7 +2,7 @@ import { type AdminTarget, NotRunning, readPath, readState } from '../../common/
 import { configInstead } from '../../common/configinstead.ts';
 import type { Command, CommandContext } from '../../common/program.ts';
 import { readDirectly } from '../direct.ts';
-import { lookAtHaproxy } from '../haproxy/look.ts';
+import { lookAtHaproxy } from '../haproxy/view/look.ts';
 import { problemsOf } from '../problems.ts';
 import { statusShape } from '../shapes.ts';
 import type { StateReport, StatusReport } from '../status.ts';

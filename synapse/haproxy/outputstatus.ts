@@ -1,9 +1,9 @@
-import { backendOf, type DesiredService, nameInUse } from './desired.ts';
-import type { Live } from './live.ts';
-import type { Persist } from './persist.ts';
-import type { HeldServer } from './plan.ts';
-import type { Reloading } from './reloading.ts';
-import type { SlotKeeper } from './slotkeeper.ts';
+import type { Persist } from './file/persist.ts';
+import { backendOf, type DesiredService, nameInUse } from './model/desired.ts';
+import type { Reloading } from './reload/reloading.ts';
+import type { Live } from './runtime/live.ts';
+import type { HeldServer } from './runtime/plan.ts';
+import type { SlotKeeper } from './slots/slotkeeper.ts';
 
 /** What `/api/v1/state` shows of HAProxy. */
 export interface HaproxyStatus {

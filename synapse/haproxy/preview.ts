@@ -1,22 +1,22 @@
 import { readFile } from 'node:fs/promises';
 import type { Snapshot } from '../output.ts';
-import { buildStructure } from './build.ts';
-import { capabilitiesOf } from './capabilities.ts';
-import { type HaproxyConfig, socketPaths } from './config.ts';
-import { generationVariable } from './defaults.ts';
-import { createDesiredService, type DesiredService, desiredServers } from './desired.ts';
-import { type ExistingFile, parseExisting } from './existing.ts';
-import { createFileWriter } from './filetext.ts';
-import { know } from './knowledge.ts';
-import type { RunningServer } from './model.ts';
-import { decideNames } from './naming.ts';
-import { commandsOf, planBackend } from './plan.ts';
-import { generationOf } from './render.ts';
-import { parseEnv, parseInfo, parseServersState } from './running.ts';
-import { connectRuntime } from './runtime.ts';
-import type { ServiceHaproxyConfig } from './serviceconfig.ts';
-import { createSlotKeeper } from './slotkeeper.ts';
-import type { Candidate } from './slots.ts';
+import { type ExistingFile, parseExisting } from './file/existing.ts';
+import { createFileWriter } from './file/filetext.ts';
+import { generationOf } from './file/render.ts';
+import { buildStructure } from './model/build.ts';
+import { generationVariable } from './model/defaults.ts';
+import { createDesiredService, type DesiredService, desiredServers } from './model/desired.ts';
+import type { RunningServer } from './model/model.ts';
+import { type HaproxyConfig, socketPaths } from './options/config.ts';
+import { decideNames } from './options/naming.ts';
+import type { ServiceHaproxyConfig } from './options/serviceconfig.ts';
+import { capabilitiesOf } from './runtime/capabilities.ts';
+import { know } from './runtime/knowledge.ts';
+import { commandsOf, planBackend } from './runtime/plan.ts';
+import { parseEnv, parseInfo, parseServersState } from './runtime/running.ts';
+import { connectRuntime } from './runtime/runtime.ts';
+import { createSlotKeeper } from './slots/slotkeeper.ts';
+import type { Candidate } from './slots/slots.ts';
 
 /** What would be done about a snapshot; nothing is done. */
 export interface Preview {

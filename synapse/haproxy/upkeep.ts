@@ -1,9 +1,9 @@
 import { type Log, reasonOf } from '../../common/log.ts';
 import { sleep } from '../../common/supervise.ts';
-import type { Live } from './live.ts';
-import type { Persist } from './persist.ts';
-import type { Reloading } from './reloading.ts';
-import { type FileUse, type LastWrite, writeTime } from './writepace.ts';
+import type { Persist } from './file/persist.ts';
+import { type FileUse, type LastWrite, writeTime } from './file/writepace.ts';
+import type { Reloading } from './reload/reloading.ts';
+import type { Live } from './runtime/live.ts';
 
 /** The slow half: the file, at most every few hundred milliseconds, and reloads when there is a reason. */
 export interface Upkeep {

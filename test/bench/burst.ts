@@ -1,7 +1,7 @@
 import { access } from 'node:fs/promises';
 import type { Instance } from '../../common/instance.ts';
-import { connectRuntime } from '../../synapse/haproxy/runtime.ts';
-import type { ServiceHaproxyConfig } from '../../synapse/haproxy/serviceconfig.ts';
+import type { ServiceHaproxyConfig } from '../../synapse/haproxy/options/serviceconfig.ts';
+import { connectRuntime } from '../../synapse/haproxy/runtime/runtime.ts';
 import type { ServiceState } from '../../synapse/output.ts';
 import { eventually } from '../support/eventually.ts';
 import { testHaproxy } from '../support/haproxy.ts';

@@ -2,10 +2,10 @@ import assert from 'node:assert/strict';
 import { type Problem, validate } from '../../common/config.ts';
 import { type Instance, makeInstance } from '../../common/instance.ts';
 import { createLog, type Log, silentLog } from '../../common/log.ts';
-import { type HaproxyConfig, haproxySchema } from '../../synapse/haproxy/config.ts';
 import type { HaproxyEvent } from '../../synapse/haproxy/events.ts';
+import { type HaproxyConfig, haproxySchema } from '../../synapse/haproxy/options/config.ts';
+import { type ServiceHaproxyConfig, serviceHaproxySchema } from '../../synapse/haproxy/options/serviceconfig.ts';
 import { createHaproxyOutput, type HaproxyOutput } from '../../synapse/haproxy/output.ts';
-import { type ServiceHaproxyConfig, serviceHaproxySchema } from '../../synapse/haproxy/serviceconfig.ts';
 import type { ServiceState } from '../../synapse/output.ts';
 import type { TestHaproxy } from './haproxy.ts';
 

@@ -1,10 +1,10 @@
 import { type Instance, type InstanceFields, makeInstance } from '../../common/instance.ts';
-import { buildStructure } from '../../synapse/haproxy/build.ts';
-import type { HaproxyConfig } from '../../synapse/haproxy/config.ts';
-import { createDesiredService, type DesiredService } from '../../synapse/haproxy/desired.ts';
-import { parseExisting } from '../../synapse/haproxy/existing.ts';
-import { createFileWriter } from '../../synapse/haproxy/filetext.ts';
-import { generationOf } from '../../synapse/haproxy/render.ts';
+import { parseExisting } from '../../synapse/haproxy/file/existing.ts';
+import { createFileWriter } from '../../synapse/haproxy/file/filetext.ts';
+import { generationOf } from '../../synapse/haproxy/file/render.ts';
+import { buildStructure } from '../../synapse/haproxy/model/build.ts';
+import { createDesiredService, type DesiredService } from '../../synapse/haproxy/model/desired.ts';
+import type { HaproxyConfig } from '../../synapse/haproxy/options/config.ts';
 import { haproxyConfig, serviceConfig } from './haproxyoutput.ts';
 
 /** What a test says about one service. */

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { haproxySection } from '../../synapse/haproxy/section.ts';
+import { haproxySection } from '../../synapse/haproxy/options/section.ts';
 import { mergePublished } from '../../synapse/publishedconfig.ts';
 
 const local = { port: 3213, listen: ['mode http'], server_options: 'check', bind_address: '127.0.0.1' };

@@ -1,30 +1,30 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { makeInstance } from '../../../common/instance.ts';
-import { buildStructure } from '../../../synapse/haproxy/build.ts';
-import { capabilitiesOf } from '../../../synapse/haproxy/capabilities.ts';
-import { checkHaproxyConfig } from '../../../synapse/haproxy/config.ts';
-import { addedLines } from '../../../synapse/haproxy/defaults.ts';
-import { createDesiredService, diffInstances, takeInstances } from '../../../synapse/haproxy/desired.ts';
-import { parseExisting } from '../../../synapse/haproxy/existing.ts';
-import { createServerIds } from '../../../synapse/haproxy/ids.ts';
-import { parseOptions } from '../../../synapse/haproxy/keywords.ts';
-import { know } from '../../../synapse/haproxy/knowledge.ts';
-import { placeOf } from '../../../synapse/haproxy/listen.ts';
-import { parseProc } from '../../../synapse/haproxy/master.ts';
-import type { RunningServer, Structure } from '../../../synapse/haproxy/model.ts';
-import { rewriteSections } from '../../../synapse/haproxy/quirks.ts';
-import { judge } from '../../../synapse/haproxy/reply.ts';
+import { parseExisting } from '../../../synapse/haproxy/file/existing.ts';
+import { buildStructure } from '../../../synapse/haproxy/model/build.ts';
+import { addedLines } from '../../../synapse/haproxy/model/defaults.ts';
+import { createDesiredService, diffInstances, takeInstances } from '../../../synapse/haproxy/model/desired.ts';
+import { createServerIds } from '../../../synapse/haproxy/model/ids.ts';
+import { parseOptions } from '../../../synapse/haproxy/model/keywords.ts';
+import { placeOf } from '../../../synapse/haproxy/model/listen.ts';
+import type { RunningServer, Structure } from '../../../synapse/haproxy/model/model.ts';
+import { rewriteSections } from '../../../synapse/haproxy/model/quirks.ts';
+import { maxconnOf } from '../../../synapse/haproxy/model/server.ts';
+import { filterOptions } from '../../../synapse/haproxy/model/trust.ts';
+import { checkHaproxyConfig } from '../../../synapse/haproxy/options/config.ts';
+import { checkServiceConfig } from '../../../synapse/haproxy/options/serviceconfig.ts';
+import { parseProc } from '../../../synapse/haproxy/reload/master.ts';
+import { capabilitiesOf } from '../../../synapse/haproxy/runtime/capabilities.ts';
+import { know } from '../../../synapse/haproxy/runtime/knowledge.ts';
+import { judge } from '../../../synapse/haproxy/runtime/reply.ts';
 import {
   parseEnv,
   parseInfo,
   parseServersState,
   parseSessions,
   type ServerRow,
-} from '../../../synapse/haproxy/running.ts';
-import { maxconnOf } from '../../../synapse/haproxy/server.ts';
-import { checkServiceConfig } from '../../../synapse/haproxy/serviceconfig.ts';
-import { filterOptions } from '../../../synapse/haproxy/trust.ts';
+} from '../../../synapse/haproxy/runtime/running.ts';
 import { haproxyConfig, serviceConfig } from '../../support/haproxyoutput.ts';
 import { plainConfig } from '../../support/haproxytext.ts';
 

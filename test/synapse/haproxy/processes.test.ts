@@ -4,7 +4,7 @@ import { access } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 import { freePort } from '../../../etcd-cluster/ports.ts';
-import { createView } from '../../../synapse/haproxy/view.ts';
+import { createView } from '../../../synapse/haproxy/view/view.ts';
 import { eventually } from '../../support/eventually.ts';
 import { askSocket, type TestHaproxy, testHaproxy } from '../../support/haproxy.ts';
 import { instance, type RunningOutput, runOutput, serviceConfig, testConfig } from '../../support/haproxyoutput.ts';

@@ -1,0 +1,107 @@
+import type { Instance } from '../../../common/instance.ts';
+
+/** What all servers of one service have in common, and the text around them. Immutable; changing it takes a reload. */
+export interface Structure {
+  readonly service: string;
+  /** Name of the backend in HAProxy. */
+  readonly backend: string;
+  /** What follows the service's name in its frontend's. */
+  readonly suffix: string;
+  /** The port of the common frontend through which it is reached, where it has none of its own. */
+  readonly slot?: number;
+  /** Lines of the frontend without indentation; undefined when the service has no port. */
+  readonly frontend: readonly string[] | undefined;
+  /** Lines of the backend before its servers, without indentation. */
+  readonly lines: readonly string[];
+  /** Lines this service adds to the shared frontend. */
+  readonly shared: readonly string[];
+  readonly servers: ServerTemplate;
+  /** Servers that the configuration itself names in the backend's lines: not ours to touch. */
+  readonly fixed: ReadonlySet<string>;
+  /** Whether the backend's balance algorithm takes servers and weights at run time. */
+  readonly dynamic: boolean;
+  /** Equal for two structures that make the same text and the same servers. */
+  readonly fingerprint: string;
+}
+
+/** How one service's instances become servers. */
+export interface ServerTemplate {
+  /** `server_options`, with its placeholders. */
+  readonly options: string;
+  readonly cookie: 'name' | 'hash' | 'none';
+  /** The backend has a `cookie` line, so a server's cookie has a meaning there. */
+  readonly persistence: boolean;
+  readonly order: 'asc' | 'desc' | 'discovered' | 'shuffled';
+  /** Registry weights: always, only where server_options has none, never. */
+  readonly weights: 'always' | 'default' | 'never';
+  readonly trusted: ReadonlySet<string>;
+  /** HAProxy does not know `init-state`: it stays out of the file, and is done by command where a server is opened. */
+  readonly withoutInitState?: true;
+  /** Of the stable shuffle. */
+  readonly seed: string;
+  /** Words of all `default-server` lines that apply, in order: HAProxy does not apply them to servers added at run time. */
+  readonly inherited: readonly string[];
+}
+
+/** One instance as a server of one backend. Immutable; the same object for the same instance and template. */
+export interface Server {
+  readonly instance: Instance;
+  /** The instance's id: a function of its address, so an address never changes under a name. */
+  readonly name: string;
+  /** `host:port` as HAProxy reads it; IPv6 without brackets. */
+  readonly address: string;
+  /** A host name instead of an address: HAProxy resolves names only when it loads its file. */
+  readonly named: boolean;
+  readonly state: 'ready' | 'drain';
+  readonly cookie: string | undefined;
+  /** server_options and the accepted options of the record, without weight where `weight` replaces them. */
+  readonly options: string;
+  /** What HAProxy is to use, 0..256: of the record, of the options, or HAProxy's own default of 1. */
+  readonly weight: number;
+  /** Its own `maxconn`; null where it has none, or one that goes with a `minconn` and cannot change alone. */
+  readonly maxconn: number | null;
+  /** Whether `weight` has to be written, or follows from the options already. */
+  readonly weighted: boolean;
+  readonly backup: boolean;
+  /** Where HAProxy does not know `init-state`: it is to be down until it has passed a check. */
+  readonly startsDown: boolean;
+  /** An `id` among the record's options. */
+  readonly explicitId: number | undefined;
+  /** Position in the stable shuffle. */
+  readonly rank: number;
+  /** Everything of the server that HAProxy cannot change at run time, in a form that a line of the file gives too. */
+  readonly fixedWords: string;
+  /** Options of this record that were not accepted. */
+  readonly refused: readonly string[];
+}
+
+/** A server as it runs, and what we know about how it came to be so. Immutable; replaced when it changes. */
+export interface RunningServer {
+  readonly name: string;
+  readonly id: number;
+  /** `host:port`; the host name where HAProxy resolved one. */
+  readonly address: string;
+  /** In maintenance by command (HAProxy's SRV_ADMF_FMAINT). */
+  readonly maintenance: boolean;
+  /** Drained by command (SRV_ADMF_FDRAIN). */
+  readonly drained: boolean;
+  /** Out of service by HAProxy's own check. */
+  readonly failing: boolean;
+  readonly weight: number;
+  /** The last weight that came from us: in the file it loaded, or by command. */
+  readonly ourWeight: number;
+  /**
+   * The last {@link Server.maxconn} that came from us, which HAProxy tells only in its statistics; undefined when nobody
+   * knows, NaN when it has to be set again.
+   */
+  readonly maxconn: number | null | undefined;
+  /** Maintenance or drain is our doing (or may be: a command whose reply was lost). */
+  readonly ours: boolean;
+  /** {@link Server.fixedWords} it was made with; undefined when nobody knows any more. */
+  readonly fixedWords: string | undefined;
+  /** What it lacks because it was added at run time, until a reload. */
+  readonly lacks?: string | undefined;
+}
+
+/** Servers of one backend by name. */
+export type RunningBackend = ReadonlyMap<string, RunningServer>;

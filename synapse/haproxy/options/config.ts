@@ -1,0 +1,239 @@
+import type { Problem, Schema } from '../../../common/config.ts';
+import { isObject } from '../../../common/formats.ts';
+import type { FileTemplate } from '../file/template.ts';
+import type { FileUse } from '../file/writepace.ts';
+import { type ReloadFreeOptions, reloadFree } from '../slots/reloadfree.ts';
+import { fraction, nameSuffix, path, sections, seed, stringOrList } from './formats.ts';
+
+/** The top-level `haproxy` section, with what it refers to. */
+export interface HaproxyConfig extends HaproxyOptions {
+  /** What `template_path` has. */
+  readonly template?: FileTemplate;
+  /** False where HAProxy is known to be too old for `init-state`: then it is done by command. */
+  readonly knowsInitState?: boolean;
+}
+
+/** The options of the section. Names are SmartStack's; what is ours is marked so. Durations are milliseconds. */
+export interface HaproxyOptions {
+  readonly global: readonly string[];
+  readonly defaults: readonly string[];
+  readonly extra_sections: Readonly<Record<string, readonly string[]>>;
+  readonly shared_frontend: readonly string[] | null;
+  readonly bind_address: string;
+  readonly frontend_suffix: string | null;
+  readonly config_file_path: string | null;
+  /** Not SmartStack's. */
+  readonly template_path: string | null;
+  readonly candidate_config_file_path: string | null;
+  /** One runtime API socket, or one for each HAProxy process. */
+  readonly socket_file_path: string | readonly string[] | null;
+  readonly master_socket_path: string | null;
+  readonly haproxy_path: string;
+  readonly do_writes: boolean;
+  readonly do_socket: boolean;
+  readonly do_reloads: boolean;
+  readonly do_checks: boolean | null;
+  readonly check_command: string | null;
+  readonly check_timeout: number;
+  readonly reload_command: string | null;
+  readonly reload_timeout: number;
+  /** Not SmartStack's. */
+  readonly watched: boolean;
+  /** Not SmartStack's. */
+  readonly reload_free_services: ReloadFreeOptions | null;
+  /** Null: 2 s, and a second reload may follow the first at once. */
+  readonly restart_interval: number | null;
+  readonly restart_jitter: number;
+  readonly drain_timeout: number;
+  readonly delete_servers: boolean | null;
+  readonly delete_servers_after: number;
+  readonly server_order_seed: string | number | null;
+  readonly max_server_id: number;
+  readonly use_nerve_weights: boolean | null;
+  readonly trust_server_options: readonly string[];
+  readonly state_file_path: string | null;
+  readonly state_file_ttl: number;
+}
+
+/** Keywords that an announcer may set on its own server unless `trust_server_options` says otherwise. */
+export const defaultTrustedOptions: readonly string[] = [
+  'backup',
+  'weight',
+  'maxconn',
+  'cookie',
+  'check',
+  'inter',
+  'fastinter',
+  'downinter',
+  'rise',
+  'fall',
+  'port',
+  'slowstart',
+  'id',
+];
+
+export const haproxySchema: Schema<HaproxyOptions> = {
+  global: { doc: "Lines of HAProxy's global section.", format: 'lines', default: [] },
+  defaults: { doc: "Lines of HAProxy's defaults section.", format: 'lines', default: [] },
+  extra_sections: {
+    doc: 'More sections, title → lines, written as they are. Their servers are never touched.',
+    format: sections,
+    default: {},
+  },
+  shared_frontend: {
+    doc: 'Lines of one frontend that services add their own shared_frontend lines to.',
+    format: 'optional-lines',
+    default: null,
+  },
+  bind_address: {
+    doc: 'Address that frontends bind unless their service says otherwise.',
+    format: 'string',
+    default: 'localhost',
+  },
+  frontend_suffix: {
+    doc: "What follows a service's name in the name of its frontend. Default: nothing up to HAProxy 3.2; '.in' from 3.3, which refuses a frontend and a backend of one name.",
+    format: nameSuffix,
+    default: null,
+  },
+  config_file_path: path('The haproxy.cfg to keep right.'),
+  template_path: path(
+    'A mustache template of your own for the whole file; see the README for what it can use. Default: built in.',
+  ),
+  candidate_config_file_path: path(
+    'Where a new file is written and checked first; same file system. Default: below .synapse/ beside the file, where no watcher looks.',
+  ),
+  socket_file_path: {
+    doc: "Path of HAProxy's runtime API socket (level admin), or a list with one per HAProxy process.",
+    format: stringOrList,
+    default: null,
+  },
+  master_socket_path: path("Path of the master process's socket (haproxy -W -S PATH): how reloads are asked for."),
+  haproxy_path: { doc: 'The haproxy program, for checking a new file.', format: 'string', default: 'haproxy' },
+  do_writes: { doc: 'Write config_file_path.', format: Boolean, default: true },
+  do_socket: { doc: 'Change the running HAProxy through its runtime API.', format: Boolean, default: true },
+  do_reloads: {
+    doc: 'Reload HAProxy when something changed that the runtime API cannot change.',
+    format: Boolean,
+    default: true,
+  },
+  do_checks: {
+    doc: 'Check a new file before it replaces the old one. Default: with check_command if given, else with `haproxy -c` where the program is installed.',
+    format: 'optional-boolean',
+    default: null,
+  },
+  check_command: path(
+    'Shell command that checks the new file at candidate_config_file_path; fails when it must not be used.',
+  ),
+  check_timeout: { doc: 'How long a check may take.', format: 'duration', default: 60_000 },
+  reload_command: path('Shell command that reloads HAProxy, when there is no master socket.'),
+  reload_timeout: { doc: 'How long a reload may take until it counts as failed.', format: 'duration', default: 60_000 },
+  watched: {
+    doc: 'Something watches config_file_path and reloads HAProxy whenever it is replaced, as for a HAProxy in a container of its own. No reload is asked for then; writes keep a distance, and what is live already is written 30s later.',
+    format: Boolean,
+    default: false,
+  },
+  reload_free_services: {
+    doc: 'Services on these ports come and go without a reload: {ports: FIRST-LAST, listen: [lines], frontend, backend}. HAProxy listens on all of them from the start; services must have just these lines. Their backends are called port-PORT. Default: none.',
+    format: reloadFree,
+    type: 'object',
+    default: null,
+  },
+  restart_interval: {
+    doc: 'At least this long between two reloads. Default: one per 2s, of which the second may follow the first at once.',
+    format: 'optional-duration',
+    default: null,
+  },
+  restart_jitter: {
+    doc: 'Lengthens restart_interval by a random part of it, up to this factor.',
+    format: fraction,
+    default: 0,
+  },
+  drain_timeout: {
+    doc: 'How long a drained server that is withdrawn may finish its connections before it goes into maintenance.',
+    format: 'duration',
+    default: 30_000,
+  },
+  delete_servers: {
+    doc: 'Delete servers that have long been out of service from the running HAProxy, 3.0 or newer. Default: from 3.2 on. Otherwise they stay in maintenance until a reload.',
+    format: 'optional-boolean',
+    default: null,
+  },
+  delete_servers_after: {
+    doc: 'How long a server has been out of service, without connections, when it is deleted.',
+    format: 'duration',
+    default: 60_000,
+  },
+  server_order_seed: {
+    doc: 'Seed of the order of servers that are neither sorted nor in discovery order. Default: made from the host name.',
+    format: seed,
+    default: null,
+  },
+  max_server_id: { doc: 'Largest server id to give out.', format: 'positive-integer', default: 65_535 },
+  use_nerve_weights: {
+    doc: 'true: weights from the registry replace those in server_options; false: they are ignored. Default: they are used where server_options has no weight.',
+    format: 'optional-boolean',
+    default: null,
+  },
+  trust_server_options: {
+    doc: "Server keywords that are accepted from the registry's haproxy_server_options; '*' accepts all.",
+    format: 'strings',
+    default: [...defaultTrustedOptions],
+  },
+  state_file_path: path('Accepted from SmartStack; what it kept is read back from HAProxy and its file instead.'),
+  state_file_ttl: { doc: 'Accepted from SmartStack, see state_file_path.', format: 'duration', default: 86_400_000 },
+};
+
+/** The runtime API sockets, in order. */
+export function socketPaths(config: Pick<HaproxyConfig, 'socket_file_path'>): readonly string[] {
+  const value = config.socket_file_path;
+  if (value === null) return [];
+  return typeof value === 'string' ? [value] : value;
+}
+
+/** True when writing the file is all that it takes to have HAProxy reloaded. */
+export function isReloadedByOthers(config: HaproxyConfig): boolean {
+  return config.watched && config.reload_command === null && config.master_socket_path === null;
+}
+
+/** What a write of the file means with these options. */
+export function fileUse(config: HaproxyConfig): FileUse {
+  if (!config.do_socket) return 'only';
+  return config.watched ? 'watched' : 'merged';
+}
+
+/** What only several options together can get wrong. Paths start at `at`, such as `haproxy`; `given` is what the user wrote. */
+export function checkHaproxyConfig(config: HaproxyConfig, at: string, given: unknown = {}): readonly Problem[] {
+  const problems: Problem[] = [];
+  const required = (option: keyof HaproxyConfig, by: keyof HaproxyConfig, or = ''): void => {
+    problems.push({
+      path: `${at}.${option}`,
+      message: `the \`${option}\` option is required when \`${by}\` is true${or}`,
+    });
+  };
+  if (config.global.length === 0 && !isGiven(given, 'global')) {
+    problems.push({ path: `${at}.global`, message: 'haproxy requires a global section: a list of lines' });
+  }
+  if (config.defaults.length === 0 && !isGiven(given, 'defaults')) {
+    problems.push({ path: `${at}.defaults`, message: 'haproxy requires a defaults section: a list of lines' });
+  }
+  if (config.do_writes && config.config_file_path === null) required('config_file_path', 'do_writes');
+  if (config.do_socket && socketPaths(config).length === 0) required('socket_file_path', 'do_socket');
+  if (config.do_reloads && !config.watched && config.reload_command === null && config.master_socket_path === null) {
+    required('reload_command', 'do_reloads', ' (or `master_socket_path`)');
+  }
+  if (config.reload_free_services !== null && !config.do_socket) {
+    problems.push({
+      path: `${at}.reload_free_services`,
+      message: 'needs the runtime API: do_socket must be true',
+    });
+  }
+  if (config.do_checks === true && config.check_command !== null && config.candidate_config_file_path === null) {
+    required('candidate_config_file_path', 'do_checks', ' and `check_command` is given');
+  }
+  return problems;
+}
+
+/** An empty list says that there are no lines, other than nothing at all. */
+function isGiven(given: unknown, key: string): boolean {
+  return isObject(given) && Array.isArray(given[key]);
+}

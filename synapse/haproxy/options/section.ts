@@ -1,0 +1,52 @@
+import { type Problem, validate } from '../../../common/config.ts';
+import { reasonOf } from '../../../common/log.ts';
+import { readTemplate } from '../file/templatefile.ts';
+import { checkHaproxyConfig, type HaproxyConfig, haproxySchema } from './config.ts';
+import { checkServiceConfig, type ServiceHaproxyConfig, serviceHaproxySchema } from './serviceconfig.ts';
+
+interface At {
+  readonly path: string;
+  readonly problems: Problem[];
+}
+
+/** How the `haproxy` sections of a configuration are read. */
+export const haproxySection = {
+  key: 'haproxy',
+  /** HAProxy expands variables in its own lines itself. */
+  raw: [
+    'haproxy.global',
+    'haproxy.defaults',
+    'haproxy.extra_sections',
+    'haproxy.shared_frontend',
+    'services.*.haproxy.frontend',
+    'services.*.haproxy.backend',
+    'services.*.haproxy.listen',
+    'services.*.haproxy.shared_frontend',
+    'services.*.haproxy.server_options',
+    'services.*.haproxy.bind_options',
+  ],
+  readTop(value: unknown, at: At): HaproxyConfig {
+    const found: Problem[] = [];
+    const config = validate(haproxySchema, value, { path: at.path, problems: found });
+    // An option that is wrong has its default in the result: what it is together with others says nothing then.
+    const wrong = found.some(({ severity }) => severity !== 'warning');
+    at.problems.push(...found, ...(wrong ? [] : checkHaproxyConfig(config, at.path, value)));
+    if (config.template_path === null) return config;
+    try {
+      return { ...config, template: readTemplate(config.template_path) };
+    } catch (error) {
+      at.problems.push({ path: `${at.path}.template_path`, message: reasonOf(error) });
+      return config;
+    }
+  },
+  readService(value: unknown, at: At): ServiceHaproxyConfig {
+    const found: Problem[] = [];
+    const config = validate(serviceHaproxySchema, value, { path: at.path, problems: found });
+    const wrong = found.some(({ severity }) => severity !== 'warning');
+    at.problems.push(...found, ...(wrong ? [] : checkServiceConfig(config, at.path)));
+    return config;
+  },
+  olderStateFile({ state_file_path: path, state_file_ttl: ttl }: HaproxyConfig) {
+    return path === null ? undefined : { path, ttl };
+  },
+} as const;

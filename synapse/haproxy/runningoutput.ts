@@ -1,0 +1,67 @@
+import type { ServersOf, Snapshot } from '../output.ts';
+import { observeHaproxy } from './metrics.ts';
+import type { HaproxyConfig } from './options/config.ts';
+import type { ServiceHaproxyConfig } from './options/serviceconfig.ts';
+import { createHaproxyOutput, type HaproxyDeps, type HaproxyOutput } from './output.ts';
+import type { Sent } from './runtime/sent.ts';
+import { haproxyTrouble } from './trouble.ts';
+import { type Counters, createView, type HaproxyView, type ServerView } from './view/view.ts';
+
+/** HAProxy's own view, by our services. */
+export interface ServicesView {
+  /** Services that HAProxy has no backend of are not there. */
+  readonly services: Readonly<Record<string, Counters>>;
+  /** Of the services that were asked for, as far as HAProxy has them. */
+  readonly servers: Readonly<Record<string, readonly ServerView[]>>;
+}
+
+/** The output, whether it does its work, and what HAProxy itself says. */
+export interface RunningHaproxy extends Omit<HaproxyOutput, 'slots' | 'sent'> {
+  readonly trouble: string | null;
+  view(of?: ServersOf): Promise<ServicesView>;
+  /** What was sent last about one server, to each HAProxy. */
+  sent(service: string, name: string): readonly Sent[];
+}
+
+/** Makes it; see {@link createHaproxyOutput}. */
+export function haproxyOutput(config: HaproxyConfig, deps: HaproxyDeps, signal: AbortSignal): RunningHaproxy {
+  const output = createHaproxyOutput(config, deps, signal);
+  const view = createView(config);
+  observeHaproxy(() => output.status);
+  let latest: Snapshot<ServiceHaproxyConfig> = new Map();
+  const backendOf = (name: string, slots = output.slots): string =>
+    Object.hasOwn(slots, name) ? String(slots[name]) : (latest.get(name)?.config.backend_name ?? name);
+  return {
+    apply(snapshot, dirty) {
+      latest = snapshot;
+      return output.apply(snapshot, dirty);
+    },
+    run: (end) => output.run(end),
+    get status() {
+      return output.status;
+    },
+    get trouble() {
+      return haproxyTrouble(output.status);
+    },
+    async view(of) {
+      const single = typeof of === 'object' && latest.has(of.service) ? { backend: backendOf(of.service) } : undefined;
+      const seen = await view(of === 'all' ? 'all' : single);
+      const { slots } = output;
+      return viewByService(seen, new Map([...latest.keys()].map((name) => [name, backendOf(name, slots)])));
+    },
+    sent: (service, name) => output.sent(backendOf(service), name),
+  };
+}
+
+/** A view of backends as one of services. `backends` says which one each service has. */
+export function viewByService(seen: HaproxyView, backends: ReadonlyMap<string, string>): ServicesView {
+  const services: [string, Counters][] = [];
+  const servers: [string, readonly ServerView[]][] = [];
+  for (const [service, backend] of backends) {
+    const counters = seen.backends.get(backend);
+    const own = seen.servers.get(backend);
+    if (counters !== undefined) services.push([service, counters]);
+    if (own !== undefined) servers.push([service, own]);
+  }
+  return { services: Object.fromEntries(services), servers: Object.fromEntries(servers) };
+}
