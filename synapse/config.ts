@@ -5,7 +5,8 @@ import { isObject } from '../common/formats.ts';
 import type { Log } from '../common/log.ts';
 import { readStatsd, type StatsdConfig } from '../common/statsdconfig.ts';
 import { type FileOutputConfig, fileOutputSchema } from './fileoutput.ts';
-import { type OutputSection, readService, type ServiceConfig, type StateFile } from './serviceconfig.ts';
+import type { OutputSection, StateFile } from './outputsection.ts';
+import { readService, type ServiceConfig } from './serviceconfig.ts';
 
 /** A whole configuration, checked. `Top` and `Config` are the output's sections. */
 export interface SynapseConfig<Top, Config> {

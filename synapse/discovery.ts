@@ -1,3 +1,4 @@
+import type { Problem } from '../common/config.ts';
 import type { EtcdOptions } from '../common/etcd/options.ts';
 import type { Log } from '../common/log.ts';
 import { sleep, supervise } from '../common/supervise.ts';
@@ -18,6 +19,21 @@ export interface Discovery {
   /** What the registry itself has now, where the source has one; see `SourcePlugin.look`. */
   look?(at: LookAt): Promise<readonly RegistryRecord[]>;
 }
+
+/** What a `discovery` section is read with. */
+export interface DiscoveryFrom {
+  readonly service: string;
+  readonly etcd: EtcdOptions;
+  /** Options `port` and `server_backup_port` of sources that take ports, where they have none of their own. */
+  readonly ports?: { readonly port?: number; readonly server_backup_port?: unknown };
+}
+
+/** Reads a `discovery` section. Undefined when there are problems. */
+export type ReadDiscovery = (
+  value: unknown,
+  at: { readonly path: string; readonly problems: Problem[] },
+  from: DiscoveryFrom,
+) => Promise<Discovery | undefined>;
 
 /** A source at the moment of asking. */
 export interface DiscoveryStatus {

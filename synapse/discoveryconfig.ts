@@ -1,22 +1,13 @@
 import { joinPath, type Problem, validate } from '../common/config.ts';
-import type { EtcdOptions } from '../common/etcd/options.ts';
 import { isObject } from '../common/formats.ts';
 import { reasonOf, silentLog } from '../common/log.ts';
-import type { Discovery } from './discovery.ts';
+import type { Discovery, DiscoveryFrom } from './discovery.ts';
 import { readFallback, readMulti } from './multiconfig.ts';
 import { type SourceContext, type SourcePlugin, sourceFolder } from './source.ts';
 import { loadOwnOrOurs } from './usermodule.ts';
 
 /** Keys of a `discovery` section that every method has. */
 const commonKeys = ['method', 'module', 'label_filter', 'label_filters'];
-
-/** What a `discovery` section is read with. */
-export interface DiscoveryFrom {
-  readonly service: string;
-  readonly etcd: EtcdOptions;
-  /** Options `port` and `server_backup_port` of sources that take ports, where they have none of their own. */
-  readonly ports?: { readonly port?: number; readonly server_backup_port?: unknown };
-}
 
 /**
  * Reads a `discovery` section: finds the method's file and checks the options against the schema in it; with a

@@ -1,21 +1,13 @@
 import { joinPath, type Problem, validate } from '../common/config.ts';
 import { isObject } from '../common/formats.ts';
 import { reasonOf } from '../common/log.ts';
-import type { Discovery } from './discovery.ts';
-import type { DiscoveryFrom, readDiscovery } from './discoveryconfig.ts';
+import type { Discovery, DiscoveryFrom, ReadDiscovery } from './discovery.ts';
 import { readFilters } from './filters.ts';
 import { multiSource } from './multi.ts';
+import type { At } from './outputsection.ts';
 import type { Part } from './parts.ts';
 import { type ResolverPlugin, resolverFolder } from './resolver.ts';
 import { loadOwnOrOurs } from './usermodule.ts';
-
-interface At {
-  readonly path: string;
-  readonly problems: Problem[];
-}
-
-/** Who reads the sections inside. */
-type Read = typeof readDiscovery;
 
 /** Where `watchers.primary` of a service with `discovery_multi` really stands. */
 const primaryAt = Symbol('path of the primary source');
@@ -48,7 +40,7 @@ export async function readMulti(
   section: Readonly<Record<string | symbol, unknown>>,
   at: At,
   from: DiscoveryFrom,
-  read: Read,
+  read: ReadDiscovery,
 ): Promise<Discovery | undefined> {
   const { path, problems } = at;
   const { method: _, module: __, watchers, resolver, label_filter, label_filters, ...unknown } = section;
@@ -83,7 +75,7 @@ export async function readFallback(
   section: Readonly<Record<string, unknown>>,
   at: At,
   from: DiscoveryFrom,
-  read: Read,
+  read: ReadDiscovery,
 ): Promise<Discovery | undefined> {
   const { fallback, ...discovery } = section;
   const path = joinPath(at.path, 'fallback');
@@ -105,7 +97,7 @@ async function readPart(
   value: unknown,
   at: At,
   from: DiscoveryFrom,
-  read: Read,
+  read: ReadDiscovery,
 ): Promise<Part | undefined> {
   const filters = isObject(value) ? readFilters(value, at) : [];
   const discovery = await read(value, at, from);

@@ -1,7 +1,7 @@
 import { joinPath, type Problem } from '../common/config.ts';
 import { isObject } from '../common/formats.ts';
 import { reasonOf } from '../common/log.ts';
-import type { OutputSection } from './serviceconfig.ts';
+import type { OutputSection } from './outputsection.ts';
 
 /** What a published configuration comes to. */
 export type PublishedResult<Config> = { readonly config: Config } | { readonly refused: string };

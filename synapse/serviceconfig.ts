@@ -1,4 +1,4 @@
-import { joinPath, type Problem, type Schema, validate } from '../common/config.ts';
+import { joinPath, type Schema, validate } from '../common/config.ts';
 import type { EtcdOptions } from '../common/etcd/options.ts';
 import { isObject } from '../common/formats.ts';
 import type { Instance } from '../common/instance.ts';
@@ -9,6 +9,7 @@ import { readDiscovery } from './discoveryconfig.ts';
 import { serviceFileOutputSchema } from './fileoutput.ts';
 import { readFilters } from './filters.ts';
 import { withDiscoveryMulti } from './multiconfig.ts';
+import type { At, OutputSection } from './outputsection.ts';
 import { readPreference } from './preference.ts';
 import { mergePublished } from './publishedconfig.ts';
 import type { Policy } from './select.ts';
@@ -18,29 +19,6 @@ export interface ServiceConfig<Config> extends CatalogService<Config> {
   readonly discovery: Discovery;
   /** It has a file where `file_output` is on; default true. */
   readonly hasFile?: boolean;
-}
-
-/** Who reads the section of an output, such as `haproxy`: at the top level, and in each service. */
-export interface OutputSection<Top, Config> {
-  readonly key: string;
-  /** Keys, as for `readConfig`, below which `${…}` is left alone. */
-  readonly raw: readonly string[];
-  readTop(value: unknown, at: At): Top;
-  readService(value: unknown, at: At): Config;
-  /** SmartStack has the state file among HAProxy's options; it counts where the top level names none. */
-  olderStateFile(top: Top): StateFile | undefined;
-}
-
-/** Where the last good catalog is kept, and for how many milliseconds what it says is good. */
-export interface StateFile {
-  readonly path: string;
-  readonly ttl: number;
-}
-
-/** Where a section stands and where its problems go. */
-export interface At {
-  readonly path: string;
-  readonly problems: Problem[];
 }
 
 interface ServiceOptions {

@@ -5,7 +5,8 @@ import type { ServiceHaproxyConfig } from './options/serviceconfig.ts';
 import { createHaproxyOutput, type HaproxyDeps, type HaproxyOutput } from './output.ts';
 import type { Sent } from './runtime/sent.ts';
 import { haproxyTrouble } from './trouble.ts';
-import { type Counters, createView, type HaproxyView, type ServerView } from './view/view.ts';
+import type { Counters, HaproxyView, ServerView } from './view/counters.ts';
+import { createView } from './view/view.ts';
 
 /** HAProxy's own view, by our services. */
 export interface ServicesView {

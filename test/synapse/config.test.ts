@@ -6,7 +6,7 @@ import { after, before, describe, test } from 'node:test';
 import { ConfigError } from '../../common/config.ts';
 import { isObject } from '../../common/formats.ts';
 import { readSynapseConfig } from '../../synapse/config.ts';
-import type { OutputSection } from '../../synapse/serviceconfig.ts';
+import type { OutputSection } from '../../synapse/outputsection.ts';
 import { recordingLog } from '../support/recordinglog.ts';
 
 /** An output that takes anything. */

@@ -2,7 +2,8 @@ import { type Problem, validate } from '../../../common/config.ts';
 import { reasonOf } from '../../../common/log.ts';
 import { readTemplate } from '../file/templatefile.ts';
 import { checkHaproxyConfig, type HaproxyConfig, haproxySchema } from './config.ts';
-import { checkServiceConfig, type ServiceHaproxyConfig, serviceHaproxySchema } from './serviceconfig.ts';
+import { type ServiceHaproxyConfig, serviceHaproxySchema } from './serviceconfig.ts';
+import { checkServiceConfig } from './values.ts';
 
 interface At {
   readonly path: string;

@@ -1,6 +1,5 @@
-import { type Problem, type Schema, validate } from '../../../common/config.ts';
+import { type Schema, validate } from '../../../common/config.ts';
 import { frontendPort, path } from './formats.ts';
-import { checkServiceValues } from './values.ts';
 
 /** `services.NAME.haproxy`. */
 export interface ServiceHaproxyConfig {
@@ -67,9 +66,4 @@ export const serviceHaproxySchema: Schema<ServiceHaproxyConfig> = {
 /** The section of a service that says nothing. */
 export function serviceHaproxyDefaults(): ServiceHaproxyConfig {
   return validate(serviceHaproxySchema, {}, { path: '', problems: [] });
-}
-
-/** What the schema cannot say about one service: names and lines that would break the file. Paths start at `at`. */
-export function checkServiceConfig(config: ServiceHaproxyConfig, at: string): readonly Problem[] {
-  return checkServiceValues(config, at);
 }

@@ -4,8 +4,8 @@ import type { ServiceHaproxyConfig } from './serviceconfig.ts';
 /** HAProxy's proxy names (configuration manual, chapter 4). */
 const proxyName = /^[A-Za-z0-9_.:-]+$/;
 
-/** Names and lines of one service that would break the file or reach another section of it. */
-export function checkServiceValues(config: ServiceHaproxyConfig, at: string): readonly Problem[] {
+/** What the schema cannot say about one service: names and lines that would break the file. Paths start at `at`. */
+export function checkServiceConfig(config: ServiceHaproxyConfig, at: string): readonly Problem[] {
   const problems: Problem[] = [];
   if (config.backend_name !== null && !proxyName.test(config.backend_name)) {
     problems.push({

@@ -1,4 +1,4 @@
-import type { Counters, HaproxyView, ServerView } from './view.ts';
+import type { Counters, HaproxyView, ServerView } from './counters.ts';
 
 /**
  * What several HAProxy processes say, as one: counters are added up; of what they do not agree on, such as a server that

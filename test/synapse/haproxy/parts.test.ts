@@ -13,7 +13,7 @@ import { rewriteSections } from '../../../synapse/haproxy/model/quirks.ts';
 import { maxconnOf } from '../../../synapse/haproxy/model/server.ts';
 import { filterOptions } from '../../../synapse/haproxy/model/trust.ts';
 import { checkHaproxyConfig } from '../../../synapse/haproxy/options/config.ts';
-import { checkServiceConfig } from '../../../synapse/haproxy/options/serviceconfig.ts';
+import { checkServiceConfig } from '../../../synapse/haproxy/options/values.ts';
 import { parseProc } from '../../../synapse/haproxy/reload/master.ts';
 import { capabilitiesOf } from '../../../synapse/haproxy/runtime/capabilities.ts';
 import { know } from '../../../synapse/haproxy/runtime/knowledge.ts';

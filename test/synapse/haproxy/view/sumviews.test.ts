@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import type { Counters, HaproxyView, ServerView } from '../../../../synapse/haproxy/view/counters.ts';
 import { sumViews } from '../../../../synapse/haproxy/view/sumviews.ts';
-import type { Counters, HaproxyView, ServerView } from '../../../../synapse/haproxy/view/view.ts';
 
 function counters(fields: Partial<Counters> = {}): Counters {
   return { status: 'UP', current: 1, queued: 0, sessions: 5, requests: 5, errors: 1, active: 3, backup: 1, ...fields };
