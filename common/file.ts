@@ -5,6 +5,8 @@ import { basename, dirname, join } from 'node:path';
 export interface WriteOptions {
   /** Permissions of a new file, default 0644. */
   readonly mode?: number;
+  /** Whose it is, by number; needs root. Default: ours. */
+  readonly owner?: { readonly uid: number; readonly gid: number } | undefined;
   /** Where the temporary file is made; must be on the same file system. Default: beside the file, with a leading dot. */
   readonly staging?: string;
 }
@@ -19,11 +21,12 @@ export async function writeFileAtomic(
   content: string | Buffer,
   options: WriteOptions = {},
 ): Promise<void> {
-  const { mode = 0o644, staging = dirname(path) } = options;
+  const { mode = 0o644, owner, staging = dirname(path) } = options;
   const temporary = join(staging, `.${basename(path)}.${process.pid}.${randomBytes(4).toString('hex')}`);
   try {
     const file = await open(temporary, 'wx', mode);
     try {
+      if (owner !== undefined) await file.chown(owner.uid, owner.gid);
       await file.writeFile(content);
       await file.sync();
     } finally {

@@ -1,7 +1,7 @@
 import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto';
-import { mkdir } from 'node:fs/promises';
+import { mkdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { writeFileAtomic } from '../common/file.ts';
+import { type WriteOptions, writeFileAtomic } from '../common/file.ts';
 import { type Authority, backdate, day } from './authority.ts';
 import { readIfThere } from './existing.ts';
 import { extensionsOf, type Leaf, whyRenew } from './leaf.ts';
@@ -24,8 +24,11 @@ export interface Wanted {
 export async function provide(leaf: Leaf, wanted: Wanted): Promise<readonly string[]> {
   const { out, days, within, newKeys, authority, trusted } = wanted;
   const files = holderFiles(out, leaf.holder, leaf.purpose);
-  await mkdir(join(out, leaf.holder), { recursive: true, mode: 0o700 });
-  await replace(files.ca, trusted, 0o644);
+  const folder = join(out, leaf.holder);
+  await mkdir(folder, { recursive: true, mode: 0o700 });
+  // Who was given the folder gets what is new in it, too.
+  const owner = process.getuid?.() === 0 ? await stat(folder) : undefined;
+  await replace(files.ca, trusted, { mode: 0o644, owner });
   const now = new Date();
   const [key, cert] = [await readIfThere(files.key), await readIfThere(files.cert)];
   const has = cert === undefined ? undefined : new X509Certificate(cert);
@@ -35,7 +38,7 @@ export async function provide(leaf: Leaf, wanted: Wanted): Promise<readonly stri
   const name = `${leaf.holder}/${leaf.purpose}.pem`;
   if (why === undefined) return [name, 'kept', `good until ${has?.validTo}`];
   // The key is kept: with one file to replace, no reader ever finds two that do not belong together.
-  if (newKeys || key === undefined) await writeFileAtomic(files.key, createKey(), { mode: 0o600 });
+  if (newKeys || key === undefined) await writeFileAtomic(files.key, createKey(), { mode: 0o600, owner });
   const until = Math.min(now.getTime() + days * day, Date.parse(authority.certificate.validTo));
   const text = {
     commonName: leaf.commonName,
@@ -44,7 +47,7 @@ export async function provide(leaf: Leaf, wanted: Wanted): Promise<readonly stri
     until: new Date(until),
   };
   const made = await sign(files.key, text, authority);
-  await writeFileAtomic(files.cert, made, { mode: 0o644 });
+  await writeFileAtomic(files.cert, made, { mode: 0o644, owner });
   return [name, `made (${why})`, `good until ${new X509Certificate(made).validTo}`];
 }
 
@@ -57,6 +60,6 @@ function keyObject(pem: string, file: string): KeyObject {
 }
 
 /** Writes a file only when that changes it: who watches it has nothing to do then. */
-async function replace(file: string, content: string, mode: number): Promise<void> {
-  if ((await readIfThere(file)) !== content) await writeFileAtomic(file, content, { mode });
+async function replace(file: string, content: string, options: WriteOptions): Promise<void> {
+  if ((await readIfThere(file)) !== content) await writeFileAtomic(file, content, options);
 }

@@ -97,13 +97,13 @@ function parseHost(value: unknown): Host {
  */
 export function checkEtcdOptions(options: EtcdOptions): readonly Host[] {
   const hosts = parseHosts(options.hosts);
-  checkTls(options.tls ?? null);
+  const tls = checkTls(options.tls ?? null);
   optionalString(options.username ?? null);
   optionalString(options.password ?? null);
   if ((options.username ?? null) !== null && (options.password ?? null) === null) {
     throw new Error(`username ${show(options.username)}: needs a password`);
   }
-  if (options.tls && !hosts.some((host) => host.secure)) {
+  if (tls !== null && !hosts.some((host) => host.secure)) {
     throw new Error('tls: is set, but no address of hosts starts with https://');
   }
   return hosts;
@@ -111,19 +111,21 @@ export function checkEtcdOptions(options: EtcdOptions): readonly Host[] {
 
 const tlsKeys = ['ca', 'cert', 'key', 'serverName'] as const;
 
-function checkTls(value: unknown): void {
-  if (value === null || value === undefined) return;
+/** Without what is empty, as in `${ETCD_TLS_CA:-}`; null when nothing is left. @throws saying what is allowed */
+function checkTls(value: unknown): EtcdTls | null {
+  if (value === null || value === undefined) return null;
   if (typeof value !== 'object' || Array.isArray(value))
     throw new Error('must be an object with ca, cert, key, serverName');
-  const tls = value as Record<string, unknown>;
-  for (const [key, file] of Object.entries(tls)) {
+  for (const [key, file] of Object.entries(value)) {
     if (!(tlsKeys as readonly string[]).includes(key))
       throw new Error(`unknown key ${key}; known are ${tlsKeys.join(', ')}`);
-    if (file !== null && file !== undefined && (typeof file !== 'string' || file === '')) {
-      throw new Error(`${key} ${show(file)}: must be a string that is not empty`);
+    if (file !== null && file !== undefined && typeof file !== 'string') {
+      throw new Error(`${key} ${show(file)}: must be a string`);
     }
   }
+  const tls: EtcdTls = Object.fromEntries(Object.entries(value).filter(([, file]) => file));
   if ((tls.cert === undefined) !== (tls.key === undefined)) throw new Error('cert and key must be given together');
+  return Object.keys(tls).length === 0 ? null : tls;
 }
 
 function optionalString(value: unknown): void {

@@ -343,6 +343,19 @@ describe('loadConfig from the environment', () => {
     );
   });
 
+  it('takes certificates, and a user of etcd', async () => {
+    const tls = { ETCD_TLS_CA: '/tls/ca.pem', ETCD_TLS_CERT: '/tls/client.pem', ETCD_TLS_KEY: '/tls/client-key.pem' };
+    const user = { ETCD_USERNAME: 'nerve', ETCD_PASSWORD: 'secret' };
+    const env = { NERVE_SERVICE: 'api', NERVE_PORT: '1', ETCD_HOSTS: 'https://a:1', ...tls, ...user };
+    const { etcd } = await loadConfig({ file: undefined, env });
+    assert.deepEqual(etcd, {
+      hosts: ['https://a:1'],
+      tls: { ca: '/tls/ca.pem', cert: '/tls/client.pem', key: '/tls/client-key.pem' },
+      username: 'nerve',
+      password: 'secret',
+    });
+  });
+
   const wrong: readonly [env: Readonly<Record<string, string>>, problem: RegExp][] = [
     [{}, /name a configuration file with -c FILE or NERVE_CONFIG, or one service with NERVE_SERVICE/],
     [{ NERVE_SERVICE: 'api' }, /NERVE_PORT: is not set/],

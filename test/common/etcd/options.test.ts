@@ -68,6 +68,12 @@ describe('the etcd section', () => {
     assert.deepEqual(check({ hosts: 'a,https://b:1' }).options.hosts, ['http://a:2379', 'https://b:1']);
   });
 
+  it('takes TLS files that are empty for none, as variables that are not set leave them', () => {
+    assert.equal(check({ tls: { ca: '', cert: '', key: '' } }).options.tls, null);
+    assert.deepEqual(check({ tls: { ca: 'ca.pem', cert: '', key: '' } }).options.tls, { ca: 'ca.pem' });
+    assert.match(check({ tls: { cert: 'a.pem', key: '' } }).problems.join(), /cert and key must be given together/);
+  });
+
   it('reports every problem where it is, without the password', () => {
     const { problems } = check({ hosts: ['ftp://x'], tls: { cert: 'a.pem' }, password: 271828, usrname: 'nerve' });
     assert.equal(problems.length, 4);

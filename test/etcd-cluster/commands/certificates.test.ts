@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { createPrivateKey, X509Certificate } from 'node:crypto';
-import { chmod, mkdtemp, readdir, readFile, rm, stat } from 'node:fs/promises';
+import { chmod, chown, mkdtemp, readdir, readFile, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
@@ -105,10 +105,13 @@ describe('etcd-cluster/certificates', () => {
     assert.notEqual((await certificate('nerve/client.pem')).serialNumber, serialNumber);
   });
 
-  it('makes new keys when it is told to', async () => {
+  it('makes new keys when it is told to, for whom the folder was given', async () => {
+    const root = process.getuid?.() === 0;
+    if (root) await chown(below('out/nerve'), 10001, 10001);
     const key = await readFile(below('out/nerve/client-key.pem'), 'utf8');
     assert.deepEqual(await make(...members, ...clients, '--new-keys'), all('made (new key)'));
     assert.notEqual(await readFile(below('out/nerve/client-key.pem'), 'utf8'), key);
+    if (root) assert.equal((await stat(below('out/nerve/client-key.pem'))).uid, 10001);
     assert.ok(
       (await certificate('nerve/client.pem')).checkPrivateKey(
         createPrivateKey(await readFile(below('out/nerve/client-key.pem'))),
