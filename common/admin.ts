@@ -1,5 +1,7 @@
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { hostname } from 'node:os';
+import { isOurHost } from './adminhosts.ts';
 import { type AdminAnswers, answer, BadRequest, type ControlRoute, sendJson } from './adminroutes.ts';
 import { type Log, reasonOf } from './log.ts';
 import type { Schema } from './schema.ts';
@@ -11,6 +13,8 @@ export { type AdminAnswers, BadRequest, type ControlRoute, type ReadRoute } from
 export interface AdminConfig {
   /** `HOST:PORT`, or false. */
   readonly listen: string | false;
+  /** By which names it may be asked, besides addresses, localhost and this host's own name; `*` stands for any text. */
+  readonly hosts: readonly string[];
   /** False for none, null when not given. */
   readonly control_socket: string | false | null;
   readonly control_socket_mode: number;
@@ -23,6 +27,11 @@ export function adminSchema(listen: string, socketDefault = 'none when not given
       doc: 'where /healthz, /readyz, /metrics and /api/v1/state are served; false for nowhere',
       format: 'listen',
       default: listen,
+    },
+    hosts: {
+      doc: 'names by which that address may be asked, such as *.internal; IP addresses, localhost and the host name always may',
+      format: 'strings',
+      default: [],
     },
     control_socket: {
       doc: `unix socket for commands that change something, or false; ${socketDefault}`,
@@ -63,7 +72,13 @@ export async function serveAdmin(
   deps: { readonly log: Log },
   signal: AbortSignal,
 ): Promise<AdminServer> {
-  const { listen, control_socket: socket = null, control_socket_mode: mode = 0o600, socketOptional } = options;
+  const {
+    listen,
+    hosts = [],
+    control_socket: socket = null,
+    control_socket_mode: mode = 0o600,
+    socketOptional,
+  } = options;
   const servers: Server[] = [];
   const close = async (): Promise<void> => {
     await Promise.all(servers.map(closeServer));
@@ -71,7 +86,8 @@ export async function serveAdmin(
   let address: string | null = null;
   try {
     if (listen !== false) {
-      const server = createAdminServer(options, {}, deps.log);
+      const names = [...hosts, hostname(), splitListen(listen).host];
+      const server = createAdminServer({ ...options, names }, {}, deps.log);
       servers.push(server);
       address = await listenTcp(server, listen);
     }
@@ -95,10 +111,20 @@ export async function serveAdmin(
   return { address, closed };
 }
 
-function createAdminServer(options: AdminAnswers, control: Readonly<Record<string, ControlRoute>>, log: Log): Server {
+/** `names`: those that a request may ask for; undefined where nobody but this host's users can ask. */
+function createAdminServer(
+  options: AdminAnswers & { readonly names?: readonly string[] },
+  control: Readonly<Record<string, ControlRoute>>,
+  log: Log,
+): Server {
   // Bounded everywhere: a slow or greedy client costs one of a few connections, for a few seconds.
   const limits = { headersTimeout: 5000, requestTimeout: 10_000, keepAliveTimeout: 5000, maxHeaderSize: 8192 };
   const server = createServer({ ...limits, connectionsCheckingInterval: 1000 }, (request, response) => {
+    const { host } = request.headers;
+    if (options.names !== undefined && !isOurHost(host, options.names)) {
+      const error = `this is not ${JSON.stringify(host)}: ask by an IP address or localhost, or name it in admin.hosts`;
+      return sendJson(response, 421, { error });
+    }
     answer(request, response, options, control).catch((error) => {
       if (error instanceof BadRequest) return sendJson(response, 400, { error: error.message });
       log.warn('admin request failed', { path: request.url, reason: reasonOf(error) });

@@ -3,8 +3,8 @@ import { ConfigError, type Document, type Problem } from '../common/config.ts';
 /**
  * The configuration of one nerve beside one service, from the environment alone: `NERVE_SERVICE`, `NERVE_HOST` (default
  * auto), `NERVE_PORT`, `NERVE_CHECK` (`http:/health`, `tcp`; default tcp), `ETCD_HOSTS`, `ETCD_TLS_CA`, `ETCD_TLS_CERT`,
- * `ETCD_TLS_KEY`, `ETCD_USERNAME`, `ETCD_PASSWORD`; and `NERVE_ADMIN_LISTEN` and `NERVE_CONTROL_SOCKET` for its admin
- * section.
+ * `ETCD_TLS_KEY`, `ETCD_USERNAME`, `ETCD_PASSWORD`; and `NERVE_ADMIN_LISTEN`, `NERVE_ADMIN_HOSTS` and
+ * `NERVE_CONTROL_SOCKET` for its admin section.
  * @throws {ConfigError} when neither a file nor a service is named
  */
 export function environmentDocument(env: Readonly<Record<string, string | undefined>>): Document {
@@ -27,14 +27,18 @@ export function environmentDocument(env: Readonly<Record<string, string | undefi
   }
   if (problems.length > 0) throw new ConfigError(problems);
   const check = type === 'https' ? { type: 'http', ssl: true, uri } : { type, ...(uri !== undefined && { uri }) };
-  const { NERVE_HOST: host, NERVE_ADMIN_LISTEN: listen, NERVE_CONTROL_SOCKET: socket } = env;
+  const { NERVE_HOST: host, NERVE_ADMIN_LISTEN: listen, NERVE_ADMIN_HOSTS: names, NERVE_CONTROL_SOCKET: socket } = env;
   return {
     file: 'environment',
     fileOf: () => 'environment',
     value: {
       services: { [env.NERVE_SERVICE]: { host: host || 'auto', port, checks: [check] } },
       etcd: etcdSection(env),
-      admin: { ...(listen && { listen }), ...(socket && { control_socket: socket }) },
+      admin: {
+        ...(listen && { listen }),
+        ...(names && { hosts: names.split(',').map((name) => name.trim()) }),
+        ...(socket && { control_socket: socket }),
+      },
     },
   };
 }

@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { stat, writeFile } from 'node:fs/promises';
+import { get } from 'node:http';
 import { createServer, connect as dial } from 'node:net';
+import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
 import { type AdminOptions, BadRequest, serveAdmin } from '../../common/admin.ts';
@@ -34,6 +36,51 @@ describe('serveAdmin over TCP', () => {
     await metrics.text();
     const head = await fetch(`${url}/readyz`, { method: 'HEAD' });
     assert.deepEqual([head.status, head.headers.get('content-length'), await head.text()], [200, '6', '']);
+  });
+
+  it('answers nobody who takes it for another host', async (t) => {
+    const { address } = await serve(t, { hosts: ['synapse', '*.internal'] });
+    const [host = '', port] = (address ?? '').split(':');
+    const ask = (name: string) =>
+      new Promise<readonly [number | undefined, string]>((resolve, reject) => {
+        const options = { host, port, path: '/healthz', headers: { Host: name }, agent: false };
+        get(options, async (answer) => resolve([answer.statusCode, (await answer.toArray()).join('')])).on(
+          'error',
+          reject,
+        );
+      });
+    for (const name of [
+      '127.0.0.1',
+      `localhost:${port}`,
+      '[::1]:1',
+      '10.1.2.3:80',
+      'synapse:3211',
+      'A.Internal.',
+      hostname(),
+    ]) {
+      assert.deepEqual(await ask(name), [200, 'ok\n'], name);
+    }
+    for (const name of [
+      'evil.example',
+      `evil.example:${port}`,
+      '127.0.0.1.evil.example',
+      'internal',
+      'localhost.evil.example',
+    ]) {
+      const [status, body] = await ask(name);
+      assert.equal(status, 421, name);
+      assert.match(body, /ask by an IP address or localhost, or name it in admin\.hosts/);
+    }
+  });
+
+  it('answers who names no host, as HTTP/1.0 allows', async (t) => {
+    const { address } = await serve(t, {});
+    const [host, port] = (address ?? '').split(':');
+    const socket = dial(Number(port), host);
+    socket.write('GET /healthz HTTP/1.0\r\n\r\n');
+    const [data] = (await once(socket, 'data')) as [Buffer];
+    assert.match(data.toString(), /^HTTP\/1\.1 200 /);
+    socket.destroy();
   });
 
   it('says why it is not ready', async (t) => {

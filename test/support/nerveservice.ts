@@ -68,7 +68,7 @@ export function nerveConfig(services: readonly ServiceConfig[], options: Partial
     instanceId: 'i-1',
     etcd: { hosts: ['http://127.0.0.1:2379'] },
     ttl: 10,
-    admin: { listen: false, control_socket: null, control_socket_mode: 0o600 },
+    admin: { listen: false, hosts: [], control_socket: null, control_socket_mode: 0o600 },
     heartbeatPath: null,
     stateFile: false,
     drainTime: 0,

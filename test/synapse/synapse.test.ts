@@ -70,7 +70,7 @@ describe('synapse', () => {
       etcd: { hosts: ['http://127.0.0.1:1'] },
       output: 'first',
       services: new Map(services),
-      admin: { listen: false, control_socket: null, control_socket_mode: 0o600 },
+      admin: { listen: false, hosts: [], control_socket: null, control_socket_mode: 0o600 },
       stateFile: undefined,
       initialWait: 10_000,
       ...more,
