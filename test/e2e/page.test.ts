@@ -28,6 +28,10 @@ describe('the live page', () => {
   let chromium: { readonly browser: Browser; close(): Promise<void> };
   let page: Page;
   let config: string;
+  let value: {
+    readonly [section: string]: unknown;
+    readonly services: Readonly<Record<string, { readonly discovery: object; readonly haproxy: object }>>;
+  };
   let traffic: NodeJS.Timeout | undefined;
 
   before(async () => {
@@ -48,14 +52,17 @@ describe('the live page', () => {
       after: '1s',
     };
     const discovery = { method: 'etcd' };
-    const value = {
+    value = {
       etcd: { hosts: cluster.urls },
       admin: { listen: `127.0.0.1:${await freePort()}` },
       state_file_path: join(haproxy.folder, 'state.json'),
       initial_wait: '2s',
       services: {
         api: { discovery, haproxy: { ...lines, port: ports.api, server_options: 'check inter 200ms' } },
-        web: { discovery, haproxy: { ...lines, port: ports.web } },
+        web: {
+          discovery: { ...discovery, generator_config_path: '/config/web' },
+          haproxy: { ...lines, port: ports.web },
+        },
         job: { discovery: { ...discovery, fallback }, haproxy: { ...lines, port: ports.job } },
       },
       haproxy: {
@@ -207,6 +214,56 @@ describe('the live page', () => {
     await shot('guard');
     await Promise.all(['a', 'b', 'c', 'd'].map((name) => announce('web', name)));
     await headline('All is well');
+  });
+
+  /** Has synapse read its configuration again, with these lines in one service's haproxy section. */
+  async function reconfigure(service: string, haproxy: object): Promise<void> {
+    const { services } = value;
+    const own = { ...services[service], haproxy: { ...services[service]?.haproxy, ...haproxy } };
+    await writeFile(config, JSON.stringify({ ...value, services: { ...services, [service]: own } }));
+    synapse.kill('SIGHUP');
+  }
+
+  test('says that a published configuration is refused', async () => {
+    await put(client, '/config/web', JSON.stringify({ haproxy: { backend: ['external-check command /bin/sh'] } }));
+    await headline(/Published configuration of web refused/);
+    assert.match(await page.locator('#problems').innerText(), /external-check.*may not be published/);
+    await page.locator('#events li[data-kind="published_refused"]').first().waitFor();
+    await shot('published-refused');
+    await remove(client, '/config/web');
+    await headline('All is well');
+  });
+
+  test('says which service HAProxy refuses, while a change of another goes live', async () => {
+    await reconfigure('web', { listen: ['mode http', 'timeout server soon'] });
+    await headline(/HAProxy refuses web/);
+    assert.match(await page.locator('#problems').innerText(), /unexpected character 's'/);
+    await page.locator('#events li[data-kind="haproxy_refused"]').first().waitFor();
+    await announce('api', 'four');
+    await eventually(
+      async () => assert.match((await row('api').getAttribute('aria-label')) ?? '', /^api: 3 up/),
+      timeout,
+    );
+    await remove(client, key('api', 'four'));
+    await shot('quarantine');
+    await reconfigure('web', {});
+    await headline('All is well');
+  });
+
+  test('says that a reload failed, and why', async () => {
+    const taken = await namedServer('taken');
+    try {
+      await reconfigure('job', { port: taken.port });
+      await headline(/HAProxy refuses job|The last reload of HAProxy failed/);
+      await page.locator('#events li[data-kind="reload_failed"]').first().waitFor();
+      // HAProxy 2.6 does not say why.
+      await shows('#problems', /did not take the configuration|Address already in use/);
+      await shot('reload-failed');
+      await reconfigure('job', {});
+      await headline('All is well');
+    } finally {
+      await taken.close();
+    }
   });
 
   test('is readable on a phone and in the dark', async () => {

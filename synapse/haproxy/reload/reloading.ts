@@ -133,8 +133,11 @@ export function createReloading(config: HaproxyConfig, deps: ReloadingDeps): Rel
     wait() {
       const found = reasons();
       if (found.length === 0) {
-        if (lives.some((live) => live.synced)) settled = undefined;
-        if (lives.some((live) => live.synced)) restructurings = [];
+        if (!lives.some((live) => live.synced)) return undefined;
+        settled = undefined;
+        restructurings = [];
+        // What could not be loaded is wanted no more, or works now.
+        if (persist.rejected === null && Object.keys(persist.quarantined).length === 0) lastError = null;
         return undefined;
       }
       if (!config.do_reloads) return undefined;
