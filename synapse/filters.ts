@@ -8,6 +8,7 @@ export const filterSchema: Schema<LabelFilter> = {
   value: {
     doc: 'What its value is compared with: a string; for in and not-in a list; for matches a regular expression.',
     format: readValue,
+    type: 'string or list',
     default: undefined,
   },
   condition: { doc: 'How it is compared.', format: labelConditions, default: null },

@@ -24,10 +24,16 @@ export const preferSchema: Schema<Preference> = {
     format: ['backup', 'weight'],
     default: 'backup',
   },
-  weight: { doc: 'The share of its weight that another one keeps, with others: weight.', format: share, default: 0.1 },
+  weight: {
+    doc: 'The share of its weight that another one keeps, with others: weight.',
+    format: share,
+    type: 'number',
+    default: 0.1,
+  },
   minimum: {
     doc: 'All instances are used alike when fewer than this share of them are local: a few must not carry the load of all.',
     format: share,
+    type: 'number',
     default: 0.1,
   },
 };

@@ -36,6 +36,7 @@ export const serviceSchema: Schema<ServiceOptions> = {
   default_servers: {
     doc: 'Instances ({host, port, name, weight, …}) to use before the first discovery and while discovery finds none.',
     format: readRecords,
+    type: 'list',
     default: [],
   },
   keep_default_servers: {
@@ -61,6 +62,7 @@ export const serviceSchema: Schema<ServiceOptions> = {
   expiry_guard: {
     doc: 'Keep instances whose leases expire together when they are more than this share of a service of three or more; false: never.',
     format: readShareOrFalse,
+    type: 'number or false',
     default: 0.5,
   },
   expiry_guard_time: {

@@ -26,21 +26,25 @@ export const etcdSchema: Schema<EtcdOptions> = {
   hosts: {
     doc: 'Addresses of the etcd members: a list, or one string with commas. https turns TLS on; the port is 2379 unless given.',
     format: (value: unknown) => parseHosts(value).map((host) => host.url),
+    type: 'hosts',
     default: ['http://127.0.0.1:2379'],
   },
   tls: {
     doc: 'PEM files: ca, cert, key; and serverName, the name to expect in the certificate of the members.',
     format: checkTls,
+    type: 'object',
     default: null,
   },
   username: {
     doc: 'User, when etcd has authentication on.',
     format: optionalString,
+    type: 'string',
     default: null,
   },
   password: {
     doc: 'Password of that user.',
     format: optionalString,
+    type: 'string',
     default: null,
     sensitive: true,
   },

@@ -11,7 +11,7 @@ export interface DockerCheckOptions {
 export const check: CheckPlugin<DockerCheckOptions> = {
   description: 'Passes while a container runs and, where it has a health check of its own, that one says healthy.',
   schema: {
-    container: { doc: 'name or id of the container', format: readContainer, default: null },
+    container: { doc: 'name or id of the container', format: readContainer, type: 'string', default: null },
     socket: { doc: "unix socket of the container engine's API", format: 'string', default: '/var/run/docker.sock' },
     require_health: { doc: 'fail a container that has no health check', format: 'boolean', default: false },
   },

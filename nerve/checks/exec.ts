@@ -17,6 +17,7 @@ export const check: CheckPlugin<ExecCheckOptions> = {
     command: {
       doc: 'program and arguments, a list; no shell unless you name one: ["/bin/sh", "-c", "…"]',
       format: readCommand,
+      type: 'list',
       default: null,
     },
     env: {
@@ -29,6 +30,7 @@ export const check: CheckPlugin<ExecCheckOptions> = {
     user: {
       doc: "user to run as, by name or number; needs nerve to run as root; by default nerve's",
       format: readUser,
+      type: 'string',
       default: null,
       nullable: true,
     },

@@ -13,7 +13,7 @@ export interface FileCheckOptions {
 export const check: CheckPlugin<FileCheckOptions> = {
   description: 'Passes while a file or folder exists, or while there is none: flags of readiness or maintenance.',
   schema: {
-    path: { doc: 'absolute path of the file', format: readPath, default: null },
+    path: { doc: 'absolute path of the file', format: readPath, type: 'path', default: null },
     state: { doc: 'what it must be', format: ['present', 'absent'], default: 'present' },
     max_age: {
       doc: 'longest time since it was last written; by default any',

@@ -26,6 +26,7 @@ export const check: CheckPlugin<GrpcCheckOptions> = {
     metadata: {
       doc: 'request metadata, by name; often holds a token, so it is kept out of messages',
       format: readMetadata,
+      type: 'object',
       default: {},
       sensitive: true,
     },

@@ -44,7 +44,7 @@ export const source: SourcePlugin<DnsOptions> = {
       format: ['address', 'a', 'aaaa', 'srv'],
       default: 'address',
     },
-    servers: { doc: 'Names to look up: [{name, host, port, labels}].', format: readServers, default: [] },
+    servers: { doc: 'Names to look up: [{name, host, port, labels}].', format: readServers, type: 'list', default: [] },
     ...dnsLookupSchema,
     nxdomain: {
       doc: 'When a name is said not to exist, or to have no such records: keep what it had, or take it as empty.',

@@ -26,9 +26,15 @@ export const source: SourcePlugin<DockerOptions> = {
     host: {
       doc: "The engine's API: unix:///PATH, http://HOST:PORT or https://HOST:PORT, default unix:///var/run/docker.sock.",
       format: readEngine,
+      type: 'address',
       default: undefined,
     },
-    servers: { doc: 'Several engines: [{name, host, port}], port 4243.', format: readServers, default: [] },
+    servers: {
+      doc: 'Several engines: [{name, host, port}], port 4243.',
+      format: readServers,
+      type: 'list',
+      default: [],
+    },
     address: {
       doc: "Where published ports are reached; default the engine's host, 127.0.0.1 for a unix socket.",
       format: 'host',

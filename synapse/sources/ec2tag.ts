@@ -30,9 +30,15 @@ export const source: SourcePlugin<Ec2TagOptions> = {
     tag_value: {
       doc: 'Its value, or a list of which one is enough; * and ? are wildcards.',
       format: readValues,
+      type: 'string or list',
       default: undefined,
     },
-    tags: { doc: 'More tags, {name: value}; an instance must have all of them.', format: readTags, default: new Map() },
+    tags: {
+      doc: 'More tags, {name: value}; an instance must have all of them.',
+      format: readTags,
+      type: 'object',
+      default: new Map(),
+    },
     check_interval: {
       doc: 'Time between polls. Amazon limits the rate of calls of a whole account.',
       format: 'positive-duration',
@@ -52,7 +58,7 @@ export const source: SourcePlugin<Ec2TagOptions> = {
     },
     aws_secret_access_key: { doc: 'Its secret.', format: 'string', default: undefined, sensitive: true },
     aws_session_token: { doc: 'Its session token, if any.', format: 'string', default: undefined, sensitive: true },
-    endpoint: { doc: 'Another URL for the EC2 API.', format: readUrl, default: undefined },
+    endpoint: { doc: 'Another URL for the EC2 API.', format: readUrl, type: 'url', default: undefined },
     address: {
       doc: 'Which address to use: private, public, ipv6, or dns for the private DNS name.',
       format: ['private', 'public', 'ipv6', 'dns'],

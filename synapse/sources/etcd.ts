@@ -33,11 +33,13 @@ export const source: SourcePlugin<EtcdSourceOptions> = {
     path: {
       doc: 'Where the instances of the service are, default /nerve/services/<service>.',
       format: readPath,
+      type: 'path',
       default: undefined,
     },
     generator_config_path: {
       doc: 'Key of a JSON object whose haproxy section goes over the local one of the service; disabled: none.',
       format: (value) => (value === 'disabled' ? value : readPath(value)),
+      type: 'path',
       default: undefined,
     },
     keys: {
@@ -48,6 +50,7 @@ export const source: SourcePlugin<EtcdSourceOptions> = {
     decode: {
       doc: 'How values are read that nerve did not write: {method: json, host: PATH, port: PATH}, or {method: address}.',
       format: readDecode,
+      type: 'object',
       default: undefined,
     },
     hosts: {

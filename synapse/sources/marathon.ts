@@ -17,7 +17,7 @@ export interface MarathonOptions {
 export const source: SourcePlugin<MarathonOptions> = {
   description: 'Finds the started tasks of a Marathon application.',
   schema: {
-    marathon_api_url: { doc: 'URL of Marathon.', format: readUrl, default: null },
+    marathon_api_url: { doc: 'URL of Marathon.', format: readUrl, type: 'url', default: null },
     application_name: { doc: 'Name of the application.', format: 'non-empty-string', default: null },
     marathon_api_path: {
       doc: 'Path of the list of tasks; %{app} stands for the application.',

@@ -13,6 +13,7 @@ export const source: SourcePlugin<StaticOptions> = {
     servers: {
       doc: 'Instances: {host, port, name, weight, labels, …}.',
       format: readRecords,
+      type: 'list',
       default: [],
     },
   },

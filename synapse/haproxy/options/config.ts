@@ -78,6 +78,7 @@ export const haproxySchema: Schema<HaproxyOptions> = {
   extra_sections: {
     doc: 'More sections, title → lines, written as they are. Their servers are never touched.',
     format: sections,
+    type: 'object',
     default: {},
   },
   shared_frontend: {
@@ -93,6 +94,7 @@ export const haproxySchema: Schema<HaproxyOptions> = {
   frontend_suffix: {
     doc: "What follows a service's name in the name of its frontend. Default: nothing up to HAProxy 3.2; '.in' from 3.3, which refuses a frontend and a backend of one name.",
     format: nameSuffix,
+    type: 'string',
     default: null,
   },
   config_file_path: path('The haproxy.cfg to keep right.'),
@@ -105,6 +107,7 @@ export const haproxySchema: Schema<HaproxyOptions> = {
   socket_file_path: {
     doc: "Path of HAProxy's runtime API socket (level admin), or a list with one per HAProxy process.",
     format: stringOrList,
+    type: 'string or list',
     default: null,
   },
   master_socket_path: path("Path of the master process's socket (haproxy -W -S PATH): how reloads are asked for."),
@@ -146,6 +149,7 @@ export const haproxySchema: Schema<HaproxyOptions> = {
   restart_jitter: {
     doc: 'Lengthens restart_interval by a random part of it, up to this factor.',
     format: fraction,
+    type: 'number',
     default: 0,
   },
   drain_timeout: {
@@ -166,6 +170,7 @@ export const haproxySchema: Schema<HaproxyOptions> = {
   server_order_seed: {
     doc: 'Seed of the order of servers that are neither sorted nor in discovery order. Default: made from the host name.',
     format: seed,
+    type: 'number or string',
     default: null,
   },
   max_server_id: { doc: 'Largest server id to give out.', format: 'positive-integer', default: 65_535 },

@@ -26,6 +26,7 @@ export const serviceHaproxySchema: Schema<ServiceHaproxyConfig> = {
   port: {
     doc: 'Port of the frontend. Absent: no frontend, a backend only. null: bind bind_address as it is (a unix socket).',
     format: frontendPort,
+    type: 'port',
     default: false,
   },
   bind_address: path('Address the frontend binds, default haproxy.bind_address.'),
@@ -54,11 +55,13 @@ export const serviceHaproxySchema: Schema<ServiceHaproxyConfig> = {
   server_port_override: {
     doc: 'Old name of the service option backend_port_override.',
     format: frontendPort,
+    type: 'port',
     default: null,
   },
   server_backup_port: {
     doc: 'Every discovered host also has a backup server on this port.',
     format: frontendPort,
+    type: 'port',
     default: null,
   },
 };

@@ -13,6 +13,7 @@ export const dnsLookupSchema: Schema<DnsLookupOptions> = {
   nameserver: {
     doc: 'Name servers to ask, ADDRESS or ADDRESS:PORT; default those of the system.',
     format: readNameServers,
+    type: 'list',
     default: [],
   },
   check_interval: {

@@ -21,11 +21,12 @@ export interface ZookeeperOptions {
 }
 
 export const zookeeperSchema: Schema<ZookeeperOptions> = {
-  hosts: { doc: 'Servers of the ensemble, HOST:PORT.', format: readHosts, default: null },
+  hosts: { doc: 'Servers of the ensemble, HOST:PORT.', format: readHosts, type: 'hosts', default: null },
   path: { doc: 'The node whose children are the instances.', format: readPath, default: null },
   decode: {
     doc: 'What the nodes hold: {method: nerve}, or {method: serverset, endpoint_name: NAME}.',
     format: readDecode,
+    type: 'object',
     default: { method: 'nerve' },
   },
   session_timeout: {
@@ -46,6 +47,7 @@ export const zookeeperSchema: Schema<ZookeeperOptions> = {
   generator_config_path: {
     doc: 'Node with a JSON object whose haproxy section goes over the local one; default path itself; disabled: none.',
     format: (value) => (value === 'disabled' ? value : readPath(value)),
+    type: 'path',
     nullable: true,
     default: undefined,
   },
