@@ -5,7 +5,7 @@ import { isObject } from '../common/formats.ts';
 import { formatInstance, readRecord } from '../common/instance.ts';
 import { type Log, reasonOf } from '../common/log.ts';
 import { sleep } from '../common/supervise.ts';
-import type { Expired } from './expiryguard.ts';
+import type { Expired } from './select/expiryguard.ts';
 import type { InstanceSet } from './source.ts';
 
 export interface CacheOptions {

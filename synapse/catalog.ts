@@ -1,8 +1,8 @@
 import type { Published } from '../common/document.ts';
-import { type Expired, type Guarded, guardExpiry, nextGivenUp, restoredGuard } from './expiryguard.ts';
+import type { PublishedResult } from './options/publishedconfig.ts';
 import type { ServiceState, Snapshot } from './output.ts';
-import type { PublishedResult } from './publishedconfig.ts';
-import { type Origin, type Policy, sameInstances, select } from './select.ts';
+import { type Expired, type Guarded, guardExpiry, nextGivenUp, restoredGuard } from './select/expiryguard.ts';
+import { type Origin, type Policy, sameInstances, select } from './select/select.ts';
 import type { InstanceSet } from './source.ts';
 
 /** What the catalog needs to know of a service's configuration. */

@@ -1,10 +1,10 @@
 import type { Log } from '../common/log.ts';
 import { type Peeked, peekCache } from './cache.ts';
 import { Catalog } from './catalog.ts';
-import type { SynapseConfig } from './config.ts';
 import { Discoverer } from './discovery.ts';
+import type { SynapseConfig } from './options/config.ts';
 import type { Snapshot } from './output.ts';
-import { type SynapseState, stateOf } from './state.ts';
+import { type SynapseState, stateOf } from './view/state.ts';
 
 /** What the sources say, asked once. */
 export interface Collected<Config> {

@@ -3,12 +3,12 @@ import { describeSchema, formatOptions, type OptionRow } from '../common/describ
 import { etcdSchema } from '../common/etcd/options.ts';
 import { loadPlugin, pluginNames } from '../common/plugin.ts';
 import { statsdSchema } from '../common/statsdconfig.ts';
-import { defaultListen, topSchema } from './config.ts';
 import { fileOutputSchema, serviceFileOutputSchema } from './fileoutput.ts';
-import { filterSchema } from './filters.ts';
-import { preferSchema } from './preference.ts';
-import { type ResolverPlugin, resolverFolder } from './resolver.ts';
-import { serviceSchema } from './serviceconfig.ts';
+import { type ResolverPlugin, resolverFolder } from './multi/resolver.ts';
+import { defaultListen, topSchema } from './options/config.ts';
+import { filterSchema } from './options/filters.ts';
+import { serviceSchema } from './options/serviceconfig.ts';
+import { preferSchema } from './select/preference.ts';
 import { type SourcePlugin, sourceFolder } from './source.ts';
 
 /** Options that stand together. */

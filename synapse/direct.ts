@@ -2,7 +2,7 @@ import { formatAge } from '../common/age.ts';
 import { silentLog } from '../common/log.ts';
 import type { Peeked } from './cache.ts';
 import { type Collected, collect } from './collect.ts';
-import type { SynapseConfig } from './config.ts';
+import type { SynapseConfig } from './options/config.ts';
 
 /** One thing that was read without the daemon: what it said, or why it said nothing. */
 export interface ReadDirectly {

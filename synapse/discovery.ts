@@ -2,11 +2,11 @@ import type { Problem } from '../common/config.ts';
 import type { EtcdOptions } from '../common/etcd/options.ts';
 import type { Log } from '../common/log.ts';
 import { sleep, supervise } from '../common/supervise.ts';
-import type { Events } from './events.ts';
 import { goneInstances, prepare, rejectedRecords, sourceStarts } from './metrics.ts';
 import { Shared } from './shared.ts';
 import type { InstanceSet, LookAt, PartStatus, RegistryRecord, Source, SourceContext } from './source.ts';
-import type { Traces } from './traces.ts';
+import type { Events } from './view/events.ts';
+import type { Traces } from './view/traces.ts';
 
 /** How to find one service's instances: a source with its options, ready to be made. */
 export interface Discovery {

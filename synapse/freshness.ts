@@ -1,6 +1,6 @@
 import { sleep } from '../common/supervise.ts';
 import type { DiscoveryStatus } from './discovery.ts';
-import { about, type Events } from './events.ts';
+import { about, type Events } from './view/events.ts';
 
 /** What one service's source was like when it was last looked at. */
 interface Seen {

@@ -10,13 +10,13 @@ import { createNotifier } from '../common/notify.ts';
 import { ConfigError } from '../common/problem.ts';
 import { createStatsdReport, type StatsdCounter } from '../common/statsdreport.ts';
 import { sleep } from '../common/supervise.ts';
-import type { SynapseConfig } from './config.ts';
-import type { Events } from './events.ts';
 import { observedNow } from './metrics.ts';
-import { pageRoutes } from './pageroutes.ts';
+import type { SynapseConfig } from './options/config.ts';
 import { statsdNames } from './statsd.ts';
 import { createSynapse, type SynapseDeps } from './synapse.ts';
-import { viewRoutes } from './viewroutes.ts';
+import type { Events } from './view/events.ts';
+import { pageRoutes } from './view/pageroutes.ts';
+import { viewRoutes } from './view/viewroutes.ts';
 
 export interface RunDeps<Top, Config> extends Pick<SynapseDeps<Top, Config>, 'createOutput'> {
   readonly log: Log;

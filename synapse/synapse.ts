@@ -5,17 +5,17 @@ import { pruneLater } from '../common/metrics.ts';
 import { sleep } from '../common/supervise.ts';
 import { type Cache, createCache, readCache } from './cache.ts';
 import { Catalog } from './catalog.ts';
-import type { SynapseConfig } from './config.ts';
 import { Discoverer } from './discovery.ts';
-import { Events } from './events.ts';
 import { createFileWriting, type FilesNow, type FileWriting } from './filewriting.ts';
 import { watchFreshness } from './freshness.ts';
-import { keepEqual } from './keepequal.ts';
 import { applies, guardedInstances, observe, refusedConfigs } from './metrics.ts';
+import type { SynapseConfig } from './options/config.ts';
+import { keepEqual } from './options/keepequal.ts';
 import type { Output, ServersOf, Snapshot } from './output.ts';
-import { report } from './report.ts';
-import { observed, remembered, type SynapseState, stateOf } from './state.ts';
-import { type Trace, Traces } from './traces.ts';
+import { Events } from './view/events.ts';
+import { report } from './view/report.ts';
+import { observed, remembered, type SynapseState, stateOf } from './view/state.ts';
+import { type Trace, Traces } from './view/traces.ts';
 
 /** An output that has a life of its own, such as a connection to keep. */
 export interface RunningOutput<Config> extends Output<Config> {

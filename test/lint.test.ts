@@ -46,7 +46,9 @@ const cases: readonly (readonly [file: string, imports: string, allowed: boolean
   ['synapse/haproxy/file/fine.ts', '../../output.ts', true],
   ['synapse/haproxy/file/fine-too.ts', '../model/model.ts', true],
   ['nerve/hysteresis.ts', 'node:fs', false],
-  ['synapse/select.ts', 'node:fs/promises', false],
+  ['synapse/select/select.ts', 'node:fs/promises', false],
+  ['synapse/view/planted.ts', '../haproxy/model/model.ts', false],
+  ['synapse/commands/fine.ts', '../haproxy/preview.ts', true],
   ['synapse/haproxy/runtime/plan.ts', 'node:net', false],
   ['synapse/haproxy/model/build.ts', 'node:util', true],
 ];

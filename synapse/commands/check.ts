@@ -3,7 +3,7 @@ import type { Command } from '../../common/program.ts';
 import { checkCandidate } from '../haproxy/file/check.ts';
 import type { HaproxyConfig } from '../haproxy/options/config.ts';
 import { preview } from '../haproxy/preview.ts';
-import { sampleSnapshot, withTemporaryFile } from '../sample.ts';
+import { sampleSnapshot, withTemporaryFile } from '../options/sample.ts';
 import { load } from './context.ts';
 
 export const check: Command = {

@@ -1,10 +1,10 @@
 import type { AdminTarget } from '../../common/adminclient.ts';
 import { loadAdminConfig } from '../../common/adminconfig.ts';
 import { type CommandContext, UsageError } from '../../common/program.ts';
-import { defaultListen, readSynapseConfig, type SynapseConfig } from '../config.ts';
 import type { HaproxyConfig } from '../haproxy/options/config.ts';
 import { haproxySection } from '../haproxy/options/section.ts';
 import type { ServiceHaproxyConfig } from '../haproxy/options/serviceconfig.ts';
+import { defaultListen, readSynapseConfig, type SynapseConfig } from '../options/config.ts';
 
 /** synapse's configuration with HAProxy's sections in it. */
 export type Config = SynapseConfig<HaproxyConfig, ServiceHaproxyConfig>;

@@ -1,8 +1,8 @@
 import { followStream, NotRunning, readPath } from '../../common/adminclient.ts';
 import { type Command, UsageError } from '../../common/program.ts';
-import { formatEvent } from '../eventline.ts';
-import type { EventReport, RecordedEvent } from '../events.ts';
-import { eventShape } from '../shapes.ts';
+import { formatEvent } from '../view/eventline.ts';
+import type { EventReport, RecordedEvent } from '../view/events.ts';
+import { eventShape } from '../view/shapes.ts';
 import { adminTarget, interrupted } from './context.ts';
 
 export const events: Command = {

@@ -1,10 +1,10 @@
 import { NotRunning, readPath } from '../../common/adminclient.ts';
 import { reasonOf, silentLog } from '../../common/log.ts';
 import type { Command, CommandContext } from '../../common/program.ts';
-import { instancesOf, type OutputReport, type ServiceFacts } from '../explain/facts.ts';
-import { explainReport } from '../explain/report.ts';
-import { formatInstances, formatService } from '../explain/text.ts';
-import { explainShape } from '../shapes.ts';
+import { instancesOf, type OutputReport, type ServiceFacts } from '../view/explain/facts.ts';
+import { explainReport } from '../view/explain/report.ts';
+import { formatInstances, formatService } from '../view/explain/text.ts';
+import { explainShape } from '../view/shapes.ts';
 import { adminTarget, type Config, directly, json, load, wait, waitOf } from './context.ts';
 import { readStatus } from './status.ts';
 

@@ -2,7 +2,7 @@ import type { Command } from '../../common/program.ts';
 import { plainReason } from '../../common/reason.ts';
 import type { Style } from '../../common/style.ts';
 import type { SocketPlan } from '../haproxy/preview.ts';
-import { planShape } from '../shapes.ts';
+import { planShape } from '../view/shapes.ts';
 import { json, wait } from './context.ts';
 import { previewNow } from './preview.ts';
 

@@ -12,9 +12,9 @@ export const run: Command = {
     // Loaded here: no other command needs it.
     const { runSynapse } = await import('../run.ts');
     const { haproxyOutput } = await import('../haproxy/runningoutput.ts');
-    const { Events } = await import('../events.ts');
+    const { Events } = await import('../view/events.ts');
     const { haproxyStatsd } = await import('../haproxy/statsd.ts');
-    const { recordHaproxy } = await import('../haproxyevents.ts');
+    const { recordHaproxy } = await import('../view/haproxyevents.ts');
     const { log, version } = context;
     const events = new Events();
     await runSynapse({

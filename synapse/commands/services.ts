@@ -1,8 +1,8 @@
 import { reasonOf } from '../../common/log.ts';
 import type { Command, CommandContext } from '../../common/program.ts';
 import { type CachedService, peekCache } from '../cache.ts';
-import type { ListedChange, RegistryList } from '../registrylist.ts';
-import { servicesShape } from '../shapes.ts';
+import type { ListedChange, RegistryList } from '../view/registrylist.ts';
+import { servicesShape } from '../view/shapes.ts';
 import { type Config, interrupted, json, load, wait, waitOf } from './context.ts';
 
 export const services: Command = {
@@ -23,7 +23,7 @@ export const services: Command = {
   async run(context) {
     const config = await load(context);
     // Loaded here: the etcd client is large, and no other command needs it.
-    const { followRegistry, formatChange, formatList, listOfCache } = await import('../registrylist.ts');
+    const { followRegistry, formatChange, formatList, listOfCache } = await import('../view/registrylist.ts');
     const { options, print, style, log } = context;
     const prefix = `${String(options.prefix ?? '/nerve/services').replace(/\/+$/, '')}/`;
     const show = (list: RegistryList): void =>

@@ -3,10 +3,10 @@ import { configInstead } from '../../common/configinstead.ts';
 import type { Command, CommandContext } from '../../common/program.ts';
 import { readDirectly } from '../direct.ts';
 import { lookAtHaproxy } from '../haproxy/view/look.ts';
-import { problemsOf } from '../problems.ts';
-import { statusShape } from '../shapes.ts';
-import type { StateReport, StatusReport } from '../status.ts';
-import { formatStatus } from '../statustable.ts';
+import { problemsOf } from '../view/problems.ts';
+import { statusShape } from '../view/shapes.ts';
+import type { StateReport, StatusReport } from '../view/status.ts';
+import { formatStatus } from '../view/statustable.ts';
 import { adminTarget, directly, json, load, wait, waitOf } from './context.ts';
 
 export const status: Command = {

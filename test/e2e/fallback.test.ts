@@ -5,7 +5,7 @@ import { after, before, describe, test } from 'node:test';
 import type { EtcdClient } from '../../common/etcd/client.ts';
 import type { LocalCluster } from '../../etcd-cluster/local.ts';
 import { freePort } from '../../etcd-cluster/ports.ts';
-import type { StateReport } from '../../synapse/status.ts';
+import type { StateReport } from '../../synapse/view/status.ts';
 import { startDaemon, type TestDaemon } from '../support/daemon.ts';
 import { type Ec2Server, startEc2Server } from '../support/ec2server.ts';
 import { directClient, put, remove, testCluster } from '../support/etcd.ts';

@@ -6,7 +6,7 @@ import type { EtcdClient } from '../../common/etcd/client.ts';
 import { exec } from '../../common/exec.ts';
 import type { LocalCluster } from '../../etcd-cluster/local.ts';
 import { freePort } from '../../etcd-cluster/ports.ts';
-import type { StateReport } from '../../synapse/status.ts';
+import type { StateReport } from '../../synapse/view/status.ts';
 import { programPath, startDaemon, type TestDaemon } from '../support/daemon.ts';
 import { directClient, put, remove, testCluster } from '../support/etcd.ts';
 import { type NamedServer, namedServer, type TestHaproxy, testHaproxy } from '../support/haproxy.ts';

@@ -1,5 +1,5 @@
 import { type Instance, type InstanceFields, makeInstance } from '../../common/instance.ts';
-import type { Policy } from '../../synapse/select.ts';
+import type { Policy } from '../../synapse/select/select.ts';
 import type { InstanceSet } from '../../synapse/source.ts';
 
 /** The policy of a service whose configuration says nothing of it, without the guard against expiry. */

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import type { Instance } from '../../common/instance.ts';
 import { Catalog, type CatalogService } from '../../synapse/catalog.ts';
-import type { Policy } from '../../synapse/select.ts';
+import type { Policy } from '../../synapse/select/select.ts';
 import type { InstanceSet } from '../../synapse/source.ts';
 import { namedInstance, plainPolicy, setOf } from '../support/sets.ts';
 

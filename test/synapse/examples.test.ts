@@ -4,10 +4,10 @@ import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { exec } from '../../common/exec.ts';
 import { findProgram } from '../../deploy/debian.ts';
-import { readSynapseConfig } from '../../synapse/config.ts';
 import { haproxySection } from '../../synapse/haproxy/options/section.ts';
 import { preview } from '../../synapse/haproxy/preview.ts';
-import { sampleSnapshot } from '../../synapse/sample.ts';
+import { readSynapseConfig } from '../../synapse/options/config.ts';
+import { sampleSnapshot } from '../../synapse/options/sample.ts';
 import { recordingLog } from '../support/recordinglog.ts';
 import { tempFolder } from '../support/tempfolder.ts';
 

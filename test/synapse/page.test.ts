@@ -6,10 +6,10 @@ import { makeInstance } from '../../common/instance.ts';
 import { journalRoutes } from '../../common/journalroutes.ts';
 import { silentLog } from '../../common/log.ts';
 import { openBrowser } from '../../deploy/browser.ts';
-import { Events } from '../../synapse/events.ts';
-import { pageRoutes } from '../../synapse/pageroutes.ts';
-import type { ServiceReport, SynapseState } from '../../synapse/state.ts';
-import { viewRoutes } from '../../synapse/viewroutes.ts';
+import { Events } from '../../synapse/view/events.ts';
+import { pageRoutes } from '../../synapse/view/pageroutes.ts';
+import type { ServiceReport, SynapseState } from '../../synapse/view/state.ts';
+import { viewRoutes } from '../../synapse/view/viewroutes.ts';
 import { eventually } from '../support/eventually.ts';
 
 const counters = { status: 'UP', current: 1, queued: 0, sessions: 9, requests: 9, errors: 0, active: 50, backup: 0 };

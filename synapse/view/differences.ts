@@ -1,0 +1,35 @@
+import type { Instance } from '../../common/instance.ts';
+
+/** What HAProxy says of a server, as far as it is compared. */
+export interface SeenServer {
+  readonly name: string;
+  readonly status: string;
+}
+
+/** In which way HAProxy and we differ, by the id of the instance; those that agree are not there. */
+export function differences(
+  instances: readonly Instance[],
+  servers: readonly SeenServer[],
+): Readonly<Record<string, string>> {
+  const byName = new Map(servers.map((server) => [server.name, server.status]));
+  const found: [string, string][] = [];
+  for (const { id, state } of instances) {
+    const status = byName.get(id);
+    byName.delete(id);
+    const difference = status === undefined ? 'not in HAProxy' : differs(state, status);
+    if (difference !== null) found.push([id, difference]);
+  }
+  // What is left is not ours any more; in maintenance it is out of service, as it should be.
+  for (const [name, status] of byName) {
+    if (!/^(MAINT|DRAIN)/.test(status)) found.push([name, 'in HAProxy, and not among the instances']);
+  }
+  return Object.fromEntries(found);
+}
+
+function differs(state: Instance['state'], status: string): string | null {
+  if (/^MAINT/.test(status)) return 'in maintenance in HAProxy';
+  if (/^DOWN|^NOLB/.test(status)) return "HAProxy's own check fails";
+  if (/^DRAIN/.test(status) && state === 'up') return 'drained in HAProxy';
+  if (/^UP|^no check/.test(status) && state === 'drain') return 'takes traffic in HAProxy';
+  return null;
+}

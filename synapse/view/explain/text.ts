@@ -1,0 +1,133 @@
+import { formatAge } from '../../../common/age.ts';
+import { plain, type Style } from '../../../common/style.ts';
+import { type Cell, formatTable, heading } from '../../../common/table.ts';
+import type { RegistryRecord } from '../../source.ts';
+import type { ServiceReport } from '../state.ts';
+import type { SeenServer } from '../status.ts';
+import { type InstanceFacts, instancesOf, type ServiceFacts } from './facts.ts';
+import { serviceNotes } from './service.ts';
+import { type Verdict, verdictOf } from './verdict.ts';
+
+/** What `synapse explain SERVICE` prints: the service, and one line for each of its instances. */
+export function formatService(facts: ServiceFacts, style: Style = plain): string {
+  const rows = instancesOf(facts).map((one): readonly Cell[] => {
+    const { level, text } = verdictOf(facts, one);
+    return [one.id, one.instance === undefined ? 'no' : 'yes', { text: `${marks[level]} ${text}`, tone: level }];
+  });
+  const table =
+    rows.length === 0 ? 'no instance is known\n' : formatTable([heading(['INSTANCE', 'USED', 'WHY']), ...rows], style);
+  return `${serviceNotes(facts)
+    .map((line) => `${line}\n`)
+    .join('')}\n${table}`;
+}
+
+/** What `synapse explain SERVICE SERVER` prints: the whole way of each instance of that name. */
+export function formatInstances(
+  facts: ServiceFacts,
+  instances: readonly InstanceFacts[],
+  style: Style = plain,
+  now: number = Date.now(),
+): string {
+  const blocks = instances.map((one) => {
+    const steps: readonly (readonly [string, string | readonly string[]])[] = [
+      ['announced', announcedText(facts, one.record)],
+      ['seen', seenText(facts, one, now)],
+      ['chosen', chosenText(facts.report, one)],
+      ['sent', sentText(facts, one)],
+      ['HAProxy', haproxyText(facts, one.server)],
+    ];
+    const rows = steps.flatMap(([title, text]) =>
+      (typeof text === 'string' ? [text] : text).map((line, index): readonly Cell[] => [
+        index === 0 ? { text: title, tone: 'strong' } : '',
+        line,
+      ]),
+    );
+    return `${style('strong', `${facts.service} ${one.id}`)}\n${formatTable(rows, style)}${verdictLine(verdictOf(facts, one), style)}\n`;
+  });
+  return `${serviceNotes(facts)
+    .map((line) => `${line}\n`)
+    .join('')}\n${blocks.join('\n')}`;
+}
+
+const marks = { good: '✓', warn: '!', bad: '✗' } as const;
+
+function verdictLine({ level, text }: Verdict, style: Style): string {
+  return style(level, `${marks[level]} ${text}`);
+}
+
+function announcedText(
+  { registry, report }: ServiceFacts,
+  record: RegistryRecord | undefined,
+): string | readonly string[] {
+  if (registry.records === null) return `not known: ${registry.reason}`;
+  if (record === undefined) {
+    return /etcd/.test(report.method) ? 'no: etcd has no record of it' : `not by nerve: it comes from ${report.method}`;
+  }
+  const { where, name, created, revision, lease, ttl, left } = record;
+  const written =
+    created === revision
+      ? `written at revision ${created}`
+      : `first written at revision ${created}, last at ${revision}`;
+  const kept =
+    lease === null
+      ? 'no lease: it stays until somebody deletes it'
+      : `lease ${lease}${left === null ? ', which could not be asked for' : `, ${left} of ${ttl} s left`}`;
+  return [`by ${name === '' ? 'somebody who gives no name' : name}, as ${where}`, `${written}; ${kept}`];
+}
+
+function seenText({ report, daemon }: ServiceFacts, { trace, instance, record }: InstanceFacts, now: number): string {
+  if (!daemon.running) return 'not known: synapse is not running';
+  if (trace === undefined) {
+    if (instance !== undefined) return 'it was there when synapse took its first full set, and has not changed since';
+    return record === undefined ? 'no' : `synapse has seen etcd up to revision ${report.revision ?? 'none'}`;
+  }
+  const { change, seen_at: at, source, revision } = trace;
+  const ago = formatAge(now - Date.parse(at));
+  return `${change} at ${at}, ${ago} ago${source === undefined ? '' : `, from ${source}`}${revision === undefined ? '' : ` at revision ${revision}`}`;
+}
+
+function chosenText({ rules = [], origin, sources }: ServiceReport, one: InstanceFacts): string {
+  if (one.rejected !== undefined) return 'no: its record is skipped';
+  if (one.leftOut !== undefined) return `no: ${one.leftOut}`;
+  if (one.instance === undefined) return 'no';
+  const used = sources?.filter(({ role }) => role === 'used').map(({ name, method }) => `${name} (${method})`);
+  const by = rules.length === 0 ? 'nothing is filtered' : rules.join('; ');
+  const from = used === undefined || used.length === 0 ? '' : `, from ${used.join(', ')}`;
+  const kept = origin === 'discovered' ? '' : `, ${origins[origin] ?? origin}`;
+  const guard = one.suspectUntil === undefined ? '' : `, kept by the expiry guard until ${one.suspectUntil}`;
+  const how = one.instance.state === 'up' ? (one.instance.backup ? 'as a backup' : 'yes') : `to ${one.instance.state}`;
+  return `${how}${from}${kept}${guard}; ${by}`;
+}
+
+const origins: Readonly<Record<string, string>> = {
+  previous: 'because it was there before and the source finds nothing now',
+  defaults: 'as a default server, because the source finds nothing',
+  cache: 'from the state file, because the source has not answered',
+};
+
+function sentText(
+  { daemon, output }: ServiceFacts,
+  { sent, trace, server }: InstanceFacts,
+): readonly string[] | string {
+  if (!daemon.running) return 'not known: synapse is not running';
+  if (sent.length === 0) {
+    if (server === undefined) return 'nothing';
+    const reload = output.lastReloadAt;
+    return `no command since synapse began: HAProxy had it, or has it from its file${reload ? `, loaded at ${reload}` : ''}`;
+  }
+  return sent.flatMap(({ socket, time, milliseconds, commands }) => [
+    `at ${time} to ${socket}, answered within ${milliseconds} ms${trace === undefined ? '' : `; in force ${trace.milliseconds} ms after it was seen`}`,
+    ...commands.map(
+      ({ command, reply }) => `  ${command} → ${reply === null ? 'no reply' : reply === '' ? 'done' : reply}`,
+    ),
+  ]);
+}
+
+function haproxyText({ seen }: ServiceFacts, server: SeenServer | undefined): string {
+  if (seen.reason !== null) return `cannot be asked: ${seen.reason}`;
+  if (server === undefined) return 'does not have it';
+  const { status, weight, address, check, detail, since } = server;
+  const said = check === '' ? 'not checked by HAProxy' : `check ${check}${detail === '' ? '' : ` ${detail}`}`;
+  const at = address === '' ? '' : `, ${address}`;
+  return `${status} for ${formatAge(since * 1000)}, weight ${weight}${at}, ${said}`;
+}
