@@ -13,6 +13,7 @@ export const drain: Command = {
 export const undrain: Command = {
   summary: 'Give a drained service new connections again.',
   usage: 'SERVICE [INSTANCE]',
+  options: { wait: { type: 'boolean', doc: 'first wait until its checks pass, and in the end until etcd shows it' } },
   run: (context) => drainOrUndrain(context, 'undrain'),
 };
 

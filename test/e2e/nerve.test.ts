@@ -258,6 +258,25 @@ describe('nerve and etcd', () => {
     assert.match(wrong.stderr, /refuses: no service "nope" here; there are api, web/);
   });
 
+  it('ends a drain, when it is to wait, only after its checks pass anew', async () => {
+    assert.equal((await command('drain', 'api')).code, 0);
+    services.api.healthy = false;
+    const undrained = command('undrain', 'api', '--wait');
+    await manyProbes(services.api);
+    assert.equal((await state()).services[0]?.drained, true);
+    services.api.healthy = true;
+    const { code, stdout, stderr } = await undrained;
+    assert.deepEqual([code, stdout], [0, `api: i-1_127.0.0.1:${services.api.port} no longer drains\n`], stderr);
+    assert.equal(events.at(-1), 'put api');
+    assert.deepEqual(
+      (await state()).services.map(({ announced, settled }) => [announced, settled]),
+      [
+        [true, true],
+        [true, true],
+      ],
+    );
+  });
+
   it('serves metrics', async () => {
     const { body } = await nerve.get('/metrics');
     assert.match(body, /^nerve_service_up\{service="api"\} 1$/m);
