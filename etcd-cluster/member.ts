@@ -45,15 +45,19 @@ export class LocalMember {
     return this.#status;
   }
 
-  /** Starts the process; a cluster's first start takes a majority, so that this does not wait until it is healthy. */
-  async start(token: string = this.#token): Promise<void> {
+  /**
+   * Starts the process; a cluster's first start takes a majority, so that this does not wait until it is healthy. `start`
+   * may name another etcd program, and more flags, for this time.
+   */
+  async start(token: string = this.#token, start: { etcd?: string; flags?: readonly string[] } = {}): Promise<void> {
     if (this.#status === 'running' || this.#status === 'frozen') return;
     this.#token = token;
-    const { etcd, flags, log } = this.#options;
+    const { flags, log } = this.#options;
+    const { etcd = this.#options.etcd, flags: more = [] } = start;
     const { name } = this;
     mkdirSync(this.folder, { recursive: true });
     const output = openSync(join(this.folder, 'etcd.log'), 'a');
-    const child = spawn(etcd, flags(token), {
+    const child = spawn(etcd, [...flags(token), ...more], {
       stdio: ['ignore', output, output],
       // etcd takes every flag from ETCD_… variables too, which may be meant for something else.
       env: { PATH: process.env.PATH ?? '' },
