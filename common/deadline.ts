@@ -1,4 +1,4 @@
-import { formatDuration } from './formats.ts';
+import { formatDuration } from './config/formats.ts';
 
 /**
  * Runs a task that has at most `limit` milliseconds. Its signal aborts when they are over, or when `signal` aborts; a

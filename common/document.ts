@@ -1,4 +1,4 @@
-import { isObject } from './formats.ts';
+import { isObject } from './config/formats.ts';
 import { maxRecordBytes } from './instance.ts';
 
 /** A JSON object that is published under one key. */

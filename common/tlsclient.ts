@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { isIP } from 'node:net';
-import type { Schema } from './config.ts';
+import type { Schema } from './config/config.ts';
 import { failure } from './reason.ts';
 
 /** How a client speaks TLS; the names follow those of SmartStack's http check. */

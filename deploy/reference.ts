@@ -1,7 +1,7 @@
 import { writeFile } from 'node:fs/promises';
 import { pathToFileURL } from 'node:url';
-import type { OptionRow } from '../common/describe.ts';
-import { describeSchema } from '../common/describe.ts';
+import type { OptionRow } from '../common/command/describe.ts';
+import { describeSchema } from '../common/command/describe.ts';
 import { pluginNames } from '../common/plugin.ts';
 import { checkFolder } from '../nerve/check.ts';
 import { describeOptions as describeNerve } from '../nerve/describe.ts';

@@ -1,6 +1,6 @@
-import { joinPath, type Problem, readConfig, type Schema, settleProblems, validate } from '../common/config.ts';
+import { joinPath, type Problem, readConfig, type Schema, settleProblems, validate } from '../common/config/config.ts';
+import { isObject } from '../common/config/formats.ts';
 import { checkEtcdOptions, type EtcdOptions, etcdSchema } from '../common/etcd/options.ts';
-import { isObject } from '../common/formats.ts';
 import { reasonOf } from '../common/log.ts';
 import { type Permission, rangeOf, type UserRights } from './accessplan.ts';
 

@@ -1,7 +1,7 @@
 import { type ParseArgsConfig, parseArgs } from 'node:util';
+import { UsageError } from '../common/command/program.ts';
+import { ConfigError, formatProblem } from '../common/config/problem.ts';
 import { reasonOf } from '../common/log.ts';
-import { ConfigError, formatProblem } from '../common/problem.ts';
-import { UsageError } from '../common/program.ts';
 
 type Options = NonNullable<ParseArgsConfig['options']>;
 

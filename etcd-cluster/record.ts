@@ -1,6 +1,6 @@
 import { join } from 'node:path';
+import { isObject } from '../common/config/formats.ts';
 import { writeFileAtomic } from '../common/file.ts';
-import { isObject } from '../common/formats.ts';
 import { readIfThere } from './existing.ts';
 import type { MemberAddress } from './flags.ts';
 

@@ -1,4 +1,4 @@
-import type { Schema } from '../common/config.ts';
+import type { Schema } from '../common/config/config.ts';
 import type { PluginFolder } from '../common/plugin.ts';
 
 /** One probe of a local service: resolves when it is healthy, rejects with the reason when it is not. */

@@ -1,7 +1,7 @@
-import { joinPath, type Problem, type Schema, validate } from '../common/config.ts';
-import { formats, isObject } from '../common/formats.ts';
+import { joinPath, type Problem, type Schema, validate } from '../common/config/config.ts';
+import { formats, isObject } from '../common/config/formats.ts';
+import { nearest } from '../common/config/schema.ts';
 import { loadPlugin, pluginNames } from '../common/plugin.ts';
-import { nearest } from '../common/schema.ts';
 import { type Check, type CheckPlugin, type CheckTarget, checkFolder } from './check.ts';
 import type { Thresholds } from './hysteresis.ts';
 import type { Pace } from './pace.ts';

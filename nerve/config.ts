@@ -1,5 +1,5 @@
 import { hostname } from 'node:os';
-import { type AdminConfig, adminSchema, optionalPath } from '../common/admin.ts';
+import { type AdminConfig, adminSchema, optionalPath } from '../common/admin/admin.ts';
 import {
   type Document,
   joinPath,
@@ -8,11 +8,11 @@ import {
   type Schema,
   settleProblems,
   validate,
-} from '../common/config.ts';
+} from '../common/config/config.ts';
+import { formats, isObject } from '../common/config/formats.ts';
 import { checkEtcdOptions, type EtcdOptions, etcdSchema } from '../common/etcd/options.ts';
-import { formats, isObject } from '../common/formats.ts';
 import type { Log } from '../common/log.ts';
-import { readStatsd, type StatsdConfig } from '../common/statsdconfig.ts';
+import { readStatsd, type StatsdConfig } from '../common/statsd/options.ts';
 import { environmentDocument } from './environment.ts';
 import { readServices, type ServiceConfig } from './serviceconfig.ts';
 import { readShutdown, type ShutdownConfig } from './shutdownconfig.ts';

@@ -1,5 +1,5 @@
-import { BadRequest, type ControlRoute } from '../common/admin.ts';
-import { isObject } from '../common/formats.ts';
+import { BadRequest, type ControlRoute } from '../common/admin/admin.ts';
+import { isObject } from '../common/config/formats.ts';
 import type { Drains } from './drains.ts';
 import type { Nerve } from './nerve.ts';
 

@@ -1,5 +1,5 @@
-import type { AdminTarget } from '../common/adminclient.ts';
-import { control, readState } from '../common/adminclient.ts';
+import type { AdminTarget } from '../common/admin/client.ts';
+import { control, readState } from '../common/admin/client.ts';
 import { sleep } from '../common/supervise.ts';
 import type { CheckStatus } from './checker.ts';
 import type { DrainAnswer } from './control.ts';

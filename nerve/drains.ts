@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
+import { isObject } from '../common/config/formats.ts';
 import { writeFileAtomic } from '../common/file.ts';
-import { isObject } from '../common/formats.ts';
 import { type Log, reasonOf } from '../common/log.ts';
 
 /**

@@ -1,4 +1,4 @@
-import { ConfigError, type Document, type Problem } from '../common/config.ts';
+import { ConfigError, type Document, type Problem } from '../common/config/config.ts';
 
 /**
  * The configuration of one nerve beside one service, from the environment alone: `NERVE_SERVICE`, `NERVE_HOST` (default

@@ -1,5 +1,5 @@
-import { joinPath, type Problem } from '../common/config.ts';
-import { formats, isObject } from '../common/formats.ts';
+import { joinPath, type Problem } from '../common/config/config.ts';
+import { formats, isObject } from '../common/config/formats.ts';
 
 /** One instance that an entry of `services` asks for. */
 export interface Entry {

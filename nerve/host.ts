@@ -1,5 +1,5 @@
 import { lookup } from 'node:dns/promises';
-import { formats } from '../common/formats.ts';
+import { formats } from '../common/config/formats.ts';
 import { reasonOf } from '../common/log.ts';
 import { type Family, interfaceAddress, primaryAddress } from './address.ts';
 import { instanceAddress } from './ec2metadata.ts';

@@ -1,5 +1,5 @@
-import { type Problem, type Schema, validate } from '../common/config.ts';
-import { formats } from '../common/formats.ts';
+import { type Problem, type Schema, validate } from '../common/config/config.ts';
+import { formats } from '../common/config/formats.ts';
 import type { RateLimit } from './ratelimit.ts';
 
 interface RateLimitOptions {

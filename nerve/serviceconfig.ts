@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
-import { joinPath, type Problem, type Schema, validate } from '../common/config.ts';
-import { isObject } from '../common/formats.ts';
+import { joinPath, type Problem, type Schema, validate } from '../common/config/config.ts';
+import { isObject } from '../common/config/formats.ts';
 import { type Instance, InvalidRecord, makeInstance } from '../common/instance.ts';
 import { reasonOf } from '../common/log.ts';
 import { type CheckConfig, readChecks } from './checkconfig.ts';

@@ -1,4 +1,4 @@
-import { type Fields, field, optional } from '../common/shape.ts';
+import { type Fields, field, optional } from '../common/command/shape.ts';
 
 const result: Fields = {
   fields: {

@@ -1,4 +1,4 @@
-import { type Problem, type Schema, validate } from '../common/config.ts';
+import { type Problem, type Schema, validate } from '../common/config/config.ts';
 
 /** What happens to the announcements at the end. */
 export interface ShutdownConfig {

@@ -1,4 +1,4 @@
-import { BadRequest } from '../common/admin.ts';
+import { BadRequest } from '../common/admin/admin.ts';
 import type { Announcement } from './announcement.ts';
 import type { OpenRegistry } from './registry.ts';
 import type { Service } from './service.ts';

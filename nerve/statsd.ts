@@ -1,5 +1,5 @@
 import { configReloads } from '../common/metrics.ts';
-import type { StatsdNames } from '../common/statsdreport.ts';
+import type { StatsdNames } from '../common/statsd/report.ts';
 import { announcements, launches, probes, reaps, throttled, transitions } from './metrics.ts';
 import type { Nerve } from './nerve.ts';
 

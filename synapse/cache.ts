@@ -1,7 +1,7 @@
 import { readFile, rename } from 'node:fs/promises';
+import { isObject } from '../common/config/formats.ts';
 import type { Published } from '../common/document.ts';
 import { writeFileAtomic } from '../common/file.ts';
-import { isObject } from '../common/formats.ts';
 import { formatInstance, readRecord } from '../common/instance.ts';
 import { type Log, reasonOf } from '../common/log.ts';
 import { sleep } from '../common/supervise.ts';

@@ -1,8 +1,8 @@
-import { adminSchema } from '../common/admin.ts';
-import { describeSchema, formatOptions, type OptionRow } from '../common/describe.ts';
+import { adminSchema } from '../common/admin/admin.ts';
+import { describeSchema, formatOptions, type OptionRow } from '../common/command/describe.ts';
 import { etcdSchema } from '../common/etcd/options.ts';
 import { loadPlugin, pluginNames } from '../common/plugin.ts';
-import { statsdSchema } from '../common/statsdconfig.ts';
+import { statsdSchema } from '../common/statsd/options.ts';
 import { fileOutputSchema, serviceFileOutputSchema } from './fileoutput.ts';
 import { type ResolverPlugin, resolverFolder } from './multi/resolver.ts';
 import { defaultListen, topSchema } from './options/config.ts';

@@ -1,4 +1,4 @@
-import { formatAge } from '../common/age.ts';
+import { formatAge } from '../common/command/age.ts';
 import { silentLog } from '../common/log.ts';
 import type { Peeked } from './cache.ts';
 import { type Collected, collect } from './collect.ts';

@@ -1,4 +1,4 @@
-import type { Problem } from '../common/config.ts';
+import type { Problem } from '../common/config/config.ts';
 import type { EtcdOptions } from '../common/etcd/options.ts';
 import type { Log } from '../common/log.ts';
 import { sleep, supervise } from '../common/supervise.ts';

@@ -1,6 +1,6 @@
 import { mkdir, readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Schema } from '../common/config.ts';
+import type { Schema } from '../common/config/config.ts';
 import { writeFileAtomic } from '../common/file.ts';
 import type { Instance } from '../common/instance.ts';
 

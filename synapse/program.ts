@@ -1,4 +1,4 @@
-import type { Program } from '../common/program.ts';
+import type { Program } from '../common/command/program.ts';
 import { packageVersion } from '../common/version.ts';
 import { check } from './commands/check.ts';
 import { describe } from './commands/describe.ts';

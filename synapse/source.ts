@@ -1,4 +1,4 @@
-import type { Schema } from '../common/config.ts';
+import type { Schema } from '../common/config/config.ts';
 import type { Published } from '../common/document.ts';
 import type { SeenRecord } from '../common/etcd/look.ts';
 import type { EtcdOptions } from '../common/etcd/options.ts';

@@ -1,4 +1,4 @@
-import { isObject } from '../formats.ts';
+import { isObject } from '../config/formats.ts';
 import { type Instance, InvalidRecord, makeInstance, maxRecordBytes, parseInstance } from '../instance.ts';
 
 /** How a value in etcd is read. */

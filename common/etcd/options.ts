@@ -1,4 +1,4 @@
-import type { Schema } from '../config.ts';
+import type { Schema } from '../config/config.ts';
 import { isHost } from '../instance.ts';
 
 /** Files in PEM form; each is read again when it changes. */

@@ -1,8 +1,8 @@
 import { X509Certificate } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { createSecureContext } from 'node:tls';
+import { ConfigError, type Problem } from '../config/problem.ts';
 import { reasonOf } from '../log.ts';
-import { ConfigError, type Problem } from '../problem.ts';
 import type { EtcdOptions } from './options.ts';
 
 /**

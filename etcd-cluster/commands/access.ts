@@ -1,5 +1,5 @@
 /** `etcd-cluster/access`: users and roles in etcd, and what each may do. */
-import { UsageError } from '../../common/program.ts';
+import { UsageError } from '../../common/command/program.ts';
 import { applyAccess } from '../access.ts';
 import { readAccess } from '../accessconfig.ts';
 import { runCommand } from '../command.ts';

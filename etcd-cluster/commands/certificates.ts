@@ -2,9 +2,9 @@
 import { X509Certificate } from 'node:crypto';
 import { mkdir, readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
+import { UsageError } from '../../common/command/program.ts';
+import { formatTable } from '../../common/command/table.ts';
 import { reasonOf } from '../../common/log.ts';
-import { UsageError } from '../../common/program.ts';
-import { formatTable } from '../../common/table.ts';
 import { day, openAuthority } from '../authority.ts';
 import { type Given, runCommand } from '../command.ts';
 import { clientLeaf, type Leaf, memberLeaves } from '../leaf.ts';

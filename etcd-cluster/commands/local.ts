@@ -1,8 +1,8 @@
 /** `etcd-cluster/local`: three etcd members on loopback, in the background. */
 import { resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { UsageError } from '../../common/program.ts';
-import { formatTable } from '../../common/table.ts';
+import { UsageError } from '../../common/command/program.ts';
+import { formatTable } from '../../common/command/table.ts';
 import { findProgram } from '../../deploy/debian.ts';
 import {
   type BackgroundCluster,

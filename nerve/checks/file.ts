@@ -1,6 +1,6 @@
 import { stat } from 'node:fs/promises';
 import { abortable } from '../../common/abortable.ts';
-import { formatDuration } from '../../common/formats.ts';
+import { formatDuration } from '../../common/config/formats.ts';
 import { failure } from '../../common/reason.ts';
 import type { CheckPlugin } from '../check.ts';
 

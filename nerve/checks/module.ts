@@ -1,6 +1,6 @@
 import { pathToFileURL } from 'node:url';
 import { abortable } from '../../common/abortable.ts';
-import { type Problem, type Schema, validate } from '../../common/config.ts';
+import { type Problem, type Schema, validate } from '../../common/config/config.ts';
 import { failure, oneLine } from '../../common/reason.ts';
 import type { Check, CheckPlugin, CheckTarget } from '../check.ts';
 

@@ -1,5 +1,5 @@
 import { abortable } from '../../common/abortable.ts';
-import { formatDuration } from '../../common/formats.ts';
+import { formatDuration } from '../../common/config/formats.ts';
 import { optionalPackage } from '../../common/optional.ts';
 import { failure } from '../../common/reason.ts';
 import { type Address, formatAddress, openSocket } from '../../common/socket.ts';

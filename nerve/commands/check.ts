@@ -1,5 +1,5 @@
+import type { Command } from '../../common/command/program.ts';
 import { checkTlsFiles } from '../../common/etcd/tlsfiles.ts';
-import type { Command } from '../../common/program.ts';
 import { loadConfig } from '../config.ts';
 import { source } from './context.ts';
 

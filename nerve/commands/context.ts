@@ -1,7 +1,7 @@
-import type { AdminTarget } from '../../common/adminclient.ts';
-import { loadAdminConfig } from '../../common/adminconfig.ts';
-import { findSocket } from '../../common/places.ts';
-import type { CommandContext } from '../../common/program.ts';
+import type { AdminTarget } from '../../common/admin/client.ts';
+import { loadAdminConfig } from '../../common/admin/options.ts';
+import type { CommandContext } from '../../common/command/program.ts';
+import { findSocket } from '../../common/config/places.ts';
 import { defaultListen, type LoadOptions } from '../config.ts';
 
 /** The option that many commands have. */

@@ -1,5 +1,5 @@
-import { describeShape } from '../../common/describe.ts';
-import { type Command, UsageError } from '../../common/program.ts';
+import { describeShape } from '../../common/command/describe.ts';
+import { type Command, UsageError } from '../../common/command/program.ts';
 import { describeOptions, formatSections } from '../describe.ts';
 import { json } from './context.ts';
 

@@ -1,4 +1,4 @@
-import type { Command, CommandContext } from '../../common/program.ts';
+import type { Command, CommandContext } from '../../common/command/program.ts';
 import { changeDrain } from '../draincommand.ts';
 import { adminTarget } from './context.ts';
 

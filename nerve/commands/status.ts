@@ -1,6 +1,6 @@
-import { NotRunning, readState } from '../../common/adminclient.ts';
-import { configInstead } from '../../common/configinstead.ts';
-import type { Command, CommandContext } from '../../common/program.ts';
+import { NotRunning, readState } from '../../common/admin/client.ts';
+import type { Command, CommandContext } from '../../common/command/program.ts';
+import { configInstead } from '../../common/config/configinstead.ts';
 import { loadConfig } from '../config.ts';
 import { statusShape } from '../shapes.ts';
 import type { NerveState } from '../state.ts';

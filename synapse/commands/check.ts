@@ -1,5 +1,5 @@
-import { ConfigError, type Problem } from '../../common/problem.ts';
-import type { Command } from '../../common/program.ts';
+import type { Command } from '../../common/command/program.ts';
+import { ConfigError, type Problem } from '../../common/config/problem.ts';
 import { checkCandidate } from '../haproxy/file/check.ts';
 import type { HaproxyConfig } from '../haproxy/options/config.ts';
 import { preview } from '../haproxy/preview.ts';

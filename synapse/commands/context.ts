@@ -1,6 +1,6 @@
-import type { AdminTarget } from '../../common/adminclient.ts';
-import { loadAdminConfig } from '../../common/adminconfig.ts';
-import { type CommandContext, UsageError } from '../../common/program.ts';
+import type { AdminTarget } from '../../common/admin/client.ts';
+import { loadAdminConfig } from '../../common/admin/options.ts';
+import { type CommandContext, UsageError } from '../../common/command/program.ts';
 import type { HaproxyConfig } from '../haproxy/options/config.ts';
 import { haproxySection } from '../haproxy/options/section.ts';
 import type { ServiceHaproxyConfig } from '../haproxy/options/serviceconfig.ts';

@@ -1,5 +1,5 @@
-import { describeSchema, describeShape } from '../../common/describe.ts';
-import { type Command, UsageError } from '../../common/program.ts';
+import { describeSchema, describeShape } from '../../common/command/describe.ts';
+import { type Command, UsageError } from '../../common/command/program.ts';
 import { describeOptions, formatSections } from '../describe.ts';
 import { haproxySchema } from '../haproxy/options/config.ts';
 import { serviceHaproxySchema } from '../haproxy/options/serviceconfig.ts';

@@ -1,5 +1,5 @@
-import { followStream, NotRunning, readPath } from '../../common/adminclient.ts';
-import { type Command, UsageError } from '../../common/program.ts';
+import { followStream, NotRunning, readPath } from '../../common/admin/client.ts';
+import { type Command, UsageError } from '../../common/command/program.ts';
 import { formatEvent } from '../view/eventline.ts';
 import type { EventReport, RecordedEvent } from '../view/events.ts';
 import { eventShape } from '../view/shapes.ts';

@@ -1,6 +1,6 @@
-import { NotRunning, readPath } from '../../common/adminclient.ts';
+import { NotRunning, readPath } from '../../common/admin/client.ts';
+import type { Command, CommandContext } from '../../common/command/program.ts';
 import { reasonOf, silentLog } from '../../common/log.ts';
-import type { Command, CommandContext } from '../../common/program.ts';
 import { instancesOf, type OutputReport, type ServiceFacts } from '../view/explain/facts.ts';
 import { explainReport } from '../view/explain/report.ts';
 import { formatInstances, formatService } from '../view/explain/text.ts';

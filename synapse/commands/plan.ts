@@ -1,6 +1,6 @@
-import type { Command } from '../../common/program.ts';
+import type { Command } from '../../common/command/program.ts';
+import type { Style } from '../../common/command/style.ts';
 import { plainReason } from '../../common/reason.ts';
-import type { Style } from '../../common/style.ts';
 import type { SocketPlan } from '../haproxy/preview.ts';
 import { planShape } from '../view/shapes.ts';
 import { json, wait } from './context.ts';

@@ -1,4 +1,4 @@
-import type { CommandContext } from '../../common/program.ts';
+import type { CommandContext } from '../../common/command/program.ts';
 import { collect } from '../collect.ts';
 import { type Preview, preview } from '../haproxy/preview.ts';
 import { load, waitOf } from './context.ts';

@@ -1,5 +1,5 @@
+import type { Command, CommandContext } from '../../common/command/program.ts';
 import { reasonOf } from '../../common/log.ts';
-import type { Command, CommandContext } from '../../common/program.ts';
 import { type CachedService, peekCache } from '../cache.ts';
 import type { ListedChange, RegistryList } from '../view/registrylist.ts';
 import { servicesShape } from '../view/shapes.ts';

@@ -1,6 +1,6 @@
-import { type AdminTarget, NotRunning, readPath, readState } from '../../common/adminclient.ts';
-import { configInstead } from '../../common/configinstead.ts';
-import type { Command, CommandContext } from '../../common/program.ts';
+import { type AdminTarget, NotRunning, readPath, readState } from '../../common/admin/client.ts';
+import type { Command, CommandContext } from '../../common/command/program.ts';
+import { configInstead } from '../../common/config/configinstead.ts';
 import { readDirectly } from '../direct.ts';
 import { lookAtHaproxy } from '../haproxy/view/look.ts';
 import { problemsOf } from '../view/problems.ts';

@@ -1,4 +1,4 @@
-import type { StatsdCounter } from '../../common/statsdreport.ts';
+import type { StatsdCounter } from '../../common/statsd/report.ts';
 import { configsTotal, reloadsTotal } from './metrics.ts';
 
 /** What SmartStack's HAProxy generator told StatsD. */

@@ -1,4 +1,4 @@
-import type { Schema } from '../../common/config.ts';
+import type { Schema } from '../../common/config/config.ts';
 import type { PluginFolder } from '../../common/plugin.ts';
 import type { SourceContext } from '../source.ts';
 

@@ -1,9 +1,16 @@
-import { type AdminConfig, adminSchema } from '../../common/admin.ts';
-import { joinPath, type Problem, readConfig, type Schema, settleProblems, validate } from '../../common/config.ts';
+import { type AdminConfig, adminSchema } from '../../common/admin/admin.ts';
+import {
+  joinPath,
+  type Problem,
+  readConfig,
+  type Schema,
+  settleProblems,
+  validate,
+} from '../../common/config/config.ts';
+import { isObject } from '../../common/config/formats.ts';
 import { type EtcdOptions, etcdSchema } from '../../common/etcd/options.ts';
-import { isObject } from '../../common/formats.ts';
 import type { Log } from '../../common/log.ts';
-import { readStatsd, type StatsdConfig } from '../../common/statsdconfig.ts';
+import { readStatsd, type StatsdConfig } from '../../common/statsd/options.ts';
 import { type FileOutputConfig, fileOutputSchema } from '../fileoutput.ts';
 import type { OutputSection, StateFile } from './outputsection.ts';
 import { readService, type ServiceConfig } from './serviceconfig.ts';

@@ -1,5 +1,5 @@
-import { joinPath, type Problem, type Schema, validate } from '../../common/config.ts';
-import { isObject } from '../../common/formats.ts';
+import { joinPath, type Problem, type Schema, validate } from '../../common/config/config.ts';
+import { isObject } from '../../common/config/formats.ts';
 import { type LabelFilter, labelConditions, wholeValue } from '../select/labels.ts';
 
 /** One entry of `label_filters`. */

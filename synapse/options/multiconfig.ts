@@ -1,5 +1,5 @@
-import { joinPath, type Problem, validate } from '../../common/config.ts';
-import { isObject } from '../../common/formats.ts';
+import { joinPath, type Problem, validate } from '../../common/config/config.ts';
+import { isObject } from '../../common/config/formats.ts';
 import { reasonOf } from '../../common/log.ts';
 import type { Discovery, DiscoveryFrom, ReadDiscovery } from '../discovery.ts';
 import { multiSource } from '../multi/multi.ts';

@@ -1,4 +1,4 @@
-import type { Problem } from '../../common/config.ts';
+import type { Problem } from '../../common/config/config.ts';
 
 /** Who reads the section of an output, such as `haproxy`: at the top level, and in each service. */
 export interface OutputSection<Top, Config> {

@@ -1,5 +1,5 @@
-import { joinPath, type Problem } from '../../common/config.ts';
-import { isObject } from '../../common/formats.ts';
+import { joinPath, type Problem } from '../../common/config/config.ts';
+import { isObject } from '../../common/config/formats.ts';
 import { reasonOf } from '../../common/log.ts';
 import type { OutputSection } from './outputsection.ts';
 

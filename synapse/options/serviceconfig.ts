@@ -1,8 +1,8 @@
-import { joinPath, type Schema, validate } from '../../common/config.ts';
+import { joinPath, type Schema, validate } from '../../common/config/config.ts';
+import { isObject } from '../../common/config/formats.ts';
+import { readRecords } from '../../common/config/recordlist.ts';
 import type { EtcdOptions } from '../../common/etcd/options.ts';
-import { isObject } from '../../common/formats.ts';
 import type { Instance } from '../../common/instance.ts';
-import { readRecords } from '../../common/recordlist.ts';
 import type { CatalogService } from '../catalog.ts';
 import type { Discovery } from '../discovery.ts';
 import { serviceFileOutputSchema } from '../fileoutput.ts';

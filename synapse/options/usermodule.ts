@@ -1,6 +1,6 @@
 import { isAbsolute } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { isObject } from '../../common/formats.ts';
+import { isObject } from '../../common/config/formats.ts';
 import { loadPlugin, type PluginFolder } from '../../common/plugin.ts';
 
 /** What every plugin has, whatever its kind. */

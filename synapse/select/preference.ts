@@ -1,4 +1,4 @@
-import { joinPath, type Problem, type Schema, validate } from '../../common/config.ts';
+import { joinPath, type Problem, type Schema, validate } from '../../common/config/config.ts';
 import { type Instance, makeInstance } from '../../common/instance.ts';
 import { labelOf } from './labels.ts';
 

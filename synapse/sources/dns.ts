@@ -1,6 +1,6 @@
 import type { Resolver } from 'node:dns/promises';
 import { isIP } from 'node:net';
-import { isObject } from '../../common/formats.ts';
+import { isObject } from '../../common/config/formats.ts';
 import { type Instance, isHost, isPort, makeInstance } from '../../common/instance.ts';
 import { createPublisher, Findings } from '../findings.ts';
 import { createPoll } from '../poll.ts';

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { isObject } from '../../common/formats.ts';
+import { isObject } from '../../common/config/formats.ts';
 import { type Instance, makeInstance } from '../../common/instance.ts';
 import { createPublisher, Findings } from '../findings.ts';
 import type { Source, SourceContext, SourcePlugin } from '../source.ts';

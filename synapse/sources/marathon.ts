@@ -1,4 +1,4 @@
-import { isObject } from '../../common/formats.ts';
+import { isObject } from '../../common/config/formats.ts';
 import { makeInstance } from '../../common/instance.ts';
 import { createPublisher, Findings } from '../findings.ts';
 import { createPoll } from '../poll.ts';

@@ -1,5 +1,5 @@
+import { readRecords } from '../../common/config/recordlist.ts';
 import type { Instance } from '../../common/instance.ts';
-import { readRecords } from '../../common/recordlist.ts';
 import type { Source, SourcePlugin } from '../source.ts';
 
 /** Options of `method: static`. */

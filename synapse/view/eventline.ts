@@ -1,4 +1,4 @@
-import { plain, type Style } from '../../common/style.ts';
+import { plain, type Style } from '../../common/command/style.ts';
 import type { EventKind, RecordedEvent } from './events.ts';
 
 /** What people read for each kind. */

@@ -1,5 +1,5 @@
 import { existsSync, readFileSync } from 'node:fs';
-import { type ReadRoute, sendText } from '../../common/adminroutes.ts';
+import { type ReadRoute, sendText } from '../../common/admin/routes.ts';
 
 const types = {
   html: 'text/html; charset=utf-8',

@@ -1,3 +1,5 @@
+import type { Style } from '../../common/command/style.ts';
+import { type Cell, formatTable, heading } from '../../common/command/table.ts';
 import { createEtcdClient } from '../../common/etcd/client.ts';
 import type { Entry } from '../../common/etcd/entry.ts';
 import { hex } from '../../common/etcd/leaseid.ts';
@@ -6,8 +8,6 @@ import { printable } from '../../common/etcd/records.ts';
 import { createReflector, type KeyChange } from '../../common/etcd/reflector.ts';
 import { type Instance, parseInstance } from '../../common/instance.ts';
 import { type Log, reasonOf } from '../../common/log.ts';
-import type { Style } from '../../common/style.ts';
-import { type Cell, formatTable, heading } from '../../common/table.ts';
 import type { CachedService } from '../cache.ts';
 
 /** One record of the registry. */

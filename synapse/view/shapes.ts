@@ -1,4 +1,4 @@
-import { type Field, type Fields, field, optional } from '../../common/shape.ts';
+import { type Field, type Fields, field, optional } from '../../common/command/shape.ts';
 
 const instance: Fields = {
   fields: {

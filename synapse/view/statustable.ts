@@ -1,6 +1,6 @@
-import { ageOf } from '../../common/age.ts';
-import { plain, type Style, type Tone } from '../../common/style.ts';
-import { type Cell, formatTable, heading } from '../../common/table.ts';
+import { ageOf } from '../../common/command/age.ts';
+import { plain, type Style, type Tone } from '../../common/command/style.ts';
+import { type Cell, formatTable, heading } from '../../common/command/table.ts';
 import { differences } from './differences.ts';
 import type { Problem } from './problems.ts';
 import type { ServiceReport } from './state.ts';

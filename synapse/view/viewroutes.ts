@@ -1,4 +1,4 @@
-import { type ReadRoute, sendJson } from '../../common/adminroutes.ts';
+import { type ReadRoute, sendJson } from '../../common/admin/routes.ts';
 import { reasonOf } from '../../common/log.ts';
 import { plainReason } from '../../common/reason.ts';
 import type { Synapse } from '../synapse.ts';

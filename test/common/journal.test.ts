@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
-import { serveAdmin } from '../../common/admin.ts';
-import { followStream, readPath } from '../../common/adminclient.ts';
+import { serveAdmin } from '../../common/admin/admin.ts';
+import { followStream, readPath } from '../../common/admin/client.ts';
+import { type JournalRouteOptions, journalRoutes } from '../../common/admin/journal.ts';
 import { Journal } from '../../common/journal.ts';
-import { type JournalRouteOptions, journalRoutes } from '../../common/journalroutes.ts';
 import { silentLog } from '../../common/log.ts';
 import { until } from '../support/until.ts';
 

@@ -86,7 +86,7 @@ describe('daemonSignals', () => {
 
 describe('main', () => {
   it('ends quietly when nobody reads its output any more', async (t) => {
-    const module = JSON.stringify(new URL('../../common/daemon.js', import.meta.url).href);
+    const module = JSON.stringify(new URL('../../common/command/daemon.js', import.meta.url).href);
     const code = `
       import { main } from ${module};
       await main({ name: 'nerve', version: '1', summary: '', configEnv: 'X', commands: { run: { summary: '', run: async ({ print }) => {

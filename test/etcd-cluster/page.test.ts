@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { parse } from 'yaml';
-import { type Problem, validate } from '../../common/config.ts';
+import { type Problem, validate } from '../../common/config/config.ts';
 import { createEtcdClient } from '../../common/etcd/client.ts';
 import { checkEtcdOptions, etcdSchema } from '../../common/etcd/options.ts';
 import { shell } from '../../common/exec.ts';

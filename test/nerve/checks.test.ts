@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { isRequired, type SchemaProperty } from '../../common/config/schema.ts';
 import { loadPlugin, pluginNames } from '../../common/plugin.ts';
-import { isRequired, type SchemaProperty } from '../../common/schema.ts';
 import { type CheckPlugin, checkFolder } from '../../nerve/check.ts';
 import { checkSchema } from '../../nerve/checkconfig.ts';
 

@@ -3,7 +3,7 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { dirname, join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
-import { ConfigError } from '../../common/config.ts';
+import { ConfigError } from '../../common/config/config.ts';
 import { formatInstance, isHost } from '../../common/instance.ts';
 import { loadConfig, type NerveConfig } from '../../nerve/config.ts';
 import { type ServiceConfig, sameService } from '../../nerve/serviceconfig.ts';

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
-import { BadRequest } from '../../common/admin.ts';
+import { BadRequest } from '../../common/admin/admin.ts';
 import { makeInstance } from '../../common/instance.ts';
 import type { Announcer, CloseOptions } from '../../nerve/announcer.ts';
 import type { Drains } from '../../nerve/drains.ts';

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import type { Problem } from '../../common/config.ts';
+import type { Problem } from '../../common/config/config.ts';
 import { formatInstance } from '../../common/instance.ts';
 import { readServices, type ServiceConfig } from '../../nerve/serviceconfig.ts';
 

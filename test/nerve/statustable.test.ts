@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { plain } from '../../common/style.ts';
+import { plain } from '../../common/command/style.ts';
 import type { NerveStatus } from '../../nerve/status.ts';
 import { formatStatus } from '../../nerve/statustable.ts';
 

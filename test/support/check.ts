@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { type Problem, validate } from '../../common/config.ts';
+import { type Problem, validate } from '../../common/config/config.ts';
 import { reasonOf } from '../../common/log.ts';
 import { loadPlugin } from '../../common/plugin.ts';
 import { type Check, type CheckPlugin, type CheckTarget, checkFolder } from '../../nerve/check.ts';

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { type Problem, validate } from '../../common/config.ts';
+import { type Problem, validate } from '../../common/config/config.ts';
 import { type Instance, makeInstance } from '../../common/instance.ts';
 import { createLog, type Log, silentLog } from '../../common/log.ts';
 import type { HaproxyEvent } from '../../synapse/haproxy/events.ts';

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
-import { describeSchema } from '../../common/describe.ts';
-import type { Problem } from '../../common/problem.ts';
-import { type Schema, validate } from '../../common/schema.ts';
+import { describeSchema } from '../../common/command/describe.ts';
+import type { Problem } from '../../common/config/problem.ts';
+import { type Schema, validate } from '../../common/config/schema.ts';
 
 /**
  * The least that a schema accepts: for each required option the first of these values that it takes. `folder` has a

@@ -1,4 +1,4 @@
-import { type Problem, validate } from '../../common/config.ts';
+import { type Problem, validate } from '../../common/config/config.ts';
 import type { Instance } from '../../common/instance.ts';
 import { loadPlugin } from '../../common/plugin.ts';
 import { Shared } from '../../synapse/shared.ts';

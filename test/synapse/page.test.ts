@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import type { Browser, Page } from 'playwright-core';
-import { serveAdmin } from '../../common/admin.ts';
+import { serveAdmin } from '../../common/admin/admin.ts';
+import { journalRoutes } from '../../common/admin/journal.ts';
 import { makeInstance } from '../../common/instance.ts';
-import { journalRoutes } from '../../common/journalroutes.ts';
 import { silentLog } from '../../common/log.ts';
 import { openBrowser } from '../../deploy/browser.ts';
 import { Events } from '../../synapse/view/events.ts';

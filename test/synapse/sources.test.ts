@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
-import { type Problem, validate } from '../../common/config.ts';
+import { type Problem, validate } from '../../common/config/config.ts';
 import { silentLog } from '../../common/log.ts';
 import { loadPlugin, pluginNames } from '../../common/plugin.ts';
 import { type InstanceSet, type SourceContext, type SourcePlugin, sourceFolder } from '../../synapse/source.ts';

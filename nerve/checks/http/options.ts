@@ -1,4 +1,4 @@
-import type { Schema } from '../../../common/config.ts';
+import type { Schema } from '../../../common/config/config.ts';
 import { type TlsClientOptions, tlsClientSchema } from '../../../common/tlsclient.ts';
 
 export interface HttpCheckOptions extends TlsClientOptions {

@@ -1,5 +1,5 @@
-import { isObject } from '../../../common/formats.ts';
-import { show } from '../../../common/secrets.ts';
+import { isObject } from '../../../common/config/formats.ts';
+import { show } from '../../../common/config/secrets.ts';
 import type { HttpCheckOptions } from './options.ts';
 
 /** @throws saying what the answer has, and what it should have */

@@ -1,5 +1,5 @@
-import type { Problem, Schema } from '../../../common/config.ts';
-import { isObject } from '../../../common/formats.ts';
+import type { Problem, Schema } from '../../../common/config/config.ts';
+import { isObject } from '../../../common/config/formats.ts';
 import type { FileTemplate } from '../file/template.ts';
 import type { FileUse } from '../file/writepace.ts';
 import { type ReloadFreeOptions, reloadFree } from '../slots/reloadfree.ts';

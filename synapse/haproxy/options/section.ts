@@ -1,4 +1,4 @@
-import { type Problem, validate } from '../../../common/config.ts';
+import { type Problem, validate } from '../../../common/config/config.ts';
 import { reasonOf } from '../../../common/log.ts';
 import { readTemplate } from '../file/templatefile.ts';
 import { checkHaproxyConfig, type HaproxyConfig, haproxySchema } from './config.ts';

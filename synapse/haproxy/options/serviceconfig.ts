@@ -1,4 +1,4 @@
-import { type Schema, validate } from '../../../common/config.ts';
+import { type Schema, validate } from '../../../common/config/config.ts';
 import { frontendPort, path } from './formats.ts';
 
 /** `services.NAME.haproxy`. */

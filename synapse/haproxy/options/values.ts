@@ -1,4 +1,4 @@
-import type { Problem } from '../../../common/config.ts';
+import type { Problem } from '../../../common/config/config.ts';
 import type { ServiceHaproxyConfig } from './serviceconfig.ts';
 
 /** HAProxy's proxy names (configuration manual, chapter 4). */

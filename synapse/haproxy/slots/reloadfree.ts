@@ -1,5 +1,5 @@
-import { type Problem, type Schema, validate } from '../../../common/config.ts';
-import { formatProblem } from '../../../common/problem.ts';
+import { type Problem, type Schema, validate } from '../../../common/config/config.ts';
+import { formatProblem } from '../../../common/config/problem.ts';
 
 /** `haproxy.reload_free_services`: services on these ports come and go without a reload. */
 export interface ReloadFreeOptions {

@@ -1,5 +1,5 @@
 import { isIP } from 'node:net';
-import type { Schema } from '../../../common/config.ts';
+import type { Schema } from '../../../common/config/config.ts';
 import { isPort } from '../../../common/instance.ts';
 
 /** Options of all methods that look names up. */

@@ -1,8 +1,8 @@
 import { type IncomingMessage, request } from 'node:http';
 import { request as requestTls } from 'node:https';
 import { checkServerIdentity, type PeerCertificate } from 'node:tls';
+import { isObject } from '../../../common/config/formats.ts';
 import { within } from '../../../common/deadline.ts';
-import { isObject } from '../../../common/formats.ts';
 import { sleep } from '../../../common/supervise.ts';
 import { type TlsClientOptions, tlsClient } from '../../../common/tlsclient.ts';
 

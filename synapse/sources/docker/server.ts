@@ -1,4 +1,4 @@
-import { isObject } from '../../../common/formats.ts';
+import { isObject } from '../../../common/config/formats.ts';
 import { isHost, isPort, makeInstance } from '../../../common/instance.ts';
 import type { TlsClientOptions } from '../../../common/tlsclient.ts';
 import type { EngineAddress } from './engine.ts';

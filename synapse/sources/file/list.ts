@@ -1,7 +1,7 @@
-import { formatProblem, joinPath, type Problem } from '../../../common/config.ts';
-import { isObject } from '../../../common/formats.ts';
+import { formatProblem, joinPath, type Problem } from '../../../common/config/config.ts';
+import { isObject } from '../../../common/config/formats.ts';
+import { parseText } from '../../../common/config/parse.ts';
 import { type Instance, makeInstance, readRecord } from '../../../common/instance.ts';
-import { parseText } from '../../../common/parse.ts';
 import { Findings } from '../../findings.ts';
 
 /** Reads a list of instances. @throws when it is no list at all; entries that cannot be used are rejected one by one */

@@ -1,4 +1,4 @@
-import { isObject } from '../../../common/formats.ts';
+import { isObject } from '../../../common/config/formats.ts';
 import { type Instance, InvalidRecord, makeInstance, parseInstance } from '../../../common/instance.ts';
 import { Findings } from '../../findings.ts';
 

@@ -1,4 +1,4 @@
-import type { Schema } from '../../../common/config.ts';
+import type { Schema } from '../../../common/config/config.ts';
 import type { Instance } from '../../../common/instance.ts';
 import { createZookeeperLink, parseHost, type ZookeeperLink } from '../../../common/zookeeper/link.ts';
 import { createPublisher, type Findings } from '../../findings.ts';

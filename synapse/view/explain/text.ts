@@ -1,6 +1,6 @@
-import { formatAge } from '../../../common/age.ts';
-import { plain, type Style } from '../../../common/style.ts';
-import { type Cell, formatTable, heading } from '../../../common/table.ts';
+import { formatAge } from '../../../common/command/age.ts';
+import { plain, type Style } from '../../../common/command/style.ts';
+import { type Cell, formatTable, heading } from '../../../common/command/table.ts';
 import type { RegistryRecord } from '../../source.ts';
 import type { ServiceReport } from '../state.ts';
 import type { SeenServer } from '../status.ts';

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { type Problem, validate } from '../../../common/config.ts';
+import { type Problem, validate } from '../../../common/config/config.ts';
 import { checkEtcdOptions, etcdSchema, parseHosts } from '../../../common/etcd/options.ts';
 
 describe('addresses of etcd', () => {

@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
+import { ConfigError } from '../../../common/config/problem.ts';
 import { checkTlsFiles } from '../../../common/etcd/tlsfiles.ts';
-import { ConfigError } from '../../../common/problem.ts';
 import { tempFolder } from '../../support/tempfolder.ts';
 
 describe('checkTlsFiles', () => {

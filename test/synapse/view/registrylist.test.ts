@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
+import { misfits } from '../../../common/command/shape.ts';
+import { plain } from '../../../common/command/style.ts';
 import type { EtcdClient } from '../../../common/etcd/client.ts';
 import { silentLog } from '../../../common/log.ts';
-import { misfits } from '../../../common/shape.ts';
-import { plain } from '../../../common/style.ts';
 import type { LocalCluster } from '../../../etcd-cluster/local.ts';
 import {
   followRegistry,

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { stripVTControlCharacters } from 'node:util';
+import { coloured, plain } from '../../../common/command/style.ts';
 import { makeInstance } from '../../../common/instance.ts';
-import { coloured, plain } from '../../../common/style.ts';
 import { problemsOf } from '../../../synapse/view/problems.ts';
 import type { ServiceReport } from '../../../synapse/view/state.ts';
 import type { SeenServer, StatusReport } from '../../../synapse/view/status.ts';

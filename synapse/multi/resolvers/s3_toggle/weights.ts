@@ -1,6 +1,6 @@
-import type { Problem } from '../../../../common/config.ts';
-import { isObject } from '../../../../common/formats.ts';
-import { parseText } from '../../../../common/parse.ts';
+import type { Problem } from '../../../../common/config/config.ts';
+import { isObject } from '../../../../common/config/formats.ts';
+import { parseText } from '../../../../common/config/parse.ts';
 
 /** How much of the fleet is to use each source. */
 export type Weights = ReadonlyMap<string, number>;

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
-import type { Problem } from '../../../../common/config.ts';
+import type { Problem } from '../../../../common/config/config.ts';
 import { parseTemplate } from '../../../../synapse/haproxy/file/template.ts';
 import { haproxySection } from '../../../../synapse/haproxy/options/section.ts';
 import { fileText, plainConfig } from '../../../support/haproxytext.ts';

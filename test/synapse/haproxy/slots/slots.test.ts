@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { type Problem, validate } from '../../../../common/config.ts';
+import { type Problem, validate } from '../../../../common/config/config.ts';
 import { generationOf } from '../../../../synapse/haproxy/file/render.ts';
 import { buildStructure } from '../../../../synapse/haproxy/model/build.ts';
 import { haproxySchema } from '../../../../synapse/haproxy/options/config.ts';

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, afterEach, before, describe, test } from 'node:test';
-import { validate } from '../../../../common/config.ts';
+import { validate } from '../../../../common/config/config.ts';
 import type { ChildView } from '../../../../synapse/multi/resolver.ts';
 import { pick, readWeights } from '../../../../synapse/multi/resolvers/s3_toggle/weights.ts';
 import { resolver, type S3ToggleOptions } from '../../../../synapse/multi/resolvers/s3_toggle.ts';

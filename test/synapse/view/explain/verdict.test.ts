@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { plain } from '../../../../common/command/style.ts';
 import { type InstanceFields, makeInstance } from '../../../../common/instance.ts';
-import { plain } from '../../../../common/style.ts';
 import type { RegistryRecord } from '../../../../synapse/source.ts';
 import { instancesOf, type ServiceFacts } from '../../../../synapse/view/explain/facts.ts';
 import { formatInstances, formatService } from '../../../../synapse/view/explain/text.ts';

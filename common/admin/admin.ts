@@ -1,0 +1,165 @@
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { hostname } from 'node:os';
+import type { Schema } from '../config/schema.ts';
+import { type Log, reasonOf } from '../log.ts';
+import { isOurHost } from './hosts.ts';
+import { type AdminAnswers, answer, BadRequest, type ControlRoute, sendJson } from './routes.ts';
+import { listenUnix } from './unixsocket.ts';
+
+export { type AdminAnswers, BadRequest, type ControlRoute, type ReadRoute } from './routes.ts';
+
+/** The `admin` section of both daemons. */
+export interface AdminConfig {
+  /** `HOST:PORT`, or false. */
+  readonly listen: string | false;
+  /** By which names it may be asked, besides addresses, localhost and this host's own name; `*` stands for any text. */
+  readonly hosts: readonly string[];
+  /** False for none, null when not given. */
+  readonly control_socket: string | false | null;
+  readonly control_socket_mode: number;
+}
+
+/** The schema of the `admin` section; `listen` is each daemon's own default, as is what it does without a socket's path. */
+export function adminSchema(listen: string, socketDefault = 'none when not given'): Schema<AdminConfig> {
+  return {
+    listen: {
+      doc: 'where /healthz, /readyz, /metrics and /api/v1/state are served; false for nowhere',
+      format: 'listen',
+      default: listen,
+    },
+    hosts: {
+      doc: 'names by which that address may be asked, such as *.internal; IP addresses, localhost and the host name always may',
+      format: 'strings',
+      default: [],
+    },
+    control_socket: {
+      doc: `unix socket for commands that change something, or false; ${socketDefault}`,
+      format: optionalPath,
+      type: 'path',
+      default: null,
+    },
+    control_socket_mode: { doc: 'permissions of the control socket', format: 'file-mode', default: 0o600 },
+  };
+}
+
+/** A format: a path, or false for none. */
+export function optionalPath(value: unknown): unknown {
+  if (value === 'false') return false;
+  if (value === null || value === false || (typeof value === 'string' && value.trim() !== '')) return value;
+  throw new Error('must be a path, or false for none');
+}
+
+/** The daemon's `admin` section, and what answers. */
+export interface AdminOptions extends AdminAnswers, Pick<AdminConfig, 'listen'>, Partial<Omit<AdminConfig, 'listen'>> {
+  /** A socket that nobody asked for by name: when it cannot be had, that is worth a warning and no more. */
+  readonly socketOptional?: boolean;
+}
+
+export interface AdminServer {
+  /** `host:port` really listened on; null when off. */
+  readonly address: string | null;
+  /** Resolves when everything is closed, after the signal aborted. */
+  readonly closed: Promise<void>;
+}
+
+/**
+ * Serves the daemon's HTTP, read-only over TCP, and the same with control routes over the unix socket, until `signal` aborts.
+ * @throws naming the option when an address or socket cannot be used
+ */
+export async function serveAdmin(
+  options: AdminOptions,
+  deps: { readonly log: Log },
+  signal: AbortSignal,
+): Promise<AdminServer> {
+  const {
+    listen,
+    hosts = [],
+    control_socket: socket = null,
+    control_socket_mode: mode = 0o600,
+    socketOptional,
+  } = options;
+  const servers: Server[] = [];
+  const close = async (): Promise<void> => {
+    await Promise.all(servers.map(closeServer));
+  };
+  let address: string | null = null;
+  try {
+    if (listen !== false) {
+      const names = [...hosts, hostname(), splitListen(listen).host];
+      const server = createAdminServer({ ...options, names }, {}, deps.log);
+      servers.push(server);
+      address = await listenTcp(server, listen);
+    }
+    if (socket !== null && socket !== false) {
+      const server = createAdminServer(options, options.control ?? {}, deps.log);
+      servers.push(server);
+      await listenUnix(server, socket, mode).catch((error) => {
+        if (!socketOptional) throw new Error(`admin.control_socket: cannot listen on ${socket}`, { cause: error });
+        deps.log.warn('no control socket: set admin.control_socket', { path: socket, reason: reasonOf(error) });
+      });
+    }
+  } catch (error) {
+    await close();
+    throw error;
+  }
+  const closed = new Promise<void>((resolve) => {
+    const onAbort = (): void => void close().then(resolve);
+    if (signal.aborted) onAbort();
+    else signal.addEventListener('abort', onAbort, { once: true });
+  });
+  return { address, closed };
+}
+
+/** `names`: those that a request may ask for; undefined where nobody but this host's users can ask. */
+function createAdminServer(
+  options: AdminAnswers & { readonly names?: readonly string[] },
+  control: Readonly<Record<string, ControlRoute>>,
+  log: Log,
+): Server {
+  // Bounded everywhere: a slow or greedy client costs one of a few connections, for a few seconds.
+  const limits = { headersTimeout: 5000, requestTimeout: 10_000, keepAliveTimeout: 5000, maxHeaderSize: 8192 };
+  const server = createServer({ ...limits, connectionsCheckingInterval: 1000 }, (request, response) => {
+    const { host } = request.headers;
+    if (options.names !== undefined && !isOurHost(host, options.names)) {
+      const error = `this is not ${JSON.stringify(host)}: ask by an IP address or localhost, or name it in admin.hosts`;
+      return sendJson(response, 421, { error });
+    }
+    answer(request, response, options, control).catch((error) => {
+      if (error instanceof BadRequest) return sendJson(response, 400, { error: error.message });
+      log.warn('admin request failed', { path: request.url, reason: reasonOf(error) });
+      sendJson(response, 500, { error: reasonOf(error) });
+    });
+  });
+  server.maxConnections = 256;
+  // Running out of file descriptors must not end the daemon.
+  server.on('error', (error) => log.warn('admin server error', { reason: reasonOf(error) }));
+  return server;
+}
+
+function listenTcp(server: Server, listen: string): Promise<string> {
+  const { host, port } = splitListen(listen);
+  return new Promise((resolve, reject) => {
+    server.once('error', (error: NodeJS.ErrnoException) => {
+      const why = error.code === 'EADDRINUSE' ? 'the address is in use; choose another, or false for none' : error.code;
+      reject(new Error(`admin.listen: cannot listen on ${listen}: ${why}`, { cause: error }));
+    });
+    server.listen({ host, port }, () => {
+      const { address, port: bound, family } = server.address() as AddressInfo;
+      resolve(family === 'IPv6' ? `[${address}]:${bound}` : `${address}:${bound}`);
+    });
+  });
+}
+
+/** `HOST:PORT`, with or without brackets around an IPv6 address. */
+export function splitListen(listen: string): { readonly host: string; readonly port: number } {
+  const colon = listen.lastIndexOf(':');
+  return { host: listen.slice(0, colon).replace(/^\[|\]$/g, ''), port: Number(listen.slice(colon + 1)) };
+}
+
+function closeServer(server: Server): Promise<void> {
+  return new Promise((resolve) => {
+    server.close(() => resolve());
+    server.closeAllConnections();
+  });
+}

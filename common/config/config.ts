@@ -1,0 +1,161 @@
+import { readdir, readFile } from 'node:fs/promises';
+import { dirname, join, resolve } from 'node:path';
+import type { Log } from '../log.ts';
+import { isObject } from './formats.ts';
+import { interpolate } from './interpolate.ts';
+import { parseText } from './parse.ts';
+import { ConfigError, joinPath, type Problem } from './problem.ts';
+import { show } from './secrets.ts';
+
+// What a reader of configuration needs, under one roof; the parts are small files of their own.
+export { ConfigError, formatProblem, joinPath, type Problem } from './problem.ts';
+export { type Schema, type SchemaProperty, type ValidateOptions, validate } from './schema.ts';
+
+/** A configuration as read: plain data, variables put in, not yet validated. */
+export interface Document {
+  /** The main file, as the user named it. */
+  readonly file: string;
+  /** With `services` of `service_conf_dir` merged in. Keys are never `__proto__`. */
+  readonly value: Readonly<Record<string, unknown>>;
+  /** Which file an option stands in. */
+  fileOf(path: string): string;
+}
+
+export interface ReadOptions {
+  /** Default: the process's own. */
+  readonly env?: Readonly<Record<string, string | undefined>>;
+  /** Where `${…}` is left alone, see {@link interpolate}. */
+  readonly raw?: readonly string[];
+  /** What `service_conf_dir` is relative to, default the working directory. */
+  readonly cwd?: string;
+}
+
+/**
+ * Reads a configuration file, the files of its `service_conf_dir`, and the environment variables they name. That folder
+ * is looked for in the working directory, as in the original, and then beside the file.
+ * @throws {ConfigError} with everything that is wrong in any of the files
+ */
+export async function readConfig(path: string, options: ReadOptions = {}): Promise<Document> {
+  const { env = process.env, raw = [], cwd = process.cwd() } = options;
+  const problems: Problem[] = [];
+  const main = await readSection(path, { path: '', keys: [] }, { env, raw }, problems);
+  const files = new Map<string, string>();
+
+  const folder = main?.service_conf_dir;
+  const services: Record<string, unknown> = isObject(main?.services) ? { ...main.services } : {};
+  if (typeof folder === 'string') {
+    const candidates = [resolve(cwd, folder), resolve(dirname(path), folder)];
+    for (const [name, file] of await serviceFiles(candidates, { file: path, folder }, problems)) {
+      const at = joinPath('services', name);
+      services[name] = await readSection(file, { path: at, keys: ['services', name] }, { env, raw }, problems);
+      files.set(at, file);
+    }
+  } else if (folder !== undefined && folder !== null) {
+    problems.push({ file: path, path: 'service_conf_dir', message: `must be a folder's path, not ${show(folder)}` });
+  }
+  if (problems.length > 0) throw new ConfigError(problems);
+
+  // A `services` that is no object stays for the caller to report.
+  const merged = isObject(main?.services) || files.size > 0 ? { ...main, services } : { ...main };
+  const fileOf = (at: string): string => {
+    const service = /^services(?:\.[A-Za-z0-9_-]+|\["(?:[^"\\]|\\.)*"\])/.exec(at)?.[0];
+    return (service !== undefined ? files.get(service) : undefined) ?? path;
+  };
+  return { file: path, value: merged, fileOf };
+}
+
+/**
+ * Ends the validation of a document: logs the warnings.
+ * @throws {ConfigError} with all errors, each with the file it stands in
+ */
+export function settleProblems(problems: readonly Problem[], document: Document, log?: Log): void {
+  const placed = problems.map((problem) => ({ file: document.fileOf(problem.path), ...problem }));
+  const errors = placed.filter((problem) => problem.severity !== 'warning');
+  if (errors.length > 0) throw new ConfigError(placed);
+  for (const { file, path, message } of placed) log?.warn('configuration warning', { file, path, reason: message });
+}
+
+interface Place {
+  readonly path: string;
+  readonly keys: readonly string[];
+}
+
+/** One file as one object of options; undefined when it is none (the problem is reported then). */
+async function readSection(
+  file: string,
+  place: Place,
+  options: { readonly env: NonNullable<ReadOptions['env']>; readonly raw: readonly string[] },
+  problems: Problem[],
+): Promise<Record<string, unknown> | undefined> {
+  let text: string;
+  try {
+    text = await readFile(file, 'utf8');
+  } catch (error) {
+    problems.push({ file, path: '', message: unreadable(error as NodeJS.ErrnoException) });
+    return undefined;
+  }
+  const found: Problem[] = [];
+  // An empty file is an empty object: all defaults.
+  const parsed = parseText(text, file, found) ?? {};
+  if (found.length === 0 && !isObject(parsed)) {
+    found.push({ path: '', message: `must hold an object of options, not ${show(parsed)}` });
+  }
+  reportReserved(parsed, '', found);
+  const value = found.length > 0 ? undefined : interpolate(parsed, { ...options, keys: place.keys }, found);
+  for (const problem of found) {
+    const below = problem.path.startsWith('[') || problem.path === '' || place.path === '' ? '' : '.';
+    problems.push({ file, ...problem, path: `${place.path}${below}${problem.path}` });
+  }
+  return value as Record<string, unknown> | undefined;
+}
+
+/** `__proto__` as a key is never meant well, and one careless assignment later it would change every object. */
+function reportReserved(value: unknown, path: string, problems: Problem[]): void {
+  if (value === null || typeof value !== 'object') return;
+  for (const [key, item] of Object.entries(value)) {
+    const at = joinPath(path, Array.isArray(value) ? Number(key) : key);
+    if (key === '__proto__') problems.push({ path: at, message: 'this name is reserved' });
+    else reportReserved(item, at, problems);
+  }
+}
+
+async function serviceFiles(
+  candidates: readonly string[],
+  from: { readonly file: string; readonly folder: string },
+  problems: Problem[],
+): Promise<ReadonlyMap<string, string>> {
+  const files = new Map<string, string>();
+  const report = (message: string): void => {
+    problems.push({ file: from.file, path: 'service_conf_dir', message });
+  };
+  for (const folder of candidates) {
+    let names: string[];
+    try {
+      names = await readdir(folder);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT') continue;
+      report(`${folder} ${unreadable(error as NodeJS.ErrnoException)}`);
+      return files;
+    }
+    for (const name of names.toSorted()) {
+      const service = /^([^.].*)\.(?:json|ya?ml)$/.exec(name)?.[1];
+      if (service === undefined) continue;
+      const file = join(folder, name);
+      const other = files.get(service);
+      if (other !== undefined) report(`${file} and ${other} are the same service`);
+      else if (service === '__proto__') report(`${file}: this name is reserved`);
+      else files.set(service, file);
+    }
+    return files;
+  }
+  report(`there is no folder ${show(from.folder)}; looked for ${[...new Set(candidates)].join(' and ')}`);
+  return files;
+}
+
+function unreadable(error: NodeJS.ErrnoException): string {
+  if (error.code === 'ENOENT') return 'does not exist';
+  if (error.code === 'EACCES') return 'may not be read (permission denied)';
+  if (error.code === 'EISDIR') return 'is a folder, not a file';
+  if (error.code === 'ENOTDIR') return 'is not a folder';
+  return `cannot be read: ${error.message}`;
+}

@@ -1,0 +1,144 @@
+import { isHost, isPort } from '../instance.ts';
+
+/** Turns a value of a configuration file into the option's value. @throws saying what is allowed */
+export type Parse = (value: unknown) => unknown;
+
+/** setTimeout's largest delay (2^31 - 1 ms); a longer one would fire at once. */
+const maxDuration = 2 ** 31 - 1;
+const units: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
+
+/**
+ * What options can be, by name. Strings of digits and 'true'/'false' are taken as numbers and booleans, because that is
+ * what environment variables bring. Each name also exists as `optional-…`, which accepts null.
+ */
+export const formats = {
+  '*': (value) => value,
+  /** Any string. */
+  string: (value) => need(typeof value === 'string', value, 'must be a string (put it in quotes)'),
+  'non-empty-string': (value) =>
+    need(typeof value === 'string' && value.trim() !== '', value, 'must be a string that is not empty'),
+  boolean: (value) => {
+    if (typeof value === 'boolean') return value;
+    // Ruby's YAML reads yes/no and on/off as booleans, and existing files use them.
+    const text = typeof value === 'string' ? value.toLowerCase() : '';
+    if (text === 'true' || text === 'yes' || text === 'on') return true;
+    return need(text === 'false' || text === 'no' || text === 'off', false, 'must be true or false');
+  },
+  number: (value) => number(value, 'must be a number'),
+  integer: (value) => whole(value, 'must be a whole number'),
+  'natural-number': (value) => atLeast(0, value, 'must be a whole number, 0 or more'),
+  'positive-integer': (value) => atLeast(1, value, 'must be a whole number, 1 or more'),
+  port: (value) => {
+    const allowed = 'must be a port, a whole number from 1 to 65535';
+    const port = whole(value, allowed);
+    return need(isPort(port), port, allowed);
+  },
+  /** An IP address without brackets, or a host name. */
+  host: (value) => need(isHost(value), value, 'must be an IP address or a host name'),
+  /** Milliseconds; in the file a number of seconds, or a string with a unit. */
+  duration: (value) => duration(value),
+  'positive-duration': (value) => need(duration(value) > 0, duration(value), 'must be longer than 0'),
+  /** HAProxy's range. */
+  weight: (value) => {
+    const allowed = 'must be a whole number from 0 to 256';
+    const weight = atLeast(0, value, allowed);
+    return need(weight <= 256, weight, allowed);
+  },
+  object: (value) => need(isObject(value), value, 'must be an object of options'),
+  list: (value) => need(Array.isArray(value), value, 'must be a list'),
+  /** A list of strings; one string is a list of one. */
+  strings: (value) => {
+    const list = typeof value === 'string' ? [value] : value;
+    return need(isStrings(list), list, 'must be a list of strings');
+  },
+  /** Lines of text: a list of strings, or one string of several lines. */
+  lines: (value) => {
+    const list = typeof value === 'string' ? value.split('\n').filter((line) => line.trim() !== '') : value;
+    const allowed = 'must be a list of strings, one per line, without control characters';
+    // A tab is allowed: it indents.
+    return need(isStrings(list) && list.every((line) => !/[^\P{Cc}\t]/u.test(line)), list, allowed);
+  },
+  /** Strings by name. */
+  labels: (value) => {
+    const fine = isObject(value) && Object.values(value).every((item) => typeof item === 'string');
+    return need(fine, value, 'must be an object whose values are strings (put them in quotes)');
+  },
+  /** One or more `host`, `host:port` or `http(s)://host:port`; also one comma-separated string. */
+  hosts: (value) => {
+    const list = typeof value === 'string' ? value.split(',') : value;
+    const allowed = 'must be a list of http://HOST:PORT or https://HOST:PORT, or one comma-separated string of them';
+    if (!isStrings(list)) throw new Error(allowed);
+    const hosts = list.map((host) => host.trim()).filter((host) => host !== '');
+    return need(hosts.length > 0 && hosts.every(isHostUrl), hosts, allowed);
+  },
+  /** `HOST:PORT` to listen on, or false. Port 0 takes any free one. */
+  listen: (value) => {
+    if (value === false || value === 'false') return false;
+    const match = typeof value === 'string' ? /^(?:\[([^\]]+)\]|([^:]*)):(\d{1,5})$/.exec(value) : null;
+    const fine = match !== null && isHost(match[1] ?? match[2]) && Number(match[3]) <= 65535;
+    return need(fine, value, 'must be HOST:PORT, or false for none');
+  },
+  /** File permissions in octal: `"0660"`. */
+  'file-mode': (value) => {
+    const match = typeof value === 'string' ? /^0?([0-7]{3})$/.exec(value) : null;
+    if (match === null) throw new Error('must be file permissions in octal, in quotes, such as "0660"');
+    return Number.parseInt(String(match[1]), 8);
+  },
+} as const satisfies Readonly<Record<string, Parse>>;
+
+export type FormatName = keyof typeof formats | `optional-${keyof typeof formats}`;
+
+/** A duration in milliseconds as people write it: `500ms`, `2s`. */
+export function formatDuration(milliseconds: number): string {
+  const unit = ['d', 'h', 'm', 's'].find((name) => milliseconds !== 0 && milliseconds % (units[name] ?? 1) === 0);
+  return unit === undefined ? `${milliseconds}ms` : `${milliseconds / (units[unit] ?? 1)}${unit}`;
+}
+
+/** True for what JSON and YAML call an object or a map. */
+export function isObject(value: unknown): value is Record<string, unknown> {
+  return value !== null && typeof value === 'object' && !Array.isArray(value);
+}
+
+function need<T>(fine: boolean, value: T, allowed: string): T {
+  if (!fine) throw new Error(allowed);
+  return value;
+}
+
+function number(value: unknown, allowed: string): number {
+  const found = typeof value === 'string' && /^-?\d{1,15}(?:\.\d{1,15})?$/.test(value.trim()) ? Number(value) : value;
+  if (typeof found !== 'number' || !Number.isFinite(found)) throw new Error(allowed);
+  return found;
+}
+
+function whole(value: unknown, allowed: string): number {
+  const found = number(value, allowed);
+  return need(Number.isSafeInteger(found), found, allowed);
+}
+
+function atLeast(least: number, value: unknown, allowed: string): number {
+  const found = whole(value, allowed);
+  return need(found >= least, found, allowed);
+}
+
+function duration(value: unknown): number {
+  const match = typeof value === 'string' ? /^\s*(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)?\s*$/.exec(value) : null;
+  const found = match === null ? value : Number(match[1]) * (units[match[2] ?? 's'] ?? 1);
+  const milliseconds = match === null && typeof found === 'number' ? found * 1000 : found;
+  const allowed = 'must be a time: a number of seconds, or "500ms", "2s", "1m"; at most 24 days';
+  if (typeof milliseconds !== 'number' || !(milliseconds >= 0 && milliseconds <= maxDuration)) throw new Error(allowed);
+  return milliseconds;
+}
+
+function isStrings(value: unknown): value is string[] {
+  return Array.isArray(value) && value.every((item) => typeof item === 'string');
+}
+
+function isHostUrl(text: string): boolean {
+  try {
+    const url = new URL(text.includes('://') ? text : `http://${text}`);
+    const bare = url.username === '' && url.password === '' && url.pathname === '/' && url.search + url.hash === '';
+    return bare && (url.protocol === 'http:' || url.protocol === 'https:');
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,36 @@
+import { formats, isObject } from '../config/formats.ts';
+import type { Problem } from '../config/problem.ts';
+import { type Schema, validate } from '../config/schema.ts';
+
+/** The `statsd` section of both daemons: where to send what SmartStack sent, under its names. */
+export interface StatsdConfig {
+  readonly host: string;
+  readonly port: number;
+  /** Name → which part of it is sent, above 0 up to 1. */
+  readonly sample_rate: Readonly<Record<string, number>>;
+}
+
+export const statsdSchema: Schema<StatsdConfig> = {
+  host: { doc: 'where the StatsD server is', format: 'host', default: 'localhost' },
+  port: { doc: 'its UDP port', format: 'port', default: 8125 },
+  sample_rate: {
+    doc: 'which part of a metric is sent, by name: {"synapse.watcher.ping.count": 0.1}',
+    format: readRates,
+    type: 'object',
+    default: {},
+  },
+};
+
+/** Undefined without the section: nothing is sent then. */
+export function readStatsd(value: unknown, problems: Problem[]): StatsdConfig | undefined {
+  if (value === undefined || value === null || value === false) return undefined;
+  return validate(statsdSchema, value, { path: 'statsd', problems });
+}
+
+function readRates(value: unknown): Readonly<Record<string, number>> {
+  const allowed = 'must be an object of numbers above 0, up to 1, by the name of the metric';
+  if (!isObject(value)) throw new Error(allowed);
+  const rates = Object.entries(value).map(([name, rate]): [string, number] => [name, formats.number(rate)]);
+  if (rates.some(([, rate]) => rate <= 0 || rate > 1)) throw new Error(allowed);
+  return Object.fromEntries(rates);
+}

@@ -1,0 +1,99 @@
+import { createSocket, type Socket } from 'node:dgram';
+import { lookup } from 'node:dns';
+import { isIP } from 'node:net';
+import { type Log, reasonOf } from '../log.ts';
+import { packets } from './line.ts';
+
+/** A StatsD server, over UDP. Nothing here ever waits for it, or fails because of it. */
+export interface StatsdSink {
+  /** Sends lines now; those that come before the server's name is resolved, and what cannot be sent, are dropped. */
+  send(lines: readonly string[]): void;
+  /** Sends the last lines, and closes. Resolves within a second. */
+  end(lines: readonly string[]): Promise<void>;
+}
+
+interface Address {
+  readonly address: string;
+  readonly family: number;
+}
+
+/** What fits into one frame of Ethernet beside the headers of IPv6 and UDP; bytes. */
+const packetSize = 1_432;
+/** How long an address is good, and how long a name that could not be resolved is left alone; milliseconds. */
+const goodFor = 60_000;
+
+/** Looks a name up beside everything else, one lookup at a time: a resolver that hangs holds one thread, and no more. */
+export function createStatsdSink(
+  { host, port }: { readonly host: string; readonly port: number },
+  { log }: { readonly log: Log },
+): StatsdSink {
+  const literal = isIP(host);
+  let to: Address | undefined = literal === 0 ? undefined : { address: host, family: literal };
+  let resolving = false;
+  let resolveAt = literal === 0 ? 0 : Number.POSITIVE_INFINITY;
+  let trouble: string | null = null;
+  const sockets = new Map<number, Socket>();
+
+  /** Once for each outage. */
+  const complain = (reason: string | null): void => {
+    if (reason !== null && trouble === null)
+      log.warn('statsd cannot be reached, what it should get is dropped', { reason });
+    if (reason === null && trouble !== null) log.info('statsd is sent to again');
+    trouble = reason;
+  };
+
+  const resolve = (): void => {
+    if (resolving || performance.now() < resolveAt) return;
+    resolving = true;
+    lookup(host, { all: true }, (error, addresses) => {
+      resolving = false;
+      resolveAt = performance.now() + goodFor;
+      // IPv4 first, as SmartStack: servers tend to listen on 127.0.0.1 alone. The old address stays when there is no new one.
+      to = addresses?.toSorted((a, b) => a.family - b.family)[0] ?? to;
+      if (to === undefined) complain(`${host} cannot be resolved: ${reasonOf(error)}`);
+    });
+  };
+
+  const socketOf = (family: number): Socket => {
+    let socket = sockets.get(family);
+    if (socket === undefined) {
+      socket = createSocket(family === 6 ? 'udp6' : 'udp4');
+      socket.on('error', (error) => complain(reasonOf(error)));
+      socket.unref();
+      sockets.set(family, socket);
+    }
+    return socket;
+  };
+
+  const send = (lines: readonly string[]): Promise<void>[] => {
+    resolve();
+    const { address, family } = to ?? {};
+    if (address === undefined || family === undefined) return [];
+    return packets(lines, packetSize).map(
+      (packet) =>
+        new Promise((done) => {
+          // The callback comes when the kernel has it; that nobody listens is nothing that UDP tells here.
+          socketOf(family).send(packet, port, address, (error) => {
+            complain(error === null ? null : reasonOf(error));
+            done();
+          });
+        }),
+    );
+  };
+
+  // The name is known by the time that there is something to send.
+  resolve();
+  return {
+    send: (lines) => void send(lines),
+    async end(lines) {
+      let timer: NodeJS.Timeout | undefined;
+      const limit = new Promise<void>((done) => {
+        timer = setTimeout(done, 1_000);
+      });
+      await Promise.race([Promise.all(send(lines)), limit]);
+      clearTimeout(timer);
+      for (const socket of sockets.values()) socket.close();
+      sockets.clear();
+    },
+  };
+}

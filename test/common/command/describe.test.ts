@@ -1,0 +1,33 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { describeSchema, formatOptions } from '../../../common/command/describe.ts';
+import type { Schema } from '../../../common/config/schema.ts';
+
+const schema: Schema<Record<'host' | 'timeout' | 'mode' | 'own' | 'note' | 'list' | 'perm', unknown>> = {
+  host: { doc: 'where', format: 'host', default: null },
+  timeout: { doc: 'how long', format: 'optional-positive-duration', default: 500 },
+  mode: { doc: 'how', format: ['http', 1], default: 'http' },
+  own: { doc: 'special', format: (value) => value, type: 'duration', default: 60_000 },
+  note: { doc: 'text', format: 'optional-string', default: null },
+  list: { doc: 'many', format: Array, default: [] },
+  perm: { doc: 'rights', format: 'file-mode', default: 0o600 },
+};
+
+describe('describeSchema', () => {
+  it('shows name, type, default as one would write it, and what is required', () => {
+    assert.equal(
+      formatOptions(describeSchema(schema)),
+      [
+        'OPTION   TYPE               DEFAULT',
+        'host     host               required  where',
+        'timeout  positive-duration  500ms     how long',
+        'mode     http | 1           http      how',
+        'own      duration           1m        special',
+        'note     string                       text',
+        'list     array              []        many',
+        'perm     file-mode          0600      rights',
+        '',
+      ].join('\n'),
+    );
+  });
+});
