@@ -1,13 +1,16 @@
 import { writeFile } from 'node:fs/promises';
 import { pathToFileURL } from 'node:url';
+import { commandPage } from '../common/command/commandpage.ts';
 import type { OptionRow } from '../common/command/describe.ts';
 import { describeSchema } from '../common/command/describe.ts';
 import { pluginNames } from '../common/plugin.ts';
 import { checkFolder } from '../nerve/check.ts';
 import { describeOptions as describeNerve } from '../nerve/describe.ts';
+import { nerveProgram } from '../nerve/program.ts';
 import { describeOptions as describeSynapse } from '../synapse/describe.ts';
 import { haproxySchema } from '../synapse/haproxy/options/config.ts';
 import { serviceHaproxySchema } from '../synapse/haproxy/options/serviceconfig.ts';
+import { synapseProgram } from '../synapse/program.ts';
 import { sourceFolder } from '../synapse/source.ts';
 
 interface Section {
@@ -38,6 +41,8 @@ export async function references(): Promise<ReadonlyMap<string, string>> {
   return new Map([
     ['nerve/configuration.md', page("nerve's configuration", 'nerve describe [CHECK]', nerve)],
     ['synapse/configuration.md', page("synapse's configuration", 'synapse describe [SOURCE]', synapse)],
+    ['nerve/commands.md', commandPage(nerveProgram)],
+    ['synapse/commands.md', commandPage(synapseProgram)],
   ]);
 }
 

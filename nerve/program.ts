@@ -1,6 +1,8 @@
+import { completionCommand } from '../common/command/completioncommand.ts';
 import type { Program } from '../common/command/program.ts';
 import { packageVersion } from '../common/version.ts';
 import { check } from './commands/check.ts';
+import { complete } from './commands/complete.ts';
 import { describe } from './commands/describe.ts';
 import { drain, undrain } from './commands/drain.ts';
 import { run } from './commands/run.ts';
@@ -24,5 +26,14 @@ export const nerveProgram: Program = {
   },
   // As in SmartStack: with -k, validate only.
   defaultCommand: (options) => (options['check-config'] ? 'check' : 'run'),
-  commands: { run, check, status, drain, undrain, describe },
+  commands: {
+    run,
+    check,
+    status,
+    drain,
+    undrain,
+    describe,
+    completion: completionCommand(() => nerveProgram),
+    complete,
+  },
 };

@@ -1,6 +1,8 @@
+import { completionCommand } from '../common/command/completioncommand.ts';
 import type { Program } from '../common/command/program.ts';
 import { packageVersion } from '../common/version.ts';
 import { check } from './commands/check.ts';
+import { complete } from './commands/complete.ts';
 import { describe } from './commands/describe.ts';
 import { events } from './commands/events.ts';
 import { explain } from './commands/explain.ts';
@@ -16,5 +18,17 @@ export const synapseProgram: Program = {
   version: packageVersion(),
   summary: 'Finds the instances of services and keeps the local HAProxy right.',
   configEnv: 'SYNAPSE_CONFIG',
-  commands: { run, check, render, plan, status, services, explain, events, describe },
+  commands: {
+    run,
+    check,
+    render,
+    plan,
+    status,
+    services,
+    explain,
+    events,
+    describe,
+    completion: completionCommand(() => synapseProgram),
+    complete,
+  },
 };

@@ -44,10 +44,15 @@ export const usualExits: ExitCodes = {
   2: 'wrong usage or configuration',
 };
 
+/** `plugin`: a check or a source; `server`: an instance of the service before it. */
+export type ArgumentKind = 'service' | 'server' | 'plugin' | 'shell';
+
 export interface Command {
   readonly summary: string;
   /** What follows the options: `SERVICE [INSTANCE]`. As many arguments are accepted as it names. */
   readonly usage?: string;
+  /** What each of the arguments is, where a shell can complete it by asking `PROGRAM complete KIND`. */
+  readonly arguments?: readonly ArgumentKind[];
   readonly options?: Readonly<Record<string, OptionSpec>>;
   /** More to know, a paragraph each: for the help of this command and the manual. */
   readonly notes?: readonly string[];

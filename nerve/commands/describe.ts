@@ -6,6 +6,7 @@ import { json } from './context.ts';
 export const describe: Command = {
   summary: 'Show the options of the configuration, or of one check.',
   usage: '[CHECK]',
+  arguments: ['plugin'],
   options: json,
   json: describeShape,
   async run({ args, options, print }) {

@@ -5,6 +5,7 @@ import { adminTarget } from './context.ts';
 export const drain: Command = {
   summary: 'Let a service finish what it has, without new connections.',
   usage: 'SERVICE [INSTANCE]',
+  arguments: ['service', 'server'],
   options: { wait: { type: 'boolean', doc: 'return when the drain time (drain_time) is over' } },
   notes: ['Asks the running nerve, over its control socket. It stays drained, over restarts too, until undrain.'],
   run: (context) => drainOrUndrain(context, 'drain'),
@@ -13,6 +14,7 @@ export const drain: Command = {
 export const undrain: Command = {
   summary: 'Give a drained service new connections again.',
   usage: 'SERVICE [INSTANCE]',
+  arguments: ['service', 'server'],
   options: { wait: { type: 'boolean', doc: 'first wait until its checks pass, and in the end until etcd shows it' } },
   run: (context) => drainOrUndrain(context, 'undrain'),
 };

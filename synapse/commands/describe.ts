@@ -8,6 +8,7 @@ import { json } from './context.ts';
 export const describe: Command = {
   summary: 'Show the options of the configuration, or of one source.',
   usage: '[SOURCE]',
+  arguments: ['plugin'],
   options: json,
   json: describeShape,
   async run({ args, options, print }) {

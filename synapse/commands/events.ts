@@ -8,6 +8,7 @@ import { adminTarget, interrupted } from './context.ts';
 export const events: Command = {
   summary: 'Show what happened last in the running synapse.',
   usage: '[SERVICE]',
+  arguments: ['service'],
   options: {
     follow: { type: 'boolean', short: 'f', doc: 'go on with what happens from now on' },
     lines: { type: 'string', short: 'n', placeholder: 'COUNT', doc: 'only the last COUNT events' },

@@ -11,6 +11,7 @@ import { readStatus } from './status.ts';
 export const explain: Command = {
   summary: 'Say why each instance of a service is, or is not, in HAProxy.',
   usage: 'SERVICE [SERVER]',
+  arguments: ['service', 'server'],
   options: { ...json, ...wait },
   notes: [
     'With SERVER, the name that HAProxy and etcd have for it, the whole way of that one: who announces it and at which ' +

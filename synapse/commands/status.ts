@@ -12,6 +12,7 @@ import { adminTarget, directly, json, load, wait, waitOf } from './context.ts';
 export const status: Command = {
   summary: 'Show what synapse sees, what HAProxy says of it, and what is wrong.',
   usage: '[SERVICE]',
+  arguments: ['service'],
   options: { ...json, ...wait },
   notes: [
     'Asks the running synapse. When it is down, the same is read directly: from the sources (etcd), the state file and ' +

@@ -1,0 +1,25 @@
+import { readState } from '../../common/admin/client.ts';
+import { completeCommand } from '../../common/command/completioncommand.ts';
+import type { Command } from '../../common/command/program.ts';
+import { pluginNames } from '../../common/plugin.ts';
+import { serviceNames } from '../../common/servicenames.ts';
+import { checkFolder } from '../check.ts';
+import type { NerveState } from '../state.ts';
+import { adminTarget } from './context.ts';
+
+/** A shell waits for it; milliseconds. */
+const timeout = 1_000;
+
+export const complete: Command = completeCommand(async (kind, context) => {
+  const { args, config } = context;
+  if (kind === 'plugin') return pluginNames(checkFolder);
+  const state = readState(await adminTarget(context), { program: 'nerve', timeout }) as Promise<NerveState>;
+  if (kind === 'service') {
+    return state.then(
+      ({ services }) => services.map(({ service }) => service),
+      () => (config === undefined ? [] : serviceNames(config)),
+    );
+  }
+  const { services } = await state;
+  return services.filter(({ service }) => service === args[1]).map(({ instance }) => instance);
+});
