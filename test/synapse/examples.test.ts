@@ -1,13 +1,8 @@
 import assert from 'node:assert/strict';
-import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
-import { exec } from '../../common/exec.ts';
-import { findProgram } from '../../deploy/debian.ts';
-import { haproxySection } from '../../synapse/haproxy/options/section.ts';
-import { preview } from '../../synapse/haproxy/preview.ts';
-import { readSynapseConfig } from '../../synapse/options/config.ts';
-import { sampleSnapshot } from '../../synapse/options/sample.ts';
+import { acceptedByHaproxy } from '../support/haproxyaccepts.ts';
 import { recordingLog } from '../support/recordinglog.ts';
 import { tempFolder } from '../support/tempfolder.ts';
 
@@ -275,33 +270,12 @@ describe("SmartStack's example configurations", () => {
     await writeFile(path, `service_conf_dir: ${services}\nhaproxy: ${JSON.stringify(haproxy)}\n`);
     await accepted(path, ['zookeeper', 'ec2tag']);
   });
-
-  test('the example in the README', async (t) => {
-    const readme = await readFile('README.md', 'utf8');
-    const yaml = readme.split('```yaml\n').find((part) => part.startsWith('etcd:') && part.includes('haproxy:'));
-    const path = join(await tempFolder(t), 'synapse.yaml');
-    await writeFile(path, (yaml ?? '').split('```')[0] ?? '');
-    await accepted(path, ['etcd']);
-  });
 });
 
 /** It loads with these methods, and HAProxy accepts what follows from it. */
 async function accepted(path: string, methods: readonly string[]): Promise<void> {
   const { log, lines } = recordingLog();
-  const config = await readSynapseConfig(path, haproxySection, { env: {}, log });
-  assert.deepEqual(
-    [...config.services.values()].map(({ discovery }) => discovery.method),
-    methods,
-  );
+  await acceptedByHaproxy(path, { env: {}, log, methods });
   // Of the keys that are accepted and have no meaning here, these are worth a word.
   for (const { fields } of lines) assert.match(String(fields.path), /retry_policy|polling_interval_sec/);
-  const candidate = `${path}.cfg`;
-  const output = { ...config.output, config_file_path: candidate };
-  const { text, problems } = await preview(output, sampleSnapshot(config));
-  assert.deepEqual([...problems], []);
-  await writeFile(candidate, text);
-  const { code, stdout, stderr } = await exec([await findProgram('haproxy'), '-c', '-f', candidate], {
-    timeout: 20_000,
-  });
-  assert.equal(code, 0, `${stdout}${stderr}`);
 }

@@ -99,7 +99,7 @@ export const haproxySchema: Schema<HaproxyOptions> = {
   },
   config_file_path: path('The haproxy.cfg to keep right.'),
   template_path: path(
-    'A mustache template of your own for the whole file; see the README for what it can use. Default: built in.',
+    'A mustache template of your own for the whole file; synapse/haproxy/README.md says what it can use. Default: built in.',
   ),
   candidate_config_file_path: path(
     'Where a new file is written and checked first; same file system. Default: below .synapse/ beside the file, where no watcher looks.',

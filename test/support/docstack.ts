@@ -1,0 +1,119 @@
+import { chmod, mkdir, writeFile } from 'node:fs/promises';
+import { delimiter, join } from 'node:path';
+import { shell } from '../../common/exec.ts';
+import { findProgram } from '../../deploy/debian.ts';
+import type { LocalCluster } from '../../etcd-cluster/local.ts';
+import { freePort } from '../../etcd-cluster/ports.ts';
+import { programPath, startDaemon, type TestDaemon } from './daemon.ts';
+import { testCluster } from './etcd.ts';
+import { eventually } from './eventually.ts';
+import { type NamedServer, namedServer, type TestHaproxy, testHaproxy } from './haproxy.ts';
+
+/** A host as the pages speak of it, where their commands can be run as they stand there. */
+export interface DocStack {
+  /** Runs shell commands. @throws with all they said, when they fail */
+  run(commands: string): Promise<string>;
+  close(): Promise<void>;
+}
+
+/** etcd, nerve beside an `api`, HAProxy and synapse; what the pages call them by is replaced by where they are. */
+export async function startDocStack(): Promise<DocStack> {
+  const parts: (() => Promise<unknown>)[] = [];
+  const close = async (): Promise<void> => {
+    for (const part of parts.reverse()) await part();
+  };
+  try {
+    const cluster: LocalCluster = await testCluster('3.5', { size: 1 });
+    parts.push(() => cluster.stopAll());
+    const haproxy: TestHaproxy = await testHaproxy();
+    parts.push(() => haproxy.close());
+    const server: NamedServer = await namedServer('api');
+    parts.push(() => server.close());
+    const etcd = { hosts: cluster.urls };
+    const nerveFile = join(haproxy.folder, 'nerve.yaml');
+    const synapseFile = join(haproxy.folder, 'synapse.yaml');
+    const port = await freePort();
+    // JSON is YAML too.
+    await writeFile(
+      nerveFile,
+      JSON.stringify({
+        etcd,
+        instance_id: 'one',
+        admin: { listen: `127.0.0.1:${await freePort()}`, control_socket: join(haproxy.folder, 'nerve.sock') },
+        state_file_path: false,
+        services: { api: { host: '127.0.0.1', port: server.port, checks: [{ type: 'http', uri: '/', timeout: 5 }] } },
+      }),
+    );
+    await writeFile(
+      synapseFile,
+      JSON.stringify({
+        etcd,
+        admin: { listen: `127.0.0.1:${await freePort()}` },
+        services: { api: { discovery: { method: 'etcd' }, haproxy: { port, listen: ['mode http'] } } },
+        haproxy: {
+          global: ['maxconn 100'],
+          defaults: ['mode http', 'timeout connect 2s', 'timeout client 5s', 'timeout server 5s'],
+          haproxy_path: haproxy.program,
+          config_file_path: haproxy.file,
+          socket_file_path: haproxy.socket,
+          master_socket_path: haproxy.master,
+          restart_interval: 0,
+        },
+      }),
+    );
+    await writeFile(haproxy.file, `global\n\tstats socket ${haproxy.socket} level admin\n`);
+    await haproxy.start();
+    const nerve: TestDaemon = await startDaemon('nerve', nerveFile);
+    parts.push(() => nerve.end('SIGKILL'));
+    const synapse: TestDaemon = await startDaemon('synapse', synapseFile);
+    parts.push(() => synapse.end('SIGKILL'));
+    await eventually(async () => {
+      const answer = await fetch(`http://127.0.0.1:${port}/`);
+      if ((await answer.text()) !== 'api') throw new Error('nobody serves yet');
+    });
+
+    const bin = join(haproxy.folder, 'bin');
+    await mkdir(bin);
+    const programs = {
+      nerve: [process.execPath, programPath('nerve')],
+      synapse: [process.execPath, programPath('synapse')],
+      haproxy: [haproxy.program],
+      etcdctl: [await findProgram('etcdctl', { version: '3.5' })],
+    };
+    for (const [name, argv] of Object.entries(programs)) {
+      await writeFile(join(bin, name), `#!/bin/sh\nexec ${argv.join(' ')} "$@"\n`);
+      await chmod(join(bin, name), 0o755);
+    }
+    const there: readonly (readonly [string, string])[] = [
+      ['/etc/nerve/nerve.yaml', nerveFile],
+      ['/etc/synapse/synapse.yaml', synapseFile],
+      ['/etc/haproxy/haproxy.cfg', haproxy.file],
+      [',http://10.0.0.2:2379,http://10.0.0.3:2379', ''],
+      ['http://10.0.0.1:2379', cluster.urls[0] as string],
+      ['localhost:50003', `localhost:${port}`],
+      ['127.0.0.1:3210', nerve.admin],
+      ['127.0.0.1:3211', synapse.admin],
+    ];
+    const env = {
+      PATH: [bin, process.env.PATH].join(delimiter),
+      NERVE_CONFIG: nerveFile,
+      SYNAPSE_CONFIG: synapseFile,
+    };
+    return {
+      async run(commands) {
+        const text = there.reduce((all, [page, here]) => all.replaceAll(page, here), commands);
+        const { code, stdout, stderr } = await shell(`set -eu\n${text}`, {
+          timeout: 120_000,
+          cwd: haproxy.folder,
+          env,
+        });
+        if (code !== 0) throw new Error(`${text}\nended with ${code}:\n${stdout}${stderr}`);
+        return stdout;
+      },
+      close,
+    };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
