@@ -1,0 +1,111 @@
+import assert from 'node:assert/strict';
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, describe, it } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { exec } from '../../common/exec.ts';
+import { freePort } from '../../etcd-cluster/ports.ts';
+import { startNode } from '../support/childprocess.ts';
+import { eventually } from '../support/eventually.ts';
+
+const root = fileURLToPath(new URL('../../../', import.meta.url));
+
+/** A cold registry on a busy machine; milliseconds. */
+const timeout = 300_000;
+
+/** What `npm pack` makes, in an empty folder, as a user has it: nothing of the checkout is in reach. */
+describe('the npm package', () => {
+  let folder: string;
+  let empty: string;
+  let tarball: string;
+  let files: readonly string[];
+  /** Where npx has put it. */
+  let installed: string;
+
+  before(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'package-test-'));
+    empty = join(folder, 'empty');
+    await mkdir(empty);
+    // The build is there already, and the tests run from it.
+    const argv = ['npm', 'pack', '--json', '--ignore-scripts', '--pack-destination', folder] as const;
+    const { stdout } = await exec(argv, { timeout, cwd: root, maxOutput: 4 * 1024 * 1024 });
+    const [packed] = JSON.parse(stdout) as [{ filename: string; files: { path: string }[] }];
+    tarball = join(folder, packed.filename);
+    files = packed.files.map(({ path }) => path);
+    const version = await npx('synapse', '--version');
+    assert.match(version.stdout, /^synapse \d+\.\d+\.\d+\n$/, version.stderr);
+    installed = await findInstalled();
+  });
+  after(async () => {
+    if (installed !== undefined) await rm(join(installed, '../..'), { recursive: true, force: true });
+    await rm(folder, { recursive: true, force: true });
+  });
+
+  const npx = (...words: string[]) =>
+    exec(['npx', '--yes', '--prefer-offline', `--package=${tarball}`, '--', ...words], { timeout, cwd: empty });
+
+  /** npx keeps what it installs in a folder of its cache, by what was asked for. */
+  async function findInstalled(): Promise<string> {
+    const { stdout } = await exec(['npm', 'config', 'get', 'cache'], { timeout });
+    const cache = join(stdout.trim(), '_npx');
+    for (const name of await readdir(cache)) {
+      const text = await readFile(join(cache, name, 'package.json'), 'utf8').catch(() => '');
+      if (text.includes(tarball)) return join(cache, name, 'node_modules/smartstack');
+    }
+    throw new Error(`npx has not installed ${tarball} below ${cache}`);
+  }
+
+  it('has what users need, and nothing of ours', () => {
+    const allowed =
+      /^(dist\/(common|nerve|synapse)\/.*\.js|dist\/man\/(nerve|synapse)\.1|synapse\/page\/[a-z]+\.(html|css|js)|package\.json|README\.md|CHANGELOG\.md|LICENSE)$/;
+    assert.deepEqual(
+      files.filter((path) => !allowed.test(path)),
+      [],
+    );
+    for (const path of ['dist/nerve/main.js', 'dist/man/synapse.1', 'synapse/page/index.html']) {
+      assert.ok(files.includes(path), path);
+    }
+  });
+
+  it('has every module and every dependency that a module of it needs', async () => {
+    const modules = files.filter((path) => /^dist\/.*\.js$/.test(path) && !path.endsWith('/main.js'));
+    const script = `for (const path of ${JSON.stringify(modules)}) await import(\`file://${installed}/\${path}\`)`;
+    const argv = [process.execPath, '--input-type=module', '--eval', script] as const;
+    const { code, stderr } = await exec(argv, { timeout, cwd: empty });
+    assert.deepEqual([code, stderr], [0, '']);
+  });
+
+  it('validates a configuration, and has its plugins', async () => {
+    const file = join(empty, 'nerve.yaml');
+    await writeFile(file, 'services: {api: {host: 10.0.0.1, port: 80, checks: [{type: http, uri: /health}]}}\n');
+    const check = await npx('nerve', 'check', '-c', file);
+    assert.deepEqual([check.code, check.stdout], [0, 'the configuration is valid: 1 services\n'], check.stderr);
+  });
+
+  it('runs, with its live page', async (t) => {
+    const port = await freePort();
+    const file = join(empty, 'synapse.json');
+    const api = {
+      discovery: { method: 'static', servers: [{ host: '127.0.0.1', port: 1 }] },
+      haproxy: { port: await freePort() },
+    };
+    const haproxy = {
+      global: ['maxconn 10'],
+      defaults: ['mode http'],
+      config_file_path: join(empty, 'haproxy.cfg'),
+      do_socket: false,
+      do_reloads: false,
+      do_checks: false,
+    };
+    await writeFile(file, JSON.stringify({ admin: { listen: `127.0.0.1:${port}` }, services: { api }, haproxy }));
+    const synapse = startNode(t, [join(installed, 'dist/synapse/main.js'), '-c', file]);
+    await eventually(async () =>
+      assert.match(await readFile(join(empty, 'haproxy.cfg'), 'utf8').catch(synapse.errors), /server 127\.0\.0\.1:1 /),
+    );
+    const page = await fetch(`http://127.0.0.1:${port}/`, { signal: AbortSignal.timeout(10_000) });
+    assert.match(await page.text(), /<!doctype html>/i);
+    synapse.process.kill('SIGTERM');
+    assert.equal(await synapse.ended, 0, synapse.errors());
+  });
+});
