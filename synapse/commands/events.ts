@@ -2,7 +2,7 @@ import { followStream, NotRunning, readPath } from '../../common/admin/client.ts
 import { type Command, UsageError } from '../../common/command/program.ts';
 import { formatEvent } from '../view/eventline.ts';
 import type { EventReport, RecordedEvent } from '../view/events.ts';
-import { eventShape } from '../view/shapes.ts';
+import { eventShape } from '../view/shapes/event.ts';
 import { adminTarget, interrupted } from './context.ts';
 
 export const events: Command = {

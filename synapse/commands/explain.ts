@@ -4,7 +4,7 @@ import { reasonOf, silentLog } from '../../common/log.ts';
 import { instancesOf, type OutputReport, type ServiceFacts } from '../view/explain/facts.ts';
 import { explainReport } from '../view/explain/report.ts';
 import { formatInstances, formatService } from '../view/explain/text.ts';
-import { explainShape } from '../view/shapes.ts';
+import { explainShape } from '../view/shapes/explain.ts';
 import { adminTarget, type Config, directly, json, load, wait, waitOf } from './context.ts';
 import { readStatus } from './status.ts';
 

@@ -2,7 +2,7 @@ import type { Command } from '../../common/command/program.ts';
 import type { Style } from '../../common/command/style.ts';
 import { plainReason } from '../../common/reason.ts';
 import type { SocketPlan } from '../haproxy/preview.ts';
-import { planShape } from '../view/shapes.ts';
+import { planShape } from '../view/shapes/plan.ts';
 import { json, wait } from './context.ts';
 import { previewNow } from './preview.ts';
 

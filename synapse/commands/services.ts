@@ -2,7 +2,7 @@ import type { Command, CommandContext } from '../../common/command/program.ts';
 import { reasonOf } from '../../common/log.ts';
 import { type CachedService, peekCache } from '../cache.ts';
 import type { ListedChange, RegistryList } from '../view/registrylist.ts';
-import { servicesShape } from '../view/shapes.ts';
+import { servicesShape } from '../view/shapes/services.ts';
 import { type Config, interrupted, json, load, wait, waitOf } from './context.ts';
 
 export const services: Command = {

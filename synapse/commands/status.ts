@@ -4,7 +4,7 @@ import { configInstead } from '../../common/config/configinstead.ts';
 import { readDirectly } from '../direct.ts';
 import { lookAtHaproxy } from '../haproxy/view/look.ts';
 import { problemsOf } from '../view/problems.ts';
-import { statusShape } from '../view/shapes.ts';
+import { statusShape } from '../view/shapes/status.ts';
 import type { StateReport, StatusReport } from '../view/status.ts';
 import { formatStatus } from '../view/statustable.ts';
 import { adminTarget, directly, json, load, wait, waitOf } from './context.ts';

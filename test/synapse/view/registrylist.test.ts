@@ -12,7 +12,7 @@ import {
   type ListedChange,
   type RegistryList,
 } from '../../../synapse/view/registrylist.ts';
-import { servicesShape } from '../../../synapse/view/shapes.ts';
+import { servicesShape } from '../../../synapse/view/shapes/services.ts';
 import { directClient, put, remove, testCluster } from '../../support/etcd.ts';
 import { until } from '../../support/until.ts';
 
