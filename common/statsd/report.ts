@@ -1,5 +1,5 @@
 import type { Counter } from 'prom-client';
-import type { Log } from '../log.ts';
+import { type Log, reasonOf } from '../log.ts';
 import { counterLine, type Tags } from './line.ts';
 import type { StatsdConfig } from './options.ts';
 import { createStatsdSink, type StatsdSink } from './statsd.ts';
@@ -34,7 +34,7 @@ const interval = 1_000;
 
 /** `names` are told beside Prometheus, from the same counters: nothing on the way of a change knows of it. */
 export function createStatsdReport(names: StatsdNames, { log }: { readonly log: Log }): StatsdReport {
-  const seen = new Map<string, number>();
+  let seen: ReadonlyMap<string, number> = new Map();
   let config: StatsdConfig | undefined;
   let sink: StatsdSink | undefined;
   let timer: NodeJS.Timeout | undefined;
@@ -52,24 +52,41 @@ export function createStatsdReport(names: StatsdNames, { log }: { readonly log: 
   const steps = async (): Promise<readonly string[]> => {
     const lines: string[] = [...begun];
     begun = [];
+    const now = new Map<string, number>();
     for (const { counter, name, tags } of names.counters) {
       for (const { labels, value } of (await counter.get()).values) {
         const given = labels as Readonly<Record<string, string>>;
         const key = JSON.stringify([name, given]);
         const before = seen.get(key) ?? 0;
+        now.set(key, value);
         if (value === before) continue;
-        seen.set(key, value);
         const own = tags(given);
         // Below what it was: its service was away, and it began anew.
         if (own !== undefined) lines.push(...line(name, own, value > before ? value - before : value));
       }
     }
+    // Only what is there: a service that comes back begins anew.
+    seen = now;
     return lines;
   };
 
+  /** One look after the other: of two at once, both would tell the same steps. */
+  let looking: Promise<readonly string[]> = Promise.resolve([]);
+  const look = (): Promise<readonly string[]> => {
+    looking = looking.then(steps).catch((error) => {
+      log.warn('the counters for statsd cannot be read', { reason: reasonOf(error) });
+      return [];
+    });
+    return looking;
+  };
+
   const round = async (): Promise<void> => {
-    const lines = [...(await steps())];
-    for (const [name, tags] of names.round()) lines.push(...line(name, tags, 1));
+    const lines = [...(await look())];
+    try {
+      for (const [name, tags] of names.round()) lines.push(...line(name, tags, 1));
+    } catch (error) {
+      log.warn('the health of services cannot be read for statsd', { reason: reasonOf(error) });
+    }
     sink?.send(lines);
   };
 
@@ -86,7 +103,7 @@ export function createStatsdReport(names: StatsdNames, { log }: { readonly log: 
         return;
       }
       if (first) begun = line(`${names.program}.start`, {}, 1);
-      if (!complete) void steps();
+      if (!complete) void look();
       complete = true;
       timer = setInterval(() => void round(), interval);
       timer.unref();
@@ -94,7 +111,7 @@ export function createStatsdReport(names: StatsdNames, { log }: { readonly log: 
     async end() {
       clearInterval(timer);
       const stop = line(`${names.program}.stop`, { stop_avenue: 'clean', stop_location: 'main_loop' }, 1);
-      await sink?.end([...(await steps()), ...stop]);
+      await sink?.end([...(await look()), ...stop]);
       sink = undefined;
     },
   };

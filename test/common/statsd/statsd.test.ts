@@ -98,6 +98,33 @@ describe('what is told to a StatsD server', () => {
     await server.close();
   });
 
+  it('goes on when what is asked fails: a daemon must not end because of it', async () => {
+    const server = await udpServer();
+    const { log, lines } = recordingLog();
+    const counter = new Counter({ name: 'told_total', help: 'x', registers: [] });
+    let broken = true;
+    const sick = {
+      get: async () => {
+        if (broken) throw new Error('no counter');
+        return counter.get();
+      },
+    };
+    const round = (): [string, Record<string, string>][] => {
+      if (broken) throw new Error('no health');
+      return [];
+    };
+    const names = { program: 'nerve', counters: [{ counter: sick, name: 'told', tags: () => ({}) }], round };
+    const statsd = createStatsdReport(names, { log });
+    statsd.configure({ host: '127.0.0.1', port: server.port, sample_rate: {} });
+    await eventually(() => assert.ok(lines.length >= 2));
+    assert.deepEqual([...new Set(lines.map(({ fields }) => fields.reason))], ['no counter', 'no health']);
+    broken = false;
+    counter.inc(3);
+    await eventually(() => assert.ok(server.lines.includes('told:3|c')));
+    await statsd.end();
+    await server.close();
+  });
+
   it('is nothing of before, when the section is added later; and it may move to another server', async () => {
     const servers = [await udpServer(), await udpServer()] as const;
     const counter = new Counter({ name: 'told_total', help: 'x', labelNames: ['how'], registers: [] });
