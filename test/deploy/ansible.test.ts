@@ -65,7 +65,8 @@ describe('a host that Ansible sets up', () => {
     host = await startHost({
       mounts: {
         '/srv/test': folder,
-        '/srv/ansible': join(root, 'deploy/ansible'),
+        '/srv/deploy': join(root, 'deploy'),
+        '/srv/etcd-cluster': join(root, 'etcd-cluster'),
         '/opt/etcd': await unpackPackages('sid', ['etcd-server', 'etcd-client'], { at: '/opt/etcd' }),
       },
     });
@@ -91,7 +92,7 @@ describe('a host that Ansible sets up', () => {
 
   /** @returns what it printed, its sum at the end */
   const playbook = (name: string, variables: object = {}): Promise<string> =>
-    host.run(`cd /srv/ansible; ansible-playbook -i /srv/test/hosts.yml ${name} -e "$(cat)" 2>&1`, {
+    host.run(`cd /srv/deploy/ansible; ansible-playbook -i /srv/test/hosts.yml ${name} -e "$(cat)" 2>&1`, {
       input: JSON.stringify(variables),
       timeout: 300_000,
     });
@@ -102,9 +103,10 @@ describe('a host that Ansible sets up', () => {
     return answer.text();
   };
 
-  test('the role and the playbooks pass the linters', async () => {
+  test('the role, the playbooks and the scripts pass the linters', async () => {
+    await host.run("grep -rlZE '^#!/bin/(ba)?sh' /srv/deploy /srv/etcd-cluster | xargs -0 shellcheck");
     await host.run(
-      'cp -r /srv/ansible /tmp/lint; cd /tmp/lint; yamllint --strict .; ansible-lint --offline --strict .',
+      'cp -r /srv/deploy/ansible /tmp/lint; cd /tmp/lint; yamllint --strict .; ansible-lint --offline --strict .',
     );
   });
 

@@ -187,6 +187,12 @@ describe('on a host that systemd has booted', () => {
     assert.equal((await host.run(`ETCDCTL_API=3 ${etcdctl}`)).trim(), '');
   });
 
+  test('nothing in the archive depends on the kind of machine', async () => {
+    const native = `for (@ARGV) { open F, $_; read F, $head, 4; print "$_ " if $head eq "\\x7fELF" }`;
+    assert.equal(await host.run(`find /opt/smartstack -type f -exec perl -e '${native}' {} +`), '');
+    assert.notEqual(await host.run(`perl -e '${native}' /usr/bin/env`), '', 'it does find something');
+  });
+
   test('every file of the folder is installed', async () => {
     const files = await readdir(join(root, 'deploy/systemd'), { recursive: true, withFileTypes: true });
     for (const { name, parentPath } of files.filter((file) => file.isFile() && file.name !== 'README.md')) {

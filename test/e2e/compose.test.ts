@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
-import { chown, readdir } from 'node:fs/promises';
+import { chmod, chown, readdir, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { after, before, describe, test } from 'node:test';
+import { after, before, describe, type TestContext, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { clusterCommand } from '../support/clustercommand.ts';
 import { type DockerEngine, startDockerEngine } from '../support/dockerengine.ts';
@@ -95,6 +95,24 @@ describe('the compose stack', () => {
     await answers(['api-1', 'api-2']);
   });
 
+  test('an application without a network reaches it through a unix socket', async () => {
+    const ask = `use IO::Socket::UNIX; my $s = IO::Socket::UNIX->new(Peer => "/run/haproxy/api.sock") or die $!;
+      print $s "GET / HTTP/1.0\\r\\n\\r\\n"; print <$s>;`;
+    const locked = ['--network=none', '--read-only', '--cap-drop=ALL', '--user=12345:12345'];
+    const mount = ['--volume=smartstack_haproxy-a-run:/run/haproxy:ro', '--entrypoint=perl'];
+    const answer = await engine.docker(['run', '--rm', ...locked, ...mount, 'smartstack-haproxy', '-e', ask]);
+    assert.match(answer, /^HTTP\/1\.[01] 200 OK\r\n(?:.+\r\n)*\r\napi-[12]\n$/);
+  });
+
+  test('our containers run without rights, as ordinary users, and cannot write to their own root', async () => {
+    for (const name of ['nerve-api-1', 'synapse-a', 'haproxy-a']) {
+      const id = (await compose('ps', '--quiet', name)).trim();
+      const format = '{{.HostConfig.ReadonlyRootfs}} {{.HostConfig.CapDrop}} {{.Config.User}}';
+      assert.match(await engine.docker(['inspect', '--format', format, id]), /^true \[ALL\] \d+:\d+\n$/);
+      await assert.rejects(engine.docker(['exec', id, 'touch', '/planted']), /Read-only file system/);
+    }
+  });
+
   test('with certificates and users, each may do what it must', async (t) => {
     const folder = await tempFolder(t);
     const tls = join(folder, 'tls');
@@ -133,5 +151,64 @@ describe('the compose stack', () => {
     await secure('exec', '-T', 'etcd-1', 'etcdctl', 'endpoint', 'health');
     const reading = secure('exec', '-T', 'etcd-1', 'etcdctl', 'get', '--prefix', '/');
     await assert.rejects(reading, /permission denied/);
+  });
+
+  test('the Dockerfile passes its linter', async () => {
+    await engine.docker(['build', '--check', '--file', 'deploy/Dockerfile', '.'], { cwd: root });
+    const planted = engine.docker(['build', '--check', '-'], { input: 'FROM busybox:1.37.0 AS Stage\n' });
+    await assert.rejects(planted, 'it does find something');
+  });
+
+  describe('with folders of the host', () => {
+    const makeFolder = async (t: TestContext): Promise<string> => {
+      const folder = await tempFolder(t);
+      await chmod(folder, 0o755);
+      t.after(() => engine.docker(['rm', '--force', 'mounted']));
+      return folder;
+    };
+    const start = (...options: readonly string[]): Promise<string> =>
+      engine.docker([
+        ...['run', '--detach', '--name=mounted', '--read-only', '--tmpfs=/run/haproxy:uid=99', ...options],
+        'smartstack-haproxy',
+      ]);
+
+    test('haproxy starts with one that is empty at first', async (t) => {
+      const folder = await makeFolder(t);
+      await chown(folder, 99, 99);
+      await start(`--volume=${folder}:/etc/haproxy`);
+      await eventually(async () =>
+        assert.match(await engine.docker(['exec', 'mounted', 'haproxy-cli', '@1 show info']), /^Name: HAProxy$/m),
+      );
+    });
+
+    test('haproxy-watch follows a file by itself, and refuses what it cannot load', async (t) => {
+      const folder = await makeFolder(t);
+      const file = join(folder, 'haproxy.cfg');
+      const config = (text: string): string =>
+        `defaults\n  mode http\n  timeout connect 1s\n  timeout client 1s\n  timeout server 1s\n` +
+        `frontend hello\n  bind :8080\n  http-request return content-type text/plain string ${text}\n`;
+      const says = (text: string) => eventually(async () => assert.equal(await ask(8090), text));
+      const logs = (text: string) =>
+        eventually(async () => {
+          const said = await engine.docker(['logs', 'mounted'], { both: true });
+          assert.ok(said.includes(text), said);
+        });
+      await start('--entrypoint=haproxy-watch', '--publish=8090:8080', `--volume=${folder}:/etc/haproxy:ro`);
+      await logs('serves nothing');
+      await writeFile(file, config('one'));
+      await says('one');
+      // Two writes that follow each other closely, in place and by a rename within the folder: none is lost.
+      await writeFile(file, config('two'));
+      await writeFile(`${file}.tmp`, config('three'));
+      await rename(`${file}.tmp`, file);
+      await says('three');
+      await writeFile(file, `${config('four')}  nonsense\n`);
+      await logs('is refused, the last good one stays');
+      assert.equal(await ask(8090), 'three');
+      await writeFile(file, config('five'));
+      await says('five');
+      await engine.docker(['stop', '--time=30', 'mounted']);
+      assert.equal((await engine.docker(['inspect', '--format={{.State.ExitCode}}', 'mounted'])).trim(), '0');
+    });
   });
 });

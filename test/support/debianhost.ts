@@ -34,7 +34,7 @@ export interface HostOptions {
 /** What is in it from the start: for all tests the same, so that it is set up once. */
 const packages = [
   ...(['systemd', 'systemd-sysv', 'dbus', 'ca-certificates', 'procps', 'curl'] as const),
-  ...['python3-apt', 'ansible-core', 'ansible-lint', 'yamllint'],
+  ...['python3-apt', 'ansible-core', 'ansible-lint', 'yamllint', 'shellcheck'],
 ];
 
 /**

@@ -29,6 +29,8 @@ export interface DockerOptions {
   readonly env?: NodeJS.ProcessEnv;
   /** What it reads. */
   readonly input?: string;
+  /** Return what it said on stderr too. */
+  readonly both?: boolean;
 }
 
 /**
@@ -51,10 +53,11 @@ export async function startDockerEngine(): Promise<DockerEngine> {
     machine = await startMachine(env);
     const { address, inside } = machine;
     const docker = async (args: readonly string[], options: DockerOptions = {}): Promise<string> => {
-      const { timeout = 120_000, cwd, env: more, input } = options;
+      const { timeout = 120_000, cwd, env: more, input, both = false } = options;
       const limits = { timeout, maxOutput: 4 << 20, ...(cwd && { cwd }), ...(input && { input }) };
       const done = await exec(['docker', ...args], { ...limits, env: { ...env, ...more } });
-      return must(done, `docker ${args.join(' ')}`).stdout;
+      const { stdout, stderr } = must(done, `docker ${args.join(' ')}`);
+      return both ? stdout + stderr : stdout;
     };
     const pidFile = join(folder, 'pid');
     const dockerd = inside([

@@ -1,0 +1,44 @@
+import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { before, describe, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+
+const root = fileURLToPath(new URL('../../../', import.meta.url));
+
+/** That there is no native code in `/app`, systemd.test.ts shows of the archive, which is made in the same way. */
+describe('the Dockerfile', () => {
+  let lines: readonly string[];
+
+  before(async () => {
+    const text = await readFile(join(root, 'deploy/Dockerfile'), 'utf8');
+    lines = text
+      .replace(/^\s*#.*\n/gm, '')
+      .replace(/\\\n/g, ' ')
+      .split('\n');
+  });
+
+  test('names no kind of machine', () => {
+    assert.doesNotMatch(lines.join('\n'), /amd64|arm64|x64|x86|aarch64/i);
+  });
+
+  test("takes from stages on the builder's platform nothing but what runs on any", () => {
+    const foreign = lines.flatMap((line) => /^FROM --platform=\$BUILDPLATFORM \S+ AS (\w+)$/.exec(line)?.[1] ?? []);
+    assert.deepEqual(foreign, ['packages', 'build']);
+    const copies = lines.flatMap((line) => {
+      const [, stage = '', from = ''] = /^COPY --from=(\w+) (\S+)/.exec(line) ?? [];
+      return foreign.includes(stage) ? [from] : [];
+    });
+    assert.ok(copies.length > 0);
+    for (const from of copies) assert.match(from, /^\/app\//);
+  });
+
+  test('starts from images of a version that is written down', () => {
+    const images = lines.flatMap((line) => /^ARG \w+_IMAGE=(\S+)$/.exec(line)?.[1] ?? []);
+    assert.equal(images.length, 3);
+    for (const image of images) assert.match(image, /:\d+\.\d+/);
+    for (const line of lines.filter((one) => one.startsWith('FROM '))) {
+      assert.match(line, /^FROM (?:--platform=\$BUILDPLATFORM )?\$\{\w+_IMAGE\} AS \w+$/);
+    }
+  });
+});
