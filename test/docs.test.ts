@@ -8,11 +8,15 @@ import { after, before, describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { parse } from 'yaml';
 import { isObject } from '../common/config/formats.ts';
+import { makeInstance } from '../common/instance.ts';
 import { loadPlugin } from '../common/plugin.ts';
 import { checkFolder } from '../nerve/check.ts';
 import { loadConfig } from '../nerve/config.ts';
+import { loadOwnOrOurs } from '../synapse/options/usermodule.ts';
+import { type InstanceSet, type SourceContext, type SourcePlugin, sourceFolder } from '../synapse/source.ts';
 import type { AnyCheckPlugin } from './support/check.ts';
 import { type DocStack, startDocStack } from './support/docstack.ts';
+import { eventually } from './support/eventually.ts';
 import { acceptedByHaproxy } from './support/haproxyaccepts.ts';
 import { anchors, blocks } from './support/markdown.ts';
 import { promtool } from './support/promtool.ts';
@@ -206,6 +210,29 @@ describe('the configurations in', () => {
       plugin.create({ file, options: { limit } }, target)(AbortSignal.timeout(10_000));
     await probe(100);
     await assert.rejects(probe(50), /the queue is too long/);
+  });
+});
+
+describe("the source of one's own in synapse/README.md", () => {
+  it('finds what it asks for, and ends when it is told to', async (t) => {
+    const module = join(await tempFolder(t), 'inventory.mjs');
+    await writeFile(module, blocks(await read('synapse/README.md'), 'js')[0] ?? '');
+    const found = JSON.stringify([{ host: '10.0.0.5', port: 3000 }]);
+    const server = createServer((_, response) => response.end(found)).listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    t.after(() => {
+      server.close();
+      server.closeAllConnections();
+    });
+    const { port } = server.address() as AddressInfo;
+    const plugin = await loadOwnOrOurs<SourcePlugin<{ readonly url: string }>>(sourceFolder, 'inventory', module);
+    const end = new AbortController();
+    const sets: InstanceSet[] = [];
+    const source = plugin.create({ url: `http://127.0.0.1:${port}/` }, {} as SourceContext);
+    const running = source((set) => sets.push(set), end.signal).catch(() => {});
+    await eventually(() => assert.deepEqual(sets[0]?.instances, [makeInstance({ host: '10.0.0.5', port: 3000 })]));
+    end.abort();
+    await running;
   });
 });
 

@@ -70,11 +70,19 @@ export function createStatsdReport(names: StatsdNames, { log }: { readonly log: 
     return lines;
   };
 
+  /** Once for each reason: a round comes every second. */
+  let complaint: string | undefined;
+  const complain = (error: unknown): void => {
+    const reason = reasonOf(error);
+    if (reason !== complaint) log.warn('what statsd should be told cannot be read', { reason });
+    complaint = reason;
+  };
+
   /** One look after the other: of two at once, both would tell the same steps. */
   let looking: Promise<readonly string[]> = Promise.resolve([]);
   const look = (): Promise<readonly string[]> => {
     looking = looking.then(steps).catch((error) => {
-      log.warn('the counters for statsd cannot be read', { reason: reasonOf(error) });
+      complain(error);
       return [];
     });
     return looking;
@@ -85,7 +93,7 @@ export function createStatsdReport(names: StatsdNames, { log }: { readonly log: 
     try {
       for (const [name, tags] of names.round()) lines.push(...line(name, tags, 1));
     } catch (error) {
-      log.warn('the health of services cannot be read for statsd', { reason: reasonOf(error) });
+      complain(error);
     }
     sink?.send(lines);
   };

@@ -5,7 +5,9 @@ import { after, before, describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { Counter, Gauge, Histogram } from 'prom-client';
 import type { EtcdClient } from '../../common/etcd/client.ts';
+import { exec } from '../../common/exec.ts';
 import { pruneSeries, registry } from '../../common/metrics.ts';
+import { findProgram } from '../../deploy/debian.ts';
 import type { LocalCluster } from '../../etcd-cluster/local.ts';
 import { freePort } from '../../etcd-cluster/ports.ts';
 import { statsdNames as nerveNames } from '../../nerve/statsd.ts';
@@ -138,6 +140,15 @@ describe('the metrics of both daemons', () => {
       if (!/^(nerve|synapse)_/.test(name)) continue;
       assert.equal(name.endsWith('_total'), type === 'counter', `${name} is a ${type}`);
       if (type === 'histogram') assert.match(name, /_seconds$/);
+    }
+  });
+
+  it('are what promtool has nothing to say about', async () => {
+    const program = await findProgram('promtool');
+    for (const daemon of [nerve, synapse]) {
+      const { body: input } = await daemon.get('/metrics');
+      const { code, stdout, stderr } = await exec([program, 'check', 'metrics'], { input, timeout: 60_000 });
+      assert.deepEqual([code, `${stdout}${stderr}`], [0, '']);
     }
   });
 
