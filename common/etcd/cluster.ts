@@ -24,6 +24,8 @@ export class ClusterView {
     header: Pick<IResponseHeader, 'cluster_id' | 'revision'> & Partial<Pick<IResponseHeader, 'raft_term'>>,
     knownRevision = 0,
   ): Upheaval | undefined {
+    // What a grpc-proxy adds to a watch that it has already is its own word, and names no cluster.
+    if (header.cluster_id === '0') return undefined;
     const { raft_term: term = this.#term } = header;
     if (term !== this.#term && this.#term !== undefined) this.electedAt = performance.now();
     this.#term = term;
