@@ -25,9 +25,12 @@ import { tempFolder } from './support/tempfolder.ts';
 const root = fileURLToPath(new URL('../../', import.meta.url));
 const read = (path: string): Promise<string> => readFile(join(root, path), 'utf8');
 
-/** Every page of the repository. */
-const pages = (await readdir(root, { recursive: true }))
-  .filter((path) => path.endsWith('.md') && !/(^|\/)(node_modules|dist|\.\w+)\//.test(path))
+/** Every page of the repository; not by a walk through all of it, where others unpack programs meanwhile. */
+const folders = ['common', 'nerve', 'synapse', 'deploy', 'etcd-cluster'];
+const below = async (folder: string): Promise<readonly string[]> =>
+  (await readdir(join(root, folder), { recursive: true })).map((path) => join(folder, path));
+const pages = [...(await readdir(root)), ...(await Promise.all(folders.map(below))).flat()]
+  .filter((path) => path.endsWith('.md'))
   .toSorted();
 /** Those whose commands have a test of their own, beside what they are about. */
 const elsewhere = pages.filter((page) => /^(deploy\/(.*\/)?README\.md|etcd-cluster\/.*|CHANGELOG\.md)$/.test(page));
