@@ -4,7 +4,7 @@ import { delimiter, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { exec } from '../common/exec.ts';
 import { reasonOf } from '../common/log.ts';
-import type { Suite } from './debian/apt.ts';
+import type { Architecture, Suite } from './debian/apt.ts';
 import { bootstrapSystem } from './debian/system.ts';
 import { type Unpacking, unpack } from './debian/unpack.ts';
 
@@ -128,16 +128,18 @@ async function isRightVersion(path: string, program: Program, version: string | 
 
 /**
  * A folder with packages of Debian and the libraries they need, unpacked and made to run where they lie, or will lie
- * (`at`, for images): for servers that are more than one program. Cached like the programs of `findProgram`.
+ * (`at`, for images), on this kind of machine or another: for servers that are more than one program. Cached like the programs of `findProgram`.
  * @throws when there is no apt or its servers cannot be reached
  */
 export function unpackPackages(
   suite: Suite,
   packages: readonly [string, ...string[]],
-  { at }: { readonly at?: string } = {},
+  options: { readonly at?: string; readonly architecture?: Architecture } = {},
 ): Promise<string> {
-  const name = `${suite}-${packages[0]}-${digest([...packages, at].join())}`;
-  return cached({ name, suite, packages, runnable: true, ...(at !== undefined && { at }) });
+  const { at, architecture } = options;
+  const rest = architecture === undefined ? [at] : [at, architecture];
+  const name = `${suite}-${packages[0]}-${digest([...packages, ...rest].join())}`;
+  return cached({ name, suite, packages, runnable: true, ...options });
 }
 
 /**

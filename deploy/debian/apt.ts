@@ -2,6 +2,9 @@ import { access, mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type ExecResult, exec } from '../../common/exec.ts';
 
+/** What Debian calls a kind of machine. */
+export type Architecture = 'amd64' | 'arm64';
+
 export type Suite = 'bookworm' | 'trixie' | 'sid' | 'experimental';
 
 /** apt for one suite, see {@link privateApt}. */
@@ -14,9 +17,10 @@ export interface Apt {
 
 /**
  * apt with lists, cache and status of its own: it sees one suite and believes that nothing is installed. No root needed.
+ * `architecture` is that of this machine unless it is given.
  * @throws when this is not Debian, or its servers cannot be reached
  */
-export async function privateApt(folder: string, suite: Suite): Promise<Apt> {
+export async function privateApt(folder: string, suite: Suite, architecture?: Architecture): Promise<Apt> {
   await mkdir(join(folder, 'lists/partial'), { recursive: true });
   await mkdir(join(folder, 'archives/partial'), { recursive: true });
   const keyring = '/usr/share/keyrings/debian-archive-keyring.gpg';
@@ -45,6 +49,7 @@ export async function privateApt(folder: string, suite: Suite): Promise<Apt> {
     'Acquire::Retries': '3',
     'APT::Sandbox::User': 'root',
     'Debug::NoLocking': 'true',
+    ...(architecture !== undefined && { 'APT::Architecture': architecture, 'APT::Architectures': architecture }),
     ...(suite === 'experimental' && { 'APT::Default-Release': 'experimental' }),
   };
   const options = Object.entries(settings).flatMap(([key, value]) => ['-o', `${key}=${value}`]);

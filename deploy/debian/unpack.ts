@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { mkdir, readdir, readlink, rename, rm, symlink } from 'node:fs/promises';
 import { dirname, join, relative } from 'node:path';
 import { exec } from '../../common/exec.ts';
-import { must, privateApt, type Suite } from './apt.ts';
+import { type Architecture, must, privateApt, type Suite } from './apt.ts';
 import { relink } from './relink.ts';
 
 export interface Unpacking {
@@ -16,6 +16,8 @@ export interface Unpacking {
   readonly runnable: boolean;
   /** Where the result's content will lie when it runs; default where it is. */
   readonly at?: string;
+  /** Of the packages, when it is not this machine's. */
+  readonly architecture?: Architecture;
 }
 
 /**
@@ -24,7 +26,8 @@ export interface Unpacking {
  * @returns the folder
  * @throws when there is no apt or its servers cannot be reached
  */
-export async function unpack({ cache, name, suite, packages, runnable, at }: Unpacking): Promise<string> {
+export async function unpack(unpacking: Unpacking): Promise<string> {
+  const { cache, name, suite, packages, runnable, at, architecture } = unpacking;
   const root = join(cache, name);
   const work = `${root}.${process.pid}`;
   const useless = existsSync(root);
@@ -32,7 +35,7 @@ export async function unpack({ cache, name, suite, packages, runnable, at }: Unp
   await mkdir(work, { recursive: true });
   process.stderr.write(`fetching ${packages.join(', ')} from Debian ${suite} into ${cache} …\n`);
   try {
-    const apt = await privateApt(join(work, 'apt'), suite);
+    const apt = await privateApt(join(work, 'apt'), suite, architecture);
     const libraries = runnable ? await apt.libraries(packages) : [];
     await apt.download([...packages, ...libraries], join(work, 'debs'));
     const tree = join(work, 'tree');

@@ -15,17 +15,19 @@ export async function nodeVersion(): Promise<string> {
   return version;
 }
 
-/** A folder with Node of that version, `node/bin/node`, and an npm for it, from the npm registry. */
-export async function nodePackages(): Promise<string> {
+/** A folder with Node of that version for a kind of machine, `node/bin/node`, and an npm for it, from the npm registry. */
+export async function nodePackages(architecture: string = process.arch): Promise<string> {
   const version = await nodeVersion();
-  const folder = join(root, `.cache/programs/node-${version}`);
+  const folder = join(root, `.cache/programs/node-${version}-${architecture}`);
   const modules = join(folder, 'node_modules');
   if (await isThere(modules)) return modules;
   const work = `${folder}.${process.pid}`;
   try {
     await mkdir(work, { recursive: true });
-    const node = `node@npm:node-linux-${process.arch}@${version}`;
-    const argv = ['npm', 'install', '--prefix', work, '--no-audit', '--no-fund', node, 'npm@11'] as const;
+    const node = `node@npm:node-linux-${architecture}@${version}`;
+    // Forced, because npm installs nothing for another kind of machine.
+    const options = ['--prefix', work, '--force', '--no-audit', '--no-fund'] as const;
+    const argv = ['npm', 'install', ...options, node, 'npm@11'] as const;
     must(await exec(argv, { timeout: 300_000, env: process.env }), 'npm install of Node');
     // Unless another process was faster.
     await rename(work, folder).catch(async (error) => {

@@ -1,0 +1,75 @@
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import { exec } from '../../common/exec.ts';
+import { findPackages, unpackPackages } from '../../deploy/debian.ts';
+import type { LocalCluster } from '../../etcd-cluster/local.ts';
+import { programPath } from '../support/daemon.ts';
+import { directClient, dump, testCluster } from '../support/etcd.ts';
+import { eventually } from '../support/eventually.ts';
+import { type HealthServer, startHealthServer } from '../support/healthserver.ts';
+import { nodePackages } from '../support/nodepackages.ts';
+
+// What is built here, with Node for arm64, which qemu runs. On such a machine all tests do that.
+describe('on arm64', { skip: process.arch === 'arm64' && 'this machine is one' }, () => {
+  const end = new AbortController();
+  let node: readonly [string, ...string[]];
+  let cluster: LocalCluster;
+  let service: HealthServer;
+  let folder: string;
+
+  before(async () => {
+    const qemu = await findPackages('qemu-user-static', ['qemu-user-static']);
+    const root = await unpackPackages('trixie', ['base-files', 'libstdc++6'], { at: '/', architecture: 'arm64' });
+    const program = join(await nodePackages('arm64'), 'node/bin/node');
+    node = [join(qemu, 'usr/bin/qemu-aarch64-static'), '-L', root, program];
+    cluster = await testCluster('3.5', { size: 1 });
+    service = await startHealthServer();
+    folder = await mkdtemp(join(tmpdir(), 'smartstack-arm64-'));
+  });
+  after(async () => {
+    end.abort();
+    await service?.close();
+    await cluster?.stopAll();
+    await rm(folder, { recursive: true, force: true });
+  });
+
+  test('nerve announces in etcd, and synapse makes a configuration for HAProxy of it', async () => {
+    const machine = await exec([...node, '-p', 'process.arch'], { timeout: 60_000 });
+    assert.equal(machine.stdout, 'arm64\n', machine.stderr);
+    const key = `i-1_127.0.0.1:${service.port}`;
+    const etcd = { hosts: cluster.urls };
+    const api = { host: '127.0.0.1', port: service.port, checks: [{ type: 'http', uri: '/health', timeout: '10s' }] };
+    const nerveFile = join(folder, 'nerve.json');
+    await writeFile(
+      nerveFile,
+      JSON.stringify({ instance_id: 'i-1', ttl: 60, etcd, admin: { listen: false }, services: { api } }),
+    );
+    const nerve = spawn(node[0], [...node.slice(1), programPath('nerve'), '-c', nerveFile], { stdio: 'ignore' });
+    try {
+      const client = directClient(cluster, end.signal);
+      await eventually(
+        async () =>
+          assert.deepEqual(Object.keys(await dump(client, '/nerve/services/')), [`/nerve/services/api/${key}`]),
+        120_000,
+      );
+    } finally {
+      nerve.kill('SIGKILL');
+      await once(nerve, 'close');
+    }
+    const synapseFile = join(folder, 'synapse.json');
+    const haproxy = {
+      ...{ global: [], defaults: [], do_socket: false, do_reloads: false },
+      config_file_path: join(folder, 'haproxy.cfg'),
+    };
+    const services = { api: { discovery: { method: 'etcd' }, haproxy: { port: 50003 } } };
+    await writeFile(synapseFile, JSON.stringify({ etcd, services, haproxy }));
+    const render = [...node, programPath('synapse'), 'render', '--wait', '60', '-c', synapseFile] as const;
+    const { stdout, stderr } = await exec(render, { timeout: 120_000 });
+    assert.ok(stdout.includes(`server ${key} 127.0.0.1:${service.port}`), stderr);
+  });
+});
