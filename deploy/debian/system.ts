@@ -34,17 +34,14 @@ export async function bootstrapSystem({ cache, name, suite, packages }: SystemOp
   const argv = [
     ...[join(tool, 'usr/bin/mmdebstrap'), '--quiet', '--mode=root', '--variant=minbase', '--format=directory'],
     ...['--skip=cleanup/apt/lists', '--aptopt=Acquire::Languages "none"', '--aptopt=Acquire::Retries "3"'],
-    // Nobody reads in it, and what a power cut would do to it does not matter.
-    ...['--dpkgopt=path-exclude=/usr/share/doc/*', '--dpkgopt=path-exclude=/usr/share/man/*'],
-    ...['--dpkgopt=path-exclude=/usr/share/locale/*', '--dpkgopt=force-unsafe-io'],
-    ...[`--include=${packages.join(',')}`, suite, work, 'http://deb.debian.org/debian'],
+    // What a power cut would do to it does not matter.
+    ...['--dpkgopt=force-unsafe-io', `--include=${packages.join(',')}`, suite, work, 'http://deb.debian.org/debian'],
   ];
   const script =
     'lock=$1 root=$2 work=$3; shift 3; exec 9>"$lock"; flock 9; [ -e "$root" ] || { "$@" && mv "$work" "$root"; }';
   try {
     const run = ['sh', '-c', script, 'sh', join(cache, `${name}.lock`), root, work, ...argv] as const;
-    const env = { ...process.env, PATH: `${tool}/usr/bin:${process.env.PATH}` };
-    must(await exec(run, { timeout: 600_000, env }), `mmdebstrap ${suite}`);
+    must(await exec(run, { timeout: 600_000 }), `mmdebstrap ${suite}`);
     return root;
   } finally {
     await rm(work, { recursive: true, force: true });
