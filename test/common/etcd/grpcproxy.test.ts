@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { createEtcdClient } from '../../../common/etcd/client.ts';
 import { createReflector } from '../../../common/etcd/reflector.ts';
+import { sleep } from '../../../common/supervise.ts';
 import { directClient, etcdProgram, etcdVersions, put, testCluster } from '../../support/etcd.ts';
 import { eventually } from '../../support/eventually.ts';
 import { startGrpcProxy } from '../../support/grpcproxy.ts';
@@ -27,11 +28,13 @@ for (const version of etcdVersions) {
       }
       await eventually(() => assert.ok(recorders.every(({ changes }) => changes.length === 1)));
       for (const value of ['1', '2', '3']) {
+        // Long enough for the audit of each: what the proxy does not answer is no reason to open the watch again.
+        if (value === '3') await sleep(9_000);
         await put(writer, '/many/a', value);
         for (const recorder of recorders) await eventually(() => assert.equal(recorder.values['/many/a'], value));
       }
       recorders.forEach(assertSound);
-      const upset = lines.filter(({ fields }) => /cluster-changed/.test(JSON.stringify(fields)));
+      const upset = lines.filter(({ message }) => /failed|another cluster/.test(message));
       assert.deepEqual(upset, []);
     });
   });

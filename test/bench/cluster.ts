@@ -1,0 +1,112 @@
+import { join } from 'node:path';
+import { createEtcdClient } from '../../common/etcd/client.ts';
+import { silentLog } from '../../common/log.ts';
+import { type LocalCluster, startCluster } from '../../etcd-cluster/local.ts';
+import { startGrpcProxy } from '../support/grpcproxy.ts';
+import { startFleet } from './fleet.ts';
+import { cpuPercent, residentMegabytes } from './processcost.ts';
+import { quantile } from './statistics.ts';
+
+export interface ClusterBench {
+  readonly folder: string;
+  /** Path of the etcd program. */
+  readonly etcd: string;
+  readonly hosts: number;
+}
+
+/** What etcd takes at one time. */
+export interface ClusterCost {
+  readonly what: string;
+  /** Of the largest member, MB. */
+  readonly memory: number;
+  /** Of all members, percent of one core; NaN where it was not measured. */
+  readonly cpu: number;
+  /** From a put until the last of all hosts has seen it, median, ms. */
+  readonly seen: number;
+  /** Of the grpc-proxy: MB and percent. */
+  readonly proxy?: { readonly memory: number; readonly cpu: number };
+}
+
+export interface ClusterFigures {
+  readonly costs: readonly ClusterCost[];
+  /** Puts per second by 64 at a time. */
+  readonly writes: number;
+  /** One at a time, median, ms. */
+  readonly write: number;
+  /** What 10,000 more keys of 200 bytes take of a member, MB. */
+  readonly keys: number;
+}
+
+const seconds = 10;
+const changes = 50;
+
+/** Runs three members with the clients of many hosts, without and with a grpc-proxy before the synapses. */
+export async function measureCluster({ folder, etcd, hosts }: ClusterBench): Promise<ClusterFigures> {
+  const cluster = await startCluster({ size: 3, etcd, dataDir: join(folder, 'sizing') });
+  const ended = new AbortController();
+  const proxy = await startGrpcProxy(etcd, cluster.urls, folder);
+  try {
+    const idle = { what: 'empty', memory: await largest(cluster), cpu: Number.NaN, seen: Number.NaN };
+    const direct = await withFleet(cluster, { hosts, synapseHosts: cluster.urls });
+    const through = await withFleet(cluster, { hosts, synapseHosts: [proxy.url], proxy: proxy.pid });
+    const writer = createEtcdClient({ hosts: cluster.urls }, { log: silentLog }, ended.signal);
+    const value = Buffer.alloc(200, 'x');
+    const put = async (key: string): Promise<number> => {
+      const since = performance.now();
+      await writer.call((rpc) => rpc.kv.put({ key: Buffer.from(key), value }), { total: 30_000 });
+      return performance.now() - since;
+    };
+    const alone: number[] = [];
+    for (let i = 0; i < 200; i += 1) alone.push(await put(`/alone/${i}`));
+    const before = await largest(cluster);
+    const [many, since] = [10_000, performance.now()];
+    let next = 0;
+    await Promise.all(
+      Array.from({ length: 64 }, async () => {
+        while (next < many) await put(`/many/${next++}`);
+      }),
+    );
+    const writes = many / ((performance.now() - since) / 1_000);
+    return {
+      costs: [
+        idle,
+        { what: `${hosts} hosts`, ...direct },
+        { what: `${hosts} hosts, synapses by grpc-proxy`, ...through },
+      ],
+      ...{ writes, write: quantile(alone, 0.5), keys: (await largest(cluster)) - before },
+    };
+  } finally {
+    ended.abort();
+    await proxy.stop();
+    await cluster.stopAll();
+  }
+}
+
+/** Members that have been restarted, so that they have nothing left of what was before, with a fleet. */
+async function withFleet(
+  cluster: LocalCluster,
+  { hosts, synapseHosts, proxy }: { hosts: number; synapseHosts: readonly string[]; proxy?: number },
+): Promise<Omit<ClusterCost, 'what'>> {
+  await cluster.restartAll();
+  const ended = new AbortController();
+  const shape = { services: 50, followed: 10, ttl: 10 };
+  try {
+    const fleet = await startFleet({ hosts, ...shape, nerveHosts: cluster.urls, synapseHosts }, ended.signal);
+    const pids = [...cluster.members.map(({ pid }) => Number(pid)), ...(proxy === undefined ? [] : [proxy])];
+    const cpu = await cpuPercent(pids, seconds);
+    const seen: number[] = [];
+    for (let i = 0; i < changes; i += 1) seen.push(await fleet.change());
+    return {
+      memory: await largest(cluster),
+      cpu: cpu.slice(0, cluster.members.length).reduce((sum, one) => sum + one, 0),
+      seen: quantile(seen, 0.5),
+      ...(proxy !== undefined && { proxy: { memory: await residentMegabytes(proxy), cpu: cpu.at(-1) ?? Number.NaN } }),
+    };
+  } finally {
+    ended.abort();
+  }
+}
+
+async function largest({ members }: LocalCluster): Promise<number> {
+  return Math.max(...(await Promise.all(members.map(({ pid }) => residentMegabytes(Number(pid))))));
+}

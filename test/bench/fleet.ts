@@ -1,0 +1,75 @@
+import { setMaxListeners } from 'node:events';
+import { createEtcdClient } from '../../common/etcd/client.ts';
+import { createLeasedKeys } from '../../common/etcd/lease.ts';
+import { createReflector, type PrefixChange } from '../../common/etcd/reflector.ts';
+import { formatInstance, makeInstance } from '../../common/instance.ts';
+import { silentLog } from '../../common/log.ts';
+import { sleep } from '../../common/supervise.ts';
+
+export interface FleetOptions {
+  readonly hosts: number;
+  /** How many services there are in all, and how many each synapse follows. */
+  readonly services: number;
+  readonly followed: number;
+  /** Lease seconds. */
+  readonly ttl: number;
+  /** Where nerves and synapses reach etcd. */
+  readonly nerveHosts: readonly string[];
+  readonly synapseHosts: readonly string[];
+}
+
+/** The etcd side of many hosts, each with the connections, leases and watches of one nerve and one synapse, in this process. */
+export interface Fleet {
+  /** Changes a record that every synapse follows. @returns milliseconds until the last of them has seen it */
+  change(): Promise<number>;
+}
+
+/** Its record is followed by all. */
+const common = '/nerve/services/common/';
+
+/** Starts them and waits until every key is announced and every prefix read. All ends when `signal` aborts. */
+export async function startFleet(options: FleetOptions, signal: AbortSignal): Promise<Fleet> {
+  const { hosts, services, followed, ttl, nerveHosts, synapseHosts } = options;
+  const deps = { log: silentLog };
+  setMaxListeners(0, signal);
+  const writer = createEtcdClient({ hosts: nerveHosts }, deps, signal);
+  let version = 0;
+  let waiting = new Set<number>();
+  let last = (): void => {};
+  const see = (host: number, change: PrefixChange): void => {
+    for (const { entry } of change.changed) {
+      if (entry?.value.toString() === `${version}` && waiting.delete(host) && waiting.size === 0) last();
+    }
+  };
+  const put = (value: number): Promise<unknown> =>
+    writer.call((rpc) => rpc.kv.put({ key: Buffer.from(`${common}a`), value: Buffer.from(`${value}`) }));
+  await put(version);
+  const started = Array.from({ length: hosts }, async (_, host) => {
+    // Not all at one instant, as hosts are never.
+    await sleep((host / hosts) * 3_000, signal);
+    const keys = createLeasedKeys(createEtcdClient({ hosts: nerveHosts }, deps, signal), { ttl }, deps, signal);
+    const instance = makeInstance({ name: `i-${host}`, host: '10.0.0.1', port: 1024 + host, labels: { az: 'eu-1a' } });
+    keys.set(`/nerve/services/s${host % services}/${instance.id}`, formatInstance(instance));
+    const reflector = createReflector(createEtcdClient({ hosts: synapseHosts }, deps, signal), deps, signal);
+    void reflector.follow(common, (change) => see(host, change), signal);
+    for (let i = 0; i < followed; i += 1) {
+      void reflector.follow(`/nerve/services/s${(host + i) % services}/`, () => {}, signal);
+    }
+    await keys.settled(signal);
+    while (!reflector.status.synced && !signal.aborted) await sleep(50, signal);
+  });
+  await Promise.all(started);
+  return {
+    async change() {
+      version += 1;
+      waiting = new Set(Array.from({ length: hosts }, (_, host) => host));
+      const seen = new Promise<void>((resolve) => {
+        last = resolve;
+      });
+      const since = performance.now();
+      await put(version);
+      await seen;
+      return performance.now() - since;
+    },
+  };
+}
