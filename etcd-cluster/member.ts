@@ -41,6 +41,11 @@ export class LocalMember {
     this.url = clientUrl(options.address, options.secure);
   }
 
+  /** Undefined while it does not run. */
+  get pid(): number | undefined {
+    return this.#child?.pid;
+  }
+
   get status(): MemberStatus {
     return this.#status;
   }

@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { createEtcdClient } from '../../common/etcd/client.ts';
 import { silentLog } from '../../common/log.ts';
 import { type LocalCluster, startCluster } from '../../etcd-cluster/local.ts';
-import { startGrpcProxy } from '../support/grpcproxy.ts';
+import { type GrpcProxy, startGrpcProxy } from '../support/grpcproxy.ts';
 import { startFleet } from './fleet.ts';
 import { cpuPercent, residentMegabytes } from './processcost.ts';
 import { quantile } from './statistics.ts';
@@ -23,6 +23,8 @@ export interface ClusterCost {
   readonly cpu: number;
   /** From a put until the last of all hosts has seen it, median, ms. */
   readonly seen: number;
+  /** How many hosts had not seen one of the changes after 3 s. */
+  readonly missing: number;
   /** Of the grpc-proxy: MB and percent. */
   readonly proxy?: { readonly memory: number; readonly cpu: number };
 }
@@ -44,11 +46,10 @@ const changes = 50;
 export async function measureCluster({ folder, etcd, hosts }: ClusterBench): Promise<ClusterFigures> {
   const cluster = await startCluster({ size: 3, etcd, dataDir: join(folder, 'sizing') });
   const ended = new AbortController();
-  const proxy = await startGrpcProxy(etcd, cluster.urls, folder);
   try {
-    const idle = { what: 'empty', memory: await largest(cluster), cpu: Number.NaN, seen: Number.NaN };
-    const direct = await withFleet(cluster, { hosts, synapseHosts: cluster.urls });
-    const through = await withFleet(cluster, { hosts, synapseHosts: [proxy.url], proxy: proxy.pid });
+    const idle = { what: 'empty', memory: await largest(cluster), cpu: Number.NaN, seen: Number.NaN, missing: 0 };
+    const direct = await withFleet(cluster, hosts);
+    const through = await withFleet(cluster, hosts, () => startGrpcProxy(etcd, cluster.urls, folder));
     const writer = createEtcdClient({ hosts: cluster.urls }, { log: silentLog }, ended.signal);
     const value = Buffer.alloc(200, 'x');
     const put = async (key: string): Promise<number> => {
@@ -77,7 +78,6 @@ export async function measureCluster({ folder, etcd, hosts }: ClusterBench): Pro
     };
   } finally {
     ended.abort();
-    await proxy.stop();
     await cluster.stopAll();
   }
 }
@@ -85,25 +85,33 @@ export async function measureCluster({ folder, etcd, hosts }: ClusterBench): Pro
 /** Members that have been restarted, so that they have nothing left of what was before, with a fleet. */
 async function withFleet(
   cluster: LocalCluster,
-  { hosts, synapseHosts, proxy }: { hosts: number; synapseHosts: readonly string[]; proxy?: number },
+  hosts: number,
+  startProxy?: () => Promise<GrpcProxy>,
 ): Promise<Omit<ClusterCost, 'what'>> {
   await cluster.restartAll();
+  const proxy = await startProxy?.();
   const ended = new AbortController();
-  const shape = { services: 50, followed: 10, ttl: 10 };
+  const shape = { hosts, services: 50, followed: 10, ttl: 10, nerveHosts: cluster.urls };
   try {
-    const fleet = await startFleet({ hosts, ...shape, nerveHosts: cluster.urls, synapseHosts }, ended.signal);
-    const pids = [...cluster.members.map(({ pid }) => Number(pid)), ...(proxy === undefined ? [] : [proxy])];
+    const fleet = await startFleet({ ...shape, synapseHosts: proxy ? [proxy.url] : cluster.urls }, ended.signal);
+    const pids = [...cluster.members.map(({ pid }) => Number(pid)), ...(proxy ? [proxy.pid] : [])];
     const cpu = await cpuPercent(pids, seconds);
     const seen: number[] = [];
-    for (let i = 0; i < changes; i += 1) seen.push(await fleet.change());
+    let missing = 0;
+    for (let i = 0; i < changes && missing === 0; i += 1) {
+      const spread = await fleet.change(3_000);
+      seen.push(spread.took);
+      missing = spread.missing;
+    }
     return {
       memory: await largest(cluster),
       cpu: cpu.slice(0, cluster.members.length).reduce((sum, one) => sum + one, 0),
-      seen: quantile(seen, 0.5),
-      ...(proxy !== undefined && { proxy: { memory: await residentMegabytes(proxy), cpu: cpu.at(-1) ?? Number.NaN } }),
+      ...{ seen: quantile(seen, 0.5), missing },
+      ...(proxy && { proxy: { memory: await residentMegabytes(proxy.pid), cpu: cpu.at(-1) ?? Number.NaN } }),
     };
   } finally {
     ended.abort();
+    await proxy?.stop();
   }
 }
 

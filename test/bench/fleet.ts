@@ -20,8 +20,15 @@ export interface FleetOptions {
 
 /** The etcd side of many hosts, each with the connections, leases and watches of one nerve and one synapse, in this process. */
 export interface Fleet {
-  /** Changes a record that every synapse follows. @returns milliseconds until the last of them has seen it */
-  change(): Promise<number>;
+  /** Changes a record that every synapse follows. @returns when the last of those that saw it within `limit` ms did */
+  change(limit: number): Promise<Spread>;
+}
+
+export interface Spread {
+  /** Milliseconds. */
+  readonly took: number;
+  /** How many have not seen it. */
+  readonly missing: number;
 }
 
 /** Its record is followed by all. */
@@ -35,10 +42,10 @@ export async function startFleet(options: FleetOptions, signal: AbortSignal): Pr
   const writer = createEtcdClient({ hosts: nerveHosts }, deps, signal);
   let version = 0;
   let waiting = new Set<number>();
-  let last = (): void => {};
+  let seenAt = 0;
   const see = (host: number, change: PrefixChange): void => {
     for (const { entry } of change.changed) {
-      if (entry?.value.toString() === `${version}` && waiting.delete(host) && waiting.size === 0) last();
+      if (entry?.value.toString() === `${version}` && waiting.delete(host)) seenAt = performance.now();
     }
   };
   const put = (value: number): Promise<unknown> =>
@@ -60,16 +67,13 @@ export async function startFleet(options: FleetOptions, signal: AbortSignal): Pr
   });
   await Promise.all(started);
   return {
-    async change() {
+    async change(limit) {
       version += 1;
       waiting = new Set(Array.from({ length: hosts }, (_, host) => host));
-      const seen = new Promise<void>((resolve) => {
-        last = resolve;
-      });
       const since = performance.now();
       await put(version);
-      await seen;
-      return performance.now() - since;
+      while (waiting.size > 0 && performance.now() - since < limit) await sleep(1);
+      return { took: seenAt - since, missing: waiting.size };
     },
   };
 }

@@ -1,8 +1,8 @@
 /**
- * `npm run bench [-- SECTION …] [--servers 10,1000,5000] [--changes 200]`: measures this checkout on this machine. Sections, all
+ * `npm run bench [-- SECTION …] [--servers 10,1000,5000] [--changes 200] [--hosts 200]`: measures this checkout on this machine. Sections, all
  * of them by default: `propagation` (how long a change takes from etcd to HAProxy, beside the least that any program here
  * would take), `bursts` (changes that come at once, and large configurations), `nerve` and `scale` (what the daemons take
- * of their host, and of etcd).
+ * of their host, and of etcd), `cluster` (what a fleet takes of etcd).
  */
 import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -11,6 +11,7 @@ import { parseArgs } from 'node:util';
 import { findProgram } from '../../deploy/debian.ts';
 import { startCluster } from '../../etcd-cluster/local.ts';
 import { measureBursts } from './burst.ts';
+import { measureCluster } from './cluster.ts';
 import { measureNerve } from './nerve.ts';
 import { measurePropagation } from './propagation.ts';
 import { measureScale } from './scale.ts';
@@ -25,10 +26,16 @@ interface Bench {
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
-  options: { servers: { type: 'string', default: '10,1000,5000' }, changes: { type: 'string', default: '200' } },
+  options: {
+    servers: { type: 'string', default: '10,1000,5000' },
+    changes: { type: 'string', default: '200' },
+    hosts: { type: 'string', default: '200' },
+  },
 });
 
-const sections: Readonly<Record<string, (bench: Bench) => Promise<void>>> = { propagation, bursts, nerve, scale };
+const sections: Readonly<Record<string, (bench: Bench) => Promise<void>>> = {
+  ...{ propagation, bursts, nerve, scale, cluster },
+};
 const chosen = positionals.length > 0 ? positionals : Object.keys(sections);
 const unknown = chosen.filter((name) => !Object.hasOwn(sections, name));
 if (unknown.length > 0) {
@@ -145,6 +152,21 @@ async function scale(bench: Bench): Promise<void> {
     ]);
   }
   print('One synapse, from its start; then for one change, the write of the whole file included', rows);
+}
+
+async function cluster({ folder }: Bench): Promise<void> {
+  const hosts = Number(values.hosts);
+  const { costs, writes, write, keys } = await measureCluster({ folder, etcd: await findProgram('etcd'), hosts });
+  const rows = [['', 'member MB', 'CPU of all %', 'change seen by all ms', 'not seen by', 'proxy MB', 'proxy CPU %']];
+  const cell = (value: number | undefined, digits: number): string =>
+    value === undefined || Number.isNaN(value) ? '' : value.toFixed(digits);
+  for (const { what, memory, cpu, seen, missing, proxy } of costs) {
+    const before = [what, cell(memory, 0), cell(cpu, 0), cell(seen, 1), `${missing}`];
+    rows.push([...before, cell(proxy?.memory, 0), cell(proxy?.cpu, 0)]);
+  }
+  print('Three etcd members with hosts of one nerve (ttl 10 s) and one synapse (11 services of 51), at rest', rows);
+  const more = [`${writes.toFixed(0)} puts per second by 64 at a time`, `${fixed(write)} ms for one alone`];
+  process.stdout.write(`${more.join(', ')}; 10,000 more keys of 200 bytes take ${keys.toFixed(0)} MB of a member\n\n`);
 }
 
 function fixed(value: number): string {

@@ -1,4 +1,4 @@
-import { mkdir, readFile, stat, writeFile } from 'node:fs/promises';
+import { mkdir, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
@@ -7,6 +7,7 @@ import { formatInstance, type Instance, makeInstance } from '../../common/instan
 import { startChild, waitFor } from '../../deploy/demo/child.ts';
 import { accepts, answers } from '../../deploy/demo/probe.ts';
 import { freePort } from '../../etcd-cluster/ports.ts';
+import { cpuMilliseconds, residentMegabytes } from './processcost.ts';
 
 export interface ScaleOptions {
   readonly folder: string;
@@ -90,10 +91,10 @@ export async function measureScale(options: ScaleOptions): Promise<ScaleResult> 
       await waitFor(haproxy, () => accepts(socket), 120_000);
       await waitFor(synapse, () => answers(`http://${admin}/readyz`), 180_000);
       await settled(file);
-      const residentMegabytes = (await memoryOf(synapse.pid)) / 1e6;
+      const memory = await residentMegabytes(synapse.pid);
 
       const commandsBefore = await commandsOf(admin);
-      const before = await usageOf(synapse.pid);
+      const before = await cpuMilliseconds(synapse.pid);
       let bytesWritten = 0;
       for (let change = 0; change < changes; change++) {
         const service = change % services;
@@ -108,13 +109,13 @@ export async function measureScale(options: ScaleOptions): Promise<ScaleResult> 
         const written = await stat(file);
         if (written.mtimeMs !== at) bytesWritten += written.size;
       }
-      const cpuMilliseconds = (await usageOf(synapse.pid)) - before;
+      const spent = (await cpuMilliseconds(synapse.pid)) - before;
       const sent = (await commandsOf(admin)) - commandsBefore;
       return {
         firstWriteSeconds,
-        residentMegabytes,
+        residentMegabytes: memory,
         change: {
-          cpuMilliseconds: cpuMilliseconds / changes,
+          cpuMilliseconds: spent / changes,
           commands: sent / changes,
           bytesWritten: bytesWritten / changes,
         },
@@ -140,26 +141,11 @@ async function settled(file: string): Promise<void> {
   }
 }
 
-/** Clock ticks of proc(5) are hundredths of a second on Linux. */
-const millisecondsPerTick = 10;
-
-/** User and system time so far, milliseconds. */
-async function usageOf(pid: number): Promise<number> {
-  const fields = (await readFile(`/proc/${pid}/stat`, 'utf8')).replace(/^.*\) /, '').split(' ');
-  return (Number(fields[11]) + Number(fields[12])) * millisecondsPerTick;
-}
-
 /** How many commands synapse has sent so far. */
 async function commandsOf(admin: string): Promise<number> {
   const response = await fetch(`http://${admin}/metrics`, { signal: AbortSignal.timeout(10_000) });
   const samples = (await response.text()).matchAll(/^synapse_haproxy_commands_total(?:\{[^}]*\})? (\d+)$/gm);
   return [...samples].reduce((sum, [, value]) => sum + Number(value), 0);
-}
-
-/** Resident bytes. */
-async function memoryOf(pid: number): Promise<number> {
-  const kilobytes = /^VmRSS:\s+(\d+) kB$/m.exec(await readFile(`/proc/${pid}/status`, 'utf8'))?.[1];
-  return Number(kilobytes) * 1024;
 }
 
 async function fill(etcd: Etcd3, root: string, { services, instances }: ScaleOptions): Promise<void> {
