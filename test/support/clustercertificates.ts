@@ -9,6 +9,8 @@ import { clusterCommand } from './clustercommand.ts';
 
 /** Certificates for three members on loopback and their clients, below one folder. */
 export interface ClusterCertificates {
+  /** With a folder for each holder. */
+  readonly folder: string;
   readonly memberTls: (name: string) => ReturnType<typeof memberTls>;
   files(holder: string, purpose: Purpose): HolderFiles;
   /** What a client with this name is configured with. */
@@ -26,6 +28,7 @@ export async function clusterCertificates(folder: string): Promise<ClusterCertif
   const [ca, out] = [join(folder, 'ca'), join(folder, 'tls')];
   const files = (holder: string, purpose: Purpose): HolderFiles => holderFiles(out, holder, purpose);
   const made: ClusterCertificates = {
+    folder: out,
     memberTls: (name) => memberTls(out, name),
     files,
     client: (name) => files(name, 'client'),

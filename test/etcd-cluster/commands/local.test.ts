@@ -9,6 +9,7 @@ import { createEtcdClient } from '../../../common/etcd/client.ts';
 import { exec } from '../../../common/exec.ts';
 import { silentLog } from '../../../common/log.ts';
 import { freePortRow } from '../../../etcd-cluster/ports.ts';
+import { clusterCertificates } from '../../support/clustercertificates.ts';
 import { clusterCommand } from '../../support/clustercommand.ts';
 import { dump, etcdProgram, put } from '../../support/etcd.ts';
 import { listens, startServer } from '../../support/server.ts';
@@ -71,6 +72,18 @@ describe('etcd-cluster/local', () => {
     const hosts = /^ETCD_HOSTS=(\S+)$/m.exec(stdout)?.[1] ?? '';
     const client = createEtcdClient({ hosts: hosts.split(',') }, { log: silentLog }, signal.signal);
     assert.deepEqual(await dump(client, '/'), { '/a': '1' });
+  });
+
+  it('talks TLS with what the other command made', async (t) => {
+    const secure = await clusterCertificates(await tempFolder(t));
+    const own = ['--dir', join(parent, 'secure')];
+    t.after(() => clusterCommand('local', ['wipe', ...own]));
+    const options = ['--port', String(await freePortRow(9)), '--tls', secure.folder];
+    const { code, stdout, stderr } = await clusterCommand('local', ['start', ...own, ...options], { PATH: path });
+    assert.equal(code, 0, stderr);
+    const hosts = /^ETCD_HOSTS=(\S+)$/m.exec(stdout)?.[1]?.split(',') ?? [];
+    assert.match(hosts[0] ?? '', /^https:/);
+    await put(createEtcdClient({ hosts, tls: secure.client('nerve') }, { log: silentLog }, signal.signal), '/a', '1');
   });
 
   it('leaves every process alone that is not its own, whatever it is called with', async (t) => {
