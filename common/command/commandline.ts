@@ -30,7 +30,7 @@ export function parseCommandLine(program: Program, argv: readonly string[], env:
   const name = read(argv, { ...every, ...commonOptions(program) }).positionals[0];
   const named = name !== undefined && Object.hasOwn(program.commands, name) ? program.commands[name] : undefined;
   if (name !== undefined && named === undefined) {
-    const known = Object.keys(program.commands);
+    const known = shownCommands(program).map(([command]) => command);
     const near = nearest(name, known);
     const hint = near === undefined ? `known are ${known.join(', ')}` : `did you mean ${near}?`;
     throw new UsageError(`unknown command '${name}'; ${hint}`);

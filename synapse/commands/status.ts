@@ -54,10 +54,7 @@ async function statusOf(target: AdminTarget): Promise<StatusReport> {
     readState(target, asked) as Promise<StateReport>,
     readPath(target, '/api/v1/haproxy?servers=all', asked).catch(() => null),
   ]);
-  const { sockets = [] } = (state.haproxy ?? {}) as { readonly sockets?: readonly { readonly connected: boolean }[] };
-  // What it said a moment ago says nothing of now.
-  const away = sockets.every(({ connected }) => !connected);
-  const { servers = null } = (away ? {} : (view ?? {})) as Pick<StatusReport, 'servers'>;
+  const { servers = null } = (view ?? {}) as Pick<StatusReport, 'servers'>;
   const problems = await problemsOf(state, state.reason);
   return { ...state, daemon: { running: true, reason: null }, problems, servers };
 }

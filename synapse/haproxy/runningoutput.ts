@@ -45,6 +45,11 @@ export function haproxyOutput(config: HaproxyConfig, deps: HaproxyDeps, signal: 
       return haproxyTrouble(output.status);
     },
     async view(of) {
+      const { sockets } = output.status;
+      // What it said a moment ago says nothing of a HAProxy that is away now.
+      if (sockets.every(({ connected }) => !connected)) {
+        throw new Error(sockets[0]?.lastError ?? 'it has not been connected to yet');
+      }
       const single = typeof of === 'object' && latest.has(of.service) ? { backend: backendOf(of.service) } : undefined;
       const seen = await view(of === 'all' ? 'all' : single);
       const { slots } = output;

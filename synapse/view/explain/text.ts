@@ -1,6 +1,7 @@
 import { formatAge } from '../../../common/command/age.ts';
 import { plain, type Style } from '../../../common/command/style.ts';
 import { type Cell, formatTable, heading } from '../../../common/command/table.ts';
+import { oneLine } from '../../../common/reason.ts';
 import type { RegistryRecord } from '../../source.ts';
 import type { ServiceReport } from '../state.ts';
 import type { SeenServer } from '../status.ts';
@@ -118,7 +119,7 @@ function sentText(
   return sent.flatMap(({ socket, time, milliseconds, commands }) => [
     `at ${time} to ${socket}, answered within ${milliseconds} ms${trace === undefined ? '' : `; in force ${trace.milliseconds} ms after it was seen`}`,
     ...commands.map(
-      ({ command, reply }) => `  ${command} → ${reply === null ? 'no reply' : reply === '' ? 'done' : reply}`,
+      ({ command, reply }) => `  ${command} → ${reply === null ? 'no reply' : reply === '' ? 'done' : oneLine(reply)}`,
     ),
   ]);
 }
@@ -127,7 +128,7 @@ function haproxyText({ seen }: ServiceFacts, server: SeenServer | undefined): st
   if (seen.reason !== null) return `cannot be asked: ${seen.reason}`;
   if (server === undefined) return 'does not have it';
   const { status, weight, address, check, detail, since } = server;
-  const said = check === '' ? 'not checked by HAProxy' : `check ${check}${detail === '' ? '' : ` ${detail}`}`;
+  const said = check === '' ? 'not checked by HAProxy' : oneLine(`check ${check} ${detail}`);
   const at = address === '' ? '' : `, ${address}`;
   return `${status} for ${formatAge(since * 1000)}, weight ${weight}${at}, ${said}`;
 }

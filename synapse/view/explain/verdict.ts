@@ -1,3 +1,4 @@
+import { oneLine } from '../../../common/reason.ts';
 import type { InstanceFacts, ServiceFacts } from './facts.ts';
 
 /** What is to be said of one instance in one line. */
@@ -55,7 +56,8 @@ function howItIs(facts: ServiceFacts, one: InstanceFacts): Verdict {
     return bad(facts.daemon.running ? 'not in HAProxy, and it should be' : 'not in HAProxy, and nobody puts it there');
   }
   const { status, check, detail } = server;
-  const said = [check, detail].filter((text) => text !== '').join(' ');
+  // Part of it may be what the server itself has said.
+  const said = oneLine(`${check} ${detail}`);
   if (held === 'maintenance' || held === 'drain') return warn(`in ${held}: set in HAProxy by somebody else, and kept`);
   if (/^MAINT/.test(status)) return bad('in maintenance in HAProxy, and it should take traffic');
   if (instance?.state === 'drain') {

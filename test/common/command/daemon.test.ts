@@ -137,6 +137,27 @@ describe('execute', () => {
     assert.deepEqual(await invoke(['--version']), { code: 0, ran: null, out: 'nerve 1.2.3\n', err: '' });
   });
 
+  it('hands the colours on that were asked for, and takes no other word for them', async () => {
+    let shown = '';
+    const show = async ({ style }: CommandContext): Promise<void> => {
+      shown = style('good', 'up');
+    };
+    await invoke(['run', '--color', 'always'], {}, show);
+    assert.notEqual(shown, 'up');
+    await invoke(['run'], {}, show);
+    assert.equal(shown, 'up');
+    const wrong = await invoke(['run', '--color', 'sometimes'], {}, show);
+    assert.equal(wrong.code, 2);
+    assert.match(wrong.err, /option '--color': 'sometimes' is not one of auto, always, never/);
+  });
+
+  it('shows what exit codes mean, those of a command too', async () => {
+    assert.match(
+      (await invoke(['--help'])).out,
+      /\nExit codes:\n {2}0 {2}done\n {2}1 {2}failed while running\n {2}2 {2}wrong/,
+    );
+  });
+
   it('exits with what the command says, and with 1 when it fails', async () => {
     assert.equal((await invoke(['fail'])).code, 1);
     const failed = await invoke(['run'], {}, () => Promise.reject(new Error('broken', { cause: new Error('why') })));

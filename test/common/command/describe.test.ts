@@ -1,7 +1,11 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { describeSchema, formatOptions } from '../../../common/command/describe.ts';
+import { execute } from '../../../common/command/daemon.ts';
+import { describeSchema, describeShape, formatOptions } from '../../../common/command/describe.ts';
+import { misfits } from '../../../common/command/shape.ts';
 import type { Schema } from '../../../common/config/schema.ts';
+import { nerveProgram } from '../../../nerve/program.ts';
+import { synapseProgram } from '../../../synapse/program.ts';
 
 const schema: Schema<Record<'host' | 'timeout' | 'mode' | 'own' | 'note' | 'list' | 'perm', unknown>> = {
   host: { doc: 'where', format: 'host', default: null },
@@ -30,4 +34,17 @@ describe('describeSchema', () => {
       ].join('\n'),
     );
   });
+});
+
+describe('describe --json', () => {
+  for (const program of [nerveProgram, synapseProgram]) {
+    it(`of ${program.name} is as documented`, async () => {
+      let text = '';
+      const print = (more: string): void => {
+        text += more;
+      };
+      assert.equal(await execute(program, ['describe', '--json'], { env: {}, print, complain: print }), 0, text);
+      assert.deepEqual(misfits(describeShape, JSON.parse(text)), []);
+    });
+  }
 });
