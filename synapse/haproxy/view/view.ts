@@ -72,7 +72,8 @@ function serverOf(row: StatisticsRow): ServerView {
     ...countersOf(row),
     address: row.addr ?? '',
     weight: count(row.weight),
-    check: row.check_status ?? '',
+    // While another check is under way, HAProxy puts a star before the last one.
+    check: (row.check_status ?? '').replace(/^\* /, ''),
     detail: row.last_chk ?? '',
     since: count(row.lastchg),
   };
