@@ -51,7 +51,7 @@ describe('nerve reloaded, upgraded, killed and drained', () => {
   async function configure(services: Services, top: object = {}): Promise<void> {
     const admin = { listen: '127.0.0.1:0', control_socket: join(folder, 'control.sock') };
     const state_file_path = join(folder, 'state.json');
-    const config = { instance_id: 'i-1', ttl: 5, etcd: { hosts: cluster.urls }, admin, state_file_path, ...top };
+    const config = { instance_id: 'i-1', ttl: 10, etcd: { hosts: cluster.urls }, admin, state_file_path, ...top };
     await writeFile(file, JSON.stringify({ ...config, services }));
   }
 

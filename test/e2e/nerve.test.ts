@@ -66,7 +66,7 @@ describe('nerve and etcd', () => {
     });
     const config = {
       instance_id: 'i-1',
-      ttl: 5,
+      ttl: 10,
       etcd: { hosts: cluster.urls },
       admin: { listen: '127.0.0.1:0', control_socket: join(folder, 'control.sock') },
       state_file_path: join(folder, 'state.json'),
@@ -182,7 +182,7 @@ describe('nerve and etcd', () => {
 
   it('changes the lease time at SIGHUP without a gap that a watcher can see', async () => {
     const [before] = (await state()).leases;
-    await configure({}, { ttl: 8 });
+    await configure({}, { ttl: 14 });
     nerve.kill('SIGHUP');
     await eventually(async () => {
       const { leases } = await state();
