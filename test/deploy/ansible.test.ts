@@ -132,8 +132,6 @@ describe('a host that Ansible sets up', () => {
     assert.deepEqual(failures, []);
     assert.ok(requests > 1000, `only ${requests} requests`);
     const seen = new Set([...answers].map((answer) => answer.split(' http')[0]));
-    // On a busy machine HAProxy's own check may fail for a moment: then the new backup serves too.
-    seen.delete('2 50002');
     assert.deepEqual([...seen], ['1 50001', '1 50002', '2 50001']);
     assert.match(await ask(50002), /^2 50002 /);
     // The file of variables, and the new process.
