@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
-import { readFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { before, describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { exec } from '../../common/exec.ts';
+import { tempFolder } from '../support/tempfolder.ts';
 
 const root = fileURLToPath(new URL('../../../', import.meta.url));
 
@@ -33,6 +35,24 @@ describe('the Dockerfile', () => {
     for (const from of copies) assert.match(from, /^\/app\//);
   });
 
+  for (const daemon of ['nerve', 'synapse']) {
+    test(`takes ${daemon} for well while it runs, ready or not`, async (t) => {
+      const [, command = ''] = /^HEALTHCHECK .* CMD (.*)$/.exec(lines.find(isHealthOf(daemon)) ?? '') ?? [];
+      const folder = await tempFolder(t);
+      const verdicts: string[] = [];
+      // Ready; not running, read directly; not ready; failed; a wrong configuration.
+      for (const code of [0, 3, 4, 1, 2]) {
+        await writeFile(join(folder, daemon), `#!/bin/sh\n[ "$*" = status ] || exit 9\nexit ${code}\n`, {
+          mode: 0o755,
+        });
+        const env = { PATH: `${folder}:${process.env.PATH}` };
+        const result = await exec(['/bin/sh', '-c', command], { timeout: 10_000, env });
+        verdicts.push(`${code} ${result.code === 0 ? 'well' : 'not well'}`);
+      }
+      assert.deepEqual(verdicts, ['0 well', '3 not well', '4 well', '1 not well', '2 not well']);
+    });
+  }
+
   test('starts from images of a version that is written down', () => {
     const images = lines.flatMap((line) => /^ARG \w+_IMAGE=(\S+)$/.exec(line)?.[1] ?? []);
     assert.equal(images.length, 3);
@@ -42,3 +62,7 @@ describe('the Dockerfile', () => {
     }
   });
 });
+
+function isHealthOf(daemon: string): (line: string) => boolean {
+  return (line) => line.startsWith('HEALTHCHECK ') && line.includes(` ${daemon} status`);
+}
