@@ -1,3 +1,5 @@
+import { keepNewest } from '../../common/newest.ts';
+
 /** How the newest change of one instance went through synapse. */
 export interface Trace {
   readonly change: 'added' | 'changed' | 'drained' | 'removed';
@@ -23,8 +25,7 @@ export class Traces {
 
   /** An instance left its source: told just before that is applied. */
   gone(service: string, id: string, how: 'withdrawn' | 'expired'): void {
-    this.#gone.set(keyOf(service, id), how);
-    forgetOldest(this.#gone);
+    keepNewest(this.#gone, keyOf(service, id), { value: how, most });
   }
 
   note(service: string, ids: readonly string[], trace: Trace): void {
@@ -32,11 +33,9 @@ export class Traces {
       const key = keyOf(service, id);
       const how = this.#gone.get(key);
       this.#gone.delete(key);
-      // Again at the end: the oldest ones go first.
-      this.#traces.delete(key);
-      this.#traces.set(key, how !== undefined && trace.change === 'removed' ? { ...trace, how } : trace);
+      const value = how !== undefined && trace.change === 'removed' ? { ...trace, how } : trace;
+      keepNewest(this.#traces, key, { value, most });
     }
-    forgetOldest(this.#traces);
   }
 
   /** Of one service, by id. */
@@ -51,11 +50,4 @@ export class Traces {
 /** No name of a service has a space in it. */
 function keyOf(service: string, id: string): string {
   return `${service} ${id}`;
-}
-
-function forgetOldest(map: Map<string, unknown>): void {
-  for (const key of map.keys()) {
-    if (map.size <= most) return;
-    map.delete(key);
-  }
 }

@@ -1,3 +1,4 @@
+import { keepNewest } from '../../../common/newest.ts';
 import type { ServerChange } from './plan.ts';
 
 /** The last commands about one server, as HAProxy answered them. */
@@ -37,15 +38,9 @@ export class SentCommands {
     const at = Date.now() - milliseconds;
     let from = 0;
     for (const change of changes) {
-      const key = keyOf(change.backend, change.name);
-      // Again at the end: the oldest ones go first.
-      this.#kept.delete(key);
-      this.#kept.set(key, { change, replies, from, at, milliseconds });
+      const value = { change, replies, from, at, milliseconds };
+      keepNewest(this.#kept, keyOf(change.backend, change.name), { value, most });
       from += change.commands.length;
-    }
-    for (const key of this.#kept.keys()) {
-      if (this.#kept.size <= most) break;
-      this.#kept.delete(key);
     }
   }
 
