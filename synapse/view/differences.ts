@@ -1,15 +1,10 @@
 import type { Instance } from '../../common/instance.ts';
-
-/** What HAProxy says of a server, as far as it is compared. */
-export interface SeenServer {
-  readonly name: string;
-  readonly status: string;
-}
+import type { SeenServer } from './status.ts';
 
 /** In which way HAProxy and we differ, by the id of the instance; those that agree are not there. */
 export function differences(
   instances: readonly Instance[],
-  servers: readonly SeenServer[],
+  servers: readonly Pick<SeenServer, 'name' | 'status'>[],
 ): Readonly<Record<string, string>> {
   const byName = new Map(servers.map((server) => [server.name, server.status]));
   const found: [string, string][] = [];

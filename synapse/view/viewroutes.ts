@@ -2,8 +2,9 @@ import { type ReadRoute, sendJson } from '../../common/admin/routes.ts';
 import { reasonOf } from '../../common/log.ts';
 import { plainReason } from '../../common/reason.ts';
 import type { Synapse } from '../synapse.ts';
-import { differences, type SeenServer } from './differences.ts';
+import { differences } from './differences.ts';
 import type { ServiceReport } from './state.ts';
+import type { SeenServer } from './status.ts';
 import { summaryOf } from './summary.ts';
 
 type Viewed = Pick<Synapse<unknown, unknown>, 'ready' | 'state' | 'view' | 'traces' | 'sent'>;

@@ -1,13 +1,10 @@
 import type { ExistingFile } from '../file/existing.ts';
-import type { RunningServer } from '../model/model.ts';
-import { know } from './knowledge.ts';
+import type { RunningBackend, RunningServer } from '../model/model.ts';
+import { type Knowledge, know } from './knowledge.ts';
 import type { ServerRow } from './running.ts';
 
-/** Whose rows are read: of the worker known, of another one, or of the first that we meet. */
-export type WorkerSeen = 'same' | 'new' | 'adopted';
-
 /** Backend → its servers as they are known, by name. */
-export type RunningServers = ReadonlyMap<string, ReadonlyMap<string, RunningServer>>;
+export type RunningServers = ReadonlyMap<string, RunningBackend>;
 
 /** What is known of one HAProxy process: what was read, and what was changed since. */
 export interface Picture {
@@ -15,7 +12,7 @@ export interface Picture {
   /** HAProxy's numbers of backends. */
   readonly backendIds: ReadonlyMap<string, number>;
   /** Begins anew with all that a worker has, which runs `generation`. Returns what was known before. */
-  replace(rows: readonly ServerRow[], worker: WorkerSeen, generation: string | undefined): RunningServers;
+  replace(rows: readonly ServerRow[], worker: Knowledge['worker'], generation: string | undefined): RunningServers;
   /** Puts rows in the place of what was known of these backends. */
   update(rows: readonly ServerRow[], backends: Iterable<string>, generation: string | undefined): void;
   /** How many servers there are, in these backends or in all. */
@@ -30,7 +27,7 @@ export function createPicture(file: () => ExistingFile): Picture {
   const take = (
     rows: readonly ServerRow[],
     before: RunningServers,
-    { worker, runsFile }: { readonly worker: WorkerSeen; readonly runsFile: boolean },
+    { worker, runsFile }: { readonly worker: Knowledge['worker']; readonly runsFile: boolean },
   ): void => {
     for (const row of rows) {
       backendIds.set(row.backend, row.backendId);

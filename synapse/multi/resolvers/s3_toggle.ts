@@ -1,6 +1,6 @@
 import { reasonOf } from '../../../common/log.ts';
 import type { ChildView, Decision, Resolver, ResolverPlugin } from '../resolver.ts';
-import { createS3Object, readS3Address, type S3Address } from './s3_toggle/object.ts';
+import { createS3Object, formatS3Address, readS3Address, type S3Address } from './s3_toggle/object.ts';
 import { pick, readWeights } from './s3_toggle/weights.ts';
 
 /** Options of `resolver: {method: s3_toggle}`. */
@@ -51,12 +51,13 @@ export const resolver: ResolverPlugin<S3ToggleOptions> = {
         seen = text;
         try {
           const name = pick(readWeights(text, names), Math.random());
-          if (name === undefined) log.warn('no source has a weight, the one in use stays', { object: keyOf(address) });
+          if (name === undefined)
+            log.warn('no source has a weight, the one in use stays', { object: formatS3Address(address) });
           else if (name !== chosen) log.info('the weights have chosen a source', { chosen: name });
           chosen = name ?? chosen;
         } catch (error) {
           log.warn('the weights cannot be used, the source in use stays', {
-            object: keyOf(address),
+            object: formatS3Address(address),
             reason: reasonOf(error),
           });
         }
@@ -67,7 +68,3 @@ export const resolver: ResolverPlugin<S3ToggleOptions> = {
     return Object.assign(decide, { follow });
   },
 };
-
-function keyOf({ bucket, key }: S3Address): string {
-  return `s3://${bucket}/${key}`;
-}

@@ -20,6 +20,11 @@ const maxBytes = 64 * 1024;
 /** For one look with the SDK's own retries, milliseconds. */
 const timeout = 10_000;
 
+/** As people write it. */
+export function formatS3Address({ bucket, key }: S3Address): string {
+  return `s3://${bucket}/${key}`;
+}
+
 /** @throws when it is no such address */
 export function readS3Address(value: unknown): S3Address {
   const [, bucket, key] = typeof value === 'string' ? (/^s3:\/\/([A-Za-z0-9][\w.-]+)\/(.+)$/.exec(value) ?? []) : [];
@@ -29,7 +34,7 @@ export function readS3Address(value: unknown): S3Address {
 
 /** Reads until `signal` aborts. Credentials and region are found by the SDK: environment, profile, container, metadata. */
 export function createS3Object(
-  { bucket, key }: S3Address,
+  address: S3Address,
   { interval, log }: { readonly interval: number; readonly log: Log },
   signal: AbortSignal,
 ): S3Object {
@@ -47,12 +52,14 @@ export function createS3Object(
       // Stand-ins for S3 have no bucket in their host name.
       ...(process.env.AWS_ENDPOINT_URL !== undefined && { forcePathStyle: true }),
     });
-    const answer = await client.send(new sdk.GetObjectCommand({ Bucket: bucket, Key: key }), { abortSignal: end });
+    const answer = await client.send(new sdk.GetObjectCommand({ Bucket: address.bucket, Key: address.key }), {
+      abortSignal: end,
+    });
     if ((answer.ContentLength ?? 0) > maxBytes) throw new Error(`${answer.ContentLength} bytes: at most ${maxBytes}`);
     last = (await answer.Body?.transformToString()) ?? '';
     for (const onText of followers) onText(last);
   };
-  const poll = createPoll(look, { what: `s3://${bucket}/${key}`, interval, timeout, log });
+  const poll = createPoll(look, { what: formatS3Address(address), interval, timeout, log });
   void poll.run(signal).finally(() => client?.destroy());
 
   return {
