@@ -30,8 +30,9 @@ export function know(row: ServerRow, { previous, file, loaded, worker }: Knowled
       ...base,
       ourWeight: previous.ourWeight,
       ours: closed && previous.ours,
+      // Both from the file, as soon as it is known to be what the worker has loaded.
       fixedWords: previous.fixedWords ?? words,
-      maxconn: previous.maxconn,
+      maxconn: previous.maxconn === undefined ? line?.maxconn : previous.maxconn,
       lacks: previous.lacks,
     };
   }

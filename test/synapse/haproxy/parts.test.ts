@@ -259,6 +259,17 @@ describe('what is known about a server that was read', () => {
       { ours: true, ourWeight: 8, fixedWords: 'w' },
     ],
     [
+      'what nobody knew of the same worker is in the file that it is known to have loaded by now',
+      {},
+      {
+        previous: { ...previous, fixedWords: undefined, maxconn: undefined },
+        file: parseExisting('backend b\n\tserver n 1.1.1.1:1 id 1 check maxconn 6\n').backends.get('b')?.get('n'),
+        loaded: true,
+        worker: 'same',
+      },
+      { fixedWords: 'check', maxconn: 6 },
+    ],
+    [
       'nothing is ours about an open server',
       {},
       { previous, file: open, loaded: true, worker: 'same' },
