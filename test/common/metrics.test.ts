@@ -17,7 +17,7 @@ import { startDaemon, type TestDaemon } from '../support/daemon.ts';
 import { directClient, put, testCluster } from '../support/etcd.ts';
 import { eventually } from '../support/eventually.ts';
 import { type Exposed, parseExposition } from '../support/exposition.ts';
-import { type NamedServer, namedServer, type TestHaproxy, testHaproxy } from '../support/haproxy.ts';
+import { haproxySection, type NamedServer, namedServer, type TestHaproxy, testHaproxy } from '../support/haproxy.ts';
 import { tableRows } from '../support/markdown.ts';
 import { type UdpServer, udpServer } from '../support/udpserver.ts';
 
@@ -83,20 +83,11 @@ describe('the metrics of both daemons', () => {
           api: { discovery, prefer: { label: 'az', value: 'a' }, haproxy: { ...lines, port: await freePort() } },
           web: { discovery: { method: 'etcd', fallback }, haproxy: { ...lines, port: await freePort() } },
         },
-        haproxy: {
-          global: ['maxconn 200'],
-          defaults: ['mode http', 'timeout connect 1s', 'timeout client 5s', 'timeout server 5s'],
-          haproxy_path: haproxy.program,
-          config_file_path: haproxy.file,
-          socket_file_path: haproxy.socket,
-          master_socket_path: haproxy.master,
-          restart_interval: 0,
-        },
+        haproxy: haproxySection(haproxy, { restart_interval: 0 }),
       }),
     );
     await put(client, '/config/api', JSON.stringify({ haproxy: { listen: ['mode http', 'timeout server 7s'] } }));
-    await writeFile(haproxy.file, `global\n\tstats socket ${haproxy.socket} level admin\n`);
-    await haproxy.start();
+    await haproxy.startEmpty();
     [nerve, synapse] = await Promise.all([startDaemon('nerve', nerveFile), startDaemon('synapse', synapseFile)]);
     const says = (pattern: RegExp): Promise<void> =>
       eventually(async () => assert.match((await synapse.get('/metrics')).body, pattern));

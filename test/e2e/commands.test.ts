@@ -14,7 +14,7 @@ import { startDaemon, type TestDaemon } from '../support/daemon.ts';
 import { directClient, put, remove, testCluster } from '../support/etcd.ts';
 import { eventually } from '../support/eventually.ts';
 import { assertGolden, masked } from '../support/golden.ts';
-import { type NamedServer, namedServer, type TestHaproxy, testHaproxy } from '../support/haproxy.ts';
+import { haproxySection, type NamedServer, namedServer, type TestHaproxy, testHaproxy } from '../support/haproxy.ts';
 import { until } from '../support/until.ts';
 
 /** What the commands say of one stack of real parts, in what may happen to it. Each test leaves all well behind. */
@@ -95,19 +95,10 @@ describe('the commands, when', () => {
             haproxy: { ...lines, port: webPort },
           },
         },
-        haproxy: {
-          global: ['maxconn 200'],
-          defaults: ['mode http', 'timeout connect 1s', 'timeout client 5s', 'timeout server 5s'],
-          haproxy_path: haproxy.program,
-          config_file_path: haproxy.file,
-          socket_file_path: haproxy.socket,
-          master_socket_path: haproxy.master,
-          restart_interval: 0,
-        },
+        haproxy: haproxySection(haproxy, { restart_interval: 0 }),
       }),
     );
-    await writeFile(haproxy.file, `global\n\tstats socket ${haproxy.socket} level admin\n`);
-    await Promise.all([haproxy.start(), announceWeb(), startNerve()]);
+    await Promise.all([haproxy.startEmpty(), announceWeb(), startNerve()]);
     synapse = await startDaemon('synapse', synapseFile);
     await well();
     // An instance that comes while synapse runs has a whole way to tell of.

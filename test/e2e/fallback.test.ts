@@ -9,7 +9,7 @@ import type { StateReport } from '../../synapse/view/status.ts';
 import { startDaemon, type TestDaemon } from '../support/daemon.ts';
 import { type Ec2Server, startEc2Server } from '../support/ec2server.ts';
 import { directClient, put, remove, testCluster } from '../support/etcd.ts';
-import { type NamedServer, namedServer, type TestHaproxy, testHaproxy } from '../support/haproxy.ts';
+import { haproxySection, type NamedServer, namedServer, type TestHaproxy, testHaproxy } from '../support/haproxy.ts';
 import { until } from '../support/until.ts';
 
 /** A service that is in etcd, then only in EC2, then in etcd again, while someone uses it all the time. */
@@ -78,15 +78,7 @@ describe('a fallback under traffic', () => {
             haproxy: { port, listen: ['mode http'] },
           },
         },
-        haproxy: {
-          global: ['maxconn 200'],
-          defaults: ['mode http', 'timeout connect 2s', 'timeout client 10s', 'timeout server 10s'],
-          config_file_path: haproxy.file,
-          socket_file_path: haproxy.socket,
-          master_socket_path: haproxy.master,
-          haproxy_path: haproxy.program,
-          restart_interval: '100ms',
-        },
+        haproxy: haproxySection(haproxy, { restart_interval: '100ms' }),
       }),
     );
     await announce();

@@ -8,7 +8,7 @@ import type { LocalCluster } from '../../etcd-cluster/local.ts';
 import { freePort } from '../../etcd-cluster/ports.ts';
 import { startDaemon, type TestDaemon } from '../support/daemon.ts';
 import { directClient, dump, portOf, put, testCluster } from '../support/etcd.ts';
-import { type NamedServer, namedServer, type TestHaproxy, testHaproxy } from '../support/haproxy.ts';
+import { haproxySection, type NamedServer, namedServer, type TestHaproxy, testHaproxy } from '../support/haproxy.ts';
 import { until } from '../support/until.ts';
 
 /** The tests follow each other: each starts where the one before has ended. */
@@ -60,14 +60,7 @@ describe('a host that speaks IPv6 only', () => {
           haproxy: { port, bind_address: '::1', server_options: 'check inter 1s' },
         },
       },
-      haproxy: {
-        global: ['maxconn 200'],
-        defaults: ['mode http', 'timeout connect 2s', 'timeout client 10s', 'timeout server 10s'],
-        config_file_path: haproxy.file,
-        socket_file_path: haproxy.socket,
-        master_socket_path: haproxy.master,
-        haproxy_path: haproxy.program,
-      },
+      haproxy: haproxySection(haproxy),
     };
     const files = [join(haproxy.folder, 'nerve.json'), join(haproxy.folder, 'synapse.json')] as const;
     await writeFile(files[0], JSON.stringify(announcing));

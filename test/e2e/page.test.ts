@@ -11,7 +11,7 @@ import { freePort } from '../../etcd-cluster/ports.ts';
 import { programPath, startDaemon, type TestDaemon } from '../support/daemon.ts';
 import { directClient, put, remove, testCluster } from '../support/etcd.ts';
 import { eventually } from '../support/eventually.ts';
-import { type NamedServer, namedServer, type TestHaproxy, testHaproxy } from '../support/haproxy.ts';
+import { haproxySection, type NamedServer, namedServer, type TestHaproxy, testHaproxy } from '../support/haproxy.ts';
 
 /** How long the page may take to show something on a loaded machine; milliseconds. */
 const timeout = 30_000;
@@ -65,19 +65,10 @@ describe('the live page', () => {
         },
         job: { discovery: { ...discovery, fallback }, haproxy: { ...lines, port: ports.job } },
       },
-      haproxy: {
-        global: ['maxconn 200'],
-        defaults: ['mode http', 'timeout connect 1s', 'timeout client 5s', 'timeout server 5s'],
-        haproxy_path: haproxy.program,
-        config_file_path: haproxy.file,
-        socket_file_path: haproxy.socket,
-        master_socket_path: haproxy.master,
-        restart_interval: 0,
-      },
+      haproxy: haproxySection(haproxy, { restart_interval: 0 }),
     };
     await writeFile(config, JSON.stringify(value));
-    await writeFile(haproxy.file, `global\n\tstats socket ${haproxy.socket} level admin\n`);
-    await haproxy.start();
+    await haproxy.startEmpty();
     synapse = await startDaemon('synapse', config);
     page = await chromium.browser.newPage({ viewport: { width: 1280, height: 800 } });
     page.setDefaultTimeout(timeout);

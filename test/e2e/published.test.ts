@@ -8,7 +8,7 @@ import { freePort } from '../../etcd-cluster/ports.ts';
 import type { StateReport } from '../../synapse/view/status.ts';
 import { startDaemon, type TestDaemon } from '../support/daemon.ts';
 import { directClient, put, testCluster } from '../support/etcd.ts';
-import { type NamedServer, namedServer, type TestHaproxy, testHaproxy } from '../support/haproxy.ts';
+import { haproxySection, type NamedServer, namedServer, type TestHaproxy, testHaproxy } from '../support/haproxy.ts';
 import { until } from '../support/until.ts';
 
 /** The tests follow each other: each starts where the one before has ended. */
@@ -41,15 +41,7 @@ describe('a configuration published in etcd', () => {
           haproxy: { port, listen: ['mode http', 'timeout server 10s'] },
         },
       },
-      haproxy: {
-        global: ['maxconn 200'],
-        defaults: ['mode http', 'timeout connect 2s', 'timeout client 10s', 'timeout server 10s'],
-        config_file_path: haproxy.file,
-        socket_file_path: haproxy.socket,
-        master_socket_path: haproxy.master,
-        haproxy_path: haproxy.program,
-        restart_interval: '100ms',
-      },
+      haproxy: haproxySection(haproxy, { restart_interval: '100ms' }),
     };
     await writeFile(config, JSON.stringify(options));
     await put(

@@ -9,7 +9,7 @@ import { freePort } from '../../etcd-cluster/ports.ts';
 import type { StateReport } from '../../synapse/view/status.ts';
 import { programPath, startDaemon, type TestDaemon } from '../support/daemon.ts';
 import { directClient, put, remove, testCluster } from '../support/etcd.ts';
-import { type NamedServer, namedServer, type TestHaproxy, testHaproxy } from '../support/haproxy.ts';
+import { haproxySection, type NamedServer, namedServer, type TestHaproxy, testHaproxy } from '../support/haproxy.ts';
 import { until } from '../support/until.ts';
 
 /** One etcd, one HAProxy, one synapse. The tests follow each other: each starts where the one before has ended. */
@@ -57,15 +57,7 @@ describe('synapse between etcd and HAProxy', () => {
       state_file_path: join(haproxy.folder, 'state.json'),
       initial_wait: '1s',
       services: { api, ...services },
-      haproxy: {
-        global,
-        defaults: ['mode http', 'timeout connect 2s', 'timeout client 10s', 'timeout server 10s'],
-        config_file_path: haproxy.file,
-        socket_file_path: haproxy.socket,
-        master_socket_path: haproxy.master,
-        haproxy_path: haproxy.program,
-        restart_interval: '100ms',
-      },
+      haproxy: haproxySection(haproxy, { global, restart_interval: '100ms' }),
     };
     await writeFile(config, JSON.stringify(value));
   }

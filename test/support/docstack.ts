@@ -7,7 +7,7 @@ import { freePort } from '../../etcd-cluster/ports.ts';
 import { programPath, startDaemon, type TestDaemon } from './daemon.ts';
 import { testCluster } from './etcd.ts';
 import { eventually } from './eventually.ts';
-import { type NamedServer, namedServer, type TestHaproxy, testHaproxy } from './haproxy.ts';
+import { haproxySection, type NamedServer, namedServer, type TestHaproxy, testHaproxy } from './haproxy.ts';
 
 /** A host as the pages speak of it, where their commands can be run as they stand there. */
 export interface DocStack {
@@ -50,19 +50,10 @@ export async function startDocStack(): Promise<DocStack> {
         etcd,
         admin: { listen: `127.0.0.1:${await freePort()}` },
         services: { api: { discovery: { method: 'etcd' }, haproxy: { port, listen: ['mode http'] } } },
-        haproxy: {
-          global: ['maxconn 100'],
-          defaults: ['mode http', 'timeout connect 2s', 'timeout client 5s', 'timeout server 5s'],
-          haproxy_path: haproxy.program,
-          config_file_path: haproxy.file,
-          socket_file_path: haproxy.socket,
-          master_socket_path: haproxy.master,
-          restart_interval: 0,
-        },
+        haproxy: haproxySection(haproxy, { restart_interval: 0 }),
       }),
     );
-    await writeFile(haproxy.file, `global\n\tstats socket ${haproxy.socket} level admin\n`);
-    await haproxy.start();
+    await haproxy.startEmpty();
     const nerve: TestDaemon = await startDaemon('nerve', nerveFile);
     parts.push(() => nerve.end('SIGKILL'));
     const synapse: TestDaemon = await startDaemon('synapse', synapseFile);

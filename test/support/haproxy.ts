@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdir, mkdtemp, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { createServer as createHttpServer } from 'node:http';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -20,6 +20,8 @@ export interface TestHaproxy {
   readonly master: string;
   /** Starts it from the file that is there, and waits for its master. */
   start(): Promise<void>;
+  /** The same from a file that serves nothing, as before the first one that synapse writes. */
+  startEmpty(): Promise<void>;
   /** Ends master and workers at once. */
   kill(): Promise<void>;
   /** Process ids: the master's, then its workers'. */
@@ -62,28 +64,34 @@ export async function testHaproxy(version?: HaproxyVersion): Promise<TestHaproxy
     child = undefined;
   };
 
+  const start = async (): Promise<void> => {
+    const started = spawn(program, ['-W', '-S', master, '-f', file], {
+      detached: true,
+      stdio: ['ignore', 'ignore', 'pipe'],
+    });
+    child = started;
+    output = '';
+    started.stderr?.setEncoding('utf8');
+    started.stderr?.on('data', (chunk: string) => {
+      output += chunk;
+    });
+    await eventually(async () => {
+      assert.equal(started.exitCode, null, `HAProxy ended: ${output}`);
+      assert.ok((await pids(startingTimeout)).length >= 2, output);
+      assert.match(await askSocket(master, '@1 show info;quit', startingTimeout).catch(() => ''), /Pid/);
+    });
+  };
+
   return {
     program,
     folder,
     file,
     socket,
     master,
-    async start() {
-      const started = spawn(program, ['-W', '-S', master, '-f', file], {
-        detached: true,
-        stdio: ['ignore', 'ignore', 'pipe'],
-      });
-      child = started;
-      output = '';
-      started.stderr?.setEncoding('utf8');
-      started.stderr?.on('data', (chunk: string) => {
-        output += chunk;
-      });
-      await eventually(async () => {
-        assert.equal(started.exitCode, null, `HAProxy ended: ${output}`);
-        assert.ok((await pids(startingTimeout)).length >= 2, output);
-        assert.match(await askSocket(master, '@1 show info;quit', startingTimeout).catch(() => ''), /Pid/);
-      });
+    start,
+    async startEmpty() {
+      await writeFile(file, `global\n\tstats socket ${socket} level admin\n`);
+      await start();
     },
     kill,
     pids: () => pids(),
@@ -111,6 +119,19 @@ export async function testHaproxy(version?: HaproxyVersion): Promise<TestHaproxy
       await kill();
       await rm(folder, { recursive: true, force: true });
     },
+  };
+}
+
+/** The `haproxy` section of a configuration for it, with all that traffic in tests needs. */
+export function haproxySection(haproxy: TestHaproxy, more: Readonly<Record<string, unknown>> = {}) {
+  return {
+    global: ['maxconn 200'],
+    defaults: ['mode http', 'timeout connect 2s', 'timeout client 10s', 'timeout server 10s'],
+    config_file_path: haproxy.file,
+    socket_file_path: haproxy.socket,
+    master_socket_path: haproxy.master,
+    haproxy_path: haproxy.program,
+    ...more,
   };
 }
 

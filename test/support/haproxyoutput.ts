@@ -7,7 +7,7 @@ import { type HaproxyConfig, haproxySchema } from '../../synapse/haproxy/options
 import { type ServiceHaproxyConfig, serviceHaproxySchema } from '../../synapse/haproxy/options/serviceconfig.ts';
 import { createHaproxyOutput, type HaproxyOutput } from '../../synapse/haproxy/output.ts';
 import type { ServiceState } from '../../synapse/output.ts';
-import type { TestHaproxy } from './haproxy.ts';
+import { haproxySection, type TestHaproxy } from './haproxy.ts';
 
 /** A validated top-level section. */
 export function haproxyConfig(value: Record<string, unknown>): HaproxyConfig {
@@ -49,18 +49,14 @@ export interface RunningOutput {
 
 /** A configuration with all that traffic in tests needs, for a HAProxy of `testHaproxy`. */
 export function testConfig(haproxy: TestHaproxy, more: Record<string, unknown> = {}): HaproxyConfig {
-  return haproxyConfig({
+  const own = {
     global: ['maxconn 1000'],
     defaults: ['mode http', 'timeout connect 1s', 'timeout client 10s', 'timeout server 10s'],
     bind_address: '127.0.0.1',
-    config_file_path: haproxy.file,
-    socket_file_path: haproxy.socket,
-    master_socket_path: haproxy.master,
-    haproxy_path: haproxy.program,
     restart_interval: '100ms',
     reload_timeout: '20s',
-    ...more,
-  });
+  };
+  return haproxyConfig(haproxySection(haproxy, { ...own, ...more }));
 }
 
 export function runOutput(config: HaproxyConfig, log: Log = testLog()): RunningOutput {
