@@ -1,8 +1,9 @@
 import { existsSync } from 'node:fs';
-import { mkdir, rm } from 'node:fs/promises';
+import { mkdir, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { exec } from '../../common/exec.ts';
 import { must, type Suite } from './apt.ts';
+import { locked } from './lock.ts';
 import { unpack } from './unpack.ts';
 
 export interface SystemOptions {
@@ -30,20 +31,21 @@ export async function bootstrapSystem({ cache, name, suite, packages }: SystemOp
     await unpack({ cache, name: 'bookworm-mmdebstrap', suite: 'bookworm', packages: ['mmdebstrap'], runnable: false });
   }
   await mkdir(cache, { recursive: true });
-  process.stderr.write(`setting up a Debian ${suite} in ${root} …\n`);
   const argv = [
     ...[join(tool, 'usr/bin/mmdebstrap'), '--quiet', '--mode=root', '--variant=minbase', '--format=directory'],
     ...['--skip=cleanup/apt/lists', '--aptopt=Acquire::Languages "none"', '--aptopt=Acquire::Retries "3"'],
     // What a power cut would do to it does not matter.
     ...['--dpkgopt=force-unsafe-io', `--include=${packages.join(',')}`, suite, work, 'http://deb.debian.org/debian'],
-  ];
-  const script =
-    'lock=$1 root=$2 work=$3; shift 3; exec 9>"$lock"; flock 9; [ -e "$root" ] || { "$@" && mv "$work" "$root"; }';
-  try {
-    const run = ['sh', '-c', script, 'sh', join(cache, `${name}.lock`), root, work, ...argv] as const;
-    must(await exec(run, { timeout: 600_000 }), `mmdebstrap ${suite}`);
-    return root;
-  } finally {
-    await rm(work, { recursive: true, force: true });
-  }
+  ] as const;
+  return locked(`${root}.lock`, async () => {
+    if (existsSync(root)) return root;
+    process.stderr.write(`setting up a Debian ${suite} in ${root} …\n`);
+    try {
+      must(await exec(argv, { timeout: 600_000 }), `mmdebstrap ${suite}`);
+      await rename(work, root);
+      return root;
+    } finally {
+      await rm(work, { recursive: true, force: true });
+    }
+  });
 }

@@ -1,8 +1,9 @@
 import { existsSync } from 'node:fs';
-import { mkdir, readdir, readlink, rename, rm, symlink } from 'node:fs/promises';
+import { mkdir, readdir, readlink, rename, rm, stat, symlink } from 'node:fs/promises';
 import { dirname, join, relative } from 'node:path';
 import { exec } from '../../common/exec.ts';
 import { type Architecture, must, privateApt, type Suite } from './apt.ts';
+import { locked } from './lock.ts';
 import { relink } from './relink.ts';
 
 export interface Unpacking {
@@ -21,30 +22,42 @@ export interface Unpacking {
 }
 
 /**
- * Unpacks packages of Debian into the cache. Everything is prepared in a folder of its own and moved into place, so that
- * two at once do not disturb each other.
+ * Unpacks packages of Debian into the cache. Everything is prepared in a folder of its own and moved into place. Of two
+ * that want the same, one waits for the other and takes what that has made.
  * @returns the folder
  * @throws when there is no apt or its servers cannot be reached
  */
 export async function unpack(unpacking: Unpacking): Promise<string> {
-  const { cache, name, suite, packages, runnable, at, architecture } = unpacking;
+  const { cache, name } = unpacking;
   const root = join(cache, name);
+  // What is there already was of no use to the caller.
+  const useless = await inodeOf(root);
+  await mkdir(cache, { recursive: true });
+  return locked(`${root}.lock`, async () => {
+    if ((await inodeOf(root)) === useless) await prepare(unpacking, root);
+    return root;
+  });
+}
+
+/** Of a file or folder; undefined when it is not there. */
+async function inodeOf(path: string): Promise<number | undefined> {
+  return (await stat(path).catch(() => undefined))?.ino;
+}
+
+async function prepare({ cache, suite, packages, runnable, at, architecture }: Unpacking, root: string): Promise<void> {
   const work = `${root}.${process.pid}`;
-  const useless = existsSync(root);
   await rm(work, { recursive: true, force: true });
   await mkdir(work, { recursive: true });
   process.stderr.write(`fetching ${packages.join(', ')} from Debian ${suite} into ${cache} …\n`);
   try {
-    const apt = await privateApt(join(work, 'apt'), suite, architecture);
+    const apt = await privateApt(cache, suite, architecture);
     const libraries = runnable ? await apt.libraries(packages) : [];
     await apt.download([...packages, ...libraries], join(work, 'debs'));
     const tree = join(work, 'tree');
     await unpackDebs(join(work, 'debs'), tree);
     // At the root of a file system, programs find their libraries by themselves.
     if (runnable && at !== '/') await relink({ tree, root: at ?? root, patchelf: await findPatchelf(cache) });
-    // Another process was faster, and may use its result by now.
-    if (useless || !existsSync(root)) await moveInto(tree, root);
-    return root;
+    await moveInto(tree, root);
   } finally {
     await rm(work, { recursive: true, force: true });
   }
