@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { within } from '../deadline.ts';
 import { createFramer, JuteReader, JuteWriter } from './jute.ts';
@@ -121,6 +122,8 @@ class Session implements ZookeeperSession {
 
   constructor(socket: Socket, timeout: number, fail: (error: Error) => void) {
     this.#socket = socket;
+    // Each service that reads on this session waits for its end.
+    setMaxListeners(0, this.#end.signal);
     this.#heart = setInterval(() => {
       const now = performance.now();
       const silence = now - this.heardAt;

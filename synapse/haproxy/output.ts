@@ -151,14 +151,13 @@ export function createHaproxyOutput(config: HaproxyConfig, deps: HaproxyDeps, si
   const expire = (desired: DesiredService, name: string, deadline: number): void => {
     const timer = setTimeout(
       () => {
-        if (desired.leaving.get(name) !== deadline) return;
+        if (signal.aborted || desired.leaving.get(name) !== deadline) return;
         desired.leaving.delete(name);
         for (const live of lives) void live.change(desired, [{ name, server: undefined }]);
       },
       Math.max(0, deadline - performance.now()),
     );
     timer.unref();
-    signal.addEventListener('abort', () => clearTimeout(timer), { once: true });
   };
 
   return {

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { getEventListeners } from 'node:events';
 import { type Problem, validate } from '../../common/config/config.ts';
 import { type Instance, makeInstance } from '../../common/instance.ts';
 import { createLog, type Log, silentLog } from '../../common/log.ts';
@@ -85,8 +86,11 @@ export function runOutput(config: HaproxyConfig, log: Log = testLog()): RunningO
     },
     reloads: () => events.filter(({ type }) => type === 'reloaded').length,
     async stop() {
+      const listeners = getEventListeners(controller.signal, 'abort').length;
       controller.abort();
       await running;
+      // However long it has run: each holds what it refers to.
+      assert.ok(listeners <= 10, `${listeners} listeners waited for the end`);
     },
   };
 }
