@@ -43,6 +43,9 @@ const hostNamePattern =
 /** Printable ASCII without what has a meaning in haproxy.cfg or on the runtime API: quotes, `\`, `#`, `;`, `$`, `<`. */
 const optionsPattern = /^[A-Za-z0-9 _.,:/@%+=()[\]{}*!?&|^~-]*$/;
 
+/** ISO 8601 in UTC, as `Date` writes it. */
+const timePattern = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\.\d{3}Z$/;
+
 /** The name HAProxy and `etcdctl` show for an instance, and the last segment of its key. */
 export function instanceId(name: string, host: string, port: number): string {
   return name === '' ? `${host}:${port}` : `${name}_${host}:${port}`;
@@ -82,7 +85,7 @@ export function makeInstance(fields: InstanceFields): Instance {
 
 /**
  * Reads a registry value: the original's record (`host`, `port`, `name`, `weight`, `haproxy_server_options`, `labels`)
- * and our additions (`backup`, `state`). Unknown fields are ignored. Ports and weights may be strings of digits, as
+ * and our additions (`backup`, `state`). Other fields are ignored. Ports and weights may be strings of digits, as
  * the original's tools write them.
  * @throws {InvalidRecord} when the value is not such a record; nothing of it may be used then
  */
@@ -130,8 +133,12 @@ export function readRecord(record: unknown): Instance {
   });
 }
 
-/** The registry value: compact JSON, the original's keys first and in its order, ours after, only what is set. */
-export function formatInstance(instance: Instance): string {
+/**
+ * The registry value: compact JSON, the original's keys first and in its order, ours after, only what is set.
+ * @param announcedAt when its announcer decided that it is like this, ISO 8601, UTC, by the announcer's clock. It is no part
+ *   of the {@link Instance}: nothing depends on it, it is only shown. etcd itself keeps no times.
+ */
+export function formatInstance(instance: Instance, announcedAt?: string): string {
   const { host, port, name, weight, serverOptions, labels, backup, state } = instance;
   return JSON.stringify({
     host,
@@ -142,7 +149,19 @@ export function formatInstance(instance: Instance): string {
     labels,
     backup: backup || undefined,
     state: state === 'up' ? undefined : state,
+    announced_at: announcedAt,
   });
+}
+
+/** `announced_at` of a registry value, see {@link formatInstance}; null when it has none that is a time. */
+export function announcedAtOf(value: Buffer | string): string | null {
+  if (value.length > maxRecordBytes) return null;
+  try {
+    const { announced_at: at } = JSON.parse(value.toString());
+    return typeof at === 'string' && timePattern.test(at) && !Number.isNaN(Date.parse(at)) ? at : null;
+  } catch {
+    return null;
+  }
 }
 
 /** True for 1..65535. */

@@ -1,5 +1,5 @@
 import type { LeasedKeys } from '../common/etcd/lease.ts';
-import { formatInstance, type Instance, parseInstance } from '../common/instance.ts';
+import { announcedAtOf, formatInstance, type Instance, parseInstance } from '../common/instance.ts';
 
 /** Why an instance is, or is not, visible in the registry. */
 export interface AnnouncementStatus {
@@ -31,14 +31,53 @@ export interface Announcer {
   close(options: CloseOptions): Promise<void>;
 }
 
-/** Announces in etcd, under one lease. */
-export function createEtcdAnnouncer(keys: LeasedKeys): Announcer {
+/** What a key shall show: the record as such, and the value with the time at which it became like that. */
+interface Shown {
+  readonly record: string;
+  readonly value: string;
+}
+
+/**
+ * Announces in etcd, under one lease.
+ * @param hold starts to hold keys under a lease; tells, see `LeasedKeysOptions.onFound`, what is found under one of them
+ * @param found told the same
+ */
+export function createEtcdAnnouncer(
+  hold: (onFound: (key: string, value: string) => void) => LeasedKeys,
+  found: (key: string, instance: Instance) => void,
+): Announcer {
+  const shown = new Map<string, Shown>();
+  /** The value for a key; the one before when nothing but the time would change, so that no reader sees a change. */
+  const stampedOnce = (key: string, instance: Instance): string => {
+    const record = formatInstance(instance);
+    const before = shown.get(key);
+    if (before?.record === record) return before.value;
+    const value = stamped(instance);
+    shown.set(key, { record, value });
+    return value;
+  };
+  const onFound = (key: string, value: string): void => {
+    try {
+      found(key, parseInstance(value));
+    } catch {
+      // No record of ours; it is overwritten.
+      return;
+    }
+    const now = shown.get(key);
+    const instance = parseInstance(value);
+    if (now === undefined || formatInstance(instance) !== now.record) return;
+    // Exactly what a predecessor of ours wrote, and it is still right: since then, not since now.
+    if (formatInstance(instance, announcedAtOf(value) ?? undefined) !== value) return;
+    shown.set(key, { record: now.record, value });
+    keys.set(key, value);
+  };
+  const keys = hold(onFound);
   return {
     announce(key, instance) {
-      keys.set(key, formatInstance(instance));
+      keys.set(key, stampedOnce(key, instance));
     },
     withdraw(key, instance) {
-      keys.unset(key, formatInstance({ ...instance, state: 'down' }));
+      keys.unset(key, stampedOnce(key, { ...instance, state: 'down' }));
     },
     settled: (signal) => keys.settled(signal),
     status(key) {
@@ -59,5 +98,9 @@ export function createEtcdAnnouncer(keys: LeasedKeys): Announcer {
 
 /** What a withdrawn instance shows for its last moment. */
 function farewell(_key: string, value: string): string {
-  return formatInstance({ ...parseInstance(value), state: 'down' });
+  return stamped({ ...parseInstance(value), state: 'down' });
+}
+
+function stamped(instance: Instance): string {
+  return formatInstance(instance, new Date().toISOString());
 }

@@ -1,6 +1,5 @@
 import { createEtcdClient } from '../common/etcd/client.ts';
 import { createLeasedKeys } from '../common/etcd/lease.ts';
-import { parseInstance } from '../common/instance.ts';
 import type { Log } from '../common/log.ts';
 import { type Announcer, createEtcdAnnouncer } from './announcer.ts';
 import type { OnFound } from './nerve.ts';
@@ -9,12 +8,5 @@ import type { Registry } from './registry.ts';
 /** Connects to an etcd cluster, under a lease of its own. All ends when `signal` aborts. */
 export function connectEtcd({ etcd, ttl }: Registry, found: OnFound, log: Log, signal: AbortSignal): Announcer {
   const client = createEtcdClient(etcd, { log }, signal);
-  const onFound = (key: string, value: string): void => {
-    try {
-      found(key, parseInstance(value));
-    } catch {
-      // No record of ours; it is overwritten.
-    }
-  };
-  return createEtcdAnnouncer(createLeasedKeys(client, { ttl, onFound }, { log }, signal));
+  return createEtcdAnnouncer((onFound) => createLeasedKeys(client, { ttl, onFound }, { log }, signal), found);
 }

@@ -163,7 +163,7 @@ function formatCache(services: ReadonlyMap<string, CachedService>): string {
   const lines = [...services].map(([name, { set, at, published, suspects }]) => {
     let text = texts.get(set);
     if (text === undefined) {
-      const instances = `"instances":[${set.instances.map(formatInstance).join(',')}]`;
+      const instances = `"instances":[${set.instances.map((one) => formatInstance(one)).join(',')}]`;
       text = set.sequence === undefined ? instances : `${instances},"sequence":${JSON.stringify(set.sequence)}`;
       texts.set(set, text);
     }

@@ -39,7 +39,7 @@ const tried = pages.filter((page) => !elsewhere.includes(page));
 /** Lines that are tried by another test, or cannot end. */
 const notHere: readonly (readonly [line: RegExp, where: string])[] = [
   [/^npm (run demo|test|run check|run bench|ci)/, 'test/deploy/demo.test.ts'],
-  [/….*|localhost:7001/, 'test/deploy/demo.test.ts'], // of the demo, with the paths of its run
+  [/^\. \.cache\/demo|localhost:7001|\$API_1/, 'test/deploy/walk.test.ts'], // in the demo
   [/^(nerve|synapse) -c \S+\s*(#.*)?$/, 'test/support/daemon.ts'],
   [/^haproxy -W -S /, 'test/support/haproxy.ts'],
 ];

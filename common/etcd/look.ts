@@ -1,3 +1,4 @@
+import { announcedAtOf } from '../instance.ts';
 import { type Log, reasonOf } from '../log.ts';
 import { createEtcdClient, type EtcdClient } from './client.ts';
 import { type Decode, decodeValue } from './decode.ts';
@@ -17,6 +18,8 @@ export interface SeenRecord {
   readonly name: string;
   /** Why it cannot be used; null when it can. */
   readonly reason: string | null;
+  /** When its announcer says that it became like this, ISO 8601, by the announcer's clock; null when it does not say. */
+  readonly announced_at: string | null;
   /** Revisions at which it was first and last written. */
   readonly created: string;
   readonly revision: string;
@@ -71,7 +74,8 @@ function recordOf(entry: Entry, decode: Decode, leases: Leases): SeenRecord {
   const { key, value, createRevision: created, modRevision: revision } = entry;
   const lease = entry.lease === '0' ? null : hex(entry.lease);
   const known = leases.get(entry.lease);
-  const rest = { created, revision, lease, ttl: known?.ttl ?? null, left: known?.left ?? null };
+  const announced = { announced_at: announcedAtOf(value), created, revision };
+  const rest = { ...announced, lease, ttl: known?.ttl ?? null, left: known?.left ?? null };
   try {
     const { id, name } = decodeValue(value, decode);
     return { where: printable(key), id, name, reason: null, ...rest };

@@ -5,6 +5,7 @@
 import { parseArgs } from 'node:util';
 import { reasonOf } from '../../common/log.ts';
 import { sleep } from '../../common/supervise.ts';
+import { openToShells } from './shell.ts';
 import { type Stack, startStack } from './stack.ts';
 import { tellStory } from './story.ts';
 import { drawTable } from './table.ts';
@@ -47,17 +48,22 @@ async function main(): Promise<number> {
     return 2;
   }
   let stack: Stack | undefined;
+  let close = async (): Promise<void> => {};
   try {
     stack = await startStack({ firstPort: 7001, onProgress: say });
     if (interrupted.signal.aborted) return 130;
     if (once) await tellStory(stack, say);
-    else await showLive(stack, interrupted.signal);
+    else {
+      close = await openToShells(stack);
+      await showLive(stack, interrupted.signal);
+    }
     return 0;
   } catch (error) {
     process.stderr.write(`The demo failed: ${reasonOf(error)}\n`);
     return 1;
   } finally {
     say('stopping everything');
+    await close();
     await stack?.stop();
   }
 }

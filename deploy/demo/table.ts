@@ -17,19 +17,24 @@ export async function drawTable(stack: Stack): Promise<string> {
     const status = cell('status') === 'no check' ? 'ready' : cell('status').toLowerCase();
     rows.push([backend, `localhost:${port}`, cell('server'), status, cell('weight'), cell('sessions')]);
   }
-  const [instance] = stack.instances;
+  const services = Object.entries(stack.ports).map(([service, port]) => [`  curl localhost:${port}`, `# ${service}`]);
   return [
     align(rows),
     '',
-    ...Object.entries(stack.ports).map(([service, port]) => `curl localhost:${port}    # ${service}`),
-    `kill ${instance?.process.pid}              # ${instance?.id}: watch it go`,
-    `${stack.synapse.argv.join(' ')} status -c ${stack.synapse.configFile}`,
-    `${instance?.nerve.argv.join(' ')} drain ${instance?.service} -c ${instance?.nerve.configFile}`,
-    `export ETCD=${stack.etcd.urls.join(',')} HAPROXY_SOCKET=${stack.haproxy.socket}`,
+    'In a second terminal, in this folder:',
+    align([['  . .cache/demo/env', '# `synapse` and `nerve` on the PATH, and their files'], ...services, ...plays]),
     '',
     'Ctrl-C ends everything.',
   ].join('\n');
 }
+
+/** What to try, as the README has it. */
+const plays: readonly (readonly string[])[] = [
+  ['  synapse status', '# what synapse sees, and whether HAProxy agrees'],
+  ['  synapse explain api', '# why each instance is, or is not, in HAProxy'],
+  ['  nerve drain api', '# the one beside api-1: new requests go elsewhere; `nerve undrain api`'],
+  ['  kill $API_1', '# the process of api-1: watch it go'],
+];
 
 function align(rows: readonly (readonly string[])[]): string {
   const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));

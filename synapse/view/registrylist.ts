@@ -6,7 +6,7 @@ import { hex } from '../../common/etcd/leaseid.ts';
 import type { EtcdOptions } from '../../common/etcd/options.ts';
 import { printable } from '../../common/etcd/records.ts';
 import { createReflector, type KeyChange } from '../../common/etcd/reflector.ts';
-import { type Instance, parseInstance } from '../../common/instance.ts';
+import { announcedAtOf, type Instance, parseInstance } from '../../common/instance.ts';
 import { type Log, reasonOf } from '../../common/log.ts';
 import type { CachedService } from '../cache.ts';
 
@@ -17,6 +17,8 @@ export interface ListedRecord {
   /** Null when it cannot be used, which `reason` says. */
   readonly instance: Instance | null;
   readonly reason: string | null;
+  /** When its announcer says that it became like this, ISO 8601, by the announcer's clock; null when it does not say. */
+  readonly announced_at: string | null;
   readonly created: string | null;
   readonly revision: string | null;
   /** In hexadecimal; null without one. */
@@ -89,7 +91,7 @@ export function listOfCache(prefix: string, reason: string, cached: ReadonlyMap<
   return { prefix, revision: null, reason, services: Object.fromEntries(services) };
 }
 
-const unknown = { key: null, reason: null, created: null, revision: null, lease: null } as const;
+const unknown = { key: null, reason: null, announced_at: null, created: null, revision: null, lease: null } as const;
 
 function byService(entries: ReadonlyMap<string, Entry>, prefix: string): RegistryList['services'] {
   // Null prototype: a service may have any name.
@@ -105,6 +107,7 @@ function byService(entries: ReadonlyMap<string, Entry>, prefix: string): Registr
 function recordOf({ key, value, createRevision, modRevision, lease }: Entry): ListedRecord {
   const rest = {
     key: printable(key),
+    announced_at: announcedAtOf(value),
     created: createRevision,
     revision: modRevision,
     lease: lease === '0' ? null : hex(lease),

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import {
+  announcedAtOf,
   formatInstance,
   InvalidRecord,
   isHost,
@@ -118,6 +119,28 @@ describe('formatInstance', () => {
       formatInstance(makeInstance({ ...fields, backup: true, state: 'down' })),
       '{"host":"10.0.0.1","port":3000,"name":"i-1","backup":true,"state":"down"}',
     );
+  });
+});
+
+describe('announcedAtOf', () => {
+  const at = '2026-01-02T03:04:05.678Z';
+  const values: readonly [value: string, at: string | null][] = [
+    [formatInstance(makeInstance({ host: 'a', port: 1 }), at), at],
+    [formatInstance(makeInstance({ host: 'a', port: 1 })), null],
+    ['{"announced_at":"2026-13-02T03:04:05.678Z"}', null],
+    ['{"announced_at":"2026-01-02T03:04:05.678Z\\n"}', null],
+    ['{"announced_at":1767323045}', null],
+    ['null', null],
+    ['what?', null],
+    [`{"announced_at":"${at}","more":"${'x'.repeat(70_000)}"}`, null],
+  ];
+  for (const [value, expected] of values) {
+    it(`finds ${expected ?? 'no time'} in ${value.slice(0, 60)}`, () => assert.equal(announcedAtOf(value), expected));
+  }
+
+  it('takes no part in the instance', () => {
+    const instance = makeInstance({ host: 'a', port: 1 });
+    assert.deepEqual(parseInstance(formatInstance(instance, at)), instance);
   });
 });
 

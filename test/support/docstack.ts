@@ -1,7 +1,8 @@
-import { chmod, mkdir, writeFile } from 'node:fs/promises';
+import { writeFile } from 'node:fs/promises';
 import { delimiter, join } from 'node:path';
 import { shell } from '../../common/exec.ts';
 import { findProgram } from '../../deploy/debian.ts';
+import { writePrograms } from '../../deploy/demo/shell.ts';
 import type { LocalCluster } from '../../etcd-cluster/local.ts';
 import { freePort } from '../../etcd-cluster/ports.ts';
 import { programPath, startDaemon, type TestDaemon } from './daemon.ts';
@@ -64,17 +65,12 @@ export async function startDocStack(): Promise<DocStack> {
     });
 
     const bin = join(haproxy.folder, 'bin');
-    await mkdir(bin);
-    const programs = {
+    await writePrograms(bin, {
       nerve: [process.execPath, programPath('nerve')],
       synapse: [process.execPath, programPath('synapse')],
       haproxy: [haproxy.program],
       etcdctl: [await findProgram('etcdctl', { version: '3.5' })],
-    };
-    for (const [name, argv] of Object.entries(programs)) {
-      await writeFile(join(bin, name), `#!/bin/sh\nexec ${argv.join(' ')} "$@"\n`);
-      await chmod(join(bin, name), 0o755);
-    }
+    });
     const there: readonly (readonly [string, string])[] = [
       ['/etc/nerve/nerve.yaml', nerveFile],
       ['/etc/synapse/synapse.yaml', synapseFile],

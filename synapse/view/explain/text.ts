@@ -5,6 +5,7 @@ import { oneLine } from '../../../common/reason.ts';
 import type { RegistryRecord } from '../../source.ts';
 import type { ServiceReport } from '../state.ts';
 import type { SeenServer } from '../status.ts';
+import type { Trace } from '../traces.ts';
 import { type InstanceFacts, instancesOf, type ServiceFacts } from './facts.ts';
 import { serviceNotes } from './service.ts';
 import { type Verdict, verdictOf } from './verdict.ts';
@@ -64,7 +65,7 @@ function announcedText(
   if (record === undefined) {
     return /etcd/.test(report.method) ? 'no: etcd has no record of it' : `not by nerve: it comes from ${report.method}`;
   }
-  const { where, name, created, revision, lease, ttl, left } = record;
+  const { where, name, announced_at: at, created, revision, lease, ttl, left } = record;
   const written =
     created === revision
       ? `written at revision ${created}`
@@ -73,7 +74,8 @@ function announcedText(
     lease === null
       ? 'no lease: it stays until somebody deletes it'
       : `lease ${lease}${left === null ? ', which could not be asked for' : `, ${left} of ${ttl} s left`}`;
-  return [`by ${name === '' ? 'somebody who gives no name' : name}, as ${where}`, `${written}; ${kept}`];
+  const when = at === null ? '' : ` at ${at}`;
+  return [`by ${name === '' ? 'somebody who gives no name' : name}${when}, as ${where}`, `${written}; ${kept}`];
 }
 
 function seenText({ report, daemon }: ServiceFacts, { trace, instance, record }: InstanceFacts, now: number): string {
@@ -84,7 +86,22 @@ function seenText({ report, daemon }: ServiceFacts, { trace, instance, record }:
   }
   const { change, seen_at: at, source, revision } = trace;
   const ago = formatAge(now - Date.parse(at));
-  return `${change} at ${at}, ${ago} ago${source === undefined ? '' : `, from ${source}`}${revision === undefined ? '' : ` at revision ${revision}`}`;
+  const from = `${source === undefined ? '' : `, from ${source}`}${revision === undefined ? '' : ` at revision ${revision}`}`;
+  return `${change} at ${at}, ${ago} ago${from}${latencyText(trace, record)}`;
+}
+
+/** Clocks that are kept by NTP differ by less, milliseconds. */
+const tolerance = 10;
+
+/** How long it took from the announcement, by two clocks. */
+function latencyText({ change, seen_at: at, revision }: Trace, record: RegistryRecord | undefined): string {
+  const announced = record?.announced_at ?? null;
+  // Written once more since: its time is not that of what was seen.
+  if (announced === null || change === 'removed' || Number(record?.revision) > Number(revision)) return '';
+  const late = Date.parse(at) - Date.parse(announced);
+  if (late < -tolerance) return `; this host's clock is at least ${-late} ms behind the announcer's`;
+  const after = late < 10_000 ? `${Math.max(late, 0)} ms` : formatAge(late);
+  return `, ${after} after it was announced by the announcer's clock`;
 }
 
 function chosenText({ rules = [], origin, sources }: ServiceReport, one: InstanceFacts): string {

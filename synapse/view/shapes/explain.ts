@@ -9,6 +9,10 @@ const record: Fields = {
     id: field({ orNull: 'text' }, 'the instance that it announces; null when it cannot be used'),
     name: field('text', "whose it is: nerve's instance_id"),
     reason: field({ orNull: 'text' }, 'why it cannot be used; null when it can'),
+    announced_at: field(
+      { orNull: 'text' },
+      "when it became like this by the announcer's clock, ISO 8601; null when it does not say",
+    ),
     created: field('text', 'revision at which it was first written'),
     revision: field('text', 'revision at which it was last written'),
     lease: field({ orNull: 'text' }, 'the lease that keeps it, in hexadecimal; null without one'),

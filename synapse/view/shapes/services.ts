@@ -16,6 +16,10 @@ export const servicesShape: Fields = {
               key: field({ orNull: 'text' }, 'its key in etcd; null from the state file'),
               instance: field({ orNull: instance }, 'null when the record cannot be used'),
               reason: field({ orNull: 'text' }, 'why it cannot be used'),
+              announced_at: field(
+                { orNull: 'text' },
+                "when it became like this by the announcer's clock, ISO 8601; null when it does not say",
+              ),
               created: field({ orNull: 'text' }, 'revision at which it was first written'),
               revision: field({ orNull: 'text' }, 'revision at which it was last written'),
               lease: field({ orNull: 'text' }, 'the lease that keeps it, in hexadecimal; null without one'),

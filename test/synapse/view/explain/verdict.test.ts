@@ -7,6 +7,7 @@ import { instancesOf, type ServiceFacts } from '../../../../synapse/view/explain
 import { formatInstances, formatService } from '../../../../synapse/view/explain/text.ts';
 import { verdictOf } from '../../../../synapse/view/explain/verdict.ts';
 import type { SeenServer } from '../../../../synapse/view/status.ts';
+import type { Trace } from '../../../../synapse/view/traces.ts';
 
 const id = 'a_10.0.0.1:80';
 const instance = (more: Partial<InstanceFields> = {}) =>
@@ -19,6 +20,7 @@ const record: RegistryRecord = {
   id,
   name: 'a',
   reason: null,
+  announced_at: '2025-12-31T23:59:59.996Z',
   created: '7',
   revision: '9',
   lease: 'beef',
@@ -209,7 +211,7 @@ describe('the way of one instance', () => {
 source etcd, revision 9: known to be current, last proof 0.3 s ago
 
 api ${id}
-announced  by a, as /nerve/services/api/${id}
+announced  by a at 2025-12-31T23:59:59.996Z, as /nerve/services/api/${id}
            first written at revision 7, last at 9; lease beef, 8 of 10 s left
 seen       added at 2026-01-01T00:00:00.000Z, 60 s ago, from etcd at revision 7
 chosen     yes; nothing is filtered
@@ -221,6 +223,44 @@ HAProxy    UP for 5 s, weight 1, 10.0.0.1:80, check L7OK
 `,
     );
   });
+
+  const times: readonly [
+    sentence: string,
+    announced: string | null,
+    revision: string,
+    seen: Partial<Trace>,
+    end: RegExp,
+  ][] = [
+    [
+      'how late',
+      '2025-12-31T23:59:59.996Z',
+      '7',
+      {},
+      /revision 7, 4 ms after it was announced by the announcer's clock$/m,
+    ],
+    ['how late, long after', '2025-12-31T23:00:00.000Z', '7', {}, /revision 7, 60 min after it was announced/],
+    ['that clocks may differ a little', '2026-01-01T00:00:00.009Z', '7', {}, /revision 7, 0 ms after it was announced/],
+    [
+      'that clocks differ',
+      '2026-01-01T00:00:02.000Z',
+      '7',
+      {},
+      /revision 7; this host's clock is at least 2000 ms behind the announcer's$/m,
+    ],
+    ['nothing of a record without a time', null, '7', {}, /revision 7$/m],
+    ['nothing of a record written since', '2025-12-31T23:59:59.996Z', '8', {}, /revision 7$/m],
+    ['nothing of a removal', '2025-12-31T23:59:59.996Z', '7', { change: 'removed' }, /revision 7$/m],
+  ];
+  for (const [sentence, announced, revision, seen, end] of times) {
+    it(`says ${sentence}`, () => {
+      const facts: ServiceFacts = {
+        ...well,
+        registry: { records: [{ ...record, announced_at: announced, revision }], reason: null },
+        traces: { [id]: { ...trace, ...seen } },
+      };
+      assert.match(formatInstances(facts, instancesOf(facts, id)), end);
+    });
+  }
 
   it('says what is not known when nobody runs, and that etcd was not asked', () => {
     const facts: ServiceFacts = {
