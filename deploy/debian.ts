@@ -6,7 +6,7 @@ import { exec } from '../common/exec.ts';
 import { reasonOf } from '../common/log.ts';
 import type { Architecture, Suite } from './debian/apt.ts';
 import { bootstrapSystem } from './debian/system.ts';
-import { type Unpacking, unpack } from './debian/unpack.ts';
+import { isUsable, type Unpacking, unpack } from './debian/unpack.ts';
 
 /** Programs that the demo and the tests run beside Node. */
 export type ProgramName = 'etcd' | 'etcdctl' | 'etcdutl' | 'haproxy' | 'java' | 'promtool' | 'wrk';
@@ -155,12 +155,7 @@ export function findSystem(suite: Suite, packages: readonly string[]): Promise<s
 async function cached(wanted: Omit<Unpacking, 'cache'>): Promise<string> {
   const cache = cacheFolder();
   const root = join(cache, wanted.name);
-  try {
-    await access(root);
-    return root;
-  } catch {
-    // not there yet
-  }
+  if (await isUsable(root, wanted.at)) return root;
   try {
     return await unpack({ cache, ...wanted });
   } catch (error) {

@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import { mkdir, readdir, readlink, rename, rm, stat, symlink } from 'node:fs/promises';
+import { mkdir, readdir, readFile, readlink, rename, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { dirname, join, relative } from 'node:path';
 import { exec } from '../../common/exec.ts';
 import { type Architecture, must, privateApt, type Suite } from './apt.ts';
@@ -39,6 +39,14 @@ export async function unpack(unpacking: Unpacking): Promise<string> {
   });
 }
 
+/** In each tree: the path that its programs were made for. */
+const marker = '.made-for';
+
+/** Whether a folder of the cache is there and of use where it lies: its checkout may have been moved or copied. */
+export async function isUsable(root: string, at: string = root): Promise<boolean> {
+  return (await readFile(join(root, marker), 'utf8').catch(() => undefined)) === at;
+}
+
 /** Of a file or folder; undefined when it is not there. */
 async function inodeOf(path: string): Promise<number | undefined> {
   return (await stat(path).catch(() => undefined))?.ino;
@@ -57,6 +65,7 @@ async function prepare({ cache, suite, packages, runnable, at, architecture }: U
     await unpackDebs(join(work, 'debs'), tree);
     // At the root of a file system, programs find their libraries by themselves.
     if (runnable && at !== '/') await relink({ tree, root: at ?? root, patchelf: await findPatchelf(cache) });
+    await writeFile(join(tree, marker), at ?? root);
     await moveInto(tree, root);
   } finally {
     await rm(work, { recursive: true, force: true });

@@ -102,7 +102,10 @@ describe('nerve and etcd', () => {
   it('announces what is healthy, with its key and value as documented', async () => {
     const { port } = services.api;
     const all = await dump(client, prefix);
-    assert.equal(all[`/nerve/services/api/i-1_127.0.0.1:${port}`], `{"host":"127.0.0.1","port":${port},"name":"i-1"}`);
+    const value = all[`/nerve/services/api/i-1_127.0.0.1:${port}`] ?? '';
+    const [, record, at = ''] = /^(.*),"announced_at":"([^"]+)"}$/.exec(value) ?? [];
+    assert.equal(record, `{"host":"127.0.0.1","port":${port},"name":"i-1"`);
+    assert.ok(Math.abs(Date.now() - Date.parse(at)) < 60_000, at);
     await eventually(async () => assert.deepEqual(await nerve.get('/readyz'), { status: 200, body: 'ready\n' }));
   });
 
