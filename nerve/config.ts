@@ -1,5 +1,5 @@
 import { hostname } from 'node:os';
-import { type AdminConfig, adminSchema, optionalPath } from '../common/admin/admin.ts';
+import { type AdminConfig, adminSchema, optionalPath } from '../common/admin/options.ts';
 import {
   type Document,
   joinPath,

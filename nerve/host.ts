@@ -2,7 +2,6 @@ import { lookup } from 'node:dns/promises';
 import { formats } from '../common/config/formats.ts';
 import { reasonOf } from '../common/log.ts';
 import { type Family, interfaceAddress, primaryAddress } from './address.ts';
-import { instanceAddress } from './ec2metadata.ts';
 
 /** `auto`, and after it where from: a family, an interface with or without one, or EC2's metadata. */
 const autoPattern = /^auto(?::(?<from>[^\s:]{1,15}))?(?::(?<family>ipv4|ipv6))?$/;
@@ -25,7 +24,11 @@ export async function announcedHost(host: string, resolve: boolean): Promise<str
   if (match === null) return resolve ? await resolveName(host) : host;
   const { from = 'any' } = match.groups ?? {};
   const family = match.groups?.family as Family | undefined;
-  if (from === 'ec2') return await instanceAddress(family ?? 'ipv4', AbortSignal.timeout(timeout));
+  if (from === 'ec2') {
+    // Loaded here: its HTTP client takes longer to load than all the rest, and few ask for it.
+    const { instanceAddress } = await import('./ec2metadata.ts');
+    return await instanceAddress(family ?? 'ipv4', AbortSignal.timeout(timeout));
+  }
   if (from === 'any' || from === 'ipv4' || from === 'ipv6') {
     const address = await primaryAddress(from === 'any' ? family : from);
     if (address !== undefined) return address;

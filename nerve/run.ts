@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import { isDeepStrictEqual } from 'node:util';
-import { type AdminConfig, type AdminOptions, serveAdmin } from '../common/admin/admin.ts';
+import { type AdminOptions, serveAdmin } from '../common/admin/admin.ts';
+import type { AdminConfig } from '../common/admin/options.ts';
 import { daemonSignals } from '../common/command/daemon.ts';
 import { defaultSocket, defaultStateFile, type Owner } from '../common/config/places.ts';
 import { ConfigError } from '../common/config/problem.ts';

@@ -1,4 +1,4 @@
-import { adminSchema } from '../common/admin/admin.ts';
+import { adminSchema } from '../common/admin/options.ts';
 import { describeSchema, formatOptions, type OptionRow } from '../common/command/describe.ts';
 import { etcdSchema } from '../common/etcd/options.ts';
 import { loadPlugin, pluginNames } from '../common/plugin.ts';

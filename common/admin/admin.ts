@@ -1,54 +1,13 @@
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { hostname } from 'node:os';
-import type { Schema } from '../config/schema.ts';
 import { type Log, reasonOf } from '../log.ts';
 import { isOurHost } from './hosts.ts';
+import { type AdminConfig, splitListen } from './options.ts';
 import { type AdminAnswers, answer, BadRequest, type ControlRoute, sendJson } from './routes.ts';
 import { listenUnix } from './unixsocket.ts';
 
 export { type AdminAnswers, BadRequest, type ControlRoute, type ReadRoute } from './routes.ts';
-
-/** The `admin` section of both daemons. */
-export interface AdminConfig {
-  /** `HOST:PORT`, or false. */
-  readonly listen: string | false;
-  /** By which names it may be asked, besides addresses, localhost and this host's own name; `*` stands for any text. */
-  readonly hosts: readonly string[];
-  /** False for none, null when not given. */
-  readonly control_socket: string | false | null;
-  readonly control_socket_mode: number;
-}
-
-/** The schema of the `admin` section; `listen` is each daemon's own default, as is what it does without a socket's path. */
-export function adminSchema(listen: string, socketDefault = 'none when not given'): Schema<AdminConfig> {
-  return {
-    listen: {
-      doc: 'where /healthz, /readyz, /metrics and /api/v1/state are served; false for nowhere',
-      format: 'listen',
-      default: listen,
-    },
-    hosts: {
-      doc: 'names by which that address may be asked, such as *.internal; IP addresses, localhost and the host name always may',
-      format: 'strings',
-      default: [],
-    },
-    control_socket: {
-      doc: `unix socket for commands that change something, or false; ${socketDefault}`,
-      format: optionalPath,
-      type: 'path',
-      default: null,
-    },
-    control_socket_mode: { doc: 'permissions of the control socket', format: 'file-mode', default: 0o600 },
-  };
-}
-
-/** A format: a path, or false for none. */
-export function optionalPath(value: unknown): unknown {
-  if (value === 'false') return false;
-  if (value === null || value === false || (typeof value === 'string' && value.trim() !== '')) return value;
-  throw new Error('must be a path, or false for none');
-}
 
 /** The daemon's `admin` section, and what answers. */
 export interface AdminOptions extends AdminAnswers, Pick<AdminConfig, 'listen'>, Partial<Omit<AdminConfig, 'listen'>> {
@@ -149,12 +108,6 @@ function listenTcp(server: Server, listen: string): Promise<string> {
       resolve(family === 'IPv6' ? `[${address}]:${bound}` : `${address}:${bound}`);
     });
   });
-}
-
-/** `HOST:PORT`, with or without brackets around an IPv6 address. */
-export function splitListen(listen: string): { readonly host: string; readonly port: number } {
-  const colon = listen.lastIndexOf(':');
-  return { host: listen.slice(0, colon).replace(/^\[|\]$/g, ''), port: Number(listen.slice(colon + 1)) };
 }
 
 function closeServer(server: Server): Promise<void> {

@@ -1,5 +1,5 @@
 import { type IncomingMessage, request } from 'node:http';
-import { type AdminConfig, splitListen } from './admin.ts';
+import { type AdminConfig, splitListen } from './options.ts';
 
 /** Where a running daemon can be asked. */
 export type AdminTarget = Pick<AdminConfig, 'listen' | 'control_socket'>;

@@ -1,8 +1,6 @@
 import { type AdminTarget, NotRunning, readPath, readState } from '../../common/admin/client.ts';
 import type { Command, CommandContext } from '../../common/command/program.ts';
 import { configInstead } from '../../common/config/configinstead.ts';
-import { readDirectly } from '../direct.ts';
-import { lookAtHaproxy } from '../haproxy/view/look.ts';
 import { problemsOf } from '../view/problems.ts';
 import { statusShape } from '../view/shapes/status.ts';
 import type { StateReport, StatusReport } from '../view/status.ts';
@@ -65,6 +63,11 @@ export async function readStatus(context: CommandContext, why: NotRunning): Prom
     throw new Error(`${why.message}; with -c FILE, etcd, the state file and HAProxy are read directly`);
   }
   const config = await configInstead(why, () => load(context));
+  // Loaded here: with a synapse that runs, which is asked every few seconds, none of it is needed.
+  const [{ readDirectly }, { lookAtHaproxy }] = await Promise.all([
+    import('../direct.ts'),
+    import('../haproxy/view/look.ts'),
+  ]);
   const { state, snapshot, read } = await readDirectly(config, waitOf(context));
   const { sockets, view, problems: refused } = await lookAtHaproxy(config.output, snapshot);
   const found = { ...state, haproxy: { sockets, problems: refused } };

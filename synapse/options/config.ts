@@ -1,4 +1,4 @@
-import { type AdminConfig, adminSchema } from '../../common/admin/admin.ts';
+import { type AdminConfig, adminSchema } from '../../common/admin/options.ts';
 import {
   joinPath,
   type Problem,

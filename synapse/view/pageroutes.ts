@@ -1,5 +1,6 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { type ReadRoute, sendText } from '../../common/admin/routes.ts';
+import { pageFile } from './pagefile.ts';
 
 const types = {
   html: 'text/html; charset=utf-8',
@@ -52,13 +53,4 @@ export function pageRoutes(): Readonly<Record<string, ReadRoute>> {
 
 function readPage(name: string): string {
   return readFileSync(pageFile(name), 'utf8');
-}
-
-/** Where a file of the page lies: not built, beside the sources, also for what is in `dist/`. @throws when it is missing */
-export function pageFile(name: string): URL {
-  for (const folder of ['../page/', '../../../synapse/page/']) {
-    const url = new URL(`${folder}${name}`, import.meta.url);
-    if (existsSync(url)) return url;
-  }
-  throw new Error(`synapse/page/${name} is missing in the package`);
 }

@@ -1,4 +1,4 @@
-import { pageFile } from './pageroutes.ts';
+import { pageFile } from './pagefile.ts';
 import type { SynapseState } from './state.ts';
 import { summaryOf } from './summary.ts';
 
