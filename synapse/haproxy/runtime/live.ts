@@ -1,10 +1,11 @@
-import { type Log, reasonOf } from '../../../common/log.ts';
+import type { Log } from '../../../common/log.ts';
 import { sleep, supervise } from '../../../common/supervise.ts';
 import type { ExistingFile } from '../file/existing.ts';
 import { generationVariable } from '../model/defaults.ts';
 import { type DesiredService, desiredServers } from '../model/desired.ts';
 import type { Server } from '../model/model.ts';
 import { createAttempts } from './attempts.ts';
+import { type Audit, createAudit } from './audit.ts';
 import { type Capabilities, capabilitiesOf } from './capabilities.ts';
 import { createExecution, type Execute, nothing } from './execution.ts';
 import { createOutstanding, type Outstanding } from './outstanding.ts';
@@ -21,10 +22,10 @@ import {
   type Wanted,
 } from './plan.ts';
 import { createRetiring, type Retiring, type RetiringDeps } from './retiring.ts';
-import { type ProcessInfo, parseEnv, parseInfo, parseServersState, type ServerRow } from './running.ts';
+import { type ProcessInfo, parseEnv, parseInfo, parseServersState } from './running.ts';
 import { connectRuntime, type RuntimeConnection, RuntimeUnavailable } from './runtime.ts';
 import { SentCommands } from './sent.ts';
-import { createTouches, type Touches } from './touches.ts';
+import { createTouches } from './touches.ts';
 import type { ChangeResult } from './transaction.ts';
 
 /** One HAProxy process behind one runtime API socket: what runs there, kept equal to what is desired. */
@@ -102,11 +103,9 @@ class LiveProcess implements Live {
   readonly #touches = createTouches();
   readonly #attempts = createAttempts();
   readonly #outstanding: Outstanding;
-  #auditTimer: NodeJS.Timeout | undefined;
+  readonly #audit: Audit;
   readonly #retiring: Retiring;
   #lastUptime = 0;
-  /** Something is in HAProxy that we did not know of, such as a number that an operator's server has. */
-  #surprised = false;
 
   constructor(path: string, deps: LiveDeps) {
     this.path = path;
@@ -121,11 +120,24 @@ class LiveProcess implements Live {
       sent: this.sent,
       touches: this.#touches,
       attempts: this.#attempts,
-      onSent: () => this.#scheduleAudit(),
+      onSent: () => this.#audit.schedule(),
       onFailed: (result) => {
-        if (result === 'surprise') this.#surprised = true;
-        this.#scheduleAudit(1);
+        if (result === 'surprise') this.#audit.surprised();
+        this.#audit.schedule(1);
       },
+    });
+    this.#audit = createAudit({
+      log: this.#log,
+      services: deps.services,
+      picture: this.#picture,
+      touches: this.#touches,
+      attempts: this.#attempts,
+      connection: () => (this.#synced ? this.#connection : undefined),
+      generation: () => this.generation,
+      onRead: () => deps.onRead(this),
+      plan: (desired) => this.#planAll(desired),
+      giveUp: ({ service }, reload) => this.#outstanding.note(service, { reload, held: [] }, 'add'),
+      execute: (changes) => void this.#execute(changes),
     });
     this.#retiring = createRetiring({
       log: this.#log,
@@ -192,7 +204,7 @@ class LiveProcess implements Live {
   }
 
   refresh(): Promise<void> {
-    return this.#audit(undefined);
+    return this.#audit.readAll();
   }
 
   release(): void {
@@ -214,7 +226,7 @@ class LiveProcess implements Live {
       this.#deps.onChange();
       void this.replan().then(({ commands }) => this.#deps.onSync(this, commands));
       // What the last connection left unread in its socket may still be carried out: look again.
-      this.#scheduleAudit(tickInterval);
+      this.#audit.scheduleAll(tickInterval);
       await this.#watch(connection, scope);
     } catch (error) {
       if (this.#released) return;
@@ -223,8 +235,7 @@ class LiveProcess implements Live {
     } finally {
       this.#synced = false;
       this.#connection = undefined;
-      clearTimeout(this.#auditTimer);
-      this.#auditTimer = undefined;
+      this.#audit.stop();
       ended.abort();
       this.#deps.onChange();
     }
@@ -286,7 +297,7 @@ class LiveProcess implements Live {
       await this.#retiring.pass(connection);
       if (performance.now() - audited > this.#auditInterval()) {
         audited = performance.now();
-        await this.#audit(undefined);
+        await this.#audit.readAll();
       }
     }
   }
@@ -325,62 +336,5 @@ class LiveProcess implements Live {
   #execute(changes: readonly ServerChange[]): Promise<ChangeResult> {
     const connection = this.#connection;
     return connection === undefined ? Promise.resolve(nothing) : this.#carryOut(connection, changes);
-  }
-
-  /** Reads back what commands have touched: soon for small backends, rarely for large ones, which cost more to read. */
-  #scheduleAudit(delay?: number): void {
-    if (this.#auditTimer !== undefined && delay === undefined) return;
-    clearTimeout(this.#auditTimer);
-    this.#auditTimer = setTimeout(
-      () => {
-        this.#auditTimer = undefined;
-        void this.#audit(delay === tickInterval ? undefined : new Set(this.#touches.unread));
-      },
-      delay ?? Math.min(50 + this.#picture.count(this.#touches.unread), 5_000),
-    );
-  }
-
-  /** Reads backends (all when undefined), compares and puts right; what stays wrong after one retry needs a reload. */
-  async #audit(backends: ReadonlySet<string> | undefined): Promise<void> {
-    const connection = this.#connection;
-    if (connection === undefined || !this.#synced) return;
-    const asked = this.#touches.moment();
-    const names = backends === undefined || backends.size > 8 ? undefined : [...backends];
-    try {
-      const commands = names?.map((name) => `show servers state ${name}`) ?? ['show servers state'];
-      const replies = await connection.send(commands);
-      if (connection !== this.#connection) return;
-      const rows = replies.filter((reply) => reply.includes('# ')).flatMap(parseServersState);
-      this.#compare(rows, names, asked);
-    } catch (error) {
-      this.#log.debug('reading back failed', { reason: reasonOf(error) });
-    }
-  }
-
-  #compare(
-    rows: readonly ServerRow[],
-    names: readonly string[] | undefined,
-    { isStale: stale }: ReturnType<Touches['moment']>,
-  ): void {
-    // A backend that had more commands since it was asked for is read again instead.
-    const fresh = rows.filter(({ backend }) => !stale(backend));
-    const read = [...(names ?? this.running.keys())].filter((backend) => !stale(backend));
-    for (const backend of read) this.#touches.read(backend);
-    this.#picture.update(fresh, read, this.generation);
-    if (this.#surprised) {
-      this.#surprised = false;
-      this.#deps.onRead(this);
-    }
-    const changes: ServerChange[] = [];
-    for (const desired of this.#deps.services.values()) {
-      const backend = desired.active?.backend;
-      if (backend === undefined || stale(backend) || (names !== undefined && !names.includes(backend))) continue;
-      const { changes: needed } = this.#planAll(desired);
-      const { again, given } = this.#attempts.sort(backend, needed);
-      changes.push(...again);
-      if (given.length > 0) this.#outstanding.note(desired.service, { reload: given, held: [] }, 'add');
-    }
-    void this.#execute(changes);
-    if (this.#touches.unread.size > 0) this.#scheduleAudit();
   }
 }
