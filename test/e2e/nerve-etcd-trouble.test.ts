@@ -111,31 +111,24 @@ describe('nerve while etcd is in trouble', () => {
     assert.ok((await heapBytes()) < heap + 20 * 1024 * 1024);
   }
 
-  it('probes on while it is unreachable, and makes up for it', async () => {
-    await start();
-    await allIsWell();
-    const usual = await pace();
-    await proxy.refuse();
-    await worksOn(usual);
-    api.healthy = false;
-    await troubled(/no lease in etcd|not in etcd as it shall be/);
-    api.healthy = true;
-    await proxy.heal();
-    await allIsWell();
-  });
-
-  it('probes on while each call takes two seconds, and announces what holds after that', async () => {
-    await start();
-    await allIsWell();
-    const usual = await pace();
-    proxy.delay(1000);
-    await worksOn(usual);
-    api.healthy = false;
-    await troubled(/no lease in etcd|not in etcd as it shall be/);
-    api.healthy = true;
-    await proxy.heal();
-    await allIsWell();
-  });
+  const troubles: readonly [sentence: string, begin: () => unknown][] = [
+    ['it is unreachable, and makes up for it', () => proxy.refuse()],
+    ['each call takes two seconds, and announces what holds after that', () => proxy.delay(1000)],
+  ];
+  for (const [sentence, begin] of troubles) {
+    it(`probes on while ${sentence}`, async () => {
+      await start();
+      await allIsWell();
+      const usual = await pace();
+      await begin();
+      await worksOn(usual);
+      api.healthy = false;
+      await troubled(/no lease in etcd|not in etcd as it shall be/);
+      api.healthy = true;
+      await proxy.heal();
+      await allIsWell();
+    });
+  }
 
   it('withdraws what is sick although etcd is full, and announces again when there is room', async () => {
     await start();

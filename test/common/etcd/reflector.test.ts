@@ -1,64 +1,39 @@
 import assert from 'node:assert/strict';
 import { after, afterEach, before, describe, it } from 'node:test';
-import { createEtcdClient, type EtcdClient } from '../../../common/etcd/client.ts';
+import type { EtcdClient } from '../../../common/etcd/client.ts';
 import { createReflector, type Reflector } from '../../../common/etcd/reflector.ts';
 import { sleep } from '../../../common/supervise.ts';
-import type { LocalCluster } from '../../../etcd-cluster/local.ts';
-import {
-  compact,
-  directClient,
-  dump,
-  etcdVersions,
-  portOf,
-  put,
-  remove,
-  testCluster,
-  testLog,
-} from '../../support/etcd.ts';
+import { compact, dump, etcdVersions, put, remove, testLog } from '../../support/etcd.ts';
 import { eventually } from '../../support/eventually.ts';
-import { type FaultProxy, startFaultProxy } from '../../support/faultproxy.ts';
 import { dataFrame, frameReader } from '../../support/http2frames.ts';
+import { type ProxiedCluster, startProxiedCluster } from '../../support/proxiedcluster.ts';
 import { assertSound, createRecorder, type Recorder } from '../../support/recorder.ts';
 
 for (const version of etcdVersions) {
   describe(`the reflector on etcd ${version}`, () => {
-    let cluster: LocalCluster;
-    let proxies: readonly FaultProxy[];
+    let stack: ProxiedCluster;
+    let cluster: ProxiedCluster['cluster'];
+    let proxies: ProxiedCluster['proxies'];
     let writer: EtcdClient;
-    const all = new AbortController();
     let one = new AbortController();
     let cases = 0;
 
     before(async () => {
-      cluster = await testCluster(version);
-      proxies = await Promise.all(cluster.urls.map((url) => startFaultProxy(portOf(url))));
-      writer = directClient(cluster, all.signal);
+      stack = await startProxiedCluster(version);
+      ({ cluster, proxies, direct: writer } = stack);
     });
 
     afterEach(async () => {
       one.abort();
       one = new AbortController();
-      for (const proxy of proxies) {
-        proxy.onServerData = undefined;
-        await proxy.heal();
-      }
-      for (const member of cluster.members) {
-        member.thaw();
-        await member.start();
-      }
-      await cluster.ready();
+      await stack.heal();
     });
 
-    after(async () => {
-      all.abort();
-      for (const proxy of proxies ?? []) await proxy.close();
-      await cluster?.stopAll();
-    });
+    after(() => stack?.close());
 
     /** Follows a prefix of its own through the first `members` proxies. */
     const start = (members: number, prefix = `/test/${++cases}/`) => {
-      const hosts = proxies.slice(0, members).map(({ port }) => `127.0.0.1:${port}`);
-      const client = createEtcdClient({ hosts }, { log: testLog() }, one.signal);
+      const client = stack.client(one.signal, members);
       const reflector = createReflector(client, { log: testLog() }, one.signal);
       const recorder = createRecorder();
       const done = reflector.follow(prefix, recorder.onChange, one.signal);
@@ -120,7 +95,7 @@ for (const version of etcdVersions) {
       it(`misses nothing when the connection is cut ${name}`, async () => {
         const { recorder, reflector, prefix } = start(1);
         await watching(reflector);
-        const proxy = proxies[0] as FaultProxy;
+        const proxy = proxies[0] as ProxiedCluster['proxies'][number];
         await proxy.refuse();
         const values = await putMany(prefix, 2_500);
         let cuts = 0;
