@@ -49,6 +49,8 @@ interface Entry<Config> extends Remembered {
  */
 export class Catalog<Config> {
   #entries = new Map<string, Entry<Config>>();
+  /** Services whose present source has not answered yet, while there are sets of another one. */
+  readonly #succeeded = new Set<string>();
 
   /**
    * Takes the services of a new configuration, in its order. Returns the names whose state is not what it was:
@@ -80,7 +82,13 @@ export class Catalog<Config> {
   update(name: string, set: InstanceSet): boolean {
     const known = this.#entries.get(name);
     if (known === undefined) return false;
-    return this.#take(name, known, set, set.seenAt);
+    const raw = this.#succeeded.delete(name) ? succeeding(known.guarded?.raw, set) : set;
+    return this.#take(name, known, raw, set.seenAt);
+  }
+
+  /** Another source speaks for a service from now on: it looks elsewhere, and whom it does not name did not expire. */
+  otherSource(name: string): void {
+    this.#succeeded.add(name);
   }
 
   /** Gives suspects up whose time is over. Returns whether anything changed for an output. */
@@ -129,6 +137,13 @@ export class Catalog<Config> {
   names(): Iterable<string> {
     return this.#entries.keys();
   }
+}
+
+/** The first set of a source that took over from another one: what only that one named was given up by the configuration. */
+function succeeding(before: InstanceSet | undefined, set: InstanceSet): InstanceSet {
+  const left = new Set(before?.instances.map(({ id }) => id));
+  for (const { id } of set.instances) left.delete(id);
+  return left.size === 0 ? set : { ...set, withdrawn: new Set([...left, ...(set.withdrawn ?? [])]) };
 }
 
 /** Works an entry out again; keeps the state object when nothing in it changed. */

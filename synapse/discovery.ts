@@ -61,20 +61,30 @@ export class Discoverer {
   readonly #log: Log;
   readonly #events: Events | undefined;
   readonly #traces: Traces | undefined;
+  readonly #onOther: ((service: string) => void) | undefined;
   readonly #shared = new Shared();
   #running = new Map<string, Running>();
   #ended: Promise<void>[] = [];
   #onAnswer: () => void = () => {};
 
-  /** `onSet` is called synchronously from the source's own event. */
+  /**
+   * `onSet` is called synchronously from the source's own event; `onOther` before one starts that looks
+   * elsewhere than the one before.
+   */
   constructor(
     onSet: (service: string, set: InstanceSet) => void,
-    deps: { readonly log: Log; readonly events?: Events; readonly traces?: Traces },
+    deps: {
+      readonly log: Log;
+      readonly events?: Events;
+      readonly traces?: Traces;
+      readonly onOther?: (service: string) => void;
+    },
   ) {
     this.#onSet = onSet;
     this.#log = deps.log;
     this.#events = deps.events;
     this.#traces = deps.traces;
+    this.#onOther = deps.onOther;
   }
 
   /** Starts, restarts and stops sources so that each service has the one it is configured to have. Does no waiting. */
@@ -84,6 +94,8 @@ export class Discoverer {
     for (const [name, { discovery }] of services) {
       const known = before.get(name);
       const keep = known?.discovery === discovery && known.etcd === etcd;
+      // With other etcd options alone the same is looked for, and what is not there yet may well come.
+      if (known !== undefined && known.discovery !== discovery) this.#onOther?.(name);
       this.#running.set(
         name,
         keep ? known : this.#start(name, discovery, { etcd, reason: known === undefined ? 'new' : 'changed' }),

@@ -94,7 +94,7 @@ export function createSynapse<Top, Config>(
       log.error('a published configuration is refused', { service, reason: refused });
       events.record({ kind: 'published_refused', level: 'error', service, reason: refused });
     },
-    { log, events, traces },
+    { log, events, traces, onOther: (service) => catalog.otherSource(service) },
   );
 
   /** Says so when suspects are more or none any more, and gives them up in time. */

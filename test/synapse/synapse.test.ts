@@ -373,6 +373,31 @@ describe('synapse', () => {
     assert.deepEqual(applied[2]?.instances.source, [two.id]);
   });
 
+  test('instances of a place that is not looked at any more are no suspects', async () => {
+    const { service, configOf, start, publish, running, puppets, applied, lines } = world();
+    const policy = { expiryGuard: { share: 0.5, time: 60_000 } };
+    const { synapse } = start(configOf([service('api', { policy })]));
+    await running('api');
+    const [three, four] = [3, 4].map((n) => makeInstance({ host: `10.0.0.${n}`, port: 1 })) as [Instance, Instance];
+    publish('api', one, two, three);
+    await until(() => applied.length > 0);
+
+    synapse.reconfigure(configOf([service('api', { policy, version: 2 })]));
+    await until(() => (puppets.get('api')?.length ?? 0) === 2 && (puppets.get('api')?.at(-1)?.runs.length ?? 0) > 0);
+    assert.equal(synapse.state().services.api?.instances?.length, 3, 'until the new source answers');
+    publish('api', four);
+    await until(() => applied.at(-1)?.instances.api?.join() === four.id);
+    assert.deepEqual(
+      lines.filter(({ message }) => message.includes('suspects')),
+      [],
+    );
+    // Later on, the new source's own instances are guarded as ever.
+    publish('api', four, one, two);
+    publish('api', four);
+    await until(() => lines.some(({ message }) => message.includes('suspects')));
+    assert.equal(synapse.state().services.api?.instances?.length, 3);
+  });
+
   test('a new configuration before the first write takes part in it', async () => {
     const { service, configOf, start, publish, running, applied } = world();
     const { synapse } = start(configOf([service('api'), service('gone')]));
