@@ -66,7 +66,8 @@ export const serviceSchema: Schema<ServiceOptions> = {
   },
   check_interval: { doc: 'pause between two probes of a check', format: 'positive-duration', default: 500 },
   check_mocked: { doc: 'make no checks, announce always', format: 'boolean', default: false },
-  weight: { doc: 'relative share of traffic, 0 to 256', format: 'weight', default: undefined },
+  // The original refuses an empty weight too: whoever names one means one.
+  weight: { doc: 'relative share of traffic, 0 to 256', format: 'weight', default: undefined, nullable: false },
   backup: { doc: 'take traffic only when no other instance can', format: 'boolean', default: false },
   labels: { doc: 'strings by name, for filters in synapse', format: 'labels', default: undefined },
   haproxy_server_options: { doc: 'HAProxy server options to ask synapse for', format: 'string', default: undefined },

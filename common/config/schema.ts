@@ -22,7 +22,10 @@ export interface SchemaProperty<Value> {
   readonly default: Value | null | undefined;
   /** What `describe` shows as the type, when the format is a function: `duration`. */
   readonly type?: string;
-  /** Accepts null, whatever the format. */
+  /**
+   * True: accepts null, whatever the format. False: null is an error. Else null goes to the format, and where that does
+   * not know it the option counts as not given, as in the original: a YAML key with nothing behind it.
+   */
   readonly nullable?: boolean;
   /** The value never shows in messages. */
   readonly sensitive?: boolean;
@@ -56,7 +59,7 @@ export function validate<Options>(
   const section = value ?? {};
   const result: Record<string, unknown> = {};
   for (const [key, property] of Object.entries<SchemaProperty<unknown>>(schema)) {
-    const given = Object.hasOwn(section, key) && section[key] !== undefined;
+    const given = Object.hasOwn(section, key) && section[key] !== undefined && !isBlank(property, section[key]);
     result[key] = property.default;
     if (!given && property.default !== null) continue;
     try {
@@ -75,12 +78,20 @@ export function validate<Options>(
 
 /** True when the option cannot be left out. */
 export function isRequired(property: SchemaProperty<unknown>): boolean {
-  if (property.default !== null) return false;
+  return property.default === null && !takesNull(property);
+}
+
+/** Null that says nothing: the option may be left out, and its format has no meaning for it. */
+function isBlank(property: SchemaProperty<unknown>, value: unknown): boolean {
+  return value === null && property.nullable !== false && !takesNull(property);
+}
+
+function takesNull(property: SchemaProperty<unknown>): boolean {
   try {
     check(property, null);
-    return false;
-  } catch {
     return true;
+  } catch {
+    return false;
   }
 }
 

@@ -40,6 +40,19 @@ async function problems(loading: Promise<unknown>): Promise<readonly string[]> {
 }
 
 describe('loadConfig', () => {
+  it('takes keys with nothing behind them as not given', async (t) => {
+    const empty = {
+      check_interval: null,
+      check_mocked: null,
+      labels: null,
+      haproxy_server_options: null,
+      backup: null,
+    };
+    const check = { type: 'http', uri: '/health', timeout: null, rise: null, fall: null, headers: null, ssl: null };
+    const given = await service(t, { ...empty, rate_limiting: { average_rate: null }, checks: [check] });
+    assert.ok(sameService(given, await service(t, { checks: [{ type: 'http', uri: '/health' }] })));
+  });
+
   it('has the defaults of SmartStack, and its own', async (t) => {
     const { instanceId, etcd, ttl, admin, heartbeatPath, services } = await load(t, {
       services: { api: { host: '10.0.0.1', port: 3000, checks: [{ type: 'http', uri: '/health' }] } },

@@ -39,10 +39,10 @@ export function withTls(server: DockerServer, tls: TlsClientOptions): DockerServ
 export function readServers(value: unknown): readonly DockerServer[] {
   if (!Array.isArray(value)) throw new Error('must be a list of {name, host, port}');
   return value.map((entry, index) => {
-    const { name, host, port: given = 4243, ...unknown } = isObject(entry) ? entry : {};
+    const { name, host, port: given, ...unknown } = isObject(entry) ? entry : {};
     const [key] = Object.keys(unknown);
     if (key !== undefined) throw new Error(`entry ${index}: unknown key ${key}; known are name, host, port`);
-    const port = typeof given === 'string' ? Number(given) : given;
+    const port = typeof given === 'string' ? Number(given) : (given ?? 4243);
     if (!isHost(host)) throw new Error(`entry ${index}: host must be an IP address or a host name`);
     if (!isPort(port)) throw new Error(`entry ${index}: port must be from 1 to 65535`);
     if (name != null) makeInstance({ name: name as string, host, port });

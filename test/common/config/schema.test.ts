@@ -59,6 +59,20 @@ describe('validate', () => {
     assert.deepEqual(result, { ...defaults, port: 8080, timeout: 2000, labels: { a: 'b' }, twice: 8, flag: true });
   });
 
+  it('takes null as not given, where it means nothing else', () => {
+    const given = { host: 'h', port: null, timeout: null, mode: null, labels: null, note: null, key: null, flag: null };
+    assert.deepEqual(check(given), { result: defaults, problems: [] });
+    assert.deepEqual(check({ host: null }).problems, [
+      'services.api.host: is required: must be an IP address or a host name',
+    ]);
+    const strict: Schema<{ readonly weight?: number }> = {
+      weight: { doc: '', format: 'weight', default: undefined, nullable: false },
+    };
+    const problems: Problem[] = [];
+    validate(strict, { weight: null }, { path: '', problems });
+    assert.deepEqual(problems.map(formatProblem), ['weight: must be a whole number from 0 to 256, not null']);
+  });
+
   const wrong: readonly [sentence: string, value: unknown, problems: readonly string[], options?: ValidateOptions][] = [
     ['an option that is missing', {}, ['services.api.host: is required: must be an IP address or a host name']],
     ['a section that is none', 'x', ['services.api: must be an object of options, not "x"']],

@@ -58,6 +58,18 @@ describe('configuration', () => {
     assert.deepEqual(lines, []);
   });
 
+  test('takes keys with nothing behind them as not given', async () => {
+    const empty = { default_servers: null, keep_default_servers: null, use_previous_backends: null, prefer: null };
+    const { config } = await read(service({ ...empty, backend_port_override: null }, { label_filters: null }));
+    const { config: plain } = await read(service());
+    assert.deepEqual(config.services.get('api')?.policy, plain.services.get('api')?.policy);
+    const zookeeper = { method: 'zookeeper', hosts: ['zk:2181'], path: '/api' };
+    const blank = { decode: null, discovery_jitter: null, retry_policy: null };
+    const options = async (discovery: object) =>
+      (await read(service({}, discovery))).config.services.get('api')?.discovery.options;
+    assert.deepEqual(await options({ ...zookeeper, ...blank }), await options(zookeeper));
+  });
+
   test('reads a service with everything', async () => {
     const { config } = await read({
       state_file_path: '/var/lib/synapse/state.json',

@@ -239,6 +239,10 @@ describe('docker', () => {
     });
   });
 
+  test('a server whose port has nothing behind it has that of the original', async () => {
+    await makeSource('docker', { image_name: 'app', servers: [{ name: null, host: '127.0.0.1', port: null }] });
+  });
+
   test('over TLS, with a certificate of our own; not to an engine that nobody vouches for', async () => {
     const folder = await mkdtemp(join(tmpdir(), 'synapse-docker-'));
     cleanups.push(() => rm(folder, { recursive: true }));
