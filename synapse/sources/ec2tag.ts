@@ -162,7 +162,12 @@ function tagsOf({ tag_name, tag_value, tags }: Ec2TagOptions): TagFilter {
 }
 
 function accessOf(options: Ec2TagOptions): Ec2Access {
-  const { aws_region, aws_access_key_id, aws_secret_access_key, aws_session_token, endpoint } = options;
+  const { endpoint } = options;
+  // Empty is what a variable that is not set leaves: `${AWS_REGION:-}`.
+  const aws_region = options.aws_region || undefined;
+  const aws_access_key_id = options.aws_access_key_id || undefined;
+  const aws_secret_access_key = options.aws_secret_access_key || undefined;
+  const aws_session_token = options.aws_session_token || undefined;
   if ((aws_access_key_id === undefined) !== (aws_secret_access_key === undefined)) {
     throw new Error('aws_access_key_id and aws_secret_access_key go together');
   }

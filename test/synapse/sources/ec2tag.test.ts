@@ -213,26 +213,32 @@ describe('ec2tag', () => {
     });
   }
 
-  test('keys and region that are not given come from the environment', async () => {
-    const names = ['AWS_ACCESS_KEY_ID', 'AWS_SECRET_ACCESS_KEY', 'AWS_REGION'] as const;
-    const before = names.map((name) => [name, process.env[name]] as const);
-    for (const name of names) process.env[name] = name === 'AWS_REGION' ? 'eu-west-9' : 'FROMENV';
-    try {
-      server.answer = pages([one]);
-      const run = await start({
-        aws_region: undefined,
-        aws_access_key_id: undefined,
-        aws_secret_access_key: undefined,
-      });
-      await until(() => run.sets.length > 0);
-      assert.match(server.signatures[0] ?? '', /Credential=FROMENV\/\d+\/eu-west-9\/ec2\//);
-    } finally {
-      for (const [name, value] of before) {
-        if (value === undefined) delete process.env[name];
-        else process.env[name] = value;
+  for (const [title, nothing] of [
+    ['not given', undefined],
+    ['empty', ''],
+  ] as const) {
+    test(`keys and region that are ${title} come from the environment`, async () => {
+      const names = ['AWS_ACCESS_KEY_ID', 'AWS_SECRET_ACCESS_KEY', 'AWS_REGION'] as const;
+      const before = names.map((name) => [name, process.env[name]] as const);
+      for (const name of names) process.env[name] = name === 'AWS_REGION' ? 'eu-west-9' : 'FROMENV';
+      try {
+        server.answer = pages([one]);
+        const run = await start({
+          aws_region: nothing,
+          aws_access_key_id: nothing,
+          aws_secret_access_key: nothing,
+          aws_session_token: nothing,
+        });
+        await until(() => run.sets.length > 0);
+        assert.match(server.signatures[0] ?? '', /Credential=FROMENV\/\d+\/eu-west-9\/ec2\//);
+      } finally {
+        for (const [name, value] of before) {
+          if (value === undefined) delete process.env[name];
+          else process.env[name] = value;
+        }
       }
-    }
-  });
+    });
+  }
 
   test('the secret shows nowhere', async () => {
     server.answer = { kind: 'error', status: 401, code: 'AuthFailure' };
