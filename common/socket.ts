@@ -1,4 +1,5 @@
 import { connect, type Socket } from 'node:net';
+import { sharedLookup } from './lookup.ts';
 import { failure } from './reason.ts';
 
 /** Where to connect to: an address of the network, or a unix socket. */
@@ -16,7 +17,7 @@ export function formatAddress(address: Address): string {
  */
 export async function openSocket(address: Address, signal: AbortSignal): Promise<Socket> {
   signal.throwIfAborted();
-  const socket = connect({ ...address, signal });
+  const socket = connect({ ...address, signal, lookup: sharedLookup });
   socket.setNoDelay(true);
   try {
     await new Promise<void>((resolve, reject) => {

@@ -1,6 +1,7 @@
 import { Socket } from 'node:net';
 import { checkServerIdentity } from 'node:tls';
 import { abortable } from '../../common/abortable.ts';
+import { sharedLookup } from '../../common/lookup.ts';
 import { optionalPackage } from '../../common/optional.ts';
 import { failure } from '../../common/reason.ts';
 import { type Address, formatAddress } from '../../common/socket.ts';
@@ -53,7 +54,7 @@ async function probe(options: PostgresCheckOptions, target: CheckTarget, signal:
   const socket = new Socket({ signal });
   // The client says connect itself; it shall connect where we want, whatever name the certificate is to carry.
   const dial = socket.connect.bind(socket);
-  Object.assign(socket, { connect: () => dial(address) });
+  Object.assign(socket, { connect: () => dial({ ...address, lookup: sharedLookup }) });
   const client = new (pg().Client)({
     stream: () => socket,
     host: names?.host ?? target.host,

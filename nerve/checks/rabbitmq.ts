@@ -1,6 +1,7 @@
 import type { Socket } from 'node:net';
 import type { Channel, ChannelModel, SocketOptions } from 'amqplib';
 import { abortable } from '../../common/abortable.ts';
+import { sharedLookup } from '../../common/lookup.ts';
 import { optionalPackage } from '../../common/optional.ts';
 import { failure } from '../../common/reason.ts';
 import { formatAddress, openSocket } from '../../common/socket.ts';
@@ -60,7 +61,10 @@ async function probe(options: RabbitmqCheckOptions, target: CheckTarget, signal:
         vhost: encodeURIComponent(vhost),
         heartbeat: 0,
       },
-      { noDelay: true, ...(names === undefined ? { signal } : { ...names, socket: raw }) } as SocketOptions,
+      {
+        noDelay: true,
+        ...(names === undefined ? { signal, lookup: sharedLookup } : { ...names, socket: raw }),
+      } as SocketOptions,
     );
     await Promise.race([broken(connection), use(connection, { queue, round_trip })]);
   };

@@ -1,5 +1,6 @@
 import type { RedisClientOptions } from '@redis/client';
 import { abortable } from '../../common/abortable.ts';
+import { sharedLookup } from '../../common/lookup.ts';
 import { optionalPackage } from '../../common/optional.ts';
 import { failure } from '../../common/reason.ts';
 import { type Address, formatAddress, openSocket } from '../../common/socket.ts';
@@ -61,7 +62,7 @@ async function probe(options: RedisCheckOptions, target: CheckTarget, signal: Ab
     socket: {
       ...address,
       // Passed on to node:net and node:tls: what is given here can be ended from here at any time.
-      ...(names === undefined ? { signal } : { ...names, tls: true, socket: raw }),
+      ...(names === undefined ? { signal, lookup: sharedLookup } : { ...names, tls: true, socket: raw }),
       connectTimeout: 0,
       reconnectStrategy: false,
     } as NonNullable<RedisClientOptions['socket']>,

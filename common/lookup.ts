@@ -1,0 +1,32 @@
+import { type LookupAddress, type LookupOptions, lookup } from 'node:dns';
+import type { LookupFunction } from 'node:net';
+
+type Answer = (error: NodeJS.ErrnoException | null, found: string | LookupAddress[], family?: number) => void;
+type Look = (name: string, options: LookupOptions, answer: Answer) => void;
+
+/**
+ * The system's lookup for `node:net`, one at a time for each name: whoever asks while it is under way gets its answer. A
+ * lookup cannot be called off, and the process does only a few at once. Probes with a short deadline against a resolver
+ * that hangs would queue up by the thousand, and the names of all others behind them.
+ */
+export const sharedLookup: LookupFunction = shareLookups(lookup as Look);
+
+/** The same over another lookup. */
+export function shareLookups(look: Look): LookupFunction {
+  const waiting = new Map<string, Answer[]>();
+  return (name, options, answer) => {
+    const { family, hints, all, order, verbatim } = options as LookupOptions & { readonly order?: string };
+    const key = JSON.stringify([name, family, hints, all, order, verbatim]);
+    const others = waiting.get(key);
+    if (others !== undefined) {
+      others.push(answer);
+      return;
+    }
+    const answers = [answer];
+    waiting.set(key, answers);
+    look(name, options, (...result) => {
+      waiting.delete(key);
+      for (const each of answers) each(...result);
+    });
+  };
+}
