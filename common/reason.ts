@@ -13,6 +13,7 @@ const words: Readonly<Record<string, string>> = {
   EAI_AGAIN: 'host name lookup failed for now',
   ENOENT: 'no such file',
   EACCES: 'permission denied',
+  ENOSPC: 'no space left on the disk',
 };
 
 const longest = 300;

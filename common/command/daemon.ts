@@ -1,5 +1,6 @@
 import { ConfigError, formatProblem } from '../config/problem.ts';
 import { createLog, reasonOf } from '../log.ts';
+import { plainReason } from '../reason.ts';
 import { commandHelp, parseCommandLine, programHelp } from './commandline.ts';
 import { type Program, UsageError } from './program.ts';
 import { styleFor } from './style.ts';
@@ -13,14 +14,14 @@ export { type Command, type CommandContext, type OptionSpec, type Program, Usage
  * configuration).
  */
 export async function main(program: Program): Promise<void> {
-  // `synapse services --watch | head` ends when head does, quietly; a log pipe that closed must not end a daemon.
+  // `synapse services --watch | head` ends when head does, quietly; on a full disk it says why it says nothing.
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-    if (error.code !== 'EPIPE') throw error;
-    process.exit();
+    if (error.code === 'EPIPE') process.exit();
+    process.stderr.write(`${program.name}: cannot print: ${plainReason(error)}\n`);
+    process.exit(1);
   });
-  process.stderr.on('error', (error: NodeJS.ErrnoException) => {
-    if (error.code !== 'EPIPE') throw error;
-  });
+  // A log that nobody reads any more, or a full disk under it, must not end a daemon, and there is nobody to tell.
+  process.stderr.on('error', () => {});
   const code = await execute(program, process.argv.slice(2), {
     env: process.env,
     print: (text) => process.stdout.write(text),
