@@ -4,6 +4,7 @@ import { reasonOf, silentLog } from '../../common/log.ts';
 import { instancesOf, type OutputReport, type ServiceFacts } from '../view/explain/facts.ts';
 import { explainReport } from '../view/explain/report.ts';
 import { formatInstances, formatService } from '../view/explain/text.ts';
+import { unknownServer } from '../view/explain/unknown.ts';
 import { explainShape } from '../view/shapes/explain.ts';
 import { adminTarget, type Config, directly, json, load, wait, waitOf } from './context.ts';
 import { readStatus } from './status.ts';
@@ -32,7 +33,7 @@ export const explain: Command = {
     const facts = await factsOf(context, service);
     const instances = instancesOf(facts, server);
     if (server !== undefined && instances.length === 0) {
-      throw new Error(`${service} has no ${server}: no source announces it, and neither synapse nor HAProxy knows it`);
+      throw new Error(unknownServer(facts, server));
     }
     if (options.json) print(`${JSON.stringify(explainReport(facts, instances), null, 2)}\n`);
     else print(server === undefined ? formatService(facts, style) : formatInstances(facts, instances, style));

@@ -17,8 +17,13 @@ export function verdictOf(facts: ServiceFacts, one: InstanceFacts): Verdict {
 }
 
 /** It is not among the instances in use. */
-function whyNot({ report, daemon }: ServiceFacts, { leftOut, record, trace, server }: InstanceFacts): Verdict {
+function whyNot(facts: ServiceFacts, { leftOut, record, trace, server }: InstanceFacts): Verdict {
+  const { report, daemon, registry } = facts;
   if (leftOut !== undefined) return warn(`not in HAProxy: ${leftOut}`);
+  // HAProxy keeps what it has of a service of which nothing is known.
+  if (server !== undefined && report.instances === null) {
+    return warn(`in HAProxy (${server.status}); whether it should be is not known: the source has not answered yet`);
+  }
   if (server !== undefined && !/^(MAINT|DRAIN)/.test(server.status)) {
     return bad(`in HAProxy (${server.status}), and no source of the service has it`);
   }
@@ -38,8 +43,10 @@ function whyNot({ report, daemon }: ServiceFacts, { leftOut, record, trace, serv
       : warn('gone: it was withdrawn in good order');
   }
   if (server !== undefined)
-    return warn(`out of service in HAProxy (${server.status}), as it should be: nobody announces it`);
-  return bad('nobody announces it');
+    return warn(`out of service in HAProxy (${server.status}), as it should be: no source of the service has it`);
+  return registry.records === null
+    ? bad(`not in use, and whether it is announced is not known: ${registry.reason}`)
+    : bad('nobody announces it');
 }
 
 /** It is in use: does HAProxy have it, and does it get traffic? */

@@ -168,6 +168,18 @@ describe('the verdict on an instance', () => {
     ],
     ['nobody knows why it is there', { ...gone, seen: well.seen }, 'bad', /no source of the service has it/],
     [
+      'there, and nothing is known of the service',
+      { ...gone, report: { ...gone.report, instances: null, reason: 'no answer' }, seen: well.seen },
+      'warn',
+      /^in HAProxy \(UP\); whether it should be is not known/,
+    ],
+    [
+      'not there, and etcd is away',
+      { ...gone, registry: { records: null, reason: 'no route to host' }, traces: { [id]: trace } },
+      'bad',
+      /whether it is announced is not known: no route to host$/,
+    ],
+    [
       'out of service',
       { ...gone, seen: { servers: [server({ status: 'MAINT' })], reason: null } },
       'warn',
