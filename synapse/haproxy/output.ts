@@ -262,7 +262,8 @@ export function createHaproxyOutput(config: HaproxyConfig, deps: HaproxyDeps, si
     },
 
     get status() {
-      return statusOf({ services, lives, persist, reloading, slots, problems: structures.problems });
+      const { problems } = structures;
+      return statusOf({ services, lives, persist, reloading, unwritten: upkeep.failure, slots, problems });
     },
 
     get slots() {

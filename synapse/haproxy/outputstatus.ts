@@ -19,6 +19,7 @@ export interface HaproxyStatus {
   readonly pendingReload: readonly string[];
   /** Workers that finish their connections after a reload; null where there is no master process to ask. */
   readonly oldWorkers: number | null;
+  /** Why the last write or reload failed. */
   readonly lastError: string | null;
   readonly fileWrittenAt: string | null;
   readonly lastReloadAt: string | null;
@@ -51,13 +52,16 @@ export interface StatusParts {
   readonly lives: readonly Live[];
   readonly persist: Persist;
   readonly reloading: Reloading;
+  /** Why the file could not be written. */
+  readonly unwritten: string | null;
   readonly slots: SlotKeeper | undefined;
   /** Service → why it cannot be in HAProxy. */
   readonly problems: ReadonlyMap<string, string>;
 }
 
 /** All of it at this moment. */
-export function statusOf({ services, lives, persist, reloading, slots, problems }: StatusParts): HaproxyStatus {
+export function statusOf(parts: StatusParts): HaproxyStatus {
+  const { services, lives, persist, reloading, unwritten, slots, problems } = parts;
   const quarantined = Object.fromEntries(
     Object.entries(persist.quarantined).map(([key, reason]) => {
       const desired = services.get(key);
@@ -71,7 +75,7 @@ export function statusOf({ services, lives, persist, reloading, slots, problems 
     quarantined,
     pendingReload: reloading.reasons,
     oldWorkers: reloading.oldWorkers,
-    lastError: reloading.lastError,
+    lastError: unwritten ?? reloading.lastError,
     fileWrittenAt: persist.writtenAt?.toISOString() ?? null,
     lastReloadAt: reloading.lastReloadAt?.toISOString() ?? null,
     sockets: lives.map((live) => ({

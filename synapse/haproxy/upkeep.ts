@@ -14,6 +14,8 @@ export interface Upkeep {
   run(signal: AbortSignal): Promise<void>;
   /** Writes what is pending. Never rejects. */
   flush(): Promise<void>;
+  /** Why the file could not be written the last time; null when it could. */
+  readonly failure: string | null;
 }
 
 export interface UpkeepDeps {
@@ -36,6 +38,7 @@ export function createUpkeep({ log, lives, persist, reloading, use }: UpkeepDeps
   let urgent = false;
   let last: LastWrite = { at: Number.NEGATIVE_INFINITY, took: 0 };
   let reload: Promise<void> | undefined;
+  let failure: string | null = null;
   let ring: () => void = () => {};
 
   const wake = (): void => ring();
@@ -50,8 +53,10 @@ export function createUpkeep({ log, lives, persist, reloading, use }: UpkeepDeps
     const start = performance.now();
     try {
       await persist.write(signal);
+      failure = null;
     } catch (error) {
       dirtySince ??= start;
+      if (!signal.aborted) failure = reasonOf(error);
       throw error;
     }
     const at = performance.now();
@@ -109,6 +114,9 @@ export function createUpkeep({ log, lives, persist, reloading, use }: UpkeepDeps
       } catch (error) {
         log.error('the last changes could not be written', { reason: reasonOf(error) });
       }
+    },
+    get failure() {
+      return failure;
     },
   };
 }

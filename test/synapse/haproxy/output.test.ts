@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { after, afterEach, before, beforeEach, describe, it } from 'node:test';
 import { sleep } from '../../../common/supervise.ts';
 import { freePort } from '../../../etcd-cluster/ports.ts';
@@ -69,6 +69,16 @@ function onHaproxy(version: HaproxyVersion): void {
     assert.deepEqual(await answers(), ['one']);
     assert.equal(synapse.reloads(), 0);
     assert.deepEqual(synapse.output.status.pendingReload, []);
+  });
+
+  it('says why the file cannot be written, and writes it when it can', async () => {
+    await mkdir(haproxy.file);
+    synapse = runOutput(config());
+    await synapse.apply({ api: { config: api, instances: [at(0)] } });
+    await eventually(() => assert.match(synapse.output.status.lastError ?? '', /cannot write .*directory/));
+    await rm(haproxy.file, { recursive: true });
+    await eventually(async () => assert.match(await text(), /backend api/));
+    await eventually(() => assert.equal(synapse.output.status.lastError, null));
   });
 
   it('adds, drains, weighs and removes servers without another worker', async () => {

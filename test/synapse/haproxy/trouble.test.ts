@@ -5,7 +5,7 @@ import { haproxyTrouble } from '../../../synapse/haproxy/trouble.ts';
 type Status = Parameters<typeof haproxyTrouble>[0];
 
 const socket = { path: '/s', connected: true, version: '2.6', workerPid: 1, generation: 'new', lastError: null };
-const fine: Status = { sockets: [socket], rejected: null, generation: 'new', wantedGeneration: 'new' };
+const fine: Status = { sockets: [socket], rejected: null, generation: 'new', wantedGeneration: 'new', lastError: null };
 
 const cases: readonly [title: string, status: Partial<Status>, trouble: RegExp | null][] = [
   ['nothing when it runs what is wanted', {}, null],
@@ -16,7 +16,12 @@ const cases: readonly [title: string, status: Partial<Status>, trouble: RegExp |
     { sockets: [{ ...socket, connected: false, lastError: 'ENOENT' }] },
     /\/s is not.*ENOENT/,
   ],
-  ['that the file is not written yet', { generation: 'old' }, /not been written/],
+  ['that the file is not written yet', { generation: 'old' }, /not been written yet$/],
+  [
+    'why it cannot be written',
+    { generation: 'old', lastError: 'no space left' },
+    /not been written yet: no space left$/,
+  ],
   ['that it runs an older file', { sockets: [{ ...socket, generation: 'old' }] }, /\/s has not loaded/],
   ["that it runs somebody else's file", { sockets: [{ ...socket, generation: null }] }, /\/s has not loaded/],
 ];
