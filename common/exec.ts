@@ -10,6 +10,8 @@ export interface ExecOptions {
   readonly gid?: number;
   /** Written to the command's standard input. */
   readonly input?: string;
+  /** Also kill what the command leaves behind in its group when it exits; what is to live on must leave the group. */
+  readonly endsGroup?: boolean;
   /** How much of each stream is kept, bytes, default 64 KiB; the rest is read and dropped. */
   readonly maxOutput?: number;
 }
@@ -38,19 +40,23 @@ export function exec(
   signal?: AbortSignal,
 ): Promise<ExecResult> {
   const [program, ...args] = argv;
-  const { timeout, env, cwd, uid, gid, input, maxOutput = 64 * 1024 } = options;
+  const { timeout, env, cwd, uid, gid, input, endsGroup = false, maxOutput = 64 * 1024 } = options;
   return new Promise((resolve, reject) => {
     if (signal?.aborted) return reject(new ExecError(`${program}: aborted`));
     const child = spawn(program, args, { cwd, env, uid, gid, detached: true, stdio: ['pipe', 'pipe', 'pipe'] });
     let ended: string | undefined;
-    const kill = (why: string): void => {
-      ended ??= why;
+    const killGroup = (): void => {
       if (child.pid === undefined) return;
       try {
         process.kill(-child.pid, 'SIGKILL');
       } catch {
         // The group is gone already.
       }
+    };
+    const kill = (why: string): void => {
+      ended ??= why;
+      killGroup();
+      if (child.pid === undefined) return;
       // A child that left the group may hold the other ends of the pipes: we wait for the command alone.
       child.stdout.destroy();
       child.stderr.destroy();
@@ -68,6 +74,8 @@ export function exec(
       release();
       reject(new ExecError(`cannot run ${program}`, { cause: error }));
     });
+    // Before it closes: nobody waits for what is left behind.
+    if (endsGroup) child.on('exit', killGroup);
     // A grandchild may hold the pipes open after the command has exited: the deadline covers that too.
     child.on('close', (code, exitSignal) => {
       release();

@@ -61,6 +61,8 @@ async function probe(options: ExecCheckOptions, target: CheckTarget, signal: Abo
       env: { ...process.env, NERVE_SERVICE: service, NERVE_HOST: host, NERVE_PORT: String(port), ...env },
       ...(cwd !== null && { cwd }),
       ...account,
+      // Each probe would leave another one.
+      endsGroup: true,
       maxOutput,
     },
     signal,

@@ -1,9 +1,19 @@
 import assert from 'node:assert/strict';
-import { realpath } from 'node:fs/promises';
+import { readFileSync } from 'node:fs';
+import { readFile, realpath } from 'node:fs/promises';
 import { it } from 'node:test';
 import { assertFails, assertGivesUp, assertPasses, makeCheck } from '../../support/check.ts';
 import { eventually } from '../../support/eventually.ts';
 import { tempFolder } from '../../support/tempfolder.ts';
+
+/** False also for one that has ended and that nobody has asked about yet. */
+function isRunning(pid: number): boolean {
+  try {
+    return !/^State:\s+Z/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'));
+  } catch {
+    return false;
+  }
+}
 
 const sh = (script: string): readonly string[] => ['/bin/sh', '-c', script];
 
@@ -74,6 +84,16 @@ it('ends the command and its children when its time is over or it is aborted', a
     command: sh(`grep -l ${marker} /proc/[0-9]*/cmdline 2>/dev/null | grep -v /$$/ | wc -l; exit 1`),
   });
   await eventually(() => assertFails(left, /^exit code 1: [01]$/));
+});
+
+it('passes at once when the command exits, and ends what it left behind', async (t) => {
+  const file = `${await tempFolder(t)}/pids`;
+  const start = (redirect: string) => `sleep 600 ${redirect} & echo $! >> ${file};`;
+  const check = await makeCheck('exec', { command: sh(`${start('')} ${start('>/dev/null 2>&1 </dev/null')} exit 0`) });
+  await assertPasses(check);
+  const left = (await readFile(file, 'utf8')).trim().split('\n').map(Number);
+  assert.equal(left.length, 2);
+  for (const pid of left) await eventually(() => assert.equal(isRunning(pid), false));
 });
 
 it('refuses a command that is no list, and a user that is no name', async () => {
