@@ -128,6 +128,11 @@ export interface SourcePlugin<Options> {
    * `backend_port_override` and its `haproxy.server_backup_port`, and the override is not applied again to what it finds.
    */
   readonly takesPorts?: true;
+  /**
+   * The source finds addresses, and its option `port`, where not given, is the service's `backend_port_override`; that is
+   * applied to what it finds as ever.
+   */
+  readonly needsPort?: true;
 }
 
 export const sourceFolder: PluginFolder = {

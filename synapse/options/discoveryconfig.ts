@@ -55,7 +55,7 @@ async function readSource(
     return undefined;
   }
   const found: Problem[] = [];
-  const given = plugin.takesPorts === true ? { ...from.ports, ...section } : section;
+  const given = { ...portsFor(plugin, from), ...section };
   const options = validate(plugin.schema, given, { path, problems: found }, { elsewhere: commonKeys });
   problems.push(...found);
   if (found.some(({ severity }) => severity !== 'warning')) return undefined;
@@ -79,6 +79,12 @@ async function readSource(
     problems.push({ path, message: reasonOf(error) });
   }
   return discovery;
+}
+
+/** What the service says of ports, as options of a source that wants to know. */
+function portsFor({ takesPorts, needsPort }: SourcePlugin<unknown>, { ports }: DiscoveryFrom): DiscoveryFrom['ports'] {
+  if (takesPorts === true) return ports;
+  return needsPort === true && ports?.port !== undefined ? { port: ports.port } : undefined;
 }
 
 /** Making a source opens nothing; only a running one may. */

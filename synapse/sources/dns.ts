@@ -35,7 +35,7 @@ export const source: SourcePlugin<DnsOptions> = {
   schema: {
     host: { doc: 'Name to look up; for several, see servers.', format: 'host', default: undefined },
     port: {
-      doc: 'Port of all instances whose server or SRV record does not say.',
+      doc: "Port of all instances whose server or SRV record does not say, default the service's backend_port_override.",
       format: 'port',
       default: undefined,
     },
@@ -44,7 +44,12 @@ export const source: SourcePlugin<DnsOptions> = {
       format: ['address', 'a', 'aaaa', 'srv'],
       default: 'address',
     },
-    servers: { doc: 'Names to look up: [{name, host, port, labels}].', format: readServers, type: 'list', default: [] },
+    servers: {
+      doc: 'Names to look up: [{name, host, port, labels}], or only the names.',
+      format: readServers,
+      type: 'list',
+      default: [],
+    },
     ...dnsLookupSchema,
     nxdomain: {
       doc: 'When a name is said not to exist, or to have no such records: keep what it had, or take it as empty.',
@@ -53,6 +58,7 @@ export const source: SourcePlugin<DnsOptions> = {
     },
   },
   example: { host: 'api.example.com', port: 8080, nameserver: '127.0.0.1:9' },
+  needsPort: true,
   create,
 };
 
@@ -113,14 +119,15 @@ function serversOf({ host, port, record, servers }: DnsOptions): readonly DnsSer
   for (const server of all) {
     if (record === 'srv' && isIP(server.host) !== 0) throw new Error(`${server.host}: an address has no SRV records`);
     if (record !== 'srv' && (server.port ?? port) === undefined)
-      throw new Error(`port: is required for ${server.host}`);
+      throw new Error(`port: is required for ${server.host}, here or as backend_port_override`);
   }
   return port === undefined ? all : all.map((server) => ({ port, ...server }));
 }
 
 function readServers(value: unknown): readonly DnsServer[] {
   if (!Array.isArray(value)) throw new Error('must be a list of {name, host, port, labels}');
-  return value.map((entry, index) => readServer(entry, `entry ${index}`));
+  // SmartStack's own examples list names alone.
+  return value.map((entry, index) => readServer(typeof entry === 'string' ? { host: entry } : entry, `entry ${index}`));
 }
 
 function readServer(entry: unknown, where: string): DnsServer {

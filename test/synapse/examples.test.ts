@@ -122,6 +122,19 @@ const cases: readonly [title: string, config: object, methods: readonly string[]
     ['dns'],
   ],
   [
+    'dns with names alone, and their port beside it',
+    {
+      services: {
+        api: {
+          default_servers: defaults,
+          discovery: { method: 'dns', nameserver: '127.0.0.1', servers: ['0.www.example.com', '1.www.example.com'] },
+          haproxy: { ...section, server_port_override: '8080' },
+        },
+      },
+    },
+    ['dns'],
+  ],
+  [
     'docker',
     {
       services: {

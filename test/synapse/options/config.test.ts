@@ -70,6 +70,19 @@ describe('configuration', () => {
     assert.deepEqual(await options({ ...zookeeper, ...blank }), await options(zookeeper));
   });
 
+  test('the port override is also the port of a source that finds addresses alone', async () => {
+    const dns = { method: 'dns', servers: [{ name: 'one', host: 'a.test' }, 'b.test', { host: 'c.test', port: 81 }] };
+    const { config } = await read(service({ haproxy: { server_port_override: '8080' } }, dns));
+    const { discovery, policy } = config.services.get('api') ?? {};
+    const servers = [{ name: 'one', host: 'a.test' }, { host: 'b.test' }, { host: 'c.test', port: 81 }];
+    const options = isObject(discovery?.options) ? discovery.options : {};
+    assert.deepEqual([options.port, options.servers], [8080, servers]);
+    assert.equal(policy?.portOverride, 8080, 'and still that of all it finds');
+    assert.deepEqual(await problemsOf(service({}, dns)), [
+      'services.api.discovery: port: is required for a.test, here or as backend_port_override',
+    ]);
+  });
+
   test('reads a service with everything', async () => {
     const { config } = await read({
       state_file_path: '/var/lib/synapse/state.json',
