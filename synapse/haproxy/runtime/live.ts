@@ -227,7 +227,7 @@ class LiveProcess implements Live {
       void this.replan().then(({ commands }) => this.#deps.onSync(this, commands));
       // What the last connection left unread in its socket may still be carried out: look again.
       this.#audit.scheduleAll(tickInterval);
-      await this.#watch(connection, scope);
+      await this.#watch(connection);
     } catch (error) {
       if (this.#released) return;
       // Who hears of it knows which socket it is about.
@@ -279,13 +279,11 @@ class LiveProcess implements Live {
   }
 
   /** Asks once a second whether this is still the worker in charge, and reads all again from time to time. */
-  async #watch(connection: RuntimeConnection, signal: AbortSignal): Promise<void> {
+  async #watch(connection: RuntimeConnection): Promise<void> {
     let audited = performance.now();
-    const closed = connection.closed.then((error) => {
-      throw error;
-    });
     for (;;) {
-      await Promise.race([sleep(tickInterval, signal), closed]);
+      await connection.pause(tickInterval);
+      // Rejects with the reason when the connection has ended.
       const [info = ''] = await connection.send(['show info']);
       const process = parseInfo(info);
       if (process.stopping || !this.#isSameWorker(process)) {

@@ -1,5 +1,6 @@
 import { connect } from 'node:net';
 import { plainReason } from '../../../common/reason.ts';
+import { sleep } from '../../../common/supervise.ts';
 
 /** A connection to HAProxy's runtime API (management guide, section 9.3). */
 export interface RuntimeConnection {
@@ -10,6 +11,8 @@ export interface RuntimeConnection {
   send(commands: readonly string[]): Promise<readonly string[]>;
   /** Resolves with the reason when the connection has ended. */
   readonly closed: Promise<Error>;
+  /** Waits; returns at once when the connection has ended. Milliseconds. */
+  pause(milliseconds: number): Promise<void>;
   close(): void;
 }
 
@@ -71,6 +74,8 @@ function open(path: string, { timeout }: RuntimeOptions, signal: AbortSignal): R
   let tail = '';
   let end: Error | undefined;
   let timer: NodeJS.Timeout | undefined;
+  /** Ends pauses. Not a race with `closed`, in which every race would leave something until the connection ends. */
+  const over = new AbortController();
   let settleClosed: (error: Error) => void = () => {};
   const closed = new Promise<Error>((resolve) => {
     settleClosed = resolve;
@@ -83,6 +88,7 @@ function open(path: string, { timeout }: RuntimeOptions, signal: AbortSignal): R
     signal.removeEventListener('abort', onAbort);
     socket.destroy();
     for (const pending of queue.splice(0)) pending.reject(error);
+    over.abort();
     settleClosed(error);
   };
   const onAbort = (): void => fail(new Error('aborted'));
@@ -137,6 +143,7 @@ function open(path: string, { timeout }: RuntimeOptions, signal: AbortSignal): R
       return replies;
     },
     closed,
+    pause: (milliseconds) => sleep(milliseconds, over.signal),
     close: () => fail(new Error('closed')),
   };
 }

@@ -4,6 +4,7 @@ import { createServer, type Server, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it, type TestContext } from 'node:test';
+import { queryObjects } from 'node:v8';
 import { connectRuntime } from '../../../../synapse/haproxy/runtime/runtime.ts';
 
 /** A runtime API that answers each line as `answer` says, in pieces of `size` characters. */
@@ -73,6 +74,21 @@ describe('the runtime API connection', () => {
     const waiting = [connection.send(['show info']), connection.send(['show info'])];
     for (const each of waiting) await assert.rejects(each, /no reply within 500 ms/);
     await assert.rejects(connection.send(['more']), /no reply/);
+  });
+
+  it('leaves nothing behind when it pauses, and ends a pause with the connection', async (t) => {
+    const path = join(folder, 'pause.sock');
+    await serve(t, path, greet);
+    const end = new AbortController();
+    const connection = await connectRuntime(path, { timeout: 10_000 }, end.signal);
+    const before = queryObjects(Promise, { format: 'count' });
+    for (let count = 0; count < 300; count++) await connection.pause(0);
+    const more = queryObjects(Promise, { format: 'count' }) - before;
+    assert.ok(more < 100, `${more} promises more after 300 pauses`);
+    const pausing = connection.pause(3_600_000);
+    end.abort();
+    await pausing;
+    await connection.pause(3_600_000);
   });
 
   it('rejects when HAProxy closes the connection, and when nobody listens', async (t) => {
