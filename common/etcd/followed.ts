@@ -133,8 +133,11 @@ export class Followed {
     for (const event of events) {
       const revision = Number(event.kv.mod_revision);
       if (revision <= this.#floor) continue;
-      if (revision < this.nextRevision)
+      if (revision < this.nextRevision) {
+        // What came before it in the same response is known now, and the handler has not heard of it.
+        if (changed.length > 0) this.#owed = true;
         throw new OutOfOrder(`revision ${revision} came after ${this.nextRevision - 1}`);
+      }
       last = Math.max(last, revision);
       const key = event.kv.key.toString();
       // Some releases send keys outside the range to users who may read only part of it (GHSA-xg4h-6gfc-h4m8).

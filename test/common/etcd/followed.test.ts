@@ -69,6 +69,16 @@ describe('a followed prefix', () => {
     assert.deepEqual(told, ['list', 'watch /a/y@8']);
   });
 
+  it('gives everything again when a response went back in time half-way', () => {
+    const { followed, told, list } = follow();
+    list(listing(5));
+    followed.resume();
+    followed.applyEvents([put('/a/x', 8)], 0);
+    assert.throws(() => followed.applyEvents([put('/a/y', 9), put('/a/z', 7)], 0), OutOfOrder);
+    list(listing(9, ['/a/x', 8], ['/a/y', 9]));
+    assert.deepEqual(told, ['list', 'watch /a/x@8', 'relist /a/x@8 /a/y@9']);
+  });
+
   it('takes all events of one transaction', () => {
     const { followed, told, list } = follow();
     list(listing(5));
