@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import type { Instance } from '../common/instance.ts';
 import { type Log, reasonOf } from '../common/log.ts';
 import { pruneLater } from '../common/metrics.ts';
@@ -39,6 +40,8 @@ export class Nerve {
     this.#log = log;
     this.#drains = drains;
     this.#takeover = takeover;
+    // Each service that takes over from another listens to it.
+    setMaxListeners(0, this.#end.signal);
     this.#registries = new Registries((registry) => connect(registry, (...found) => this.#found(...found)));
   }
 

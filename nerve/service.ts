@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import type { Log } from '../common/log.ts';
 import { type CheckStatus, createChecker } from './checker.ts';
 import { prepare, transitions } from './metrics.ts';
@@ -46,6 +47,8 @@ export function createService(config: ServiceConfig, deps: { readonly log: Log }
       return checkers.map((checker) => checker.status);
     },
     async run(onVerdict, signal) {
+      // Each check listens to it.
+      setMaxListeners(0, signal);
       const update = (): void => {
         const next = judge();
         // Once known it never becomes unknown again: a check keeps its last health.

@@ -10,6 +10,7 @@ import type { Registry } from '../../nerve/registry.ts';
 import { describeState } from '../../nerve/state.ts';
 import { eventually } from '../support/eventually.ts';
 import { healthSwitch, nerveConfig, serviceConfig } from '../support/nerveservice.ts';
+import { nodeWarnings } from '../support/nodewarnings.ts';
 import { recordingLog } from '../support/recordinglog.ts';
 
 /** A registry in memory that can be away. */
@@ -160,6 +161,20 @@ describe('Nerve', () => {
     main().return();
     await eventually(() => assert.deepEqual(main().calls.slice(2), ['withdraw api/:80']));
     answer();
+  });
+
+  it('changes many services at once while the registry is away, without a warning of Node', async (t) => {
+    const { nerve, main } = start(t);
+    const warnings = nodeWarnings(t);
+    const names = Array.from({ length: 20 }, (_, i) => `s${i}`);
+    const services = (interval: number) =>
+      nerveConfig(names.map((name) => serviceConfig(name, [healthSwitch().probe], { check: { interval } })));
+    nerve.apply(services(5));
+    await eventually(() => assert.equal(main().calls.length, names.length));
+    main().away = true;
+    nerve.apply(services(6));
+    await eventually(() => assert.equal(main().calls.length, 2 * names.length));
+    assert.deepEqual(warnings, []);
   });
 
   it('withdraws the old instance at once when the new one is down', async (t) => {

@@ -5,6 +5,7 @@ import { createService, type Service } from '../../nerve/service.ts';
 import type { ServiceConfig } from '../../nerve/serviceconfig.ts';
 import { eventually } from '../support/eventually.ts';
 import { healthSwitch, serviceConfig } from '../support/nerveservice.ts';
+import { nodeWarnings } from '../support/nodewarnings.ts';
 import { recordingLog } from '../support/recordinglog.ts';
 
 function start(t: TestContext, config: ServiceConfig) {
@@ -105,6 +106,14 @@ describe('service', () => {
     end.abort();
     await running;
     assert.deepEqual(verdicts, []);
+  });
+
+  it('has no warning of Node to say about many checks', async (t) => {
+    const warnings = nodeWarnings(t);
+    const checks = Array.from({ length: 20 }, () => healthSwitch().probe);
+    const { verdicts } = start(t, serviceConfig('api', checks));
+    await eventually(() => assert.deepEqual(verdicts, ['up']));
+    assert.deepEqual(warnings, []);
   });
 
   it('shows the last result of each check, and counts', async (t) => {
