@@ -67,7 +67,8 @@ export function jittered(backoff: Backoff, attempt: number): number {
 /** Waits, or returns early when `signal` aborts. Never rejects. Milliseconds. */
 export async function sleep(milliseconds: number, signal?: AbortSignal): Promise<void> {
   try {
-    await delay(milliseconds, undefined, { signal });
+    // Node warns of a time that is over already (from 21 on).
+    await delay(Math.max(0, milliseconds), undefined, { signal });
   } catch (error) {
     if (!signal?.aborted) throw error;
   }

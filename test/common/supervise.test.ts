@@ -1,6 +1,9 @@
 import assert from 'node:assert/strict';
+import { join } from 'node:path';
 import { describe, it } from 'node:test';
+import { exec } from '../../common/exec.ts';
 import { jittered, sleep, supervise } from '../../common/supervise.ts';
+import { nodePackages } from '../support/nodepackages.ts';
 import { recordingLog } from '../support/recordinglog.ts';
 
 const backoff = { min: 1, max: 2 };
@@ -107,5 +110,13 @@ describe('sleep', () => {
     end.abort();
     await sleeping;
     await sleep(3_600_000, end.signal);
+  });
+
+  it('has no warning of Node to say when the time is over already, with the Node of our images', async () => {
+    const node = join(await nodePackages(), 'node/bin/node');
+    const script = 'import(process.argv[1]).then(({ sleep }) => sleep(-5)).then(() => console.log("slept"))';
+    const module = new URL('../../common/supervise.js', import.meta.url).href;
+    const { stdout, stderr } = await exec([node, '-e', script, module], { timeout: 60_000 });
+    assert.deepEqual([stdout, stderr], ['slept\n', '']);
   });
 });
