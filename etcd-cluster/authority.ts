@@ -1,5 +1,5 @@
 import { X509Certificate } from 'node:crypto';
-import { chmod, mkdir, stat } from 'node:fs/promises';
+import { chmod, mkdir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { writeFileAtomic } from '../common/file.ts';
 import { ifThere, readIfThere } from './existing.ts';
@@ -37,7 +37,13 @@ export async function openAuthority(folder: string, days: number): Promise<Autho
       from: new Date(now - backdate),
       until: new Date(now + days * day),
     };
-    await writeFileAtomic(cert, await sign(key, text, { key }));
+    try {
+      await writeFileAtomic(cert, await sign(key, text, { key }));
+    } catch (error) {
+      // Without OpenSSL, for example: the next run begins anew.
+      await rm(key);
+      throw error;
+    }
     return openAuthority(folder, days);
   }
   if ((mode & 0o077) !== 0) throw new Error(`${key}: others may read it; chmod 600 ${key}`);

@@ -62,6 +62,14 @@ describe('etcd-cluster/certificates', () => {
     });
   });
 
+  it('begins anew after a run that could not make the authority', async () => {
+    const args = ['--ca', below('late-ca'), '--out', below('late'), 'etcd1=10.0.0.1'];
+    const failed = await clusterCommand('certificates', args, { PATH: below('nothing') });
+    assert.deepEqual([failed.code, failed.stderr], [1, 'cannot run openssl: spawn openssl ENOENT\n']);
+    const { code, stderr } = await clusterCommand('certificates', args);
+    assert.deepEqual([code, stderr], [0, '']);
+  });
+
   it('keeps the keys to their owner, and the key of the authority to its folder', async () => {
     for (const holder of ['etcd1', 'etcd2', 'nerve', 'root']) {
       const files = await readdir(below('out', holder));
