@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { closeSync, openSync } from 'node:fs';
-import { mkdir, readFile, rm, rmdir } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rm, rmdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { sleep } from '../common/supervise.ts';
 import { clientUrl, dataFolder, type MemberAddress, memberFlags } from './flags.ts';
@@ -52,10 +52,14 @@ export async function lookUp(folder: string): Promise<BackgroundCluster | undefi
 /** Makes the folder of a cluster that does not exist yet; starts nothing. @throws when the folder is used for other things */
 export async function prepare(folder: string, { etcd, port, tls }: NewCluster): Promise<void> {
   await mkdir(folder, { recursive: true, mode: 0o700 });
+  const before = await readdir(folder);
   const members = [1, 2, 3].map((number, index) => {
     const first = port + index * 3;
     return { name: `etcd${number}`, client: first, peer: first + 1, metrics: first + 2 };
   });
+  // It would be wiped one day: the certificates of a member, for example.
+  const taken = members.find(({ name }) => before.includes(name));
+  if (taken !== undefined) throw new Error(`${join(folder, taken.name)} is somebody else's: name another folder`);
   await writeRecord(folder, { etcd, token: newToken(), members, tls });
 }
 

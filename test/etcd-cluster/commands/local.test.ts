@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
-import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { access, mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
@@ -134,6 +134,17 @@ describe('a command line of etcd-cluster/local', () => {
       assert.deepEqual(await readdir(folder), []);
     });
   }
+
+  it('takes no folder in which it would wipe what is not its own', async (t) => {
+    const secure = await clusterCertificates(await tempFolder(t));
+    const { code, stderr } = await clusterCommand('local', ['start', '--dir', secure.folder, '--tls', secure.folder], {
+      PATH: `${dirname(await etcdProgram('3.5'))}:${process.env.PATH}`,
+    });
+    const member = join(secure.folder, 'etcd1');
+    assert.deepEqual([code, stderr], [1, `${member} is somebody else's: name another folder\n`]);
+    assert.equal((await clusterCommand('local', ['wipe', '--dir', secure.folder])).code, 1);
+    await access(join(member, 'server.pem'));
+  });
 
   it('says which file of its folder is damaged', async (t) => {
     const folder = await tempFolder(t);
