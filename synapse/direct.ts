@@ -3,6 +3,7 @@ import { silentLog } from '../common/log.ts';
 import type { Peeked } from './cache.ts';
 import { type Collected, collect } from './collect.ts';
 import type { SynapseConfig } from './options/config.ts';
+import type { ServiceReport, SynapseState } from './view/state.ts';
 
 /** One thing that was read without the daemon: what it said, or why it said nothing. */
 export interface ReadDirectly {
@@ -22,7 +23,15 @@ export async function readDirectly<Config>(
   wait: number,
 ): Promise<Direct<Config>> {
   const collected = await collect(config, { wait, log: silentLog });
-  return { ...collected, read: [...sourcesRead(collected), ...cacheRead(config.stateFile?.path, collected.cache)] };
+  const read = [...sourcesRead(collected), ...cacheRead(config.stateFile?.path, collected.cache)];
+  return { ...collected, state: neverSeenBefore(collected.state), read };
+}
+
+/** The same without when the instances changed: who has only just looked does not know. */
+function neverSeenBefore(state: SynapseState): SynapseState {
+  const services: Record<string, ServiceReport> = Object.create(null);
+  for (const [name, report] of Object.entries(state.services)) services[name] = { ...report, changed_at: null };
+  return { ...state, services };
 }
 
 /** One line for each reason: one outage is one line, however many services it has. */

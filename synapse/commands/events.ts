@@ -1,8 +1,9 @@
-import { followStream, NotRunning, readPath } from '../../common/admin/client.ts';
+import { type AdminTarget, followStream, NotRunning, readPath } from '../../common/admin/client.ts';
 import { type Command, UsageError } from '../../common/command/program.ts';
 import { formatEvent } from '../view/eventline.ts';
 import type { EventReport, RecordedEvent } from '../view/events.ts';
 import { eventShape } from '../view/shapes/event.ts';
+import type { Summary } from '../view/summary.ts';
 import { adminTarget, interrupted } from './context.ts';
 
 export const events: Command = {
@@ -32,6 +33,7 @@ export const events: Command = {
       throw new Error(`${error.message}; events are in its memory only, and its log has them too`);
     })) as EventReport;
     const wanted = known.filter((event) => isAbout(event, service));
+    if (service !== undefined && !wanted.some((event) => names(event, service))) await mustKnow(target, service);
     for (const event of count === Number.POSITIVE_INFINITY ? wanted : wanted.slice(wanted.length - count)) show(event);
     if (!options.follow) return;
     const path = `/api/v1/events/stream?since=${last}`;
@@ -41,6 +43,17 @@ export const events: Command = {
   },
 };
 
-function isAbout({ service, services }: RecordedEvent, wanted: string | undefined): boolean {
-  return wanted === undefined || service === wanted || services?.includes(wanted) || (!service && !services);
+function isAbout(event: RecordedEvent, wanted: string | undefined): boolean {
+  return wanted === undefined || names(event, wanted) || (!event.service && !event.services);
+}
+
+function names({ service, services = [] }: RecordedEvent, wanted: string): boolean {
+  return service === wanted || services.includes(wanted);
+}
+
+/** No event names it: nothing may have happened to it, or there is no such service. @throws saying which ones there are */
+async function mustKnow(target: AdminTarget, service: string): Promise<void> {
+  const { services } = (await readPath(target, '/api/v1/summary', { program: 'synapse' })) as Summary;
+  if (Object.hasOwn(services, service)) return;
+  throw new Error(`no service ${service}; there are ${Object.keys(services).sort().join(', ') || 'none'}`);
 }

@@ -15,7 +15,8 @@ export const status: Command = {
   notes: [
     'Asks the running synapse. When it is down, the same is read directly: from the sources (etcd), the state file and ' +
       "HAProxy's socket, each with a deadline. Nothing is changed then, and the first line says so.",
-    "IN HAPROXY is HAProxy's own word: its status and its last check. An exclamation mark stands where it differs from ours.",
+    "IN HAPROXY is HAProxy's own word: its status and its last check. An exclamation mark stands where it differs from ours. " +
+      "FROM and CHANGED are the service's: where its instances come from, and when the running synapse last saw any of them change.",
   ],
   exits: { ...directly, 4: 'synapse runs and is not ready, and the first line says why' },
   json: statusShape,
@@ -95,5 +96,7 @@ function only(status: StatusReport, name: string): StatusReport {
     const known = Object.keys(status.services).sort().join(', ') || 'none';
     throw new Error(`no service ${name}; there are ${known}`);
   }
-  return { ...status, services: { [name]: report } };
+  const seen = status.servers !== null && Object.hasOwn(status.servers, name) ? status.servers[name] : undefined;
+  const servers = status.servers && (seen === undefined ? {} : { [name]: seen });
+  return { ...status, services: { [name]: report }, servers };
 }

@@ -23,7 +23,7 @@ export const eventTitles: Readonly<Record<EventKind, string>> = {
   configuration_refused: 'configuration refused',
 };
 
-/** One event as a line for people: when, how grave, of which service, what, why, at which cost. */
+/** One event as a line for people: when (UTC, as in the log and in `explain`), how grave, of which service, what, why, at which cost. */
 export function formatEvent(event: RecordedEvent, style: Style = plain): string {
   const { time, level, kind, service, services } = event;
   const [mark, tone] = marks[level];
@@ -31,7 +31,7 @@ export function formatEvent(event: RecordedEvent, style: Style = plain): string 
   const what = [eventTitles[kind] ?? kind, changeText(event)].filter((text) => text !== '').join(': ');
   const notes = [whyText(event), costText(event)].filter((text) => text !== '');
   const shown = tone === undefined ? what : style(tone, what);
-  return `${[time.slice(0, 23).replace('T', ' '), mark, who.padEnd(16), shown, ...notes].join('  ')}\n`;
+  return `${[time.replace('T', ' '), mark, who.padEnd(16), shown, ...notes].join('  ')}\n`;
 }
 
 const marks = { info: [' ', undefined], warn: ['!', 'warn'], error: ['✗', 'bad'] } as const;

@@ -29,7 +29,8 @@ export function formatStatus(status: StatusReport, style: Style = plain, now: nu
   const files = status.file_output;
   return [
     headLine(status, style),
-    ...haproxyLines((status.haproxy ?? {}) as HaproxyReport),
+    // Read directly, its sockets are among what was read.
+    ...(status.daemon.running ? haproxyLines((status.haproxy ?? {}) as HaproxyReport) : []),
     ...(files?.reason ? [`file_output: ${files.reason}\n`] : []),
     ...problemLines(status.problems, style),
     '\n',
@@ -43,7 +44,7 @@ function headLine({ daemon, read = [], version, reason, problems }: StatusReport
     const state = reason === null ? style('good', 'ready') : style('warn', reason);
     return `synapse ${version}: ${state}${problems.length === 0 ? `; ${style('good', 'all is well')}` : ''}\n`;
   }
-  return `${style('bad', String(daemon.reason))}\n${formatRead(read, style)}\n`;
+  return `${style('bad', String(daemon.reason))}\n${formatRead(read, style)}`;
 }
 
 /** What was read without the daemon, and what could not be. */
@@ -52,7 +53,10 @@ export function formatRead(read: NonNullable<StatusReport['read']>, style: Style
     `  ${what}`,
     reason === null ? String(found) : { text: `cannot be read: ${reason}`, tone: 'bad' },
   ]);
-  return `HAProxy goes on with what it has. What follows was read directly, and nothing was changed:\n${formatTable(rows, style)}`;
+  const serves = read.some(({ what, reason }) => /^HAProxy /.test(what) && reason !== null)
+    ? ''
+    : 'HAProxy goes on with what it has. ';
+  return `${serves}What follows was read directly, and nothing was changed:\n${formatTable(rows, style)}`;
 }
 
 const marks: Readonly<Record<Problem['level'], readonly [string, Tone]>> = { bad: ['✗', 'bad'], warn: ['!', 'warn'] };

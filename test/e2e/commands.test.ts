@@ -209,6 +209,25 @@ describe('the commands, when', () => {
 
   test('all is well', () => matches('well'));
 
+  test('only one service is asked for', async () => {
+    const { text } = await run(synapseProgram, ['status', 'api', '--json', '-c', synapseFile]);
+    const { services, servers } = JSON.parse(text);
+    assert.deepEqual([Object.keys(services), Object.keys(servers)], [['api'], ['api']]);
+    assert.equal((await run(synapseProgram, ['events', 'api', '-c', synapseFile])).code, 0);
+  });
+
+  for (const words of [
+    ['status', 'apy'],
+    ['events', 'apy'],
+    ['explain', 'apy'],
+  ]) {
+    test(`there is no such service: ${words.join(' ')}`, async () => {
+      const { code, text } = await run(synapseProgram, [...words, '-c', synapseFile]);
+      assert.equal(code, 1, text);
+      assert.match(text, /no service apy; there are api, web\n$/);
+    });
+  }
+
   test('a record cannot be used', async () => {
     const since = await lastEvent();
     const key = '/nerve/services/api/bad';

@@ -97,15 +97,15 @@ describe('an event as a line', () => {
         commands: 2,
         milliseconds: 3.1,
       },
-      '2026-01-02 03:04:05.678     api               instances: +a -b  (2 commands, 3.1 ms)\n',
+      '2026-01-02 03:04:05.678Z     api               instances: +a -b  (2 commands, 3.1 ms)\n',
     ],
     [
       { kind: 'source_stale', level: 'warn', services: ['a', 'b'], source: 'etcd', reason: 'no answer' },
-      '2026-01-02 03:04:05.678  !  a, b              source out of date  no answer, from etcd\n',
+      '2026-01-02 03:04:05.678Z  !  a, b              source out of date  no answer, from etcd\n',
     ],
     [
       { kind: 'reload_failed', level: 'error', reasons: ['service x is new'], reason: 'it did not load' },
-      '2026-01-02 03:04:05.678  ✗  -                 reload failed  it did not load, service x is new\n',
+      '2026-01-02 03:04:05.678Z  ✗  -                 reload failed  it did not load, service x is new\n',
     ],
   ];
   for (const [event, line] of cases) {

@@ -107,6 +107,13 @@ HAProxy goes on with what it has. What follows was read directly, and nothing wa
     );
   });
 
+  it('does not say that HAProxy serves when it does not answer', async () => {
+    const why = 'synapse is not running';
+    const read = [{ what: 'HAProxy /a.sock', found: null, reason: 'connection refused' }];
+    const text = formatStatus(await status({ reason: why, daemon: { running: false, reason: why }, read }), plain, now);
+    assert.match(text, /^synapse is not running\nWhat follows was read directly/);
+  });
+
   it('means the same with colours and without', async () => {
     const report = await status();
     const text = formatStatus(report, coloured, now);
