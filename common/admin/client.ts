@@ -140,8 +140,11 @@ function explain(
   if (error.code === 'ECONNREFUSED' || error.code === 'ENOENT') {
     return new NotRunning(`${program} is not running: nobody answers at ${where}`);
   }
-  if (error.code === 'EACCES' || error.code === 'EPERM')
-    return new Error(`may not connect to ${where}`, { cause: error });
+  if (error.code === 'EACCES' || error.code === 'EPERM') {
+    return new Error(
+      `may not connect to ${where}: permission denied; its owner and admin.control_socket_mode say who may`,
+    );
+  }
   if (error.name === 'AbortError' || error.name === 'TimeoutError') {
     return new NotRunning(`${program} at ${where} did not answer within ${timeout} ms`);
   }

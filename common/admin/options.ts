@@ -4,6 +4,7 @@ import { isObject } from '../config/formats.ts';
 import { interpolate } from '../config/interpolate.ts';
 import { parseText } from '../config/parse.ts';
 import { type Schema, validate } from '../config/schema.ts';
+import { unreadable } from '../config/unreadable.ts';
 
 /** The `admin` section of both daemons. */
 export interface AdminConfig {
@@ -60,7 +61,7 @@ export async function loadAdminConfig(
   try {
     text = await readFile(file, 'utf8');
   } catch (error) {
-    throw new ConfigError([{ file, path: '', message: `cannot be read: ${(error as Error).message}` }]);
+    throw new ConfigError([{ file, path: '', message: unreadable(error as NodeJS.ErrnoException) }]);
   }
   const value = parseText(text, file, problems);
   const section = isObject(value) ? interpolate({ admin: value.admin }, { env: options.env }, problems) : {};

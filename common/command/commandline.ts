@@ -25,18 +25,17 @@ export interface Parsed {
  * @throws {UsageError} naming what is unknown, and the nearest that is known
  */
 export function parseCommandLine(program: Program, argv: readonly string[], env: NodeJS.ProcessEnv): Parsed {
-  // The first word that is no option's value names the command; which options there are depends on it.
-  const every = Object.assign({}, ...Object.values(program.commands).map((command) => command.options ?? {}));
-  const name = read(argv, { ...every, ...commonOptions(program) }).positionals[0];
+  const name = firstWord(program, argv);
   const named = name !== undefined && Object.hasOwn(program.commands, name) ? program.commands[name] : undefined;
   if (name !== undefined && named === undefined) {
+    checkOptions(argv, everyOption(program));
     const known = shownCommands(program).map(([command]) => command);
     const near = nearest(name, known);
     const hint = near === undefined ? `known are ${known.join(', ')}` : `did you mean ${near}?`;
     throw new UsageError(`unknown command '${name}'; ${hint}`);
   }
   const specs = { ...commonOptions(program), ...(named ?? program.commands.run)?.options };
-  const { values, positionals } = read(argv, specs);
+  const { values, positionals } = checkOptions(argv, specs);
   const options: Record<string, string | boolean | undefined> = { ...values };
   for (const [option, spec] of Object.entries(specs)) {
     const value = spec.env === undefined ? undefined : env[spec.env];
@@ -52,11 +51,32 @@ export function parseCommandLine(program: Program, argv: readonly string[], env:
   return { command, name, options, args };
 }
 
-function read(argv: readonly string[], specs: Readonly<Record<string, OptionSpec>>) {
+/** The command that a command line names, whatever is wrong with the rest; undefined when it names none that people call. */
+export function commandNamed(program: Program, argv: readonly string[]): string | undefined {
+  const word = firstWord(program, argv);
+  return shownCommands(program).find(([name]) => name === word)?.[0];
+}
+
+/** The first word that is no option's value: it names the command, and which options there are depends on it. */
+function firstWord(program: Program, argv: readonly string[]): string | undefined {
+  return parse(argv, everyOption(program)).positionals[0];
+}
+
+function everyOption(program: Program): Readonly<Record<string, OptionSpec>> {
+  const all = Object.assign({}, ...Object.values(program.commands).map(({ options = {} }) => options));
+  return { ...all, ...commonOptions(program) };
+}
+
+function parse(argv: readonly string[], specs: Readonly<Record<string, OptionSpec>>) {
   const options = Object.fromEntries(
     Object.entries(specs).map(([name, { type, short }]) => [name, { type, ...(short !== undefined && { short }) }]),
   );
-  const parsed = parseArgs({ args: [...argv], options, strict: false, allowPositionals: true, tokens: true });
+  return parseArgs({ args: [...argv], options, strict: false, allowPositionals: true, tokens: true });
+}
+
+/** @throws {UsageError} naming an option that is not among `specs`, and the nearest that is */
+function checkOptions(argv: readonly string[], specs: Readonly<Record<string, OptionSpec>>) {
+  const parsed = parse(argv, specs);
   for (const token of parsed.tokens) {
     if (token.kind !== 'option') continue;
     const { name, rawName, value } = token;

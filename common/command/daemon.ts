@@ -1,7 +1,7 @@
 import { ConfigError, formatProblem } from '../config/problem.ts';
 import { createLog, reasonOf } from '../log.ts';
 import { plainReason } from '../reason.ts';
-import { commandHelp, parseCommandLine, programHelp } from './commandline.ts';
+import { commandHelp, commandNamed, parseCommandLine, programHelp } from './commandline.ts';
 import { type Program, UsageError } from './program.ts';
 import { styleFor } from './style.ts';
 
@@ -70,7 +70,8 @@ export async function execute(program: Program, argv: readonly string[], termina
     }
     complain(`${program.name}: ${reasonOf(error)}\n`);
     if (error instanceof UsageError) {
-      complain(`Try '${program.name} --help'.\n`);
+      const command = commandNamed(program, argv);
+      complain(`Try '${program.name}${command === undefined ? '' : ` ${command}`} --help'.\n`);
       return 2;
     }
     return 1;

@@ -6,6 +6,7 @@ import { interpolate } from './interpolate.ts';
 import { parseText } from './parse.ts';
 import { ConfigError, joinPath, type Problem } from './problem.ts';
 import { show } from './secrets.ts';
+import { unreadable } from './unreadable.ts';
 
 // What a reader of configuration needs, under one roof; the parts are small files of their own.
 export { ConfigError, formatProblem, joinPath, type Problem } from './problem.ts';
@@ -150,12 +151,4 @@ async function serviceFiles(
   }
   report(`there is no folder ${show(from.folder)}; looked for ${[...new Set(candidates)].join(' and ')}`);
   return files;
-}
-
-function unreadable(error: NodeJS.ErrnoException): string {
-  if (error.code === 'ENOENT') return 'does not exist';
-  if (error.code === 'EACCES') return 'may not be read (permission denied)';
-  if (error.code === 'EISDIR') return 'is a folder, not a file';
-  if (error.code === 'ENOTDIR') return 'is not a folder';
-  return `cannot be read: ${error.message}`;
 }

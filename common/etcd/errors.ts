@@ -32,6 +32,8 @@ function plainWords(code: status, details: string): string {
   if (code === status.DEADLINE_EXCEEDED && /^(deadline exceeded|context deadline)/i.test(details)) {
     return 'no answer in time';
   }
+  // By us, because the time of the whole was over.
+  if (code === status.CANCELLED && /^cancelled on client$/i.test(details)) return 'no answer in time';
   if (/^name resolution failed/i.test(details)) return 'host name not found';
   if (/^received rst_stream/i.test(details)) return 'connection reset';
   if (/^connection dropped$/i.test(details)) return 'connection lost';

@@ -103,25 +103,30 @@ describe('execute', () => {
     });
   }
 
-  const wrong: readonly [argv: readonly string[], message: string][] = [
+  const wrong: readonly [argv: readonly string[], message: string, tryCommand?: string][] = [
     [['chekc'], "unknown command 'chekc'; did you mean check?"],
     [['qqqqqq'], "unknown command 'qqqqqq'; known are run, check, drain, fail"],
     [['__proto__'], "unknown command '__proto__'; known are run, check, drain, fail"],
     [['--confg', 'f'], "unknown option '--confg'; did you mean --config?"],
     [['-x'], "unknown option '-x'"],
-    [['run', '--wait', '5'], "unknown option '--wait'"],
-    [['run', 'extra'], "unexpected argument 'extra'"],
-    [['drain'], 'missing SERVICE'],
-    [['drain', 'a', 'b', 'c'], "unexpected argument 'c'"],
+    [['--confg', 'f', 'drain'], "unknown option '--confg'; did you mean --config?"],
+    [['run', '--wait', '5'], "unknown option '--wait'", 'run'],
+    // Not an option that only another command has.
+    [['run', '--jso'], "unknown option '--jso'", 'run'],
+    [['drain', '--jso', 'api'], "unknown option '--jso'; did you mean --json?", 'drain'],
+    [['run', 'extra'], "unexpected argument 'extra'", 'run'],
+    [['drain'], 'missing SERVICE', 'drain'],
+    [['drain', 'a', 'b', 'c'], "unexpected argument 'c'", 'drain'],
     [['-c'], "option '-c' needs a value: -c FILE"],
     [['--config='], "option '--config' needs a value: --config FILE"],
     [['-k=yes'], "unknown option '-='"],
     [['--check-config=yes'], "option '--check-config' takes no value"],
   ];
-  for (const [argv, message] of wrong) {
+  for (const [argv, message, tryCommand] of wrong) {
     it(`refuses: ${argv.join(' ')}`, async () => {
       const result = await invoke(argv);
-      assert.equal(result.err, `nerve: ${message}\nTry 'nerve --help'.\n`);
+      const help = tryCommand === undefined ? 'nerve --help' : `nerve ${tryCommand} --help`;
+      assert.equal(result.err, `nerve: ${message}\nTry '${help}'.\n`);
       assert.deepEqual([result.code, result.ran, result.out], [2, null, '']);
     });
   }
@@ -177,7 +182,7 @@ describe('execute', () => {
     const failed = await invoke(['run'], {}, async (context) => void context.needConfig());
     assert.deepEqual(
       [failed.code, failed.err],
-      [2, "nerve: name a configuration file with -c FILE or NERVE_CONFIG\nTry 'nerve --help'.\n"],
+      [2, "nerve: name a configuration file with -c FILE or NERVE_CONFIG\nTry 'nerve run --help'.\n"],
     );
     const usage = await invoke(['run'], {}, () => Promise.reject(new UsageError('no')));
     assert.equal(usage.code, 2);

@@ -19,6 +19,7 @@ describe('an error of etcd in plain words', () => {
     [status.UNAVAILABLE, 'read ECONNRESET', 'connection reset'],
     [status.UNAVAILABLE, 'Name resolution failed for target dns:etcd.invalid:2379', 'host name not found'],
     [status.DEADLINE_EXCEEDED, 'Deadline exceeded after 0.302s,LB pick: 0.001s', 'no answer in time'],
+    [status.CANCELLED, 'Cancelled on client', 'no answer in time'],
     [status.DEADLINE_EXCEEDED, 'no sign of life for 3 s', 'no sign of life for 3 s'],
     [status.INTERNAL, 'Received RST_STREAM with code 2', 'connection reset'],
     [status.UNAVAILABLE, 'Connection dropped', 'connection lost'],
