@@ -30,7 +30,7 @@ const service: Fields = {
     drained: field('boolean', 'somebody drains it'),
     drainedSince: field({ orNull: 'text' }, 'since when, ISO 8601'),
     announced: field('boolean', 'etcd has it, as far as nerve knows'),
-    reason: field({ orNull: 'text' }, 'why it is not announced, or not yet as it shall be'),
+    reason: field({ orNull: 'text' }, 'why it is not announced, not yet as it shall be, or not for certain'),
     settled: field('boolean', 'etcd shows what it shall show'),
     checks: field({ list: check }, 'each check of the service'),
   },

@@ -28,7 +28,7 @@ interface ServiceRecord {
   /** Since when, or null. */
   readonly drainedSince: string | null;
   readonly announced: boolean;
-  /** Why it is not announced, or not yet as it shall be; null when there is nothing to say. */
+  /** Why it is not announced, not yet as it shall be, or not for certain; null when there is nothing to say. */
   readonly reason: string | null;
   /** The registry shows what it shall show. */
   readonly settled: boolean;
@@ -60,7 +60,7 @@ export function describeState(nerve: Nerve, version: string): NerveState {
       drained: drainedSince !== null,
       drainedSince,
       announced,
-      reason: registryReason ?? quietReason(slot),
+      reason: registryReason ?? quietReason(slot) ?? (announced ? doubt(slot) : null),
       settled: registryReason === null && !slot.announcement.held,
       checks,
     };
@@ -79,6 +79,11 @@ export function observed(nerve: Nerve): Observed {
   });
   const held = nerve.registries.filter(({ announcer }) => announcer.lease.held).length;
   return { services, leases: { held, lost: nerve.registries.length - held } };
+}
+
+/** Why it may be there no longer. */
+function doubt({ registry }: Slot): string | null {
+  return registry.announcer.lease.held ? null : 'as last known: no lease is held now';
 }
 
 /** Why the registry is right not to show it. */

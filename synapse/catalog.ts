@@ -29,6 +29,8 @@ export interface Remembered {
   readonly refused?: string | null;
   /** When the instances last changed, in milliseconds of `Date.now()`; null while nothing is known. */
   readonly changedAt: number | null;
+  /** When its source first answered in this process, in milliseconds of `Date.now()`; null while it has not. */
+  readonly answeredAt: number | null;
 }
 
 /** What a previous process knew of one service. */
@@ -165,6 +167,7 @@ function evaluate<Config>(
   const same =
     known !== undefined && known.state.config === config && sameInstances(known.state.instances, selection.instances);
   const state = same ? known.state : { name, config, instances: selection.instances, seenAt };
+  const answeredAt = set === undefined ? null : (known?.answeredAt ?? Date.now());
   const changedAt = same ? known.changedAt : selection.instances === undefined ? null : Date.now();
   return {
     service,
@@ -175,6 +178,7 @@ function evaluate<Config>(
     published,
     refused,
     changedAt,
+    answeredAt,
     state,
   };
 }

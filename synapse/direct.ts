@@ -27,10 +27,12 @@ export async function readDirectly<Config>(
   return { ...collected, state: neverSeenBefore(collected.state), read };
 }
 
-/** The same without when the instances changed: who has only just looked does not know. */
+/** The same without when things happened: who has only just looked does not know. */
 function neverSeenBefore(state: SynapseState): SynapseState {
   const services: Record<string, ServiceReport> = Object.create(null);
-  for (const [name, report] of Object.entries(state.services)) services[name] = { ...report, changed_at: null };
+  for (const [name, { answered_at: _, ...report }] of Object.entries(state.services)) {
+    services[name] = { ...report, changed_at: null };
+  }
   return { ...state, services };
 }
 

@@ -33,6 +33,8 @@ export interface ServiceReport {
   readonly revision: string | null;
   /** When they last changed, ISO 8601. */
   readonly changed_at: string | null;
+  /** When the source first answered the running synapse, ISO 8601; not there while it has not. */
+  readonly answered_at?: string;
   /** Where the configuration in the registry is that is in force, and why a newer one is refused. */
   readonly published?: { readonly where: string | null; readonly refused: string | null };
   /** What chooses among the instances that were found; not there when all are used. */
@@ -73,6 +75,7 @@ export function stateOf<Config>(
       ...(source.parts !== undefined && { sources: source.parts }),
       revision: known.set?.revision ?? null,
       changed_at: known.changedAt === null ? null : new Date(known.changedAt).toISOString(),
+      ...(known.answeredAt !== null && { answered_at: new Date(known.answeredAt).toISOString() }),
       ...publishedOf(known),
       ...rulesFor(catalog.policy(name)),
       ...preferenceOf(catalog, name),

@@ -81,13 +81,19 @@ function announcedText(
 function seenText({ report, daemon }: ServiceFacts, { trace, instance, record }: InstanceFacts, now: number): string {
   if (!daemon.running) return 'not known: synapse is not running';
   if (trace === undefined) {
-    if (instance !== undefined) return 'it was there when synapse took its first full set, and has not changed since';
+    if (instance !== undefined) return firstSetText(report, now);
     return record === undefined ? 'no' : `synapse has seen etcd up to revision ${report.revision ?? 'none'}`;
   }
   const { change, seen_at: at, source, revision } = trace;
   const ago = formatAge(now - Date.parse(at));
   const from = `${source === undefined ? '' : `, from ${source}`}${revision === undefined ? '' : ` at revision ${revision}`}`;
   return `${change} at ${at}, ${ago} ago${from}${latencyText(trace, record)}`;
+}
+
+/** Of one that has not changed since synapse began. */
+function firstSetText({ answered_at: at }: ServiceReport, now: number): string {
+  if (at === undefined) return 'not since synapse began: its source has not answered yet';
+  return `in the first full set that synapse took, at ${at}, ${formatAge(now - Date.parse(at))} ago; it has not changed since`;
 }
 
 /** Clocks that are kept by NTP differ by less, milliseconds. */

@@ -45,7 +45,11 @@ export const report: Fields = {
     age: field({ orNull: 'number' }, 'seconds since the last proof of that; null when the source does not say'),
     sources: optional({ list: part }, 'each source of a service that has several'),
     revision: field({ orNull: 'text' }, "how the source names its last set: etcd's revision"),
-    changed_at: field({ orNull: 'text' }, 'when the instances last changed, ISO 8601'),
+    changed_at: field(
+      { orNull: 'text' },
+      'when the running synapse last saw the instances change, ISO 8601; null when nothing is known or synapse is down',
+    ),
+    answered_at: optional('text', 'when the source first answered the running synapse, ISO 8601'),
     published: optional(
       {
         fields: {

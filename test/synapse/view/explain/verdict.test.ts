@@ -209,6 +209,21 @@ describe('the verdict on an instance', () => {
 });
 
 describe('the way of one instance', () => {
+  it('says when the first full set came, of one that has not changed since', () => {
+    const report = { ...well.report, answered_at: '2026-01-01T00:00:00.000Z' };
+    const facts = { ...well, report, traces: {} };
+    const now = Date.parse('2026-01-01T00:01:00.000Z');
+    assert.match(
+      formatInstances(facts, instancesOf(facts, id), plain, now),
+      /^seen +in the first full set that synapse took, at 2026-01-01T00:00:00\.000Z, 60 s ago; it has not changed since$/m,
+    );
+    const cached = { ...well, traces: {} };
+    assert.match(
+      formatInstances(cached, instancesOf(cached, id), plain, now),
+      /^seen +not since synapse began: its source has not answered yet$/m,
+    );
+  });
+
   it('goes from etcd to HAProxy and ends with the verdict', () => {
     const time = '2026-01-01T00:00:00.001Z';
     const commands = [
