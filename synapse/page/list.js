@@ -75,6 +75,12 @@ export function createList(box, { fill, open }) {
     redraw();
   };
 
+  // Who comes with the Tab key sees where he is, and Enter does something.
+  box.addEventListener('focus', () => {
+    if (active !== undefined && keys.includes(active)) return;
+    active = keys[Math.ceil(box.scrollTop / height())];
+    redraw();
+  });
   box.addEventListener('scroll', redraw, { passive: true });
   window.addEventListener('resize', redraw);
   box.addEventListener('keydown', (event) => {
@@ -90,7 +96,7 @@ export function createList(box, { fill, open }) {
       End: keys.length,
     };
     if (event.key in moves) go(moves[event.key]);
-    else if (event.key === 'Enter' && active !== undefined) open(active);
+    else if (event.key === 'Enter' && active !== undefined && keys.includes(active)) open(active);
     else return;
     event.preventDefault();
   });

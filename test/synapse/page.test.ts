@@ -76,6 +76,10 @@ describe('the live page with 1,000 services of 50 instances', () => {
     await page.keyboard.press('End');
     await eventually(async () => assert.match((await label('service-0999')) ?? '', /50 up/));
     await page.keyboard.press('Home');
+    await page.keyboard.press('ArrowDown');
+    await eventually(async () =>
+      assert.equal(await page.locator('#list').getAttribute('aria-activedescendant'), 'row-service-0001'),
+    );
   });
 
   it('asks for what changed, and not for everything', async () => {
