@@ -21,6 +21,12 @@ export function completionCommand(program: () => Program): Command {
   };
 }
 
+/**
+ * What bash does not look into: `compgen -W` runs the commands in `$(…)`, and who answers at the daemon's address while
+ * it is down may be anybody on this host.
+ */
+const plainWord = /^[\w.:@/-]+$/;
+
 /** What a shell may put in a word's place. Whatever goes wrong on the way, there is nothing to offer then. */
 export function completeCommand(
   words: (kind: string, context: Parameters<Command['run']>[0]) => Promise<readonly string[]>,
@@ -32,7 +38,8 @@ export function completeCommand(
     async run(context) {
       const [kind = ''] = context.args;
       const found = kind === 'shell' ? shells : await words(kind, context).catch(() => []);
-      context.print([...new Set(found)].map((word) => `${word}\n`).join(''));
+      const safe = [...new Set(found)].filter((word) => plainWord.test(word));
+      context.print(safe.map((word) => `${word}\n`).join(''));
     },
   };
 }

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { chmod, mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { access, chmod, mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
@@ -60,6 +60,15 @@ describe('completion', () => {
     ] as const) {
       it(`offers ${words || 'nothing'} after ${line}`, async () => assert.equal(await offered(line), words));
     }
+
+    it('runs nothing that a name says', async () => {
+      const ran = join(folder, 'ran');
+      const services = { [`$(touch\${IFS}${ran})`]: {}, [`\`touch\${IFS}${ran}\``]: {}, search: {} };
+      const config = join(folder, 'evil.json');
+      await writeFile(config, JSON.stringify({ admin: { listen: '127.0.0.1:1' }, services }));
+      assert.equal(await offered(`synapse status -c ${config} `), await offered(`synapse status -c ${config} s`));
+      await assert.rejects(access(ran), { code: 'ENOENT' });
+    });
   });
 
   it('works in zsh as one types', async () => {
