@@ -40,7 +40,7 @@ export const zookeeperSchema: Schema<ZookeeperOptions> = {
     default: 60_000,
   },
   discovery_jitter: {
-    doc: 'Shortest time between two lists: changes within it are read together.',
+    doc: 'Shortest time between two lists: changes within it are read together. Longer than 120 s is ignored.',
     format: 'duration',
     default: 0,
   },
@@ -61,6 +61,9 @@ export const zookeeperSchema: Schema<ZookeeperOptions> = {
 /** Two lists are at least so far apart, milliseconds, whatever the options say. */
 const shortestPoll = 1_000;
 
+/** A longer `discovery_jitter` is ignored, with a warning, as in the original. Milliseconds. */
+const longestPause = 120_000;
+
 /** What happens to findings between ZooKeeper and the catalog. */
 export interface Stage {
   /** Begins a run; `hand` takes what becomes of the newest findings, now and whenever that changes, until `signal` aborts. */
@@ -75,7 +78,11 @@ const direct: Stage = { start: (hand) => hand, leased: () => true, reason: () =>
 
 /** Follows the children of a node and the configuration beside them. */
 export function createZookeeperSource(options: ZookeeperOptions, context: SourceContext, stage = direct): Source {
-  const { hosts, path, session_timeout: timeout, discovery_jitter: pause } = options;
+  const { hosts, path, session_timeout: timeout, discovery_jitter: jitter } = options;
+  const pause = jitter <= longestPause ? jitter : 0;
+  if (jitter > longestPause) {
+    context.log.warn('discovery_jitter is ignored: at most 120 s are taken', { seconds: jitter / 1000 });
+  }
   const key = `zookeeper ${JSON.stringify([hosts.toSorted(), timeout])}`;
   const interval = Math.max(shortestPoll, options.polling_interval_sec);
   const documentPath = options.generator_config_path ?? path;

@@ -81,6 +81,17 @@ describe('zookeeper', () => {
     ]);
   });
 
+  test('discovery_jitter keeps lists apart; one of more than 120 s is ignored, with a warning', async () => {
+    const patient = await start({ discovery_jitter: 120 });
+    const run = await start({ discovery_jitter: 121 });
+    await until(() => run.sets.length > 0 && patient.sets.length > 0);
+    await nerve.create(`${path}/a_`, recordOf('a'), 'ephemeralSequential');
+    await until(() => run.ids().length === 1);
+    assert.deepEqual(patient.ids(), []);
+    const warnings = [run, patient].map(({ lines }) => lines.map(({ level, message }) => `${level}: ${message}`));
+    assert.deepEqual(warnings, [['warn: discovery_jitter is ignored: at most 120 s are taken'], []]);
+  });
+
   test('a thousand nodes in a burst are all seen', async () => {
     const run = await start();
     await until(() => run.sets.length > 0);
