@@ -64,7 +64,8 @@ export class Catalog<Config> {
     this.#entries = new Map();
     for (const [name, service] of services) {
       const known = before.get(name);
-      const entry = known?.service === service ? known : evaluate(name, service, known, performance.now());
+      const entry =
+        known?.service === service ? known : evaluate(name, service, guardedAnew(known, service), performance.now());
       if (entry.state !== known?.state) dirty.add(name);
       this.#entries.set(name, entry);
     }
@@ -139,6 +140,17 @@ export class Catalog<Config> {
   names(): Iterable<string> {
     return this.#entries.keys();
   }
+}
+
+/** With what another expiry guard makes of the same set: who turns it off wants its suspects gone. */
+function guardedAnew<Config>(
+  known: Entry<Config> | undefined,
+  { policy }: CatalogService<Config>,
+): Entry<Config> | undefined {
+  // Before the source has answered, all there is comes from disk: nothing of it is given up.
+  if (known?.guarded === undefined || known.set === undefined) return known;
+  const guarded = guardExpiry(known.guarded, known.guarded.raw, policy.expiryGuard, performance.now());
+  return guarded.suspects.size === known.guarded.suspects.size ? known : { ...known, guarded, set: guarded.set };
 }
 
 /** The first set of a source that took over from another one: what only that one named was given up by the configuration. */

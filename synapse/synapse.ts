@@ -97,6 +97,11 @@ export function createSynapse<Top, Config>(
     { log, events, traces, onOther: (service) => catalog.otherSource(service) },
   );
 
+  const forgetTimer = (service: string): void => {
+    clearTimeout(timers.get(service));
+    timers.delete(service);
+  };
+
   /** Says so when suspects are more or none any more, and gives them up in time. */
   const watchSuspects = (service: string, before: number): void => {
     const suspects = catalog.recall(service)?.guarded?.suspects ?? new Map();
@@ -109,8 +114,7 @@ export function createSynapse<Top, Config>(
       log.info('no instance is suspect any more', { service });
       events.record({ kind: 'guard_lifted', level: 'info', service });
     }
-    clearTimeout(timers.get(service));
-    timers.delete(service);
+    forgetTimer(service);
     const at = catalog.refreshAt(service);
     if (at === undefined || ending) return;
     const giveUp = (): void => {
@@ -209,7 +213,15 @@ export function createSynapse<Top, Config>(
 
     reconfigure(next) {
       config = keepEqual(config, next);
+      const suspects = [...timers.keys()].map(
+        (name) => [name, catalog.recall(name)?.guarded?.suspects.size ?? 0] as const,
+      );
       for (const name of catalog.configure(config.services)) touch(name);
+      for (const [name, before] of suspects) {
+        // Another guard may have given them up, or gives them up at another time.
+        if (config.services.has(name)) watchSuspects(name, before);
+        else forgetTimer(name);
+      }
       discoverer.configure(config.services, config.etcd);
       pruneLater((service) => config.services.has(service));
       if (output !== undefined && output.config !== config.output) touch(all);

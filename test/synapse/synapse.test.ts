@@ -198,6 +198,28 @@ describe('synapse', () => {
     );
   });
 
+  test('a guard that is turned off, or shortened, gives its suspects up', async () => {
+    const three = makeInstance({ host: '10.0.0.3', port: 3 });
+    for (const [guard, waits] of [
+      [undefined, false],
+      [{ share: 0.5, time: 50 }, true],
+    ] as const) {
+      const { service, configOf, start, publish, running, applied, lines } = world();
+      const guarded = (expiryGuard: Policy['expiryGuard']) =>
+        configOf([service('api', { policy: { expiryGuard, usePreviousBackends: false } })]);
+      const { synapse } = start(guarded({ share: 0.5, time: 600_000 }));
+      await running('api');
+      publish('api', one, two, three);
+      await until(() => applied.length === 1);
+      publish('api', three);
+      assert.equal(synapse.state().services.api?.instances?.length, 3);
+      synapse.reconfigure(guarded(guard));
+      if (!waits) assert.deepEqual(synapse.state().services.api?.instances, [three]);
+      await until(() => applied.at(-1)?.instances.api?.join() === three.id);
+      assert.ok(lines.some(({ message }) => message === 'no instance is suspect any more'));
+    }
+  });
+
   test('a preference shows in what is applied, in the state and in the metrics', async () => {
     const { service, configOf, start, publish, running, applied } = world();
     const prefer = { label: 'az', value: 'a', others: 'backup', weight: 0.1, minimum: 0.4 } as const;
