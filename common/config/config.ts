@@ -96,7 +96,9 @@ async function readSection(
     return undefined;
   }
   const found: Problem[] = [];
-  // An empty file is an empty object: all defaults.
+  // What a full disk, or a copy under way, leaves of a file: at a reload it would take every service away.
+  if (text.trim() === '') found.push({ path: '', message: 'is empty; {} is a configuration that says nothing' });
+  // Nothing but comments is an empty object: all defaults.
   const parsed = parseText(text, file, found) ?? {};
   if (found.length === 0 && !isObject(parsed)) {
     found.push({ path: '', message: `must hold an object of options, not ${show(parsed)}` });

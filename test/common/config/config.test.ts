@@ -66,8 +66,8 @@ describe('readConfig', () => {
     assert.deepEqual(value.services, { cwd: {} });
   });
 
-  it('takes an empty file as one without options', async (t) => {
-    const folder = await files(t, { 'a.yaml': '', 'b.json': '{"services": null}' });
+  it('takes a file of comments as one without options', async (t) => {
+    const folder = await files(t, { 'a.yaml': '# services:\n', 'b.json': '{"services": null}' });
     assert.deepEqual((await readConfig(join(folder, 'a.yaml'))).value, {});
     assert.deepEqual((await readConfig(join(folder, 'b.json'))).value, { services: null });
   });
@@ -90,6 +90,11 @@ describe('readConfig', () => {
     [
       ['a file that does not exist', {}, ['a.json: does not exist']],
       ['a folder', { 'a.json/b': '' }, ['a.json: is a folder, not a file']],
+      [
+        'a file that was cut off at its start',
+        { 'a.json': ' \n' },
+        ['a.json: is empty; {} is a configuration that says nothing'],
+      ],
       ['a list', { 'a.json': '[1]' }, ['a.json: must hold an object of options, not [1]']],
       [
         'a missing service_conf_dir',
