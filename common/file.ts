@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { open, rename, rm } from 'node:fs/promises';
+import { open, readdir, rename, rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 
 export interface WriteOptions {
@@ -38,6 +38,22 @@ export async function writeFileAtomic(
     throw new Error(`cannot write ${path}`, { cause: error });
   }
   await syncFolder(dirname(path));
+}
+
+/**
+ * Removes what processes left beside the file that were killed while they wrote it: for who starts and is the only one
+ * that writes it. Never rejects: what cannot be removed is in nobody's way.
+ */
+export async function removeUnfinished(path: string): Promise<void> {
+  const begin = `.${basename(path)}.`;
+  const isOurs = (name: string): boolean =>
+    name.startsWith(begin) && /^\d+\.[0-9a-f]{8}$/.test(name.slice(begin.length));
+  try {
+    const left = (await readdir(dirname(path))).filter(isOurs);
+    await Promise.all(left.map((name) => rm(join(dirname(path), name), { force: true })));
+  } catch {
+    // No such folder, or not ours to change.
+  }
 }
 
 /** Makes a rename in this folder survive a power cut. */

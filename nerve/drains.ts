@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { isObject } from '../common/config/formats.ts';
-import { writeFileAtomic } from '../common/file.ts';
+import { removeUnfinished, writeFileAtomic } from '../common/file.ts';
 import { type Log, reasonOf } from '../common/log.ts';
 
 /**
@@ -20,6 +20,7 @@ export interface Drains {
 
 /** Without a path nothing outlives the process. Never rejects: a broken file must not keep services from being announced. */
 export async function openDrains(path: string | null, log: Log): Promise<Drains> {
+  if (path !== null) await removeUnfinished(path);
   const found = path === null ? undefined : await read(path, log);
   const drained = new Map(found);
   let problem: string | null = path === null ? 'there is no state file' : null;

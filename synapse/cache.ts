@@ -1,7 +1,7 @@
 import { readFile, rename } from 'node:fs/promises';
 import { isObject } from '../common/config/formats.ts';
 import type { Published } from '../common/document.ts';
-import { writeFileAtomic } from '../common/file.ts';
+import { removeUnfinished, writeFileAtomic } from '../common/file.ts';
 import { formatInstance, readRecord } from '../common/instance.ts';
 import { type Log, reasonOf } from '../common/log.ts';
 import { sleep } from '../common/supervise.ts';
@@ -58,6 +58,7 @@ export async function readCache(
   deps: { log: Log },
 ): Promise<ReadonlyMap<string, CachedService>> {
   const { path } = options;
+  await removeUnfinished(path);
   const { services, unreadable, damaged } = await peekCache(options);
   if (unreadable) deps.log.error('the state file cannot be read', { path, reason: unreadable });
   if (damaged) {

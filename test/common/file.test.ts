@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises';
+import { access, mkdir, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
-import { writeFileAtomic } from '../../common/file.ts';
+import { removeUnfinished, writeFileAtomic } from '../../common/file.ts';
+import { eventually } from '../support/eventually.ts';
 import { tempFolder } from '../support/tempfolder.ts';
 
 describe('writeFileAtomic', () => {
@@ -16,6 +17,27 @@ describe('writeFileAtomic', () => {
     assert.equal(await readFile(path, 'utf8'), 'new');
     assert.equal((await stat(path)).mode & 0o777, 0o600);
     assert.deepEqual(await readdir(folder), ['a.cfg']);
+  });
+
+  it('leaves only what removeUnfinished finds when the process is killed', async (t) => {
+    const folder = await tempFolder(t);
+    const path = join(folder, 'a');
+    const module = new URL('../../common/file.js', import.meta.url).href;
+    const script = `import(process.argv[1]).then(async ({ writeFileAtomic }) => {
+      const text = 'x'.repeat(1e7);
+      for (;;) await writeFileAtomic(process.argv[2], text);
+    })`;
+    const leave = async (): Promise<readonly string[]> => {
+      await rm(path, { force: true });
+      const child = spawn(process.execPath, ['-e', script, module, path]);
+      await eventually(() => access(path));
+      child.kill('SIGKILL');
+      await once(child, 'close');
+      return (await readdir(folder)).filter((name) => name !== 'a');
+    };
+    await eventually(async () => assert.notDeepEqual(await leave(), []));
+    await removeUnfinished(path);
+    assert.deepEqual(await readdir(folder), ['a']);
   });
 
   it('stages in another folder when told to', async (t) => {

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { silentLog } from '../../common/log.ts';
@@ -20,6 +20,13 @@ describe('drains', () => {
     await second.saved();
     const third = await openDrains(path, silentLog);
     assert.deepEqual([third.remembered, third.since('api')], [true, undefined]);
+  });
+
+  it('leave nothing lying about of a process that was killed while it wrote', async (t) => {
+    const folder = await tempFolder(t);
+    await writeFile(join(folder, '.state.json.4711.0a1b2c3d'), '');
+    await openDrains(join(folder, 'state.json'), silentLog);
+    assert.deepEqual(await readdir(folder), []);
   });
 
   it('write nothing when nothing changes', async (t) => {

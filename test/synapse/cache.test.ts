@@ -39,6 +39,19 @@ describe('cache', () => {
     await cache.run(AbortSignal.abort());
   }
 
+  test('removes what processes left that were killed while they wrote, and nothing else', async () => {
+    for (const name of ['.state.json.4711.0a1b2c3d', '.state.json.bak', '.state.json.1.x', '.other.json.4711.0a1b2c3d'])
+      await writeFile(join(folder, name), '');
+    await peekCache({ path, ttl: day });
+    assert.equal((await readdir(folder)).length, 4, 'who only looks changes nothing');
+    await readCache({ path, ttl: day }, { log: silentLog });
+    assert.deepEqual((await readdir(folder)).sort(), [
+      '.other.json.4711.0a1b2c3d',
+      '.state.json.1.x',
+      '.state.json.bak',
+    ]);
+  });
+
   test('gives back every field of every instance', async () => {
     await writeOnce([
       ['api', { set, current: true }],
