@@ -13,19 +13,41 @@ export interface Outstanding {
 
 /** `onChange` is called when the reasons are others than before. */
 export function createOutstanding(log: Log, onChange: () => void): Outstanding {
-  const reasons = new Map<string, readonly string[]>();
+  const reasons = new Map<string, string[]>();
   const held = new Map<string, readonly HeldServer[]>();
+  /** What is in each list of `reasons`: thousands of servers may come one by one, each with a reason of its own. */
+  const known = new Map<string, Set<string>>();
+
+  const add = (service: string, more: readonly string[]): boolean => {
+    if (more.length === 0) return false;
+    const list = reasons.get(service) ?? [];
+    const seen = known.get(service) ?? new Set();
+    const before = seen.size;
+    for (const reason of more) {
+      if (seen.has(reason)) continue;
+      seen.add(reason);
+      list.push(reason);
+    }
+    reasons.set(service, list);
+    known.set(service, seen);
+    return seen.size > before;
+  };
+  const replace = (service: string, reload: readonly string[]): boolean => {
+    const before = reasons.get(service) ?? [];
+    reasons.delete(service);
+    known.delete(service);
+    add(service, reload);
+    const now = reasons.get(service) ?? [];
+    return now.length !== before.length || now.some((reason, index) => reason !== before[index]);
+  };
+
   return {
     reasons,
     get held() {
       return [...held.values()].flat();
     },
     note(service, plan, how) {
-      const known = how === 'add' ? (reasons.get(service) ?? []) : [];
-      const next = [...new Set([...known, ...plan.reload])];
-      const changed = next.join('\n') !== (reasons.get(service) ?? []).join('\n');
-      if (next.length === 0) reasons.delete(service);
-      else reasons.set(service, next);
+      const changed = how === 'add' ? add(service, plan.reload) : replace(service, plan.reload);
       if (how === 'replace') {
         const before = held.get(service) ?? [];
         for (const server of plan.held) {
@@ -38,7 +60,7 @@ export function createOutstanding(log: Log, onChange: () => void): Outstanding {
       if (changed) onChange();
     },
     keepOnly(services) {
-      for (const map of [reasons, held])
+      for (const map of [reasons, known, held])
         for (const service of [...map.keys()]) if (!services.has(service)) map.delete(service);
     },
   };
