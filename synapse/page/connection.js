@@ -97,7 +97,7 @@ export function connect(page) {
  */
 export async function getJson(path) {
   const response = await fetch(path, { signal: AbortSignal.timeout(10_000) }).catch(() => {
-    throw new Error('synapse does not answer');
+    throw new Error('is it running? systemctl status synapse');
   });
   const answer = await response.json();
   if (!response.ok) throw new Error(answer.error ?? `HTTP status ${response.status}`);

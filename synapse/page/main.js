@@ -47,7 +47,7 @@ connect({
   },
   onEvents(events) {
     timeline.add(events);
-    setText(byId('live'), `live, ${plural(timeline.count, 'event')}`);
+    drawLive();
     drawVerdict();
   },
   onCounters(next) {
@@ -71,6 +71,7 @@ connect({
   },
   onLink(reason) {
     link = reason;
+    drawLive();
     drawVerdict();
   },
   chosen: () => chosen,
@@ -83,6 +84,10 @@ function drawServices() {
   setText(byId('shown'), names.length === all.length ? '' : `${names.length} of ${all.length}`);
   setText(byId('figure-services'), String(all.length));
   setText(byId('figure-instances'), String(all.reduce((sum, { up, drain }) => sum + up + drain, 0)));
+}
+
+function drawLive() {
+  setText(byId('live'), `${link === null ? 'live' : 'not live'}, ${plural(timeline.count, 'event')}`);
 }
 
 function drawVerdict() {

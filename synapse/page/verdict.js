@@ -70,7 +70,8 @@ function ofHaproxy({ sockets = [], rejected = null, problems = {}, pendingReload
       level: 'bad',
       title: 'The last reload of HAProxy failed',
       reason: lastError,
-      remedy: 'What it had loaded goes on. Look into its log: journalctl -u haproxy.',
+      // One that answers nowhere may not run at all.
+      remedy: `${sockets.some((/** @type {any} */ one) => one.connected) ? 'What it had loaded goes on. ' : ''}Look into its log: journalctl -u haproxy.`,
       kinds: ['reload_failed'],
     });
   } else if (pendingReload.length > 0) {

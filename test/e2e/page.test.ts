@@ -301,6 +301,8 @@ describe('the live page', () => {
   test('says that synapse itself is gone', async () => {
     await synapse.end('SIGKILL');
     await headline('synapse does not answer');
+    await shows('#since', /^is it running\? systemctl status synapse; what is shown may be out of date$/);
+    await shows('#live', /^not live, /);
     await shot('gone');
   });
 

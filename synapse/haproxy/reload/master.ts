@@ -1,4 +1,5 @@
 import { connect } from 'node:net';
+import { failure } from '../../../common/reason.ts';
 import { sleep } from '../../../common/supervise.ts';
 import { wrongIn } from '../file/findings.ts';
 
@@ -83,7 +84,7 @@ function ask(path: string, command: string, timeout: number, signal: AbortSignal
       signal.removeEventListener('abort', onAbort);
       socket.destroy();
       if (error === undefined) resolve(answer);
-      else reject(new Error(`cannot ask HAProxy's master at ${path}: ${command}`, { cause: error }));
+      else reject(failure(`cannot ask HAProxy's master at ${path} (${command})`, error));
     };
     const timer = setTimeout(() => finish(new Error(`no answer within ${timeout} ms`)), timeout);
     const onAbort = (): void => finish(new Error('aborted'));

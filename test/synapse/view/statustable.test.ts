@@ -91,6 +91,17 @@ api: 1 left out: synapse explain api says why
     assert.ok(text.indexOf('✗ No instance is up') < text.indexOf('! Expiry guard'), 'the worst first');
   });
 
+  it('does not say of a HAProxy that may not run that it goes on', async () => {
+    const report = await status();
+    const reload = async (connected: readonly boolean[]) => {
+      const sockets = haproxy.sockets.map((socket, index) => ({ ...socket, connected: connected[index] === true }));
+      const found = await problemsOf({ services: {}, haproxy: { sockets, lastError: 'no' } }, report.reason);
+      return found.find(({ title }) => title === 'The last reload of HAProxy failed')?.remedy;
+    };
+    assert.equal(await reload([false, false]), 'Look into its log: journalctl -u haproxy.');
+    assert.match((await reload([true, false])) ?? '', /^What it had loaded goes on\. /);
+  });
+
   it('says that nobody runs, and what was read instead', async () => {
     const why = 'synapse is not running: nobody answers at 127.0.0.1:3211';
     const read = [
