@@ -33,9 +33,9 @@ export function readPath(target: AdminTarget, path: string, options: AskOptions)
 }
 
 /**
- * Follows a stream of server-sent events that carry JSON: yields the data of each, until the daemon ends it or `signal`
- * aborts. Named ones, such as a greeting, are left out.
- * @throws saying where was asked, when the daemon is not running, refuses, or is silent for too long
+ * Follows a stream of server-sent events that carry JSON: yields the data of each, until `signal` aborts. Named ones, such
+ * as a greeting, are left out.
+ * @throws saying where was asked, when the daemon is not running, refuses, ends, or is silent for too long
  */
 export async function* followStream(
   target: AdminTarget,
@@ -45,14 +45,20 @@ export async function* followStream(
 ): AsyncGenerator<unknown> {
   const { program, timeout = streamSilence } = options;
   const { where, to } = address(readable(target), program);
+  let begun = false;
+  let lost = 'has ended, or closed this connection';
   try {
     const response = await new Promise<IncomingMessage>((resolve, reject) => {
       const outgoing = request({ ...to, path, agent: false, signal, timeout }, resolve);
-      outgoing.on('timeout', () => outgoing.destroy(new Error(`nothing came for ${timeout} ms`)));
+      outgoing.on('timeout', () => {
+        lost = `was silent for ${timeout} ms`;
+        outgoing.destroy(new Error(lost));
+      });
       outgoing.on('error', reject);
       outgoing.end();
     });
     if (response.statusCode !== 200) throw new Error(`HTTP status ${response.statusCode}`);
+    begun = true;
     response.setEncoding('utf8');
     let text = '';
     for await (const chunk of response) {
@@ -64,8 +70,9 @@ export async function* followStream(
       }
     }
   } catch (error) {
-    if (!signal.aborted) throw explain(error as Error, { program, where, timeout });
+    if (!begun && !signal.aborted) throw explain(error as Error, { program, where, timeout });
   }
+  if (!signal.aborted) throw new Error(`${program} at ${where} ${lost}`);
 }
 
 /** A stream gives a sign of life every 15 s. Milliseconds. */
@@ -95,7 +102,12 @@ function ask(
   const { program, timeout = 5000, method, path, body } = options;
   return new Promise((resolve, reject) => {
     const { where, to } = address(target, program);
-    const fail = (error: NodeJS.ErrnoException): void => reject(explain(error, { program, where, timeout }));
+    const fail = (error: NodeJS.ErrnoException): void => {
+      const found = explain(error, { program, where, timeout });
+      // It has the request, and may hang for no longer than we wait.
+      if (method === 'POST' && isTimeout(error)) found.message += '; it may still do it';
+      reject(found);
+    };
     const signal = AbortSignal.timeout(timeout);
     // A connection of its own, closed at the end: a command must not wait for an idle one.
     const outgoing = request({ ...to, method, path, agent: false, signal }, (response) => {
@@ -145,8 +157,12 @@ function explain(
       `may not connect to ${where}: permission denied; its owner and admin.control_socket_mode say who may`,
     );
   }
-  if (error.name === 'AbortError' || error.name === 'TimeoutError') {
+  if (isTimeout(error)) {
     return new NotRunning(`${program} at ${where} did not answer within ${timeout} ms`);
   }
   return new Error(`cannot ask ${program} at ${where}`, { cause: error });
+}
+
+function isTimeout({ name }: Error): boolean {
+  return name === 'AbortError' || name === 'TimeoutError';
 }

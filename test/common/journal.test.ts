@@ -86,6 +86,25 @@ describe('the routes of a journal', () => {
     assert.deepEqual(heard, ['thing 2', 'new']);
   });
 
+  it('are followed until the daemon ends, and that is said', async (t) => {
+    const { target, end } = await serve(t, filled(1));
+    const follow = async (): Promise<void> => {
+      const { signal } = new AbortController();
+      for await (const _ of followStream(target, '/api/v1/events/stream', { program: 'test' }, signal)) end.abort();
+    };
+    await assert.rejects(follow(), { message: `test at ${target.listen} has ended, or closed this connection` });
+  });
+
+  it('are followed no longer when there is no sign of life', async (t) => {
+    const { target } = await serve(t, filled(0), { heartbeat: 60_000 });
+    const follow = async (): Promise<void> => {
+      const { signal } = new AbortController();
+      const options = { program: 'test', timeout: 200 };
+      for await (const _ of followStream(target, '/api/v1/events/stream', options, signal)) assert.fail('nothing came');
+    };
+    await assert.rejects(follow(), { message: `test at ${target.listen} was silent for 200 ms` });
+  });
+
   it('go on where a client that comes again was', async (t) => {
     const { url } = await serve(t, filled(3));
     const response = await fetch(url, { headers: { Accept: 'text/event-stream', 'Last-Event-ID': '2' } });

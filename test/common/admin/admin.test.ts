@@ -255,6 +255,18 @@ describe('readState', () => {
     });
   });
 
+  it('does not promise that what was asked for is not done later', async (t) => {
+    const path = join(await tempFolder(t), 'hung.sock');
+    const server = createServer().listen(path);
+    t.after(() => server.close());
+    server.on('connection', (socket) => t.after(() => socket.destroy()));
+    await once(server, 'listening');
+    const asked = { program: 'nerve', timeout: 100 };
+    await assert.rejects(control({ listen: false, control_socket: path }, '/api/v1/drain', {}, asked), {
+      message: `nerve at ${path} did not answer within 100 ms; it may still do it`,
+    });
+  });
+
   it('says so when something else answers', async (t) => {
     const server = createServer((socket) => socket.end('HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello')).listen(
       0,
