@@ -21,8 +21,11 @@ export interface CloseOptions {
 export interface Announcer {
   /** From now on `key` shall show `instance`. Replaces what it showed. */
   announce(key: string, instance: Instance): void;
-  /** From now on `key` shall show nothing. Readers see an orderly withdrawal before it goes. */
-  withdraw(key: string, instance: Instance): void;
+  /**
+   * From now on `key` shall show nothing. Readers see an orderly withdrawal before it goes. With `forget`, nobody will ask
+   * for its status any more.
+   */
+  withdraw(key: string, instance: Instance, options?: { readonly forget?: boolean }): void;
   /** Resolves when the registry is as asked; rejects when `signal` aborts before. */
   settled(signal: AbortSignal): Promise<void>;
   status(key: string): AnnouncementStatus;
@@ -76,8 +79,9 @@ export function createEtcdAnnouncer(
     announce(key, instance) {
       keys.set(key, stampedOnce(key, instance));
     },
-    withdraw(key, instance) {
-      keys.unset(key, stampedOnce(key, { ...instance, state: 'down' }));
+    withdraw(key, instance, options) {
+      keys.unset(key, stampedOnce(key, { ...instance, state: 'down' }), options);
+      if (options?.forget) shown.delete(key);
     },
     settled: (signal) => keys.settled(signal),
     status(key) {

@@ -196,7 +196,7 @@ export class Nerve {
       const current = [...this.#slots.values()];
       if (current.some((other) => other.service.config.key === key && other.registry === registry)) continue;
       announcements.inc({ service: name, action: 'withdraw' });
-      registry.announcer.withdraw(key, instance);
+      registry.announcer.withdraw(key, instance, { forget: true });
     }
     this.#closeUnused();
   }

@@ -14,6 +14,8 @@ export interface KeyTask extends LeasedKey {
   running: boolean;
   /** What was there before us has been looked at. */
   looked: boolean;
+  /** Nobody asks for it any more once it is as wanted. */
+  forget: boolean;
   /** Ends the pause between two tries. */
   wake: AbortController;
 }
@@ -32,8 +34,8 @@ export interface KeyTasksDeps {
 /** Works on many keys at once, until each is as wanted. */
 export interface KeyTasks {
   readonly all: ReadonlyMap<string, KeyTask>;
-  /** How the key shall be from now on; works on it if that differs. */
-  assign(key: string, wanted: Wanted): void;
+  /** How the key shall be from now on; works on it if that differs. With `forget`, it is known no more when it is so. */
+  assign(key: string, wanted: Wanted, options?: { readonly forget?: boolean }): void;
   /** Works on a key again. */
   nudge(task: KeyTask): void;
   /** Everything is to be put under a new lease. */
@@ -96,8 +98,13 @@ export function createKeyTasks(client: EtcdClient, deps: KeyTasksDeps, signal: A
     if (task.settled && task.wanted.kind === 'unset') {
       if (task.ghost !== null && task.ghost === holder.id && !closing()) holder.rotate();
       task.ghost = null;
+      dropForgotten(task);
     }
     if (!signal.aborted) onIdle(task);
+  };
+
+  const dropForgotten = (task: KeyTask): void => {
+    if (task.forget && task.settled && tasks.get(task.key) === task) tasks.delete(task.key);
   };
 
   const look = (task: KeyTask): void => {
@@ -116,6 +123,8 @@ export function createKeyTasks(client: EtcdClient, deps: KeyTasksDeps, signal: A
   };
 
   const nudge = (task: KeyTask): void => {
+    // Forgotten meanwhile: the key may be another one's by now.
+    if (tasks.get(task.key) !== task) return;
     task.settled = false;
     task.wake.abort();
     void run(task);
@@ -123,14 +132,20 @@ export function createKeyTasks(client: EtcdClient, deps: KeyTasksDeps, signal: A
 
   return {
     all: tasks,
-    assign(key, wanted) {
+    assign(key, wanted, { forget = false } = {}) {
       let task = tasks.get(key);
       if (task === undefined) {
         const wake = new AbortController();
         const fresh = { known: undefined, claimed: false, doubtful: false, ghost: null };
-        task = { key, wanted, ...fresh, settled: false, reason: null, running: false, looked: false, wake };
+        task = { key, wanted, ...fresh, settled: false, reason: null, running: false, looked: false, forget, wake };
         tasks.set(key, task);
-      } else if (same(task.wanted, wanted)) return;
+      } else {
+        task.forget = forget;
+        if (same(task.wanted, wanted)) {
+          dropForgotten(task);
+          return;
+        }
+      }
       task.wanted = wanted;
       nudge(task);
     },

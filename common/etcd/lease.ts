@@ -16,9 +16,10 @@ export interface LeasedKeys {
   set(key: string, value: string): void;
   /**
    * From now on `key` shall not exist: writes `farewell` first (watchers see an orderly withdrawal), then deletes; also
-   * removes what a previous process of ours left there. Returns at once.
+   * removes what a previous process of ours left there. Returns at once. With `forget`, nothing is kept of the key when
+   * that is done, and {@link LeasedKeys.keyStatus} does not know it any more.
    */
-  unset(key: string, farewell?: string): void;
+  unset(key: string, farewell?: string, options?: { readonly forget?: boolean }): void;
   readonly status: LeasedKeysStatus;
   /** Of one key; undefined when it was never set nor unset. */
   keyStatus(key: string): KeyStatus | undefined;
@@ -99,8 +100,8 @@ export function createLeasedKeys(
   const tasks = createKeyTasks(client, { log, holder, onFound, onIdle, closing: () => closing }, stopped.signal);
   const care = careForKeys(client, { verifyEvery }, { log, tasks }, stopped.signal);
 
-  const want = (key: string, wanted: Wanted): void => {
-    if (!closing && !stopped.signal.aborted) tasks.assign(key, wanted);
+  const want = (key: string, wanted: Wanted, options?: { readonly forget?: boolean }): void => {
+    if (!closing && !stopped.signal.aborted) tasks.assign(key, wanted, options);
   };
 
   const settled = (abort: AbortSignal): Promise<void> =>
@@ -124,7 +125,8 @@ export function createLeasedKeys(
 
   return {
     set: (key, value) => want(key, { kind: 'set', value }),
-    unset: (key, farewell) => want(key, { kind: 'unset', ...(farewell !== undefined && { farewell }) }),
+    unset: (key, farewell, options) =>
+      want(key, { kind: 'unset', ...(farewell !== undefined && { farewell }) }, options),
     get status() {
       const keys = new Map([...tasks.all.values()].map((task) => [task.key, statusOf(task)]));
       const { id, held, lastError } = holder;

@@ -12,12 +12,16 @@ const time = /"announced_at":"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z)"/;
 
 function fake(found: (key: string, instance: Instance) => void = () => {}) {
   const calls: [what: string, key: string, value: string][] = [];
+  const forgotten: string[] = [];
   const keys = new Map<string, KeyStatus>();
   let closing: CloseOptions | undefined;
   let onFound: (key: string, value: string) => void = () => assert.fail('not held yet');
   const leased: LeasedKeys = {
     set: (key, value) => void calls.push(['set', key, value]),
-    unset: (key, farewell = '') => void calls.push(['unset', key, farewell]),
+    unset(key, farewell = '', { forget = false } = {}) {
+      calls.push(['unset', key, farewell]);
+      if (forget) forgotten.push(key);
+    },
     status: { leaseId: 'abc', held: true, lastError: 'slow', watching: null, keys },
     keyStatus: (key) => keys.get(key),
     settled: async () => {},
@@ -30,7 +34,7 @@ function fake(found: (key: string, instance: Instance) => void = () => {}) {
     return leased;
   };
   const announcer = createEtcdAnnouncer(hold, found);
-  return { announcer, calls, keys, closing: () => closing, onFound };
+  return { announcer, calls, forgotten, keys, closing: () => closing, onFound };
 }
 
 /** The values without their times, which have to be of now. */
@@ -63,6 +67,17 @@ describe('createEtcdAnnouncer', () => {
     assert.deepEqual([calls[2]?.[2], calls[3]?.[2]], [calls[0]?.[2], calls[1]?.[2]]);
     announcer.announce('/k', { ...instance, state: 'drain' });
     assert.notEqual(time.exec(calls[4]?.[2] ?? '')?.[1], time.exec(calls[0]?.[2] ?? '')?.[1]);
+  });
+
+  it('says what is to be forgotten, and begins anew with it', async () => {
+    const { announcer, calls, forgotten } = fake();
+    announcer.announce('/k', instance);
+    announcer.withdraw('/other', instance);
+    announcer.withdraw('/k', instance, { forget: true });
+    assert.deepEqual(forgotten, ['/k']);
+    await sleep(5);
+    announcer.withdraw('/k', instance);
+    assert.notEqual(calls[3]?.[2], calls[2]?.[2]);
   });
 
   const predecessors: readonly [sentence: string, value: string, kept: boolean][] = [

@@ -44,6 +44,8 @@ export interface ReloadingDeps {
 /** How long a runtime API may be away until a reload is tried to bring it back; milliseconds. */
 const unreachableTime = 5_000;
 const pollInterval = 10;
+/** So many different ones are told of; more say no more. */
+const mostRestructurings = 100;
 const tries = 2;
 /** How long whoever watches the file may take, until it is put in place once more; milliseconds. */
 const watchTime = 5_000;
@@ -150,7 +152,8 @@ export function createReloading(config: HaproxyConfig, deps: ReloadingDeps): Rel
       if (lives.length === 0) loadedText = text();
     },
     restructured(reason) {
-      restructurings.push(reason);
+      // While HAProxy is away, the same happens again and again, and nobody reads thousands.
+      if (restructurings.length < mostRestructurings && !restructurings.includes(reason)) restructurings.push(reason);
     },
     async reload(signal) {
       const why = reasons();

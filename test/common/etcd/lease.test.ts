@@ -256,6 +256,29 @@ for (const version of etcdVersions) {
       await eventually(() => assert.equal(older.keys.status.keys.get(`${prefix}a`)?.reason, null));
     });
 
+    it('keeps nothing of keys that are to be forgotten, and all of one that is wanted again', async () => {
+      const prefix = nextPrefix();
+      const recorder = await watcher(prefix);
+      const { keys } = holder();
+      for (let port = 1; port <= 50; port += 1) {
+        keys.set(`${prefix}${port}`, 'up');
+        if (port > 1) keys.unset(`${prefix}${port - 1}`, 'down', { forget: true });
+      }
+      keys.unset(`${prefix}50`, 'down', { forget: true });
+      keys.set(`${prefix}50`, 'again');
+      keys.unset(`${prefix}known`);
+      await keys.settled(soon());
+      assert.deepEqual(await dump(direct, prefix), { [`${prefix}50`]: 'again' });
+      assert.deepEqual([...keys.status.keys.keys()], [`${prefix}50`, `${prefix}known`]);
+      assert.equal(keys.keyStatus(`${prefix}1`), undefined);
+      keys.unset(`${prefix}known`, undefined, { forget: true });
+      assert.deepEqual([...keys.status.keys.keys()], [`${prefix}50`]);
+      keys.set(`${prefix}1`, 'back');
+      await keys.settled(soon());
+      await eventually(() => assert.deepEqual(recorder.values, { [`${prefix}50`]: 'again', [`${prefix}1`]: 'back' }));
+      assertSound(recorder);
+    });
+
     it('says farewell, deletes and revokes when it closes in order', async () => {
       const prefix = nextPrefix();
       const recorder = await watcher(prefix);
