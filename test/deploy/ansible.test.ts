@@ -127,15 +127,23 @@ describe('a host that Ansible sets up', () => {
   test('a deploy under load fails no request, and neither does a new nerve', async (t) => {
     const load = constantLoad(t, `http://${host.address}:50003/`);
     await deploy('2');
-    const changed = await playbook('site.yml', { smartstack_nerve_environment: { LOG_LEVEL: 'debug' } });
+    // One that fails half-way has written the variables, and has not restarted anything: that is for the next one.
+    const variables = { smartstack_nerve_environment: { LOG_LEVEL: 'debug' } };
+    await assert.rejects(playbook('site.yml', { ...variables, smartstack_nerve: { services: 'none' } }));
+    const changed = await playbook('site.yml', variables);
     const { answers, failures, requests } = await load.end();
     assert.deepEqual(failures, []);
     assert.ok(requests > 1000, `only ${requests} requests`);
     const seen = new Set([...answers].map((answer) => answer.split(' http')[0]));
     assert.deepEqual([...seen], ['1 50001', '1 50002', '2 50001']);
     assert.match(await ask(50002), /^2 50002 /);
-    // The file of variables, and the new process.
+    // That what runs is older, and the new process.
     assert.match(changed, /changed=2 .*failed=0/);
+    const environment = await host.run(
+      "tr '\\0' '\\n' </proc/$(systemctl show --property=MainPID --value nerve)/environ",
+    );
+    assert.match(environment, /^LOG_LEVEL=debug$/m);
+    assert.match(await playbook('site.yml', variables), /changed=0 .*failed=0/);
   });
 
   test('a version that does not get well ends the deploy, and the old one serves on', async (t) => {

@@ -20,28 +20,31 @@ interface Sorted {
 const mostTries = 2;
 
 export function createAttempts(): Attempts {
-  /** `backend/server` → how often, and what HAProxy said. */
-  const known = new Map<string, { readonly count: number; readonly message: string | undefined }>();
+  /** Backend → server → how often, and what HAProxy said. */
+  const known = new Map<string, Map<string, { readonly count: number; readonly message: string | undefined }>>();
   return {
     failed({ backend, name }, message, final) {
-      known.set(`${backend}/${name}`, { count: final ? mostTries : 1, message });
+      const servers = known.get(backend) ?? new Map();
+      known.set(backend, servers);
+      servers.set(name, { count: final ? mostTries : 1, message });
     },
     sort(backend, changes) {
-      const needed = new Set(changes.map(({ name }) => name));
-      for (const key of [...known.keys()]) {
-        if (key.startsWith(`${backend}/`) && !needed.has(key.slice(backend.length + 1))) known.delete(key);
-      }
+      const before = known.get(backend);
+      known.delete(backend);
+      if (changes.length === 0) return { again: [], given: [] };
+      const servers = new Map();
+      known.set(backend, servers);
       const again: ServerChange[] = [];
       const given: string[] = [];
       for (const change of changes) {
-        const key = `${backend}/${change.name}`;
-        const { count = 0, message } = known.get(key) ?? {};
-        known.set(key, { count: count + 1, message });
+        const { name } = change;
+        const { count = 0, message } = before?.get(name) ?? {};
+        servers.set(name, { count: count + 1, message });
         if (count < mostTries) again.push(change);
-        else
-          given.push(
-            `HAProxy does not ${change.action} ${key} at run time${message === undefined ? '' : `: ${message}`}`,
-          );
+        else {
+          const why = message === undefined ? '' : `: ${message}`;
+          given.push(`HAProxy does not ${change.action} ${backend}/${name} at run time${why}`);
+        }
       }
       return { again, given };
     },

@@ -129,7 +129,7 @@ function onHaproxy(version: HaproxyVersion): void {
     };
     await synapse.apply({ api, other });
     await eventually(() => assert.equal(synapse.reloads(), 1));
-    assert.equal(await get(port + 2), 'two');
+    await eventually(async () => assert.equal(await get(port + 2), 'two'));
     assert.equal(await get(port), 'one');
     assert.deepEqual(synapse.output.status.reloadFree?.others, {
       other: 'its backend has other lines than reload_free_services',
@@ -138,7 +138,8 @@ function onHaproxy(version: HaproxyVersion): void {
     await eventually(() => assert.equal(synapse.reloads(), 2));
     await eventually(() => assert.deepEqual(synapse.output.status.pendingReload, []));
     await synapse.apply({ api, shop: { config: serviceConfig({ port: port + 2, ...http }), instances: [two] } });
-    assert.equal(await get(port + 2), 'two');
+    // At once, or as soon as the new worker has been read.
+    await eventually(async () => assert.equal(await get(port + 2), 'two'));
     assert.equal(synapse.reloads(), 2);
   });
 }
