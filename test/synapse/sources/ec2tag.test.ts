@@ -134,7 +134,12 @@ describe('ec2tag', () => {
     const shared = new Shared();
     const made = await Promise.all(
       Array.from({ length: 10 }, (_, i) =>
-        makeSource('ec2tag', optionsOf({ tag_value: i === 0 ? 'web' : `ap${'i*'.slice(0, 1 + (i % 2))}` }), shared),
+        makeSource(
+          'ec2tag',
+          // The second poll comes after a random part of the interval: not while we count.
+          optionsOf({ tag_value: i === 0 ? 'web' : `ap${'i*'.slice(0, 1 + (i % 2))}`, check_interval: '1h' }),
+          shared,
+        ),
       ),
     );
     runs.push(...made.map(startSource));
