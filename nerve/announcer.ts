@@ -60,14 +60,15 @@ export function createEtcdAnnouncer(
     return value;
   };
   const onFound = (key: string, value: string): void => {
+    let instance: Instance;
     try {
-      found(key, parseInstance(value));
+      instance = parseInstance(value);
+      found(key, instance);
     } catch {
       // No record of ours; it is overwritten.
       return;
     }
     const now = shown.get(key);
-    const instance = parseInstance(value);
     if (now === undefined || formatInstance(instance) !== now.record) return;
     // Exactly what a predecessor of ours wrote, and it is still right: since then, not since now.
     if (formatInstance(instance, announcedAtOf(value) ?? undefined) !== value) return;

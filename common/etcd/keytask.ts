@@ -133,19 +133,11 @@ export function createKeyTasks(client: EtcdClient, deps: KeyTasksDeps, signal: A
   return {
     all: tasks,
     assign(key, wanted, { forget = false } = {}) {
-      let task = tasks.get(key);
-      if (task === undefined) {
-        const wake = new AbortController();
-        const fresh = { known: undefined, claimed: false, doubtful: false, ghost: null };
-        task = { key, wanted, ...fresh, settled: false, reason: null, running: false, looked: false, forget, wake };
-        tasks.set(key, task);
-      } else {
-        task.forget = forget;
-        if (same(task.wanted, wanted)) {
-          dropForgotten(task);
-          return;
-        }
-      }
+      const known = tasks.get(key);
+      const task = known ?? newTask(key, wanted);
+      tasks.set(key, task);
+      task.forget = forget;
+      if (known !== undefined && same(known.wanted, wanted)) return dropForgotten(known);
       task.wanted = wanted;
       nudge(task);
     },
@@ -154,6 +146,24 @@ export function createKeyTasks(client: EtcdClient, deps: KeyTasksDeps, signal: A
       for (const task of tasks.values()) if (task.wanted.kind === 'set' || !task.settled) nudge(task);
     },
     allSettled: () => [...tasks.values()].every((task) => task.settled),
+  };
+}
+
+/** Nothing is known of the key, and nothing was done. */
+function newTask(key: string, wanted: Wanted): KeyTask {
+  return {
+    key,
+    wanted,
+    known: undefined,
+    claimed: false,
+    doubtful: false,
+    ghost: null,
+    settled: false,
+    reason: null,
+    running: false,
+    looked: false,
+    forget: false,
+    wake: new AbortController(),
   };
 }
 

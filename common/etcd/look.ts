@@ -74,8 +74,14 @@ function recordOf(entry: Entry, decode: Decode, leases: Leases): SeenRecord {
   const { key, value, createRevision: created, modRevision: revision } = entry;
   const lease = entry.lease === '0' ? null : hex(entry.lease);
   const known = leases.get(entry.lease);
-  const announced = { announced_at: announcedAtOf(value), created, revision };
-  const rest = { ...announced, lease, ttl: known?.ttl ?? null, left: known?.left ?? null };
+  const rest = {
+    announced_at: announcedAtOf(value),
+    created,
+    revision,
+    lease,
+    ttl: known?.ttl ?? null,
+    left: known?.left ?? null,
+  };
   try {
     const { id, name } = decodeValue(value, decode);
     return { where: printable(key), id, name, reason: null, ...rest };

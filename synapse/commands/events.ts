@@ -2,6 +2,7 @@ import { type AdminTarget, followStream, NotRunning, readPath } from '../../comm
 import { type Command, UsageError } from '../../common/command/program.ts';
 import { formatEvent } from '../view/eventline.ts';
 import type { EventReport, RecordedEvent } from '../view/events.ts';
+import { noService } from '../view/noservice.ts';
 import { eventShape } from '../view/shapes/event.ts';
 import type { Summary } from '../view/summary.ts';
 import { adminTarget, interrupted } from './context.ts';
@@ -55,5 +56,5 @@ function names({ service, services = [] }: RecordedEvent, wanted: string): boole
 async function mustKnow(target: AdminTarget, service: string): Promise<void> {
   const { services } = (await readPath(target, '/api/v1/summary', { program: 'synapse' })) as Summary;
   if (Object.hasOwn(services, service)) return;
-  throw new Error(`no service ${service}; there are ${Object.keys(services).sort().join(', ') || 'none'}`);
+  throw new Error(noService(service, services));
 }

@@ -5,6 +5,7 @@ import { instancesOf, type OutputReport, type ServiceFacts } from '../view/expla
 import { explainReport } from '../view/explain/report.ts';
 import { formatInstances, formatService } from '../view/explain/text.ts';
 import { unknownServer } from '../view/explain/unknown.ts';
+import { noService } from '../view/noservice.ts';
 import { explainShape } from '../view/shapes/explain.ts';
 import { adminTarget, type Config, directly, json, load, wait, waitOf } from './context.ts';
 import { readStatus } from './status.ts';
@@ -85,9 +86,7 @@ async function daemonFacts(context: CommandContext, service: string): Promise<Da
 async function readFacts(context: CommandContext, service: string, why: NotRunning): Promise<DaemonFacts> {
   const { daemon, services, haproxy, servers } = await readStatus(context, why);
   const report = Object.hasOwn(services, service) ? services[service] : undefined;
-  if (report === undefined) {
-    throw new Error(`no service ${service}; there are ${Object.keys(services).sort().join(', ') || 'none'}`);
-  }
+  if (report === undefined) throw new Error(noService(service, services));
   const { sockets } = haproxy as { readonly sockets: readonly { path: string; lastError: string | null }[] };
   const [first] = sockets;
   const reason =

@@ -1,6 +1,7 @@
 import { type AdminTarget, NotRunning, readPath, readState } from '../../common/admin/client.ts';
 import type { Command, CommandContext } from '../../common/command/program.ts';
 import { configInstead } from '../../common/config/configinstead.ts';
+import { noService } from '../view/noservice.ts';
 import { problemsOf } from '../view/problems.ts';
 import { statusShape } from '../view/shapes/status.ts';
 import type { StateReport, StatusReport } from '../view/status.ts';
@@ -92,10 +93,7 @@ export async function readStatus(context: CommandContext, why: NotRunning): Prom
 
 function only(status: StatusReport, name: string): StatusReport {
   const report = Object.hasOwn(status.services, name) ? status.services[name] : undefined;
-  if (report === undefined) {
-    const known = Object.keys(status.services).sort().join(', ') || 'none';
-    throw new Error(`no service ${name}; there are ${known}`);
-  }
+  if (report === undefined) throw new Error(noService(name, status.services));
   const seen = status.servers !== null && Object.hasOwn(status.servers, name) ? status.servers[name] : undefined;
   const servers = status.servers && (seen === undefined ? {} : { [name]: seen });
   return { ...status, services: { [name]: report }, servers };

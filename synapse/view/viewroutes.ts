@@ -3,6 +3,7 @@ import { reasonOf } from '../../common/log.ts';
 import { plainReason } from '../../common/reason.ts';
 import type { Synapse } from '../synapse.ts';
 import { differences } from './differences.ts';
+import { noService } from './noservice.ts';
 import type { ServiceReport } from './state.ts';
 import type { SeenServer } from './status.ts';
 import { summaryOf } from './summary.ts';
@@ -63,8 +64,7 @@ export function viewRoutes(synapse: Viewed, version: string): Readonly<Record<st
       const { services, haproxy } = synapse.state([service]);
       const report = Object.hasOwn(services, service) ? services[service] : undefined;
       if (report === undefined) {
-        const known = Object.keys(synapse.state().services).sort().join(', ');
-        sendJson(response, 404, { error: `no service ${service}; there are ${known || 'none'}` });
+        sendJson(response, 404, { error: noService(service, synapse.state().services) });
         return;
       }
       const traces = synapse.traces(service);

@@ -3,30 +3,13 @@ import { describe, it } from 'node:test';
 import { makeInstance } from '../../../../common/instance.ts';
 import type { ServiceFacts } from '../../../../synapse/view/explain/facts.ts';
 import { unknownServer } from '../../../../synapse/view/explain/unknown.ts';
+import { serviceFacts } from '../../../support/servicefacts.ts';
 
-function facts(names: readonly string[], more: Partial<ServiceFacts> = {}): ServiceFacts {
-  return {
-    daemon: { running: true, reason: null },
-    service: 'api',
-    report: {
-      method: 'etcd',
-      origin: 'discovered',
-      reason: null,
-      age: 0,
-      revision: '9',
-      changed_at: null,
-      instances: names.map((name) => makeInstance({ name, host: '10.0.0.1', port: 80 })),
-      left_out: [],
-      rejected: [],
-    },
-    output: {},
-    seen: { servers: [], reason: null },
-    registry: { records: [], reason: null },
-    traces: {},
-    sent: {},
-    ...more,
-  };
-}
+const facts = (names: readonly string[], more: Partial<ServiceFacts> = {}): ServiceFacts =>
+  serviceFacts(
+    names.map((name) => makeInstance({ name, host: '10.0.0.1', port: 80 })),
+    more,
+  );
 
 describe('a server that nobody knows', () => {
   const nobody = 'no source announces it, and neither synapse nor HAProxy knows it';

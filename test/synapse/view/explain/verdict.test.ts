@@ -8,6 +8,7 @@ import { formatInstances, formatService } from '../../../../synapse/view/explain
 import { verdictOf } from '../../../../synapse/view/explain/verdict.ts';
 import type { SeenServer } from '../../../../synapse/view/status.ts';
 import type { Trace } from '../../../../synapse/view/traces.ts';
+import { serviceFacts } from '../../../support/servicefacts.ts';
 
 const id = 'a_10.0.0.1:80';
 const instance = (more: Partial<InstanceFields> = {}) =>
@@ -35,26 +36,11 @@ const trace = {
   revision: '7',
 } as const;
 
-const well: ServiceFacts = {
-  daemon: { running: true, reason: null },
-  service: 'api',
-  report: {
-    method: 'etcd',
-    origin: 'discovered',
-    reason: null,
-    age: 0.25,
-    revision: '9',
-    changed_at: '2026-01-01T00:00:00.000Z',
-    instances: [instance()],
-    left_out: [],
-    rejected: [],
-  },
-  output: {},
+const well = serviceFacts([instance()], {
   seen: { servers: [server()], reason: null },
   registry: { records: [record], reason: null },
   traces: { [id]: trace },
-  sent: {},
-};
+});
 const gone: ServiceFacts = {
   ...well,
   report: { ...well.report, instances: [] },
