@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { open, readdir, rename, rm } from 'node:fs/promises';
+import { open, readdir, readFile, rename, rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 
 export interface WriteOptions {
@@ -67,5 +67,20 @@ export async function syncFolder(path: string): Promise<void> {
     if (code !== 'EINVAL' && code !== 'ENOTSUP' && code !== 'EPERM') throw error;
   } finally {
     await folder.close();
+  }
+}
+
+/** The text of a file; undefined when it is not there. @throws when it may not be read */
+export function readIfThere(file: string): Promise<string | undefined> {
+  return ifThere(readFile(file, 'utf8'));
+}
+
+/** What a call of `node:fs` finds; undefined for a file that is not there. */
+export async function ifThere<T>(what: Promise<T>): Promise<T | undefined> {
+  try {
+    return await what;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw error;
   }
 }

@@ -1,4 +1,5 @@
 import { readdir } from 'node:fs/promises';
+import { reasonOf } from './daemon/log.ts';
 
 /** Plugins of one kind live in one folder, one file each: the file name is the name in the configuration. */
 export interface PluginFolder {
@@ -36,4 +37,21 @@ export async function loadPlugin<Plugin>(folder: PluginFolder, name: string): Pr
   const plugin = module[folder.symbol];
   if (plugin === undefined) throw new Error(`${folder.kind} ${name}: its file exports no '${folder.symbol}'`);
   return plugin;
+}
+
+/**
+ * Loads an npm package that only some configurations need. Never rejects: the function it resolves to gives the
+ * package, or throws an error that says what to install, so that who does not use it never hears of it.
+ */
+export async function optionalPackage<Module>(name: string, load: () => Promise<Module>): Promise<() => Module> {
+  try {
+    const module = await load();
+    return () => module;
+  } catch (error) {
+    return () => {
+      const missing = (error as NodeJS.ErrnoException).code === 'ERR_MODULE_NOT_FOUND';
+      const reason = missing ? 'it is not installed' : reasonOf(error);
+      throw new Error(`needs the npm package ${name}: ${reason}; npm install ${name}`, { cause: error });
+    };
+  }
 }

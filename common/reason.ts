@@ -1,4 +1,4 @@
-import { reasonOf } from './log.ts';
+import { reasonOf } from './daemon/log.ts';
 
 const words: Readonly<Record<string, string>> = {
   ECONNREFUSED: 'connection refused',

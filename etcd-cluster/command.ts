@@ -1,7 +1,7 @@
 import { type ParseArgsConfig, parseArgs } from 'node:util';
-import { UsageError } from '../common/command/program.ts';
+import { UsageError } from '../common/cli/program.ts';
 import { ConfigError, formatProblem } from '../common/config/problem.ts';
-import { reasonOf } from '../common/log.ts';
+import { reasonOf } from '../common/daemon/log.ts';
 
 type Options = NonNullable<ParseArgsConfig['options']>;
 

@@ -1,6 +1,6 @@
 import { BadRequest, type ControlRoute } from '../common/admin/admin.ts';
 import { isObject } from '../common/config/formats.ts';
-import type { Drains } from './drains.ts';
+import type { Drains } from './announce/drain-store.ts';
 import type { Nerve } from './nerve.ts';
 
 /** What `nerve drain` and `nerve undrain` get as an answer. */

@@ -1,14 +1,13 @@
 import { adminSchema } from '../common/admin/options.ts';
-import { describeSchema, formatOptions, type OptionRow } from '../common/command/describe.ts';
-import { etcdSchema } from '../common/etcd/options.ts';
+import { describeSchema, formatOptions, type OptionRow } from '../common/cli/describe.ts';
+import { etcdSchema } from '../common/etcd/client/options.ts';
 import { loadPlugin, pluginNames } from '../common/plugin.ts';
 import { statsdSchema } from '../common/statsd/options.ts';
+import { rateLimitSchema } from './announce/rate-limit.ts';
 import { type CheckPlugin, checkFolder } from './check.ts';
-import { checkSchema } from './checkconfig.ts';
-import { defaultListen, nerveSchema, socketDefault } from './config.ts';
-import { rateLimitSchema } from './ratelimitconfig.ts';
-import { serviceSchema } from './serviceconfig.ts';
-import { shutdownSchema } from './shutdownconfig.ts';
+import { checkSchema } from './config/check-config.ts';
+import { defaultListen, nerveSchema, shutdownSchema, socketDefault } from './config/config.ts';
+import { serviceSchema } from './config/service-config.ts';
 
 /** Options that stand together. */
 export interface Section {

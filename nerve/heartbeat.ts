@@ -1,6 +1,6 @@
 import { open } from 'node:fs/promises';
-import { type Log, reasonOf } from '../common/log.ts';
-import { sleep } from '../common/supervise.ts';
+import { sleep } from '../common/async/supervise.ts';
+import { type Log, reasonOf } from '../common/daemon/log.ts';
 
 /** SmartStack's main loop touched the file every ten seconds at most; watchdogs count on that. Milliseconds. */
 const interval = 5000;

@@ -1,5 +1,5 @@
 import { Counter, Gauge, Histogram } from 'prom-client';
-import { registry } from '../common/metrics.ts';
+import { registry } from '../common/daemon/metrics.ts';
 
 /** What the gauges say. */
 export interface Observed {

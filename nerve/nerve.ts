@@ -1,16 +1,16 @@
 import { setMaxListeners } from 'node:events';
+import { BadRequest } from '../common/admin/admin.ts';
+import { type Log, reasonOf } from '../common/daemon/log.ts';
+import { pruneLater } from '../common/daemon/metrics.ts';
 import type { Instance } from '../common/instance.ts';
-import { type Log, reasonOf } from '../common/log.ts';
-import { pruneLater } from '../common/metrics.ts';
-import { createAnnouncement } from './announcement.ts';
-import type { Announcer } from './announcer.ts';
-import type { NerveConfig } from './config.ts';
-import type { Drains } from './drains.ts';
+import type { Drains } from './announce/drain-store.ts';
+import type { Announcer } from './announce/etcd-announcer.ts';
+import { etcdOf, type OpenRegistry, Registries, type Registry } from './announce/registries.ts';
+import { type Announcement, createAnnouncement } from './announce/throttled-announcement.ts';
+import type { NerveConfig } from './config/config.ts';
+import { type ServiceConfig, sameService } from './config/service-config.ts';
+import { createService, type Service } from './health/service.ts';
 import { announcements, launches, reaps } from './metrics.ts';
-import { etcdOf, type OpenRegistry, Registries, type Registry } from './registry.ts';
-import { createService } from './service.ts';
-import { type ServiceConfig, sameService } from './serviceconfig.ts';
-import { abortAll, chain, chooseSlots, type Slot } from './slot.ts';
 
 export interface NerveDeps {
   readonly log: Log;
@@ -211,4 +211,41 @@ export class Nerve {
 
 function draining(instance: Instance): Instance {
   return { ...instance, state: 'drain' };
+}
+
+/** A service at work: its checks, and what the registry shows of it. */
+export interface Slot {
+  readonly service: Service;
+  readonly registry: OpenRegistry;
+  readonly announcement: Announcement;
+  readonly controller: AbortController;
+  /** Whom it takes over from: the old one speaks until the first verdict, and stays visible until the new one is. */
+  replaces: Slot | undefined;
+}
+
+/** A slot and all it was to replace. */
+export function chain(slot: Slot): readonly Slot[] {
+  return slot.replaces === undefined ? [slot] : [slot, ...chain(slot.replaces)];
+}
+
+export function abortAll(slot: Slot): void {
+  for (const { controller } of chain(slot)) controller.abort();
+}
+
+/**
+ * The slots of a service's instances, or of one of them.
+ * @throws {BadRequest} when there is no such service or instance
+ */
+export function chooseSlots(slots: readonly Slot[], name: string, instanceId?: string): readonly Slot[] {
+  const own = slots.filter(({ service: { config } }) => config.service === name || config.name === name);
+  if (own.length === 0) {
+    const known = new Set(slots.map(({ service }) => service.config.service));
+    throw new BadRequest(`no service ${JSON.stringify(name)} here; there are ${[...known].join(', ')}`);
+  }
+  if (instanceId === undefined) return own;
+  const chosen = own.filter(({ service }) => service.config.instance.id === instanceId);
+  if (chosen.length > 0) return chosen;
+  const ids = own.map(({ service }) => service.config.instance.id);
+  const there = ids.length === 1 ? 'there is' : 'there are';
+  throw new BadRequest(`no instance ${JSON.stringify(instanceId)} of ${name} here; ${there} ${ids.join(', ')}`);
 }

@@ -1,6 +1,6 @@
-import { completionCommand } from '../common/command/completioncommand.ts';
-import type { Program } from '../common/command/program.ts';
-import { packageVersion } from '../common/version.ts';
+import { completionCommand } from '../common/cli/completion.ts';
+import type { Program } from '../common/cli/program.ts';
+import { packageVersion } from '../common/daemon/version.ts';
 import { check } from './commands/check.ts';
 import { complete } from './commands/complete.ts';
 import { describe } from './commands/describe.ts';

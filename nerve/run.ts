@@ -2,21 +2,24 @@ import { once } from 'node:events';
 import { isDeepStrictEqual } from 'node:util';
 import { type AdminOptions, serveAdmin } from '../common/admin/admin.ts';
 import type { AdminConfig } from '../common/admin/options.ts';
-import { daemonSignals } from '../common/command/daemon.ts';
-import { defaultSocket, defaultStateFile, type Owner } from '../common/config/places.ts';
+import { daemonSignals } from '../common/cli/daemon.ts';
 import { ConfigError } from '../common/config/problem.ts';
-import { defaultGrace } from '../common/lifecycle.ts';
-import type { Log } from '../common/log.ts';
-import { countReload, startMetrics } from '../common/metrics.ts';
-import { createNotifier } from '../common/notify.ts';
+import { defaultSocket, defaultStateFile, type Owner } from '../common/config/source-map.ts';
+import { defaultGrace } from '../common/daemon/lifecycle.ts';
+import type { Log } from '../common/daemon/log.ts';
+import { countReload, startMetrics } from '../common/daemon/metrics.ts';
+import { createNotifier } from '../common/daemon/notify.ts';
+import { createEtcdClient } from '../common/etcd/client/client.ts';
+import { createLeasedKeys } from '../common/etcd/keys/leased-keys.ts';
 import { createStatsdReport } from '../common/statsd/report.ts';
-import { type LoadOptions, loadConfig, type NerveConfig } from './config.ts';
-import { connectEtcd } from './connect.ts';
+import { openDrains } from './announce/drain-store.ts';
+import { type Announcer, createEtcdAnnouncer } from './announce/etcd-announcer.ts';
+import type { Registry } from './announce/registries.ts';
+import { type LoadOptions, loadConfig, type NerveConfig } from './config/config.ts';
 import { controlRoutes } from './control.ts';
-import { openDrains } from './drains.ts';
 import { beat } from './heartbeat.ts';
 import { observe } from './metrics.ts';
-import { Nerve } from './nerve.ts';
+import { Nerve, type OnFound } from './nerve.ts';
 import { shutDown, shutdownTime } from './shutdown.ts';
 import { describeState, observed } from './state.ts';
 import { statsdNames } from './statsd.ts';
@@ -133,4 +136,10 @@ function startHeartbeat({ heartbeatPath }: NerveConfig, log: Log, signal: AbortS
   signal.addEventListener('abort', () => heart.abort(), { once: true });
   if (heartbeatPath !== null) void beat(heartbeatPath, log, heart.signal);
   return heart;
+}
+
+/** Connects to an etcd cluster, under a lease of its own. All ends when `signal` aborts. */
+export function connectEtcd({ etcd, ttl }: Registry, found: OnFound, log: Log, signal: AbortSignal): Announcer {
+  const client = createEtcdClient(etcd, { log }, signal);
+  return createEtcdAnnouncer((onFound) => createLeasedKeys(client, { ttl, onFound }, { log }, signal), found);
 }

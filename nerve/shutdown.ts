@@ -1,8 +1,8 @@
-import { defaultGrace } from '../common/lifecycle.ts';
-import type { Log } from '../common/log.ts';
-import { sleep } from '../common/supervise.ts';
+import { sleep } from '../common/async/supervise.ts';
+import { defaultGrace } from '../common/daemon/lifecycle.ts';
+import type { Log } from '../common/daemon/log.ts';
+import type { ShutdownConfig } from './config/config.ts';
 import type { Nerve } from './nerve.ts';
-import type { ShutdownConfig } from './shutdownconfig.ts';
 
 /** How long everything may take to be withdrawn at the end; what is left goes with the lease. Milliseconds. */
 const closeTimeout = 5000;

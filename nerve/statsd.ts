@@ -1,4 +1,4 @@
-import { configReloads } from '../common/metrics.ts';
+import { configReloads } from '../common/daemon/metrics.ts';
 import type { StatsdNames } from '../common/statsd/report.ts';
 import { announcements, launches, probes, reaps, throttled, transitions } from './metrics.ts';
 import type { Nerve } from './nerve.ts';

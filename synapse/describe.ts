@@ -1,14 +1,14 @@
 import { adminSchema } from '../common/admin/options.ts';
-import { describeSchema, formatOptions, type OptionRow } from '../common/command/describe.ts';
-import { etcdSchema } from '../common/etcd/options.ts';
+import { describeSchema, formatOptions, type OptionRow } from '../common/cli/describe.ts';
+import { etcdSchema } from '../common/etcd/client/options.ts';
 import { loadPlugin, pluginNames } from '../common/plugin.ts';
 import { statsdSchema } from '../common/statsd/options.ts';
-import { fileOutputSchema, serviceFileOutputSchema } from './fileoutput.ts';
-import { type ResolverPlugin, resolverFolder } from './multi/resolver.ts';
-import { defaultListen, topSchema } from './options/config.ts';
-import { filterSchema } from './options/filters.ts';
-import { serviceSchema } from './options/serviceconfig.ts';
-import { preferSchema } from './select/preference.ts';
+import { preferSchema } from './catalog/preference.ts';
+import { defaultListen, topSchema } from './config/config.ts';
+import { filterSchema } from './config/filters.ts';
+import { serviceSchema } from './config/service-config.ts';
+import { type ResolverPlugin, resolverFolder } from './discovery/multi/resolver.ts';
+import { fileOutputSchema, serviceFileOutputSchema } from './file-output.ts';
 import { type SourcePlugin, sourceFolder } from './source.ts';
 
 /** Options that stand together. */

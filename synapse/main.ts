@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-import { main } from '../common/command/daemon.ts';
+import { main } from '../common/cli/daemon.ts';
 import { synapseProgram } from './program.ts';
 
 await main(synapseProgram);

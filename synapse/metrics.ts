@@ -1,6 +1,6 @@
 import { Counter, Gauge } from 'prom-client';
+import { registry } from '../common/daemon/metrics.ts';
 import type { Instance, InstanceState } from '../common/instance.ts';
-import { registry } from '../common/metrics.ts';
 import type { PartStatus } from './source.ts';
 
 /** What the gauges say of one service. */

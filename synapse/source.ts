@@ -1,10 +1,10 @@
 import type { Schema } from '../common/config/config.ts';
-import type { Published } from '../common/document.ts';
-import type { SeenRecord } from '../common/etcd/look.ts';
-import type { EtcdOptions } from '../common/etcd/options.ts';
+import type { Log } from '../common/daemon/log.ts';
+import type { EtcdOptions } from '../common/etcd/client/options.ts';
+import type { SeenRecord } from '../common/etcd/records/inspect.ts';
 import type { Instance } from '../common/instance.ts';
-import type { Log } from '../common/log.ts';
 import type { PluginFolder } from '../common/plugin.ts';
+import type { Published } from '../common/published.ts';
 
 /** A record that a source found and could not use. */
 export interface Rejected {
@@ -106,7 +106,7 @@ export interface LookAt {
   readonly timeout: number;
 }
 
-/** A discovery method: one file in `synapse/sources/`, named after it, that exports it as `source`. */
+/** A discovery method: one file in `synapse/discovery/sources/`, named after it, that exports it as `source`. */
 export interface SourcePlugin<Options> {
   /** One sentence for `synapse describe`. */
   readonly description: string;
@@ -137,7 +137,7 @@ export interface SourcePlugin<Options> {
 
 export const sourceFolder: PluginFolder = {
   kind: 'discovery method',
-  url: new URL('./sources/', import.meta.url),
+  url: new URL('./discovery/sources/', import.meta.url),
   symbol: 'source',
   aliases: { base: 'static', zookeeper_poll: 'zookeeper', zookeeper_dns_poll: 'zookeeper_dns' },
 };

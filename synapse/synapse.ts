@@ -1,21 +1,21 @@
-import { coalesce, type Touch } from '../common/coalesce.ts';
+import { coalesce, type Touch } from '../common/async/coalesce.ts';
+import { sleep } from '../common/async/supervise.ts';
+import { type Log, reasonOf } from '../common/daemon/log.ts';
+import { pruneLater } from '../common/daemon/metrics.ts';
 import type { Instance } from '../common/instance.ts';
-import { type Log, reasonOf } from '../common/log.ts';
-import { pruneLater } from '../common/metrics.ts';
-import { sleep } from '../common/supervise.ts';
-import { type Cache, createCache, readCache } from './cache.ts';
-import { Catalog } from './catalog.ts';
-import { Discoverer } from './discovery.ts';
-import { createFileWriting, type FilesNow, type FileWriting } from './filewriting.ts';
-import { watchFreshness } from './freshness.ts';
+import { Catalog } from './catalog/catalog.ts';
+import { type Cache, createCache, readCache } from './catalog/state-file.ts';
+import type { SynapseConfig } from './config/config.ts';
+import { keepEqual } from './config/keep-equal.ts';
+import { Discoverer } from './discovery/discoverer.ts';
+import { watchFreshness } from './discovery/freshness.ts';
+import { createFileWriting, type FilesNow, type FileWriting } from './file-output.ts';
 import { applies, guardedInstances, observe, refusedConfigs } from './metrics.ts';
-import type { SynapseConfig } from './options/config.ts';
-import { keepEqual } from './options/keepequal.ts';
 import type { Output, ServersOf, Snapshot } from './output.ts';
-import { Events } from './view/events.ts';
-import { report } from './view/report.ts';
-import { observed, remembered, type SynapseState, stateOf } from './view/state.ts';
-import { type Trace, Traces } from './view/traces.ts';
+import { Events } from './report/events.ts';
+import { report } from './report/report.ts';
+import { observed, remembered, type SynapseState, stateOf } from './report/state.ts';
+import { type Trace, Traces } from './report/traces.ts';
 
 /** An output that has a life of its own, such as a connection to keep. */
 export interface RunningOutput<Config> extends Output<Config> {

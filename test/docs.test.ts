@@ -11,16 +11,16 @@ import { isObject } from '../common/config/formats.ts';
 import { makeInstance } from '../common/instance.ts';
 import { loadPlugin } from '../common/plugin.ts';
 import { checkFolder } from '../nerve/check.ts';
-import { loadConfig } from '../nerve/config.ts';
-import { loadOwnOrOurs } from '../synapse/options/usermodule.ts';
+import { loadConfig } from '../nerve/config/config.ts';
+import { loadOwnOrOurs } from '../synapse/config/user-module.ts';
 import { type InstanceSet, type SourceContext, type SourcePlugin, sourceFolder } from '../synapse/source.ts';
-import type { AnyCheckPlugin } from './support/check.ts';
-import { type DocStack, startDocStack } from './support/docstack.ts';
+import type { AnyCheckPlugin } from './support/daemons/check.ts';
+import { type DocStack, startDocStack } from './support/docs/documented-host.ts';
+import { anchors, blocks } from './support/docs/markdown.ts';
 import { eventually } from './support/eventually.ts';
-import { acceptedByHaproxy } from './support/haproxyaccepts.ts';
-import { anchors, blocks } from './support/markdown.ts';
-import { promtool } from './support/promtool.ts';
-import { tempFolder } from './support/tempfolder.ts';
+import { acceptedByHaproxy } from './support/haproxy/haproxy-accepts.ts';
+import { promtool } from './support/process/promtool.ts';
+import { tempFolder } from './support/temp-folder.ts';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
 const read = (path: string): Promise<string> => readFile(join(root, path), 'utf8');
@@ -40,8 +40,8 @@ const tried = pages.filter((page) => !elsewhere.includes(page));
 const notHere: readonly (readonly [line: RegExp, where: string])[] = [
   [/^npm (run demo|test|run check|run bench|ci)/, 'test/deploy/demo.test.ts'],
   [/^\. \.cache\/demo|localhost:7001|\$API_1/, 'test/deploy/walk.test.ts'], // in the demo
-  [/^(nerve|synapse) -c \S+\s*(#.*)?$/, 'test/support/daemon.ts'],
-  [/^haproxy -W -S /, 'test/support/haproxy.ts'],
+  [/^(nerve|synapse) -c \S+\s*(#.*)?$/, 'test/support/daemons/daemon.ts'],
+  [/^haproxy -W -S /, 'test/support/haproxy/haproxy.ts'],
 ];
 
 type Value = Readonly<Record<string, unknown>>;

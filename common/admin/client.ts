@@ -1,4 +1,5 @@
 import { type IncomingMessage, request } from 'node:http';
+import { ConfigError, formatProblem } from '../config/problem.ts';
 import { type AdminConfig, splitListen } from './options.ts';
 
 /** Where a running daemon can be asked. */
@@ -165,4 +166,18 @@ function explain(
 
 function isTimeout({ name }: Error): boolean {
   return name === 'AbortError' || name === 'TimeoutError';
+}
+
+/**
+ * Reads the configuration because the daemon does not answer.
+ * @throws both reasons, when the configuration cannot be used either
+ */
+export async function configInstead<Config>(why: NotRunning, load: () => Promise<Config>): Promise<Config> {
+  try {
+    return await load();
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    const problems = error.problems.map((problem) => `\n  ${formatProblem(problem)}`).join('');
+    throw new Error(`${why.message}; and nothing else was asked, because of the configuration:${problems}`);
+  }
 }

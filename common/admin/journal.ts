@@ -1,5 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { Journal, Stamp } from '../journal.ts';
+import type { Journal, Stamp } from '../daemon/journal.ts';
 import { type ReadRoute, sendJson } from './routes.ts';
 
 export interface JournalRouteOptions {

@@ -3,8 +3,8 @@ import { ConfigError, type Problem } from '../config/config.ts';
 import { isObject } from '../config/formats.ts';
 import { interpolate } from '../config/interpolate.ts';
 import { parseText } from '../config/parse.ts';
+import { unreadable } from '../config/problem.ts';
 import { type Schema, validate } from '../config/schema.ts';
-import { unreadable } from '../config/unreadable.ts';
 
 /** The `admin` section of both daemons. */
 export interface AdminConfig {

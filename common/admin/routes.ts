@@ -1,5 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { metricsText, registry } from '../metrics.ts';
+import { metricsText, registry } from '../daemon/metrics.ts';
 
 /** Changes something. Gets the request's JSON body; what it returns is the answer. @throws {BadRequest} */
 export type ControlRoute = (body: unknown) => Promise<unknown> | unknown;

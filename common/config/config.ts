@@ -1,12 +1,11 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
-import type { Log } from '../log.ts';
+import type { Log } from '../daemon/log.ts';
 import { isObject } from './formats.ts';
 import { interpolate } from './interpolate.ts';
 import { parseText } from './parse.ts';
-import { ConfigError, joinPath, type Problem } from './problem.ts';
+import { ConfigError, joinPath, type Problem, unreadable } from './problem.ts';
 import { show } from './secrets.ts';
-import { unreadable } from './unreadable.ts';
 
 // What a reader of configuration needs, under one roof; the parts are small files of their own.
 export { ConfigError, formatProblem, joinPath, type Problem } from './problem.ts';

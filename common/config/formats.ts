@@ -1,4 +1,5 @@
-import { isHost, isPort } from '../instance.ts';
+import { reasonOf } from '../daemon/log.ts';
+import { type Instance, isHost, isPort, readRecord } from '../instance.ts';
 
 /** Turns a value of a configuration file into the option's value. @throws saying what is allowed */
 export type Parse = (value: unknown) => unknown;
@@ -141,4 +142,19 @@ function isHostUrl(text: string): boolean {
   } catch {
     return false;
   }
+}
+
+/**
+ * The format of options that list instances, such as `default_servers`.
+ * @throws naming the entry that cannot be used
+ */
+export function readRecords(value: unknown): readonly Instance[] {
+  if (!Array.isArray(value)) throw new Error('must be a list of {host, port, …}');
+  return value.map((record, index) => {
+    try {
+      return readRecord(record);
+    } catch (error) {
+      throw new Error(`entry ${index}: ${reasonOf(error)}`, { cause: error });
+    }
+  });
 }

@@ -1,8 +1,7 @@
 import type { Counter } from 'prom-client';
-import { type Log, reasonOf } from '../log.ts';
-import { counterLine, type Tags } from './line.ts';
+import { type Log, reasonOf } from '../daemon/log.ts';
 import type { StatsdConfig } from './options.ts';
-import { createStatsdSink, type StatsdSink } from './statsd.ts';
+import { counterLine, createStatsdSink, type StatsdSink, type Tags } from './statsd.ts';
 
 /** A counter of ours under a name of SmartStack. */
 export interface StatsdCounter {

@@ -1,4 +1,4 @@
-import { jittered, sleep } from '../supervise.ts';
+import { jittered, sleep } from '../async/supervise.ts';
 import { openSession, type ZookeeperSession } from './session.ts';
 
 /** One session at a time for everyone who reads from the same ensemble. */

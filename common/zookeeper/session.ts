@@ -1,6 +1,6 @@
 import { setMaxListeners } from 'node:events';
 import { connect, type Socket } from 'node:net';
-import { within } from '../deadline.ts';
+import { within } from '../async/deadline.ts';
 import { createFramer, JuteReader, JuteWriter } from './jute.ts';
 
 export interface SessionOptions {

@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { closeSync, existsSync, openSync, readFileSync } from 'node:fs';
-import { sleep } from '../../common/supervise.ts';
+import { sleep } from '../../common/async/supervise.ts';
 
 export interface ChildOptions {
   /** Shown in messages: 'synapse', 'nerve of api-1'. */

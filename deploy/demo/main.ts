@@ -3,8 +3,8 @@
  * `npm run demo -- --once`: plays the story once, checks it with real requests, and exits with 0 or 1.
  */
 import { parseArgs } from 'node:util';
-import { reasonOf } from '../../common/log.ts';
-import { sleep } from '../../common/supervise.ts';
+import { sleep } from '../../common/async/supervise.ts';
+import { reasonOf } from '../../common/daemon/log.ts';
 import { openToShells } from './shell.ts';
 import { type Stack, startStack } from './stack.ts';
 import { tellStory } from './story.ts';

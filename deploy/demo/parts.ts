@@ -1,11 +1,11 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import type { EtcdOptions } from '../../common/etcd/options.ts';
-import { freePort } from '../../etcd-cluster/ports.ts';
+import type { EtcdOptions } from '../../common/etcd/client/options.ts';
+import { freePort } from '../../etcd-cluster/members/ports.ts';
 import { type Child, waitFor } from './child.ts';
-import type { Nursery } from './nursery.ts';
 import { accepts, answers } from './probe.ts';
+import type { Nursery } from './processes.ts';
 
 /** A daemon's program and the configuration it runs with. */
 export interface Daemon {

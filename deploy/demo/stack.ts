@@ -1,12 +1,11 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { EtcdTls } from '../../common/etcd/options.ts';
-import type { MemberTls } from '../../etcd-cluster/flags.ts';
-import { type LocalCluster, startCluster } from '../../etcd-cluster/local.ts';
-import { freePort } from '../../etcd-cluster/ports.ts';
-import { findProgram } from '../debian.ts';
-import { createNursery } from './nursery.ts';
+import type { EtcdTls } from '../../common/etcd/client/options.ts';
+import type { MemberTls } from '../../etcd-cluster/members/flags.ts';
+import { type LocalCluster, startCluster } from '../../etcd-cluster/members/local-cluster.ts';
+import { freePort } from '../../etcd-cluster/members/ports.ts';
+import { findProgram } from '../tools/debian/programs.ts';
 import {
   addHaproxy,
   addInstance,
@@ -18,6 +17,7 @@ import {
   startHaproxy,
   startSample,
 } from './parts.ts';
+import { createNursery } from './processes.ts';
 
 /** A whole SmartStack on loopback: etcd, sample services, a nerve beside each, one HAProxy and one synapse. */
 export interface Stack {

@@ -1,9 +1,9 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { exec } from '../../common/exec.ts';
+import { exec } from '../../common/daemon/exec.ts';
 import { readyServers, workerPid } from './haproxy.ts';
 import type { SampleInstance } from './parts.ts';
+import { visit } from './request.ts';
 import type { Stack } from './stack.ts';
-import { visit } from './visit.ts';
 
 /** Says one line of the story. */
 export type Tell = (line: string) => void;

@@ -1,8 +1,8 @@
 /** `etcd-cluster/access`: users and roles in etcd, and what each may do. */
-import { UsageError } from '../../common/command/program.ts';
-import { applyAccess } from '../access.ts';
-import { readAccess } from '../accessconfig.ts';
+import { UsageError } from '../../common/cli/program.ts';
 import { runCommand } from '../command.ts';
+import { applyAccess } from '../users/access.ts';
+import { readAccess } from '../users/access-config.ts';
 
 const usage = `Usage: etcd-cluster/access [--dry-run] FILE
 

@@ -2,13 +2,13 @@
 import { X509Certificate } from 'node:crypto';
 import { mkdir, readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
-import { UsageError } from '../../common/command/program.ts';
-import { formatTable } from '../../common/command/table.ts';
-import { reasonOf } from '../../common/log.ts';
-import { day, openAuthority } from '../authority.ts';
+import { UsageError } from '../../common/cli/program.ts';
+import { formatTable } from '../../common/cli/table.ts';
+import { reasonOf } from '../../common/daemon/log.ts';
 import { type Given, runCommand } from '../command.ts';
-import { clientLeaf, type Leaf, memberLeaves } from '../leaf.ts';
-import { provide } from '../provide.ts';
+import { day, openAuthority } from '../tls/authority.ts';
+import { clientLeaf, type Leaf, memberLeaves } from '../tls/leaf.ts';
+import { provide } from '../tls/renew.ts';
 
 const defaults = { clients: ['root', 'nerve', 'synapse', 'operator'], days: 30, authorityDays: 3650 } as const;
 

@@ -1,9 +1,10 @@
 /** `etcd-cluster/local`: three etcd members on loopback, in the background. */
 import { resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { UsageError } from '../../common/command/program.ts';
-import { formatTable } from '../../common/command/table.ts';
-import { findProgram } from '../../deploy/debian.ts';
+import { UsageError } from '../../common/cli/program.ts';
+import { formatTable } from '../../common/cli/table.ts';
+import { findProgram } from '../../deploy/tools/debian/programs.ts';
+import { runCommand } from '../command.ts';
 import {
   type BackgroundCluster,
   type BackgroundMember,
@@ -14,8 +15,7 @@ import {
   prepare,
   startMembers,
   wipe,
-} from '../background.ts';
-import { runCommand } from '../command.ts';
+} from '../members/background.ts';
 
 const defaults = { port: 2379, folder: fileURLToPath(new URL('../../../.cache/local-etcd', import.meta.url)) } as const;
 

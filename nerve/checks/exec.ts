@@ -1,5 +1,5 @@
 import { readFile } from 'node:fs/promises';
-import { exec } from '../../common/exec.ts';
+import { exec } from '../../common/daemon/exec.ts';
 import { oneLine } from '../../common/reason.ts';
 import type { CheckPlugin, CheckTarget } from '../check.ts';
 

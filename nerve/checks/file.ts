@@ -1,5 +1,5 @@
 import { stat } from 'node:fs/promises';
-import { abortable } from '../../common/abortable.ts';
+import { abortable } from '../../common/async/deadline.ts';
 import { formatDuration } from '../../common/config/formats.ts';
 import { failure } from '../../common/reason.ts';
 import type { CheckPlugin } from '../check.ts';

@@ -7,10 +7,10 @@ import {
 } from 'node:http2';
 import type { Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
-import { abortable } from '../../common/abortable.ts';
+import { abortable } from '../../common/async/deadline.ts';
+import { type Address, formatAddress, openSocket } from '../../common/net/socket.ts';
+import { checkTlsClient, type TlsClientOptions, tlsClient, tlsClientSchema } from '../../common/net/tls-client.ts';
 import { failure, oneLine } from '../../common/reason.ts';
-import { type Address, formatAddress, openSocket } from '../../common/socket.ts';
-import { checkTlsClient, type TlsClientOptions, tlsClient, tlsClientSchema } from '../../common/tlsclient.ts';
 import type { CheckPlugin, CheckTarget } from '../check.ts';
 
 export interface GrpcCheckOptions extends TlsClientOptions {

@@ -1,14 +1,12 @@
-import { abortable } from '../../common/abortable.ts';
+import { abortable } from '../../common/async/deadline.ts';
+import { formatAddress } from '../../common/net/socket.ts';
+import { checkTlsClient } from '../../common/net/tls-client.ts';
 import { plainReason } from '../../common/reason.ts';
-import { formatAddress } from '../../common/socket.ts';
-import { checkTlsClient } from '../../common/tlsclient.ts';
 import type { CheckPlugin, CheckTarget } from '../check.ts';
-import type { Answer } from './http/answer.ts';
 import { openConnection } from './http/connection.ts';
-import { askHttp1 } from './http/http1.ts';
-import { askHttp2 } from './http/http2.ts';
+import { judge } from './http/expectations.ts';
 import { type HttpCheckOptions, httpSchema, wantsBody } from './http/options.ts';
-import { judge } from './http/verdict.ts';
+import { type Answer, askHttp1, askHttp2 } from './http/request.ts';
 
 export const check: CheckPlugin<HttpCheckOptions> = {
   description: 'Passes when a path answers with a status from 200 to 399 or as told and, if asked, a certain body.',

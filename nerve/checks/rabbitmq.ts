@@ -1,11 +1,11 @@
 import type { Socket } from 'node:net';
 import type { Channel, ChannelModel, SocketOptions } from 'amqplib';
-import { abortable } from '../../common/abortable.ts';
-import { sharedLookup } from '../../common/lookup.ts';
-import { optionalPackage } from '../../common/optional.ts';
+import { abortable } from '../../common/async/deadline.ts';
+import { sharedLookup } from '../../common/net/lookup.ts';
+import { formatAddress, openSocket } from '../../common/net/socket.ts';
+import { checkTlsClient, type TlsClientOptions, tlsClient, tlsClientSchema } from '../../common/net/tls-client.ts';
+import { optionalPackage } from '../../common/plugin.ts';
 import { failure } from '../../common/reason.ts';
-import { formatAddress, openSocket } from '../../common/socket.ts';
-import { checkTlsClient, type TlsClientOptions, tlsClient, tlsClientSchema } from '../../common/tlsclient.ts';
 import type { CheckPlugin, CheckTarget } from '../check.ts';
 
 const amqp = await optionalPackage('amqplib', async () => (await import('amqplib')).default);

@@ -1,10 +1,10 @@
 import type { RedisClientOptions } from '@redis/client';
-import { abortable } from '../../common/abortable.ts';
-import { sharedLookup } from '../../common/lookup.ts';
-import { optionalPackage } from '../../common/optional.ts';
+import { abortable } from '../../common/async/deadline.ts';
+import { sharedLookup } from '../../common/net/lookup.ts';
+import { type Address, formatAddress, openSocket } from '../../common/net/socket.ts';
+import { checkTlsClient, type TlsClientOptions, tlsClient, tlsClientSchema } from '../../common/net/tls-client.ts';
+import { optionalPackage } from '../../common/plugin.ts';
 import { failure } from '../../common/reason.ts';
-import { type Address, formatAddress, openSocket } from '../../common/socket.ts';
-import { checkTlsClient, type TlsClientOptions, tlsClient, tlsClientSchema } from '../../common/tlsclient.ts';
 import type { CheckPlugin, CheckTarget } from '../check.ts';
 
 const redis = await optionalPackage('@redis/client', () => import('@redis/client'));

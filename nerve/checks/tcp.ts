@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net';
-import { abortable } from '../../common/abortable.ts';
+import { abortable } from '../../common/async/deadline.ts';
+import { type Address, formatAddress, openSocket } from '../../common/net/socket.ts';
 import { failure, oneLine } from '../../common/reason.ts';
-import { type Address, formatAddress, openSocket } from '../../common/socket.ts';
 import type { CheckPlugin } from '../check.ts';
 
 export interface TcpCheckOptions {

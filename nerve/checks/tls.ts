@@ -1,7 +1,6 @@
 import type { DetailedPeerCertificate } from 'node:tls';
-import { openSocket } from '../../common/socket.ts';
-import { checkTlsClient, type TlsClientOptions, tlsClient, tlsClientSchema } from '../../common/tlsclient.ts';
-import { startTls } from '../../common/tlssocket.ts';
+import { openSocket, startTls } from '../../common/net/socket.ts';
+import { checkTlsClient, type TlsClientOptions, tlsClient, tlsClientSchema } from '../../common/net/tls-client.ts';
 import type { CheckPlugin, CheckTarget } from '../check.ts';
 
 export interface TlsCheckOptions extends TlsClientOptions {

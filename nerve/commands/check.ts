@@ -1,6 +1,6 @@
-import type { Command } from '../../common/command/program.ts';
-import { checkTlsFiles } from '../../common/etcd/tlsfiles.ts';
-import { loadConfig } from '../config.ts';
+import type { Command } from '../../common/cli/program.ts';
+import { checkTlsFiles } from '../../common/etcd/client/tls.ts';
+import { loadConfig } from '../config/config.ts';
 import { source } from './context.ts';
 
 export const check: Command = {

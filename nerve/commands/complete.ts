@@ -1,8 +1,8 @@
 import { readState } from '../../common/admin/client.ts';
-import { completeCommand } from '../../common/command/completioncommand.ts';
-import type { Command } from '../../common/command/program.ts';
+import { completeCommand } from '../../common/cli/completion.ts';
+import type { Command } from '../../common/cli/program.ts';
+import { serviceNames } from '../../common/config/service-names.ts';
 import { pluginNames } from '../../common/plugin.ts';
-import { serviceNames } from '../../common/servicenames.ts';
 import { checkFolder } from '../check.ts';
 import type { NerveState } from '../state.ts';
 import { adminTarget } from './context.ts';

@@ -1,8 +1,8 @@
 import type { AdminTarget } from '../../common/admin/client.ts';
 import { loadAdminConfig } from '../../common/admin/options.ts';
-import type { CommandContext } from '../../common/command/program.ts';
-import { findSocket } from '../../common/config/places.ts';
-import { defaultListen, type LoadOptions } from '../config.ts';
+import type { CommandContext } from '../../common/cli/program.ts';
+import { findSocket } from '../../common/config/source-map.ts';
+import { defaultListen, type LoadOptions } from '../config/config.ts';
 
 /** The option that many commands have. */
 export const json = { json: { type: 'boolean', doc: 'print JSON; its keys are in the manual' } } as const;

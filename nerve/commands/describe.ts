@@ -1,5 +1,5 @@
-import { describeShape } from '../../common/command/describe.ts';
-import { type Command, UsageError } from '../../common/command/program.ts';
+import { describeShape } from '../../common/cli/describe.ts';
+import { type Command, UsageError } from '../../common/cli/program.ts';
 import { describeOptions, formatSections } from '../describe.ts';
 import { json } from './context.ts';
 

@@ -1,9 +1,9 @@
-import type { Command } from '../../common/command/program.ts';
+import type { Command } from '../../common/cli/program.ts';
 import { ConfigError, type Problem } from '../../common/config/problem.ts';
-import { checkCandidate } from '../haproxy/file/check.ts';
+import { sampleSnapshot, withTemporaryFile } from '../config/sample.ts';
+import { checkCandidate } from '../haproxy/configfile/check.ts';
 import type { HaproxyConfig } from '../haproxy/options/config.ts';
 import { preview } from '../haproxy/preview.ts';
-import { sampleSnapshot, withTemporaryFile } from '../options/sample.ts';
 import { load } from './context.ts';
 
 export const check: Command = {

@@ -1,10 +1,10 @@
 import { readPath } from '../../common/admin/client.ts';
-import { completeCommand } from '../../common/command/completioncommand.ts';
-import type { Command } from '../../common/command/program.ts';
+import { completeCommand } from '../../common/cli/completion.ts';
+import type { Command } from '../../common/cli/program.ts';
+import { serviceNames } from '../../common/config/service-names.ts';
 import { pluginNames } from '../../common/plugin.ts';
-import { serviceNames } from '../../common/servicenames.ts';
+import type { ServiceReport } from '../report/state.ts';
 import { sourceFolder } from '../source.ts';
-import type { ServiceReport } from '../view/state.ts';
 import { adminTarget } from './context.ts';
 
 /** A shell waits for it; milliseconds. */

@@ -1,10 +1,10 @@
 import type { AdminTarget } from '../../common/admin/client.ts';
 import { loadAdminConfig } from '../../common/admin/options.ts';
-import { type CommandContext, UsageError } from '../../common/command/program.ts';
+import { type CommandContext, UsageError } from '../../common/cli/program.ts';
+import { defaultListen, readSynapseConfig, type SynapseConfig } from '../config/config.ts';
 import type { HaproxyConfig } from '../haproxy/options/config.ts';
 import { haproxySection } from '../haproxy/options/section.ts';
-import type { ServiceHaproxyConfig } from '../haproxy/options/serviceconfig.ts';
-import { defaultListen, readSynapseConfig, type SynapseConfig } from '../options/config.ts';
+import type { ServiceHaproxyConfig } from '../haproxy/options/service-config.ts';
 
 /** synapse's configuration with HAProxy's sections in it. */
 export type Config = SynapseConfig<HaproxyConfig, ServiceHaproxyConfig>;

@@ -1,8 +1,8 @@
-import { describeSchema, describeShape } from '../../common/command/describe.ts';
-import { type Command, UsageError } from '../../common/command/program.ts';
+import { describeSchema, describeShape } from '../../common/cli/describe.ts';
+import { type Command, UsageError } from '../../common/cli/program.ts';
 import { describeOptions, formatSections } from '../describe.ts';
 import { haproxySchema } from '../haproxy/options/config.ts';
-import { serviceHaproxySchema } from '../haproxy/options/serviceconfig.ts';
+import { serviceHaproxySchema } from '../haproxy/options/service-config.ts';
 import { json } from './context.ts';
 
 export const describe: Command = {

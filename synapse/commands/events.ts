@@ -1,10 +1,8 @@
 import { type AdminTarget, followStream, NotRunning, readPath } from '../../common/admin/client.ts';
-import { type Command, UsageError } from '../../common/command/program.ts';
-import { formatEvent } from '../view/eventline.ts';
-import type { EventReport, RecordedEvent } from '../view/events.ts';
-import { noService } from '../view/noservice.ts';
-import { eventShape } from '../view/shapes/event.ts';
-import type { Summary } from '../view/summary.ts';
+import { type Command, UsageError } from '../../common/cli/program.ts';
+import { type EventReport, eventShape, formatEvent, type RecordedEvent } from '../report/events.ts';
+import { noService } from '../report/state.ts';
+import type { Summary } from '../report/summary.ts';
 import { adminTarget, interrupted } from './context.ts';
 
 export const events: Command = {

@@ -1,12 +1,11 @@
 import { NotRunning, readPath } from '../../common/admin/client.ts';
-import type { Command, CommandContext } from '../../common/command/program.ts';
-import { reasonOf, silentLog } from '../../common/log.ts';
-import { instancesOf, type OutputReport, type ServiceFacts } from '../view/explain/facts.ts';
-import { explainReport } from '../view/explain/report.ts';
-import { formatInstances, formatService } from '../view/explain/text.ts';
-import { unknownServer } from '../view/explain/unknown.ts';
-import { noService } from '../view/noservice.ts';
-import { explainShape } from '../view/shapes/explain.ts';
+import type { Command, CommandContext } from '../../common/cli/program.ts';
+import { reasonOf, silentLog } from '../../common/daemon/log.ts';
+import { instancesOf, type OutputReport, type ServiceFacts } from '../report/explain/facts.ts';
+import { explainReport, explainShape } from '../report/explain/report.ts';
+import { formatInstances, formatService } from '../report/explain/text.ts';
+import { unknownServer } from '../report/explain/unknown.ts';
+import { noService } from '../report/state.ts';
 import { adminTarget, type Config, directly, json, load, wait, waitOf } from './context.ts';
 import { readStatus } from './status.ts';
 

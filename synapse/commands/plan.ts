@@ -1,8 +1,8 @@
-import type { Command } from '../../common/command/program.ts';
-import type { Style } from '../../common/command/style.ts';
+import { type Fields, field } from '../../common/cli/json-shape.ts';
+import type { Command } from '../../common/cli/program.ts';
+import type { Style } from '../../common/cli/table.ts';
 import { plainReason } from '../../common/reason.ts';
 import type { SocketPlan } from '../haproxy/preview.ts';
-import { planShape } from '../view/shapes/plan.ts';
 import { json, wait } from './context.ts';
 import { previewNow } from './preview.ts';
 
@@ -15,6 +15,28 @@ interface PlanReport extends Omit<SocketPlan, 'version'> {
   readonly version: string | null;
   readonly reason: string | null;
 }
+
+/** `synapse plan --json`. */
+export const planShape: Fields = {
+  fields: {
+    sockets: field(
+      {
+        list: {
+          fields: {
+            socket: field('text', "HAProxy's runtime API"),
+            version: field({ orNull: 'text' }, 'of HAProxy; null when it cannot be asked'),
+            reason: field({ orNull: 'text' }, 'why it cannot be asked'),
+            commands: field({ list: 'text' }, 'in order'),
+            reload: field({ list: 'text' }, 'why a reload is needed; empty when the commands suffice'),
+          },
+        },
+      },
+      'one for each HAProxy',
+    ),
+    unanswered: field({ by: 'SERVICE', of: 'text' }, 'services whose source did not answer, and why'),
+    problems: field({ by: 'SERVICE', of: 'text' }, 'services that cannot be in HAProxy, and why'),
+  },
+};
 
 export const plan: Command = {
   summary: 'Print what would be done to the running HAProxy now; do nothing.',

@@ -1,4 +1,4 @@
-import type { CommandContext } from '../../common/command/program.ts';
+import type { CommandContext } from '../../common/cli/program.ts';
 import type { Preview } from '../haproxy/preview.ts';
 import { load, waitOf } from './context.ts';
 
@@ -11,7 +11,10 @@ export interface PreviewNow extends Preview {
 /** Asks the sources once and works out what follows. Changes nothing. */
 export async function previewNow(context: CommandContext): Promise<PreviewNow> {
   // Loaded here: all of synapse's work is behind it, and most commands only ask the one that runs.
-  const [{ collect }, { preview }] = await Promise.all([import('../collect.ts'), import('../haproxy/preview.ts')]);
+  const [{ collect }, { preview }] = await Promise.all([
+    import('../discovery/collect-once.ts'),
+    import('../haproxy/preview.ts'),
+  ]);
   const { log } = context;
   const config = await load(context);
   const { snapshot, unanswered, state, cache } = await collect(config, { wait: waitOf(context), log });

@@ -1,4 +1,4 @@
-import type { Command } from '../../common/command/program.ts';
+import type { Command } from '../../common/cli/program.ts';
 import { wait } from './context.ts';
 import { previewNow } from './preview.ts';
 

@@ -1,4 +1,4 @@
-import type { Command } from '../../common/command/program.ts';
+import type { Command } from '../../common/cli/program.ts';
 import { load } from './context.ts';
 
 export const run: Command = {
@@ -11,10 +11,10 @@ export const run: Command = {
     context.needConfig();
     // Loaded here: no other command needs it.
     const { runSynapse } = await import('../run.ts');
-    const { haproxyOutput } = await import('../haproxy/runningoutput.ts');
-    const { Events } = await import('../view/events.ts');
-    const { haproxyStatsd } = await import('../haproxy/statsd.ts');
-    const { recordHaproxy } = await import('../view/haproxyevents.ts');
+    const { haproxyOutput } = await import('../haproxy/haproxy.ts');
+    const { Events } = await import('../report/events.ts');
+    const { haproxyStatsd } = await import('../haproxy/metrics.ts');
+    const { recordHaproxy } = await import('../report/haproxy-events.ts');
     const { log, version } = context;
     const events = new Events();
     await runSynapse({

@@ -1,9 +1,8 @@
-import type { Command, CommandContext } from '../../common/command/program.ts';
-import { reasonOf } from '../../common/log.ts';
-import { type CachedService, peekCache } from '../cache.ts';
-import type { ListedChange, RegistryList } from '../view/registrylist.ts';
-import { servicesShape } from '../view/shapes/services.ts';
+import type { Command, CommandContext } from '../../common/cli/program.ts';
+import { reasonOf } from '../../common/daemon/log.ts';
+import { type CachedService, peekCache } from '../catalog/state-file.ts';
 import { type Config, interrupted, json, load, wait, waitOf } from './context.ts';
+import { type ListedChange, type RegistryList, servicesShape } from './registry-list.ts';
 
 export const services: Command = {
   summary: 'Show every service and instance in the registry.',
@@ -23,7 +22,7 @@ export const services: Command = {
   async run(context) {
     const config = await load(context);
     // Loaded here: the etcd client is large, and no other command needs it.
-    const { followRegistry, formatChange, formatList, listOfCache } = await import('../view/registrylist.ts');
+    const { followRegistry, formatChange, formatList, listOfCache } = await import('./registry-list.ts');
     const { options, print, style, log } = context;
     const prefix = `${String(options.prefix ?? '/nerve/services').replace(/\/+$/, '')}/`;
     const show = (list: RegistryList): void =>

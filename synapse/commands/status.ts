@@ -1,12 +1,10 @@
-import { type AdminTarget, NotRunning, readPath, readState } from '../../common/admin/client.ts';
-import type { Command, CommandContext } from '../../common/command/program.ts';
-import { configInstead } from '../../common/config/configinstead.ts';
-import { noService } from '../view/noservice.ts';
-import { problemsOf } from '../view/problems.ts';
-import { statusShape } from '../view/shapes/status.ts';
-import type { StateReport, StatusReport } from '../view/status.ts';
-import { formatStatus } from '../view/statustable.ts';
+import { type AdminTarget, configInstead, NotRunning, readPath, readState } from '../../common/admin/client.ts';
+import type { Command, CommandContext } from '../../common/cli/program.ts';
+import { problemsOf } from '../report/problems.ts';
+import { noService } from '../report/state.ts';
+import { type StateReport, type StatusReport, statusShape } from '../report/status.ts';
 import { adminTarget, directly, json, load, wait, waitOf } from './context.ts';
+import { formatStatus } from './status-table.ts';
 
 export const status: Command = {
   summary: 'Show what synapse sees, what HAProxy says of it, and what is wrong.',
@@ -67,8 +65,8 @@ export async function readStatus(context: CommandContext, why: NotRunning): Prom
   const config = await configInstead(why, () => load(context));
   // Loaded here: with a synapse that runs, which is asked every few seconds, none of it is needed.
   const [{ readDirectly }, { lookAtHaproxy }] = await Promise.all([
-    import('../direct.ts'),
-    import('../haproxy/view/look.ts'),
+    import('./offline-status.ts'),
+    import('../haproxy/inspect.ts'),
   ]);
   const { state, snapshot, read } = await readDirectly(config, waitOf(context));
   const { sockets, view, problems: refused } = await lookAtHaproxy(config.output, snapshot);

@@ -1,5 +1,6 @@
 import { Counter, Gauge, Histogram } from 'prom-client';
-import { registry } from '../../common/metrics.ts';
+import { registry } from '../../common/daemon/metrics.ts';
+import type { StatsdCounter } from '../../common/statsd/report.ts';
 
 const registers = [registry];
 
@@ -116,3 +117,17 @@ gauge(
   '1 while HAProxy refuses the configuration as a whole and the one before stays, else 0.',
   ({ rejected }) => (rejected === null ? 0 : 1),
 );
+
+/** What SmartStack's HAProxy generator told StatsD. */
+export const haproxyStatsd: readonly StatsdCounter[] = [
+  {
+    counter: configsTotal,
+    name: 'synapse.haproxy.check_config',
+    tags: ({ result }) => ({ status: String(result === 'written') }),
+  },
+  {
+    counter: reloadsTotal,
+    name: 'synapse.haproxy.reload_failed',
+    tags: ({ result }) => (result === 'failed' ? {} : undefined),
+  },
+];

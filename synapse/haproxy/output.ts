@@ -1,26 +1,31 @@
+import { supervise } from '../../common/async/supervise.ts';
+import { type Log, reasonOf } from '../../common/daemon/log.ts';
 import type { Instance } from '../../common/instance.ts';
-import { type Log, reasonOf } from '../../common/log.ts';
-import { supervise } from '../../common/supervise.ts';
 import type { Output, Snapshot } from '../output.ts';
+import { createUpkeep } from './apply-loop.ts';
+import { createConfigFile } from './configfile/config-file.ts';
+import { createPersist } from './configfile/config-writer.ts';
 import type { HaproxyEvent } from './events.ts';
-import { createConfigFile } from './file/configfile.ts';
-import { type ExistingFile, parseExisting } from './file/existing.ts';
-import { createPersist } from './file/persist.ts';
 import { applyDuration } from './metrics.ts';
-import { backendOf, createDesiredService, type DesiredService, nameInUse, takeInstances } from './model/desired.ts';
-import type { Structure } from './model/model.ts';
-import { createStructures } from './model/structures.ts';
 import { fileUse, type HaproxyConfig, socketPaths } from './options/config.ts';
-import { decideNames } from './options/naming.ts';
-import { reportLines } from './options/report.ts';
-import type { ServiceHaproxyConfig } from './options/serviceconfig.ts';
-import { type HaproxyStatus, statusOf } from './outputstatus.ts';
-import { createReloading } from './reload/reloading.ts';
-import { createLive, type Live } from './runtime/live.ts';
-import type { Sent } from './runtime/sent.ts';
-import { createPlacement, type Placement } from './slots/placement.ts';
-import { createSlotKeeper, type SlotKeeper } from './slots/slotkeeper.ts';
-import { createUpkeep } from './upkeep.ts';
+import type { ServiceHaproxyConfig } from './options/service-config.ts';
+import { createPlacement, createSlotKeeper, type Placement, type SlotKeeper } from './ports/port-assignment.ts';
+import { createReloading } from './reload/reloader.ts';
+import type { Sent } from './runtime/command-log.ts';
+import { createLive, type Live } from './runtime/process.ts';
+import { createStructures } from './spec/backends.ts';
+import { reportLines } from './spec/build-backend.ts';
+import {
+  backendOf,
+  createDesiredService,
+  type DesiredService,
+  nameInUse,
+  takeInstances,
+} from './spec/desired-service.ts';
+import { type ExistingFile, parseExisting } from './spec/parse-config.ts';
+import type { Structure } from './spec/types.ts';
+import { type HaproxyStatus, statusOf } from './status.ts';
+import { decideNames } from './version.ts';
 
 /** Keeps HAProxy right: its live state first, then its file, then a reload if nothing else helps. */
 export interface HaproxyOutput extends Output<ServiceHaproxyConfig> {

@@ -1,22 +1,21 @@
 import { readFile } from 'node:fs/promises';
 import type { Snapshot } from '../output.ts';
-import { type ExistingFile, parseExisting } from './file/existing.ts';
-import { createFileWriter } from './file/filetext.ts';
-import { generationOf } from './file/render.ts';
-import { buildStructure } from './model/build.ts';
-import { generationVariable } from './model/defaults.ts';
-import { createDesiredService, type DesiredService, desiredServers } from './model/desired.ts';
-import type { RunningServer } from './model/model.ts';
+import { createFileWriter } from './configfile/file-text.ts';
+import { generationOf } from './configfile/render.ts';
 import { type HaproxyConfig, socketPaths } from './options/config.ts';
-import { decideNames } from './options/naming.ts';
-import type { ServiceHaproxyConfig } from './options/serviceconfig.ts';
-import { capabilitiesOf } from './runtime/capabilities.ts';
-import { know } from './runtime/knowledge.ts';
+import type { ServiceHaproxyConfig } from './options/service-config.ts';
+import { createSlotKeeper } from './ports/port-assignment.ts';
+import type { Candidate } from './ports/port-pool.ts';
+import { connectRuntime } from './runtime/connection.ts';
+import { parseEnv, parseInfo, parseServersState } from './runtime/parse.ts';
 import { commandsOf, planBackend } from './runtime/plan.ts';
-import { parseEnv, parseInfo, parseServersState } from './runtime/running.ts';
-import { connectRuntime } from './runtime/runtime.ts';
-import { createSlotKeeper } from './slots/slotkeeper.ts';
-import type { Candidate } from './slots/slots.ts';
+import { know } from './runtime/server-state.ts';
+import { buildStructure, generationVariable } from './spec/build-backend.ts';
+import { capabilitiesOf } from './spec/capabilities.ts';
+import { createDesiredService, type DesiredService, desiredServers } from './spec/desired-service.ts';
+import { type ExistingFile, parseExisting } from './spec/parse-config.ts';
+import type { RunningServer } from './spec/types.ts';
+import { decideNames } from './version.ts';
 
 /** What would be done about a snapshot; nothing is done. */
 export interface Preview {

@@ -1,11 +1,17 @@
 import { access } from 'node:fs/promises';
 import type { Instance } from '../../common/instance.ts';
-import type { ServiceHaproxyConfig } from '../../synapse/haproxy/options/serviceconfig.ts';
-import { connectRuntime } from '../../synapse/haproxy/runtime/runtime.ts';
+import type { ServiceHaproxyConfig } from '../../synapse/haproxy/options/service-config.ts';
+import { connectRuntime } from '../../synapse/haproxy/runtime/connection.ts';
 import type { ServiceState } from '../../synapse/output.ts';
 import { eventually } from '../support/eventually.ts';
-import { testHaproxy } from '../support/haproxy.ts';
-import { instance, type RunningOutput, runOutput, serviceConfig, testConfig } from '../support/haproxyoutput.ts';
+import { testHaproxy } from '../support/haproxy/haproxy.ts';
+import {
+  instance,
+  type RunningOutput,
+  runOutput,
+  serviceConfig,
+  testConfig,
+} from '../support/haproxy/haproxy-output.ts';
 
 /** What one size cost. Milliseconds. */
 export interface BurstResult {

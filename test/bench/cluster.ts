@@ -1,10 +1,10 @@
 import { join } from 'node:path';
-import { createEtcdClient } from '../../common/etcd/client.ts';
-import { silentLog } from '../../common/log.ts';
-import { type LocalCluster, startCluster } from '../../etcd-cluster/local.ts';
-import { type GrpcProxy, startGrpcProxy } from '../support/grpcproxy.ts';
+import { silentLog } from '../../common/daemon/log.ts';
+import { createEtcdClient } from '../../common/etcd/client/client.ts';
+import { type LocalCluster, startCluster } from '../../etcd-cluster/members/local-cluster.ts';
+import { type GrpcProxy, startGrpcProxy } from '../support/etcd/grpc-proxy.ts';
 import { startFleet } from './fleet.ts';
-import { cpuPercent, residentMegabytes } from './processcost.ts';
+import { cpuPercent, residentMegabytes } from './process-cost.ts';
 import { quantile } from './statistics.ts';
 
 export interface ClusterBench {

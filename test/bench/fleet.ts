@@ -1,10 +1,10 @@
 import { setMaxListeners } from 'node:events';
-import { createEtcdClient } from '../../common/etcd/client.ts';
-import { createLeasedKeys } from '../../common/etcd/lease.ts';
-import { createReflector, type PrefixChange } from '../../common/etcd/reflector.ts';
+import { sleep } from '../../common/async/supervise.ts';
+import { silentLog } from '../../common/daemon/log.ts';
+import { createEtcdClient } from '../../common/etcd/client/client.ts';
+import { createLeasedKeys } from '../../common/etcd/keys/leased-keys.ts';
+import { createReflector, type PrefixChange } from '../../common/etcd/watch/reflector.ts';
 import { formatInstance, makeInstance } from '../../common/instance.ts';
-import { silentLog } from '../../common/log.ts';
-import { sleep } from '../../common/supervise.ts';
 
 export interface FleetOptions {
   readonly hosts: number;

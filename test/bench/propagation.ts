@@ -5,7 +5,7 @@ import { Etcd3 } from 'etcd3';
 import { formatInstance, type Instance, makeInstance } from '../../common/instance.ts';
 import { type Child, startChild, waitFor } from '../../deploy/demo/child.ts';
 import { accepts, answers } from '../../deploy/demo/probe.ts';
-import { freePort } from '../../etcd-cluster/ports.ts';
+import { freePort } from '../../etcd-cluster/members/ports.ts';
 import { type Observer, observe } from './rotation.ts';
 
 export interface PropagationOptions {

@@ -6,8 +6,8 @@ import { Etcd3 } from 'etcd3';
 import { formatInstance, type Instance, makeInstance } from '../../common/instance.ts';
 import { startChild, waitFor } from '../../deploy/demo/child.ts';
 import { accepts, answers } from '../../deploy/demo/probe.ts';
-import { freePort } from '../../etcd-cluster/ports.ts';
-import { cpuMilliseconds, residentMegabytes } from './processcost.ts';
+import { freePort } from '../../etcd-cluster/members/ports.ts';
+import { cpuMilliseconds, residentMegabytes } from './process-cost.ts';
 
 export interface ScaleOptions {
   readonly folder: string;

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { removeUnfinished, writeFileAtomic } from '../../common/file.ts';
 import { eventually } from '../support/eventually.ts';
-import { tempFolder } from '../support/tempfolder.ts';
+import { tempFolder } from '../support/temp-folder.ts';
 
 describe('writeFileAtomic', () => {
   it('replaces a file, with the permissions asked for, and leaves nothing else behind', async (t) => {

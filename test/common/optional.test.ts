@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { it } from 'node:test';
-import { optionalPackage } from '../../common/optional.ts';
+import { optionalPackage } from '../../common/plugin.ts';
 
 it('gives a package that is there', async () => {
   const path = await optionalPackage('node:path', () => import('node:path'));

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
 import { pathToFileURL } from 'node:url';
 import { loadPlugin, type PluginFolder, pluginNames } from '../../common/plugin.ts';
-import { tempFolder } from '../support/tempfolder.ts';
+import { tempFolder } from '../support/temp-folder.ts';
 
 async function pluginFolder(t: TestContext): Promise<PluginFolder> {
   const root = await tempFolder(t);

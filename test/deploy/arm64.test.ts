@@ -5,14 +5,14 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { exec } from '../../common/exec.ts';
-import { findPackages, unpackPackages } from '../../deploy/debian.ts';
-import type { LocalCluster } from '../../etcd-cluster/local.ts';
-import { programPath } from '../support/daemon.ts';
-import { directClient, dump, testCluster } from '../support/etcd.ts';
+import { exec } from '../../common/daemon/exec.ts';
+import { findPackages, unpackPackages } from '../../deploy/tools/debian/programs.ts';
+import type { LocalCluster } from '../../etcd-cluster/members/local-cluster.ts';
+import { programPath } from '../support/daemons/daemon.ts';
+import { directClient, dump, testCluster } from '../support/etcd/etcd.ts';
 import { eventually } from '../support/eventually.ts';
-import { type HealthServer, startHealthServer } from '../support/healthserver.ts';
-import { nodePackages } from '../support/nodepackages.ts';
+import { nodePackages } from '../support/machine/node-packages.ts';
+import { type HealthServer, startHealthServer } from '../support/servers/health-server.ts';
 
 // What is built here, with Node for arm64, which qemu runs. On such a machine all tests do that.
 describe('on arm64', { skip: process.arch === 'arm64' && 'this machine is one' }, () => {

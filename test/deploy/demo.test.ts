@@ -4,10 +4,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { exec } from '../../common/exec.ts';
+import { exec } from '../../common/daemon/exec.ts';
 import { startChild, waitFor } from '../../deploy/demo/child.ts';
 import { eventually } from '../support/eventually.ts';
-import { processesWith } from '../support/processes.ts';
+import { processesWith } from '../support/process/processes.ts';
 
 const main = fileURLToPath(new URL('../../deploy/demo/main.js', import.meta.url));
 

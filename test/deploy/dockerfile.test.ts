@@ -3,8 +3,8 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { before, describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { exec } from '../../common/exec.ts';
-import { tempFolder } from '../support/tempfolder.ts';
+import { exec } from '../../common/daemon/exec.ts';
+import { tempFolder } from '../support/temp-folder.ts';
 
 const root = fileURLToPath(new URL('../../../', import.meta.url));
 

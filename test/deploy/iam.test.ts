@@ -3,8 +3,8 @@ import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { startEc2Server } from '../support/ec2server.ts';
-import { runSource } from '../support/sourcerun.ts';
+import { runSource } from '../support/daemons/source-run.ts';
+import { startEc2Server } from '../support/servers/ec2-server.ts';
 import { until } from '../support/until.ts';
 
 const root = fileURLToPath(new URL('../../../', import.meta.url));

@@ -4,10 +4,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { exec } from '../../common/exec.ts';
-import { freePort } from '../../etcd-cluster/ports.ts';
-import { startNode } from '../support/childprocess.ts';
+import { exec } from '../../common/daemon/exec.ts';
+import { freePort } from '../../etcd-cluster/members/ports.ts';
 import { eventually } from '../support/eventually.ts';
+import { startNode } from '../support/process/child-process.ts';
 
 const root = fileURLToPath(new URL('../../../', import.meta.url));
 

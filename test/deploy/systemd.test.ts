@@ -4,12 +4,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { exec } from '../../common/exec.ts';
-import { must } from '../../deploy/debian/apt.ts';
-import { unpackPackages } from '../../deploy/debian.ts';
-import { type DebianHost, startHost } from '../support/debianhost.ts';
+import { exec } from '../../common/daemon/exec.ts';
+import { must } from '../../deploy/tools/debian/apt.ts';
+import { unpackPackages } from '../../deploy/tools/debian/programs.ts';
 import { eventually } from '../support/eventually.ts';
-import { nodePackages } from '../support/nodepackages.ts';
+import { type DebianHost, startHost } from '../support/machine/debian-host.ts';
+import { nodePackages } from '../support/machine/node-packages.ts';
 
 const root = fileURLToPath(new URL('../../../', import.meta.url));
 

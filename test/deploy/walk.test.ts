@@ -3,12 +3,12 @@ import { cp, mkdir, readdir, readFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { shell } from '../../common/exec.ts';
+import { shell } from '../../common/daemon/exec.ts';
 import { startChild, waitFor } from '../../deploy/demo/child.ts';
+import { blocks } from '../support/docs/markdown.ts';
 import { eventually } from '../support/eventually.ts';
-import { blocks } from '../support/markdown.ts';
-import { processesWith } from '../support/processes.ts';
-import { tempFolder } from '../support/tempfolder.ts';
+import { processesWith } from '../support/process/processes.ts';
+import { tempFolder } from '../support/temp-folder.ts';
 
 const root = fileURLToPath(new URL('../../../', import.meta.url));
 /** What a clone does not have. */

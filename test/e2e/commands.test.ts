@@ -2,19 +2,25 @@ import assert from 'node:assert/strict';
 import { readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { execute } from '../../common/command/daemon.ts';
-import type { Command, Program } from '../../common/command/program.ts';
-import { misfits } from '../../common/command/shape.ts';
-import type { EtcdClient } from '../../common/etcd/client.ts';
-import type { LocalCluster } from '../../etcd-cluster/local.ts';
-import { freePorts } from '../../etcd-cluster/ports.ts';
+import { execute } from '../../common/cli/daemon.ts';
+import { misfits } from '../../common/cli/json-shape.ts';
+import type { Command, Program } from '../../common/cli/program.ts';
+import type { EtcdClient } from '../../common/etcd/client/client.ts';
+import type { LocalCluster } from '../../etcd-cluster/members/local-cluster.ts';
+import { freePorts } from '../../etcd-cluster/members/ports.ts';
 import { nerveProgram } from '../../nerve/program.ts';
 import { synapseProgram } from '../../synapse/program.ts';
-import { startDaemon, type TestDaemon } from '../support/daemon.ts';
-import { directClient, put, remove, testCluster } from '../support/etcd.ts';
+import { startDaemon, type TestDaemon } from '../support/daemons/daemon.ts';
+import { directClient, put, remove, testCluster } from '../support/etcd/etcd.ts';
 import { eventually } from '../support/eventually.ts';
 import { assertGolden, masked } from '../support/golden.ts';
-import { haproxySection, type NamedServer, namedServer, type TestHaproxy, testHaproxy } from '../support/haproxy.ts';
+import {
+  haproxySection,
+  type NamedServer,
+  namedServer,
+  type TestHaproxy,
+  testHaproxy,
+} from '../support/haproxy/haproxy.ts';
 import { until } from '../support/until.ts';
 
 /** What the commands say of one stack of real parts, in what may happen to it. Each test leaves all well behind. */
@@ -123,7 +129,7 @@ describe('the commands, when', () => {
   const announceWeb = (): Promise<number> =>
     put(client, webKey, JSON.stringify({ host: '127.0.0.1', port: Number(webKey.split(':')[1]), name: 'w' }));
   async function haproxyVersion(): Promise<string | undefined> {
-    const { exec } = await import('../../common/exec.ts');
+    const { exec } = await import('../../common/daemon/exec.ts');
     return /version (\S+)/.exec((await exec([haproxy.program, '-v'], { timeout: 10_000 })).stdout)?.[1];
   }
 

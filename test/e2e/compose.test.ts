@@ -3,11 +3,11 @@ import { chmod, chown, readdir, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, type TestContext, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { clusterCommand } from '../support/clustercommand.ts';
-import { type DockerEngine, startDockerEngine } from '../support/dockerengine.ts';
+import { clusterCommand } from '../support/etcd/cluster-command.ts';
 import { eventually } from '../support/eventually.ts';
-import { makeStandIns } from '../support/standins.ts';
-import { tempFolder } from '../support/tempfolder.ts';
+import { makeStandIns } from '../support/machine/base-images.ts';
+import { type DockerEngine, startDockerEngine } from '../support/machine/docker-engine.ts';
+import { tempFolder } from '../support/temp-folder.ts';
 
 const root = fileURLToPath(new URL('../../../', import.meta.url));
 

@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import { assertFails, assertPasses, makeCheck } from '../support/check.ts';
-import { type DockerEngine, startDockerEngine } from '../support/dockerengine.ts';
-import { importBusybox } from '../support/dockerimages.ts';
+import { assertFails, assertPasses, makeCheck } from '../support/daemons/check.ts';
+import { runSource } from '../support/daemons/source-run.ts';
 import { eventually } from '../support/eventually.ts';
-import { runSource } from '../support/sourcerun.ts';
+import { type DockerEngine, startDockerEngine } from '../support/machine/docker-engine.ts';
+import { importBusybox } from '../support/machine/docker-images.ts';
 import { until } from '../support/until.ts';
 
 describe('with a real Docker engine', () => {

@@ -1,15 +1,15 @@
 import assert from 'node:assert/strict';
 import { setMaxListeners } from 'node:events';
 import { after, before, describe, it } from 'node:test';
-import { createEtcdClient, type EtcdClient } from '../../common/etcd/client.ts';
+import { sleep } from '../../common/async/supervise.ts';
+import { silentLog } from '../../common/daemon/log.ts';
+import { createEtcdClient, type EtcdClient } from '../../common/etcd/client/client.ts';
 import { formatInstance, makeInstance } from '../../common/instance.ts';
-import { silentLog } from '../../common/log.ts';
-import { sleep } from '../../common/supervise.ts';
 import { readyServers, workerPid } from '../../deploy/demo/haproxy.ts';
+import { visit } from '../../deploy/demo/request.ts';
 import { type Stack, startStack } from '../../deploy/demo/stack.ts';
-import { visit } from '../../deploy/demo/visit.ts';
 import { eventually } from '../support/eventually.ts';
-import { type FaultProxy, startFaultProxy } from '../support/faultproxy.ts';
+import { type FaultProxy, startFaultProxy } from '../support/servers/fault-proxy.ts';
 
 /** Seconds. Every freeze lasts longer. */
 const ttl = 6;

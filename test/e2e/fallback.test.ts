@@ -2,14 +2,20 @@ import assert from 'node:assert/strict';
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import type { EtcdClient } from '../../common/etcd/client.ts';
-import type { LocalCluster } from '../../etcd-cluster/local.ts';
-import { freePort } from '../../etcd-cluster/ports.ts';
-import type { StateReport } from '../../synapse/view/status.ts';
-import { startDaemon, type TestDaemon } from '../support/daemon.ts';
-import { type Ec2Server, startEc2Server } from '../support/ec2server.ts';
-import { directClient, put, remove, testCluster } from '../support/etcd.ts';
-import { haproxySection, type NamedServer, namedServer, type TestHaproxy, testHaproxy } from '../support/haproxy.ts';
+import type { EtcdClient } from '../../common/etcd/client/client.ts';
+import type { LocalCluster } from '../../etcd-cluster/members/local-cluster.ts';
+import { freePort } from '../../etcd-cluster/members/ports.ts';
+import type { StateReport } from '../../synapse/report/status.ts';
+import { startDaemon, type TestDaemon } from '../support/daemons/daemon.ts';
+import { directClient, put, remove, testCluster } from '../support/etcd/etcd.ts';
+import {
+  haproxySection,
+  type NamedServer,
+  namedServer,
+  type TestHaproxy,
+  testHaproxy,
+} from '../support/haproxy/haproxy.ts';
+import { type Ec2Server, startEc2Server } from '../support/servers/ec2-server.ts';
 import { until } from '../support/until.ts';
 
 /** A service that is in etcd, then only in EC2, then in etcd again, while someone uses it all the time. */

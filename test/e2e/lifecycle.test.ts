@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { request } from 'undici';
-import { exec } from '../../common/exec.ts';
+import { exec } from '../../common/daemon/exec.ts';
 import { readServers, readyServers, workerPid } from '../../deploy/demo/haproxy.ts';
 import type { SampleInstance } from '../../deploy/demo/parts.ts';
 import { type Stack, startStack } from '../../deploy/demo/stack.ts';

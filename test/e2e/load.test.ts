@@ -2,13 +2,13 @@ import assert from 'node:assert/strict';
 import { createServer, type Server } from 'node:http';
 import { after, before, describe, it } from 'node:test';
 import { Etcd3 } from 'etcd3';
+import { sleep } from '../../common/async/supervise.ts';
 import { formatInstance, type Instance, makeInstance } from '../../common/instance.ts';
-import { sleep } from '../../common/supervise.ts';
 import { readServers, workerPid } from '../../deploy/demo/haproxy.ts';
 import { type Stack, startStack } from '../../deploy/demo/stack.ts';
-import { freePort } from '../../etcd-cluster/ports.ts';
+import { freePort } from '../../etcd-cluster/members/ports.ts';
 import { eventually } from '../support/eventually.ts';
-import { steadyLoad } from '../support/wrk.ts';
+import { steadyLoad } from '../support/process/wrk.ts';
 
 const changes = 200;
 

@@ -3,14 +3,14 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, afterEach, before, beforeEach, describe, it } from 'node:test';
-import type { EtcdClient } from '../../common/etcd/client.ts';
-import { exec } from '../../common/exec.ts';
-import type { LocalCluster } from '../../etcd-cluster/local.ts';
+import { exec } from '../../common/daemon/exec.ts';
+import type { EtcdClient } from '../../common/etcd/client/client.ts';
+import type { LocalCluster } from '../../etcd-cluster/members/local-cluster.ts';
 import type { NerveState } from '../../nerve/state.ts';
-import { programPath, startDaemon, type TestDaemon } from '../support/daemon.ts';
-import { directClient, dump, testCluster } from '../support/etcd.ts';
+import { programPath, startDaemon, type TestDaemon } from '../support/daemons/daemon.ts';
+import { directClient, dump, testCluster } from '../support/etcd/etcd.ts';
+import { recordEvents } from '../support/etcd/key-events.ts';
 import { eventually } from '../support/eventually.ts';
-import { recordEvents } from '../support/keyevents.ts';
 
 const prefix = '/nerve/services/';
 

@@ -3,15 +3,21 @@ import { rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import type { Browser, Page } from 'playwright-core';
-import type { EtcdClient } from '../../common/etcd/client.ts';
-import { exec } from '../../common/exec.ts';
-import { openBrowser } from '../../deploy/browser.ts';
-import type { LocalCluster } from '../../etcd-cluster/local.ts';
-import { freePort } from '../../etcd-cluster/ports.ts';
-import { programPath, startDaemon, type TestDaemon } from '../support/daemon.ts';
-import { directClient, put, remove, testCluster } from '../support/etcd.ts';
+import { exec } from '../../common/daemon/exec.ts';
+import type { EtcdClient } from '../../common/etcd/client/client.ts';
+import { openBrowser } from '../../deploy/tools/browser.ts';
+import type { LocalCluster } from '../../etcd-cluster/members/local-cluster.ts';
+import { freePort } from '../../etcd-cluster/members/ports.ts';
+import { programPath, startDaemon, type TestDaemon } from '../support/daemons/daemon.ts';
+import { directClient, put, remove, testCluster } from '../support/etcd/etcd.ts';
 import { eventually } from '../support/eventually.ts';
-import { haproxySection, type NamedServer, namedServer, type TestHaproxy, testHaproxy } from '../support/haproxy.ts';
+import {
+  haproxySection,
+  type NamedServer,
+  namedServer,
+  type TestHaproxy,
+  testHaproxy,
+} from '../support/haproxy/haproxy.ts';
 
 /** How long the page may take to show something on a loaded machine; milliseconds. */
 const timeout = 30_000;

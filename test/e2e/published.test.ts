@@ -2,13 +2,19 @@ import assert from 'node:assert/strict';
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import type { EtcdClient } from '../../common/etcd/client.ts';
-import type { LocalCluster } from '../../etcd-cluster/local.ts';
-import { freePort } from '../../etcd-cluster/ports.ts';
-import type { StateReport } from '../../synapse/view/status.ts';
-import { startDaemon, type TestDaemon } from '../support/daemon.ts';
-import { directClient, put, testCluster } from '../support/etcd.ts';
-import { haproxySection, type NamedServer, namedServer, type TestHaproxy, testHaproxy } from '../support/haproxy.ts';
+import type { EtcdClient } from '../../common/etcd/client/client.ts';
+import type { LocalCluster } from '../../etcd-cluster/members/local-cluster.ts';
+import { freePort } from '../../etcd-cluster/members/ports.ts';
+import type { StateReport } from '../../synapse/report/status.ts';
+import { startDaemon, type TestDaemon } from '../support/daemons/daemon.ts';
+import { directClient, put, testCluster } from '../support/etcd/etcd.ts';
+import {
+  haproxySection,
+  type NamedServer,
+  namedServer,
+  type TestHaproxy,
+  testHaproxy,
+} from '../support/haproxy/haproxy.ts';
 import { until } from '../support/until.ts';
 
 /** The tests follow each other: each starts where the one before has ended. */

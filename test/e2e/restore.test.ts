@@ -3,16 +3,16 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import type { EtcdClient } from '../../common/etcd/client.ts';
-import { sleep } from '../../common/supervise.ts';
+import { sleep } from '../../common/async/supervise.ts';
+import type { EtcdClient } from '../../common/etcd/client/client.ts';
 import { readyServers, workerPid } from '../../deploy/demo/haproxy.ts';
 import type { SampleInstance } from '../../deploy/demo/parts.ts';
+import { visit } from '../../deploy/demo/request.ts';
 import { type Stack, startStack } from '../../deploy/demo/stack.ts';
-import { visit } from '../../deploy/demo/visit.ts';
-import { dataFolder, peerUrl } from '../../etcd-cluster/flags.ts';
-import { directClient, dump } from '../support/etcd.ts';
+import { dataFolder, peerUrl } from '../../etcd-cluster/members/flags.ts';
+import { pageBlock, runBlock } from '../support/docs/pages.ts';
+import { directClient, dump } from '../support/etcd/etcd.ts';
 import { eventually } from '../support/eventually.ts';
-import { pageBlock, runBlock } from '../support/page.ts';
 
 describe('etcd is put back from a backup while nerve, synapse and HAProxy run', () => {
   let stack: Stack;

@@ -5,12 +5,12 @@ import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { request } from 'undici';
-import { exec } from '../../common/exec.ts';
+import { exec } from '../../common/daemon/exec.ts';
 import { readyServers } from '../../deploy/demo/haproxy.ts';
 import type { Daemon, SampleInstance } from '../../deploy/demo/parts.ts';
 import { type Stack, startStack } from '../../deploy/demo/stack.ts';
-import { type ClusterCertificates, clusterCertificates } from '../support/clustercertificates.ts';
-import { clusterCommand } from '../support/clustercommand.ts';
+import { type ClusterCertificates, clusterCertificates } from '../support/etcd/cluster-certificates.ts';
+import { clusterCommand } from '../support/etcd/cluster-command.ts';
 import { eventually } from '../support/eventually.ts';
 
 describe('nerve, synapse and HAProxy with an etcd that wants certificates', () => {

@@ -2,14 +2,20 @@ import assert from 'node:assert/strict';
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, afterEach, before, describe, test } from 'node:test';
-import type { EtcdClient } from '../../common/etcd/client.ts';
-import { exec } from '../../common/exec.ts';
-import type { LocalCluster } from '../../etcd-cluster/local.ts';
-import { freePort } from '../../etcd-cluster/ports.ts';
-import type { StateReport } from '../../synapse/view/status.ts';
-import { programPath, startDaemon, type TestDaemon } from '../support/daemon.ts';
-import { directClient, put, remove, testCluster } from '../support/etcd.ts';
-import { haproxySection, type NamedServer, namedServer, type TestHaproxy, testHaproxy } from '../support/haproxy.ts';
+import { exec } from '../../common/daemon/exec.ts';
+import type { EtcdClient } from '../../common/etcd/client/client.ts';
+import type { LocalCluster } from '../../etcd-cluster/members/local-cluster.ts';
+import { freePort } from '../../etcd-cluster/members/ports.ts';
+import type { StateReport } from '../../synapse/report/status.ts';
+import { programPath, startDaemon, type TestDaemon } from '../support/daemons/daemon.ts';
+import { directClient, put, remove, testCluster } from '../support/etcd/etcd.ts';
+import {
+  haproxySection,
+  type NamedServer,
+  namedServer,
+  type TestHaproxy,
+  testHaproxy,
+} from '../support/haproxy/haproxy.ts';
 import { until } from '../support/until.ts';
 
 /** One etcd, one HAProxy, one synapse. The tests follow each other: each starts where the one before has ended. */

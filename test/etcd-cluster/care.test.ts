@@ -3,15 +3,15 @@ import { randomBytes } from 'node:crypto';
 import { rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { after, afterEach, before, describe, it } from 'node:test';
-import type { EtcdClient } from '../../common/etcd/client.ts';
-import { createLeasedKeys, type LeasedKeys } from '../../common/etcd/lease.ts';
-import { createReflector } from '../../common/etcd/reflector.ts';
-import type { LocalCluster } from '../../etcd-cluster/local.ts';
-import type { LocalMember } from '../../etcd-cluster/member.ts';
-import { directClient, dump, etcdProgram, testCluster, testLog } from '../support/etcd.ts';
+import type { EtcdClient } from '../../common/etcd/client/client.ts';
+import { createLeasedKeys, type LeasedKeys } from '../../common/etcd/keys/leased-keys.ts';
+import { createReflector } from '../../common/etcd/watch/reflector.ts';
+import type { LocalCluster } from '../../etcd-cluster/members/local-cluster.ts';
+import type { LocalMember } from '../../etcd-cluster/members/member.ts';
+import { pageBlock, runBlock } from '../support/docs/pages.ts';
+import { directClient, dump, etcdProgram, testCluster, testLog } from '../support/etcd/etcd.ts';
+import { assertSound, createRecorder } from '../support/etcd/watch-recorder.ts';
 import { eventually } from '../support/eventually.ts';
-import { pageBlock, runBlock } from '../support/page.ts';
-import { assertSound, createRecorder } from '../support/recorder.ts';
 
 /** Commands of etcd-cluster/README.md, as they stand there, while somebody announces and somebody follows. */
 describe('the care of a cluster', () => {

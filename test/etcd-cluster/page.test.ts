@@ -6,15 +6,15 @@ import { after, before, describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { parse } from 'yaml';
 import { type Problem, validate } from '../../common/config/config.ts';
-import { createEtcdClient } from '../../common/etcd/client.ts';
-import { checkEtcdOptions, etcdSchema } from '../../common/etcd/options.ts';
-import { shell } from '../../common/exec.ts';
-import { isHealthy } from '../../etcd-cluster/health.ts';
-import { freePorts } from '../../etcd-cluster/ports.ts';
-import { etcdProgram, etcdVersions, put, testLog } from '../support/etcd.ts';
+import { shell } from '../../common/daemon/exec.ts';
+import { createEtcdClient } from '../../common/etcd/client/client.ts';
+import { checkEtcdOptions, etcdSchema } from '../../common/etcd/client/options.ts';
+import { isHealthy } from '../../etcd-cluster/members/health.ts';
+import { freePorts } from '../../etcd-cluster/members/ports.ts';
+import { pageBlock, pageText } from '../support/docs/pages.ts';
+import { etcdProgram, etcdVersions, put, testLog } from '../support/etcd/etcd.ts';
 import { eventually } from '../support/eventually.ts';
-import { pageBlock, pageText } from '../support/page.ts';
-import { type Server, startServer } from '../support/server.ts';
+import { type Server, startServer } from '../support/servers/server.ts';
 
 const root = fileURLToPath(new URL('../../../', import.meta.url));
 

@@ -5,13 +5,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { connect } from 'node:tls';
-import { createEtcdClient } from '../../common/etcd/client.ts';
-import type { EtcdTls } from '../../common/etcd/options.ts';
-import { sleep } from '../../common/supervise.ts';
-import type { LocalCluster } from '../../etcd-cluster/local.ts';
-import type { LocalMember } from '../../etcd-cluster/member.ts';
-import { type ClusterCertificates, clusterCertificates } from '../support/clustercertificates.ts';
-import { etcdVersions, portOf, put, testCluster, testLog } from '../support/etcd.ts';
+import { sleep } from '../../common/async/supervise.ts';
+import { createEtcdClient } from '../../common/etcd/client/client.ts';
+import type { EtcdTls } from '../../common/etcd/client/options.ts';
+import type { LocalCluster } from '../../etcd-cluster/members/local-cluster.ts';
+import type { LocalMember } from '../../etcd-cluster/members/member.ts';
+import { type ClusterCertificates, clusterCertificates } from '../support/etcd/cluster-certificates.ts';
+import { etcdVersions, portOf, put, testCluster, testLog } from '../support/etcd/etcd.ts';
 import { eventually } from '../support/eventually.ts';
 
 for (const version of etcdVersions) {

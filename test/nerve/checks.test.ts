@@ -3,7 +3,7 @@ import { describe, it } from 'node:test';
 import { isRequired, type SchemaProperty } from '../../common/config/schema.ts';
 import { loadPlugin, pluginNames } from '../../common/plugin.ts';
 import { type CheckPlugin, checkFolder } from '../../nerve/check.ts';
-import { checkSchema } from '../../nerve/checkconfig.ts';
+import { checkSchema } from '../../nerve/config/check-config.ts';
 
 type Plugin = CheckPlugin<Record<string, unknown>>;
 

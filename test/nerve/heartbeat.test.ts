@@ -4,8 +4,8 @@ import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { beat } from '../../nerve/heartbeat.ts';
 import { eventually } from '../support/eventually.ts';
-import { recordingLog } from '../support/recordinglog.ts';
-import { tempFolder } from '../support/tempfolder.ts';
+import { recordingLog } from '../support/process/recording-log.ts';
+import { tempFolder } from '../support/temp-folder.ts';
 
 describe('beat', () => {
   it('makes the file, and touches one that is old without changing what is in it', async (t) => {

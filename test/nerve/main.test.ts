@@ -2,9 +2,9 @@ import assert from 'node:assert/strict';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
-import { startNode } from '../support/childprocess.ts';
-import { programPath } from '../support/daemon.ts';
-import { tempFolder } from '../support/tempfolder.ts';
+import { programPath } from '../support/daemons/daemon.ts';
+import { startNode } from '../support/process/child-process.ts';
+import { tempFolder } from '../support/temp-folder.ts';
 
 async function nerve(t: TestContext, args: readonly string[], env: NodeJS.ProcessEnv = {}) {
   const child = startNode(t, [programPath('nerve'), ...args], env);

@@ -2,16 +2,16 @@ import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
 import { BadRequest } from '../../common/admin/admin.ts';
 import { makeInstance } from '../../common/instance.ts';
-import type { Announcer, CloseOptions } from '../../nerve/announcer.ts';
-import type { Drains } from '../../nerve/drains.ts';
+import type { Drains } from '../../nerve/announce/drain-store.ts';
+import type { Announcer, CloseOptions } from '../../nerve/announce/etcd-announcer.ts';
+import { noRateLimit } from '../../nerve/announce/rate-limit.ts';
+import type { Registry } from '../../nerve/announce/registries.ts';
 import { Nerve, type OnFound } from '../../nerve/nerve.ts';
-import { noRateLimit } from '../../nerve/ratelimit.ts';
-import type { Registry } from '../../nerve/registry.ts';
 import { describeState } from '../../nerve/state.ts';
+import { healthSwitch, nerveConfig, serviceConfig } from '../support/daemons/nerve-service.ts';
 import { eventually } from '../support/eventually.ts';
-import { healthSwitch, nerveConfig, serviceConfig } from '../support/nerveservice.ts';
-import { nodeWarnings } from '../support/nodewarnings.ts';
-import { recordingLog } from '../support/recordinglog.ts';
+import { nodeWarnings } from '../support/process/node-warnings.ts';
+import { recordingLog } from '../support/process/recording-log.ts';
 
 /** A registry in memory that can be away. */
 class FakeRegistry implements Announcer {

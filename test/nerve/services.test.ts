@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { Problem } from '../../common/config/config.ts';
 import { formatInstance } from '../../common/instance.ts';
-import { readServices, type ServiceConfig } from '../../nerve/serviceconfig.ts';
+import { readServices, type ServiceConfig } from '../../nerve/config/service-config.ts';
 
 async function read(value: object) {
   const problems: Problem[] = [];

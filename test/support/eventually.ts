@@ -1,4 +1,4 @@
-import { sleep } from '../../common/supervise.ts';
+import { sleep } from '../../common/async/supervise.ts';
 
 /**
  * Repeats an assertion until it holds. The deadline is generous on purpose: it bounds a hang, it measures nothing.

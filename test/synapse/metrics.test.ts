@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { metricsText, registry } from '../../common/daemon/metrics.ts';
 import { makeInstance } from '../../common/instance.ts';
-import { metricsText, registry } from '../../common/metrics.ts';
 import { type Observed, observe, prepare } from '../../synapse/metrics.ts';
 
 const instances = Array.from({ length: 50 }, (_, port) => makeInstance({ host: '10.0.0.1', port: port + 1 }));

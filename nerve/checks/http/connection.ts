@@ -1,7 +1,6 @@
 import type { Socket } from 'node:net';
-import { type Address, formatAddress, openSocket } from '../../../common/socket.ts';
-import { tlsClient } from '../../../common/tlsclient.ts';
-import { startTls } from '../../../common/tlssocket.ts';
+import { type Address, formatAddress, openSocket, startTls } from '../../../common/net/socket.ts';
+import { tlsClient } from '../../../common/net/tls-client.ts';
 import type { CheckTarget } from '../../check.ts';
 import type { HttpCheckOptions } from './options.ts';
 

@@ -1,5 +1,5 @@
 import type { Schema } from '../../../common/config/config.ts';
-import { type TlsClientOptions, tlsClientSchema } from '../../../common/tlsclient.ts';
+import { type TlsClientOptions, tlsClientSchema } from '../../../common/net/tls-client.ts';
 
 export interface HttpCheckOptions extends TlsClientOptions {
   readonly uri: string;

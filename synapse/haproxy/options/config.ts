@@ -1,9 +1,9 @@
+import { hostname } from 'node:os';
 import type { Problem, Schema } from '../../../common/config/config.ts';
 import { isObject } from '../../../common/config/formats.ts';
-import type { FileTemplate } from '../file/template.ts';
-import type { FileUse } from '../file/writepace.ts';
-import { type ReloadFreeOptions, reloadFree } from '../slots/reloadfree.ts';
 import { fraction, nameSuffix, path, sections, seed, stringOrList } from './formats.ts';
+import { type ReloadFreeOptions, reloadFree } from './reload-free.ts';
+import type { FileTemplate } from './template.ts';
 
 /** The top-level `haproxy` section, with what it refers to. */
 export interface HaproxyConfig extends HaproxyOptions {
@@ -200,6 +200,15 @@ export function isReloadedByOthers(config: HaproxyConfig): boolean {
   return config.watched && config.reload_command === null && config.master_socket_path === null;
 }
 
+/** How the file is used, which decides how soon and how often it may be written. */
+export type FileUse =
+  /** Changes of membership are live already; the file follows for the next reload. */
+  | 'merged'
+  /** The file is the only way to HAProxy. */
+  | 'only'
+  /** Changes of membership are live already, and each write makes somebody reload HAProxy. */
+  | 'watched';
+
 /** What a write of the file means with these options. */
 export function fileUse(config: HaproxyConfig): FileUse {
   if (!config.do_socket) return 'only';
@@ -241,4 +250,9 @@ export function checkHaproxyConfig(config: HaproxyConfig, at: string, given: unk
 /** An empty list says that there are no lines, other than nothing at all. */
 function isGiven(given: unknown, key: string): boolean {
   return isObject(given) && Array.isArray(given[key]);
+}
+
+/** The seed of the shuffle: given, or this host's name, so that hosts differ and restarts do not. */
+export function orderSeed(config: Pick<HaproxyConfig, 'server_order_seed'>): string {
+  return String(config.server_order_seed ?? hostname());
 }

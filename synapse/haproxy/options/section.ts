@@ -1,9 +1,8 @@
 import { type Problem, validate } from '../../../common/config/config.ts';
-import { reasonOf } from '../../../common/log.ts';
-import { readTemplate } from '../file/templatefile.ts';
+import { reasonOf } from '../../../common/daemon/log.ts';
 import { checkHaproxyConfig, type HaproxyConfig, haproxySchema } from './config.ts';
-import { type ServiceHaproxyConfig, serviceHaproxySchema } from './serviceconfig.ts';
-import { checkServiceConfig } from './values.ts';
+import { checkServiceConfig, type ServiceHaproxyConfig, serviceHaproxySchema } from './service-config.ts';
+import { readTemplate } from './template.ts';
 
 interface At {
   readonly path: string;

@@ -1,7 +1,7 @@
 import { connect } from 'node:net';
+import { sleep } from '../../../common/async/supervise.ts';
 import { failure } from '../../../common/reason.ts';
-import { sleep } from '../../../common/supervise.ts';
-import { wrongIn } from '../file/findings.ts';
+import { wrongIn } from '../configfile/check.ts';
 
 /** What `show proc` on the master socket says about reloads. */
 export interface MasterState {

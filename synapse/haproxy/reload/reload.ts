@@ -1,5 +1,5 @@
-import { shell } from '../../../common/exec.ts';
-import { reasonOf } from '../../../common/log.ts';
+import { shell } from '../../../common/daemon/exec.ts';
+import { reasonOf } from '../../../common/daemon/log.ts';
 import type { HaproxyConfig } from '../options/config.ts';
 import { reloadMaster } from './master.ts';
 

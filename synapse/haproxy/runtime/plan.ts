@@ -1,9 +1,9 @@
-import { sameAddress } from '../model/address.ts';
-import { parseOptions } from '../model/keywords.ts';
-import type { RunningBackend, RunningServer, Server, ServerTemplate, Structure } from '../model/model.ts';
-import { maxconnOf } from '../model/server.ts';
-import { addObstacle, hasCheck, isIncomplete, serverWords } from '../model/serverline.ts';
-import type { Capabilities } from './capabilities.ts';
+import type { Capabilities } from '../spec/capabilities.ts';
+import type { DesiredServer } from '../spec/desired-service.ts';
+import { maxconnOf, sameAddress } from '../spec/server.ts';
+import { addObstacle, hasCheck, isIncomplete, serverWords } from '../spec/server-line.ts';
+import { parseOptions } from '../spec/server-options.ts';
+import type { RunningBackend, RunningServer, Server, ServerTemplate, Structure } from '../spec/types.ts';
 import type { CommandKind } from './reply.ts';
 
 /** One line for the runtime API. */
@@ -37,12 +37,6 @@ export interface Plan {
   readonly held: readonly HeldServer[];
 }
 
-/** What one server should be: a server, or nothing (`undefined`). */
-export interface Wanted {
-  readonly name: string;
-  readonly server: Server | undefined;
-}
-
 export interface PlanContext {
   readonly capabilities: Capabilities;
   /** The number of a server, given out when it has none yet. */
@@ -65,7 +59,7 @@ export function commandsOf(plan: Plan): readonly RuntimeCommand[] {
 export function planServers(
   structure: Structure,
   running: RunningBackend | undefined,
-  wanted: Iterable<Wanted>,
+  wanted: Iterable<DesiredServer>,
   context: PlanContext,
 ): Plan {
   if (running === undefined) return { ...emptyPlan, reload: [`backend ${structure.backend} is new`] };
@@ -109,7 +103,7 @@ function countOut(running: RunningBackend | undefined, desired: ReadonlyMap<stri
   return count;
 }
 
-function* wantedOf(running: RunningBackend | undefined, desired: ReadonlyMap<string, Server>): Iterable<Wanted> {
+function* wantedOf(running: RunningBackend | undefined, desired: ReadonlyMap<string, Server>): Iterable<DesiredServer> {
   for (const [name, server] of desired) yield { name, server };
   for (const name of running?.keys() ?? []) if (!desired.has(name)) yield { name, server: undefined };
 }

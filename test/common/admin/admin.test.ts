@@ -8,9 +8,9 @@ import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
 import { type AdminOptions, BadRequest, serveAdmin } from '../../../common/admin/admin.ts';
 import { control, readState } from '../../../common/admin/client.ts';
-import { exec } from '../../../common/exec.ts';
-import { silentLog } from '../../../common/log.ts';
-import { tempFolder } from '../../support/tempfolder.ts';
+import { exec } from '../../../common/daemon/exec.ts';
+import { silentLog } from '../../../common/daemon/log.ts';
+import { tempFolder } from '../../support/temp-folder.ts';
 
 const answers = { ready: () => null, state: () => ({ services: ['api'] }) };
 

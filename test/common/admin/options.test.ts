@@ -4,7 +4,7 @@ import { describe, it } from 'node:test';
 import { loadAdminConfig } from '../../../common/admin/options.ts';
 import type { ConfigError } from '../../../common/config/config.ts';
 import { formatProblem } from '../../../common/config/problem.ts';
-import { tempFolder } from '../../support/tempfolder.ts';
+import { tempFolder } from '../../support/temp-folder.ts';
 
 describe('the admin section, read alone', () => {
   it('says in plain words why the file cannot be read', async (t) => {

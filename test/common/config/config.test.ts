@@ -4,8 +4,8 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
 import { ConfigError, type Problem, readConfig, settleProblems } from '../../../common/config/config.ts';
-import { recordingLog } from '../../support/recordinglog.ts';
-import { tempFolder } from '../../support/tempfolder.ts';
+import { recordingLog } from '../../support/process/recording-log.ts';
+import { tempFolder } from '../../support/temp-folder.ts';
 
 /** Writes files into a new folder. */
 async function files(t: TestContext, contents: Readonly<Record<string, string>>): Promise<string> {

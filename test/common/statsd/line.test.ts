@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { counterLine, packets } from '../../../common/statsd/line.ts';
+import { counterLine, packets } from '../../../common/statsd/statsd.ts';
 
 describe('a line for StatsD', () => {
   it('has the steps, and the tags in the form of DogStatsD', () => {

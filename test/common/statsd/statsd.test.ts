@@ -4,8 +4,8 @@ import { Counter } from 'prom-client';
 import { createStatsdReport, type StatsdNames } from '../../../common/statsd/report.ts';
 import { createStatsdSink } from '../../../common/statsd/statsd.ts';
 import { eventually } from '../../support/eventually.ts';
-import { recordingLog } from '../../support/recordinglog.ts';
-import { udpServer } from '../../support/udpserver.ts';
+import { recordingLog } from '../../support/process/recording-log.ts';
+import { udpServer } from '../../support/servers/udp-server.ts';
 
 describe('the way to a StatsD server', () => {
   for (const [sentence, host, listens] of [

@@ -4,16 +4,16 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { createEtcdClient, type EtcdClient } from '../../../common/etcd/client.ts';
-import type { Rpc } from '../../../common/etcd/connection.ts';
-import { prefixRange } from '../../../common/etcd/entry.ts';
-import { createKeepalive } from '../../../common/etcd/keepalive.ts';
-import type { EtcdOptions } from '../../../common/etcd/options.ts';
-import type { LocalCluster } from '../../../etcd-cluster/local.ts';
-import { type ClusterCertificates, clusterCertificates } from '../../support/clustercertificates.ts';
-import { clusterCommand } from '../../support/clustercommand.ts';
-import { dump, etcdVersions, put, testCluster, testLog } from '../../support/etcd.ts';
-import { tempFolder } from '../../support/tempfolder.ts';
+import { createEtcdClient, type EtcdClient } from '../../../common/etcd/client/client.ts';
+import type { Rpc } from '../../../common/etcd/client/connection.ts';
+import { prefixRange } from '../../../common/etcd/client/key-value.ts';
+import type { EtcdOptions } from '../../../common/etcd/client/options.ts';
+import { createKeepalive } from '../../../common/etcd/keys/lease.ts';
+import type { LocalCluster } from '../../../etcd-cluster/members/local-cluster.ts';
+import { type ClusterCertificates, clusterCertificates } from '../../support/etcd/cluster-certificates.ts';
+import { clusterCommand } from '../../support/etcd/cluster-command.ts';
+import { dump, etcdVersions, put, testCluster, testLog } from '../../support/etcd/etcd.ts';
+import { tempFolder } from '../../support/temp-folder.ts';
 
 /** bcrypt as cheap as it goes. */
 const flags = ['--bcrypt-cost=4'];

@@ -5,8 +5,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { createSecureContext } from 'node:tls';
-import { sleep } from '../../../common/supervise.ts';
-import { clusterCommand } from '../../support/clustercommand.ts';
+import { sleep } from '../../../common/async/supervise.ts';
+import { clusterCommand } from '../../support/etcd/cluster-command.ts';
 
 const members = ['etcd1=10.0.0.1,etcd1.example,fd00:0::1', 'etcd2=etcd2.example'];
 

@@ -5,15 +5,15 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { createEtcdClient } from '../../../common/etcd/client.ts';
-import { exec } from '../../../common/exec.ts';
-import { silentLog } from '../../../common/log.ts';
-import { freePortRow } from '../../../etcd-cluster/ports.ts';
-import { clusterCertificates } from '../../support/clustercertificates.ts';
-import { clusterCommand } from '../../support/clustercommand.ts';
-import { dump, etcdProgram, put } from '../../support/etcd.ts';
-import { listens, startServer } from '../../support/server.ts';
-import { tempFolder } from '../../support/tempfolder.ts';
+import { exec } from '../../../common/daemon/exec.ts';
+import { silentLog } from '../../../common/daemon/log.ts';
+import { createEtcdClient } from '../../../common/etcd/client/client.ts';
+import { freePortRow } from '../../../etcd-cluster/members/ports.ts';
+import { clusterCertificates } from '../../support/etcd/cluster-certificates.ts';
+import { clusterCommand } from '../../support/etcd/cluster-command.ts';
+import { dump, etcdProgram, put } from '../../support/etcd/etcd.ts';
+import { listens, startServer } from '../../support/servers/server.ts';
+import { tempFolder } from '../../support/temp-folder.ts';
 
 describe('etcd-cluster/local', () => {
   let parent: string;

@@ -3,16 +3,15 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import type { SchemaProperty } from '../../../common/config/schema.ts';
-import { validate } from '../../../common/config/schema.ts';
+import { type SchemaProperty, validate } from '../../../common/config/schema.ts';
 import { isSecretKey } from '../../../common/config/secrets.ts';
 import { loadPlugin, pluginNames } from '../../../common/plugin.ts';
 import { checkFolder } from '../../../nerve/check.ts';
-import type { AnyCheckPlugin } from '../../support/check.ts';
+import type { AnyCheckPlugin } from '../../support/daemons/check.ts';
+import { requiredOptions } from '../../support/daemons/required-options.ts';
 import { eventually } from '../../support/eventually.ts';
-import { type Peer, peers, startPeer } from '../../support/peer.ts';
-import { requiredOptions } from '../../support/requiredoptions.ts';
-import { assertNothingMore, openResources } from '../../support/resources.ts';
+import { assertNothingMore, openResources } from '../../support/process/resources.ts';
+import { type Peer, peers, startPeer } from '../../support/servers/bad-peers.ts';
 
 /** What nerve itself reads in each check, or may one day. */
 const reserved = [

@@ -5,9 +5,9 @@ import { createServer, type Server } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import { assertFails, assertGivesUp, assertPasses, makeCheck } from '../../support/check.ts';
+import { assertFails, assertGivesUp, assertPasses, makeCheck } from '../../support/daemons/check.ts';
 import { eventually } from '../../support/eventually.ts';
-import { peers, startPeer } from '../../support/peer.ts';
+import { peers, startPeer } from '../../support/servers/bad-peers.ts';
 
 /** State of a container as Docker 20 to 28 and Podman describe it in GET /containers/NAME/json. */
 const running = { Status: 'running', Running: true, Paused: false, Restarting: false, ExitCode: 0 };

@@ -2,9 +2,9 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { readFile, realpath } from 'node:fs/promises';
 import { it } from 'node:test';
-import { assertFails, assertGivesUp, assertPasses, makeCheck } from '../../support/check.ts';
+import { assertFails, assertGivesUp, assertPasses, makeCheck } from '../../support/daemons/check.ts';
 import { eventually } from '../../support/eventually.ts';
-import { tempFolder } from '../../support/tempfolder.ts';
+import { tempFolder } from '../../support/temp-folder.ts';
 
 /** False also for one that has ended and that nobody has asked about yet. */
 function isRunning(pid: number): boolean {

@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { chmod, mkdir, rm, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { it } from 'node:test';
-import { assertFails, assertPasses, makeCheck } from '../../support/check.ts';
-import { tempFolder } from '../../support/tempfolder.ts';
+import { assertFails, assertPasses, makeCheck } from '../../support/daemons/check.ts';
+import { tempFolder } from '../../support/temp-folder.ts';
 
 it('passes while a file exists, and fails while there is none', async (t) => {
   const path = join(await tempFolder(t), 'ready');

@@ -14,11 +14,11 @@ import {
   type UntypedHandleCall,
 } from '@grpc/grpc-js';
 import { loadSync } from '@grpc/proto-loader';
-import { freePort } from '../../../etcd-cluster/ports.ts';
-import { makeAuthority, makeCertificate } from '../../support/certificates.ts';
-import { assertFails, assertGivesUp, assertPasses, makeCheck } from '../../support/check.ts';
+import { freePort } from '../../../etcd-cluster/members/ports.ts';
+import { assertFails, assertGivesUp, assertPasses, makeCheck } from '../../support/daemons/check.ts';
 import { eventually } from '../../support/eventually.ts';
-import { peers, startPeer } from '../../support/peer.ts';
+import { peers, startPeer } from '../../support/servers/bad-peers.ts';
+import { makeAuthority, makeCertificate } from '../../support/servers/certificates.ts';
 
 /** Of grpc/health/v1/health.proto. */
 const proto = `syntax = "proto3";

@@ -9,12 +9,12 @@ import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
 import type { Problem } from '../../../common/config/config.ts';
 import { validate } from '../../../common/config/schema.ts';
-import { exec } from '../../../common/exec.ts';
+import { exec } from '../../../common/daemon/exec.ts';
 import { check } from '../../../nerve/checks/http.ts';
-import { makeAuthority, makeCertificate } from '../../support/certificates.ts';
 import { eventually } from '../../support/eventually.ts';
-import { startPeer } from '../../support/peer.ts';
-import { tempFolder } from '../../support/tempfolder.ts';
+import { startPeer } from '../../support/servers/bad-peers.ts';
+import { makeAuthority, makeCertificate } from '../../support/servers/certificates.ts';
+import { tempFolder } from '../../support/temp-folder.ts';
 
 async function listen(t: TestContext, server: Server): Promise<number> {
   server.listen(0, '127.0.0.1');

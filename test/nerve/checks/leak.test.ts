@@ -6,11 +6,11 @@ import { after, before, describe, it } from 'node:test';
 import { validate } from '../../../common/config/schema.ts';
 import { loadPlugin, pluginNames } from '../../../common/plugin.ts';
 import { type Check, checkFolder } from '../../../nerve/check.ts';
-import type { AnyCheckPlugin } from '../../support/check.ts';
+import type { AnyCheckPlugin } from '../../support/daemons/check.ts';
+import { requiredOptions } from '../../support/daemons/required-options.ts';
 import { eventually } from '../../support/eventually.ts';
-import { type Peer, peers, startPeer } from '../../support/peer.ts';
-import { requiredOptions } from '../../support/requiredoptions.ts';
-import { assertNothingMore, openResources } from '../../support/resources.ts';
+import { assertNothingMore, openResources } from '../../support/process/resources.ts';
+import { type Peer, peers, startPeer } from '../../support/servers/bad-peers.ts';
 
 /** Probes of each check against each peer; checks that can speak TLS do as many again with it. */
 const probes = 80;

@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { it, type TestContext } from 'node:test';
-import { assertFails, assertGivesUp, assertPasses, makeCheck } from '../../support/check.ts';
-import { tempFolder } from '../../support/tempfolder.ts';
+import { assertFails, assertGivesUp, assertPasses, makeCheck } from '../../support/daemons/check.ts';
+import { tempFolder } from '../../support/temp-folder.ts';
 
 async function write(t: TestContext, text: string): Promise<string> {
   const file = join(await tempFolder(t), 'mycheck.mjs');

@@ -4,12 +4,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { createConnection } from 'mysql2/promise';
-import { freePort } from '../../../etcd-cluster/ports.ts';
-import { makeAuthority, makeCertificate } from '../../support/certificates.ts';
-import { assertFails, assertGivesUp, assertPasses, makeCheck } from '../../support/check.ts';
+import { freePort } from '../../../etcd-cluster/members/ports.ts';
+import { assertFails, assertGivesUp, assertPasses, makeCheck } from '../../support/daemons/check.ts';
 import { eventually } from '../../support/eventually.ts';
-import { type Mariadb, startMariadb } from '../../support/mariadb.ts';
-import { peers, startPeer } from '../../support/peer.ts';
+import { peers, startPeer } from '../../support/servers/bad-peers.ts';
+import { makeAuthority, makeCertificate } from '../../support/servers/certificates.ts';
+import { type Mariadb, startMariadb } from '../../support/servers/mariadb.ts';
 
 describe('the mysql check', () => {
   let folder = '';

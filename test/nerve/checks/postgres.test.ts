@@ -3,14 +3,14 @@ import { chmod, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import { exec } from '../../../common/exec.ts';
-import { freePort } from '../../../etcd-cluster/ports.ts';
-import { makeAuthority, makeCertificate } from '../../support/certificates.ts';
-import { assertFails, assertGivesUp, assertPasses, makeCheck } from '../../support/check.ts';
+import { exec } from '../../../common/daemon/exec.ts';
+import { freePort } from '../../../etcd-cluster/members/ports.ts';
+import { assertFails, assertGivesUp, assertPasses, makeCheck } from '../../support/daemons/check.ts';
 import { eventually } from '../../support/eventually.ts';
-import { peers, startPeer } from '../../support/peer.ts';
-import { makePostgres, type Postgres, type PostgresData } from '../../support/postgresserver.ts';
-import { asOrdinaryUser } from '../../support/server.ts';
+import { peers, startPeer } from '../../support/servers/bad-peers.ts';
+import { makeAuthority, makeCertificate } from '../../support/servers/certificates.ts';
+import { makePostgres, type Postgres, type PostgresData } from '../../support/servers/postgres-server.ts';
+import { asOrdinaryUser } from '../../support/servers/server.ts';
 
 describe('the postgres check', () => {
   let folder = '';

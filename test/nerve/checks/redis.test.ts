@@ -3,12 +3,12 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import { freePort } from '../../../etcd-cluster/ports.ts';
-import { makeAuthority, makeCertificate } from '../../support/certificates.ts';
-import { assertFails, assertGivesUp, assertPasses, makeCheck } from '../../support/check.ts';
+import { freePort } from '../../../etcd-cluster/members/ports.ts';
+import { assertFails, assertGivesUp, assertPasses, makeCheck } from '../../support/daemons/check.ts';
 import { eventually } from '../../support/eventually.ts';
-import { peers, startPeer } from '../../support/peer.ts';
-import { startRedis } from '../../support/redisserver.ts';
+import { peers, startPeer } from '../../support/servers/bad-peers.ts';
+import { makeAuthority, makeCertificate } from '../../support/servers/certificates.ts';
+import { startRedis } from '../../support/servers/redis-server.ts';
 
 type Redis = Awaited<ReturnType<typeof startRedis>>;
 

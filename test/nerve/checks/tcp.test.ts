@@ -5,8 +5,8 @@ import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
 import { check } from '../../../nerve/checks/tcp.ts';
 import { eventually } from '../../support/eventually.ts';
-import { startPeer } from '../../support/peer.ts';
-import { tempFolder } from '../../support/tempfolder.ts';
+import { startPeer } from '../../support/servers/bad-peers.ts';
+import { tempFolder } from '../../support/temp-folder.ts';
 
 async function listener(t: TestContext): Promise<{ readonly port: number; close(): Promise<void> }> {
   const server = createServer((socket) => socket.on('error', () => {})).listen(0, '127.0.0.1');

@@ -5,12 +5,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { createServer, type Server } from 'node:tls';
-import { exec } from '../../../common/exec.ts';
-import { freePort } from '../../../etcd-cluster/ports.ts';
-import { makeAuthority, makeCertificate } from '../../support/certificates.ts';
-import { assertFails, assertGivesUp, assertPasses, makeCheck } from '../../support/check.ts';
+import { exec } from '../../../common/daemon/exec.ts';
+import { freePort } from '../../../etcd-cluster/members/ports.ts';
+import { assertFails, assertGivesUp, assertPasses, makeCheck } from '../../support/daemons/check.ts';
 import { eventually } from '../../support/eventually.ts';
-import { peers, startPeer } from '../../support/peer.ts';
+import { peers, startPeer } from '../../support/servers/bad-peers.ts';
+import { makeAuthority, makeCertificate } from '../../support/servers/certificates.ts';
 
 async function openssl(args: readonly string[]): Promise<void> {
   const { code, stderr } = await exec(['openssl', ...args], { timeout: 30_000 });

@@ -1,13 +1,19 @@
 import assert from 'node:assert/strict';
 import { access } from 'node:fs/promises';
 import { describe, it } from 'node:test';
+import { sleep } from '../../../common/async/supervise.ts';
 import type { Instance } from '../../../common/instance.ts';
-import { sleep } from '../../../common/supervise.ts';
-import { freePort } from '../../../etcd-cluster/ports.ts';
+import { freePort } from '../../../etcd-cluster/members/ports.ts';
 import { eventually } from '../../support/eventually.ts';
-import { askSocket, testHaproxy } from '../../support/haproxy.ts';
-import { instance, runOutput, serviceConfig, type TestService, testConfig } from '../../support/haproxyoutput.ts';
-import { haproxyVersions } from '../../support/haproxyversions.ts';
+import { askSocket, testHaproxy } from '../../support/haproxy/haproxy.ts';
+import {
+  instance,
+  runOutput,
+  serviceConfig,
+  type TestService,
+  testConfig,
+} from '../../support/haproxy/haproxy-output.ts';
+import { haproxyVersions } from '../../support/haproxy/versions.ts';
 import { seededRandom } from '../../support/random.ts';
 
 /** `SEED=7 npm test` repeats a run. */

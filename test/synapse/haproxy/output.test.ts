@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { after, afterEach, before, beforeEach, describe, it } from 'node:test';
-import { sleep } from '../../../common/supervise.ts';
-import { freePort } from '../../../etcd-cluster/ports.ts';
+import { sleep } from '../../../common/async/supervise.ts';
+import { freePort } from '../../../etcd-cluster/members/ports.ts';
 import { eventually } from '../../support/eventually.ts';
 import {
   askSocket,
@@ -11,9 +11,15 @@ import {
   recordingProxy,
   type TestHaproxy,
   testHaproxy,
-} from '../../support/haproxy.ts';
-import { instance, type RunningOutput, runOutput, serviceConfig, testConfig } from '../../support/haproxyoutput.ts';
-import { type HaproxyVersion, haproxyVersions } from '../../support/haproxyversions.ts';
+} from '../../support/haproxy/haproxy.ts';
+import {
+  instance,
+  type RunningOutput,
+  runOutput,
+  serviceConfig,
+  testConfig,
+} from '../../support/haproxy/haproxy-output.ts';
+import { type HaproxyVersion, haproxyVersions } from '../../support/haproxy/versions.ts';
 
 // Side by side: most of their time they wait.
 describe('the HAProxy output on a real HAProxy', { concurrency: haproxyVersions.length }, () => {

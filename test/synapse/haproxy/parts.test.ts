@@ -1,32 +1,34 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { makeInstance } from '../../../common/instance.ts';
-import { parseExisting } from '../../../synapse/haproxy/file/existing.ts';
-import { buildStructure } from '../../../synapse/haproxy/model/build.ts';
-import { addedLines } from '../../../synapse/haproxy/model/defaults.ts';
-import { createDesiredService, diffInstances, takeInstances } from '../../../synapse/haproxy/model/desired.ts';
-import { createServerIds } from '../../../synapse/haproxy/model/ids.ts';
-import { parseOptions } from '../../../synapse/haproxy/model/keywords.ts';
-import { placeOf } from '../../../synapse/haproxy/model/listen.ts';
-import type { RunningServer, Structure } from '../../../synapse/haproxy/model/model.ts';
-import { rewriteSections } from '../../../synapse/haproxy/model/quirks.ts';
-import { maxconnOf } from '../../../synapse/haproxy/model/server.ts';
-import { filterOptions } from '../../../synapse/haproxy/model/trust.ts';
 import { checkHaproxyConfig } from '../../../synapse/haproxy/options/config.ts';
-import { checkServiceConfig } from '../../../synapse/haproxy/options/values.ts';
+import { checkServiceConfig } from '../../../synapse/haproxy/options/service-config.ts';
 import { parseProc } from '../../../synapse/haproxy/reload/master.ts';
-import { capabilitiesOf } from '../../../synapse/haproxy/runtime/capabilities.ts';
-import { know } from '../../../synapse/haproxy/runtime/knowledge.ts';
-import { judge } from '../../../synapse/haproxy/runtime/reply.ts';
 import {
   parseEnv,
   parseInfo,
   parseServersState,
   parseSessions,
   type ServerRow,
-} from '../../../synapse/haproxy/runtime/running.ts';
-import { haproxyConfig, serviceConfig } from '../../support/haproxyoutput.ts';
-import { plainConfig } from '../../support/haproxytext.ts';
+} from '../../../synapse/haproxy/runtime/parse.ts';
+import { judge } from '../../../synapse/haproxy/runtime/reply.ts';
+import { know } from '../../../synapse/haproxy/runtime/server-state.ts';
+import { addedLines, buildStructure } from '../../../synapse/haproxy/spec/build-backend.ts';
+import { capabilitiesOf } from '../../../synapse/haproxy/spec/capabilities.ts';
+import {
+  createDesiredService,
+  createServerIds,
+  diffInstances,
+  takeInstances,
+} from '../../../synapse/haproxy/spec/desired-service.ts';
+import { rewriteSections } from '../../../synapse/haproxy/spec/legacy-directives.ts';
+import { placeOf } from '../../../synapse/haproxy/spec/listen-lines.ts';
+import { parseExisting } from '../../../synapse/haproxy/spec/parse-config.ts';
+import { maxconnOf } from '../../../synapse/haproxy/spec/server.ts';
+import { filterOptions, parseOptions } from '../../../synapse/haproxy/spec/server-options.ts';
+import type { RunningServer, Structure } from '../../../synapse/haproxy/spec/types.ts';
+import { haproxyConfig, serviceConfig } from '../../support/haproxy/haproxy-output.ts';
+import { plainConfig } from '../../support/haproxy/haproxy-text.ts';
 
 describe('where a listen line belongs', () => {
   const cases = {

@@ -3,11 +3,17 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { access } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'node:test';
-import { freePort } from '../../../etcd-cluster/ports.ts';
-import { createView } from '../../../synapse/haproxy/view/view.ts';
+import { freePort } from '../../../etcd-cluster/members/ports.ts';
+import { createView } from '../../../synapse/haproxy/statistics/counters.ts';
 import { eventually } from '../../support/eventually.ts';
-import { askSocket, type TestHaproxy, testHaproxy } from '../../support/haproxy.ts';
-import { instance, type RunningOutput, runOutput, serviceConfig, testConfig } from '../../support/haproxyoutput.ts';
+import { askSocket, type TestHaproxy, testHaproxy } from '../../support/haproxy/haproxy.ts';
+import {
+  instance,
+  type RunningOutput,
+  runOutput,
+  serviceConfig,
+  testConfig,
+} from '../../support/haproxy/haproxy-output.ts';
 
 /** Two HAProxy processes run the same file; each has its socket by a variable of its environment. */
 describe('several HAProxy processes', () => {

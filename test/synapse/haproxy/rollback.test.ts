@@ -2,10 +2,10 @@ import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { connect, type Socket } from 'node:net';
 import { after, afterEach, before, beforeEach, describe, it } from 'node:test';
-import { exec } from '../../../common/exec.ts';
-import { freePort } from '../../../etcd-cluster/ports.ts';
+import { exec } from '../../../common/daemon/exec.ts';
+import { freePort } from '../../../etcd-cluster/members/ports.ts';
 import { eventually } from '../../support/eventually.ts';
-import { type NamedServer, namedServer, type TestHaproxy, testHaproxy } from '../../support/haproxy.ts';
+import { type NamedServer, namedServer, type TestHaproxy, testHaproxy } from '../../support/haproxy/haproxy.ts';
 import {
   instance,
   type RunningOutput,
@@ -13,8 +13,8 @@ import {
   serviceConfig,
   type TestService,
   testConfig,
-} from '../../support/haproxyoutput.ts';
-import { type HaproxyVersion, haproxyVersions } from '../../support/haproxyversions.ts';
+} from '../../support/haproxy/haproxy-output.ts';
+import { type HaproxyVersion, haproxyVersions } from '../../support/haproxy/versions.ts';
 
 describe('a configuration that passes the check and does not load', { concurrency: 2 }, () => {
   for (const version of haproxyVersions) describe(`HAProxy ${version}`, { concurrency: 1 }, () => onHaproxy(version));

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { describe, it } from 'node:test';
 import type { InstanceFields } from '../../../common/instance.ts';
-import { fileText, plainConfig, serviceText } from '../../support/haproxytext.ts';
+import { fileText, plainConfig, serviceText } from '../../support/haproxy/haproxy-text.ts';
 
 const somehost = { host: 'somehost', port: 5555 };
 

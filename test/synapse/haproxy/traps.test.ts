@@ -3,13 +3,19 @@ import { access, readFile, writeFile } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, it, type TestContext } from 'node:test';
+import { sleep } from '../../../common/async/supervise.ts';
 import type { Instance } from '../../../common/instance.ts';
-import { sleep } from '../../../common/supervise.ts';
-import { freePort, freePorts } from '../../../etcd-cluster/ports.ts';
+import { freePort, freePorts } from '../../../etcd-cluster/members/ports.ts';
 import { eventually } from '../../support/eventually.ts';
-import { askSocket, namedServer, type TestHaproxy, testHaproxy } from '../../support/haproxy.ts';
-import { instance, type RunningOutput, runOutput, serviceConfig, testConfig } from '../../support/haproxyoutput.ts';
-import { type HaproxyVersion, haproxyVersions } from '../../support/haproxyversions.ts';
+import { askSocket, namedServer, type TestHaproxy, testHaproxy } from '../../support/haproxy/haproxy.ts';
+import {
+  instance,
+  type RunningOutput,
+  runOutput,
+  serviceConfig,
+  testConfig,
+} from '../../support/haproxy/haproxy-output.ts';
+import { type HaproxyVersion, haproxyVersions } from '../../support/haproxy/versions.ts';
 
 // What brings HAProxy down, or loses a reload, when it is handled naively.
 describe('known traps of HAProxy', { concurrency: haproxyVersions.length }, () => {

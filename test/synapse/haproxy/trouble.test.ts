@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { haproxyTrouble } from '../../../synapse/haproxy/trouble.ts';
+import { haproxyTrouble } from '../../../synapse/haproxy/status.ts';
 
 type Status = Parameters<typeof haproxyTrouble>[0];
 

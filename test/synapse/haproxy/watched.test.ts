@@ -3,10 +3,16 @@ import { type FSWatcher, watch } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'node:test';
-import { freePort } from '../../../etcd-cluster/ports.ts';
+import { freePort } from '../../../etcd-cluster/members/ports.ts';
 import { eventually } from '../../support/eventually.ts';
-import { askSocket, namedServer, type TestHaproxy, testHaproxy } from '../../support/haproxy.ts';
-import { instance, type RunningOutput, runOutput, serviceConfig, testConfig } from '../../support/haproxyoutput.ts';
+import { askSocket, namedServer, type TestHaproxy, testHaproxy } from '../../support/haproxy/haproxy.ts';
+import {
+  instance,
+  type RunningOutput,
+  runOutput,
+  serviceConfig,
+  testConfig,
+} from '../../support/haproxy/haproxy-output.ts';
 
 /** Somebody in another container who reloads HAProxy when the file is replaced, as Clay.io's does. */
 interface Watcher {

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { reloadMaster } from '../../../../synapse/haproxy/reload/master.ts';
-import { tempFolder } from '../../../support/tempfolder.ts';
+import { tempFolder } from '../../../support/temp-folder.ts';
 
 describe('a reload through the master', () => {
   it('says in plain words why it cannot be asked', async (t) => {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { createOutstanding } from '../../../../synapse/haproxy/runtime/outstanding.ts';
-import { recordingLog } from '../../../support/recordinglog.ts';
+import { createOutstanding } from '../../../../synapse/haproxy/runtime/bookkeeping.ts';
+import { recordingLog } from '../../../support/process/recording-log.ts';
 
 function outstanding() {
   const { log, lines } = recordingLog();

@@ -1,14 +1,14 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { type InstanceFields, makeInstance } from '../../../../common/instance.ts';
-import { buildStructure } from '../../../../synapse/haproxy/model/build.ts';
-import { createServerIds } from '../../../../synapse/haproxy/model/ids.ts';
-import type { RunningServer, Server, Structure } from '../../../../synapse/haproxy/model/model.ts';
-import { serverOf } from '../../../../synapse/haproxy/model/server.ts';
-import { capabilitiesOf } from '../../../../synapse/haproxy/runtime/capabilities.ts';
 import { commandsOf, planBackend } from '../../../../synapse/haproxy/runtime/plan.ts';
-import { serviceConfig } from '../../../support/haproxyoutput.ts';
-import { plainConfig } from '../../../support/haproxytext.ts';
+import { buildStructure } from '../../../../synapse/haproxy/spec/build-backend.ts';
+import { capabilitiesOf } from '../../../../synapse/haproxy/spec/capabilities.ts';
+import { createServerIds } from '../../../../synapse/haproxy/spec/desired-service.ts';
+import { serverOf } from '../../../../synapse/haproxy/spec/server.ts';
+import type { RunningServer, Server, Structure } from '../../../../synapse/haproxy/spec/types.ts';
+import { serviceConfig } from '../../../support/haproxy/haproxy-output.ts';
+import { plainConfig } from '../../../support/haproxy/haproxy-text.ts';
 
 interface Case {
   readonly what: string;

@@ -1,0 +1,79 @@
+import { ConfigError, formatProblem } from '../config/problem.ts';
+import { createLog, reasonOf } from '../daemon/log.ts';
+import { plainReason } from '../reason.ts';
+import { commandHelp, commandNamed, parseCommandLine, programHelp } from './command-line.ts';
+import { type Program, UsageError } from './program.ts';
+import { styleFor } from './table.ts';
+
+// What a program's main file needs, under one roof.
+export { type DaemonSignals, daemonSignals } from '../daemon/lifecycle.ts';
+export { type Command, type CommandContext, type OptionSpec, type Program, UsageError } from './program.ts';
+
+/**
+ * Runs a program: parses the command line and sets `process.exitCode` to 0 (done), 1 (failed) or 2 (wrong usage or
+ * configuration).
+ */
+export async function main(program: Program): Promise<void> {
+  // `synapse services --watch | head` ends when head does, quietly; on a full disk it says why it says nothing.
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code === 'EPIPE') process.exit();
+    process.stderr.write(`${program.name}: cannot print: ${plainReason(error)}\n`);
+    process.exit(1);
+  });
+  // A log that nobody reads any more, or a full disk under it, must not end a daemon, and there is nobody to tell.
+  process.stderr.on('error', () => {});
+  const code = await execute(program, process.argv.slice(2), {
+    env: process.env,
+    print: (text) => process.stdout.write(text),
+    complain: (text) => process.stderr.write(text),
+    isTerminal: process.stdout.isTTY === true,
+  });
+  process.exitCode = Math.max(Number(process.exitCode ?? 0), code);
+}
+
+/** Where a program's words go; replaced in tests. */
+export interface Terminal {
+  readonly env: NodeJS.ProcessEnv;
+  readonly print: (text: string) => void;
+  readonly complain: (text: string) => void;
+  /** What is printed is read by a person there and then. */
+  readonly isTerminal?: boolean;
+}
+
+/** The same without touching the process. Resolves to the exit code; never rejects. */
+export async function execute(program: Program, argv: readonly string[], terminal: Terminal): Promise<number> {
+  const { env, print, complain, isTerminal = false } = terminal;
+  try {
+    const { command, name, options, args } = parseCommandLine(program, argv, env);
+    if (options.help) {
+      print(name === undefined ? programHelp(program) : commandHelp(program, name, command));
+      return 0;
+    }
+    if (options.version) {
+      print(`${program.name} ${program.version}\n`);
+      return 0;
+    }
+    const config = options.config as string | undefined;
+    const needConfig = (): string => {
+      if (config !== undefined) return config;
+      throw new UsageError(`name a configuration file with -c FILE or ${program.configEnv}`);
+    };
+    const log = createLog(program.name);
+    const style = styleFor({ color: String(options.color ?? 'auto'), env, isTerminal });
+    return (
+      (await command.run({ version: program.version, config, options, args, env, log, print, style, needConfig })) ?? 0
+    );
+  } catch (error) {
+    if (error instanceof ConfigError) {
+      complain(error.problems.map((problem) => `${formatProblem(problem)}\n`).join(''));
+      return 2;
+    }
+    complain(`${program.name}: ${reasonOf(error)}\n`);
+    if (error instanceof UsageError) {
+      const command = commandNamed(program, argv);
+      complain(`Try '${program.name}${command === undefined ? '' : ` ${command}`} --help'.\n`);
+      return 2;
+    }
+    return 1;
+  }
+}

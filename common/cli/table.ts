@@ -1,0 +1,85 @@
+/** One cell: its text, or its text and what that is. */
+export type Cell = string | { readonly text: string; readonly tone: Tone };
+
+/** Lines of columns, each as wide as its widest cell; no spaces at the ends of lines. */
+export function formatTable(rows: readonly (readonly Cell[])[], style: Style = plain): string {
+  const widths: number[] = [];
+  for (const row of rows) {
+    for (const [i, cell] of row.entries()) widths[i] = Math.max(widths[i] ?? 0, textOf(cell).length);
+  }
+  return rows.map((row) => `${lineOf(row, widths, style)}\n`).join('');
+}
+
+function lineOf(row: readonly Cell[], widths: readonly number[], style: Style): string {
+  let last = row.length - 1;
+  while (last >= 0 && textOf(row[last] ?? '').trim() === '') last -= 1;
+  return row
+    .slice(0, last + 1)
+    .map((cell, i) => {
+      const text = textOf(cell);
+      const shown = i === last ? text.trimEnd() : text;
+      const space = ' '.repeat(i === last ? 0 : (widths[i] ?? 0) - text.length);
+      return `${typeof cell === 'string' ? shown : style(cell.tone, shown)}${space}`;
+    })
+    .join('  ');
+}
+
+/** The titles of columns. */
+export function heading(titles: readonly string[]): readonly Cell[] {
+  return titles.map((text) => ({ text, tone: 'strong' }));
+}
+
+function textOf(cell: Cell): string {
+  return typeof cell === 'string' ? cell : cell.text;
+}
+
+/** A time span in one unit, as people say it: `12 s`, `5 min`, `3 h`, `2 d`. Milliseconds; never less than nothing. */
+export function formatAge(milliseconds: number): string {
+  const seconds = Math.max(0, Math.round(milliseconds / 1000));
+  if (seconds < 120) return `${seconds} s`;
+  if (seconds < 7200) return `${Math.floor(seconds / 60)} min`;
+  return seconds < 172_800 ? `${Math.floor(seconds / 3600)} h` : `${Math.floor(seconds / 86_400)} d`;
+}
+
+/** The same of a moment, ISO 8601; empty when there was none. */
+export function ageOf(time: string | null, now: number): string {
+  return time === null ? '' : formatAge(now - Date.parse(time));
+}
+
+/** What a piece of text is; always said in words too, because colours get lost in pipes and on some eyes. */
+export type Tone = 'good' | 'warn' | 'bad' | 'dim' | 'strong';
+
+/** Text as it may stand on the output at hand: with the colour of its tone, or as it is. */
+export type Style = (tone: Tone, text: string) => string;
+
+/** ECMA-48, "select graphic rendition". */
+const codes: Readonly<Record<Tone, readonly [on: number, off: number]>> = {
+  good: [32, 39],
+  warn: [33, 39],
+  bad: [31, 39],
+  dim: [2, 22],
+  strong: [1, 22],
+};
+
+/** For pipes and files. */
+export const plain: Style = (_, text) => text;
+
+/** For terminals. */
+export const coloured: Style = (tone, text) => {
+  const [on, off] = codes[tone];
+  return text === '' ? '' : `\u001b[${on}m${text}\u001b[${off}m`;
+};
+
+export interface StyleOptions {
+  /** `--color`: `auto` when not given. */
+  readonly color: string;
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly isTerminal: boolean;
+}
+
+/** Colours on a terminal, unless `NO_COLOR` (https://no-color.org) or `TERM=dumb` say otherwise. */
+export function styleFor({ color, env, isTerminal }: StyleOptions): Style {
+  if (color === 'always') return coloured;
+  if (color === 'never' || !isTerminal || env.NO_COLOR || env.TERM === 'dumb') return plain;
+  return coloured;
+}

@@ -1,0 +1,142 @@
+import type { Schema } from '../../config/config.ts';
+import { isHost } from '../../instance.ts';
+
+/** Files in PEM form; each is read again when it changes. */
+export interface EtcdTls {
+  /** Authorities to trust; default: those of the system. */
+  readonly ca?: string;
+  /** Our certificate, for members that ask for one; goes with `key`. */
+  readonly cert?: string;
+  readonly key?: string;
+  /** The name to expect in the members' certificate, when it is not the one in their address. */
+  readonly serverName?: string;
+}
+
+/** Where etcd is and how to prove who we are. */
+export interface EtcdOptions {
+  /** Addresses of the members, at least one; see {@link parseHosts}. */
+  readonly hosts: readonly string[];
+  readonly tls?: EtcdTls | null;
+  readonly username?: string | null;
+  readonly password?: string | null;
+}
+
+/** The `etcd` section of both daemons. */
+export const etcdSchema: Schema<EtcdOptions> = {
+  hosts: {
+    doc: 'Addresses of the etcd members: a list, or one string with commas. https turns TLS on; the port is 2379 unless given.',
+    format: (value: unknown) => parseHosts(value).map((host) => host.url),
+    type: 'hosts',
+    default: ['http://127.0.0.1:2379'],
+  },
+  tls: {
+    doc: 'PEM files: ca, cert, key; and serverName, the name to expect in the certificate of the members.',
+    format: checkTls,
+    type: 'object',
+    default: null,
+  },
+  username: {
+    doc: 'User, when etcd has authentication on.',
+    format: optionalString,
+    type: 'string',
+    default: null,
+  },
+  password: {
+    doc: 'Password of that user.',
+    format: optionalString,
+    type: 'string',
+    default: null,
+    sensitive: true,
+  },
+};
+
+/** One member's client address. */
+export interface Host {
+  /** In the normal form, `http://10.0.0.1:2379`, for people. */
+  readonly url: string;
+  /** What grpc-js dials. */
+  readonly target: string;
+  readonly secure: boolean;
+}
+
+/**
+ * Brings addresses into one form: `10.0.0.1`, `etcd-1:2379`, `https://etcd-1`, `[::1]:2379`; 2379 where no port is
+ * given, plain HTTP where no scheme is. Repeated ones are dropped.
+ * @throws naming the address that cannot be used
+ */
+export function parseHosts(value: unknown): readonly Host[] {
+  const list = typeof value === 'string' ? value.split(',') : value;
+  if (!Array.isArray(list)) throw new Error('must be a list of addresses, or one string with commas');
+  const hosts = new Map<string, Host>();
+  for (const text of list) {
+    if (typeof text === 'string' && text.trim() === '') continue;
+    const host = parseHost(text);
+    hosts.set(host.url, host);
+  }
+  if (hosts.size === 0) throw new Error('must have at least one address, such as http://10.0.0.1:2379');
+  return [...hosts.values()];
+}
+
+function parseHost(value: unknown): Host {
+  const problem = (why: string): Error =>
+    new Error(`${show(value)} ${why}; allowed is [http://|https://]HOST[:PORT], such as http://10.0.0.1:2379`);
+  if (typeof value !== 'string') throw problem('must be a string');
+  const match = /^(?:(https?):\/\/)?(?:\[([^\]]+)\]|([^:/?#@[\]]+))(?::(\d{1,5}))?\/?$/i.exec(value.trim());
+  if (match === null) throw problem('is not an address');
+  const [, scheme, bracketed, plain, digits] = match;
+  const name = (bracketed ?? plain ?? '').toLowerCase();
+  if (!isHost(name)) throw problem('has neither an IP address nor a host name');
+  const port = digits === undefined ? 2379 : Number(digits);
+  if (port < 1 || port > 65535) throw problem('has a port that is not from 1 to 65535');
+  const address = `${bracketed === undefined ? name : `[${name}]`}:${port}`;
+  const secure = scheme?.toLowerCase() === 'https';
+  // A bare `[::1]:2379` or `host:2379` without gRPC's own `dns:` could be taken for a scheme.
+  const target = bracketed === undefined ? `dns:${address}` : `ipv6:${address}`;
+  return { url: `${secure ? 'https' : 'http'}://${address}`, target, secure };
+}
+
+/**
+ * Checks what the options say together.
+ * @throws naming the option, its value and what is allowed
+ */
+export function checkEtcdOptions(options: EtcdOptions): readonly Host[] {
+  const hosts = parseHosts(options.hosts);
+  const tls = checkTls(options.tls ?? null);
+  optionalString(options.username ?? null);
+  optionalString(options.password ?? null);
+  if ((options.username ?? null) !== null && (options.password ?? null) === null) {
+    throw new Error(`username ${show(options.username)}: needs a password`);
+  }
+  if (tls !== null && !hosts.some((host) => host.secure)) {
+    throw new Error('tls: is set, but no address of hosts starts with https://');
+  }
+  return hosts;
+}
+
+const tlsKeys = ['ca', 'cert', 'key', 'serverName'] as const;
+
+/** Without what is empty, as in `${ETCD_TLS_CA:-}`; null when nothing is left. @throws saying what is allowed */
+function checkTls(value: unknown): EtcdTls | null {
+  if (value === null || value === undefined) return null;
+  if (typeof value !== 'object' || Array.isArray(value))
+    throw new Error('must be an object with ca, cert, key, serverName');
+  for (const [key, file] of Object.entries(value)) {
+    if (!(tlsKeys as readonly string[]).includes(key))
+      throw new Error(`unknown key ${key}; known are ${tlsKeys.join(', ')}`);
+    if (file !== null && file !== undefined && typeof file !== 'string') {
+      throw new Error(`${key} ${show(file)}: must be a string`);
+    }
+  }
+  const tls: EtcdTls = Object.fromEntries(Object.entries(value).filter(([, file]) => file));
+  if ((tls.cert === undefined) !== (tls.key === undefined)) throw new Error('cert and key must be given together');
+  return Object.keys(tls).length === 0 ? null : tls;
+}
+
+function optionalString(value: unknown): void {
+  if (value !== null && value !== undefined && typeof value !== 'string') throw new Error('must be a string');
+}
+
+function show(value: unknown): string {
+  const text = JSON.stringify(value) ?? String(value);
+  return text.length > 100 ? `${text.slice(0, 100)}…` : text;
+}

@@ -1,0 +1,88 @@
+import { isObject } from '../../config/formats.ts';
+import { type Instance, InvalidRecord, makeInstance, maxRecordBytes, parseInstance } from '../../instance.ts';
+
+/** How a value in etcd is read. */
+export interface Decode {
+  /** `nerve`: what nerve writes; `json`: any JSON, with the paths below; `address`: plain `host:port`. */
+  readonly method: 'nerve' | 'json' | 'address';
+  /** Where the host is in the JSON, such as `address.ip` or `endpoints[0].host`. */
+  readonly host?: string;
+  readonly port?: string;
+  readonly name?: string;
+  readonly weight?: string;
+}
+
+const paths = ['host', 'port', 'name', 'weight'] as const;
+
+/** Reads the option `decode`. @throws saying what is allowed */
+export function readDecode(value: unknown): Decode {
+  const { method, ...given } = isObject(value) ? value : {};
+  if (method !== 'nerve' && method !== 'json' && method !== 'address') {
+    throw new Error('decode.method must be nerve, json or address');
+  }
+  for (const [key, path] of Object.entries(given)) {
+    if (!(paths as readonly string[]).includes(key))
+      throw new Error(`unknown key ${key}; known are method, ${paths.join(', ')}`);
+    if (method !== 'json') throw new Error(`decode.${key} goes with method json`);
+    if (typeof path !== 'string' || stepsOf(path) === undefined) {
+      throw new Error(`decode.${key} must be a path such as address.ip or endpoints[0].host`);
+    }
+  }
+  return method === 'json' ? { method, host: 'host', port: 'port', ...given } : { method };
+}
+
+/** Reads one value. @throws {InvalidRecord} when it cannot be used */
+export function decodeValue(value: Buffer, decode: Decode): Instance {
+  if (decode.method === 'nerve') return parseInstance(value);
+  if (value.length > maxRecordBytes)
+    throw new InvalidRecord(`${value.length} bytes: at most ${maxRecordBytes} are read`);
+  return decode.method === 'address' ? readAddress(value.toString()) : readJson(value.toString(), decode);
+}
+
+/** `host:port`, an IPv6 address in brackets. */
+function readAddress(text: string): Instance {
+  const match = /^\s*(?:\[([0-9A-Fa-f:.]+)\]|([^:\s]+)):(\d{1,5})\s*$/.exec(text);
+  if (match === null) throw new InvalidRecord(`${JSON.stringify(text.slice(0, 80))}: must be host:port`);
+  return makeInstance({ host: match[1] ?? match[2] ?? '', port: Number(match[3]) });
+}
+
+function readJson(text: string, { host = '', port = '', name, weight }: Decode): Instance {
+  let record: unknown;
+  try {
+    record = JSON.parse(text);
+  } catch (error) {
+    throw new InvalidRecord('not JSON', { cause: error });
+  }
+  const found = weight === undefined ? undefined : valueAt(record, weight);
+  const called = name === undefined ? undefined : valueAt(record, name);
+  return makeInstance({
+    host: valueAt(record, host) as string,
+    port: toNumber(valueAt(record, port)) as number,
+    // A name of digits is a number in JSON.
+    ...(called !== undefined && called !== null && { name: String(called) }),
+    ...(found !== undefined && found !== null && { weight: toNumber(found) as number }),
+  });
+}
+
+/** The keys and indices of a path; undefined when it is none. A leading `$` stands for the whole value. */
+function stepsOf(path: string): readonly (string | number)[] | undefined {
+  const text = path.replace(/^\$\.?/, '');
+  if (!/^(?:[^.[\]]+|\[\d+\])(?:\.[^.[\]]+|\[\d+\])*$/.test(text)) return undefined;
+  return [...text.matchAll(/\[(\d+)\]|([^.[\]]+)/g)].map(([, index, key]) =>
+    index === undefined ? (key ?? '') : Number(index),
+  );
+}
+
+function valueAt(record: unknown, path: string): unknown {
+  let value = record;
+  for (const step of stepsOf(path) ?? []) {
+    if (typeof step === 'number' ? !Array.isArray(value) : !isObject(value)) return undefined;
+    // Only what the JSON itself holds.
+    value = Object.hasOwn(value as object, step) ? (value as Record<string | number, unknown>)[step] : undefined;
+  }
+  return value;
+}
+
+function toNumber(value: unknown): unknown {
+  return typeof value === 'string' && /^\d{1,9}$/.test(value) ? Number(value) : value;
+}

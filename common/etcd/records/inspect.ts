@@ -1,0 +1,108 @@
+import { type Log, reasonOf } from '../../daemon/log.ts';
+import { announcedAtOf } from '../../instance.ts';
+import { createEtcdClient, type EtcdClient } from '../client/client.ts';
+import { type Entry, hex, prefixRange } from '../client/key-value.ts';
+import type { EtcdOptions } from '../client/options.ts';
+import { list } from '../watch/list.ts';
+import { type Decode, decodeValue } from './decode.ts';
+import { printable } from './records.ts';
+
+/** One record as etcd has it now. */
+export interface SeenRecord {
+  /** Its key, fit for a terminal. */
+  readonly where: string;
+  /** The instance that it announces; null when it cannot be used. */
+  readonly id: string | null;
+  /** Whose it is: nerve's `instance_id`; empty when it does not say. */
+  readonly name: string;
+  /** Why it cannot be used; null when it can. */
+  readonly reason: string | null;
+  /** When its announcer says that it became like this, ISO 8601, by the announcer's clock; null when it does not say. */
+  readonly announced_at: string | null;
+  /** Revisions at which it was first and last written. */
+  readonly created: string;
+  readonly revision: string;
+  /** In hexadecimal; null when no lease keeps it. */
+  readonly lease: string | null;
+  /** Seconds; null when etcd could not be asked, or when the lease is gone. */
+  readonly ttl: number | null;
+  readonly left: number | null;
+}
+
+export interface LookOptions {
+  readonly decode: Decode;
+  /** Only keys whose rest after the prefix is like this. */
+  readonly keys?: RegExp;
+  /** Milliseconds for all of it. */
+  readonly timeout: number;
+  readonly log: Log;
+}
+
+/** More leases than this are not asked for one by one: nobody reads so many. */
+const mostLeases = 200;
+
+/**
+ * Reads all records under a prefix once, each with its revisions and what is left of its lease. Changes nothing.
+ * @throws when etcd does not answer in time, saying why
+ */
+export async function lookAtRecords(
+  etcd: EtcdOptions,
+  prefix: string,
+  options: LookOptions,
+): Promise<readonly SeenRecord[]> {
+  const { decode, keys, timeout, log } = options;
+  const end = AbortSignal.timeout(timeout);
+  const done = new AbortController();
+  const client = createEtcdClient(etcd, { log }, done.signal);
+  try {
+    const { entries } = await list(client, prefixRange(prefix), end);
+    const found = [...entries.values()].filter(({ key }) => keys?.test(key.slice(prefix.length)) ?? true);
+    const leases = await leasesOf(client, found, end);
+    return found.map((entry) => recordOf(entry, decode, leases));
+  } catch (error) {
+    const reason = client.status.lastError ?? reasonOf(error);
+    throw new Error(end.aborted ? `etcd did not answer within ${timeout} ms: ${reason}` : reason);
+  } finally {
+    done.abort();
+  }
+}
+
+type Leases = ReadonlyMap<string, { readonly ttl: number; readonly left: number }>;
+
+function recordOf(entry: Entry, decode: Decode, leases: Leases): SeenRecord {
+  const { key, value, createRevision: created, modRevision: revision } = entry;
+  const lease = entry.lease === '0' ? null : hex(entry.lease);
+  const known = leases.get(entry.lease);
+  const rest = {
+    announced_at: announcedAtOf(value),
+    created,
+    revision,
+    lease,
+    ttl: known?.ttl ?? null,
+    left: known?.left ?? null,
+  };
+  try {
+    const { id, name } = decodeValue(value, decode);
+    return { where: printable(key), id, name, reason: null, ...rest };
+  } catch (error) {
+    return { where: printable(key), id: null, name: '', reason: reasonOf(error), ...rest };
+  }
+}
+
+/** What is left of each lease. One that cannot be asked for hides no other. */
+async function leasesOf(client: EtcdClient, entries: readonly Entry[], signal: AbortSignal): Promise<Leases> {
+  const ids = [...new Set(entries.map(({ lease }) => lease))].filter((id) => id !== '0').slice(0, mostLeases);
+  const found = new Map<string, { readonly ttl: number; readonly left: number }>();
+  await Promise.all(
+    ids.map(async (ID) => {
+      try {
+        const answer = await client.call((rpc) => rpc.lease.leaseTimeToLive({ ID }), { tries: 2 }, signal);
+        // -1: it is gone.
+        if (Number(answer.TTL) >= 0) found.set(ID, { ttl: Number(answer.grantedTTL), left: Number(answer.TTL) });
+      } catch {
+        // Shown as not known.
+      }
+    }),
+  );
+  return found;
+}

@@ -1,0 +1,202 @@
+import { reasonOf } from '../../daemon/log.ts';
+import { type Instance, type InstanceState, sameInstance } from '../../instance.ts';
+import type { Entry } from '../client/key-value.ts';
+import type { PrefixChange } from '../watch/prefix-state.ts';
+
+/** A record that cannot be used. */
+export interface RejectedRecord {
+  /** Its key, fit for a log or a terminal. */
+  readonly where: string;
+  readonly reason: string;
+}
+
+/** All usable records under a prefix at one moment. Immutable. */
+export interface RecordSet {
+  /** In the order of their keys; one for each id. */
+  readonly instances: readonly Instance[];
+  /** The create revision of each of `instances`: a record that was there before another has the smaller one. */
+  readonly sequence: readonly number[];
+  readonly rejected: readonly RejectedRecord[];
+  /** Ids that are gone since the set before, having said `down` first. */
+  readonly withdrawn: ReadonlySet<string>;
+}
+
+/** What happened to a record, for logs and counters. */
+export interface RecordEvents {
+  /** Called once for each key and revision that cannot be used. */
+  onRejected(rejected: RejectedRecord, revision: string): void;
+  /** An instance left the registry: `withdrawn` said `down` first, `expired` did not. */
+  onGone(id: string, how: 'withdrawn' | 'expired'): void;
+}
+
+/** Reads one value. @throws when it cannot be used */
+export type ReadRecord = (value: Buffer, key: string) => Instance;
+
+interface Parsed {
+  readonly key: string;
+  readonly modRevision: string;
+  /** As a number, for the order of appearance. */
+  readonly created: number;
+  /** Exactly one of the two. */
+  readonly instance?: Instance;
+  readonly reason?: string;
+}
+
+/**
+ * The records under one prefix as instances. Each record is read once for each of its revisions, whatever happens to
+ * the others, and one that says the same as before stays the same object.
+ */
+export class Records {
+  readonly #read: ReadRecord;
+  readonly #events: RecordEvents;
+  readonly #parsed = new Map<string, Parsed>();
+  /** By key, so that the order of instances does not depend on the order of events. */
+  readonly #order: Parsed[] = [];
+  readonly #keysOf = new Map<string, Set<string>>();
+  #sharedIds = 0;
+
+  constructor(read: ReadRecord, events: RecordEvents) {
+    this.#read = read;
+    this.#events = events;
+  }
+
+  /** Takes a change. Returns the whole set after it, or undefined when it says the same as before. */
+  apply(change: PrefixChange): RecordSet | undefined {
+    let differs = false;
+    const withdrawn = new Set<string>();
+    const remove = (key: string): void => {
+      const gone = this.#remove(key);
+      differs ||= gone !== undefined;
+      if (gone?.instance === undefined) return;
+      const { id, state } = gone.instance;
+      // Another record may still announce it.
+      if (this.#keysOf.has(id)) return;
+      if (state === 'down') withdrawn.add(id);
+      this.#events.onGone(id, state === 'down' ? 'withdrawn' : 'expired');
+    };
+    if (change.reason !== 'watch') {
+      // A whole list: what is not in it is gone, whether or not we were told.
+      for (const { key } of [...this.#order]) if (!change.entries.has(key)) remove(key);
+    }
+    for (const { key, entry } of change.changed) {
+      if (entry === undefined) remove(key);
+      else if (this.#put(key, entry)) differs = true;
+    }
+    return differs ? this.set(withdrawn) : undefined;
+  }
+
+  /** True when the record under this key has announced its own end. */
+  saidDown(key: string): boolean {
+    return this.#parsed.get(key)?.instance?.state === 'down';
+  }
+
+  /** The whole set as it is. */
+  set(withdrawn: ReadonlySet<string> = new Set()): RecordSet {
+    const instances: Instance[] = [];
+    const sequence: number[] = [];
+    const rejected: RejectedRecord[] = [];
+    const winners = this.#sharedIds === 0 ? undefined : this.#winners();
+    for (const parsed of this.#order) {
+      const { key, instance, created } = parsed;
+      if (instance === undefined) {
+        rejected.push({ where: printable(key), reason: parsed.reason ?? '' });
+        continue;
+      }
+      const winner = winners?.get(instance.id) ?? parsed;
+      if (winner === parsed) {
+        instances.push(instance);
+        sequence.push(created);
+      } else {
+        const reason = `the id ${instance.id} is also that of ${printable(winner.key)}, which is used`;
+        rejected.push({ where: printable(key), reason });
+      }
+    }
+    return { instances, sequence, rejected, withdrawn };
+  }
+
+  /** Returns whether the record says something else than before. */
+  #put(key: string, entry: Entry): boolean {
+    const { modRevision } = entry;
+    const created = Number(entry.createRevision);
+    const before = this.#parsed.get(key);
+    if (before?.modRevision === modRevision && before.created === created) return false;
+    let parsed: Parsed;
+    try {
+      const instance = this.#read(entry.value, key);
+      const same = before?.instance !== undefined && sameInstance(before.instance, instance);
+      parsed = { key, modRevision, created, instance: same ? before.instance : instance };
+    } catch (error) {
+      const reason = reasonOf(error);
+      parsed = { key, modRevision, created, reason };
+      this.#events.onRejected({ where: printable(key), reason }, modRevision);
+    }
+    if (before?.instance !== undefined && parsed.instance === before.instance) {
+      this.#parsed.set(key, parsed);
+      this.#order[this.#position(key)] = parsed;
+      return before.created !== created;
+    }
+    const replaced = this.#remove(key);
+    this.#parsed.set(key, parsed);
+    this.#order.splice(this.#position(key), 0, parsed);
+    if (parsed.instance !== undefined) this.#claim(parsed.instance.id, key);
+    return replaced?.reason === undefined || replaced.reason !== parsed.reason;
+  }
+
+  #remove(key: string): Parsed | undefined {
+    const parsed = this.#parsed.get(key);
+    if (parsed === undefined) return undefined;
+    this.#parsed.delete(key);
+    this.#order.splice(this.#position(key), 1);
+    if (parsed.instance !== undefined) this.#release(parsed.instance.id, key);
+    return parsed;
+  }
+
+  #claim(id: string, key: string): void {
+    const keys = this.#keysOf.get(id);
+    if (keys === undefined) {
+      this.#keysOf.set(id, new Set([key]));
+      return;
+    }
+    keys.add(key);
+    if (keys.size === 2) this.#sharedIds += 1;
+  }
+
+  #release(id: string, key: string): void {
+    const keys = this.#keysOf.get(id);
+    if (keys?.delete(key) !== true) return;
+    if (keys.size === 1) this.#sharedIds -= 1;
+    if (keys.size === 0) this.#keysOf.delete(id);
+  }
+
+  /** Of the records that name one id, the one that counts: in the best state, then with the smallest key. */
+  #winners(): ReadonlyMap<string, Parsed> {
+    const winners = new Map<string, Parsed>();
+    for (const parsed of this.#order) {
+      if (parsed.instance === undefined) continue;
+      const { id, state } = parsed.instance;
+      const best = winners.get(id)?.instance;
+      if (best === undefined || stateRank[state] < stateRank[best.state]) winners.set(id, parsed);
+    }
+    return winners;
+  }
+
+  /** Where `key` is, or would be, in the sorted list. */
+  #position(key: string): number {
+    let low = 0;
+    let high = this.#order.length;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if ((this.#order[middle] as Parsed).key < key) low = middle + 1;
+      else high = middle;
+    }
+    return low;
+  }
+}
+
+const stateRank: Readonly<Record<InstanceState, number>> = { up: 0, drain: 1, down: 2 };
+
+/** Keys come from the network: control characters are escaped, and what is too long is cut. */
+export function printable(key: string): string {
+  const text = JSON.stringify(key.length > 256 ? `${key.slice(0, 256)}…` : key).slice(1, -1);
+  return text.replace(/[\u007f-\u009f]/g, '?');
+}

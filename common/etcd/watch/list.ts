@@ -1,0 +1,57 @@
+import type { IRangeResponse } from 'etcd3/lib/rpc.js';
+import type { EtcdClient } from '../client/client.ts';
+import { EtcdError, isCompacted } from '../client/errors.ts';
+import { type Entry, type KeyRange, toEntry } from '../client/key-value.ts';
+
+/** All keys of a range at one revision. */
+export interface Listing {
+  readonly clusterId: string;
+  readonly revision: number;
+  readonly entries: ReadonlyMap<string, Entry>;
+}
+
+/** Keys per page: reading one blocks the event loop for about 10 ms at most. */
+const pageSize = 1_000;
+const restarts = 5;
+
+/**
+ * Reads a range page by page, all pages at the revision of the first, which is linearizable.
+ * @throws {EtcdError} when a page cannot be had
+ */
+export async function list(client: EtcdClient, range: KeyRange, signal: AbortSignal): Promise<Listing> {
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      return await listOnce(client, range, signal);
+    } catch (error) {
+      // The revision was compacted between two pages: start over at a newer one.
+      if (attempt < restarts && error instanceof EtcdError && isCompacted(error.details)) continue;
+      throw error;
+    }
+  }
+}
+
+async function listOnce(client: EtcdClient, range: KeyRange, signal: AbortSignal): Promise<Listing> {
+  const entries = new Map<string, Entry>();
+  let key = range.key;
+  let first: IRangeResponse | undefined;
+  for (;;) {
+    const revision: string = first?.header.revision ?? '0';
+    const from = key;
+    const page = await client.call(
+      (rpc) => rpc.kv.range({ key: from, range_end: range.end, limit: pageSize, revision }),
+      { attempt: 5_000, total: 15_000 },
+      signal,
+    );
+    first ??= page;
+    if (page.header.cluster_id !== first.header.cluster_id) {
+      throw new Error(
+        `pages of one list came from two clusters, ${first.header.cluster_id} and ${page.header.cluster_id}`,
+      );
+    }
+    for (const kv of page.kvs) entries.set(kv.key.toString(), toEntry(kv));
+    const last = page.kvs.at(-1);
+    if (!page.more || last === undefined) break;
+    key = Buffer.concat([last.key, Buffer.from([0])]);
+  }
+  return { clusterId: first.header.cluster_id, revision: Number(first.header.revision), entries };
+}

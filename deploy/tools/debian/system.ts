@@ -1,0 +1,51 @@
+import { existsSync } from 'node:fs';
+import { mkdir, rename, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { exec } from '../../../common/daemon/exec.ts';
+import { must, type Suite } from './apt.ts';
+import { locked } from './lock.ts';
+import { unpack } from './unpack.ts';
+
+export interface SystemOptions {
+  /** Where unpacked things are kept. */
+  readonly cache: string;
+  /** Name of the result's folder there. */
+  readonly name: string;
+  readonly suite: Suite;
+  /** Beside those that every Debian has. */
+  readonly packages: readonly string[];
+}
+
+/**
+ * A whole Debian in a folder of the cache, set up by apt and dpkg with the scripts of its packages, and with apt's lists:
+ * more can be installed in it. Needs root. Two at once: one of them waits for the other.
+ * @returns the folder, which is to be left as it is
+ * @throws when this is not Debian, not root, or Debian's servers cannot be reached
+ */
+export async function bootstrapSystem({ cache, name, suite, packages }: SystemOptions): Promise<string> {
+  const root = join(cache, name);
+  if (existsSync(root)) return root;
+  const work = `${root}.${process.pid}`;
+  const tool = join(cache, 'bookworm-mmdebstrap');
+  if (!existsSync(tool)) {
+    await unpack({ cache, name: 'bookworm-mmdebstrap', suite: 'bookworm', packages: ['mmdebstrap'], runnable: false });
+  }
+  await mkdir(cache, { recursive: true });
+  const argv = [
+    ...[join(tool, 'usr/bin/mmdebstrap'), '--quiet', '--mode=root', '--variant=minbase', '--format=directory'],
+    ...['--skip=cleanup/apt/lists', '--aptopt=Acquire::Languages "none"', '--aptopt=Acquire::Retries "3"'],
+    // What a power cut would do to it does not matter.
+    ...['--dpkgopt=force-unsafe-io', `--include=${packages.join(',')}`, suite, work, 'http://deb.debian.org/debian'],
+  ] as const;
+  return locked(`${root}.lock`, async () => {
+    if (existsSync(root)) return root;
+    process.stderr.write(`setting up a Debian ${suite} in ${root} …\n`);
+    try {
+      must(await exec(argv, { timeout: 600_000 }), `mmdebstrap ${suite}`);
+      await rename(work, root);
+      return root;
+    } finally {
+      await rm(work, { recursive: true, force: true });
+    }
+  });
+}

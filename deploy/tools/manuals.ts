@@ -1,0 +1,13 @@
+import { mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { manPage } from '../../common/cli/man-page.ts';
+import { nerveProgram } from '../../nerve/program.ts';
+import { synapseProgram } from '../../synapse/program.ts';
+
+// Part of the build: the package ships them, and so does the archive.
+const folder = fileURLToPath(new URL('../../man/', import.meta.url));
+await mkdir(folder, { recursive: true });
+for (const program of [nerveProgram, synapseProgram]) {
+  await writeFile(join(folder, `${program.name}.1`), manPage(program));
+}

@@ -1,0 +1,152 @@
+import { randomBytes } from 'node:crypto';
+import { reasonOf, silentLog } from '../../common/daemon/log.ts';
+import { createEtcdClient, type EtcdClient } from '../../common/etcd/client/client.ts';
+import type { Rpc } from '../../common/etcd/client/connection.ts';
+import { EtcdError, isAnswer, isAuthOff } from '../../common/etcd/client/errors.ts';
+import type { AccessConfig, AccessUser } from './access-config.ts';
+import { type AccessState, type Permission, planAccess, rootName, type Step, sayStep } from './access-plan.ts';
+
+/** etcd's words for what a user may do. */
+const words = { read: 'Read', write: 'Write', both: 'Readwrite' } as const;
+
+/**
+ * Gives the users of `config` exactly their rights and has etcd ask everybody who they are. May be run again at any time:
+ * what is as it should be is not touched.
+ * @returns what was done, or with `dryRun` would be
+ * @throws {EtcdError} when etcd does not do it; what was done until then stands
+ */
+export async function applyAccess(
+  config: AccessConfig,
+  { dryRun }: { readonly dryRun: boolean },
+  signal: AbortSignal,
+): Promise<readonly string[]> {
+  const client = createEtcdClient(config.etcd, { log: silentLog }, signal);
+  const enabled = await isEnabled(client);
+  const done: string[] = [];
+  const run = async (what: string, change: (rpc: Rpc) => Promise<unknown>): Promise<void> => {
+    done.push(what);
+    // Sent once: a second time it would find its own work and call it an error.
+    if (!dryRun) await client.call(change, { tries: 1, attempt: 10_000, total: 10_000 });
+  };
+  const state = await readState(client);
+  const passwords = new Map(config.users.map((user) => [user.name, user.password]));
+  const rootPassword = config.etcd.username === rootName ? config.etcd.password : null;
+  // Nobody knows it: such a user has a certificate, or nothing.
+  const secret = rootPassword ?? randomPassword();
+  passwords.set(rootName, secret);
+  for (const step of planAccess(state, config.users)) {
+    await run(sayStep(step), carryOut(step, passwords));
+  }
+  for (const user of config.users) {
+    if (!state.users.has(user.name) || (await isCurrent(config, user, { enabled }, signal))) continue;
+    await run(`set the password of user ${user.name}`, (rpc) =>
+      rpc.auth.userChangePassword({ name: user.name, password: String(user.password) }),
+    );
+  }
+  if (enabled) return done;
+  if (state.users.has(rootName)) {
+    await run('set the password of user root', (rpc) =>
+      rpc.auth.userChangePassword({ name: rootName, password: secret }),
+    );
+  }
+  await run('enable authentication', (rpc) => rpc.auth.authEnable({}));
+  if (!dryRun) await assertRoot(config, secret, signal);
+  return done;
+}
+
+/** Undoes the last step when it has shut us out: with a password that nobody knows, nobody could. */
+async function assertRoot(config: AccessConfig, secret: string, signal: AbortSignal): Promise<void> {
+  const over = new AbortController();
+  signal.addEventListener('abort', () => over.abort(), { once: true });
+  try {
+    const again = createEtcdClient(config.etcd, { log: silentLog }, over.signal);
+    await again.call((rpc) => rpc.auth.userList(), { tries: 1, attempt: 10_000, total: 10_000 });
+  } catch (error) {
+    // That it could not be asked proves nothing.
+    if (!(error instanceof EtcdError && isAnswer(error))) throw error;
+    const root = { ...config.etcd, username: rootName, password: secret };
+    await createEtcdClient(root, { log: silentLog }, over.signal).call((rpc) => rpc.auth.authDisable({}));
+    throw new Error(
+      `authentication is off again, because etcd does not take us for root (${reasonOf(error)}): give etcd.username ` +
+        'root and a password, or a certificate of root to members that run with --client-cert-auth',
+      { cause: error },
+    );
+  } finally {
+    over.abort();
+  }
+}
+
+/** Whether etcd asks who calls. */
+async function isEnabled(client: EtcdClient): Promise<boolean> {
+  try {
+    await client.call((rpc) => rpc.auth.authenticate({ name: rootName, password: '' }));
+    return true;
+  } catch (error) {
+    if (!(error instanceof EtcdError)) throw error;
+    if (isAuthOff(error.details)) return false;
+    if (/authentication failed|user name is empty|invalid user|permission denied/.test(error.details)) return true;
+    throw error;
+  }
+}
+
+async function readState(client: EtcdClient): Promise<AccessState> {
+  const { users } = await client.call((rpc) => rpc.auth.userList());
+  const { roles } = await client.call((rpc) => rpc.auth.roleList());
+  const state = { users: new Map<string, readonly string[]>(), roles: new Map<string, readonly Permission[]>() };
+  for (const name of users) state.users.set(name, (await client.call((rpc) => rpc.auth.userGet({ name }))).roles);
+  for (const role of roles) {
+    const { perm } = await client.call((rpc) => rpc.auth.roleGet({ role }));
+    const permissions = perm.map(({ permType, key, range_end: end }): Permission => {
+      const may = permType === words.both ? 'both' : permType === words.read ? 'read' : 'write';
+      return { key, end, may };
+    });
+    state.roles.set(role, permissions);
+  }
+  return state;
+}
+
+function carryOut(step: Step, passwords: ReadonlyMap<string, string | null>): (rpc: Rpc) => Promise<unknown> {
+  const { name } = step;
+  switch (step.do) {
+    case 'add user':
+      return (rpc) => rpc.auth.userAdd({ name, password: passwords.get(name) ?? randomPassword() });
+    case 'add role':
+      return (rpc) => rpc.auth.roleAdd({ name });
+    case 'give role':
+      return (rpc) => rpc.auth.userGrantRole({ user: name, role: step.role });
+    case 'take role':
+      return (rpc) => rpc.auth.userRevokeRole({ name, role: step.role });
+    case 'grant': {
+      const { key, end } = step.permission;
+      const perm = { permType: words[step.permission.may], key, range_end: end };
+      return (rpc) => rpc.auth.roleGrantPermission({ name, perm });
+    }
+    case 'revoke': {
+      const { key, end } = step.permission;
+      return (rpc) => rpc.auth.roleRevokePermission({ role: name, key, range_end: end });
+    }
+  }
+}
+
+/** True when the user's password is the one it should have, as far as can be known. */
+async function isCurrent(
+  config: AccessConfig,
+  { name, password }: AccessUser,
+  { enabled }: { readonly enabled: boolean },
+  signal: AbortSignal,
+): Promise<boolean> {
+  if (password === null) return true;
+  if (!enabled) return false;
+  const client = createEtcdClient({ ...config.etcd, username: null, password: null }, { log: silentLog }, signal);
+  try {
+    await client.call((rpc) => rpc.auth.authenticate({ name, password }));
+    return true;
+  } catch (error) {
+    if (error instanceof EtcdError && /authentication failed/.test(error.details)) return false;
+    throw error;
+  }
+}
+
+function randomPassword(): string {
+  return randomBytes(32).toString('base64url');
+}

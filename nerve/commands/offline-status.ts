@@ -1,0 +1,29 @@
+import { reasonOf, silentLog } from '../../common/daemon/log.ts';
+import { lookAtRecords, type SeenRecord } from '../../common/etcd/records/inspect.ts';
+import { etcdOf } from '../announce/registries.ts';
+import type { NerveConfig } from '../config/config.ts';
+import type { ServiceConfig } from '../config/service-config.ts';
+import type { RegistryState } from '../state.ts';
+
+/** Milliseconds for each service; all are asked at the same time. */
+const timeout = 3_000;
+
+/** What etcd has of each service of a configuration, read without a running nerve. Changes nothing and never rejects. */
+export function readRegistry(config: NerveConfig): Promise<readonly RegistryState[]> {
+  return Promise.all([...config.services.values()].map((service) => stateOf(config, service)));
+}
+
+async function stateOf({ etcd }: NerveConfig, service: ServiceConfig): Promise<RegistryState> {
+  const { name, key, instance } = service;
+  const nothing = { name, instance: instance.id, key, revision: null, lease: null, ttl: null, left: null };
+  try {
+    const decode = { method: 'nerve' } as const;
+    const records = await lookAtRecords(etcdOf(etcd, service), key, { decode, timeout, log: silentLog });
+    const record: SeenRecord | undefined = records.find(({ where }) => where === key);
+    if (record === undefined) return { ...nothing, announced: false, reason: null };
+    const { reason, revision, lease, ttl, left } = record;
+    return { ...nothing, announced: true, reason, revision, lease, ttl, left };
+  } catch (error) {
+    return { ...nothing, announced: null, reason: reasonOf(error) };
+  }
+}

@@ -1,0 +1,36 @@
+import { isIP } from 'node:net';
+import { request } from 'undici';
+import { reasonOf } from '../../common/daemon/log.ts';
+import type { Family } from './local-address.ts';
+
+/** Link-local, so it needs no DNS; the AWS SDKs read the same variable. */
+const defaultEndpoint = 'http://169.254.169.254';
+
+/** Seconds. One reading takes two requests. */
+const tokenTtl = 60;
+
+const paths: Readonly<Record<Family, string>> = { ipv4: 'local-ipv4', ipv6: 'ipv6' };
+
+/**
+ * The private address of this EC2 instance, from the instance metadata service, version 2 (a token first; see "Use the
+ * Instance Metadata Service to access instance metadata" in the EC2 user guide).
+ * @throws saying which request failed and how
+ */
+export async function instanceAddress(family: Family, signal: AbortSignal): Promise<string> {
+  const endpoint = (process.env.AWS_EC2_METADATA_SERVICE_ENDPOINT || defaultEndpoint).replace(/\/+$/, '');
+  const ask = async (method: 'GET' | 'PUT', path: string, headers: Record<string, string>): Promise<string> => {
+    try {
+      const { statusCode, body } = await request(`${endpoint}${path}`, { method, headers, signal, reset: true });
+      const text = await body.text();
+      if (statusCode === 200) return text.trim();
+      throw new Error(`status ${statusCode}`);
+    } catch (error) {
+      throw new Error(`EC2 instance metadata: ${method} ${path} failed: ${reasonOf(error)}`, { cause: error });
+    }
+  };
+  const ttl = { 'x-aws-ec2-metadata-token-ttl-seconds': String(tokenTtl) };
+  const token = await ask('PUT', '/latest/api/token', ttl);
+  const address = await ask('GET', `/latest/meta-data/${paths[family]}`, { 'x-aws-ec2-metadata-token': token });
+  if (isIP(address) !== 0) return address;
+  throw new Error(`EC2 instance metadata: ${JSON.stringify(address.slice(0, 80))} is no address`);
+}

@@ -1,0 +1,192 @@
+import { isDeepStrictEqual } from 'node:util';
+import { joinPath, type Problem, type Schema, validate } from '../../common/config/config.ts';
+import { isObject } from '../../common/config/formats.ts';
+import { reasonOf } from '../../common/daemon/log.ts';
+import { type Instance, InvalidRecord, makeInstance } from '../../common/instance.ts';
+import { type RateLimit, readRateLimit } from '../announce/rate-limit.ts';
+import { type CheckConfig, readChecks } from './check-config.ts';
+import { announcedHost, readHost } from './host.ts';
+import { addProblems, type Entry, expandService } from './instances.ts';
+
+/** One service that this nerve looks after, validated. */
+export interface ServiceConfig {
+  /** Unique on this host. */
+  readonly name: string;
+  /** Its name in the configuration; that of all its instances, when it has several. */
+  readonly service: string;
+  /** Where it is announced. */
+  readonly key: string;
+  /** What is announced while it is up. */
+  readonly instance: Instance;
+  /** Where in etcd, when not in the cluster of the whole file: addresses of members. */
+  readonly etcdHosts: readonly string[] | null;
+  readonly checks: readonly CheckConfig[];
+  readonly rateLimit: RateLimit;
+}
+
+interface ServiceOptions {
+  readonly host: string;
+  readonly resolve_host: boolean;
+  readonly port: number;
+  readonly reporter_type: string;
+  readonly etcd_host?: string;
+  readonly etcd_port: number;
+  readonly etcd_path?: string;
+  readonly check_interval: number;
+  readonly check_mocked: boolean;
+  readonly weight?: number;
+  readonly backup: boolean;
+  readonly labels?: Readonly<Record<string, string>>;
+  readonly haproxy_server_options?: string;
+}
+
+/** One entry of `services`, besides its `checks`. */
+export const serviceSchema: Schema<ServiceOptions> = {
+  host: {
+    doc: "address or name to announce; or this host's own: auto, auto:ipv4, auto:ipv6, auto:INTERFACE, auto:ec2",
+    format: readHost,
+    type: 'host',
+    default: null,
+  },
+  resolve_host: {
+    doc: 'announce the address that the host name has when the configuration is read, not the name',
+    format: 'boolean',
+    default: false,
+  },
+  port: { doc: 'port to announce', format: 'port', default: null },
+  reporter_type: { doc: 'registry to announce in', format: readReporter, type: 'string', default: 'etcd' },
+  etcd_host: { doc: 'etcd member to announce in, instead of the etcd section', format: 'host', default: undefined },
+  etcd_port: { doc: 'port of etcd_host', format: 'port', default: 2379 },
+  etcd_path: {
+    doc: 'where to announce; by default /nerve/services/NAME',
+    format: readPath,
+    type: 'path',
+    default: undefined,
+  },
+  check_interval: { doc: 'pause between two probes of a check', format: 'positive-duration', default: 500 },
+  check_mocked: { doc: 'make no checks, announce always', format: 'boolean', default: false },
+  // The original refuses an empty weight too: whoever names one means one.
+  weight: { doc: 'relative share of traffic, 0 to 256', format: 'weight', default: undefined, nullable: false },
+  backup: { doc: 'take traffic only when no other instance can', format: 'boolean', default: false },
+  labels: { doc: 'strings by name, for filters in synapse', format: 'labels', default: undefined },
+  haproxy_server_options: { doc: 'HAProxy server options to ask synapse for', format: 'string', default: undefined },
+};
+
+/** Keys of the original that say nothing to an etcd reporter of today. */
+const accepted = [
+  'zk_hosts',
+  'zk_path',
+  'use_path_encoding',
+  'node_type',
+  'ttl_seconds',
+  'max_repeated_report_failures',
+];
+
+/** Validates one entry of `services`. What cannot be used is left out, with its problems. */
+export async function readServices(
+  name: string,
+  value: unknown,
+  at: { readonly path: string; readonly problems: Problem[]; readonly instanceId: string },
+): Promise<readonly ServiceConfig[]> {
+  const services: ServiceConfig[] = [];
+  for (const entry of expandService(name, value, at)) {
+    const found: Problem[] = [];
+    const service = await readEntry(entry, found, `${at.instanceId}${entry.suffix}`);
+    addProblems(found, entry, at.problems);
+    if (service !== undefined) services.push(service);
+  }
+  return services;
+}
+
+async function readEntry(entry: Entry, problems: Problem[], announcedName: string): Promise<ServiceConfig | undefined> {
+  const { name, service, value, path } = entry;
+  const options = validate(
+    serviceSchema,
+    value,
+    { path, problems },
+    { elsewhere: ['checks', 'rate_limiting'], accepted },
+  );
+  const { etcd_path: folder = `/nerve/services/${service}`, weight, labels, backup, haproxy_server_options } = options;
+  // Wrong values are reported by now; any stand-in lets the rest be checked too.
+  const host = await findHost(options, problems, joinPath(path, 'host'));
+  const address = { host: host ?? '127.0.0.1', port: options.port ?? 1 };
+  const { checks: checkList, rate_limiting: rateLimiting } = isObject(value) ? value : {};
+  const checks = await readChecks(
+    checkList,
+    { target: { service: name, ...address }, interval: options.check_interval },
+    { path: joinPath(path, 'checks'), problems },
+  );
+  const rateLimit = readRateLimit(rateLimiting, { path: joinPath(path, 'rate_limiting'), problems });
+  if (options.etcd_path === undefined && !pathPattern.test(folder)) {
+    const message = `${JSON.stringify(service)} cannot be part of a key; set etcd_path or choose another name`;
+    problems.push({ path: entry.parent, message });
+  }
+  try {
+    const instance = makeInstance({
+      name: announcedName,
+      ...address,
+      backup,
+      ...(weight !== undefined && { weight }),
+      ...(labels !== undefined && { labels }),
+      ...(haproxy_server_options !== undefined && { serverOptions: haproxy_server_options }),
+    });
+    const { etcd_host, etcd_port, check_mocked: mocked } = options;
+    return {
+      name,
+      service,
+      key: `${String(folder).replace(/\/+$/, '')}/${instance.id}`,
+      instance,
+      etcdHosts: etcd_host === undefined ? null : [`${bracketed(etcd_host)}:${etcd_port}`],
+      checks: mocked ? [] : checks,
+      rateLimit,
+    };
+  } catch (error) {
+    if (!(error instanceof InvalidRecord)) throw error;
+    problems.push({ path, message: error.message });
+    return undefined;
+  }
+}
+
+/** The host to announce; undefined when there is none. */
+async function findHost(
+  { host, resolve_host: resolve }: ServiceOptions,
+  problems: Problem[],
+  path: string,
+): Promise<string | undefined> {
+  try {
+    // Null when it is missing, which is reported already.
+    return host === null ? undefined : await announcedHost(host, resolve);
+  } catch (error) {
+    problems.push({ path, message: reasonOf(error) });
+    return undefined;
+  }
+}
+
+/** True when nothing that a running service depends on differs. */
+export function sameService(a: ServiceConfig, b: ServiceConfig): boolean {
+  return isDeepStrictEqual(comparable(a), comparable(b));
+}
+
+/** Without the functions, which are made anew at each reading. */
+function comparable(config: ServiceConfig): unknown {
+  return { ...config, checks: config.checks.map(({ probe: _, ...rest }) => rest) };
+}
+
+function bracketed(host: string): string {
+  return host.includes(':') ? `[${host}]` : host;
+}
+
+const pathPattern = /^(?:\/[A-Za-z0-9_.:@%+=~-]+)+\/?$/;
+
+function readPath(value: unknown): string {
+  const path = typeof value === 'string' && !value.startsWith('/') ? `/${value}` : value;
+  if (typeof path === 'string' && pathPattern.test(path)) return path;
+  throw new Error('must be a path such as /nerve/services/api, of A-Z a-z 0-9 _ . : @ % + = ~ - and /');
+}
+
+function readReporter(value: unknown): string {
+  const type = typeof value === 'string' ? value.toLowerCase() : value;
+  if (type === 'etcd') return type;
+  if (type === 'zookeeper') throw new Error('must be etcd: announcing in ZooKeeper is not supported');
+  throw new Error('must be etcd');
+}

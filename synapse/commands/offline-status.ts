@@ -1,0 +1,66 @@
+import { formatAge } from '../../common/cli/table.ts';
+import { silentLog } from '../../common/daemon/log.ts';
+import type { Peeked } from '../catalog/state-file.ts';
+import type { SynapseConfig } from '../config/config.ts';
+import { type Collected, collect } from '../discovery/collect-once.ts';
+import type { ServiceReport, SynapseState } from '../report/state.ts';
+
+/** One thing that was read without the daemon: what it said, or why it said nothing. */
+export interface ReadDirectly {
+  readonly what: string;
+  readonly found: string | null;
+  readonly reason: string | null;
+}
+
+/** What there is to know without a running synapse. */
+export interface Direct<Config> extends Collected<Config> {
+  readonly read: readonly ReadDirectly[];
+}
+
+/** Asks the sources and the state file, as a synapse that starts now would. Writes nothing; waits at most `wait` milliseconds. */
+export async function readDirectly<Config>(
+  config: Pick<SynapseConfig<unknown, Config>, 'services' | 'etcd' | 'stateFile'>,
+  wait: number,
+): Promise<Direct<Config>> {
+  const collected = await collect(config, { wait, log: silentLog });
+  const read = [...sourcesRead(collected), ...cacheRead(config.stateFile?.path, collected.cache)];
+  return { ...collected, state: neverSeenBefore(collected.state), read };
+}
+
+/** The same without when things happened: who has only just looked does not know. */
+function neverSeenBefore(state: SynapseState): SynapseState {
+  const services: Record<string, ServiceReport> = Object.create(null);
+  for (const [name, { answered_at: _, ...report }] of Object.entries(state.services)) {
+    services[name] = { ...report, changed_at: null };
+  }
+  return { ...state, services };
+}
+
+/** One line for each reason: one outage is one line, however many services it has. */
+function sourcesRead({ state, unanswered }: Collected<unknown>): readonly ReadDirectly[] {
+  const all = Object.keys(state.services).length;
+  const reasons = new Map<string, string[]>();
+  for (const name of unanswered) {
+    const reason = state.services[name]?.reason ?? 'no answer in time';
+    reasons.set(reason, [...(reasons.get(reason) ?? []), name]);
+  }
+  const found = `${all - unanswered.length} of ${all} services answered`;
+  return [
+    { what: 'sources', found, reason: null },
+    ...[...reasons].map(([reason, names]) => ({ what: `source of ${shorten(names)}`, found: null, reason })),
+  ];
+}
+
+function shorten(names: readonly string[]): string {
+  return names.length <= 3 ? names.join(', ') : `${names.slice(0, 3).join(', ')} and ${names.length - 3} more`;
+}
+
+function cacheRead(path: string | undefined, cache: Peeked | undefined): readonly ReadDirectly[] {
+  if (path === undefined || cache === undefined) return [];
+  const what = `state file ${path}`;
+  const reason = cache.missing ? 'there is none' : (cache.unreadable ?? cache.damaged);
+  if (reason !== undefined) return [{ what, found: null, reason }];
+  const newest = Math.max(...[...cache.services.values()].map(({ at }) => at));
+  const age = cache.services.size === 0 ? '' : `, right ${formatAge(Date.now() - newest)} ago`;
+  return [{ what, found: `${cache.services.size} services${age}`, reason: null }];
+}

@@ -1,0 +1,130 @@
+import { ageOf, type Cell, formatTable, heading, plain, type Style, type Tone } from '../../common/cli/table.ts';
+import type { Problem } from '../report/problems.ts';
+import type { ServiceReport } from '../report/state.ts';
+import { differences, type SeenServer, type StatusReport } from '../report/status.ts';
+
+/** What is shown of HAProxy, as far as it is there. */
+interface HaproxyReport {
+  readonly sockets?: readonly {
+    readonly path: string;
+    readonly connected: boolean;
+    readonly version: string | null;
+    readonly workerPid: number | null;
+    readonly lastError: string | null;
+  }[];
+  readonly pendingReload?: readonly string[];
+  readonly held?: readonly { readonly backend: string; readonly name: string; readonly held: string }[];
+}
+
+const titles = ['SERVICE', 'INSTANCE', 'STATE', 'WEIGHT', 'IN HAPROXY', 'FROM', 'CHANGED'];
+
+/** What `synapse status` prints. */
+export function formatStatus(status: StatusReport, style: Style = plain, now: number = Date.now()): string {
+  const services = Object.entries(status.services);
+  const rows = services.flatMap(([name, service]) => serviceRows(name, service, { status, now }));
+  const notes = services.flatMap(([name, service]) => serviceNotes(name, service));
+  const files = status.file_output;
+  return [
+    headLine(status, style),
+    // Read directly, its sockets are among what was read.
+    ...(status.daemon.running ? haproxyLines((status.haproxy ?? {}) as HaproxyReport) : []),
+    ...(files?.reason ? [`file_output: ${files.reason}\n`] : []),
+    ...problemLines(status.problems, style),
+    '\n',
+    formatTable([heading(titles), ...rows], style),
+    ...(notes.length > 0 ? ['\n', ...notes] : []),
+  ].join('');
+}
+
+function headLine({ daemon, read = [], version, reason, problems }: StatusReport, style: Style): string {
+  if (daemon.running) {
+    const state = reason === null ? style('good', 'ready') : style('warn', reason);
+    return `synapse ${version}: ${state}${problems.length === 0 ? `; ${style('good', 'all is well')}` : ''}\n`;
+  }
+  return `${style('bad', String(daemon.reason))}\n${formatRead(read, style)}`;
+}
+
+/** What was read without the daemon, and what could not be. */
+export function formatRead(read: NonNullable<StatusReport['read']>, style: Style): string {
+  const rows = read.map(({ what, found, reason }): readonly Cell[] => [
+    `  ${what}`,
+    reason === null ? String(found) : { text: `cannot be read: ${reason}`, tone: 'bad' },
+  ]);
+  const serves = read.some(({ what, reason }) => /^HAProxy /.test(what) && reason !== null)
+    ? ''
+    : 'HAProxy goes on with what it has. ';
+  return `${serves}What follows was read directly, and nothing was changed:\n${formatTable(rows, style)}`;
+}
+
+const marks: Readonly<Record<Problem['level'], readonly [string, Tone]>> = { bad: ['✗', 'bad'], warn: ['!', 'warn'] };
+
+/** What is wrong, why, and what to do: at most a few lines each. */
+function problemLines(problems: readonly Problem[], style: Style): readonly string[] {
+  return problems.flatMap(({ level, title, reason, remedy }) => {
+    const [mark, tone] = marks[level];
+    return [
+      `\n${style(tone, `${mark} ${title}`)}${reason === undefined ? '' : `: ${reason}`}\n`,
+      `  ${style('dim', remedy)}\n`,
+    ];
+  });
+}
+
+function haproxyLines({ sockets = [], pendingReload = [], held = [] }: HaproxyReport): readonly string[] {
+  return [
+    ...sockets.flatMap(({ path, connected, version, workerPid }) =>
+      connected ? [`HAProxy ${version} (worker ${workerPid}) at ${path}\n`] : [],
+    ),
+    ...pendingReload.map((reason) => `reload is due: ${reason}\n`),
+    ...held.map((server) => `${server.backend}/${server.name}: ${server.held}, set by someone else\n`),
+  ];
+}
+
+function serviceRows(
+  name: string,
+  service: ServiceReport,
+  { status, now }: { readonly status: StatusReport; readonly now: number },
+): readonly (readonly Cell[])[] {
+  const { instances, suspects = {}, changed_at: changedAt } = service;
+  const from = fromText(service);
+  const changed = ageOf(changedAt, now);
+  if (instances === null) return [[name, '(not known yet)', '', '', '', from, changed]];
+  if (instances.length === 0) return [[name, { text: '(none)', tone: 'bad' }, '', '', '', from, changed]];
+  const servers = status.servers?.[name];
+  const differ = servers === undefined ? {} : differences(instances, servers);
+  const byName = new Map(servers?.map((server) => [server.name, server]));
+  return instances.map(({ id, state, backup, weight }) => {
+    const words = [state, ...(backup ? ['backup'] : []), ...(Object.hasOwn(suspects, id) ? ['suspect'] : [])];
+    const tone: Tone = words.includes('suspect') || state !== 'up' ? 'warn' : 'good';
+    return [
+      name,
+      id,
+      { text: words.join(', '), tone },
+      weight === undefined ? '' : String(weight),
+      servers === undefined ? '' : seenCell(byName.get(id), differ[id]),
+      from,
+      changed,
+    ];
+  });
+}
+
+/** HAProxy's own word beside ours; an exclamation mark where they differ. */
+function seenCell(server: SeenServer | undefined, difference: string | undefined): Cell {
+  if (server === undefined) return { text: '! not there', tone: 'bad' };
+  const text = [server.status, ...(server.check === '' ? [] : [server.check])].join(', ');
+  return difference === undefined ? text : { text: `! ${text}`, tone: 'bad' };
+}
+
+/** Where its instances come from. */
+export function fromText({ method, origin, sources }: ServiceReport): string {
+  if (origin !== 'discovered') return origin === 'cache' ? 'state file' : origin;
+  const inUse = sources?.filter(({ role }) => role === 'used').map((part) => `${part.name} (${part.method})`);
+  return inUse?.join(', ') || method;
+}
+
+function serviceNotes(name: string, { rejected, left_out: out, published }: ServiceReport): readonly string[] {
+  return [
+    ...(published?.refused ? [`${name}: the published configuration is refused: ${published.refused}\n`] : []),
+    ...rejected.map((record) => `${name}: skipped ${record.where}: ${record.reason}\n`),
+    ...(out.length === 0 ? [] : [`${name}: ${out.length} left out: synapse explain ${name} says why\n`]),
+  ];
+}

@@ -1,0 +1,123 @@
+import { type AdminConfig, adminSchema } from '../../common/admin/options.ts';
+import {
+  joinPath,
+  type Problem,
+  readConfig,
+  type Schema,
+  settleProblems,
+  validate,
+} from '../../common/config/config.ts';
+import { isObject } from '../../common/config/formats.ts';
+import type { Log } from '../../common/daemon/log.ts';
+import { type EtcdOptions, etcdSchema } from '../../common/etcd/client/options.ts';
+import { readStatsd, type StatsdConfig } from '../../common/statsd/options.ts';
+import { type FileOutputConfig, fileOutputSchema } from '../file-output.ts';
+import type { OutputSection, StateFile } from './output-section.ts';
+import { readService, type ServiceConfig } from './service-config.ts';
+
+/** A whole configuration, checked. `Top` and `Config` are the output's sections. */
+export interface SynapseConfig<Top, Config> {
+  readonly etcd: EtcdOptions;
+  readonly output: Top;
+  /** In the order of the file. */
+  readonly services: ReadonlyMap<string, ServiceConfig<Config>>;
+  readonly admin: AdminConfig;
+  /** Where the last good catalog is kept, and for how many milliseconds it is good. */
+  readonly stateFile: StateFile | undefined;
+  /** Where files for other readers go; undefined: nowhere. */
+  readonly fileOutput?: FileOutputConfig | undefined;
+  /** Undefined: nothing is sent. */
+  readonly statsd?: StatsdConfig | undefined;
+  /** Milliseconds that the first write waits for the first snapshot of every service. */
+  readonly initialWait: number;
+}
+
+interface TopOptions {
+  readonly state_file_path?: string;
+  readonly state_file_ttl: number;
+  readonly initial_wait: number;
+}
+
+/** Options of the top level, beside the sections. */
+export const topSchema: Schema<TopOptions> = {
+  state_file_path: {
+    doc: 'File that keeps the last good catalog, so that synapse can start and serve while the registry is away.',
+    format: 'non-empty-string',
+    default: undefined,
+  },
+  state_file_ttl: {
+    doc: 'How long what that file says about a service is good.',
+    format: 'positive-duration',
+    default: 86_400_000,
+  },
+  initial_wait: {
+    doc: 'How long the first write waits for the first snapshot of every service.',
+    format: 'duration',
+    default: 3_000,
+  },
+};
+
+/** Where `/healthz`, `/metrics` and so on are unless the configuration says otherwise. */
+export const defaultListen = '127.0.0.1:3211';
+
+/**
+ * Reads and checks a configuration file; warnings go to `log`.
+ * @throws {ConfigError} with everything that is wrong
+ */
+export async function readSynapseConfig<Top, Config>(
+  file: string,
+  output: OutputSection<Top, Config>,
+  options: { readonly env?: NodeJS.ProcessEnv; readonly log?: Log } = {},
+): Promise<SynapseConfig<Top, Config>> {
+  const { env = process.env, log } = options;
+  const document = await readConfig(file, { env, raw: output.raw });
+  const problems: Problem[] = [];
+  const { value } = document;
+
+  const elsewhere = ['etcd', 'services', 'service_conf_dir', 'admin', output.key, 'file_output', 'statsd'];
+  const top = validate(topSchema, value, { path: '', problems }, { elsewhere });
+  const etcd = validate(etcdSchema, value.etcd, { path: 'etcd', problems });
+  const admin = validate(adminSchema(defaultListen), value.admin, { path: 'admin', problems });
+  const config = output.readTop(value[output.key], { path: output.key, problems });
+
+  const fileOutput = isGiven(value.file_output)
+    ? validate(fileOutputSchema, value.file_output, { path: 'file_output', problems })
+    : undefined;
+
+  const statsd = readStatsd(value.statsd, problems);
+
+  const services = new Map<string, ServiceConfig<Config>>();
+  if (value.services !== undefined && value.services !== null && !isObject(value.services)) {
+    problems.push({ path: 'services', message: 'must be an object of services by name' });
+  } else {
+    for (const [service, section] of Object.entries(value.services ?? {})) {
+      const at = { path: joinPath('services', service), problems };
+      if (!servicePattern.test(service)) {
+        problems.push({ path: at.path, message: 'a service name may have up to 128 of A-Z a-z 0-9 _ . : -' });
+      }
+      const read = await readService(section, at, { service, etcd, output });
+      if (read !== undefined) services.set(service, read);
+    }
+  }
+  settleProblems(problems, document, log);
+
+  const { state_file_path: statePath, state_file_ttl: stateTtl } = top;
+  const stateFile = statePath === undefined ? output.olderStateFile(config) : { path: statePath, ttl: stateTtl };
+  return {
+    etcd,
+    output: config,
+    services,
+    admin,
+    stateFile,
+    fileOutput,
+    statsd,
+    initialWait: top.initial_wait,
+  };
+}
+
+function isGiven(value: unknown): boolean {
+  return value !== undefined && value !== null;
+}
+
+/** HAProxy's own rule for the names of proxies (configuration manual, section 4). */
+const servicePattern = /^[A-Za-z0-9_.:-]{1,128}$/;

@@ -1,0 +1,93 @@
+import { joinPath, type Problem, validate } from '../../common/config/config.ts';
+import { isObject } from '../../common/config/formats.ts';
+import { reasonOf, silentLog } from '../../common/daemon/log.ts';
+import type { Discovery, DiscoveryFrom } from '../discovery/discoverer.ts';
+import { type SourceContext, type SourcePlugin, sourceFolder } from '../source.ts';
+import { readFallback, readMulti } from './multi-config.ts';
+import { loadOwnOrOurs } from './user-module.ts';
+
+/** Keys of a `discovery` section that every method has. */
+const commonKeys = ['method', 'module', 'label_filter', 'label_filters'];
+
+/**
+ * Reads a `discovery` section: finds the method's file and checks the options against the schema in it; with a
+ * `fallback`, or with the method `multi`, does so for each source. Undefined when there are problems.
+ */
+export async function readDiscovery(
+  value: unknown,
+  at: { readonly path: string; readonly problems: Problem[] },
+  from: DiscoveryFrom,
+): Promise<Discovery | undefined> {
+  const { path, problems } = at;
+  if (!isObject(value)) {
+    const message = `must be an object with a method, such as {method: etcd}`;
+    problems.push({ path, message: value === undefined ? `is required: ${message}` : message });
+    return undefined;
+  }
+  const { method } = value;
+  if (typeof method !== 'string') {
+    const message = 'must be the name of a discovery method, such as etcd';
+    problems.push({
+      path: joinPath(path, 'method'),
+      message: method === undefined ? `is required: ${message}` : message,
+    });
+    return undefined;
+  }
+  if (value.fallback !== undefined && value.fallback !== null) return readFallback(value, at, from, readDiscovery);
+  if (method === 'multi') return readMulti(value, at, from, readDiscovery);
+  const { fallback: _, ...section } = value;
+  return readSource(method, section, at, from);
+}
+
+async function readSource(
+  method: string,
+  section: Readonly<Record<string, unknown>>,
+  at: { readonly path: string; readonly problems: Problem[] },
+  from: DiscoveryFrom,
+): Promise<Discovery | undefined> {
+  const { path, problems } = at;
+  const { module } = section;
+  let plugin: SourcePlugin<unknown>;
+  try {
+    plugin = await loadOwnOrOurs<SourcePlugin<unknown>>(sourceFolder, method, module);
+  } catch (error) {
+    problems.push({ path: joinPath(path, module === undefined ? 'method' : 'module'), message: reasonOf(error) });
+    return undefined;
+  }
+  const found: Problem[] = [];
+  const given = { ...portsFor(plugin, from), ...section };
+  const options = validate(plugin.schema, given, { path, problems: found }, { elsewhere: commonKeys });
+  problems.push(...found);
+  if (found.some(({ severity }) => severity !== 'warning')) return undefined;
+  const discovery: Discovery = {
+    method,
+    options: module === undefined ? options : { module, options },
+    takesPorts: plugin.takesPorts === true,
+    create: (context) => plugin.create(options, context),
+    ...(plugin.look !== undefined && { look: (where) => plugin.look?.(options, where) ?? Promise.resolve([]) }),
+  };
+  try {
+    discovery.create({
+      service: from.service,
+      etcd: from.etcd,
+      log: silentLog,
+      rejected() {},
+      gone() {},
+      shared: refuse,
+    });
+  } catch (error) {
+    problems.push({ path, message: reasonOf(error) });
+  }
+  return discovery;
+}
+
+/** What the service says of ports, as options of a source that wants to know. */
+function portsFor({ takesPorts, needsPort }: SourcePlugin<unknown>, { ports }: DiscoveryFrom): DiscoveryFrom['ports'] {
+  if (takesPorts === true) return ports;
+  return needsPort === true && ports?.port !== undefined ? { port: ports.port } : undefined;
+}
+
+/** Making a source opens nothing; only a running one may. */
+const refuse: SourceContext['shared'] = () => {
+  throw new Error('a source must not connect before it runs');
+};

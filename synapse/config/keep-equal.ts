@@ -1,0 +1,33 @@
+import { isDeepStrictEqual } from 'node:util';
+import type { SynapseConfig } from './config.ts';
+import type { ServiceConfig } from './service-config.ts';
+
+/**
+ * The new configuration, with the very objects of the old one wherever both say the same: who compares by identity
+ * sees what changed and nothing else.
+ */
+export function keepEqual<Top, Config>(
+  old: SynapseConfig<Top, Config>,
+  next: SynapseConfig<Top, Config>,
+): SynapseConfig<Top, Config> {
+  const services = new Map<string, ServiceConfig<Config>>();
+  for (const [name, service] of next.services) {
+    const known = old.services.get(name);
+    services.set(name, known === undefined ? service : keepService(known, service));
+  }
+  return { ...next, services, etcd: keep(old.etcd, next.etcd), output: keep(old.output, next.output) };
+}
+
+function keepService<Config>(old: ServiceConfig<Config>, next: ServiceConfig<Config>): ServiceConfig<Config> {
+  const policy = keep(old.policy, next.policy);
+  const config = keep(old.config, next.config);
+  const same =
+    old.discovery.method === next.discovery.method && isDeepStrictEqual(old.discovery.options, next.discovery.options);
+  const discovery = same ? old.discovery : next.discovery;
+  const unchanged = policy === old.policy && config === old.config && same && old.hasFile === next.hasFile;
+  return unchanged ? old : { ...next, policy, config, discovery };
+}
+
+function keep<T>(old: T, next: T): T {
+  return isDeepStrictEqual(old, next) ? old : next;
+}

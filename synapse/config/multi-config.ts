@@ -1,0 +1,155 @@
+import { joinPath, type Problem, validate } from '../../common/config/config.ts';
+import { isObject } from '../../common/config/formats.ts';
+import { reasonOf } from '../../common/daemon/log.ts';
+import type { Discovery, DiscoveryFrom, ReadDiscovery } from '../discovery/discoverer.ts';
+import { multiSource } from '../discovery/multi/multi.ts';
+import type { Part } from '../discovery/multi/parts.ts';
+import { type ResolverPlugin, resolverFolder } from '../discovery/multi/resolver.ts';
+import { readFilters } from './filters.ts';
+import type { At } from './output-section.ts';
+import { loadOwnOrOurs } from './user-module.ts';
+
+/** Where `watchers.primary` of a service with `discovery_multi` really stands. */
+const primaryAt = Symbol('path of the primary source');
+
+/**
+ * SmartStack's `discovery_multi` beside `discovery`: the method `multi`, with `discovery` as the source `primary` after
+ * those that are listed.
+ */
+export function withDiscoveryMulti(discovery: unknown, multi: unknown, at: At, primaryPath: string): unknown {
+  const { path, problems } = at;
+  if (!isObject(multi)) {
+    problems.push({ path, message: 'must be an object with watchers and resolver' });
+    return discovery;
+  }
+  const { method = 'multi', watchers, ...rest } = multi;
+  if (method !== 'multi') {
+    problems.push({ path: joinPath(path, 'method'), message: 'must be multi, or left out' });
+  }
+  if (watchers !== undefined && !isObject(watchers)) return { ...rest, method: 'multi', watchers };
+  const { primary, ...others } = watchers ?? {};
+  if (primary !== undefined) {
+    const message = 'is ignored: the primary source is that of discovery';
+    problems.push({ path: joinPath(joinPath(path, 'watchers'), 'primary'), message, severity: 'warning' });
+  }
+  return { ...rest, method: 'multi', watchers: { ...others, primary: discovery }, [primaryAt]: primaryPath };
+}
+
+/** Reads `method: multi`: sources by name, and who decides between them. */
+export async function readMulti(
+  section: Readonly<Record<string | symbol, unknown>>,
+  at: At,
+  from: DiscoveryFrom,
+  read: ReadDiscovery,
+): Promise<Discovery | undefined> {
+  const { path, problems } = at;
+  const { method: _, module: __, watchers, resolver, label_filter, label_filters, ...unknown } = section;
+  for (const key of Object.keys(unknown)) {
+    problems.push({ path: joinPath(path, key), message: 'unknown key; known are watchers, resolver, label_filters' });
+  }
+  const watchersPath = joinPath(path, 'watchers');
+  if (!isObject(watchers) || Object.keys(watchers).length === 0) {
+    const message = watchers === undefined ? 'is required: watchers not defined' : 'watcher config is empty';
+    problems.push({ path: watchersPath, message: `${message}; must be an object of discovery sections by name` });
+    return undefined;
+  }
+  const parts: Part[] = [];
+  for (const [name, child] of Object.entries(watchers)) {
+    const own = name === 'primary' ? section[primaryAt] : undefined;
+    const part = await readPart(
+      name,
+      child,
+      { path: typeof own === 'string' ? own : joinPath(watchersPath, name), problems },
+      from,
+      read,
+    );
+    if (part !== undefined) parts.push(part);
+  }
+  const names = Object.keys(watchers);
+  const found = await readResolver(resolver, names, { path: joinPath(path, 'resolver'), problems });
+  return found && parts.length === names.length ? discoveryOf('multi', parts, found) : undefined;
+}
+
+/** Reads `fallback: {method, …, after}` inside a `discovery` section. */
+export async function readFallback(
+  section: Readonly<Record<string, unknown>>,
+  at: At,
+  from: DiscoveryFrom,
+  read: ReadDiscovery,
+): Promise<Discovery | undefined> {
+  const { fallback, ...discovery } = section;
+  const path = joinPath(at.path, 'fallback');
+  if (!isObject(fallback)) {
+    at.problems.push({ path, message: 'must be an object with a method, such as {method: ec2tag, …, after: 30s}' });
+    return undefined;
+  }
+  const { after = '30s', ...other } = fallback;
+  const primary = await readPart('primary', discovery, at, from, read);
+  const second = await readPart('fallback', other, { ...at, path }, from, read);
+  const order = { method: 'sequential', sequential_order: ['primary', 'fallback'], after };
+  const resolver = await readResolver(order, order.sequential_order, { ...at, path });
+  if (primary === undefined || second === undefined || resolver === undefined) return undefined;
+  return discoveryOf(`${primary.discovery.method}, else ${second.discovery.method}`, [primary, second], resolver);
+}
+
+async function readPart(
+  name: string,
+  value: unknown,
+  at: At,
+  from: DiscoveryFrom,
+  read: ReadDiscovery,
+): Promise<Part | undefined> {
+  const filters = isObject(value) ? readFilters(value, at) : [];
+  const discovery = await read(value, at, from);
+  if (discovery === undefined) return undefined;
+  return { name, discovery, filters, portOverride: discovery.takesPorts === true ? undefined : from.ports?.port };
+}
+
+interface FoundResolver {
+  readonly plugin: ResolverPlugin<unknown>;
+  readonly options: unknown;
+  /** Equal for equal resolvers. */
+  readonly identity: unknown;
+}
+
+async function readResolver(value: unknown, names: readonly string[], at: At): Promise<FoundResolver | undefined> {
+  const { path, problems } = at;
+  if (!isObject(value) || typeof value.method !== 'string') {
+    const message = value === undefined ? 'is required: resolver not defined' : 'resolver method undefined';
+    problems.push({ path, message: `${message}; must be an object such as {method: sequential}` });
+    return undefined;
+  }
+  const { method, module, ...given } = value;
+  try {
+    const plugin = await loadOwnOrOurs<ResolverPlugin<unknown>>(resolverFolder, method as string, module);
+    const found: Problem[] = [];
+    const options = validate(plugin.schema, given, { path, problems: found });
+    problems.push(...found);
+    if (found.some(({ severity }) => severity !== 'warning')) return undefined;
+    plugin.create(options, names);
+    return { plugin, options, identity: { method, module, options } };
+  } catch (error) {
+    problems.push({ path, message: reasonOf(error) });
+    return undefined;
+  }
+}
+
+function discoveryOf(method: string, parts: readonly Part[], { plugin, options, identity }: FoundResolver): Discovery {
+  const names = parts.map(({ name }) => name);
+  return {
+    method,
+    // Plain data: two that are equal find the same.
+    options: {
+      resolver: identity,
+      parts: parts.map(({ name, discovery, filters, portOverride }) => {
+        return { name, method: discovery.method, options: discovery.options, filters, portOverride };
+      }),
+    },
+    takesPorts: true,
+    create: (context) => multiSource(parts, () => plugin.create(options, names), context),
+    async look(where) {
+      const found = await Promise.all(parts.map(({ discovery }) => discovery.look?.(where) ?? []));
+      return found.flat();
+    },
+  };
+}

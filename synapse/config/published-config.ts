@@ -1,0 +1,96 @@
+import { joinPath, type Problem } from '../../common/config/config.ts';
+import { isObject } from '../../common/config/formats.ts';
+import { reasonOf } from '../../common/daemon/log.ts';
+import type { OutputSection } from './output-section.ts';
+
+/** What a published configuration comes to. */
+export type PublishedResult<Config> = { readonly config: Config } | { readonly refused: string };
+
+/**
+ * Options that may come from the registry: who can write there must not decide on which address this host listens, nor
+ * touch other services.
+ */
+const allowedKeys = ['port', 'frontend', 'backend', 'listen', 'server_options', 'backend_order', 'cookie_value_method'];
+
+/** First words of lines that do not reach beyond their own service: no files, programs, scripts, sockets or logs. */
+const allowedLines = [
+  'acl',
+  'balance',
+  'compression',
+  'cookie',
+  'default-server',
+  'description',
+  'fullconn',
+  'hash-balance-factor',
+  'hash-type',
+  'http-check',
+  'http-request',
+  'http-response',
+  'http-reuse',
+  'maxconn',
+  'mode',
+  'monitor-uri',
+  'no',
+  'option',
+  'redirect',
+  'retries',
+  'retry-on',
+  'stick',
+  'stick-table',
+  'tcp-check',
+  'tcp-request',
+  'timeout',
+];
+
+/** What turns such a line into one that reads files, runs programs, or expands this host's environment. */
+const harmful =
+  /["'\\`$#]|(^|[\s,([{])(external-check|lua\.\S*|use-service|lf-file|file|errorfile|errorfiles|-f|-M|map\S*|env\(|ca-file|crt|crl-file|peers|set-map|del-map|add-acl|del-acl|capture|send-spoe-group|set-src|set-dst)/;
+
+/**
+ * A service's own section with what the registry says of it on top, key by key. Refused as a whole when anything in it
+ * is broken or could do harm.
+ */
+export function mergePublished<Top, Config>(
+  output: OutputSection<Top, Config>,
+  local: unknown,
+  published: unknown,
+): PublishedResult<Config> {
+  if (!isObject(published)) return { refused: 'must be an object of sections by name' };
+  const section = published[output.key];
+  if (section === undefined || section === null) return read(output, local);
+  if (!isObject(section)) return { refused: `${output.key}: must be an object of options` };
+  for (const [key, value] of Object.entries(section)) {
+    const refused = check(key, value);
+    if (refused !== null) return { refused: `${joinPath(output.key, key)}: ${refused}` };
+  }
+  return read(output, { ...(isObject(local) ? local : {}), ...section });
+}
+
+function check(key: string, value: unknown): string | null {
+  if (!allowedKeys.includes(key)) return `may not be published; allowed are ${allowedKeys.join(', ')}`;
+  if (key === 'server_options' && typeof value === 'string') {
+    return harmful.test(value) ? `${JSON.stringify(value.slice(0, 80))} could do harm` : null;
+  }
+  if (!['frontend', 'backend', 'listen'].includes(key)) return null;
+  const lines: readonly unknown[] = Array.isArray(value) ? value : typeof value === 'string' ? value.split('\n') : [];
+  for (const line of lines) {
+    const text = typeof line === 'string' ? line.trim() : '';
+    if (text === '') continue;
+    const shown = JSON.stringify(text.slice(0, 80));
+    if (!allowedLines.includes(text.split(/\s/)[0] ?? '')) return `${shown} may not be published`;
+    if (harmful.test(text)) return `${shown} could do harm`;
+  }
+  return null;
+}
+
+function read<Top, Config>(output: OutputSection<Top, Config>, section: unknown): PublishedResult<Config> {
+  const problems: Problem[] = [];
+  try {
+    const config = output.readService(section, { path: output.key, problems });
+    const wrong = problems.filter(({ severity }) => severity !== 'warning');
+    if (wrong.length === 0) return { config };
+    return { refused: wrong.map(({ path, message }) => `${path}: ${message}`).join('; ') };
+  } catch (error) {
+    return { refused: reasonOf(error) };
+  }
+}

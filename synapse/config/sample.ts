@@ -1,0 +1,33 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { makeInstance } from '../../common/instance.ts';
+import { Catalog } from '../catalog/catalog.ts';
+import type { ServiceState, Snapshot } from '../output.ts';
+import type { SynapseConfig } from './config.ts';
+
+/** Stands for the instances that only a source could name, so that the options of servers are checked too. */
+const sample = makeInstance({ name: 'sample', host: '127.0.0.1', port: 1 });
+
+/** A snapshot without asking any source: default servers, or one made-up instance. */
+export function sampleSnapshot<Config>(config: Pick<SynapseConfig<unknown, Config>, 'services'>): Snapshot<Config> {
+  const catalog = new Catalog<Config>();
+  catalog.configure(config.services);
+  const states = new Map<string, ServiceState<Config>>();
+  for (const [name, state] of catalog.snapshot()) {
+    states.set(name, state.instances === undefined ? { ...state, instances: [sample] } : state);
+  }
+  return states;
+}
+
+/** Runs `use` on a file with this text, which is gone afterwards. */
+export async function withTemporaryFile<T>(text: string, use: (path: string) => Promise<T>): Promise<T> {
+  const folder = await mkdtemp(join(tmpdir(), 'synapse-check-'));
+  try {
+    const path = join(folder, 'haproxy.cfg');
+    await writeFile(path, text);
+    return await use(path);
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+}

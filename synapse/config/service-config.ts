@@ -1,0 +1,159 @@
+import { joinPath, type Schema, validate } from '../../common/config/config.ts';
+import { isObject, readRecords } from '../../common/config/formats.ts';
+import type { EtcdOptions } from '../../common/etcd/client/options.ts';
+import type { Instance } from '../../common/instance.ts';
+import type { CatalogService } from '../catalog/catalog.ts';
+import { readPreference } from '../catalog/preference.ts';
+import type { Policy } from '../catalog/select.ts';
+import type { Discovery } from '../discovery/discoverer.ts';
+import { serviceFileOutputSchema } from '../file-output.ts';
+import { readDiscovery } from './discovery-config.ts';
+import { readFilters } from './filters.ts';
+import { withDiscoveryMulti } from './multi-config.ts';
+import type { At, OutputSection } from './output-section.ts';
+import { mergePublished } from './published-config.ts';
+
+/** One service, ready to be run. */
+export interface ServiceConfig<Config> extends CatalogService<Config> {
+  readonly discovery: Discovery;
+  /** It has a file where `file_output` is on; default true. */
+  readonly hasFile?: boolean;
+}
+
+interface ServiceOptions {
+  readonly default_servers: readonly Instance[];
+  readonly keep_default_servers: boolean;
+  readonly use_previous_backends: boolean;
+  readonly backend_port_override?: number;
+  readonly leader_election: boolean;
+  readonly expiry_guard: number | false;
+  readonly expiry_guard_time: number;
+}
+
+/** A service's own options, beside `discovery` and the sections of outputs. */
+export const serviceSchema: Schema<ServiceOptions> = {
+  default_servers: {
+    doc: 'Instances ({host, port, name, weight, …}) to use before the first discovery and while discovery finds none.',
+    format: readRecords,
+    type: 'list',
+    default: [],
+  },
+  keep_default_servers: {
+    doc: 'Use the default servers beside the discovered instances, always.',
+    format: 'boolean',
+    default: false,
+  },
+  use_previous_backends: {
+    doc: 'Keep what was there when discovery finds nothing and there are no default servers.',
+    format: 'boolean',
+    default: true,
+  },
+  backend_port_override: {
+    doc: 'Port of every discovered instance, whatever its record says.',
+    format: 'port',
+    default: undefined,
+  },
+  leader_election: {
+    doc: 'Use only the instance that was there first.',
+    format: 'boolean',
+    default: false,
+  },
+  expiry_guard: {
+    doc: 'Keep instances whose leases expire together when they are more than this share of a service of three or more; false: never.',
+    format: readShareOrFalse,
+    type: 'number or false',
+    default: 0.5,
+  },
+  expiry_guard_time: {
+    doc: 'How long instances are kept whose leases expired together.',
+    format: 'positive-duration',
+    default: 300_000,
+  },
+};
+
+function readShareOrFalse(value: unknown): number | false {
+  if (value === false || value === 'false') return false;
+  const share = typeof value === 'string' && value.trim() !== '' ? Number(value) : value;
+  if (typeof share === 'number' && share >= 0 && share < 1) return share;
+  throw new Error('must be a share from 0 to less than 1, or false');
+}
+
+/** Keys of the original that would change what is served: better refused than ignored. */
+const refused: Readonly<Record<string, string>> = {
+  load_test_concurrency: 'is not supported; list the services one by one',
+};
+
+/** Reads `services.NAME`. Undefined when there are problems that leave nothing to run. */
+export async function readService<Top, Config>(
+  value: unknown,
+  at: At,
+  from: { readonly service: string; readonly etcd: EtcdOptions; readonly output: OutputSection<Top, Config> },
+): Promise<ServiceConfig<Config> | undefined> {
+  const { path, problems } = at;
+  const { output } = from;
+  if (!isObject(value)) {
+    problems.push({ path, message: 'must be an object with discovery and the options of the service' });
+    return undefined;
+  }
+  for (const [key, message] of Object.entries(refused)) {
+    if (Object.hasOwn(value, key)) problems.push({ path: joinPath(path, key), message });
+  }
+  const elsewhere = ['discovery', 'discovery_multi', 'prefer', 'file_output', output.key, ...Object.keys(refused)];
+  const options = validate(serviceSchema, value, at, { elsewhere });
+  const discoveryAt = { path: joinPath(path, 'discovery'), problems };
+  const multiAt = { path: joinPath(path, 'discovery_multi'), problems };
+  const several = value.discovery_multi !== undefined && value.discovery_multi !== null;
+  const found = several
+    ? withDiscoveryMulti(value.discovery, value.discovery_multi, multiAt, discoveryAt.path)
+    : value.discovery;
+  // Beside a fallback, or beside other sources, they are those of one source.
+  const filters = isObject(found) && !found.fallback ? readFilters(found, several ? multiAt : discoveryAt) : [];
+  const section = { path: joinPath(path, output.key), problems };
+  const { portOverride: older, rest } = readOlderPortOverride(value[output.key], section);
+  const portOverride = options.backend_port_override ?? older;
+  const backupPort = isObject(rest) ? (rest.server_backup_port ?? undefined) : undefined;
+  const ports = {
+    ...(portOverride !== undefined && { port: portOverride }),
+    ...(backupPort !== undefined && { server_backup_port: backupPort }),
+  };
+  const discovery = await readDiscovery(found, several ? multiAt : discoveryAt, { ...from, ports });
+  const files = validate(serviceFileOutputSchema, value.file_output, { path: joinPath(path, 'file_output'), problems });
+  const prefer = readPreference(value.prefer, at);
+  const own = prefer?.others === 'backup' ? withAllBackups(rest) : rest;
+  const config = output.readService(own, section);
+  const withPublished = (published: unknown) => mergePublished(output, own, published);
+  const policy: Policy = {
+    defaultServers: options.default_servers,
+    keepDefaultServers: options.keep_default_servers,
+    usePreviousBackends: options.use_previous_backends,
+    portOverride: discovery?.takesPorts === true ? undefined : portOverride,
+    filters,
+    leaderElection: options.leader_election,
+    prefer,
+    expiryGuard:
+      options.expiry_guard === false ? undefined : { share: options.expiry_guard, time: options.expiry_guard_time },
+  };
+  return discovery && { policy, config, withPublished, discovery, hasFile: !files.disabled };
+}
+
+/** Without this, HAProxy uses a single backup server, the first one, for all of the load. */
+function withAllBackups(section: unknown): unknown {
+  if (section !== undefined && section !== null && !isObject(section)) return section;
+  const { backend, listen } = section ?? {};
+  if (/option\s+allbackups/.test(JSON.stringify([backend, listen]))) return section;
+  const lines = typeof backend === 'string' ? backend.split('\n') : (backend ?? []);
+  return Array.isArray(lines) ? { ...section, backend: [...lines, 'option allbackups'] } : section;
+}
+
+/** SmartStack once had `backend_port_override` as `server_port_override` in the service's `haproxy` section. */
+function readOlderPortOverride(section: unknown, at: At): { portOverride: number | undefined; rest: unknown } {
+  if (!isObject(section) || !Object.hasOwn(section, 'server_port_override')) {
+    return { portOverride: undefined, rest: section };
+  }
+  const { server_port_override: value, ...rest } = section;
+  const schema: Schema<{ readonly server_port_override?: number }> = {
+    server_port_override: { doc: 'Older name of backend_port_override.', format: 'port', default: undefined },
+  };
+  const given = value === null ? undefined : value;
+  return { portOverride: validate(schema, { server_port_override: given }, at).server_port_override, rest };
+}

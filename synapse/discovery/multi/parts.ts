@@ -1,0 +1,84 @@
+import type { Instance } from '../../../common/instance.ts';
+import { type LabelFilter, passesFilters } from '../../catalog/labels.ts';
+import { filterReason } from '../../catalog/left-out.ts';
+import { withPort } from '../../catalog/port-override.ts';
+import type { InstanceSet, LeftOut } from '../../source.ts';
+import type { Discovery } from '../discoverer.ts';
+
+/** One of the sources that a service has. */
+export interface Part {
+  readonly name: string;
+  readonly discovery: Discovery;
+  /** Its own; those of the whole service come later. */
+  readonly filters: readonly LabelFilter[];
+  /** For what it finds; undefined also where the source itself takes the ports. */
+  readonly portOverride: number | undefined;
+}
+
+/** A part's set as the service sees it: filtered, and with the ports that count. */
+export function narrowPart({ filters, portOverride }: Part, set: InstanceSet): InstanceSet {
+  if (filters.length === 0 && portOverride === undefined) return set;
+  const instances: Instance[] = [];
+  const sequence: number[] = [];
+  const leftOut: LeftOut[] = [...(set.leftOut ?? [])];
+  for (const [index, instance] of set.instances.entries()) {
+    const failed = filters.find((filter) => !passesFilters(instance, [filter]));
+    if (failed === undefined) {
+      instances.push(portOverride === undefined ? instance : withPort(instance, portOverride));
+      const appeared = set.sequence?.[index];
+      if (appeared !== undefined) sequence.push(appeared);
+    } else {
+      leftOut.push({ id: instance.id, reason: filterReason(instance, failed) });
+    }
+  }
+  const { sequence: _, unique, withdrawn, ...rest } = set;
+  return {
+    ...rest,
+    instances,
+    leftOut,
+    // Another port is another id, and two may have become one.
+    ...(unique !== undefined && portOverride === undefined && { unique }),
+    ...(withdrawn !== undefined && { withdrawn: movedIds(withdrawn, portOverride) }),
+    ...(sequence.length === instances.length && { sequence }),
+  };
+}
+
+function movedIds(ids: ReadonlySet<string>, port: number | undefined): ReadonlySet<string> {
+  return port === undefined ? ids : new Set([...ids].map((id) => id.replace(/:\d+$/, `:${port}`)));
+}
+
+/** How many of a set can take traffic. */
+export function usableIn(set: InstanceSet | undefined): number {
+  return set?.instances.filter(({ state }) => state !== 'down').length ?? 0;
+}
+
+/**
+ * The sets of several parts as one; of two with the same id the first counts. `withdrawn` is what is not there any more
+ * and did not expire.
+ */
+export function mergeParts(
+  parts: readonly { readonly name: string; readonly set: InstanceSet }[],
+  withdrawn: ReadonlySet<string>,
+  seenAt: number,
+): InstanceSet {
+  const [only] = parts;
+  if (parts.length === 1 && only !== undefined) return { ...only.set, withdrawn, seenAt };
+  const byId = new Map<string, Instance>();
+  for (const { set } of parts) {
+    for (const instance of set.instances) {
+      const known = byId.get(instance.id);
+      if (known === undefined || known.state === 'down') byId.set(instance.id, instance);
+    }
+  }
+  const leftOut = parts.flatMap(({ set }) => set.leftOut ?? []);
+  const revisions = parts.flatMap(({ name, set }) => (set.revision === undefined ? [] : [`${name} ${set.revision}`]));
+  return {
+    instances: [...byId.values()],
+    unique: true,
+    rejected: parts.flatMap(({ name, set }) => set.rejected.map((one) => ({ ...one, where: `${name}: ${one.where}` }))),
+    withdrawn,
+    ...(leftOut.length > 0 && { leftOut }),
+    ...(revisions.length > 0 && { revision: revisions.join(', ') }),
+    seenAt,
+  };
+}

@@ -1,0 +1,68 @@
+import { within } from '../../common/async/deadline.ts';
+import { sleep, supervise } from '../../common/async/supervise.ts';
+import type { Log } from '../../common/daemon/log.ts';
+import type { SourceStatus } from '../source.ts';
+
+export interface PollOptions {
+  /** What is asked, for the log and for errors: 'the DNS'. */
+  readonly what: string;
+  /** Milliseconds from the end of one look to the start of the next, and the longest wait after failures. */
+  readonly interval: number;
+  /** The longest one look may take, milliseconds. */
+  readonly timeout: number;
+  readonly log: Log;
+}
+
+/** The loop that everyone shares who has to ask again and again. */
+export interface Poll {
+  /**
+   * Looks at once, then again and again until `signal` aborts. The second look comes after a random part of the
+   * interval: a fleet that starts together does not ask together for ever. A failed look is reported once for each
+   * outage, and repeated with growing waits up to the interval.
+   */
+  run(signal: AbortSignal): Promise<void>;
+  /** Looks again as soon as the current look, if any, is over; ignored during the wait after a failure. */
+  wake(): void;
+  status(): SourceStatus;
+}
+
+/** `look` may return after how many milliseconds it wants to look again, in place of the interval. Does no I/O. */
+export function createPoll(look: (signal: AbortSignal) => Promise<number | undefined>, options: PollOptions): Poll {
+  const { what, interval, timeout, log } = options;
+  let reason: string | null = `${what} has not answered yet`;
+  let provedAt: number | null = null;
+  let awake = new AbortController();
+  let first = true;
+
+  const loop = async (signal: AbortSignal): Promise<void> => {
+    while (!signal.aborted) {
+      // Before the look: what happens from now on may be too late for it.
+      awake = new AbortController();
+      const wait = (await within(timeout, what, look, signal)) ?? interval;
+      reason = null;
+      provedAt = performance.now();
+      const part = first ? Math.random() : 1;
+      first = false;
+      await sleep(wait * part, awake.signal);
+    }
+  };
+
+  return {
+    async run(signal) {
+      const wake = (): void => awake.abort();
+      signal.addEventListener('abort', wake, { once: true });
+      const backoff = { min: Math.min(1_000, interval), max: interval };
+      const onState = (failure: string | null): void => {
+        if (failure !== null) reason = failure;
+      };
+      try {
+        // A look that hangs is no sign of health.
+        await supervise(loop, { what, log, backoff, healthyAfter: timeout + 1_000, onState }, signal);
+      } finally {
+        signal.removeEventListener('abort', wake);
+      }
+    },
+    wake: () => awake.abort(),
+    status: () => ({ reason, age: provedAt === null ? null : performance.now() - provedAt }),
+  };
+}

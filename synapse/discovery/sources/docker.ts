@@ -1,0 +1,184 @@
+import { supervise } from '../../../common/async/supervise.ts';
+import { type Instance, makeInstance } from '../../../common/instance.ts';
+import { checkTlsClient, type TlsClientOptions, tlsClientSchema as tls } from '../../../common/net/tls-client.ts';
+import type { Source, SourceContext, SourcePlugin } from '../../source.ts';
+import { createPublisher, Findings } from '../instance-set-builder.ts';
+import { type Container, followContainers } from './docker/engine.ts';
+import { type DockerServer, readEngine, readServers, withTls } from './docker/server.ts';
+
+/** Options of `method: docker`. */
+export interface DockerOptions extends TlsClientOptions {
+  readonly host?: DockerServer;
+  readonly servers: readonly DockerServer[];
+  readonly address?: string;
+  readonly label: readonly string[];
+  readonly image_name?: string;
+  readonly container_port?: number;
+  readonly network?: string;
+  readonly labels: readonly string[];
+  readonly check_interval: number;
+  readonly timeout: number;
+}
+
+export const source: SourcePlugin<DockerOptions> = {
+  description: 'Finds running containers by label or image, through the API of one or more Docker engines.',
+  schema: {
+    host: {
+      doc: "The engine's API: unix:///PATH, http://HOST:PORT or https://HOST:PORT, default unix:///var/run/docker.sock.",
+      format: readEngine,
+      type: 'address',
+      default: undefined,
+    },
+    servers: {
+      doc: 'Several engines: [{name, host, port}], port 4243.',
+      format: readServers,
+      type: 'list',
+      default: [],
+    },
+    address: {
+      doc: "Where published ports are reached; default the engine's host, 127.0.0.1 for a unix socket.",
+      format: 'host',
+      default: undefined,
+    },
+    label: { doc: 'Labels that containers must have, KEY or KEY=VALUE.', format: 'strings', default: [] },
+    image_name: { doc: 'Image of the containers, without a tag.', format: 'non-empty-string', default: undefined },
+    container_port: {
+      doc: 'Port inside the container; default the only one it publishes.',
+      format: 'port',
+      default: undefined,
+    },
+    network: {
+      doc: "Name of a network: use the containers' own addresses in it, not published ports.",
+      format: 'non-empty-string',
+      default: undefined,
+    },
+    labels: { doc: 'Labels of the container that become labels of the instance.', format: 'strings', default: [] },
+    check_interval: {
+      doc: 'How often to list the containers when no event has told of a change.',
+      format: 'positive-duration',
+      default: 15_000,
+    },
+    timeout: { doc: 'Longest time for one answer of an engine.', format: 'positive-duration', default: 10_000 },
+    ssl_verify: { ...tls.ssl_verify, doc: 'With https: refuse a certificate that nobody trusted vouches for.' },
+    ssl_ca: { ...tls.ssl_ca, doc: 'File of the authorities to trust (PEM); default those that Node trusts.' },
+    ssl_cert: { ...tls.ssl_cert, doc: "File of synapse's own certificate (PEM), for engines that ask for it." },
+    ssl_key: { ...tls.ssl_key, doc: 'File of the key to ssl_cert (PEM).' },
+    ssl_server_name: {
+      ...tls.ssl_server_name,
+      doc: "Name that the certificate must carry; default the engine's host.",
+    },
+  },
+  example: { host: 'http://127.0.0.1:9', image_name: 'api', container_port: 80 },
+  create,
+};
+
+/** What is known of one engine. */
+interface Engine {
+  readonly server: DockerServer;
+  containers: readonly Container[] | undefined;
+  reason: string | null;
+  provedAt: number | null;
+}
+
+function create(options: DockerOptions, context: SourceContext): Source {
+  const {
+    host = readEngine('unix:///var/run/docker.sock'),
+    servers,
+    label: labels,
+    check_interval: interval,
+    timeout,
+  } = options;
+  if (labels.length === 0 && options.image_name === undefined) {
+    throw new Error('label or image_name is required: not every container is an instance');
+  }
+  if (options.host !== undefined && servers.length > 0) throw new Error('host and servers: give one of them');
+  if (options.network !== undefined && options.container_port === undefined) {
+    throw new Error('container_port is required with network');
+  }
+  checkTlsClient(options);
+  const engines: readonly Engine[] = (servers.length > 0 ? servers : [host]).map((server) => ({
+    server: withTls(server, options),
+    containers: undefined,
+    reason: 'has not answered yet',
+    provedAt: null,
+  }));
+  const publisher = createPublisher(context);
+
+  const follow: Source = async (publish, signal) => {
+    const hand = publisher.start(publish);
+    const update = (): void => {
+      const found = new Findings();
+      // All of them or none: a set without one engine's containers would not be the full one.
+      for (const { server, containers } of engines) {
+        if (containers === undefined) return;
+        for (const container of containers) {
+          const where = `container ${container.name || container.id}`;
+          if (isImage(container.image, options.image_name)) {
+            found.add(where, () => instanceOf(container, server, options));
+          }
+        }
+      }
+      hand(found);
+    };
+    const run = (engine: Engine): Promise<void> => {
+      const onList = (containers: readonly Container[]): void => {
+        engine.containers = containers.toSorted((a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : 0));
+        engine.reason = null;
+        engine.provedAt = performance.now();
+        update();
+      };
+      const onState = (reason: string | null): void => {
+        if (reason !== null) engine.reason = reason;
+      };
+      return supervise(
+        (end) => followContainers(engine.server.engine, { labels, interval, timeout }, onList, end),
+        { what: 'Docker', log: context.log, onState, healthyAfter: timeout + 1_000 },
+        signal,
+      );
+    };
+    await Promise.all(engines.map(run));
+  };
+  return Object.assign(follow, {
+    status() {
+      const ages = engines.map(({ provedAt }) => (provedAt === null ? null : performance.now() - provedAt));
+      return {
+        reason: engines.find(({ reason }) => reason !== null)?.reason ?? null,
+        age: ages.reduce((a, b) => (a === null || b === null ? null : Math.max(a, b))) ?? null,
+      };
+    },
+  });
+}
+
+function instanceOf(container: Container, server: DockerServer, options: DockerOptions): Instance {
+  const labels = options.labels.flatMap((name): [string, string][] =>
+    Object.hasOwn(container.labels, name) ? [[name, String(container.labels[name])]] : [],
+  );
+  return makeInstance({
+    name: server.name ?? (container.name || container.id),
+    ...addressOf(container, server, options),
+    ...(labels.length > 0 && { labels: Object.fromEntries(labels) }),
+  });
+}
+
+function addressOf(container: Container, server: DockerServer, options: DockerOptions): { host: string; port: number } {
+  const { network, container_port: inside } = options;
+  if (network !== undefined && inside !== undefined) {
+    const host = container.networks.get(network);
+    if (host === undefined) throw new Error(`it has no address in the network ${network}`);
+    return { host, port: inside };
+  }
+  const published = container.ports.filter((port) => inside === undefined || port.inside === inside);
+  const insides = new Set(published.map((port) => port.inside));
+  if (insides.size > 1)
+    throw new Error(`it publishes ${insides.size} ports, and container_port does not say which one`);
+  // The same port may be published more than once, on IPv4 and IPv6 for example.
+  const [port] = published.toSorted((a, b) => a.outside - b.outside || (a.address < b.address ? -1 : 1));
+  if (port === undefined)
+    throw new Error(inside === undefined ? 'it publishes no port' : `it does not publish port ${inside}`);
+  return { host: port.address || (options.address ?? server.address), port: port.outside };
+}
+
+/** Compares without tag and digest; the colon of a registry's port is no tag. */
+function isImage(image: string, wanted: string | undefined): boolean {
+  return wanted === undefined || image.replace(/@.*$/, '').replace(/:[^:/]*$/, '') === wanted;
+}

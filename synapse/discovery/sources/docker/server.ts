@@ -1,0 +1,51 @@
+import { isObject } from '../../../../common/config/formats.ts';
+import { isHost, isPort, makeInstance } from '../../../../common/instance.ts';
+import type { TlsClientOptions } from '../../../../common/net/tls-client.ts';
+import type { EngineAddress } from './engine.ts';
+
+/** One engine. */
+export interface DockerServer {
+  /** Name of its instances; without one they have their containers' names. */
+  readonly name?: string;
+  readonly engine: EngineAddress;
+  readonly secure?: boolean;
+  /** Where ports that are published on all addresses are reached. */
+  readonly address: string;
+}
+
+/** Reads the option `host`. @throws saying what it must be */
+export function readEngine(value: unknown): DockerServer {
+  const text = typeof value === 'string' ? value : '';
+  const socketPath = /^unix:\/\/(\/.+)$/.exec(text)?.[1];
+  if (socketPath !== undefined) return { engine: { socketPath }, address: '127.0.0.1' };
+  const address = text.replace(/^tcp:/, 'http:');
+  if (!/^https?:\/\/[^/@]+\/?$/.test(address) || !URL.canParse(address)) {
+    throw new Error('must be unix:///PATH, http://HOST:PORT or https://HOST:PORT');
+  }
+  const url = new URL(address);
+  const host = url.hostname.replace(/^\[|\]$/g, '');
+  const secure = url.protocol === 'https:';
+  // 2376 is Docker's own port for TLS.
+  return { engine: { host, port: Number(url.port || (secure ? 2376 : 80)) }, secure, address: host };
+}
+
+/** The same, with what is needed to speak TLS where its address says so. */
+export function withTls(server: DockerServer, tls: TlsClientOptions): DockerServer {
+  if (server.secure !== true || 'socketPath' in server.engine) return server;
+  return { ...server, engine: { ...server.engine, tls } };
+}
+
+/** The original's form. 4243 is the port Docker had then. */
+export function readServers(value: unknown): readonly DockerServer[] {
+  if (!Array.isArray(value)) throw new Error('must be a list of {name, host, port}');
+  return value.map((entry, index) => {
+    const { name, host, port: given, ...unknown } = isObject(entry) ? entry : {};
+    const [key] = Object.keys(unknown);
+    if (key !== undefined) throw new Error(`entry ${index}: unknown key ${key}; known are name, host, port`);
+    const port = typeof given === 'string' ? Number(given) : (given ?? 4243);
+    if (!isHost(host)) throw new Error(`entry ${index}: host must be an IP address or a host name`);
+    if (!isPort(port)) throw new Error(`entry ${index}: port must be from 1 to 65535`);
+    if (name != null) makeInstance({ name: name as string, host, port });
+    return { ...(name != null && { name: name as string }), engine: { host, port }, address: host };
+  });
+}

@@ -1,0 +1,40 @@
+import { formatProblem, joinPath, type Problem } from '../../../../common/config/config.ts';
+import { isObject } from '../../../../common/config/formats.ts';
+import { parseText } from '../../../../common/config/parse.ts';
+import { type Instance, makeInstance, readRecord } from '../../../../common/instance.ts';
+import { Findings } from '../../instance-set-builder.ts';
+
+/** Reads a list of instances. @throws when it is no list at all; entries that cannot be used are rejected one by one */
+export function readList(text: string, file: string): Findings {
+  const problems: Problem[] = [];
+  const value = parseText(text, file, problems);
+  const [problem] = problems;
+  if (problem !== undefined) throw new Error(formatProblem({ file, ...problem }));
+  if (!Array.isArray(value)) throw new Error(`${file}: must hold a list of instances`);
+  const found = new Findings();
+  for (const [index, entry] of value.entries()) {
+    const where = `${file}: ${joinPath('', index)}`;
+    if (typeof entry === 'string') found.add(where, () => readTarget(entry));
+    else if (isObject(entry) && Object.hasOwn(entry, 'targets')) addGroup(found, where, entry);
+    else found.add(where, () => readRecord(entry));
+  }
+  return found;
+}
+
+/** One entry of Prometheus' file_sd: `{targets: ["host:port"], labels: {}}`. */
+function addGroup(found: Findings, where: string, { targets, labels }: Readonly<Record<string, unknown>>): void {
+  if (!Array.isArray(targets)) found.reject(where, 'targets: must be a list of "host:port"');
+  for (const [index, target] of Array.isArray(targets) ? targets.entries() : []) {
+    found.add(`${where}.${joinPath('targets', index)}`, () => readTarget(target, labels));
+  }
+}
+
+function readTarget(target: unknown, labels?: unknown): Instance {
+  const match = typeof target === 'string' ? /^(?:\[([^\]]+)\]|([^:]+)):(\d{1,5})$/.exec(target) : null;
+  if (match === null) throw new Error(`${JSON.stringify(target)}: must be "host:port", "[address]:port" for IPv6`);
+  return makeInstance({
+    host: match[1] ?? match[2] ?? '',
+    port: Number(match[3]),
+    ...(labels != null && { labels: labels as Record<string, string> }),
+  });
+}

@@ -1,0 +1,103 @@
+import { isObject } from '../../../common/config/formats.ts';
+import { makeInstance } from '../../../common/instance.ts';
+import type { Source, SourceContext, SourcePlugin } from '../../source.ts';
+import { createPublisher, Findings } from '../instance-set-builder.ts';
+import { createPoll } from '../poll.ts';
+
+/** Options of `method: marathon`. */
+export interface MarathonOptions {
+  readonly marathon_api_url: string;
+  readonly application_name: string;
+  readonly marathon_api_path: string;
+  readonly port_index: number;
+  readonly check_interval: number;
+  readonly timeout: number;
+}
+
+export const source: SourcePlugin<MarathonOptions> = {
+  description: 'Finds the started tasks of a Marathon application.',
+  schema: {
+    marathon_api_url: { doc: 'URL of Marathon.', format: readUrl, type: 'url', default: null },
+    application_name: { doc: 'Name of the application.', format: 'non-empty-string', default: null },
+    marathon_api_path: {
+      doc: 'Path of the list of tasks; %{app} stands for the application.',
+      format: 'non-empty-string',
+      default: '/v2/apps/%{app}/tasks',
+    },
+    port_index: { doc: "Which of a task's ports to use, counted from 0.", format: 'natural-number', default: 0 },
+    check_interval: { doc: 'Time between polls.', format: 'positive-duration', default: 10_000 },
+    timeout: { doc: 'Longest time for one poll.', format: 'positive-duration', default: 10_000 },
+  },
+  example: { marathon_api_url: 'http://127.0.0.1:9', application_name: 'api' },
+  create,
+};
+
+/** Some ten thousand tasks. */
+const maxBytes = 64 << 20;
+
+function create(options: MarathonOptions, context: SourceContext): Source {
+  const { check_interval: interval, timeout, application_name: app, port_index: index } = options;
+  const path = options.marathon_api_path.replaceAll('%{app}', app.split('/').map(encodeURIComponent).join('/'));
+  const url = new URL(path, options.marathon_api_url);
+  const publisher = createPublisher(context);
+  let hand: (found: Findings) => void = () => {};
+
+  const look = async (signal: AbortSignal): Promise<undefined> => {
+    hand(readTasks(await getJson(url, signal), index));
+  };
+  const poll = createPoll(look, { what: 'Marathon', interval, timeout, log: context.log });
+
+  const follow: Source = (publish, signal) => {
+    hand = publisher.start(publish);
+    return poll.run(signal);
+  };
+  return Object.assign(follow, { status: poll.status });
+}
+
+/** @throws when the answer is no list of tasks: that is not the same as an empty one */
+function readTasks(answer: unknown, index: number): Findings {
+  const tasks = isObject(answer) ? answer.tasks : undefined;
+  if (!Array.isArray(tasks)) throw new Error('the answer holds no list of tasks');
+  // A task that has not started yet has no start time.
+  const started = tasks.filter(isObject).filter(({ startedAt }) => startedAt !== null && startedAt !== undefined);
+  const found = new Findings();
+  for (const { id, host, ports, startedAt } of started.toSorted((a, b) => compare(nameOf(a), nameOf(b)))) {
+    const make = () => {
+      const port: unknown = Array.isArray(ports) ? ports[index] : undefined;
+      if (port === undefined) throw new Error(`it has no port with index ${index}`);
+      return makeInstance({ name: host as string, host: host as string, port: port as number });
+    };
+    found.add(`task ${String(id ?? host)}`, make, Date.parse(String(startedAt)) || 0);
+  }
+  return found;
+}
+
+/** Sorts by host, then port, in an order that does not depend on Marathon's. */
+function nameOf({ host, ports }: Readonly<Record<string, unknown>>): string {
+  return `${String(host)} ${JSON.stringify(ports)}`;
+}
+
+async function getJson(url: URL, signal: AbortSignal): Promise<unknown> {
+  const response = await fetch(url, { signal, headers: { accept: 'application/json' } });
+  if (!response.ok || response.body === null) {
+    await response.body?.cancel();
+    throw new Error(`${url.href}: status ${response.status}`);
+  }
+  const chunks: Uint8Array[] = [];
+  let size = 0;
+  for await (const chunk of response.body) {
+    size += chunk.length;
+    if (size > maxBytes) throw new Error(`${url.href}: more than ${maxBytes} bytes`);
+    chunks.push(chunk);
+  }
+  return JSON.parse(Buffer.concat(chunks).toString());
+}
+
+function readUrl(value: unknown): string {
+  if (typeof value === 'string' && /^https?:\/\/[^/@]/.test(value) && URL.canParse(value)) return value;
+  throw new Error('must be an http:// or https:// URL');
+}
+
+function compare(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0;
+}

@@ -1,0 +1,30 @@
+import { readRecords } from '../../../common/config/formats.ts';
+import type { Instance } from '../../../common/instance.ts';
+import type { Source, SourcePlugin } from '../../source.ts';
+
+/** Options of `method: static`. */
+export interface StaticOptions {
+  readonly servers: readonly Instance[];
+}
+
+export const source: SourcePlugin<StaticOptions> = {
+  description: "Finds what is listed here, or nothing: then only the service's default_servers are used.",
+  schema: {
+    servers: {
+      doc: 'Instances: {host, port, name, weight, labels, …}.',
+      format: readRecords,
+      type: 'list',
+      default: [],
+    },
+  },
+  create: ({ servers }) => staticSource(servers),
+};
+
+function staticSource(instances: readonly Instance[]): Source {
+  return (publish, signal) =>
+    new Promise((resolve) => {
+      if (signal.aborted) return resolve();
+      publish({ instances, rejected: [], seenAt: performance.now() });
+      signal.addEventListener('abort', () => resolve(), { once: true });
+    });
+}

@@ -1,0 +1,66 @@
+import { digest } from '../../../common/digest.ts';
+import type { HaproxyConfig } from '../options/config.ts';
+import { defaultTemplate, type FileView, renderTemplate } from '../options/template.ts';
+import { slotSections } from '../ports/port-pool.ts';
+import { addedLines, generationVariable } from '../spec/build-backend.ts';
+import { modernize, rewriteSections } from '../spec/legacy-directives.ts';
+import type { Structure } from '../spec/types.ts';
+
+/** One service's part of the file. */
+export interface ServicePart {
+  readonly structure: Structure;
+  /** `server …` lines without indentation, in order. */
+  readonly servers: readonly string[];
+}
+
+/** What is around the services. */
+export interface Surroundings {
+  readonly head: string;
+  readonly tail: string;
+}
+
+/** The text of one service: its frontend, if it has a port, and its backend. */
+export function renderService(
+  { template = defaultTemplate }: HaproxyConfig,
+  { structure, servers }: ServicePart,
+): string {
+  const { service, backend, lines } = structure;
+  const frontend =
+    structure.frontend === undefined ? undefined : { name: `${service}${structure.suffix}`, lines: structure.frontend };
+  return renderTemplate(template.service, { service, frontend, backend, lines, servers });
+}
+
+/**
+ * A hash of everything that a reload is needed for to change: all text but the server lines, and how servers are made.
+ * Membership never alters it, so a running HAProxy with the same value needs no reload.
+ */
+export function generationOf(config: HaproxyConfig, structures: readonly Structure[]): string {
+  const services = structures.map(
+    ({ service, backend, slot, fingerprint }) => `${slot === undefined ? service : backend} ${fingerprint}`,
+  );
+  const { head, tail } = renderAround(config, structures, undefined);
+  const own = config.template === undefined ? [] : [config.template.service];
+  return digest([head, tail, ...services, ...own].join('\n'));
+}
+
+/** The sections around the services. */
+export function renderAround(
+  config: HaproxyConfig,
+  structures: readonly Structure[],
+  generation: string | undefined,
+): Surroundings {
+  const { template = defaultTemplate } = config;
+  const added = addedLines(config);
+  const mark = generation === undefined ? [] : [`setenv ${generationVariable} ${generation}`];
+  const view: FileView = {
+    generation: generation ?? '',
+    global: [...modernize(config.global).lines, ...added.global, ...mark],
+    defaults: [...modernize(config.defaults).lines, ...added.defaults],
+    sections: [...rewriteSections(config.extra_sections).sections, ...slotSections(config, structures)],
+    shared_frontend:
+      config.shared_frontend === null
+        ? undefined
+        : { lines: modernize([...config.shared_frontend, ...structures.flatMap(({ shared }) => shared)]).lines },
+  };
+  return { head: renderTemplate(template.head, view), tail: renderTemplate(template.tail, view) };
+}

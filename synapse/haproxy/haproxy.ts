@@ -1,0 +1,51 @@
+import type { ServersOf, Snapshot } from '../output.ts';
+import { observeHaproxy } from './metrics.ts';
+import type { HaproxyConfig } from './options/config.ts';
+import type { ServiceHaproxyConfig } from './options/service-config.ts';
+import { createHaproxyOutput, type HaproxyDeps, type HaproxyOutput } from './output.ts';
+import type { Sent } from './runtime/command-log.ts';
+import { createView, type ServicesView, viewByService } from './statistics/counters.ts';
+import { haproxyTrouble } from './status.ts';
+
+/** The output, whether it does its work, and what HAProxy itself says. */
+export interface RunningHaproxy extends Omit<HaproxyOutput, 'slots' | 'sent'> {
+  readonly trouble: string | null;
+  view(of?: ServersOf): Promise<ServicesView>;
+  /** What was sent last about one server, to each HAProxy. */
+  sent(service: string, name: string): readonly Sent[];
+}
+
+/** Makes it; see {@link createHaproxyOutput}. */
+export function haproxyOutput(config: HaproxyConfig, deps: HaproxyDeps, signal: AbortSignal): RunningHaproxy {
+  const output = createHaproxyOutput(config, deps, signal);
+  const view = createView(config);
+  observeHaproxy(() => output.status);
+  let latest: Snapshot<ServiceHaproxyConfig> = new Map();
+  const backendOf = (name: string, slots = output.slots): string =>
+    Object.hasOwn(slots, name) ? String(slots[name]) : (latest.get(name)?.config.backend_name ?? name);
+  return {
+    apply(snapshot, dirty) {
+      latest = snapshot;
+      return output.apply(snapshot, dirty);
+    },
+    run: (end) => output.run(end),
+    get status() {
+      return output.status;
+    },
+    get trouble() {
+      return haproxyTrouble(output.status);
+    },
+    async view(of) {
+      const { sockets } = output.status;
+      // What it said a moment ago says nothing of a HAProxy that is away now.
+      if (sockets.every(({ connected }) => !connected)) {
+        throw new Error(sockets[0]?.lastError ?? 'it has not been connected to yet');
+      }
+      const single = typeof of === 'object' && latest.has(of.service) ? { backend: backendOf(of.service) } : undefined;
+      const seen = await view(of === 'all' ? 'all' : single);
+      const { slots } = output;
+      return viewByService(seen, new Map([...latest.keys()].map((name) => [name, backendOf(name, slots)])));
+    },
+    sent: (service, name) => output.sent(backendOf(service), name),
+  };
+}

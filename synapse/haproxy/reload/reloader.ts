@@ -1,0 +1,231 @@
+import { sleep } from '../../../common/async/supervise.ts';
+import { type Log, reasonOf } from '../../../common/daemon/log.ts';
+import type { Persist } from '../configfile/config-writer.ts';
+import type { HaproxyEvent } from '../events.ts';
+import { type ReloadReason, reloadDuration, reloadsTotal } from '../metrics.ts';
+import { type HaproxyConfig, isReloadedByOthers } from '../options/config.ts';
+import type { Live } from '../runtime/process.ts';
+import { LoadRefused } from './master.ts';
+import { createCrowd } from './old-workers.ts';
+import { createReloadPacer } from './pacer.ts';
+import { triggerReload } from './reload.ts';
+
+/** Reloads HAProxy when there is a reason, one at a time, and proves what runs afterwards. */
+export interface Reloading {
+  /** Why a reload is due; empty when none is. */
+  readonly reasons: readonly string[];
+  /** Milliseconds until one may begin; undefined when none is due. */
+  wait(): number | undefined;
+  /** Records what a reload would bring, for people. */
+  restructured(reason: string): void;
+  /** The file has been read: HAProxy is taken to run it. */
+  begin(): void;
+  /** One reload, with one retry when nothing is known of the first. What fails to load is rolled back. Never rejects. */
+  reload(signal: AbortSignal): Promise<void>;
+  /** Watches the workers that finish their connections, until `signal` aborts. */
+  run(signal: AbortSignal): Promise<void>;
+  /** How many there are; null where there is no master to ask. */
+  readonly oldWorkers: number | null;
+  readonly lastError: string | null;
+  readonly lastReloadAt: Date | undefined;
+}
+
+export interface ReloadingDeps {
+  readonly log: Log;
+  readonly emit: (event: HaproxyEvent) => void;
+  readonly lives: readonly Live[];
+  readonly persist: Persist;
+  /** The text that is in the file. */
+  readonly text: () => string;
+  /** Puts the file in place once more. */
+  readonly rewrite: () => Promise<void>;
+}
+
+/** How long a runtime API may be away until a reload is tried to bring it back; milliseconds. */
+const unreachableTime = 5_000;
+const pollInterval = 10;
+/** So many different ones are told of; more say no more. */
+const mostRestructurings = 100;
+const tries = 2;
+/** How long whoever watches the file may take, until it is put in place once more; milliseconds. */
+const watchTime = 5_000;
+
+export function createReloading(config: HaproxyConfig, deps: ReloadingDeps): Reloading {
+  const { log, emit, lives, persist, text, rewrite } = deps;
+  const watched = isReloadedByOthers(config);
+  const pacer = createReloadPacer(config);
+  const crowd = createCrowd(config, log);
+  const started = performance.now();
+  let restructurings: string[] = [];
+  /** What was still wrong right after a reload that worked: another one would not mend it. */
+  let settled: string | undefined;
+  let loadedText: string | undefined;
+  let lastSynced = started;
+  let failedAt: number | undefined;
+  let lastError: string | null = null;
+  let lastReloadAt: Date | undefined;
+
+  const reasons = (): readonly string[] => {
+    // A reload brings what is in the file: without a file of ours there is nothing to hope for.
+    if (!config.do_writes || persist.accepted === null) return [];
+    if (lives.length === 0) {
+      if (watched) return [];
+      return loadedText === text() ? [] : ['the file changed, and the runtime API is not used (do_socket)'];
+    }
+    const found: string[] = [];
+    for (const live of lives) {
+      if (!live.synced) continue;
+      lastSynced = performance.now();
+      loadedText = undefined;
+      if (live.generation !== persist.accepted) {
+        const foreign = `HAProxy runs ${live.generation === undefined ? 'a configuration that is not ours' : 'another configuration'}`;
+        found.push(...(restructurings.length > 0 ? restructurings : [foreign]));
+      } else {
+        found.push(...[...live.reasons.values()].flat());
+      }
+    }
+    if (lives.every((live) => live.synced && live.generation === persist.accepted)) persist.confirm();
+    // A reload brings HAProxy what the file says; only a restart brings back a socket file that somebody removed.
+    if (isUnreachable() && loadedText !== text()) found.push('the runtime API cannot be reached');
+    return [...new Set(found)];
+  };
+  const isUnreachable = (): boolean =>
+    lives.every((live) => !live.synced) && performance.now() - lastSynced > unreachableTime;
+  const workers = (): number => lives.reduce((sum, live) => sum + live.workers, 0);
+  const keyOf = (found: readonly string[]): string =>
+    JSON.stringify([found, persist.accepted, lives.map((live) => live.workers)]);
+
+  /** HAProxy answers and has stayed with the configuration from before: it did not take the new one. */
+  const hasStayed = (before: readonly number[]): boolean =>
+    lives.some((live, index) => live.synced && live.workers === before[index] && live.generation !== persist.accepted);
+
+  /** One try: asks, then waits until every socket's worker is a new one that has loaded what the file has. */
+  const attempt = async (again: boolean, signal: AbortSignal): Promise<void> => {
+    // What somebody has set by hand since it was last read has to be known to be set again.
+    await Promise.all(lives.map((live) => live.refresh()));
+    const before = lives.map((live) => (live.synced ? live.workers : -1));
+    const loading = text();
+    const blind = isUnreachable();
+    if (!watched) await triggerReload(config, signal);
+    else if (again) await rewrite();
+    const time = watched && !again ? watchTime : config.reload_timeout;
+    if (blind) {
+      loadedText = loading;
+      return;
+    }
+    for (const live of lives) live.release();
+    const deadline = performance.now() + time;
+    const isNew = (live: Live, index: number): boolean =>
+      live.synced && live.workers !== before[index] && live.generation === persist.accepted;
+    while (!lives.every(isNew)) {
+      if (performance.now() > deadline) {
+        const message = `the reload did not bring a worker with configuration ${persist.accepted} in ${time} ms`;
+        throw hasStayed(before) ? new NotLoaded(message) : new Error(message);
+      }
+      await sleep(pollInterval, signal);
+      signal.throwIfAborted();
+    }
+    loadedText = loading;
+  };
+
+  return {
+    get reasons() {
+      return reasons();
+    },
+    wait() {
+      const found = reasons();
+      if (found.length === 0) {
+        if (!lives.some((live) => live.synced)) return undefined;
+        settled = undefined;
+        restructurings = [];
+        // What could not be loaded is wanted no more, or works now.
+        if (persist.rejected === null && Object.keys(persist.quarantined).length === 0) lastError = null;
+        return undefined;
+      }
+      if (!config.do_reloads) return undefined;
+      const crowded = crowd.wait(keyOf(found) !== settled);
+      // Another worker is another chance: what failed before may have been its predecessor's trouble.
+      if (workers() !== failedAt) pacer.forget();
+      return keyOf(found) === settled ? undefined : Math.max(crowded, pacer.wait());
+    },
+    begin() {
+      if (lives.length === 0) loadedText = text();
+    },
+    restructured(reason) {
+      // While HAProxy is away, the same happens again and again, and nobody reads thousands.
+      if (restructurings.length < mostRestructurings && !restructurings.includes(reason)) restructurings.push(reason);
+    },
+    async reload(signal) {
+      const why = reasons();
+      const kind = kindOf(why);
+      log.info('reloading HAProxy', { reasons: shorten(why) });
+      emit({ type: 'reloading', reasons: shorten(why) });
+      const start = performance.now();
+      let failure: unknown;
+      for (let count = 1; count <= tries; count++) {
+        try {
+          await attempt(count > 1, signal);
+          const milliseconds = Math.round(performance.now() - start);
+          log.info('HAProxy has reloaded', { milliseconds });
+          reloadsTotal.inc({ reason: kind, result: 'done' });
+          reloadDuration.observe(milliseconds / 1000);
+          lastError = null;
+          lastReloadAt = new Date();
+          if (lives.length === 0 && config.master_socket_path !== null) persist.confirm();
+          restructurings = [];
+          pacer.done(true, milliseconds);
+          void crowd.refresh(signal);
+          const still = reasons();
+          settled = still.length > 0 ? keyOf(still) : undefined;
+          if (settled !== undefined) log.warn('a reload did not mend everything', { reasons: shorten(still) });
+          emit({ type: 'reloaded', reasons: why, milliseconds });
+          return;
+        } catch (error) {
+          if (signal.aborted) return;
+          lastError = reasonOf(error);
+          failure = error;
+          // It has been read: the same file would fare the same again.
+          if (error instanceof LoadRefused) break;
+        }
+      }
+      reloadsTotal.inc({ reason: kind, result: 'failed' });
+      log.error('reloading HAProxy failed', { reason: lastError, reasons: shorten(why) });
+      if (failure instanceof LoadRefused || failure instanceof NotLoaded) {
+        // What waits now is the quarantine: others need not wait with it.
+        pacer.done(true);
+        const output = failure instanceof LoadRefused ? failure.output : '';
+        await persist
+          .rollBack({ message: failure.message, output }, signal)
+          .catch((error) => log.error('the last good configuration cannot be put back', { reason: reasonOf(error) }));
+      } else {
+        pacer.done(false);
+        failedAt = workers();
+      }
+      emit({ type: 'reload-failed', reasons: why, reason: lastError ?? '' });
+    },
+    run: (signal) => crowd.run(signal),
+    get oldWorkers() {
+      return crowd.count ?? null;
+    },
+    get lastError() {
+      return lastError;
+    },
+    get lastReloadAt() {
+      return lastReloadAt;
+    },
+  };
+}
+
+/** HAProxy was asked twice and still runs what it ran before. */
+class NotLoaded extends Error {}
+
+function kindOf(reasons: readonly string[]): ReloadReason {
+  if (reasons.some((reason) => reason.startsWith('service ') || reason.startsWith('HAProxy runs')))
+    return 'configuration';
+  if (reasons.some((reason) => reason.startsWith('the runtime API'))) return 'socket';
+  return reasons.some((reason) => reason.startsWith('the file')) ? 'membership' : 'server';
+}
+
+function shorten(reasons: readonly string[]): readonly string[] {
+  return reasons.length <= 10 ? reasons : [...reasons.slice(0, 10), `and ${reasons.length - 10} more`];
+}

@@ -1,0 +1,104 @@
+/** Lines as a current HAProxy takes them. */
+export interface Modernized {
+  readonly lines: readonly string[];
+  /** One sentence for each change. */
+  readonly notes: readonly string[];
+}
+
+/**
+ * Directives that HAProxy refuses since 2.0 to 2.5, beside what means exactly the same today (configuration manual,
+ * "deprecated" and the release notes of those versions). Empty: it has no effect any more and is left out.
+ */
+const renamed: ReadonlyMap<string, string> = new Map([
+  ['clitimeout', 'timeout client'],
+  ['srvtimeout', 'timeout server'],
+  ['contimeout', 'timeout connect'],
+  ['redisp', 'option redispatch'],
+  ['redispatch', 'option redispatch'],
+  ['block', 'http-request deny'],
+  ['option forceclose', 'option httpclose'],
+  ['option http-use-htx', ''],
+  ['nbproc 1', ''],
+]);
+
+/** Directives with an argument that has another form today. */
+const converted: ReadonlyMap<string, (argument: string) => string | undefined> = new Map([
+  ['reqadd', (argument) => addHeader('http-request', argument)],
+  ['rspadd', (argument) => addHeader('http-response', argument)],
+  ['reqidel', (argument) => deleteHeader('http-request', argument)],
+  ['rspidel', (argument) => deleteHeader('http-response', argument)],
+]);
+
+/** Rewrites lines that HAProxy refuses today and that have an exact successor. All others stay as they are. */
+export function modernize(lines: readonly string[]): Modernized {
+  const notes: string[] = [];
+  const modern: string[] = [];
+  for (const line of lines) {
+    const successor = successorOf(line.trim());
+    if (successor === undefined) {
+      modern.push(line);
+      continue;
+    }
+    notes.push(successor === '' ? `'${line}' is left out` : `'${line}' is written as '${successor}'`);
+    if (successor !== '') modern.push(successor);
+  }
+  return { lines: modern, notes };
+}
+
+function successorOf(line: string): string | undefined {
+  const [, directive = '', first = '', rest = ''] = /^(\S+)(?:\s+((?:\\.|\S)+))?\s*(.*)$/.exec(line) ?? [];
+  const convert = converted.get(directive);
+  if (convert !== undefined) {
+    const action = convert(first);
+    return action === undefined ? undefined : `${action} ${rest}`.trimEnd();
+  }
+  const two = renamed.get(`${directive} ${first}`);
+  if (two !== undefined) return two;
+  const one = renamed.get(directive);
+  return one === undefined ? undefined : `${one} ${first} ${rest}`.trimEnd();
+}
+
+/** `X-Proto:\ https`: a whole header line, in which spaces are escaped. */
+function addHeader(kind: string, argument: string): string | undefined {
+  const [, name, value] = /^([A-Za-z0-9!#$&'*+.^_`|~-]+):(?:\\ )*((?:[^\\"'$]|\\ )+)$/.exec(argument) ?? [];
+  if (name === undefined || value === undefined) return undefined;
+  // The successor takes a log format, in which a percent sign is special.
+  return `${kind} add-header ${name} ${value.replaceAll('%', '%%')}`;
+}
+
+/** Only for a pattern that names one header and nothing else. */
+function deleteHeader(kind: string, argument: string): string | undefined {
+  const name = /^\^([A-Za-z0-9_-]+):(?:\.\*)?$/.exec(argument)?.[1];
+  return name === undefined ? undefined : `${kind} del-header ${name}`;
+}
+
+/** A section of the user's own, as it is written to the file. */
+export interface ExtraSection {
+  readonly title: string;
+  readonly lines: readonly string[];
+}
+
+/** What was changed so that a current HAProxy takes it. */
+export interface Rewritten {
+  readonly sections: readonly ExtraSection[];
+  /** One sentence for each change. */
+  readonly notes: readonly string[];
+}
+
+/**
+ * Old forms that HAProxy refuses today and that have an exact successor: `listen stats :1937` (an address on the
+ * title line, gone since 1.7) becomes a `bind` line; lines are rewritten by {@link modernize}.
+ */
+export function rewriteSections(sections: Readonly<Record<string, readonly string[]>>): Rewritten {
+  const notes: string[] = [];
+  const rewritten = Object.entries(sections).map(([title, lines]): ExtraSection => {
+    const [, kind, name, address, rest = ''] =
+      /^\s*(listen|frontend)\s+(\S+)\s+(\S*:[0-9][0-9,:.-]*|unix@\S+|\/\S+)\s*(.*)$/.exec(title) ?? [];
+    const modern = modernize(lines);
+    notes.push(...modern.notes);
+    if (kind === undefined || address === undefined) return { title, lines: modern.lines };
+    notes.push(`'${title}' is written as '${kind} ${name}' with 'bind ${address}'`);
+    return { title: `${kind} ${name}`, lines: [`bind ${address}${rest === '' ? '' : ` ${rest}`}`, ...modern.lines] };
+  });
+  return { sections: rewritten, notes };
+}

@@ -1,0 +1,175 @@
+import { sha1 } from '../../../common/digest.ts';
+import type { Instance } from '../../../common/instance.ts';
+import { filterOptions, formatOptions, lastValue, type Option, parseOptions, type Trusted } from './server-options.ts';
+import type { Server, ServerTemplate } from './types.ts';
+
+/** HAProxy's weight of a server that has none (configuration manual, section 5.2 "weight"). */
+const defaultWeight = 1;
+const nothing: Trusted = { options: [], refused: [] };
+const made = new WeakMap<ServerTemplate, WeakMap<Instance, Server>>();
+
+/** The server that an instance becomes: made once for each instance, so one change among thousands costs one. */
+export function serverOf(instance: Instance, template: ServerTemplate): Server {
+  let servers = made.get(template);
+  if (servers === undefined) {
+    servers = new WeakMap();
+    made.set(template, servers);
+  }
+  let server = servers.get(instance);
+  if (server === undefined) {
+    server = makeServer(instance, template);
+    servers.set(instance, server);
+  }
+  return server;
+}
+
+/** True when this instance has a server at all; one that is about to vanish has none. */
+export function isServed(instance: Instance): boolean {
+  return instance.state !== 'down';
+}
+
+/** The words of a server that only a new server or a reload can change: all but its id, weight and maxconn. */
+export function fixedWordsOf(words: string): string {
+  const options = parseOptions(words);
+  const alone = maxconnOf(options) !== null;
+  return formatOptions(
+    options.filter(({ keyword }) => keyword !== 'id' && keyword !== 'weight' && !(keyword === 'maxconn' && alone)),
+  );
+}
+
+/** A server's own `maxconn`; null where it has none, or a `minconn` too: HAProxy computes with both. */
+export function maxconnOf(options: readonly Option[]): number | null {
+  const text = lastValue(options, 'maxconn');
+  if (text === undefined || !/^[0-9]{1,9}$/.test(text) || options.some(({ keyword }) => keyword === 'minconn'))
+    return null;
+  return Number(text);
+}
+
+function makeServer(instance: Instance, template: ServerTemplate): Server {
+  const { id: name, host, port } = instance;
+  const asked =
+    instance.serverOptions === undefined ? nothing : filterOptions(instance.serverOptions, template.trusted);
+  const given = expand(template.options, { host, port: String(port), name });
+  const initState = lastValue([...parseOptions(given), ...asked.options], 'init-state');
+  const own = template.withoutInitState && initState !== undefined ? squeeze(stripInitState(given)) : given;
+  const ownOptions = parseOptions(own);
+  const useRecord =
+    instance.weight !== undefined &&
+    (template.weights === 'always' ||
+      (template.weights === 'default' && lastValue(ownOptions, 'weight') === undefined));
+  const askedOptions = asked.options.filter(
+    ({ keyword }) => !(useRecord && keyword === 'weight') && !(template.withoutInitState && keyword === 'init-state'),
+  );
+  const askedText = formatOptions(askedOptions);
+  const options = (useRecord ? squeeze(stripWeight(own)) : own) + (askedText === '' ? '' : ` ${askedText}`);
+  const all = [...ownOptions, ...asked.options];
+  const explicitId = lastValue(asked.options, 'id');
+  const askedCookie = lastValue(asked.options, 'cookie') !== undefined;
+  const cookie = template.cookie === 'none' || askedCookie ? undefined : cookieOf(name, template.cookie);
+  const backup = instance.backup && !all.some(({ keyword }) => keyword === 'backup');
+  return {
+    instance,
+    name,
+    address: `${host}:${port}`,
+    named: !isAddress(host),
+    state: instance.state === 'drain' ? 'drain' : 'ready',
+    cookie,
+    options,
+    weight: useRecord ? (instance.weight ?? defaultWeight) : weightOf(all, template),
+    maxconn: maxconnOf(all),
+    weighted: useRecord,
+    backup,
+    startsDown: template.withoutInitState === true && /^(fully-)?down$/.test(initState ?? ''),
+    explicitId: explicitId === undefined ? undefined : Number(explicitId),
+    rank: rankOf(name, template.seed),
+    fixedWords: fixedWordsOf(
+      [cookie === undefined ? '' : `cookie ${cookie}`, options, backup ? 'backup' : ''].join(' '),
+    ),
+    refused: asked.refused,
+  };
+}
+
+/** Replaces %{host}, %{port}, %{name} and %%. Any other percent sign stays: a typing error must not stop a service. */
+function expand(text: string, values: Readonly<Record<string, string>>): string {
+  if (!text.includes('%')) return text;
+  return text.replace(/%(?:%|\{(host|port|name)\})/g, (_, key: string | undefined) =>
+    key === undefined ? '%' : (values[key] ?? ''),
+  );
+}
+
+function cookieOf(name: string, method: 'name' | 'hash'): string {
+  return method === 'hash' ? sha1(name) : name;
+}
+
+function weightOf(options: readonly Option[], template: ServerTemplate): number {
+  const text = lastValue(options, 'weight') ?? lastValue(parseOptions(template.inherited.join(' ')), 'weight');
+  return text !== undefined && /^[0-9]{1,3}$/.test(text) ? Number(text) : defaultWeight;
+}
+
+/** The same on text, because server_options keep the spelling and the spaces that the user gave them. */
+export function stripWeight(text: string): string {
+  return text.replace(/(^|\s)weight\s+[0-9]+(?=\s|$)/g, '$1');
+}
+
+function stripInitState(text: string): string {
+  return text.replace(/(^|\s)init-state\s+\S+(?=\s|$)/g, '$1');
+}
+
+/** Runs of spaces become one. */
+export function squeeze(text: string): string {
+  return text.replace(/ {2,}/g, ' ').trim();
+}
+
+function isAddress(host: string): boolean {
+  return host.includes(':') || /^[0-9.]+$/.test(host);
+}
+
+/** True when two `host:port` mean the same: IPv6 has several spellings, host names have no letter case. */
+export function sameAddress(a: string, b: string): boolean {
+  return a === b || canonical(a) === canonical(b);
+}
+
+function canonical(address: string): string {
+  const colon = address.lastIndexOf(':');
+  const host = address.slice(0, colon);
+  if (!host.includes(':')) return address.toLowerCase();
+  try {
+    return `${new URL(`http://[${host}]`).hostname}${address.slice(colon)}`;
+  } catch {
+    return address;
+  }
+}
+
+/**
+ * Puts servers in the order of their lines. The shuffle depends on the seed and each server's own name only: the same
+ * set gives the same order, and a server that comes or goes moves no other.
+ */
+export function orderServers(servers: readonly Server[], order: ServerTemplate['order']): readonly Server[] {
+  switch (order) {
+    case 'asc':
+      return [...servers].sort(byName);
+    case 'desc':
+      return [...servers].sort((a, b) => byName(b, a));
+    case 'discovered':
+      return servers;
+    case 'shuffled':
+      return [...servers].sort((a, b) => a.rank - b.rank || byName(a, b));
+  }
+}
+
+/** Where a name stands in the shuffle: FNV-1a, 32 bits, finished by murmur3's mixer so that like names spread. */
+export function rankOf(name: string, seed: string): number {
+  let hash = 0x811c9dc5;
+  for (const text of [seed, '/', name]) {
+    for (let index = 0; index < text.length; index++) {
+      hash = Math.imul(hash ^ text.charCodeAt(index), 0x01000193);
+    }
+  }
+  hash = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b);
+  hash = Math.imul(hash ^ (hash >>> 13), 0xc2b2ae35);
+  return (hash ^ (hash >>> 16)) >>> 0;
+}
+
+function byName(a: Server, b: Server): number {
+  return a.name < b.name ? -1 : a.name > b.name ? 1 : 0;
+}

@@ -1,0 +1,119 @@
+import type { Persist } from './configfile/config-writer.ts';
+import type { SlotKeeper } from './ports/port-assignment.ts';
+import type { Reloading } from './reload/reloader.ts';
+import type { HeldServer } from './runtime/plan.ts';
+import type { Live } from './runtime/process.ts';
+import { backendOf, type DesiredService, nameInUse } from './spec/desired-service.ts';
+
+/** What `/api/v1/state` shows of HAProxy. */
+export interface HaproxyStatus {
+  /** The configuration that was accepted and is in the file; null before the first. */
+  readonly generation: string | null;
+  /** Another one than `generation` while it is being checked, or when it was refused. */
+  readonly wantedGeneration: string;
+  /** What HAProxy said about the wanted configuration when it refused it. */
+  readonly rejected: string | null;
+  /** Service → what HAProxy refuses of it; its last good configuration stays, and the others go on. */
+  readonly quarantined: Readonly<Record<string, string>>;
+  /** Why a reload is due; empty when none is. */
+  readonly pendingReload: readonly string[];
+  /** Workers that finish their connections after a reload; null where there is no master process to ask. */
+  readonly oldWorkers: number | null;
+  /** Why the last write or reload failed. */
+  readonly lastError: string | null;
+  readonly fileWrittenAt: string | null;
+  readonly lastReloadAt: string | null;
+  readonly sockets: readonly SocketStatus[];
+  /** Servers that somebody else changed, and that stay as they are. */
+  readonly held: readonly (HeldServer & { readonly service: string })[];
+  /** Services that cannot be in HAProxy, with the reason. */
+  readonly problems: Readonly<Record<string, string>>;
+  /** With `reload_free_services`: service → its backend; and why a service on one of the ports needs reloads all the same. */
+  readonly reloadFree?: {
+    readonly backends: Readonly<Record<string, string>>;
+    readonly others: Readonly<Record<string, string>>;
+  };
+}
+
+/** One runtime API socket. */
+export interface SocketStatus {
+  readonly path: string;
+  readonly connected: boolean;
+  readonly version: string | null;
+  readonly workerPid: number | null;
+  /** The configuration that the worker has loaded. */
+  readonly generation: string | null;
+  readonly lastError: string | null;
+}
+
+/** Who knows what. */
+export interface StatusParts {
+  readonly services: ReadonlyMap<string, DesiredService>;
+  readonly lives: readonly Live[];
+  readonly persist: Persist;
+  readonly reloading: Reloading;
+  /** Why the file could not be written. */
+  readonly unwritten: string | null;
+  readonly slots: SlotKeeper | undefined;
+  /** Service → why it cannot be in HAProxy. */
+  readonly problems: ReadonlyMap<string, string>;
+}
+
+/** All of it at this moment. */
+export function statusOf(parts: StatusParts): HaproxyStatus {
+  const { services, lives, persist, reloading, unwritten, slots, problems } = parts;
+  const quarantined = Object.fromEntries(
+    Object.entries(persist.quarantined).map(([key, reason]) => {
+      const desired = services.get(key);
+      return [desired === undefined ? key : nameInUse(desired), reason];
+    }),
+  );
+  return {
+    generation: persist.accepted,
+    wantedGeneration: persist.wanted,
+    rejected: persist.rejected,
+    quarantined,
+    pendingReload: reloading.reasons,
+    oldWorkers: reloading.oldWorkers,
+    lastError: unwritten ?? reloading.lastError,
+    fileWrittenAt: persist.writtenAt?.toISOString() ?? null,
+    lastReloadAt: reloading.lastReloadAt?.toISOString() ?? null,
+    sockets: lives.map((live) => ({
+      path: live.path,
+      connected: live.synced,
+      version: live.process?.version ?? null,
+      workerPid: live.process?.pid ?? null,
+      generation: live.generation ?? null,
+      lastError: live.lastError,
+    })),
+    held: heldNow(services.values(), lives),
+    problems: { ...Object.fromEntries(problems), ...Object.fromEntries(slots?.refused ?? []), ...quarantined },
+    ...(slots !== undefined &&
+      slots.all.length > 0 && { reloadFree: { backends: slots.backends, others: Object.fromEntries(slots.own) } }),
+  };
+}
+
+function heldNow(services: Iterable<DesiredService>, lives: readonly Live[]): HaproxyStatus['held'] {
+  const found = lives.flatMap((live) => live.held);
+  if (found.length === 0) return [];
+  const names = new Map([...services].map((desired) => [backendOf(desired), nameInUse(desired)]));
+  return found.map((server) => ({ service: names.get(server.backend) ?? server.backend, ...server }));
+}
+
+/** Why HAProxy does not run what we want; null when it does, as far as we can see. */
+export function haproxyTrouble(
+  status: Pick<HaproxyStatus, 'sockets' | 'rejected' | 'generation' | 'wantedGeneration' | 'lastError'>,
+): string | null {
+  const { sockets, rejected, generation, wantedGeneration, lastError: failure } = status;
+  if (rejected !== null) return `HAProxy refuses the new configuration: ${rejected}`;
+  for (const { path, connected, lastError } of sockets) {
+    if (!connected) return `HAProxy's runtime API at ${path} is not connected: ${lastError ?? 'not tried yet'}`;
+  }
+  if (generation !== wantedGeneration) {
+    return `the new configuration of HAProxy has not been written yet${failure === null ? '' : `: ${failure}`}`;
+  }
+  for (const { path, generation: running } of sockets) {
+    if (running !== wantedGeneration) return `HAProxy at ${path} has not loaded the new configuration yet`;
+  }
+  return null;
+}

@@ -1,0 +1,189 @@
+import assert from 'node:assert/strict';
+import { createPrivateKey, generateKeyPairSync } from 'node:crypto';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, afterEach, before, describe, it } from 'node:test';
+import { sleep } from '../../../../common/async/supervise.ts';
+import { createEtcdClient, type EtcdClient } from '../../../../common/etcd/client/client.ts';
+import { createLeasedKeys } from '../../../../common/etcd/keys/leased-keys.ts';
+import { createReflector } from '../../../../common/etcd/watch/reflector.ts';
+import type { LocalCluster } from '../../../../etcd-cluster/members/local-cluster.ts';
+import { dump, etcdVersions, portOf, put, remove, testCluster, testLog } from '../../../support/etcd/etcd.ts';
+import { assertSound, createRecorder } from '../../../support/etcd/watch-recorder.ts';
+import { eventually } from '../../../support/eventually.ts';
+import { type FaultProxy, startFaultProxy } from '../../../support/servers/fault-proxy.ts';
+
+/** How long a token is good for, seconds. */
+const tokenTtl = 2;
+
+for (const version of etcdVersions) {
+  describe(`users and passwords on etcd ${version}`, () => {
+    let folder: string;
+    let cluster: LocalCluster;
+    let proxy: FaultProxy;
+    let root: EtcdClient;
+    const all = new AbortController();
+    let one = new AbortController();
+
+    before(async () => {
+      folder = await mkdtemp(join(tmpdir(), 'etcd-auth-'));
+      const { publicKey, privateKey } = generateKeyPairSync('rsa', {
+        modulusLength: 2048,
+        publicKeyEncoding: { type: 'spki', format: 'pem' },
+        privateKeyEncoding: { type: 'pkcs1', format: 'pem' },
+      });
+      assert.ok(createPrivateKey(privateKey));
+      const [pub, priv] = [join(folder, 'pub.pem'), join(folder, 'priv.pem')];
+      await writeFile(pub, publicKey);
+      await writeFile(priv, privateKey);
+      // Signed tokens end at their time, whoever uses them: the harder case. bcrypt as cheap as it goes.
+      const token = `--auth-token=jwt,pub-key=${pub},priv-key=${priv},sign-method=RS256,ttl=${tokenTtl}s`;
+      cluster = await testCluster(version, { size: 1, flags: [token, '--bcrypt-cost=4'] });
+      proxy = await startFaultProxy(portOf(cluster.urls[0] as string));
+      await enableAuth(cluster);
+      root = client('root', 'root-secret', cluster.urls);
+    });
+
+    afterEach(async () => {
+      one.abort();
+      one = new AbortController();
+      await proxy.heal();
+    });
+
+    after(async () => {
+      all.abort();
+      await proxy?.close();
+      await cluster?.stopAll();
+      await rm(folder, { recursive: true, force: true });
+    });
+
+    const client = (username: string, password: string, hosts?: readonly string[]): EtcdClient =>
+      createEtcdClient(
+        { hosts: hosts ?? [`127.0.0.1:${proxy.port}`], username, password },
+        { log: testLog() },
+        hosts ? all.signal : one.signal,
+      );
+
+    it('goes on after a token has expired and the connection was lost', async () => {
+      const prefix = '/mine/expiry/';
+      const user = client('nerve', 'secret');
+      const reflector = createReflector(user, { log: testLog() }, one.signal);
+      const recorder = createRecorder();
+      void reflector.follow(prefix, recorder.onChange, one.signal);
+      const keys = createLeasedKeys(user, { ttl: 10 }, { log: testLog() }, one.signal);
+      keys.set(`${prefix}a`, '1');
+      await keys.settled(AbortSignal.timeout(20_000));
+      await eventually(() => assert.deepEqual(recorder.puts, ['1']));
+      await sleep(tokenTtl * 1_000 + 1_000);
+      proxy.cut();
+      await put(root, `${prefix}b`, '2');
+      await eventually(() => assert.deepEqual(recorder.puts, ['1', '2']));
+      keys.set(`${prefix}a`, '3');
+      await keys.settled(AbortSignal.timeout(20_000));
+      await eventually(() => assert.deepEqual(recorder.puts, ['1', '2', '3']));
+      assertSound(recorder);
+    });
+
+    it('starts to follow another prefix long after its stream was opened', async () => {
+      const reflector = createReflector(client('nerve', 'secret'), { log: testLog() }, one.signal);
+      const [first, second] = [createRecorder(), createRecorder()];
+      void reflector.follow('/mine/early/', first.onChange, one.signal);
+      await eventually(() => assert.notEqual(reflector.status.member, null));
+      await sleep(tokenTtl * 1_000 + 1_000);
+      void reflector.follow('/mine/late/', second.onChange, one.signal);
+      await eventually(() => assert.equal(second.changes.length, 1));
+      await put(root, '/mine/early/a', '1');
+      await put(root, '/mine/late/a', '2');
+      await eventually(() => assert.deepEqual([first.puts, second.puts], [['1'], ['2']]));
+    });
+
+    it('goes on after users and roles were changed', async () => {
+      const prefix = '/mine/change/';
+      const user = client('nerve', 'secret');
+      await put(user, `${prefix}a`, '1');
+      await root.call((rpc) => rpc.auth.userAdd({ name: `another-${Date.now()}`, password: 'x' }));
+      await put(user, `${prefix}a`, '2');
+      assert.deepEqual(await dump(user, prefix), { [`${prefix}a`]: '2' });
+    });
+
+    it('has credentials before etcd asks for them, and goes on when it does and when it does no longer', async () => {
+      const prefix = '/mine/switch/';
+      await root.call((rpc) => rpc.auth.authDisable({}));
+      const user = client('nerve', 'secret');
+      const reflector = createReflector(user, { log: testLog() }, one.signal);
+      const [recorder, second] = [createRecorder(), createRecorder()];
+      void reflector.follow(prefix, recorder.onChange, one.signal);
+      const keys = createLeasedKeys(user, { ttl: 10 }, { log: testLog() }, one.signal);
+      keys.set(`${prefix}a`, '1');
+      await eventually(() => assert.deepEqual(recorder.puts, ['1']));
+      await root.call((rpc) => rpc.auth.authEnable({}));
+      keys.set(`${prefix}a`, '2');
+      await eventually(() => assert.deepEqual(recorder.puts, ['1', '2']));
+      void reflector.follow('/mine/switched/', second.onChange, one.signal);
+      await put(user, '/mine/switched/a', '1');
+      await eventually(() => assert.deepEqual(second.puts, ['1']));
+      proxy.cut();
+      keys.set(`${prefix}a`, '3');
+      await eventually(() => assert.deepEqual(recorder.puts, ['1', '2', '3']));
+      await root.call((rpc) => rpc.auth.authDisable({}));
+      keys.set(`${prefix}a`, '4');
+      await eventually(() => assert.deepEqual(recorder.puts, ['1', '2', '3', '4']));
+      await root.call((rpc) => rpc.auth.authEnable({}));
+      assert.equal(keys.status.held, true);
+      assertSound(recorder);
+    });
+
+    it('keeps other prefixes going beside one that may not be read, until it may', async () => {
+      const reflector = createReflector(client('nerve', 'secret'), { log: testLog() }, one.signal);
+      const [mine, theirs] = [createRecorder(), createRecorder()];
+      void reflector.follow('/theirs/', theirs.onChange, one.signal);
+      void reflector.follow('/mine/beside/', mine.onChange, one.signal);
+      await eventually(() => assert.match(reflector.status.denied['/theirs/'] ?? '', /permission denied/));
+      await put(root, '/mine/beside/a', '1');
+      await eventually(() => assert.deepEqual(mine.puts, ['1']));
+      assert.deepEqual(theirs.changes, []);
+      assert.equal(reflector.status.synced, false);
+    });
+
+    it('keeps its other keys beside one that it may not write, and puts them right when others delete them', async () => {
+      const user = client('nerve', 'secret');
+      const keys = createLeasedKeys(user, { ttl: 10, verifyEvery: 200 }, { log: testLog() }, one.signal);
+      for (const key of ['/mine/own/a', '/theirs/own/b', '/mine/own/c']) keys.set(key, '1');
+      const own = { '/mine/own/a': '1', '/mine/own/c': '1' };
+      await eventually(async () => assert.deepEqual(await dump(root, '/mine/own/'), own));
+      await eventually(() => assert.match(keys.keyStatus('/theirs/own/b')?.reason ?? '', /permission denied/));
+      // etcd shows a key before its writer has the answer.
+      await eventually(() => assert.equal(keys.keyStatus('/mine/own/a')?.settled, true));
+      assert.equal(keys.status.held, true);
+      await remove(root, '/mine/own/c');
+      await eventually(async () => assert.deepEqual(await dump(root, '/mine/own/'), own));
+      assert.deepEqual(await dump(root, '/theirs/'), {});
+    });
+
+    it('says what is wrong when the password is', async () => {
+      const user = client('nerve', 'wrong');
+      await assert.rejects(put(user, '/mine/x', '1'), /authentication failed, invalid user ID or password/);
+    });
+  });
+}
+
+/** Users `root` and `nerve`, who may use what is below /mine/ only. */
+async function enableAuth(cluster: LocalCluster): Promise<void> {
+  const setup = new AbortController();
+  const { call } = createEtcdClient({ hosts: cluster.urls }, { log: testLog() }, setup.signal);
+  await call((rpc) => rpc.auth.userAdd({ name: 'root', password: 'root-secret' }));
+  await call((rpc) => rpc.auth.roleAdd({ name: 'root' }));
+  await call((rpc) => rpc.auth.userGrantRole({ user: 'root', role: 'root' }));
+  await call((rpc) => rpc.auth.userAdd({ name: 'nerve', password: 'secret' }));
+  await call((rpc) => rpc.auth.roleAdd({ name: 'nerve' }));
+  await call((rpc) =>
+    rpc.auth.roleGrantPermission({
+      name: 'nerve',
+      perm: { permType: 'Readwrite', key: Buffer.from('/mine/'), range_end: Buffer.from('/mine0') },
+    }),
+  );
+  await call((rpc) => rpc.auth.userGrantRole({ user: 'nerve', role: 'nerve' }));
+  await call((rpc) => rpc.auth.authEnable({}));
+  setup.abort();
+}

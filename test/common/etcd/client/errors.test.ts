@@ -1,0 +1,44 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { status } from '@grpc/grpc-js';
+import { reasonOf } from '../../../../common/daemon/log.ts';
+import { EtcdError, etcdError } from '../../../../common/etcd/client/errors.ts';
+
+describe('an error of etcd in plain words', () => {
+  for (const [code, details, words] of [
+    [
+      status.UNAVAILABLE,
+      'No connection established. Last error: connect ECONNREFUSED 127.0.0.1:2379 (2026-11-25T21:00:00.000Z)',
+      'connection refused',
+    ],
+    [
+      status.UNAVAILABLE,
+      'No connection established. Last error: self-signed certificate (2026-11-25T21:00:00.000Z). Resolution note: ',
+      'self-signed certificate (it is of no authority in tls.ca)',
+    ],
+    [status.UNAVAILABLE, 'read ECONNRESET', 'connection reset'],
+    [status.UNAVAILABLE, 'Name resolution failed for target dns:etcd.invalid:2379', 'host name not found'],
+    [status.DEADLINE_EXCEEDED, 'Deadline exceeded after 0.302s,LB pick: 0.001s', 'no answer in time'],
+    [status.CANCELLED, 'Cancelled on client', 'no answer in time'],
+    [status.DEADLINE_EXCEEDED, 'no sign of life for 3 s', 'no sign of life for 3 s'],
+    [status.INTERNAL, 'Received RST_STREAM with code 2', 'connection reset'],
+    [status.UNAVAILABLE, 'Connection dropped', 'connection lost'],
+    [status.PERMISSION_DENIED, 'etcdserver: permission denied', 'permission denied'],
+    [status.UNAVAILABLE, 'etcdserver: no leader', 'no leader'],
+    [status.RESOURCE_EXHAUSTED, '', 'resource exhausted'],
+  ] as const) {
+    it(`${status[code]} ${details.slice(0, 50)}`, () => {
+      assert.equal(new EtcdError('http://a:1 range', code, details).message, `http://a:1 range: ${words}`);
+    });
+  }
+
+  it("is not followed by gRPC's own words, which programs find in it", () => {
+    const raw = Object.assign(new Error('14 UNAVAILABLE: etcdserver: no leader'), {
+      code: 14,
+      details: 'etcdserver: no leader',
+    });
+    const error = etcdError('http://a:1 range', raw);
+    assert.equal(reasonOf(error), 'http://a:1 range: no leader');
+    assert.deepEqual([error.code, error.details], [status.UNAVAILABLE, 'etcdserver: no leader']);
+  });
+});

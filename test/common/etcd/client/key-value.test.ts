@@ -1,0 +1,16 @@
+import assert from 'node:assert/strict';
+import { it } from 'node:test';
+import { prefixRange } from '../../../../common/etcd/client/key-value.ts';
+
+const table: readonly [prefix: string, key: string, end: string][] = [
+  ['/a/', '2f612f', '2f6130'],
+  ['a', '61', '62'],
+  ['', '00', '00'],
+  ['aÿ', '61c3bf', '61c3c0'],
+];
+for (const [prefix, key, end] of table) {
+  it(`knows the range of ${JSON.stringify(prefix)}`, () => {
+    const range = prefixRange(prefix);
+    assert.deepEqual([range.key.toString('hex'), range.end.toString('hex')], [key, end]);
+  });
+}

@@ -1,0 +1,99 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { type Problem, validate } from '../../../../common/config/config.ts';
+import { checkEtcdOptions, etcdSchema, parseHosts } from '../../../../common/etcd/client/options.ts';
+
+describe('addresses of etcd', () => {
+  const good: readonly [name: string, value: unknown, urls: readonly string[]][] = [
+    [
+      'a list of addresses',
+      ['http://10.0.0.1:2379', 'http://10.0.0.2:2379'],
+      ['http://10.0.0.1:2379', 'http://10.0.0.2:2379'],
+    ],
+    ['one string with commas', '10.0.0.1:1, 10.0.0.2:2,', ['http://10.0.0.1:1', 'http://10.0.0.2:2']],
+    ['no port: 2379', 'etcd.example', ['http://etcd.example:2379']],
+    ['https', 'https://etcd.example', ['https://etcd.example:2379']],
+    ['an IPv6 address', 'http://[::1]:2379', ['http://[::1]:2379']],
+    ['the same twice', ['A:1', 'http://a:1/'], ['http://a:1']],
+  ];
+  for (const [name, value, urls] of good) {
+    it(`can be ${name}`, () => {
+      assert.deepEqual(
+        parseHosts(value).map((host) => host.url),
+        urls,
+      );
+    });
+  }
+
+  const bad: readonly [name: string, value: unknown, message: RegExp][] = [
+    ['nothing', '', /at least one address/],
+    ['a number', 2379, /must be a list/],
+    ['a list of numbers', [2379], /2379 must be a string/],
+    ['another scheme', 'ftp://a', /"ftp:\/\/a" is not an address; allowed is/],
+    ['a path', 'http://a:1/v3', /not an address/],
+    ['a user', 'http://me:secret@a:1', /not an address/],
+    ['a port above 65535', 'a:70000', /port/],
+    ['a mistyped address', '10.0.0.256', /neither an IP address nor a host name/],
+  ];
+  for (const [name, value, message] of bad) {
+    it(`cannot be ${name}`, () => {
+      assert.throws(() => parseHosts(value), { message });
+    });
+  }
+
+  it('become what gRPC dials', () => {
+    const targets = parseHosts(['https://etcd.example', '[::1]:1']).map(({ target, secure }) => [target, secure]);
+    assert.deepEqual(targets, [
+      ['dns:etcd.example:2379', true],
+      ['ipv6:[::1]:1', false],
+    ]);
+  });
+});
+
+describe('the etcd section', () => {
+  const check = (value: unknown) => {
+    const problems: Problem[] = [];
+    const options = validate(etcdSchema, value, { path: 'etcd', problems });
+    return { options, problems: problems.map(({ path, message }) => `${path}: ${message}`) };
+  };
+
+  it('has defaults for everything', () => {
+    const { options, problems } = check({});
+    assert.deepEqual(problems, []);
+    assert.deepEqual(options.hosts, ['http://127.0.0.1:2379']);
+    assert.equal(checkEtcdOptions(options).length, 1);
+  });
+
+  it('gives hosts in one form', () => {
+    assert.deepEqual(check({ hosts: 'a,https://b:1' }).options.hosts, ['http://a:2379', 'https://b:1']);
+  });
+
+  it('takes TLS files that are empty for none, as variables that are not set leave them', () => {
+    assert.equal(check({ tls: { ca: '', cert: '', key: '' } }).options.tls, null);
+    assert.deepEqual(check({ tls: { ca: 'ca.pem', cert: '', key: '' } }).options.tls, { ca: 'ca.pem' });
+    assert.match(check({ tls: { cert: 'a.pem', key: '' } }).problems.join(), /cert and key must be given together/);
+  });
+
+  it('reports every problem where it is, without the password', () => {
+    const { problems } = check({ hosts: ['ftp://x'], tls: { cert: 'a.pem' }, password: 271828, usrname: 'nerve' });
+    assert.equal(problems.length, 4);
+    assert.match(problems.join('\n'), /etcd\.hosts: "ftp:\/\/x" is not an address/);
+    assert.match(problems.join('\n'), /etcd\.tls: .*cert and key must be given together/);
+    assert.match(problems.join('\n'), /etcd\.usrname: unknown key; did you mean username\?/);
+    assert.ok(!problems.some((problem) => problem.includes('271828')));
+  });
+
+  const contradictions = [
+    ['a user without a password', { hosts: ['a'], username: 'nerve' }, /username "nerve": needs a password/],
+    [
+      'TLS files and no https address',
+      { hosts: ['a'], tls: { ca: 'ca.pem' } },
+      /no address of hosts starts with https/,
+    ],
+  ] as const;
+  for (const [name, options, message] of contradictions) {
+    it(`refuses ${name}`, () => {
+      assert.throws(() => checkEtcdOptions(options), { message });
+    });
+  }
+});

@@ -1,0 +1,177 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import type { Entry } from '../../../../common/etcd/client/key-value.ts';
+import { Records } from '../../../../common/etcd/records/records.ts';
+import type { KeyChange, PrefixChange } from '../../../../common/etcd/watch/prefix-state.ts';
+import { parseInstance } from '../../../../common/instance.ts';
+
+/** The keys below a prefix, changed as etcd would. */
+function registry() {
+  const entries = new Map<string, Entry>();
+  const told: string[] = [];
+  let reads = 0;
+  let revision = 0;
+  const records = new Records(
+    (value) => {
+      reads += 1;
+      return parseInstance(value);
+    },
+    {
+      onRejected: ({ where }, at) => told.push(`rejected ${where}@${at}`),
+      onGone: (id, how) => told.push(`${how} ${id}`),
+    },
+  );
+  const put = (key: string, value: unknown): KeyChange => {
+    revision += 1;
+    const previous = entries.get(key);
+    const text = typeof value === 'string' ? value : JSON.stringify(value);
+    const entry: Entry = {
+      key,
+      value: Buffer.from(text),
+      modRevision: String(revision),
+      createRevision: previous?.createRevision ?? String(revision),
+      lease: '0',
+    };
+    entries.set(key, entry);
+    return { key, entry, ...(previous && { previous }) };
+  };
+  const remove = (key: string): KeyChange => {
+    revision += 1;
+    const previous = entries.get(key);
+    entries.delete(key);
+    return { key, ...(previous && { previous }) };
+  };
+  const change = (reason: PrefixChange['reason'], ...changed: KeyChange[]): PrefixChange => ({
+    entries,
+    changed,
+    revision: String(revision),
+    seenAt: 5,
+    reason,
+  });
+  const apply = (...changed: KeyChange[]) => records.apply(change('watch', ...changed));
+  const relist = (...changed: KeyChange[]) => records.apply(change('relist', ...changed));
+  return { records, told, put, remove, apply, relist, entries, reads: () => reads };
+}
+
+const a = { host: '10.0.0.1', port: 80, name: 'a' };
+const b = { host: '10.0.0.2', port: 80, name: 'b' };
+const ids = (set: { instances: readonly { id: string }[] } | undefined) => set?.instances.map(({ id }) => id);
+
+describe('records', () => {
+  test('are in the order of their keys, whatever the order of events', () => {
+    const { apply, put } = registry();
+    assert.deepEqual(ids(apply(put('/s/2', b), put('/s/1', a))), ['a_10.0.0.1:80', 'b_10.0.0.2:80']);
+  });
+
+  test('carry the order in which they appeared', () => {
+    const { apply, put } = registry();
+    assert.deepEqual(apply(put('/s/2', b), put('/s/1', a))?.sequence, [2, 1]);
+  });
+
+  test('are read once for each revision', () => {
+    const { apply, put, reads } = registry();
+    apply(put('/s/1', a), put('/s/2', b));
+    apply(put('/s/2', { ...b, weight: 3 }));
+    assert.equal(reads(), 3);
+  });
+
+  test('that say the same as before change nothing and stay the same objects', () => {
+    const { apply, put, records } = registry();
+    const before = apply(put('/s/1', a))?.instances[0];
+    assert.equal(apply(put('/s/1', { ...a, state: 'up', extra: 1 })), undefined);
+    assert.equal(records.set().instances[0], before);
+  });
+
+  test('that did not change stay the same objects when another one does', () => {
+    const { apply, put } = registry();
+    const before = apply(put('/s/1', a), put('/s/2', b))?.instances[0];
+    assert.equal(apply(put('/s/2', { ...b, weight: 3 }))?.instances[0], before);
+  });
+
+  test('that said down before they went were withdrawn', () => {
+    const { apply, put, remove, told } = registry();
+    apply(put('/s/1', a));
+    apply(put('/s/1', { ...a, state: 'down' }));
+    assert.deepEqual([...(apply(remove('/s/1'))?.withdrawn ?? [])], ['a_10.0.0.1:80']);
+    assert.deepEqual(told, ['withdrawn a_10.0.0.1:80']);
+  });
+
+  test('that said down and went in one go were withdrawn', () => {
+    const { apply, put, remove, told } = registry();
+    apply(put('/s/1', a));
+    const set = apply(put('/s/1', { ...a, state: 'down' }), remove('/s/1'));
+    assert.deepEqual(ids(set), []);
+    assert.deepEqual(told, ['withdrawn a_10.0.0.1:80']);
+  });
+
+  test('that went without a word expired', () => {
+    const { apply, put, remove, told } = registry();
+    apply(put('/s/1', a));
+    assert.deepEqual([...(apply(remove('/s/1'))?.withdrawn ?? [])], []);
+    assert.deepEqual(told, ['expired a_10.0.0.1:80']);
+  });
+
+  test('that are missing from a whole list are gone even if nobody said so', () => {
+    const { apply, put, entries, relist } = registry();
+    apply(put('/s/1', a), put('/s/2', b));
+    entries.delete('/s/1');
+    assert.deepEqual(ids(relist()), ['b_10.0.0.2:80']);
+  });
+
+  test('that cannot be used are skipped, told once for each revision, and the others stand', () => {
+    const { apply, put, remove, told, relist } = registry();
+    const bad = put('/s/bad', 'not json');
+    const set = apply(bad, put('/s/1', a));
+    assert.deepEqual(ids(set), ['a_10.0.0.1:80']);
+    assert.equal(set?.rejected.length, 1);
+    assert.equal(set?.rejected[0]?.where, '/s/bad');
+    relist(bad);
+    apply(put('/s/bad', 'still not json'));
+    assert.deepEqual(told, ['rejected /s/bad@1', 'rejected /s/bad@3']);
+    assert.deepEqual(apply(remove('/s/bad'))?.rejected, []);
+  });
+
+  test('that cannot be used are named so that a terminal takes no harm', () => {
+    const { apply, put } = registry();
+    const control = apply(put('/s/\u001b[2J\n"x', ''))?.rejected[0]?.where;
+    assert.equal(control, '/s/\\u001b[2J\\n\\"x');
+    const long = apply(put(`/s/${'x'.repeat(100_000)}`, ''))?.rejected.at(-1)?.where;
+    assert.equal(long?.length, 257);
+  });
+
+  test('that can no longer be used take their instance with them', () => {
+    const { apply, put } = registry();
+    apply(put('/s/1', a), put('/s/2', b));
+    assert.deepEqual(ids(apply(put('/s/1', '{'))), ['b_10.0.0.2:80']);
+    assert.deepEqual(ids(apply(put('/s/1', a))), ['a_10.0.0.1:80', 'b_10.0.0.2:80']);
+  });
+
+  const contests: readonly [title: string, first: object, second: object, winner: string][] = [
+    ['the one that is up counts', { ...a, state: 'drain' }, a, '/s/2'],
+    ['draining counts before down', { ...a, state: 'down' }, { ...a, state: 'drain' }, '/s/2'],
+    ['otherwise the smallest key', { ...a, weight: 1 }, { ...a, weight: 2 }, '/s/1'],
+  ];
+  for (const [title, first, second, winner] of contests) {
+    for (const reversed of [false, true]) {
+      test(`of two records of one instance ${title}${reversed ? ', in the other order too' : ''}`, () => {
+        const { apply, put, remove } = registry();
+        const changes = [put('/s/1', first), put('/s/2', second)];
+        const set = apply(...(reversed ? changes.reverse() : changes));
+        const loser = winner === '/s/1' ? '/s/2' : '/s/1';
+        assert.equal(set?.instances.length, 1);
+        assert.deepEqual(
+          set?.rejected.map(({ where }) => where),
+          [loser],
+        );
+        const after = apply(remove(winner));
+        assert.equal(after?.instances.length, 1);
+        assert.deepEqual(after?.rejected, []);
+      });
+    }
+  }
+
+  test('are no duplicates when they name different instances', () => {
+    const { apply, put } = registry();
+    assert.equal(apply(put('/s/1', a), put('/s/2', { ...a, port: 81 }))?.instances.length, 2);
+  });
+});

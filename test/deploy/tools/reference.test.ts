@@ -1,0 +1,20 @@
+import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
+import { describe, it } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { references } from '../../../deploy/tools/reference.ts';
+
+describe('the reference of the configuration', async () => {
+  for (const [path, text] of await references()) {
+    it(`is current in ${path}`, async () => {
+      const there = await readFile(fileURLToPath(new URL(`../../../../${path}`, import.meta.url)), 'utf8');
+      assert.ok(there === text, `${path} is not what the schemas say: npm run reference`);
+    });
+
+    it(`has more than a few keys in ${path}, each with a meaning`, () => {
+      const rows = text.split('\n').filter((line) => line.startsWith('| `'));
+      assert.ok(rows.length > 60, `${rows.length}`);
+      for (const row of rows) assert.match(row, /\S \|$/, row);
+    });
+  }
+});

@@ -1,0 +1,71 @@
+import assert from 'node:assert/strict';
+import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { describe, it } from 'node:test';
+import { silentLog } from '../../../common/daemon/log.ts';
+import { openDrains } from '../../../nerve/announce/drain-store.ts';
+import { recordingLog } from '../../support/process/recording-log.ts';
+import { tempFolder } from '../../support/temp-folder.ts';
+
+describe('drains', () => {
+  it('are remembered from one process to the next, as is that there are none any more', async (t) => {
+    const path = join(await tempFolder(t), 'state.json');
+    const first = await openDrains(path, silentLog);
+    assert.equal(first.remembered, false);
+    first.set('api', true);
+    assert.equal(await first.saved(), null);
+    const second = await openDrains(path, silentLog);
+    assert.deepEqual([second.remembered, second.since('api')], [true, first.since('api')]);
+    second.set('api', false);
+    await second.saved();
+    const third = await openDrains(path, silentLog);
+    assert.deepEqual([third.remembered, third.since('api')], [true, undefined]);
+  });
+
+  it('leave nothing lying about of a process that was killed while it wrote', async (t) => {
+    const folder = await tempFolder(t);
+    await writeFile(join(folder, '.state.json.4711.0a1b2c3d'), '');
+    await openDrains(join(folder, 'state.json'), silentLog);
+    assert.deepEqual(await readdir(folder), []);
+  });
+
+  it('write nothing when nothing changes', async (t) => {
+    const path = join(await tempFolder(t), 'state.json');
+    const drains = await openDrains(path, silentLog);
+    drains.set('api', false);
+    await drains.saved();
+    await assert.rejects(readFile(path), { code: 'ENOENT' });
+  });
+
+  for (const text of ['', '{', '[]', '{"drained": 5}']) {
+    it(`remember nothing, and say so, when the file has ${JSON.stringify(text)}`, async (t) => {
+      const path = join(await tempFolder(t), 'state.json');
+      await writeFile(path, text);
+      const { log, lines } = recordingLog();
+      const drains = await openDrains(path, log);
+      assert.equal(drains.remembered, false);
+      assert.deepEqual(
+        lines.map(({ level, fields }) => [level, fields.path]),
+        [['error', path]],
+      );
+      drains.set('api', true);
+      assert.equal(await drains.saved(), null);
+    });
+  }
+
+  it('hold all the same when they cannot be written, and say why', async (t) => {
+    const folder = await tempFolder(t);
+    await mkdir(join(folder, 'state.json'));
+    const drains = await openDrains(join(folder, 'state.json'), silentLog);
+    drains.set('api', true);
+    assert.match((await drains.saved()) ?? '', /cannot write .*state\.json/);
+    assert.ok(drains.since('api'));
+  });
+
+  it('without a file, say that they will be forgotten', async () => {
+    const drains = await openDrains(null, silentLog);
+    drains.set('__proto__', true);
+    assert.ok(drains.since('__proto__'));
+    assert.equal(await drains.saved(), 'there is no state file');
+  });
+});

@@ -1,0 +1,135 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { sleep } from '../../../common/async/supervise.ts';
+import type { CloseOptions, KeyStatus, LeasedKeys } from '../../../common/etcd/keys/leased-keys.ts';
+import { type Instance, makeInstance } from '../../../common/instance.ts';
+import { createEtcdAnnouncer } from '../../../nerve/announce/etcd-announcer.ts';
+
+const instance = makeInstance({ name: 'i', host: '10.0.0.1', port: 80, weight: 5 });
+
+const record = '"host":"10.0.0.1","port":80,"name":"i","weight":5';
+const time = /"announced_at":"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z)"/;
+
+function fake(found: (key: string, instance: Instance) => void = () => {}) {
+  const calls: [what: string, key: string, value: string][] = [];
+  const forgotten: string[] = [];
+  const keys = new Map<string, KeyStatus>();
+  let closing: CloseOptions | undefined;
+  let onFound: (key: string, value: string) => void = () => assert.fail('not held yet');
+  const leased: LeasedKeys = {
+    set: (key, value) => void calls.push(['set', key, value]),
+    unset(key, farewell = '', { forget = false } = {}) {
+      calls.push(['unset', key, farewell]);
+      if (forget) forgotten.push(key);
+    },
+    status: { leaseId: 'abc', held: true, lastError: 'slow', watching: null, keys },
+    keyStatus: (key) => keys.get(key),
+    settled: async () => {},
+    close: async (options) => {
+      closing = options;
+    },
+  };
+  const hold = (tell: typeof onFound): LeasedKeys => {
+    onFound = tell;
+    return leased;
+  };
+  const announcer = createEtcdAnnouncer(hold, found);
+  return { announcer, calls, forgotten, keys, closing: () => closing, onFound };
+}
+
+/** The values without their times, which have to be of now. */
+function timeless(calls: readonly (readonly [string, string, string])[]): unknown[] {
+  return calls.map(([what, key, value]) => {
+    const at = Date.parse(time.exec(value)?.[1] ?? '');
+    assert.ok(Math.abs(Date.now() - at) < 60_000, value);
+    return [what, key, value.replace(time, '"announced_at":"now"')];
+  });
+}
+
+describe('createEtcdAnnouncer', () => {
+  it('writes the record, and a farewell that says down, each with its time', () => {
+    const { announcer, calls } = fake();
+    announcer.announce('/k', { ...instance, state: 'drain' });
+    announcer.withdraw('/k', instance);
+    assert.deepEqual(timeless(calls), [
+      ['set', '/k', `{${record},"state":"drain","announced_at":"now"}`],
+      ['unset', '/k', `{${record},"state":"down","announced_at":"now"}`],
+    ]);
+  });
+
+  it('keeps the time while nothing changes', async () => {
+    const { announcer, calls } = fake();
+    announcer.announce('/k', instance);
+    announcer.withdraw('/gone', instance);
+    await sleep(5);
+    announcer.announce('/k', instance);
+    announcer.withdraw('/gone', instance);
+    assert.deepEqual([calls[2]?.[2], calls[3]?.[2]], [calls[0]?.[2], calls[1]?.[2]]);
+    announcer.announce('/k', { ...instance, state: 'drain' });
+    assert.notEqual(time.exec(calls[4]?.[2] ?? '')?.[1], time.exec(calls[0]?.[2] ?? '')?.[1]);
+  });
+
+  it('says what is to be forgotten, and begins anew with it', async () => {
+    const { announcer, calls, forgotten } = fake();
+    announcer.announce('/k', instance);
+    announcer.withdraw('/other', instance);
+    announcer.withdraw('/k', instance, { forget: true });
+    assert.deepEqual(forgotten, ['/k']);
+    await sleep(5);
+    announcer.withdraw('/k', instance);
+    assert.notEqual(calls[3]?.[2], calls[2]?.[2]);
+  });
+
+  const predecessors: readonly [sentence: string, value: string, kept: boolean][] = [
+    ['the same', `{${record},"announced_at":"2026-01-01T00:00:00.000Z"}`, true],
+    ['the same from before there were times', `{${record}}`, true],
+    ['another state', `{${record},"state":"drain","announced_at":"2026-01-01T00:00:00.000Z"}`, false],
+    ['the same, and a field that is not ours', `{${record},"more":1,"announced_at":"2026-01-01T00:00:00.000Z"}`, false],
+    ['the same, and a time that is none', `{${record},"announced_at":"yesterday"}`, false],
+    ['no record', 'what?', false],
+  ];
+  for (const [sentence, value, kept] of predecessors) {
+    it(`${kept ? 'leaves as it is' : 'writes anew'} what a predecessor left: ${sentence}`, () => {
+      const { announcer, calls, onFound } = fake();
+      announcer.announce('/k', instance);
+      onFound('/k', value);
+      assert.deepEqual(calls.slice(1), kept ? [['set', '/k', value]] : []);
+    });
+  }
+
+  it('tells what was found before it compares: a drain that was begun goes on', () => {
+    const value = `{${record},"state":"drain","announced_at":"2026-01-01T00:00:00.000Z"}`;
+    const { announcer, calls, onFound } = fake((key, found) => announcer.announce(key, found));
+    announcer.announce('/k', instance);
+    onFound('/k', value);
+    assert.deepEqual(calls.at(-1), ['set', '/k', value]);
+  });
+
+  it('gives the same farewell when it closes, whatever the instance showed', async () => {
+    const { announcer, closing } = fake();
+    await announcer.close({ timeout: 1234, keep: true });
+    assert.deepEqual([closing()?.timeout, closing()?.keep], [1234, true]);
+    const farewell = closing()?.farewell?.('/k', `{${record},"state":"drain"}`) ?? '';
+    assert.deepEqual(timeless([['', '', farewell]]), [['', '', `{${record},"state":"down","announced_at":"now"}`]]);
+  });
+
+  const statuses: readonly [
+    status: KeyStatus | undefined,
+    announced: boolean,
+    reason: string | null,
+    trouble: string | null,
+  ][] = [
+    [undefined, false, 'not asked for yet', null],
+    [{ wanted: 'set', settled: true, reason: null }, true, null, null],
+    [{ wanted: 'unset', settled: true, reason: null }, false, null, null],
+    [{ wanted: 'set', settled: false, reason: 'etcd away' }, false, 'etcd away', 'etcd away'],
+    [{ wanted: 'unset', settled: false, reason: null }, true, 'slow', 'slow'],
+  ];
+  for (const [status, announced, reason, trouble] of statuses) {
+    it(`says ${announced ? 'announced' : 'not announced'} of ${JSON.stringify(status)}`, () => {
+      const { announcer, keys } = fake();
+      if (status !== undefined) keys.set('/k', status);
+      assert.deepEqual(announcer.status('/k'), { announced, reason, trouble });
+    });
+  }
+});

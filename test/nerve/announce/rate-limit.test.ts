@@ -1,0 +1,78 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { newBucket, type RateLimit, takeToken, untilToken } from '../../../nerve/announce/rate-limit.ts';
+
+/** Takes as often as each step says, at its second; t for a token, f for none. */
+function play(limit: RateLimit, steps: readonly (readonly [second: number, times: number])[]): string {
+  let bucket = newBucket(limit, 0);
+  return steps
+    .map(([second, times]) =>
+      Array.from({ length: times }, () => {
+        const left = takeToken(bucket, limit, second * 1000);
+        bucket = left ?? bucket;
+        return left === undefined ? 'f' : 't';
+      }).join(''),
+    )
+    .join(' ');
+}
+
+const t = (times: number): string => 't'.repeat(times);
+
+describe('rate limit', () => {
+  // Observed on SmartStack.
+  const cases: readonly [sentence: string, rate: number, burst: number, steps: [number, number][], expected: string][] =
+    [
+      [
+        'starts with one second’s worth and gets as much each second',
+        10,
+        100,
+        [
+          [0, 12],
+          [1, 11],
+        ],
+        `${t(10)}ff ${t(10)}f`,
+      ],
+      ['saves up no more than the burst', 10, 100, [[60, 101]], `${t(100)}f`],
+      ['starts with no more than the burst', 100, 5, [[0, 7]], `${t(5)}ff`],
+      [
+        'never gives anything at a rate of 0',
+        0,
+        100,
+        [
+          [0, 2],
+          [3600, 2],
+        ],
+        'ff ff',
+      ],
+      ['always gives without a rate, whatever the burst', Number.POSITIVE_INFINITY, 1, [[0, 500]], t(500)],
+      [
+        'gathers parts of a token while it refuses',
+        0.5,
+        10,
+        [
+          [0, 1],
+          [0.5, 1],
+          [1, 2],
+          [3, 2],
+        ],
+        'f f tf tf',
+      ],
+    ];
+  for (const [sentence, averageRate, maxBurst, steps, expected] of cases) {
+    it(sentence, () => assert.equal(play({ shadow: false, averageRate, maxBurst }, steps), expected));
+  }
+
+  it('gives its rate in the long run', () => {
+    const steps = Array.from({ length: 251 }, (_, second) => [second, 200] as const);
+    const taken = play({ shadow: false, averageRate: 100, maxBurst: 1000 }, steps).replaceAll(/[^t]/g, '').length;
+    assert.ok(Math.abs(taken / 251 - 100) < 5, String(taken));
+  });
+
+  it('says how long until the next token', () => {
+    const limit = { shadow: false, averageRate: 0.5, maxBurst: 10 };
+    assert.equal(untilToken(newBucket(limit, 0), limit, 0), 1000);
+    assert.equal(untilToken(newBucket(limit, 0), limit, 1000), 0);
+    const never = { ...limit, averageRate: 0 };
+    assert.equal(untilToken(newBucket(never, 0), never, 1e9), Number.POSITIVE_INFINITY);
+  });
+});

@@ -1,0 +1,51 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { firstPause, nextHealth, nextPause, type Pace, unknownHealth } from '../../../nerve/health/rise-fall.ts';
+
+const pace: Pace = { interval: 1000, fastInterval: 100, jitter: 0 };
+
+/** The health after these results, with rise 3 and fall 2. */
+function after(results: string) {
+  return [...results].reduce(
+    (health, result) => nextHealth(health, result === 'p', { rise: 3, fall: 2 }),
+    unknownHealth,
+  );
+}
+
+describe('pace', () => {
+  const pauses: readonly [results: string, pause: number, why: string][] = [
+    ['pp', 1000, 'healthy'],
+    ['ppf', 100, 'one failure of two'],
+    ['ppff', 1000, 'sick'],
+    ['ppffp', 100, 'one pass of three'],
+    ['ppffpp', 100, 'two passes of three'],
+    ['ppffppf', 1000, 'sick still'],
+    ['ppffppp', 1000, 'healthy again'],
+  ];
+  for (const [results, pause, why] of pauses) {
+    it(`pauses ${pause} ms after ${results}: ${why}`, () => assert.equal(nextPause(pace, after(results)), pause));
+  }
+
+  it('spreads the pause by the jitter, around the interval', () => {
+    const jittery = { ...pace, jitter: 0.2 };
+    assert.deepEqual(
+      [0, 0.5, 1].map((random) => nextPause(jittery, after('pp'), () => random)),
+      [800, 1000, 1200],
+    );
+  });
+
+  it('starts at any part of the interval, the first probe soon all the same', () => {
+    assert.deepEqual(
+      [0, 0.5].map((random) => firstPause({ ...pace, interval: 10_000 }, () => random)),
+      [0, 250],
+    );
+    assert.equal(
+      firstPause({ ...pace, interval: 100 }, () => 0.5),
+      50,
+    );
+    assert.equal(
+      nextPause({ ...pace, interval: 10_000 }, after('p'), () => 0.5),
+      5000,
+    );
+  });
+});

@@ -1,0 +1,132 @@
+import assert from 'node:assert/strict';
+import { describe, it, type TestContext } from 'node:test';
+import { registry } from '../../../common/daemon/metrics.ts';
+import type { ServiceConfig } from '../../../nerve/config/service-config.ts';
+import { createService, type Service } from '../../../nerve/health/service.ts';
+import { healthSwitch, serviceConfig } from '../../support/daemons/nerve-service.ts';
+import { eventually } from '../../support/eventually.ts';
+import { nodeWarnings } from '../../support/process/node-warnings.ts';
+import { recordingLog } from '../../support/process/recording-log.ts';
+
+function start(t: TestContext, config: ServiceConfig) {
+  const end = new AbortController();
+  const { log, lines } = recordingLog();
+  const service: Service = createService(config, { log });
+  const verdicts: string[] = [];
+  const running = service.run((verdict) => verdicts.push(verdict), end.signal);
+  t.after(async () => {
+    end.abort();
+    await running;
+  });
+  return { service, verdicts, lines, end, running };
+}
+
+describe('service', () => {
+  it('is up at once without checks', (t) => {
+    const { service, verdicts } = start(t, serviceConfig('api', []));
+    assert.deepEqual([service.verdict, verdicts], ['up', ['up']]);
+  });
+
+  it('follows its check, and logs transitions only', async (t) => {
+    const api = healthSwitch();
+    const { service, verdicts, lines } = start(t, serviceConfig('api', [api.probe]));
+    await eventually(() => assert.deepEqual(verdicts, ['up']));
+    const { probes } = api;
+    await eventually(() => assert.ok(api.probes > probes + 5));
+    api.healthy = false;
+    await eventually(() => assert.deepEqual(verdicts, ['up', 'down']));
+    api.healthy = true;
+    await eventually(() => assert.deepEqual(verdicts, ['up', 'down', 'up']));
+    assert.equal(service.verdict, 'up');
+    assert.deepEqual(
+      lines.map(({ message, fields }) => [message, fields.service, fields.check, fields.reason]),
+      [
+        ['check passes', 'api', 'switch-0', undefined],
+        ['service is up', 'api', undefined, undefined],
+        ['check fails', 'api', 'switch-0', 'switched off'],
+        ['service is down', 'api', undefined, undefined],
+        ['check passes', 'api', 'switch-0', undefined],
+        ['service is up', 'api', undefined, undefined],
+      ],
+    );
+  });
+
+  it('is unknown until every check has a result, and down as soon as one of them is', async (t) => {
+    const good = healthSwitch();
+    let answer = (): void => {};
+    const slow = (): Promise<void> => new Promise((resolve) => (answer = resolve));
+    const { service, verdicts } = start(t, serviceConfig('api', [good.probe, slow], { check: { timeout: 3_600_000 } }));
+    await eventually(() => assert.ok(good.probes > 2));
+    assert.equal(service.verdict, 'unknown');
+    answer();
+    await eventually(() => assert.deepEqual(verdicts, ['up']));
+    good.healthy = false;
+    await eventually(() => assert.deepEqual(verdicts, ['up', 'down']));
+    answer();
+  });
+
+  it('takes rise and fall of each check', async (t) => {
+    const outcomes = 'pffpfffffff';
+    let i = 0;
+    let downAfter = 0;
+    const check = async (): Promise<void> => {
+      if (service.verdict === 'down') downAfter ||= i;
+      if (outcomes[i++] !== 'p') throw new Error('f');
+    };
+    const { service, verdicts } = start(t, serviceConfig('api', [check], { check: { rise: 2, fall: 3 } }));
+    await eventually(() => assert.deepEqual(verdicts, ['up', 'down']));
+    await eventually(() => assert.equal(downAfter, 7));
+  });
+
+  it('never has two probes of a check under way, and counts one that hangs as failed', async (t) => {
+    let running = 0;
+    let most = 0;
+    let letGo = (): void => {};
+    const stubborn = async (): Promise<void> => {
+      running += 1;
+      most = Math.max(most, running);
+      await new Promise<void>((resolve) => (letGo = resolve));
+      running -= 1;
+    };
+    const { service, verdicts } = start(t, serviceConfig('api', [stubborn], { check: { timeout: 10 } }));
+    await eventually(() => assert.deepEqual(verdicts, ['down']));
+    await eventually(() => assert.equal(service.checks[0]?.last?.reason, 'the previous probe has not ended'));
+    assert.equal(most, 1);
+    const hung = letGo;
+    hung();
+    await eventually(() => assert.notEqual(letGo, hung), 5000); // asked again
+    assert.equal(most, 1);
+    letGo();
+  });
+
+  it('passes no verdict on probes that its own end cut short', async (t) => {
+    const hanging = (signal: AbortSignal): Promise<void> =>
+      new Promise((_, reject) => signal.addEventListener('abort', () => reject(new Error('gave up'))));
+    const { verdicts, end, running } = start(t, serviceConfig('api', [hanging], { check: { timeout: 3_600_000 } }));
+    end.abort();
+    await running;
+    assert.deepEqual(verdicts, []);
+  });
+
+  it('has no warning of Node to say about many checks', async (t) => {
+    const warnings = nodeWarnings(t);
+    const checks = Array.from({ length: 20 }, () => healthSwitch().probe);
+    const { verdicts } = start(t, serviceConfig('api', checks));
+    await eventually(() => assert.deepEqual(verdicts, ['up']));
+    assert.deepEqual(warnings, []);
+  });
+
+  it('shows the last result of each check, and counts', async (t) => {
+    const { service } = start(t, serviceConfig('counted', [healthSwitch(false).probe]));
+    await eventually(() => assert.equal(service.verdict, 'down'));
+    const [check] = service.checks;
+    assert.deepEqual(
+      [check?.name, check?.type, check?.up, check?.last?.outcome, check?.last?.reason],
+      ['switch-0', 'switch', false, 'fail', 'switched off'],
+    );
+    assert.ok(Number.isFinite(Date.parse(service.since)) && Number.isFinite(Date.parse(check?.last?.at ?? '')));
+    const metrics = await registry.metrics();
+    assert.match(metrics, /nerve_probes_total\{service="counted",check="switch-0",result="fail"\} \d/);
+    assert.match(metrics, /nerve_transitions_total\{service="counted",to="down"\} 1/);
+  });
+});

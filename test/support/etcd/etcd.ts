@@ -1,0 +1,77 @@
+import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
+import { existsSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createLog, type Log, silentLog } from '../../../common/daemon/log.ts';
+import { createEtcdClient, type EtcdClient } from '../../../common/etcd/client/client.ts';
+import { prefixRange } from '../../../common/etcd/client/key-value.ts';
+import { list } from '../../../common/etcd/watch/list.ts';
+import { findProgram } from '../../../deploy/tools/debian/programs.ts';
+import {
+  type LocalCluster,
+  type LocalClusterOptions,
+  startCluster,
+} from '../../../etcd-cluster/members/local-cluster.ts';
+
+/** The releases every test of the etcd layer runs on: Debian 12's, and the one that is recommended. */
+export const etcdVersions = ['3.4', '3.5'] as const;
+export type EtcdVersion = (typeof etcdVersions)[number];
+
+/** The etcd program of a version: from `ETCD_34` or `ETCD_35`, else found or fetched. @throws when there is none */
+export async function etcdProgram(version: EtcdVersion): Promise<string> {
+  return process.env[`ETCD_${version.replace('.', '')}`] ?? (await findProgram('etcd', { version }));
+}
+
+/** Starts a cluster in a folder of its own, in memory where there is room: etcd 3.4 waits for the disk at each write. */
+export async function testCluster(
+  version: EtcdVersion,
+  options: Omit<Partial<LocalClusterOptions>, 'etcd' | 'dataDir'> = {},
+): Promise<LocalCluster> {
+  const parent = existsSync('/dev/shm') ? '/dev/shm' : tmpdir();
+  const dataDir = join(parent, `etcd-test-${process.pid}-${randomBytes(4).toString('hex')}`);
+  return startCluster({ etcd: await etcdProgram(version), dataDir, log: testLog(), ...options });
+}
+
+/** Says nothing, or everything with `TEST_LOG=1`. */
+export function testLog(): Log {
+  return process.env.TEST_LOG ? createLog('test', 'debug') : silentLog;
+}
+
+/** A client for writing and checking, beside the one under test. */
+export function directClient(cluster: LocalCluster, signal: AbortSignal): EtcdClient {
+  return createEtcdClient({ hosts: cluster.urls }, { log: silentLog }, signal);
+}
+
+/** Puts a key. @returns the revision it got */
+export async function put(client: EtcdClient, key: string, value: string | Buffer): Promise<number> {
+  const answer = await client.call((rpc) => rpc.kv.put({ key: Buffer.from(key), value: Buffer.from(value) }), {
+    total: 30_000,
+  });
+  return Number(answer.header.revision);
+}
+
+/** Deletes a key. @returns the revision that did */
+export async function remove(client: EtcdClient, key: string): Promise<number> {
+  const answer = await client.call((rpc) => rpc.kv.deleteRange({ key: Buffer.from(key) }), { total: 30_000 });
+  return Number(answer.header.revision);
+}
+
+/** Drops the history up to now. */
+export async function compact(client: EtcdClient): Promise<void> {
+  const { header } = await client.call((rpc) => rpc.kv.range({ key: Buffer.from('x') }));
+  await client.call((rpc) => rpc.kv.compact({ revision: header.revision, physical: true }));
+}
+
+/** What etcd has under a prefix now, read through a quorum: key to value. */
+export async function dump(client: EtcdClient, prefix: string): Promise<Record<string, string>> {
+  const { entries } = await list(client, prefixRange(prefix), AbortSignal.timeout(30_000));
+  return Object.fromEntries([...entries].map(([key, entry]) => [key, entry.value.toString()] as const).sort());
+}
+
+/** The number in a port's URL. */
+export function portOf(url: string): number {
+  const port = Number(new URL(url).port);
+  assert.ok(port > 0, `no port in ${url}`);
+  return port;
+}

@@ -1,0 +1,46 @@
+import { type Instance, type InstanceFields, makeInstance } from '../../../common/instance.ts';
+import { createFileWriter } from '../../../synapse/haproxy/configfile/file-text.ts';
+import { generationOf } from '../../../synapse/haproxy/configfile/render.ts';
+import type { HaproxyConfig } from '../../../synapse/haproxy/options/config.ts';
+import { buildStructure } from '../../../synapse/haproxy/spec/build-backend.ts';
+import { createDesiredService, type DesiredService } from '../../../synapse/haproxy/spec/desired-service.ts';
+import { parseExisting } from '../../../synapse/haproxy/spec/parse-config.ts';
+import { haproxyConfig, serviceConfig } from './haproxy-output.ts';
+
+/** What a test says about one service. */
+export interface TextService {
+  readonly config: Record<string, unknown>;
+  readonly instances: readonly InstanceFields[];
+}
+
+/** A top-level section in which nothing is added that a text would have to repeat. */
+export function plainConfig(more: Record<string, unknown> = {}): HaproxyConfig {
+  return haproxyConfig({
+    global: ['daemon'],
+    defaults: ['mode http'],
+    do_socket: false,
+    server_order_seed: 1,
+    ...more,
+  });
+}
+
+/** The file for some services that nobody has seen before. */
+export function fileText(config: HaproxyConfig, services: Readonly<Record<string, TextService>>): string {
+  const desired = new Map<string, DesiredService>();
+  for (const [name, service] of Object.entries(services)) {
+    const one = createDesiredService(name, config.max_server_id);
+    one.wanted = buildStructure(name, serviceConfig(service.config), config);
+    one.instances = service.instances.map((fields): Instance => makeInstance(fields));
+    desired.set(name, one);
+  }
+  const structures = [...desired.values()].map(({ wanted }) => wanted).filter((wanted) => wanted !== undefined);
+  const present = { file: () => parseExisting(''), running: new Map() };
+  return createFileWriter(config, desired).text('wanted', generationOf(config, structures), present).text;
+}
+
+/** The part of the file that one service has. */
+export function serviceText(config: HaproxyConfig, name: string, service: TextService): string {
+  const text = fileText(config, { [name]: service });
+  const start = text.search(/^\n?(frontend|backend) /m);
+  return start < 0 ? '' : text.slice(start).replace(/^\n/, '');
+}

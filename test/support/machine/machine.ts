@@ -1,0 +1,77 @@
+import { readFile } from 'node:fs/promises';
+import { exec } from '../../../common/daemon/exec.ts';
+import { must } from '../../../deploy/tools/debian/apt.ts';
+import { eventually } from '../eventually.ts';
+import { type Server, startServer } from '../servers/server.ts';
+
+/** A machine within this one: processes, mounts and network of its own, of which nothing is left when it is stopped. */
+export interface Machine {
+  /** Where this process reaches it. */
+  readonly address: string;
+  /** The command line that runs a command in it. */
+  inside(argv: readonly string[]): [string, ...string[]];
+  /** Kills everything in it. */
+  stop(): Promise<void>;
+}
+
+let machines = 0;
+
+/**
+ * Starts one that reaches out as far as this process does (through slirp4netns, so that nothing is set up here but one
+ * end of a cable) and ends with this process. `PATH` in `env` has ip, slirp4netns and tini.
+ * @throws when this is not root, or the kernel refuses
+ */
+export async function startMachine(env: NodeJS.ProcessEnv): Promise<Machine> {
+  if (process.getuid?.() !== 0) throw new Error('a machine of its own needs root: namespaces, mounts, a bridge');
+  const name = `sm${process.pid.toString(36)}${(machines++).toString(36)}`;
+  const unshare = ['unshare', '--mount', '--net', '--pid', '--mount-proc', '--fork', '--kill-child'] as const;
+  const parts: Server[] = [];
+  const stop = async (): Promise<void> => {
+    for (const part of parts.reverse()) await part.stop();
+  };
+  try {
+    const keeper = await startServer([...unshare, 'tini', '--', 'cat'], { env, tied: true, ready: async () => {} });
+    parts.push(keeper);
+    const pid = await childOf(keeper.pid);
+    const inside = (argv: readonly string[]): [string, ...string[]] => [
+      ...(['nsenter', `--target=${pid}`, '--mount', '--net', '--pid', '--'] as const),
+      ...argv,
+    ];
+    const run = async (argv: [string, ...string[]]) => must(await exec(argv, { env, timeout: 30_000 }), argv.join(' '));
+    const slirp = ['slirp4netns', '--configure', '--disable-host-loopback', '--exit-fd=0', `${pid}`, 'out'] as const;
+    const ready = async (): Promise<void> => {
+      if (!(await run(inside(['ip', 'address', 'show', 'out']))).stdout.includes(' inet '))
+        throw new Error('no address');
+    };
+    parts.push(await startServer(slirp, { env, tied: true, ready }));
+
+    const [here, there] = addresses();
+    await run(['ip', 'link', 'add', name, 'type', 'veth', 'peer', 'name', 'in', 'netns', `${pid}`]);
+    await run(['ip', 'address', 'add', `${here}/30`, 'dev', name]);
+    await run(['ip', 'link', 'set', name, 'up']);
+    await run(inside(['ip', 'address', 'add', `${there}/30`, 'dev', 'in']));
+    await run(inside(['ip', 'link', 'set', 'in', 'up']));
+    await run(inside(['ip', 'link', 'set', 'lo', 'up']));
+    return { address: there, inside, stop };
+  } catch (error) {
+    await stop();
+    throw new Error('cannot start a machine of its own', { cause: error });
+  }
+}
+
+/** Two addresses that are hardly in use: one network of four for each machine of each process. */
+function addresses(): [here: string, there: string] {
+  const network = ((process.pid * 8 + machines) % 0x4000) * 4;
+  const address = (host: number): string => `10.213.${(network + host) >> 8}.${(network + host) & 0xff}`;
+  return [address(1), address(2)];
+}
+
+/** The only child of a process. @throws when it has none within a while */
+export async function childOf(pid: number): Promise<number> {
+  let child = 0;
+  await eventually(async () => {
+    child = Number((await readFile(`/proc/${pid}/task/${pid}/children`, 'utf8')).trim());
+    if (!(child > 0)) throw new Error(`process ${pid} has no child`);
+  });
+  return child;
+}

@@ -1,0 +1,272 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import type { Instance } from '../../../common/instance.ts';
+import { Catalog, type CatalogService } from '../../../synapse/catalog/catalog.ts';
+import type { Policy } from '../../../synapse/catalog/select.ts';
+import type { InstanceSet } from '../../../synapse/source.ts';
+import { namedInstance, plainPolicy, setOf } from '../../support/daemons/instance-sets.ts';
+
+const one = namedInstance('server1');
+const two = namedInstance('server2');
+const fallback = [namedInstance('default-server1'), namedInstance('default-server2')];
+
+function catalogOf(policy: Partial<Policy> = {}, config: unknown = {}): Catalog<unknown> {
+  const catalog = new Catalog<unknown>();
+  catalog.configure(new Map([['api', { policy: { ...plainPolicy, ...policy }, config }]]));
+  return catalog;
+}
+
+/** The sets a source publishes one after the other, whether each changes anything, and what is in force after it. */
+interface Story {
+  readonly title: string;
+  readonly policy?: Partial<Policy>;
+  readonly steps: readonly (readonly [set: InstanceSet, changes: boolean, ids: readonly Instance[]])[];
+}
+
+const stories: readonly Story[] = [
+  { title: 'the first set is a change', steps: [[setOf(one, two), true, [one, two]]] },
+  { title: 'a first set that is empty is a change: known to be empty', steps: [[setOf(), true, []]] },
+  {
+    title: 'the same set again is no change',
+    steps: [
+      [setOf(one, two), true, [one, two]],
+      [setOf(one, two), false, [one, two]],
+    ],
+  },
+  {
+    title: 'another order is no change',
+    steps: [
+      [setOf(one, two), true, [one, two]],
+      [setOf(two, one), false, [one, two]],
+    ],
+  },
+  {
+    title: 'any field is a change',
+    steps: [
+      [setOf(one), true, [one]],
+      [setOf(namedInstance('server1', { weight: 2 })), true, [namedInstance('server1', { weight: 2 })]],
+      [
+        setOf(namedInstance('server1', { weight: 2, labels: { a: 'b' } })),
+        true,
+        [namedInstance('server1', { weight: 2, labels: { a: 'b' } })],
+      ],
+    ],
+  },
+  {
+    title: 'an empty set changes nothing, however often it comes',
+    steps: [
+      [setOf(one), true, [one]],
+      [setOf(), false, [one]],
+      [setOf(), false, [one]],
+      [setOf(two), true, [two]],
+    ],
+  },
+  {
+    title: 'an empty set empties once when previous backends are not to be used',
+    policy: { usePreviousBackends: false },
+    steps: [
+      [setOf(one), true, [one]],
+      [setOf(), true, []],
+      [setOf(), false, []],
+    ],
+  },
+  {
+    title: 'default servers stand in once, not at every empty set',
+    policy: { defaultServers: fallback },
+    steps: [
+      [setOf(one), true, [one]],
+      [setOf(), true, fallback],
+      [setOf(), false, fallback],
+      [setOf(one), true, [one]],
+    ],
+  },
+  {
+    title: 'what the filters hide changes nothing',
+    policy: { filters: [{ label: 'az', value: 'a', condition: 'equals' }] },
+    steps: [
+      [setOf(namedInstance('in', { labels: { az: 'a' } })), true, [namedInstance('in', { labels: { az: 'a' } })]],
+      [setOf(namedInstance('in', { labels: { az: 'a' } }), two), false, [namedInstance('in', { labels: { az: 'a' } })]],
+    ],
+  },
+  {
+    title: 'instances withdrawn one after the other leave the last ones in force',
+    steps: [
+      [setOf(one, two), true, [one, two]],
+      [setOf(namedInstance('server1', { state: 'down' }), two), true, [two]],
+      [setOf(two), false, [two]],
+      [setOf(namedInstance('server2', { state: 'down' })), false, [two]],
+      [setOf(), false, [two]],
+    ],
+  },
+];
+
+describe('catalog', () => {
+  for (const { title, policy, steps } of stories) {
+    test(title, () => {
+      const catalog = catalogOf(policy);
+      for (const [set, changes, instances] of steps) {
+        assert.equal(catalog.update('api', set), changes);
+        assert.deepEqual(catalog.state('api')?.instances, instances);
+      }
+    });
+  }
+
+  test('a service nobody said anything about is unknown', () => {
+    assert.equal(catalogOf().state('api')?.instances, undefined);
+  });
+
+  test('what the disk remembers is in force until the source answers', () => {
+    const catalog = catalogOf();
+    catalog.restore('api', { set: setOf(one) });
+    assert.deepEqual(catalog.state('api')?.instances, [one]);
+    assert.equal(catalog.recall('api')?.origin, 'cache');
+    catalog.update('api', setOf(two));
+    assert.deepEqual(catalog.state('api')?.instances, [two]);
+    assert.equal(catalog.recall('api')?.origin, 'discovered');
+    catalog.restore('api', { set: setOf(one) });
+    assert.deepEqual(catalog.state('api')?.instances, [two]);
+  });
+
+  test('what the disk remembers comes before default servers', () => {
+    const catalog = catalogOf({ defaultServers: fallback });
+    catalog.restore('api', { set: setOf(one) });
+    assert.deepEqual(catalog.state('api')?.instances, [one]);
+  });
+
+  test('an empty first answer keeps what the disk remembers', () => {
+    const catalog = catalogOf();
+    catalog.restore('api', { set: setOf(one) });
+    assert.equal(catalog.update('api', setOf()), false);
+    assert.deepEqual(catalog.state('api')?.instances, [one]);
+    assert.deepEqual(catalog.recall('api')?.good?.instances, [one]);
+  });
+
+  test('suspects that the disk remembers are kept for the rest of their time, and who went meanwhile is not', () => {
+    const policy = { expiryGuard: { share: 0.5, time: 60_000 } };
+    const catalog = catalogOf(policy);
+    const at = performance.now() - 20_000;
+    const suspects = new Map([[two.id, { instance: two, at }]]);
+    catalog.restore('api', { set: setOf(one, two), suspects });
+    assert.equal(catalog.refreshAt('api'), undefined);
+    assert.equal(catalog.refresh('api'), false);
+    assert.deepEqual(catalog.state('api')?.instances, [one, two]);
+    catalog.update('api', setOf(one));
+    assert.deepEqual(catalog.state('api')?.instances, [one, two]);
+    assert.deepEqual([...(catalog.recall('api')?.guarded?.suspects.keys() ?? [])], [two.id]);
+    assert.equal(catalog.refreshAt('api'), at + 60_000);
+    const later = catalogOf(policy);
+    later.restore('api', { set: setOf(one, two), suspects: new Map([[two.id, { instance: two, at: at - 60_000 }]]) });
+    later.update('api', setOf(one));
+    assert.deepEqual(later.state('api')?.instances, [one]);
+  });
+
+  test('a new configuration changes only the services it changes', () => {
+    const catalog = new Catalog<string>();
+    const kept: CatalogService<string> = { policy: plainPolicy, config: 'kept' };
+    const services = new Map([
+      ['kept', kept],
+      ['gone', { policy: plainPolicy, config: 'gone' }],
+      ['lines', { policy: plainPolicy, config: 'old' }],
+      ['policy', { policy: plainPolicy, config: 'policy' }],
+    ]);
+    assert.deepEqual([...catalog.configure(services)], ['kept', 'gone', 'lines', 'policy']);
+    for (const name of services.keys()) catalog.update(name, setOf(one));
+    const next = new Map([
+      ['new', { policy: plainPolicy, config: 'new' }],
+      ['kept', kept],
+      ['lines', { policy: plainPolicy, config: 'new lines' }],
+      ['policy', { policy: { ...plainPolicy, portOverride: 9 }, config: 'policy' }],
+    ]);
+    assert.deepEqual([...catalog.configure(next)].sort(), ['gone', 'lines', 'new', 'policy']);
+    const snapshot = catalog.snapshot();
+    assert.deepEqual([...snapshot.keys()], ['new', 'kept', 'lines', 'policy']);
+    assert.deepEqual(snapshot.get('lines')?.instances, [one]);
+    assert.equal(snapshot.get('policy')?.instances?.[0]?.port, 9);
+  });
+
+  test('a new policy is applied to what is in force, not only to what comes next', () => {
+    const catalog = catalogOf();
+    catalog.update('api', setOf(one));
+    catalog.update('api', setOf());
+    catalog.configure(new Map([['api', { policy: { ...plainPolicy, usePreviousBackends: false }, config: {} }]]));
+    assert.deepEqual(catalog.state('api')?.instances, []);
+  });
+
+  test('a snapshot does not change afterwards', () => {
+    const catalog = catalogOf();
+    const snapshot = catalog.snapshot();
+    catalog.update('api', setOf(one));
+    assert.equal(snapshot.get('api')?.instances, undefined);
+  });
+
+  test('a set for a service that is not configured is ignored', () => {
+    assert.equal(catalogOf().update('other', setOf(one)), false);
+  });
+});
+
+describe('configuration from the registry', () => {
+  const services = new Map([
+    [
+      'api',
+      {
+        policy: plainPolicy,
+        config: 'local',
+        withPublished: (value: unknown) => {
+          const { text } = value as { text: string };
+          return text === 'bad' ? { refused: 'no good' } : { config: `local and ${text}` };
+        },
+      },
+    ],
+  ]);
+  const published = (text: string) => ({ where: '/config', value: { text } });
+
+  test('is in force until it is gone, and what is refused leaves the one before it in force', () => {
+    const catalog = new Catalog<string>();
+    catalog.configure(services);
+    const steps: readonly (readonly [text: string | undefined, config: string, refused: string | null])[] = [
+      [undefined, 'local', null],
+      ['bad', 'local', 'no good'],
+      ['one', 'local and one', null],
+      ['bad', 'local and one', 'no good'],
+      ['two', 'local and two', null],
+      [undefined, 'local', null],
+    ];
+    for (const [text, config, refused] of steps) {
+      catalog.update('api', { ...setOf(one), ...(text !== undefined && { published: published(text) }) });
+      assert.equal(catalog.state('api')?.config, config);
+      assert.equal(catalog.recall('api')?.refused, refused);
+    }
+  });
+
+  test('that is broken leaves the one before in force, from disk too', () => {
+    const broken = { where: '/config', value: {}, broken: 'not JSON' };
+    const catalog = new Catalog<string>();
+    catalog.configure(services);
+    catalog.restore('api', { set: setOf(one), published: published('one') });
+    catalog.update('api', { ...setOf(one), published: broken });
+    assert.equal(catalog.state('api')?.config, 'local and one');
+    assert.equal(catalog.recall('api')?.refused, 'not JSON');
+  });
+
+  test('is in force from disk until the source answers, and what is refused then leaves it in force', () => {
+    const catalog = new Catalog<string>();
+    catalog.configure(services);
+    catalog.restore('api', { set: setOf(one), published: published('one') });
+    assert.equal(catalog.state('api')?.config, 'local and one');
+    catalog.update('api', { ...setOf(one), published: published('bad') });
+    assert.equal(catalog.state('api')?.config, 'local and one');
+    assert.equal(catalog.recall('api')?.refused, 'no good');
+    catalog.update('api', setOf(one));
+    assert.equal(catalog.state('api')?.config, 'local');
+  });
+
+  test('is a change once, not at each set', () => {
+    const catalog = new Catalog<string>();
+    catalog.configure(services);
+    const document = published('one');
+    assert.ok(catalog.update('api', { ...setOf(one), published: document }));
+    assert.ok(!catalog.update('api', { ...setOf(one), published: document }));
+    assert.ok(!catalog.update('api', { ...setOf(one), published: published('one') }));
+    assert.ok(catalog.update('api', { ...setOf(one), published: published('two') }));
+  });
+});

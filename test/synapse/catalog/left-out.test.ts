@@ -1,0 +1,49 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { makeInstance } from '../../../common/instance.ts';
+import { leftOut } from '../../../synapse/catalog/left-out.ts';
+import { type Policy, select } from '../../../synapse/catalog/select.ts';
+import type { InstanceSet } from '../../../synapse/source.ts';
+import { plainPolicy, setOf } from '../../support/daemons/instance-sets.ts';
+
+const one = makeInstance({ host: 'one', port: 1, labels: { az: 'a' } });
+const two = makeInstance({ host: 'two', port: 2 });
+const twin = makeInstance({ host: 'one', port: 3 });
+const leaving = makeInstance({ host: 'leaving', port: 4, state: 'down' });
+
+const cases: readonly [
+  title: string,
+  policy: Partial<Policy>,
+  set: InstanceSet,
+  reasons: Readonly<Record<string, string>>,
+][] = [
+  ['nothing when all are used', {}, setOf(one, two), {}],
+  ['nothing for instances behind a port override', { portOverride: 80 }, setOf(one, two), {}],
+  ['instances being withdrawn', {}, setOf(one, leaving), { 'leaving:4': 'it is being withdrawn' }],
+  [
+    'instances that a filter hides, with its reason',
+    { filters: [{ label: 'az', value: 'b', condition: 'equals' }] },
+    setOf(one, two),
+    {
+      'one:1': 'its label az is "a"; the filter wants it to be equals "b"',
+      'two:2': 'its label az is missing; the filter wants it to be equals "b"',
+    },
+  ],
+  [
+    'duplicates that a port override makes',
+    { portOverride: 80 },
+    setOf(one, twin),
+    { 'one:3': 'another one has the same name, host and port' },
+  ],
+  ['all but the leader', { leaderElection: true }, setOf(one, two), { 'two:2': 'it is not the leader' }],
+];
+
+describe('leftOut names', () => {
+  for (const [title, more, set, reasons] of cases) {
+    test(title, () => {
+      const policy = { ...plainPolicy, ...more };
+      const found = leftOut(policy, set, select(policy, set, undefined));
+      assert.deepEqual(Object.fromEntries(found.map(({ id, reason }) => [id, reason])), reasons);
+    });
+  }
+});

@@ -1,0 +1,238 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import type { Instance } from '../../../common/instance.ts';
+import { type Policy, sameInstances, select } from '../../../synapse/catalog/select.ts';
+import type { InstanceSet } from '../../../synapse/source.ts';
+import { namedInstance, plainPolicy, setOf } from '../../support/daemons/instance-sets.ts';
+
+const one = namedInstance('server1');
+const two = namedInstance('server2');
+const fallback = [namedInstance('default-server1'), namedInstance('default-server2')];
+const east = namedInstance('east', { labels: { az: 'us-east-1a', tier: 'web' } });
+const west = namedInstance('west', { labels: { az: 'us-west-1a', tier: 'web' } });
+
+interface Case {
+  readonly title: string;
+  readonly policy?: Partial<Policy>;
+  readonly set?: InstanceSet | undefined;
+  readonly previous?: InstanceSet;
+  readonly expect: readonly string[] | undefined;
+  readonly origin: string;
+}
+
+const cases: readonly Case[] = [
+  { title: 'what was discovered is used', set: setOf(one, two), expect: ids(one, two), origin: 'discovered' },
+  { title: 'duplicates count once', set: setOf(one, two, one, two), expect: ids(one, two), origin: 'discovered' },
+  {
+    title: 'the same host and port under two names are two instances',
+    set: setOf(one, namedInstance('server1', { name: 'other' })),
+    expect: ['server1_server1:123', 'other_server1:123'],
+    origin: 'discovered',
+  },
+  {
+    title: 'an empty discovery falls back to the default servers',
+    policy: { defaultServers: fallback },
+    set: setOf(),
+    previous: setOf(one),
+    expect: ids(...fallback),
+    origin: 'defaults',
+  },
+  {
+    title: 'an empty discovery keeps what was there',
+    set: setOf(),
+    previous: setOf(one, two),
+    expect: ids(one, two),
+    origin: 'previous',
+  },
+  {
+    title: 'an empty discovery empties the service when previous backends are not to be used',
+    policy: { usePreviousBackends: false },
+    set: setOf(),
+    previous: setOf(one),
+    expect: [],
+    origin: 'discovered',
+  },
+  { title: 'an empty discovery with nothing before is empty', set: setOf(), expect: [], origin: 'discovered' },
+  { title: 'no discovery yet is unknown, not empty', set: undefined, expect: undefined, origin: 'nothing' },
+  {
+    title: 'no discovery yet with nothing to use before is unknown even without previous backends',
+    policy: { usePreviousBackends: false },
+    set: undefined,
+    expect: undefined,
+    origin: 'nothing',
+  },
+  {
+    title: 'default servers serve until the first discovery',
+    policy: { defaultServers: fallback },
+    set: undefined,
+    expect: ids(...fallback),
+    origin: 'defaults',
+  },
+  {
+    title: 'kept default servers come after the discovered ones',
+    policy: { defaultServers: fallback, keepDefaultServers: true },
+    set: setOf(one, two),
+    expect: ids(one, two, ...fallback),
+    origin: 'discovered',
+  },
+  {
+    title: 'the port override applies to discovered and kept default servers, before duplicates are dropped',
+    policy: { defaultServers: [namedInstance('server1', { port: 9 })], keepDefaultServers: true, portOverride: 8081 },
+    set: setOf(one, two),
+    expect: ['server1_server1:8081', 'server2_server2:8081'],
+    origin: 'discovered',
+  },
+  {
+    title: 'the port override finds duplicates that the source could not have',
+    policy: { portOverride: 8081 },
+    set: { ...setOf(one, namedInstance('server1', { port: 124 }), two), unique: true },
+    expect: ['server1_server1:8081', 'server2_server2:8081'],
+    origin: 'discovered',
+  },
+  {
+    title: 'the port override leaves default servers alone that stand in',
+    policy: { defaultServers: fallback, portOverride: 8081 },
+    set: setOf(),
+    expect: ids(...fallback),
+    origin: 'defaults',
+  },
+  {
+    title: 'an instance about to vanish is not used',
+    set: setOf(one, namedInstance('server2', { state: 'down' })),
+    expect: ids(one),
+    origin: 'discovered',
+  },
+  {
+    title: 'only instances about to vanish are an empty discovery',
+    set: setOf(namedInstance('server1', { state: 'down' })),
+    previous: setOf(one),
+    expect: ids(one),
+    origin: 'previous',
+  },
+  {
+    title: 'a draining instance stays',
+    set: setOf(namedInstance('server1', { state: 'drain' })),
+    expect: ids(one),
+    origin: 'discovered',
+  },
+  {
+    title: 'equals keeps only instances with that value',
+    policy: { filters: [{ label: 'az', value: 'us-east-1a', condition: 'equals' }] },
+    set: setOf(one, east, west),
+    expect: ids(east),
+    origin: 'discovered',
+  },
+  {
+    title: 'not-equals keeps the others and those without the label',
+    policy: { filters: [{ label: 'az', value: 'us-east-1a', condition: 'not-equals' }] },
+    set: setOf(one, east, west),
+    expect: ids(one, west),
+    origin: 'discovered',
+  },
+  {
+    title: 'all filters must match',
+    policy: {
+      filters: [
+        { label: 'tier', value: 'web', condition: 'equals' },
+        { label: 'az', value: 'us-east-1a', condition: 'not-equals' },
+      ],
+    },
+    set: setOf(one, east, west),
+    expect: ids(west),
+    origin: 'discovered',
+  },
+  {
+    title: 'filters apply to default servers that stand in',
+    policy: { defaultServers: fallback, filters: [{ label: 'az', value: 'x', condition: 'equals' }] },
+    set: setOf(),
+    expect: [],
+    origin: 'defaults',
+  },
+  {
+    title: 'a filter that nothing passes empties the service, previous backends or not',
+    policy: { filters: [{ label: 'az', value: 'nowhere', condition: 'equals' }] },
+    set: setOf(east, west),
+    previous: setOf(east),
+    expect: [],
+    origin: 'discovered',
+  },
+  {
+    title: 'a label called like a property of every object is absent',
+    policy: { filters: [{ label: 'constructor', value: 'x', condition: 'not-equals' }] },
+    set: setOf(east),
+    expect: ids(east),
+    origin: 'discovered',
+  },
+  {
+    title: 'the leader is the instance that was there first',
+    policy: { leaderElection: true },
+    set: { ...setOf(one, two), sequence: [7, 3] },
+    expect: ids(two),
+    origin: 'discovered',
+  },
+  {
+    title: 'the leader is found behind a port override',
+    policy: { leaderElection: true, portOverride: 81 },
+    set: { ...setOf(one, two), sequence: [7, 3] },
+    expect: ['server2_server2:81'],
+    origin: 'discovered',
+  },
+  {
+    title: 'the leader is elected among those that pass the filters',
+    policy: { leaderElection: true, filters: [{ label: 'az', value: 'us-west-1a', condition: 'equals' }] },
+    set: setOf(one, east, west),
+    expect: ids(west),
+    origin: 'discovered',
+  },
+  {
+    title: 'nothing to elect from is empty',
+    policy: { leaderElection: true, usePreviousBackends: false },
+    set: setOf(),
+    expect: [],
+    origin: 'discovered',
+  },
+];
+
+describe('select', () => {
+  for (const { title, policy, set, previous, expect, origin } of cases) {
+    test(title, () => {
+      const selection = select({ ...plainPolicy, ...policy }, set, previous);
+      assert.deepEqual(
+        selection.instances?.map(({ id }) => id),
+        expect,
+      );
+      assert.equal(selection.origin, origin);
+    });
+  }
+
+  test('an instance behind a port override is the same object every time', () => {
+    const policy = { ...plainPolicy, portOverride: 8081 };
+    const first = select(policy, setOf(one), undefined).instances?.[0];
+    assert.equal(select(policy, setOf(one, two), undefined).instances?.[0], first);
+  });
+});
+
+describe('sameInstances', () => {
+  const table: readonly [string, readonly Instance[] | undefined, readonly Instance[] | undefined, boolean][] = [
+    ['equal objects', [one, two], [one, two], true],
+    ['another order', [one, two], [two, one], true],
+    [
+      'equal fields in other objects',
+      [one, east],
+      [namedInstance('server1'), namedInstance('east', { labels: { ...east.labels } })],
+      true,
+    ],
+    ['another weight', [one], [namedInstance('server1', { weight: 2 })], false],
+    ['another state', [one], [namedInstance('server1', { state: 'drain' })], false],
+    ['another label', [east], [namedInstance('east', { labels: { az: 'us-east-1b', tier: 'web' } })], false],
+    ['one label less', [east], [namedInstance('east', { labels: { az: 'us-east-1a' } })], false],
+    ['one more', [one], [one, two], false],
+    ['unknown is not empty', undefined, [], false],
+    ['unknown is unknown', undefined, undefined, true],
+  ];
+  for (const [title, a, b, same] of table) test(title, () => assert.equal(sameInstances(a, b), same));
+});
+
+function ids(...instances: readonly Instance[]): string[] {
+  return instances.map(({ id }) => id);
+}

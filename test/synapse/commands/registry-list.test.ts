@@ -1,0 +1,91 @@
+import assert from 'node:assert/strict';
+import { after, before, describe, test } from 'node:test';
+import { misfits } from '../../../common/cli/json-shape.ts';
+import { plain } from '../../../common/cli/table.ts';
+import { silentLog } from '../../../common/daemon/log.ts';
+import type { EtcdClient } from '../../../common/etcd/client/client.ts';
+import type { LocalCluster } from '../../../etcd-cluster/members/local-cluster.ts';
+import {
+  followRegistry,
+  formatChange,
+  formatList,
+  type ListedChange,
+  type RegistryList,
+  servicesShape,
+} from '../../../synapse/commands/registry-list.ts';
+import { directClient, put, remove, testCluster } from '../../support/etcd/etcd.ts';
+import { until } from '../../support/until.ts';
+
+describe('the list of the registry', () => {
+  const end = new AbortController();
+  let cluster: LocalCluster;
+  let client: EtcdClient;
+  before(async () => {
+    cluster = await testCluster('3.4', { size: 1 });
+    client = directClient(cluster, end.signal);
+    await put(
+      client,
+      '/s/web/w_10.0.0.2:80',
+      '{"host":"10.0.0.2","port":80,"name":"w","backup":true,"labels":{"az":"x"}}',
+    );
+    await put(client, '/s/api/v2/a_10.0.0.1:80', '{"host":"10.0.0.1","port":80,"name":"a","weight":7,"state":"drain"}');
+    await put(client, '/s/api/\u001b[2J', 'not json');
+    await put(client, '/elsewhere/x', '{"host":"10.0.0.9","port":80}');
+  });
+  after(async () => {
+    end.abort();
+    await cluster.stopAll();
+  });
+
+  test('has every record below the prefix, by service, with nothing that harms a terminal', async () => {
+    const lists: RegistryList[] = [];
+    const onList = (list: RegistryList): void => void lists.push(list);
+    await followRegistry({ hosts: cluster.urls }, { prefix: '/s/', timeout: 30_000, log: silentLog, onList });
+    const [list] = lists;
+    assert.ok(list !== undefined && lists.length === 1);
+    assert.deepEqual(misfits(servicesShape, JSON.parse(JSON.stringify(list))), []);
+    const text = formatList(list, plain);
+    const cells = text
+      .trimEnd()
+      .split('\n')
+      .map((line) => line.split(/ {2,}/));
+    assert.deepEqual(
+      cells.map((row) => row.slice(0, 3)),
+      [
+        ['SERVICE', 'INSTANCE', 'STATE'],
+        ['api', '\\u001b[2J', 'cannot be used: not JSON: "not json"'],
+        ['api/v2', 'a_10.0.0.1:80', 'drain'],
+        ['web', 'w_10.0.0.2:80', 'up, backup'],
+      ],
+    );
+    assert.deepEqual([cells[2]?.[3], cells[3]?.at(-1)], ['7', 'az=x']);
+  });
+
+  test('goes on with each change when it is to watch', async () => {
+    const stop = new AbortController();
+    const changes: ListedChange[] = [];
+    let listed = false;
+    const onList = (): void => {
+      listed = true;
+    };
+    const onChange = (change: ListedChange): void => void changes.push(change);
+    const options = { prefix: '/s/', timeout: 30_000, log: silentLog, onList, onChange };
+    const done = followRegistry({ hosts: cluster.urls }, options, stop.signal);
+    await until(() => listed);
+    await put(client, '/s/web/w_10.0.0.3:80', '{"host":"10.0.0.3","port":80,"name":"w"}');
+    await remove(client, '/s/web/w_10.0.0.3:80');
+    await until(() => changes.length === 2);
+    stop.abort();
+    await done;
+    const [put1, gone] = changes.map((change) => formatChange(change, plain));
+    assert.match(put1 ?? '', /^\S+Z {2}web {2}w_10\.0\.0\.3:80 {2}up {2}\d+\n$/);
+    assert.match(gone ?? '', /^\S+Z {2}web {2}w_10\.0\.0\.3:80 {2}gone\n$/);
+  });
+
+  test('fails with the reason when etcd does not answer', async () => {
+    const onList = (): void => assert.fail('there is nothing to list');
+    const options = { prefix: '/s/', timeout: 300, log: silentLog, onList };
+    const answer = followRegistry({ hosts: ['http://127.0.0.1:1'] }, options);
+    await assert.rejects(answer, /^Error: etcd did not answer within 300 ms: .*connection refused/);
+  });
+});

@@ -1,0 +1,134 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { stripVTControlCharacters } from 'node:util';
+import { coloured, plain } from '../../../common/cli/table.ts';
+import { makeInstance } from '../../../common/instance.ts';
+import { formatStatus } from '../../../synapse/commands/status-table.ts';
+import { problemsOf } from '../../../synapse/report/problems.ts';
+import type { ServiceReport } from '../../../synapse/report/state.ts';
+import type { SeenServer, StatusReport } from '../../../synapse/report/status.ts';
+
+const now = Date.parse('2026-01-01T00:10:00.000Z');
+const service: ServiceReport = {
+  method: 'etcd',
+  origin: 'discovered',
+  reason: null,
+  age: 0.25,
+  revision: '42',
+  changed_at: '2026-01-01T00:00:00.000Z',
+  instances: [],
+  left_out: [],
+  rejected: [],
+};
+const services = {
+  api: {
+    ...service,
+    instances: [
+      makeInstance({ name: 'a', host: '10.0.0.1', port: 80, weight: 5 }),
+      makeInstance({ name: 'b', host: '10.0.0.2', port: 80, state: 'drain', backup: true }),
+      makeInstance({ name: 'd', host: '10.0.0.4', port: 80 }),
+    ],
+    suspects: { 'd_10.0.0.4:80': '2026-01-01T00:15:00.000Z' },
+    left_out: [{ id: 'c_10.0.0.3:80', reason: 'it is not the leader' }],
+    rejected: [{ where: '/nerve/services/api/bad', reason: 'not JSON: "x"' }],
+  },
+  web: { ...service, origin: 'nothing', reason: 'etcd is away', instances: null, changed_at: null },
+  none: { ...service, method: 'static' },
+};
+const seen = (name: string, status: string, check: string): SeenServer => {
+  return { name, status, check, weight: 1, address: '', detail: '', since: 1 };
+};
+const haproxy = {
+  sockets: [
+    { path: '/a.sock', connected: true, version: '2.6.12', workerPid: 7, lastError: null },
+    { path: '/b.sock', connected: false, version: null, workerPid: null, lastError: 'no such file' },
+  ],
+  held: [{ service: 'api', backend: 'api.be', name: 'a_10.0.0.1:80', held: 'maintenance' }],
+  problems: { web: 'a bad name' },
+};
+
+async function status(more: Partial<StatusReport> = {}): Promise<StatusReport> {
+  return {
+    version: '1.2.3',
+    reason: 'no answer and nothing cached for web',
+    daemon: { running: true, reason: null },
+    problems: [],
+    services,
+    haproxy,
+    servers: { api: [seen('a_10.0.0.1:80', 'UP', 'L7OK'), seen('b_10.0.0.2:80', 'DRAIN', '')] },
+    ...more,
+  };
+}
+
+describe('the status table', () => {
+  it('shows HAProxy beside every instance, marks what differs, and names what is out of the ordinary', async () => {
+    assert.equal(
+      formatStatus(await status(), plain, now),
+      `synapse 1.2.3: no answer and nothing cached for web; all is well
+HAProxy 2.6.12 (worker 7) at /a.sock
+api.be/a_10.0.0.1:80: maintenance, set by someone else
+
+SERVICE  INSTANCE         STATE          WEIGHT  IN HAPROXY   FROM     CHANGED
+api      a_10.0.0.1:80    up             5       UP, L7OK     etcd     10 min
+api      b_10.0.0.2:80    drain, backup          DRAIN        etcd     10 min
+api      d_10.0.0.4:80    up, suspect            ! not there  etcd     10 min
+web      (not known yet)                                      nothing
+none     (none)                                               static   10 min
+
+api: skipped /nerve/services/api/bad: not JSON: "x"
+api: 1 left out: synapse explain api says why
+`,
+    );
+  });
+
+  it('says first what is wrong and what to do, in the words of the live page', async () => {
+    const report = await status();
+    const text = formatStatus({ ...report, problems: await problemsOf(report, report.reason) }, plain, now);
+    assert.match(text, /^✗ HAProxy does not answer at \/b\.sock: no such file\n {2}Is it running\? systemctl status/m);
+    assert.match(text, /^✗ HAProxy refuses web: a bad name\n/m);
+    assert.match(text, /^✗ No instance is up: none\n/m);
+    assert.match(text, /^! Expiry guard in force: api: most leases expired together/m);
+    assert.ok(text.indexOf('✗ No instance is up') < text.indexOf('! Expiry guard'), 'the worst first');
+  });
+
+  it('does not say of a HAProxy that may not run that it goes on', async () => {
+    const report = await status();
+    const reload = async (connected: readonly boolean[]) => {
+      const sockets = haproxy.sockets.map((socket, index) => ({ ...socket, connected: connected[index] === true }));
+      const found = await problemsOf({ services: {}, haproxy: { sockets, lastError: 'no' } }, report.reason);
+      return found.find(({ title }) => title === 'The last reload of HAProxy failed')?.remedy;
+    };
+    assert.equal(await reload([false, false]), 'Look into its log: journalctl -u haproxy.');
+    assert.match((await reload([true, false])) ?? '', /^What it had loaded goes on\. /);
+  });
+
+  it('says that nobody runs, and what was read instead', async () => {
+    const why = 'synapse is not running: nobody answers at 127.0.0.1:3211';
+    const read = [
+      { what: 'sources', found: '2 of 3 services answered', reason: null },
+      { what: 'state file /s.json', found: null, reason: 'there is none' },
+    ];
+    const text = formatStatus(await status({ reason: why, daemon: { running: false, reason: why }, read }), plain, now);
+    assert.equal(
+      text.slice(0, text.indexOf('\n\n')),
+      `${why}
+HAProxy goes on with what it has. What follows was read directly, and nothing was changed:
+  sources             2 of 3 services answered
+  state file /s.json  cannot be read: there is none`,
+    );
+  });
+
+  it('does not say that HAProxy serves when it does not answer', async () => {
+    const why = 'synapse is not running';
+    const read = [{ what: 'HAProxy /a.sock', found: null, reason: 'connection refused' }];
+    const text = formatStatus(await status({ reason: why, daemon: { running: false, reason: why }, read }), plain, now);
+    assert.match(text, /^synapse is not running\nWhat follows was read directly/);
+  });
+
+  it('means the same with colours and without', async () => {
+    const report = await status();
+    const text = formatStatus(report, coloured, now);
+    assert.notEqual(text, formatStatus(report, plain, now));
+    assert.equal(stripVTControlCharacters(text), formatStatus(report, plain, now));
+  });
+});

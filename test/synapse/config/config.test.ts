@@ -1,0 +1,464 @@
+import assert from 'node:assert/strict';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import { ConfigError } from '../../../common/config/config.ts';
+import { isObject } from '../../../common/config/formats.ts';
+import { readSynapseConfig } from '../../../synapse/config/config.ts';
+import type { OutputSection } from '../../../synapse/config/output-section.ts';
+import { recordingLog } from '../../support/process/recording-log.ts';
+
+/** An output that takes anything. */
+const section: OutputSection<Record<string, unknown>, unknown> = {
+  key: 'haproxy',
+  raw: ['listen'],
+  readTop: (value) => (isObject(value) ? value : {}),
+  readService: (value) => value,
+  olderStateFile: ({ state_file_path: path }) => (typeof path === 'string' ? { path, ttl: 1 } : undefined),
+};
+
+describe('configuration', () => {
+  let folder: string;
+  before(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'synapse-config-'));
+  });
+  after(() => rm(folder, { recursive: true }));
+
+  let count = 0;
+  async function read(value: unknown, env: NodeJS.ProcessEnv = {}) {
+    count += 1;
+    const file = join(folder, `${count}.json`);
+    await writeFile(file, JSON.stringify(value));
+    const { log, lines } = recordingLog();
+    const config = await readSynapseConfig(file, section, { env, log });
+    return { config, lines };
+  }
+  /** What is wrong with it, without the file's name. */
+  async function problemsOf(value: unknown): Promise<readonly string[]> {
+    try {
+      await read(value);
+    } catch (error) {
+      assert.ok(error instanceof ConfigError);
+      return error.problems.map(({ path, message }) => `${path}: ${message}`);
+    }
+    return [];
+  }
+  const service = (more: object = {}, discovery: object = {}) => ({
+    services: { api: { discovery: { method: 'etcd', ...discovery }, ...more } },
+  });
+
+  test('has defaults for everything but the services', async () => {
+    const { config, lines } = await read({});
+    assert.deepEqual(config.services, new Map());
+    assert.equal(config.admin.listen, '127.0.0.1:3211');
+    assert.deepEqual(config.etcd.hosts, ['http://127.0.0.1:2379']);
+    assert.equal(config.initialWait, 3_000);
+    assert.equal(config.stateFile, undefined);
+    assert.deepEqual(lines, []);
+  });
+
+  test('takes keys with nothing behind them as not given', async () => {
+    const empty = { default_servers: null, keep_default_servers: null, use_previous_backends: null, prefer: null };
+    const { config } = await read(service({ ...empty, backend_port_override: null }, { label_filters: null }));
+    const { config: plain } = await read(service());
+    assert.deepEqual(config.services.get('api')?.policy, plain.services.get('api')?.policy);
+    const zookeeper = { method: 'zookeeper', hosts: ['zk:2181'], path: '/api' };
+    const blank = { decode: null, discovery_jitter: null, retry_policy: null };
+    const options = async (discovery: object) =>
+      (await read(service({}, discovery))).config.services.get('api')?.discovery.options;
+    assert.deepEqual(await options({ ...zookeeper, ...blank }), await options(zookeeper));
+  });
+
+  test('the port override is also the port of a source that finds addresses alone', async () => {
+    const dns = { method: 'dns', servers: [{ name: 'one', host: 'a.test' }, 'b.test', { host: 'c.test', port: 81 }] };
+    const { config } = await read(service({ haproxy: { server_port_override: '8080' } }, dns));
+    const { discovery, policy } = config.services.get('api') ?? {};
+    const servers = [{ name: 'one', host: 'a.test' }, { host: 'b.test' }, { host: 'c.test', port: 81 }];
+    const options = isObject(discovery?.options) ? discovery.options : {};
+    assert.deepEqual([options.port, options.servers], [8080, servers]);
+    assert.equal(policy?.portOverride, 8080, 'and still that of all it finds');
+    assert.deepEqual(await problemsOf(service({}, dns)), [
+      'services.api.discovery: port: is required for a.test, here or as backend_port_override',
+    ]);
+  });
+
+  test('reads a service with everything', async () => {
+    const { config } = await read({
+      state_file_path: '/var/lib/synapse/state.json',
+      state_file_ttl: '2h',
+      initial_wait: 0.5,
+      ...service(
+        {
+          default_servers: [{ name: 'd', host: '10.0.0.9', port: '80' }],
+          keep_default_servers: true,
+          use_previous_backends: false,
+          backend_port_override: '8081',
+          leader_election: true,
+          haproxy: { port: 3213, listen: [`x \${HOME}`] },
+        },
+        {
+          path: 'apps/api/',
+          label_filter: { label: 'a', value: 'b', condition: 'equals' },
+          label_filters: [{ label: 'c', value: 'd', condition: 'not-equals' }],
+        },
+      ),
+    });
+    const api = config.services.get('api');
+    assert.deepEqual(
+      { ...api?.policy, defaultServers: api?.policy.defaultServers.map(({ id }) => id) },
+      {
+        defaultServers: ['d_10.0.0.9:80'],
+        keepDefaultServers: true,
+        usePreviousBackends: false,
+        portOverride: 8081,
+        filters: [
+          { label: 'a', value: 'b', condition: 'equals' },
+          { label: 'c', value: 'd', condition: 'not-equals' },
+        ],
+        leaderElection: true,
+        prefer: undefined,
+        expiryGuard: { share: 0.5, time: 300_000 },
+      },
+    );
+    assert.equal(api?.discovery.method, 'etcd');
+    assert.deepEqual(api?.discovery.options, { path: '/apps/api' });
+    assert.deepEqual(api?.config, { port: 3213, listen: [`x \${HOME}`] });
+    assert.deepEqual(config.stateFile, { path: '/var/lib/synapse/state.json', ttl: 7_200_000 });
+    assert.equal(config.initialWait, 500);
+  });
+
+  test('takes the older names of the port override and of the state file', async () => {
+    const { config } = await read({
+      haproxy: { state_file_path: '/old' },
+      ...service({ haproxy: { server_port_override: '50001', port: 1 } }),
+    });
+    assert.equal(config.services.get('api')?.policy.portOverride, 50001);
+    assert.deepEqual(config.services.get('api')?.config, { port: 1 });
+    assert.deepEqual(config.stateFile, { path: '/old', ttl: 1 });
+  });
+
+  test('prefers the newer name of the port override', async () => {
+    const { config } = await read(service({ backend_port_override: 1, haproxy: { server_port_override: 2 } }));
+    assert.equal(config.services.get('api')?.policy.portOverride, 1);
+  });
+
+  test("knows SmartStack's base method", async () => {
+    const { config } = await read({
+      services: { api: { discovery: { method: 'base' }, default_servers: [{ host: 'h', port: 1 }] } },
+    });
+    assert.equal(config.services.get('api')?.discovery.method, 'base');
+  });
+
+  test('keeps the order of the file', async () => {
+    const discovery = { method: 'static' };
+    const { config } = await read({ services: { z: { discovery }, a: { discovery }, m: { discovery } } });
+    assert.deepEqual([...config.services.keys()], ['z', 'a', 'm']);
+  });
+
+  test('reads one service per file from service_conf_dir', async () => {
+    const conf = join(folder, 'conf.d');
+    await mkdir(conf);
+    await writeFile(join(conf, 'web.yaml'), 'discovery: {method: etcd}\nbackend_port_override: nope\n');
+    await assert.rejects(
+      read({ service_conf_dir: conf }),
+      (error: Error) =>
+        error.message === `${conf}/web.yaml: services.web.backend_port_override: ${portMessage('nope')}`,
+    );
+  });
+
+  test('reads statsd as in SmartStack, and has none without the section', async () => {
+    const { config, lines } = await read({ statsd: { sample_rate: { 'synapse.watcher.ping.count': 0.1 } } });
+    assert.deepEqual(lines, []);
+    const sample_rate = { 'synapse.watcher.ping.count': 0.1 };
+    assert.deepEqual(config.statsd, { host: 'localhost', port: 8125, sample_rate });
+    assert.equal((await read({})).config.statsd, undefined);
+    await assert.rejects(
+      read({ statsd: { sample_rate: { a: 2 } } }),
+      /statsd\.sample_rate: must be an object of numbers/,
+    );
+  });
+
+  test('a preference with backups has HAProxy use all of them', async () => {
+    const { config } = await read(
+      service({ prefer: { label: 'az', value: 'a' }, haproxy: { port: 1, backend: ['balance leastconn'] } }),
+    );
+    const api = config.services.get('api');
+    assert.deepEqual(api?.policy.prefer, { label: 'az', value: 'a', others: 'backup', weight: 0.1, minimum: 0.1 });
+    assert.deepEqual(api?.config, { port: 1, backend: ['balance leastconn', 'option allbackups'] });
+    const own = { listen: ['no option allbackups'] };
+    const other = await read(service({ prefer: { label: 'az', value: 'a' }, haproxy: own }));
+    assert.deepEqual(other.config.services.get('api')?.config, own, 'who has said something about it is left alone');
+  });
+
+  test('discovery_multi makes the discovery one of several, as SmartStack does', async () => {
+    const { config, lines } = await read(
+      service({
+        discovery_multi: {
+          watchers: { secondary: { method: 'static' }, primary: { method: 'dns' } },
+          resolver: { method: 'sequential', sequential_order: ['primary', 'secondary'] },
+        },
+      }),
+    );
+    const discovery = config.services.get('api')?.discovery;
+    assert.ok(discovery);
+    assert.equal(discovery.method, 'multi');
+    const { parts } = discovery.options as { parts: { name: string; method: string }[] };
+    assert.deepEqual(
+      parts.map(({ name, method }) => [name, method]),
+      [
+        ['secondary', 'static'],
+        ['primary', 'etcd'],
+      ],
+    );
+    assert.match(String(lines[0]?.fields.path), /discovery_multi\.watchers\.primary$/);
+  });
+
+  test('a fallback is one of two, each with its own filters, and the port override is for those that take none', async () => {
+    const label = (value: string) => [{ label: 'az', value, condition: 'equals' }];
+    const { config } = await read(
+      service(
+        { backend_port_override: 80 },
+        {
+          label_filters: label('a'),
+          fallback: {
+            method: 'ec2tag',
+            tag_name: 'service',
+            tag_value: 'api',
+            label_filters: label('b'),
+            after: '20s',
+          },
+        },
+      ),
+    );
+    const api = config.services.get('api');
+    assert.ok(api);
+    assert.equal(api.discovery.method, 'etcd, else ec2tag');
+    assert.deepEqual(api.policy.filters, []);
+    assert.equal(api.policy.portOverride, undefined);
+    const { parts, resolver } = api.discovery.options as {
+      parts: { filters: { value: string }[]; portOverride?: number; options: { port?: number } }[];
+      resolver: { options: unknown };
+    };
+    assert.deepEqual(
+      parts.map(({ filters, portOverride, options }) => [filters[0]?.value, portOverride, options.port]),
+      [
+        ['a', 80, undefined],
+        ['b', undefined, 80],
+      ],
+    );
+    assert.deepEqual(resolver.options, { sequential_order: ['primary', 'fallback'], after: 20_000 });
+  });
+
+  test("takes a user's own source and resolver from a file", async () => {
+    const module = join(folder, 'mine.mjs');
+    await writeFile(
+      module,
+      `export const source = {
+         description: 'Mine.', schema: { size: { doc: 'Size.', format: 'port', default: 7 } },
+         create: (options) => async () => {},
+       };
+       export const resolver = { description: 'Mine.', schema: {}, create: () => () => ({ use: [], ask: [] }) };`,
+    );
+    const { config } = await read(
+      service(
+        {},
+        {
+          method: 'multi',
+          watchers: { a: { method: 'mine', module }, b: { method: 'static' } },
+          resolver: { method: 'own', module },
+        },
+      ),
+    );
+    const options = config.services.get('api')?.discovery.options as { parts: unknown[] };
+    assert.deepEqual(options.parts[0], {
+      name: 'a',
+      method: 'mine',
+      options: { module, options: { size: 7 } },
+      filters: [],
+      portOverride: undefined,
+    });
+    await writeFile(join(folder, 'bad.mjs'), 'export const source = { schema: {} };');
+    const bad = service({}, { method: 'bad', module: join(folder, 'bad.mjs') });
+    assert.match((await problemsOf(bad)).join(), /must export 'source' with description, schema and create/);
+  });
+
+  const wrong: readonly [title: string, value: unknown, problems: readonly RegExp[]][] = [
+    ['a misspelled key at the top', { servces: {} }, [/^servces: unknown key; did you mean services\?$/]],
+    ['a misspelled key of a service', service({ keep_default_server: true }), [/did you mean keep_default_servers\?$/]],
+    ['a misspelled option of a method', service({}, { pth: '/x' }), [/^services\.api\.discovery\.pth: .*path\?$/]],
+    ['a service without discovery', { services: { api: {} } }, [/^services\.api\.discovery: is required/]],
+    ['discovery without a method', { services: { api: { discovery: {} } } }, [/discovery\.method: is required/]],
+    [
+      'an unknown method',
+      service({}, { method: 'zookeper' }),
+      [/^services\.api\.discovery\.method: unknown discovery method "zookeper"; known are .*etcd.*static/],
+    ],
+    ['a method that is a path', service({}, { method: '../synapse' }), [/unknown discovery method/]],
+    [
+      'a port override with letters',
+      service({ backend_port_override: '80deadbeef' }),
+      [/backend_port_override: must be a/],
+    ],
+    [
+      'an older port override with letters',
+      service({ haproxy: { server_port_override: '80deadbeef' } }),
+      [/^services\.api\.haproxy\.server_port_override: must be a port/],
+    ],
+    [
+      'a filter condition nobody knows',
+      service({}, { label_filters: [{ label: 'a', value: 'b', condition: 'equal' }] }),
+      [
+        /^services\.api\.discovery\.label_filters\[0\]\.condition: must be one of "equals", "not-equals", "in", .*, not "equal"$/,
+      ],
+    ],
+    [
+      'a filter without a condition',
+      service({}, { label_filter: { label: 'a', value: 'b' } }),
+      [/^services\.api\.discovery\.label_filter\.condition: is required/],
+    ],
+    ...(
+      [
+        ['a filter without a value', { condition: 'equals' }, /value: is required: equals takes a string$/],
+        ['in without a list', { condition: 'in', value: 'a' }, /value: is required: in takes a list of strings$/],
+        ['not-in with an empty list', { condition: 'not-in', value: [] }, /value: is required: not-in takes a list/],
+        ['equals with a list', { condition: 'equals', value: ['a'] }, /value: is required: equals takes a string$/],
+        ['exists with a value', { condition: 'exists', value: 'a' }, /value: exists takes no value$/],
+        ['a broken expression', { condition: 'matches', value: '(' }, /value: Invalid regular expression/],
+        [
+          'a value that is a number',
+          { condition: 'equals', value: 1 },
+          /value: must be a string, or a list of strings/,
+        ],
+      ] as const
+    ).map(([title, filter, problem]): [string, unknown, readonly RegExp[]] => {
+      return [title, service({}, { label_filters: [{ label: 'a', ...filter }] }), [problem]];
+    }),
+    [
+      'a preference without a value',
+      service({ prefer: { label: 'az' } }),
+      [/^services\.api\.prefer\.value: is required/],
+    ],
+    [
+      'a minimum in percent',
+      service({ prefer: { label: 'az', value: 'a', minimum: 20 } }),
+      [/^services\.api\.prefer\.minimum: must be a share/],
+    ],
+    ['a share that is none', service({ expiry_guard: 2 }), [/^services\.api\.expiry_guard: must be a share/]],
+    ['filters that are no list', service({}, { label_filters: {} }), [/label_filters: must be a list/]],
+    ['a filter that is no object', service({}, { label_filters: ['a'] }), [/label_filters\[0\]: must be an object/]],
+    [
+      'a default server without a port',
+      service({ default_servers: [{ host: 'h', port: 1 }, { host: 'h' }] }),
+      [/^services\.api\.default_servers: entry 1: port/],
+    ],
+    ['services that are a list', { services: [] }, [/^services: must be an object/]],
+    ['a service that is a string', { services: { api: 'x' } }, [/^services\.api: must be an object/]],
+    [
+      'a service name with a space',
+      { services: { 'a b': service().services.api } },
+      [/^services\["a b"\]: a service name/],
+    ],
+    [
+      'several sources without a resolver',
+      service({ discovery_multi: {} }),
+      [/^services\.api\.discovery_multi\.resolver: is required: resolver not defined/],
+    ],
+    [
+      'several sources of another method',
+      service({ discovery_multi: { method: 'bogus', resolver: { method: 'union' } } }),
+      [/^services\.api\.discovery_multi\.method: must be multi/],
+    ],
+    [
+      'several sources, one of them wrong',
+      service({ discovery_multi: { watchers: { other: { method: 'dsn' } }, resolver: { method: 'union' } } }),
+      [/^services\.api\.discovery_multi\.watchers\.other\.method: unknown discovery method "dsn"/],
+    ],
+    [
+      'a wrong primary source beside others, where it stands',
+      service({ discovery_multi: { resolver: { method: 'union' } } }, { pth: '/x' }),
+      [/^services\.api\.discovery\.pth: unknown key/],
+    ],
+    [
+      'multi without sources',
+      service({}, { method: 'multi', resolver: { method: 'union' } }),
+      [/^services\.api\.discovery\.watchers: is required: watchers not defined/],
+    ],
+    [
+      'multi with no sources',
+      service({}, { method: 'multi', watchers: {}, resolver: { method: 'union' } }),
+      [/^services\.api\.discovery\.watchers: watcher config is empty/],
+    ],
+    [
+      'multi with a source without a method',
+      service({}, { method: 'multi', watchers: { a: {} }, resolver: { method: 'union' } }),
+      [/^services\.api\.discovery\.watchers\.a\.method: is required/],
+    ],
+    [
+      'a resolver nobody knows',
+      service({}, { method: 'multi', watchers: { a: { method: 'static' } }, resolver: { method: 's4_toggle' } }),
+      [/^services\.api\.discovery\.resolver: unknown resolver "s4_toggle"; known are s3_toggle, sequential, union$/],
+    ],
+    [
+      'an order with a source that is not there',
+      service(
+        {},
+        {
+          method: 'multi',
+          watchers: { a: { method: 'static' } },
+          resolver: { method: 'sequential', sequential_order: ['a', 'b'] },
+        },
+      ),
+      [/^services\.api\.discovery\.resolver: sequential_order has unknown watcher: b$/],
+    ],
+    [
+      'a fallback with an option nobody knows',
+      service({}, { fallback: { method: 'static', server: [] } }),
+      [/^services\.api\.discovery\.fallback\.server: .*did you mean servers\?$/],
+    ],
+    [
+      'a fallback after no time at all',
+      service({}, { fallback: { method: 'static', after: 'soon' } }),
+      [/^services\.api\.discovery\.fallback\.after: /],
+    ],
+    ['a fallback that is a string', service({}, { fallback: 'static' }), [/^services\.api\.discovery\.fallback: must/]],
+    [
+      'a module that is no absolute path',
+      service({}, { method: 'mine', module: './mine.js' }),
+      [/^services\.api\.discovery\.module: module: must be the absolute path/],
+    ],
+    [
+      'a module that is not there',
+      service({}, { method: 'mine', module: '/nowhere/mine.js' }),
+      [/^services\.api\.discovery\.module: module \/nowhere\/mine\.js: cannot be loaded/],
+    ],
+    ['file output without a folder', { file_output: {} }, [/^file_output\.output_directory: is required/]],
+    ['file output that is a string', { file_output: '/tmp' }, [/^file_output: must be an object/]],
+    ['an etcd host that is none', { etcd: { hosts: 'http://a b' } }, [/^etcd\.hosts: /]],
+    ['hosts and host together', service({}, { hosts: 'a', host: 'b' }), [/^services\.api\.discovery: hosts and host/]],
+    ['a user without a password', service({}, { username: 'u' }), [/^services\.api\.discovery: .*password/]],
+    ['an admin address that is none', { admin: { listen: 'everywhere' } }, [/^admin\.listen: must be HOST:PORT/]],
+    [
+      'several things at once',
+      { initial_wait: 'soon', ...service({ leader_election: 'perhaps' }, { path: 7 }) },
+      [/^initial_wait: /, /^services\.api\.leader_election: /, /^services\.api\.discovery\.path: /],
+    ],
+  ];
+  for (const [title, value, problems] of wrong) {
+    test(`refuses ${title}`, async () => {
+      const found = await problemsOf(value);
+      assert.equal(found.length, problems.length, found.join('\n'));
+      for (const [index, problem] of problems.entries()) assert.match(found[index] ?? '', problem);
+    });
+  }
+
+  test('never shows a password', async () => {
+    const found = await problemsOf({ etcd: { password: 7777777 }, ...service({}, { password: { a: 'hunter2' } }) });
+    assert.equal(found.length, 2, found.join('\n'));
+    assert.doesNotMatch(found.join('\n'), /7777777|hunter2/);
+  });
+});
+
+function portMessage(value: string): string {
+  return `must be a port, a whole number from 1 to 65535, not ${JSON.stringify(value)}`;
+}

@@ -1,0 +1,253 @@
+import assert from 'node:assert/strict';
+import { after, afterEach, before, describe, test } from 'node:test';
+import { type Log, silentLog } from '../../../../common/daemon/log.ts';
+import type { EtcdClient } from '../../../../common/etcd/client/client.ts';
+import type { LocalCluster } from '../../../../etcd-cluster/members/local-cluster.ts';
+import { type EtcdSourceOptions, source } from '../../../../synapse/discovery/sources/etcd.ts';
+import type { InstanceSet, Rejected, SourceContext } from '../../../../synapse/source.ts';
+import { directClient, put, remove, testCluster } from '../../../support/etcd/etcd.ts';
+import { until } from '../../../support/until.ts';
+
+const record = (host: string, more: object = {}): string => JSON.stringify({ host, port: 80, name: 'n', ...more });
+const nowhere = 'http://127.0.0.1:1';
+
+describe('source etcd', () => {
+  let cluster: LocalCluster;
+  let client: EtcdClient;
+  const end = new AbortController();
+  const stops: (() => Promise<void>)[] = [];
+  before(async () => {
+    cluster = await testCluster('3.4', { size: 1 });
+    client = directClient(cluster, end.signal);
+  });
+  afterEach(async () => {
+    for (const stop of stops.splice(0)) await stop();
+  });
+  after(async () => {
+    end.abort();
+    await cluster.stopAll();
+  });
+
+  interface FollowOptions extends EtcdSourceOptions {
+    /** Of the `etcd` section. */
+    readonly section?: readonly string[];
+    readonly shared?: Map<string, unknown>;
+  }
+
+  /** Starts a source and keeps what it says. */
+  function follow(service: string, { section = cluster.urls, shared = new Map(), ...options }: FollowOptions = {}) {
+    const sets: InstanceSet[] = [];
+    const rejected: Rejected[] = [];
+    const gone: string[] = [];
+    const stop = new AbortController();
+    const context: SourceContext = {
+      service,
+      log: silentLog,
+      etcd: { hosts: section },
+      rejected: (found) => rejected.push(found),
+      gone: (id, how) => gone.push(`${how} ${id}`),
+      shared<T>(key: string, make: (signal: AbortSignal, log: Log) => T): T {
+        if (!shared.has(key)) shared.set(key, make(end.signal, silentLog));
+        return shared.get(key) as T;
+      },
+    };
+    const running = source.create(options, context);
+    const done = running((set) => sets.push(set), stop.signal);
+    stops.push(async () => {
+      stop.abort();
+      await done;
+    });
+    const hosts = () => sets.at(-1)?.instances.map(({ host }) => host);
+    return { sets, rejected, gone, hosts, running, shared };
+  }
+
+  test('publishes everything below its path at once, and each change after that', async () => {
+    await put(client, '/nerve/services/all/n_10.0.0.1:80', record('10.0.0.1'));
+    await put(client, '/nerve/services/all/deep/er/n_10.0.0.2:80', record('10.0.0.2', { weight: 7 }));
+    const { sets, hosts, gone } = follow('all');
+    await until(() => sets.length === 1);
+    assert.deepEqual(hosts(), ['10.0.0.2', '10.0.0.1']);
+    const revision = await put(client, '/nerve/services/all/n_10.0.0.3:80', record('10.0.0.3', { state: 'down' }));
+    await until(() => sets.length === 2);
+    assert.equal(sets[1]?.revision, String(revision));
+    assert.equal(sets[1]?.instances[0], sets[0]?.instances[0]);
+    await remove(client, '/nerve/services/all/n_10.0.0.3:80');
+    await remove(client, '/nerve/services/all/n_10.0.0.1:80');
+    await until(() => gone.length === 2);
+    assert.deepEqual(gone, ['withdrawn n_10.0.0.3:80', 'expired n_10.0.0.1:80']);
+    const withdrawn = sets.flatMap((set) => [...(set.withdrawn ?? [])]);
+    assert.deepEqual(withdrawn, ['n_10.0.0.3:80']);
+    assert.deepEqual(hosts(), ['10.0.0.2']);
+  });
+
+  test('serves several services from one path', async () => {
+    await put(client, '/apps/common/n_10.0.0.1:80', record('10.0.0.1'));
+    const first = follow('several-1', { path: '/apps/common' });
+    const second = follow('several-2', { path: '/apps/common', shared: first.shared });
+    await until(() => first.sets.length === 1 && second.sets.length === 1);
+    await put(client, '/apps/common/n_10.0.0.2:80', record('10.0.0.2'));
+    await until(() => first.sets.length === 2 && second.sets.length === 2);
+    assert.deepEqual(first.hosts(), ['10.0.0.1', '10.0.0.2']);
+    assert.deepEqual(second.hosts(), first.hosts());
+  });
+
+  test('publishes an empty set for a path with nothing below it', async () => {
+    const { sets } = follow('empty');
+    await until(() => sets.length === 1);
+    assert.deepEqual(sets[0]?.instances, []);
+  });
+
+  test('matches whole segments only', async () => {
+    await put(client, '/nerve/services/api2/n_10.0.0.9:80', record('10.0.0.9'));
+    await put(client, '/nerve/services/api', record('10.0.0.8'));
+    await put(client, '/nerve/services/api/n_10.0.0.1:80', record('10.0.0.1'));
+    const { sets, hosts } = follow('api');
+    await until(() => sets.length === 1);
+    assert.deepEqual(hosts(), ['10.0.0.1']);
+    await put(client, '/nerve/services/api2/n_10.0.0.7:80', record('10.0.0.7'));
+    await put(client, '/nerve/services/api/n_10.0.0.2:80', record('10.0.0.2'));
+    await until(() => sets.length === 2);
+    assert.deepEqual(hosts(), ['10.0.0.1', '10.0.0.2']);
+  });
+
+  test('says nothing when a record is written again with the same content', async () => {
+    const key = '/nerve/services/same/n_10.0.0.1:80';
+    await put(client, key, record('10.0.0.1'));
+    const { sets } = follow('same');
+    await until(() => sets.length === 1);
+    await put(client, key, record('10.0.0.1'));
+    await put(client, key, record('10.0.0.1', { weight: 2 }));
+    await until(() => sets.length === 2);
+    assert.equal(sets[1]?.instances[0]?.weight, 2);
+  });
+
+  test('skips and names what cannot be used, once, and keeps the rest', async () => {
+    const path = '/nerve/services/hostile';
+    const hostile: readonly (readonly [string, string | Buffer])[] = [
+      ['not-json', 'not json'],
+      ['binary', Buffer.from([0xff, 0xfe, 0x00])],
+      ['null', 'null'],
+      ['list', '[]'],
+      ['empty', ''],
+      ['no-port', '{"host":"10.0.0.1"}'],
+      ['port-zero', record('10.0.0.1', { port: 0 })],
+      ['port-object', record('10.0.0.1', { port: {} })],
+      ['port-fraction', record('10.0.0.1', { port: 1.5 })],
+      ['host-number', '{"host":1,"port":80}'],
+      ['host-newline', record('10.0.0.1\n  server evil 6.6.6.6:80')],
+      ['host-space', record('10.0.0.1 backup')],
+      ['name-newline', record('10.0.0.1', { name: 'a\nfrontend evil' })],
+      ['name-quote', record('10.0.0.1', { name: 'a"b' })],
+      ['name-semicolon', record('10.0.0.1', { name: 'a;shutdown sessions' })],
+      ['name-proto', '{"host":"10.0.0.1","port":80,"name":{"__proto__":{}}}'],
+      ['options-newline', record('10.0.0.1', { haproxy_server_options: 'check\n  server evil 6.6.6.6:80' })],
+      ['weight-string', record('10.0.0.1', { weight: 'heavy' })],
+      ['weight-huge', record('10.0.0.1', { weight: 1e9 })],
+      ['labels-list', record('10.0.0.1', { labels: ['a'] })],
+      ['labels-newline', record('10.0.0.1', { labels: { a: 'b\nc' } })],
+      ['state-unknown', record('10.0.0.1', { state: 'sideways' })],
+      ['backup-string', record('10.0.0.1', { backup: 'yes' })],
+      ['huge', record('10.0.0.1', { padding: 'x'.repeat(1024 * 1024) })],
+    ];
+    for (const [name, value] of hostile) await put(client, `${path}/${name}`, value);
+    await put(
+      client,
+      `${path}/good`,
+      '{"host":"10.0.0.2","port":80,"__proto__":{"state":"down"},"labels":{"__proto__":"x"}}',
+    );
+    await put(client, `${path}/twin`, '{"host":"10.0.0.2","port":80,"state":"drain"}');
+    const { sets, rejected, hosts } = follow('hostile');
+    await until(() => sets.length === 1);
+    assert.deepEqual(hosts(), ['10.0.0.2']);
+    assert.equal(sets[0]?.instances[0]?.state, 'up');
+    const named = rejected.map(({ where }) => where.slice(path.length + 1));
+    assert.deepEqual(named.toSorted(), hostile.map(([name]) => name).toSorted());
+    for (const { reason } of rejected) assert.ok(reason.length < 300 && !reason.includes('\n'), reason);
+    const shown = sets[0]?.rejected.map(({ where }) => where.slice(path.length + 1)) ?? [];
+    assert.deepEqual(shown.toSorted(), [...named, 'twin'].toSorted());
+    await put(client, `${path}/good2`, record('10.0.0.3'));
+    await until(() => sets.length === 2);
+    assert.equal(rejected.length, hostile.length);
+  });
+
+  test('shares one connection among all sources of a cluster with the same credentials', () => {
+    const { shared } = follow('shared-1');
+    follow('shared-2', { shared });
+    follow('shared-3', { path: '/elsewhere', shared });
+    assert.equal(shared.size, 1);
+    follow('shared-4', { hosts: [nowhere], shared });
+    assert.equal(shared.size, 2);
+    follow('shared-5', { username: 'u', password: 'secret', shared });
+    assert.equal(shared.size, 3);
+    assert.ok([...shared.keys()].every((key) => !key.includes('secret')));
+  });
+
+  test('takes host and port in place of the hosts of the section', async () => {
+    await put(client, '/nerve/services/older/n_10.0.0.1:80', record('10.0.0.1'));
+    const { hostname: host, port } = new URL(cluster.urls[0] ?? '');
+    const { sets, hosts } = follow('older', { section: [nowhere], host, port: Number(port) });
+    await until(() => sets.length === 1);
+    assert.deepEqual(hosts(), ['10.0.0.1']);
+  });
+
+  test('keeps its last set while etcd is away, says so, and goes on when it is back', async () => {
+    await put(client, '/nerve/services/outage/n_10.0.0.1:80', record('10.0.0.1'));
+    const { sets, hosts, running } = follow('outage');
+    await until(() => sets.length === 1);
+    await until(() => running.status?.().reason === null);
+    const member = cluster.members[0];
+    assert.ok(member);
+    await member.kill();
+    await until(() => running.status?.().reason !== null);
+    assert.equal(sets.length, 1);
+    await member.start();
+    await cluster.ready();
+    await put(client, '/nerve/services/outage/n_10.0.0.2:80', record('10.0.0.2'));
+    await until(() => sets.length === 2);
+    assert.deepEqual(hosts(), ['10.0.0.1', '10.0.0.2']);
+  });
+
+  test('is silent and without a set as long as etcd was never there', async () => {
+    const { sets, running } = follow('never', { hosts: [nowhere] });
+    await until(() => /connection refused/.test(running.status?.().reason ?? ''));
+    assert.deepEqual(sets, []);
+    assert.equal(running.status?.().age, null);
+  });
+
+  test("takes its own keys of a path that holds several services, and reads values that are not nerve's", async () => {
+    await put(client, '/shared/api-1', '10.1.0.1:80');
+    await put(client, '/shared/web-1', 'not for us at all');
+    const options = { path: '/shared', keys: 'api-*', decode: { method: 'address' } } as const;
+    const { hosts, rejected } = follow('several', options);
+    await until(() => hosts()?.join() === '10.1.0.1');
+    await put(client, '/shared/web-2', 'nor is this');
+    await put(client, '/shared/api-2', '10.1.0.2:80');
+    await until(() => hosts()?.join() === '10.1.0.1,10.1.0.2');
+    await remove(client, '/shared/web-1');
+    await remove(client, '/shared/api-1');
+    await until(() => hosts()?.join() === '10.1.0.2');
+    assert.deepEqual(rejected, []);
+  });
+
+  test('publishes the configuration that the registry holds beside the instances', async () => {
+    const path = '/config/api';
+    await put(client, `${path}2`, '{"longer": "key"}');
+    await put(client, '/nerve/services/configured/n', record('10.2.0.1'));
+    const { sets, rejected } = follow('configured', { generator_config_path: path });
+    const published = () => sets.at(-1)?.published?.value;
+    await until(() => sets.length > 0);
+    assert.equal(published(), undefined);
+    await put(client, path, '{"haproxy":{"port":1}}');
+    await until(() => published() !== undefined);
+    assert.deepEqual(published(), { haproxy: { port: 1 } });
+    await put(client, path, 'broken');
+    await until(() => rejected.length > 0);
+    assert.deepEqual(rejected, [{ where: path, reason: rejected[0]?.reason }]);
+    // The one before stays in force where both are known: in the catalog.
+    assert.match(sets.at(-1)?.published?.broken ?? '', /not JSON/);
+    assert.deepEqual(published(), {});
+    assert.deepEqual(sets.at(-1)?.instances.length, 1);
+    await remove(client, path);
+    await until(() => published() === undefined);
+  });
+});

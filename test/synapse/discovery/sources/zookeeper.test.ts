@@ -1,0 +1,374 @@
+import assert from 'node:assert/strict';
+import { after, afterEach, before, beforeEach, describe, test } from 'node:test';
+import { isDeepStrictEqual } from 'node:util';
+import { reasonOf } from '../../../../common/daemon/log.ts';
+import { Shared } from '../../../../synapse/discovery/shared.ts';
+import { makeSource, runSource, type SourceRun } from '../../../support/daemons/source-run.ts';
+import { type DnsServer, startDnsServer } from '../../../support/servers/dns-server.ts';
+import { startZookeeper, type ZookeeperServer } from '../../../support/servers/zookeeper.ts';
+import { openZookeeperWriter, type ZookeeperWriter } from '../../../support/servers/zookeeper-writer.ts';
+import { until } from '../../../support/until.ts';
+
+const recordOf = (name: string, more: object = {}): string =>
+  JSON.stringify({ host: `${name}.test`, port: 80, name, ...more });
+
+describe('zookeeper', () => {
+  let server: ZookeeperServer;
+  let nerve: ZookeeperWriter;
+  let runs: SourceRun[] = [];
+  let path: string;
+  let count = 0;
+
+  before(async () => {
+    server = await startZookeeper();
+    nerve = await openZookeeperWriter(server.address);
+  });
+  after(async () => {
+    nerve.vanish();
+    await server.close();
+  });
+  beforeEach(async () => {
+    path = `/service-${++count}`;
+    await nerve.create(path, '');
+  });
+  afterEach(async () => {
+    await Promise.all(runs.map((run) => run.stop().catch(() => {})));
+    runs = [];
+  });
+
+  /** With an interval that no test lives to see, unless it says otherwise: what is seen is seen by watches. */
+  const start = async (more: object = {}, shared = new Shared()): Promise<SourceRun> => {
+    const options = { hosts: [server.address], path, polling_interval_sec: 600, ...more };
+    const run = await runSource('zookeeper', options, shared);
+    runs.push(run);
+    return run;
+  };
+
+  test("finds nerve's nodes, and knows in which order they appeared", async () => {
+    await nerve.create(`${path}/b_`, recordOf('b', { weight: '1', skipGc: true }), 'ephemeralSequential');
+    await nerve.create(`${path}/a_`, recordOf('a', { labels: { az: 'x' } }), 'ephemeralSequential');
+    const run = await start();
+    await until(() => run.sets.length > 0);
+    assert.deepEqual(run.ids(), ['a_a.test:80', 'b_b.test:80']);
+    assert.deepEqual(run.sets[0]?.sequence, [1, 0]);
+    assert.equal(run.sets[0]?.instances[1]?.weight, 1);
+    assert.equal(run.source.status?.().reason, null);
+  });
+
+  test('nodes that come, change and go are seen', async () => {
+    const run = await start();
+    await until(() => run.sets.length > 0);
+    assert.deepEqual(run.ids(), []);
+    const a = await nerve.create(`${path}/a_`, recordOf('a'), 'ephemeralSequential');
+    await until(() => run.ids().length === 1);
+    const b = await nerve.create(`${path}/b_`, recordOf('b'), 'ephemeralSequential');
+    await until(() => run.ids().length === 2);
+    const [first] = run.sets.at(-1)?.instances ?? [];
+    for (const weight of [1, 2, 3]) {
+      await nerve.set(b, recordOf('b', { weight }));
+      await until(() => run.sets.at(-1)?.instances[1]?.weight === weight);
+    }
+    assert.equal(run.sets.at(-1)?.instances[0], first, 'an equal instance is the same object');
+    await nerve.remove(a);
+    await until(() => run.ids().length === 1);
+    await nerve.set(b, recordOf('b', { state: 'down' }));
+    await until(() => run.sets.at(-1)?.instances[0]?.state === 'down');
+    await nerve.remove(b);
+    await until(() => run.ids().length === 0);
+    assert.deepEqual(run.gone, [
+      ['a_a.test:80', 'expired'],
+      ['b_b.test:80', 'withdrawn'],
+    ]);
+  });
+
+  test('discovery_jitter keeps lists apart; one of more than 120 s is ignored, with a warning', async () => {
+    const patient = await start({ discovery_jitter: 120 });
+    const run = await start({ discovery_jitter: 121 });
+    await until(() => run.sets.length > 0 && patient.sets.length > 0);
+    await nerve.create(`${path}/a_`, recordOf('a'), 'ephemeralSequential');
+    await until(() => run.ids().length === 1);
+    assert.deepEqual(patient.ids(), []);
+    const warnings = [run, patient].map(({ lines }) => lines.map(({ level, message }) => `${level}: ${message}`));
+    assert.deepEqual(warnings, [['warn: discovery_jitter is ignored: at most 120 s are taken'], []]);
+  });
+
+  test('a thousand nodes in a burst are all seen', async () => {
+    const run = await start();
+    await until(() => run.sets.length > 0);
+    const creating = Array.from({ length: 1000 }, (_, i) => nerve.create(`${path}/n${i}`, recordOf(`n${i}`)));
+    await Promise.all(creating);
+    await until(() => run.ids().length === 1000);
+    assert.ok(run.sets.length < 1000, 'changes that come together are read together');
+  });
+
+  test('a record in the name of its node needs no reading; one that is damaged falls back to the data', async () => {
+    const encode = (text: string): string =>
+      Buffer.from(text).toString('base64').replaceAll('+', '-').replaceAll('/', '_');
+    const good = encode(recordOf('good', { labels: { what: '>>>???' } }));
+    await nerve.create(`${path}/base64_${good.length}_${good}_`, 'not read', 'persistentSequential');
+    const bad = encode('{"host":');
+    await nerve.create(`${path}/base64_${bad.length}_${bad}_`, recordOf('fallback'), 'persistentSequential');
+    const run = await start();
+    await until(() => run.sets.length > 0);
+    assert.deepEqual([...run.ids()].sort(), ['fallback_fallback.test:80', 'good_good.test:80']);
+  });
+
+  test('nodes that cannot be used are rejected, the others stand', async () => {
+    await nerve.create(`${path}/a_1`, 'not json');
+    await nerve.create(`${path}/c_3`, '{"host":"h"}');
+    await nerve.create(`${path}/d_4`, '{"host":"h","port":2}');
+    const run = await start();
+    await until(() => run.sets.length > 0);
+    assert.deepEqual(run.ids(), ['h:2']);
+    assert.deepEqual(
+      run.sets[0]?.rejected.map(({ where }) => where),
+      [`${path}/a_1`, `${path}/c_3`],
+    );
+  });
+
+  const member = {
+    additionalEndpoints: { http: { host: 'h.test', port: 31943 }, other: { host: 'h.test', port: 31944 } },
+    serviceEndpoint: { host: 'h.test', port: 31943 },
+    shard: 0,
+    status: 'ALIVE',
+  };
+  const serversets: readonly (readonly [
+    name: string,
+    endpoint: string | undefined,
+    data: object,
+    ids: readonly string[],
+  ])[] = [
+    ['the main endpoint', undefined, member, ['0_h.test:31943']],
+    ['one of the additional ones', 'other', member, ['0_h.test:31944']],
+    ['an unknown endpoint', 'nope', member, []],
+    ['a member that is not alive', undefined, { ...member, status: 'DEAD' }, []],
+    ['a member without a shard', undefined, { serviceEndpoint: member.serviceEndpoint }, ['h.test:31943']],
+  ];
+  for (const [name, endpoint, data, ids] of serversets) {
+    test(`Finagle serversets: ${name}`, async () => {
+      await nerve.create(`${path}/member_0000000001`, JSON.stringify(data));
+      const run = await start({ decode: { method: 'serverset', endpoint_name: endpoint } });
+      await until(() => run.sets.length > 0);
+      assert.deepEqual(run.ids(), ids);
+      assert.equal(run.sets[0]?.rejected.length, 1 - ids.length);
+    });
+  }
+
+  test('a path that does not exist is empty, and its creation is seen', async () => {
+    const run = await start({ path: `${path}/later` });
+    await until(() => run.sets.length > 0);
+    assert.deepEqual(run.ids(), []);
+    await nerve.create(`${path}/later`, '');
+    await nerve.create(`${path}/later/a`, recordOf('a'));
+    await until(() => run.ids().length === 1);
+  });
+
+  test('instances whose announcer vanished go when its session expires', async () => {
+    const crashing = await openZookeeperWriter(server.address, 2_000);
+    await crashing.create(`${path}/a_`, recordOf('a'), 'ephemeralSequential');
+    const run = await start();
+    await until(() => run.ids().length === 1);
+    crashing.vanish();
+    await until(() => run.ids().length === 0);
+    assert.deepEqual(run.gone, [['a_a.test:80', 'expired']]);
+  });
+
+  test('zookeeper_poll is the same source, with its interval', async () => {
+    const run = await runSource('zookeeper_poll', { hosts: server.address, path, polling_interval_sec: '1s' });
+    runs.push(run);
+    await until(() => run.sets.length > 0);
+    await nerve.create(`${path}/a`, recordOf('a'));
+    await until(() => run.ids().length === 1);
+  });
+
+  const documentOf = (run: SourceRun): unknown => run.sets.at(-1)?.published?.value;
+  test('configuration in the node itself is published beside the instances, and what is broken says so', async () => {
+    await nerve.set(path, '{"haproxy":{"port":1111}}');
+    await nerve.create(`${path}/a`, recordOf('a'));
+    const run = await start();
+    await until(() => run.sets.length > 0);
+    assert.deepEqual(run.ids(), ['a_a.test:80']);
+    assert.deepEqual(documentOf(run), { haproxy: { port: 1111 } });
+    await nerve.set(path, '{"haproxy":{"port":2222}}');
+    await until(() => isDeepStrictEqual(documentOf(run), { haproxy: { port: 2222 } }));
+    await nerve.set(path, 'no JSON');
+    await until(() => run.sets.at(-1)?.published?.broken?.startsWith('not JSON') === true);
+    assert.deepEqual(run.ids(), ['a_a.test:80']);
+    await nerve.set(path, '');
+    await until(() => run.sets.at(-1)?.published === undefined);
+  });
+
+  test('configuration from another node, which may come later and go again', async () => {
+    await nerve.set(path, '{"haproxy":{"port":1111}}');
+    const other = `${path}-config`;
+    const run = await start({ generator_config_path: other });
+    await until(() => run.sets.length > 0);
+    assert.equal(documentOf(run), undefined);
+    await nerve.create(other, '{"haproxy":{"port":3333}}');
+    await until(() => isDeepStrictEqual(documentOf(run), { haproxy: { port: 3333 } }));
+    await nerve.remove(other);
+    await until(() => documentOf(run) === undefined);
+  });
+
+  test('configuration is not read when that is disabled', async () => {
+    await nerve.set(path, '{"haproxy":{"port":1111}}');
+    const run = await start({ generator_config_path: 'disabled' });
+    await until(() => run.sets.length > 0);
+    assert.equal(documentOf(run), undefined);
+  });
+
+  describe('zookeeper_dns', () => {
+    let dns: DnsServer;
+    before(async () => {
+      dns = await startDnsServer();
+    });
+    after(() => dns.close());
+    const startDns = async (more: object = {}): Promise<SourceRun> => {
+      const options = { hosts: [server.address], path, nameserver: dns.address, ...more };
+      const run = await runSource('zookeeper_dns_poll', { polling_interval_sec: 600, check_interval: 600, ...options });
+      runs.push(run);
+      return run;
+    };
+
+    test('each address of a name is an instance; addresses stay as they are', async () => {
+      dns.zone.set('a.test A', [{ address: '10.0.0.2' }, { address: '10.0.0.1' }]);
+      await nerve.create(`${path}/a_0000000001`, recordOf('a', { weight: 3, labels: { az: 'x' } }));
+      await nerve.create(`${path}/b_0000000002`, JSON.stringify({ host: '10.0.0.9', port: 80 }));
+      const run = await startDns();
+      await until(() => run.sets.length > 0);
+      assert.deepEqual(run.ids(), ['a_10.0.0.1:80', 'a_10.0.0.2:80', '10.0.0.9_10.0.0.9:80']);
+      assert.deepEqual({ ...run.sets[0]?.instances[0]?.labels }, { az: 'x' });
+      assert.equal(run.sets[0]?.instances[0]?.weight, 3);
+      assert.deepEqual(run.sets[0]?.sequence, [1, 1, 2]);
+      assert.equal(run.source.status?.().reason, null);
+    });
+
+    test('nodes that come and go are seen at once, and how they went', async () => {
+      dns.zone.set('c.test A', [{ address: '10.0.0.3' }]);
+      dns.zone.set('d.test A', [{ address: '10.0.0.4' }]);
+      await nerve.create(`${path}/c`, recordOf('c'));
+      const run = await startDns();
+      await until(() => run.ids().length === 1);
+      await nerve.create(`${path}/d`, recordOf('d'));
+      await until(() => run.ids().length === 2);
+      await nerve.set(`${path}/d`, recordOf('d', { state: 'down' }));
+      await until(() => run.sets.at(-1)?.instances.some(({ state }) => state === 'down') === true);
+      await nerve.remove(`${path}/d`);
+      await until(() => run.ids().length === 1);
+      await nerve.remove(`${path}/c`);
+      await until(() => run.ids().length === 0);
+      assert.deepEqual(run.gone, [
+        ['d_10.0.0.4:80', 'withdrawn'],
+        ['c_10.0.0.3:80', 'expired'],
+      ]);
+    });
+
+    test('a new address is found when the old one is too old, and did not expire', async () => {
+      dns.zone.set('e.test A', [{ address: '10.0.0.5', ttl: 1 }]);
+      await nerve.create(`${path}/e`, recordOf('e'));
+      const run = await startDns();
+      await until(() => run.ids().length === 1);
+      dns.zone.set('e.test A', [{ address: '10.0.0.6', ttl: 1 }]);
+      await until(() => run.ids()[0] === 'e_10.0.0.6:80');
+      assert.deepEqual(run.gone, [['e_10.0.0.5:80', 'withdrawn']]);
+    });
+
+    test('a name that cannot be resolved keeps its addresses, and holds nothing else up', async () => {
+      dns.zone.set('f.test A', [{ address: '10.0.0.7', ttl: 1 }]);
+      dns.zone.set('g.test A', [{ address: '10.0.0.8', ttl: 1 }]);
+      await nerve.create(`${path}/f`, recordOf('f'));
+      const run = await startDns();
+      await until(() => run.ids().length === 1);
+      dns.zone.set('f.test A', 2);
+      await until(() => /SERVFAIL|f\.test/.test(run.source.status?.().reason ?? ''));
+      await nerve.create(`${path}/g`, recordOf('g'));
+      await nerve.create(`${path}/h`, recordOf('h'));
+      await until(() => run.ids().length === 2);
+      assert.deepEqual(run.ids(), ['f_10.0.0.7:80', 'g_10.0.0.8:80']);
+      assert.match(run.sets.at(-1)?.rejected[0]?.reason ?? '', /^h\.test: .*ENOTFOUND/);
+      dns.zone.set('f.test A', [{ address: '10.0.0.7', ttl: 1 }]);
+      dns.zone.set('h.test A', [{ address: '10.0.0.9', ttl: 1 }]);
+      await until(() => run.ids().length === 3 && run.source.status?.().reason === null);
+    });
+  });
+
+  test('services on the same servers share a session', async () => {
+    const shared = new Shared();
+    const first = await start({}, shared);
+    await until(() => first.sets.length > 0);
+    const before = await server.connections();
+    const second = await start({ path: '/nowhere' }, shared);
+    await until(() => second.sets.length > 0);
+    assert.equal(await server.connections(), before);
+    await first.stop();
+    await nerve.create('/nowhere', '');
+    await nerve.create('/nowhere/a', recordOf('a'));
+    await until(() => second.ids().length === 1);
+  });
+
+  describe('outages: the source fails with the reason, and a new run starts from what is there', () => {
+    const outages: readonly (readonly [
+      name: string,
+      strike: () => Promise<void> | void,
+      mend: () => Promise<void> | void,
+      reason: RegExp,
+    ])[] = [
+      [
+        'the server is killed',
+        () => server.kill(),
+        () => server.start(),
+        /ZooKeeper at .*: the connection was closed|ECONNRESET/,
+      ],
+      ['the server hangs', () => server.freeze(), () => server.thaw(), /ZooKeeper at .*: silent for/],
+    ];
+    for (const [name, strike, mend, reason] of outages) {
+      test(name, async () => {
+        await nerve.create(`${path}/a`, recordOf('a'));
+        const run = await start({ session_timeout: '2s' });
+        await until(() => run.sets.length > 0);
+        await strike();
+        await assert.rejects(run.done, (error) => reason.test(reasonOf(error)));
+        assert.equal(run.sets.length, 1, 'nothing is published because of an outage');
+        assert.notEqual(run.source.status?.().reason, null);
+        await assert.rejects((await start({ session_timeout: '1s' })).done, /ZooKeeper at 127\.0\.0\.1/);
+        await mend();
+        nerve.vanish();
+        nerve = await openZookeeperWriter(server.address);
+        await nerve.create(`${path}/b`, recordOf('b'));
+        const again = await start({ session_timeout: '20s' });
+        await until(() => again.sets.length > 0);
+        assert.deepEqual(again.ids(), ['a_a.test:80', 'b_b.test:80']);
+      });
+    }
+  });
+
+  test('several hosts: one that is away is passed over', async () => {
+    await nerve.create(`${path}/a`, recordOf('a'));
+    const shared = new Shared();
+    const hosts = ['127.0.0.1:1', server.address];
+    await until(async () => {
+      const run = await start({ hosts }, shared);
+      run.done.catch(() => {});
+      return Promise.race([
+        until(() => run.sets.length > 0).then(() => true),
+        run.done.then(
+          () => false,
+          () => false,
+        ),
+      ]);
+    });
+  });
+
+  const wrong: readonly (readonly [name: string, options: object, message: RegExp])[] = [
+    ['no hosts', { hosts: undefined }, /hosts: is required/],
+    ['a bad host', { hosts: ['a:b'] }, /"a:b": must be HOST:PORT/],
+    ['no path', { path: undefined }, /path: is required/],
+    ['another way to decode', { decode: { method: 'xml' } }, /decode\.method must be nerve or serverset/],
+    ['a node of configuration that is no path', { generator_config_path: 7 }, /must be a path/],
+  ];
+  for (const [name, options, message] of wrong) {
+    test(`options: ${name} is refused`, async () => {
+      await assert.rejects(makeSource('zookeeper', { hosts: ['a'], path: '/a', ...options }), message);
+    });
+  }
+});

@@ -1,0 +1,99 @@
+import assert from 'node:assert/strict';
+import { readdir, readFile, stat, utimes, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { describe, test } from 'node:test';
+import { type Instance, makeInstance } from '../../common/instance.ts';
+import { createFileWriting, fileText, writeFiles } from '../../synapse/file-output.ts';
+import { recordingLog } from '../support/process/recording-log.ts';
+import { tempFolder } from '../support/temp-folder.ts';
+import { until } from '../support/until.ts';
+
+const some = makeInstance({ host: 'somehost', port: 5555 });
+const cases: readonly [title: string, instances: readonly Instance[], text: string][] = [
+  ['host and port', [some], '[{"host":"somehost","port":5555}]'],
+  ['nothing', [], '[]'],
+  [
+    'everything, in the order of the original',
+    [
+      makeInstance({
+        host: 'h',
+        port: 1,
+        name: 'n',
+        weight: 2,
+        serverOptions: 'inter 2s',
+        labels: { az: 'a' },
+        backup: true,
+      }),
+    ],
+    '[{"name":"n","host":"h","port":1,"weight":2,"haproxy_server_options":"inter 2s","labels":{"az":"a"},"backup":true}]',
+  ],
+  ['an instance that drains is not in it', [makeInstance({ host: 'h', port: 1, state: 'drain' })], '[]'],
+];
+
+describe('file output', () => {
+  for (const [title, instances, text] of cases) {
+    test(title, () => assert.equal(fileText(instances), text));
+  }
+
+  const files = (...services: (readonly [string, readonly Instance[] | undefined])[]) => new Map(services);
+  const names = (...list: string[]) => new Set(list);
+
+  test('writes what every user may read into a folder it makes', async (t) => {
+    const folder = join(await tempFolder(t), 'deep', 'folder');
+    await writeFiles(folder, files(['example_service', [some]]), names('example_service'));
+    assert.equal(await readFile(join(folder, 'example_service.json'), 'utf8'), '[{"host":"somehost","port":5555}]');
+    assert.equal((await stat(join(folder, 'example_service.json'))).mode & 0o444, 0o444);
+    assert.deepEqual(await readdir(folder), ['example_service.json'], 'and leaves no temporary file');
+  });
+
+  test('leaves a file alone that says the same, and those of services that did not change', async (t) => {
+    const folder = await tempFolder(t);
+    await writeFiles(folder, files(['a', [some]], ['b', [some]]), names('a', 'b'));
+    const old = new Date(1_000_000);
+    for (const name of ['a.json', 'b.json']) await utimes(join(folder, name), old, old);
+    await writeFiles(folder, files(['a', [some]], ['b', []]), names('a'));
+    for (const name of ['a.json', 'b.json']) assert.deepEqual((await stat(join(folder, name))).mtime, old);
+  });
+
+  test('keeps the file of a service of which nothing is known', async (t) => {
+    const folder = await tempFolder(t);
+    await writeFile(join(folder, 'a.json'), 'old');
+    await writeFiles(folder, files(['a', undefined]), names('a'));
+    assert.equal(await readFile(join(folder, 'a.json'), 'utf8'), 'old');
+  });
+
+  test('removes the files of services that are gone or disabled, and no other files', async (t) => {
+    const folder = await tempFolder(t);
+    for (const name of ['gone.json', 'README', 'a.json']) await writeFile(join(folder, name), '');
+    await writeFiles(folder, files(['a', []]), names('a'));
+    assert.deepEqual((await readdir(folder)).toSorted(), ['README', 'a.json']);
+    await writeFiles(folder, files(), names());
+    assert.deepEqual(await readdir(folder), ['README']);
+  });
+
+  test('says so when the folder cannot be made', async (t) => {
+    const file = join(await tempFolder(t), 'file');
+    await writeFile(file, '');
+    await assert.rejects(writeFiles(join(file, 'x'), files(), names()), /x is not present or creatable/);
+  });
+
+  test('tries again until it can, and says so once', async (t) => {
+    const folder = join(await tempFolder(t), 'folder');
+    await writeFile(folder, 'in the way');
+    const { log, lines } = recordingLog();
+    const end = new AbortController();
+    t.after(() => end.abort());
+    let target = folder;
+    const writing = createFileWriting(() => ({ folder: target, services: files(['a', [some]]) }), { log }, end.signal);
+    writing.touch(['a']);
+    await until(() => writing.trouble !== null);
+    writing.touch(['a']);
+    target = `${folder}-2`;
+    await until(() => writing.trouble === null);
+    assert.deepEqual(await readdir(target), ['a.json']);
+    assert.deepEqual(
+      lines.map(({ level }) => level),
+      ['error', 'info'],
+    );
+  });
+});

@@ -1,0 +1,233 @@
+import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
+import { after, afterEach, before, beforeEach, describe, it } from 'node:test';
+import { silentLog } from '../../../../common/daemon/log.ts';
+import { registry } from '../../../../common/daemon/metrics.ts';
+import { freePort } from '../../../../etcd-cluster/members/ports.ts';
+import { createQuarantine } from '../../../../synapse/haproxy/configfile/quarantine.ts';
+import type { HaproxyConfig } from '../../../../synapse/haproxy/options/config.ts';
+import { eventually } from '../../../support/eventually.ts';
+import { type NamedServer, namedServer, type TestHaproxy, testHaproxy } from '../../../support/haproxy/haproxy.ts';
+import {
+  instance,
+  type RunningOutput,
+  runOutput,
+  serviceConfig,
+  type TestService,
+  testConfig,
+} from '../../../support/haproxy/haproxy-output.ts';
+import { type HaproxyVersion, haproxyVersions } from '../../../support/haproxy/versions.ts';
+import { recordingLog } from '../../../support/process/recording-log.ts';
+
+describe('the quarantine', () => {
+  const one = { fingerprint: 'one', instances: [] };
+  const a = { service: 'a' };
+  const open = () => {
+    const clock = { now: 0 };
+    return { clock, quarantine: createQuarantine(silentLog, () => clock.now) };
+  };
+
+  it('is counted, and says why', async () => {
+    const { quarantine } = open();
+    assert.equal(quarantine.add(a, one, { message: 'bad', by: 'check' }), true);
+    quarantine.add({ service: 'a', shape: 's' }, one, { message: 'worse', by: 'check' });
+    quarantine.add({ service: 'b' }, one, { message: 'bad', by: 'load' });
+    assert.match(await registry.metrics(), /synapse_haproxy_quarantined_services 2\n/);
+    assert.match(quarantine.reasons.b ?? '', /cannot load its new options: bad/);
+    assert.equal(quarantine.refuses('s'), true);
+    assert.equal(quarantine.refuses('t'), false);
+    quarantine.release(() => undefined);
+    assert.equal(quarantine.isEmpty, true);
+    assert.match(await registry.metrics(), /synapse_haproxy_quarantined_services 0\n/);
+  });
+
+  it('lets a service go when its options or its instances change, and takes it back when it fails again', () => {
+    const { quarantine } = open();
+    quarantine.add(a, one, { message: 'bad', by: 'check' });
+    assert.equal(
+      quarantine.release(() => one),
+      false,
+    );
+    assert.equal(quarantine.holds('a'), true);
+    const other = { ...one, instances: [] };
+    assert.equal(
+      quarantine.release(() => other),
+      true,
+    );
+    assert.equal(quarantine.holds('a'), false);
+    assert.equal(quarantine.add(a, other, { message: 'bad', by: 'check' }), false);
+    assert.equal(quarantine.holds('a'), true);
+    assert.equal(
+      quarantine.release(() => ({ ...one, fingerprint: 'two' })),
+      true,
+    );
+    assert.equal(quarantine.isEmpty, true);
+  });
+
+  it('tries what costs a reload one at a time, and ever more rarely', () => {
+    const { clock, quarantine } = open();
+    const b = { service: 'b' };
+    quarantine.add(a, one, { message: 'bad', by: 'load' });
+    quarantine.add(b, one, { message: 'bad', by: 'load' });
+    clock.now = 4_999;
+    assert.equal(
+      quarantine.release(() => one),
+      false,
+    );
+    clock.now = 5_000;
+    assert.equal(
+      quarantine.release(() => one),
+      true,
+    );
+    assert.deepEqual([quarantine.holds('a'), quarantine.holds('b')], [false, true]);
+    quarantine.add(a, one, { message: 'bad', by: 'load' });
+    assert.equal(
+      quarantine.release(() => one),
+      true,
+    );
+    assert.deepEqual([quarantine.holds('a'), quarantine.holds('b')], [true, false]);
+    // That it passes the check again says nothing.
+    quarantine.passed('check');
+    assert.ok(quarantine.reasons.b);
+    quarantine.passed('load');
+    assert.deepEqual(Object.keys(quarantine.reasons), ['a']);
+    clock.now = 14_999;
+    assert.equal(
+      quarantine.release(() => one),
+      false,
+    );
+    clock.now = 15_000;
+    assert.equal(
+      quarantine.release(() => one),
+      true,
+    );
+  });
+});
+
+describe('what HAProxy refuses is quarantined', { concurrency: 2 }, () => {
+  for (const version of haproxyVersions) describe(`HAProxy ${version}`, { concurrency: 1 }, () => onHaproxy(version));
+});
+
+function onHaproxy(version: HaproxyVersion): void {
+  let haproxy: TestHaproxy;
+  let synapse: RunningOutput;
+  let server: NamedServer;
+  let ports: number[];
+  before(async () => {
+    server = await namedServer('hello');
+  });
+  after(() => server.close());
+  beforeEach(async () => {
+    haproxy = await testHaproxy(version);
+    ports = [await freePort(), await freePort(), await freePort(), await freePort()];
+  });
+  afterEach(async () => {
+    await synapse?.stop();
+    await haproxy.close();
+  });
+
+  /** 3.3 and newer want frontends and backends to have different names. */
+  const service = (
+    name: string,
+    index: number,
+    more: Record<string, unknown> = {},
+    instances = [instance(server.port)],
+  ) =>
+    ({ config: serviceConfig({ port: ports[index], backend_name: `${name}.b`, ...more }), instances }) as TestService;
+  const text = () => readFile(haproxy.file, 'utf8');
+  const answer = async (index: number): Promise<string> => {
+    const response = await fetch(`http://127.0.0.1:${ports[index]}/`, { headers: { connection: 'close' } });
+    return response.status === 200 ? await response.text() : String(response.status);
+  };
+  /** HAProxy runs what synapse wrote for these services. */
+  const inStep = async (services: Record<string, TestService>, config: HaproxyConfig = testConfig(haproxy)) => {
+    synapse = runOutput(config);
+    await synapse.apply(services);
+    await eventually(async () => assert.match(await text(), /backend/));
+    await haproxy.start();
+    await eventually(() => assert.equal(synapse.output.status.sockets[0]?.connected, true));
+  };
+  const quarantined = () => synapse.output.status.quarantined;
+
+  it('two poisonous services of four, by the lines HAProxy names; the others go live, and they do when they are mended', async () => {
+    const { log, lines } = recordingLog();
+    const good = { a: service('a', 0) };
+    synapse = runOutput(testConfig(haproxy), log);
+    await synapse.apply(good);
+    await eventually(async () => assert.match(await text(), /backend/));
+    await haproxy.start();
+    await eventually(() => assert.equal(synapse.output.status.sockets[0]?.connected, true));
+    const changed = {
+      a: service('a', 0, { listen: ['no-such-directive'] }),
+      b: service('b', 1),
+      c: service('c', 2, { backend: ['balance nonsense'] }),
+      d: service('d', 3),
+    };
+    await synapse.apply(changed);
+    await eventually(async () => assert.equal(await answer(3), 'hello'));
+    assert.equal(await answer(1), 'hello');
+    // Its last good rendering.
+    assert.equal(await answer(0), 'hello');
+    assert.deepEqual(Object.keys(quarantined()).sort(), ['a', 'c']);
+    assert.match(quarantined().a ?? '', /no-such-directive/);
+    assert.match(quarantined().c ?? '', /balance/);
+    assert.match(synapse.output.status.problems.a ?? '', /no-such-directive/);
+    assert.equal(synapse.output.status.rejected, null);
+    assert.equal(synapse.output.status.generation, synapse.output.status.wantedGeneration);
+    assert.doesNotMatch(await text(), /no-such|nonsense/);
+    assert.match(await text(), /backend a\.b/);
+    assert.equal(lines.filter(({ message }) => message.startsWith('a service was quarantined')).length, 2);
+    // Membership goes on in the last good rendering.
+    await synapse.apply({ ...changed, a: { ...changed.a, instances: [] } as TestService });
+    await eventually(async () => assert.equal(await answer(0), '503'));
+    await synapse.apply({ a: service('a', 0, { listen: ['option httplog'] }), b: changed.b, d: changed.d });
+    await eventually(() => assert.deepEqual(quarantined(), {}));
+    await eventually(async () => assert.match(await text(), /option httplog/));
+    await eventually(() => assert.deepEqual(synapse.output.status.pendingReload, []));
+    assert.equal(await answer(0), 'hello');
+  });
+
+  it('a service that HAProxy names no line for, by halving', async () => {
+    await inStep({ a: service('a', 0) });
+    await synapse.apply({
+      a: service('a', 0),
+      b: service('b', 1, { frontend: ['use_backend nowhere'] }),
+      c: service('c', 2),
+      d: service('d', 3),
+    });
+    await eventually(async () => assert.equal(await answer(3), 'hello'));
+    assert.equal(await answer(2), 'hello');
+    assert.deepEqual(Object.keys(quarantined()), ['b']);
+    assert.match(quarantined().b ?? '', /nowhere/);
+  });
+
+  it('servers with refused options, and no other servers of their service, until their options change', async () => {
+    await inStep({ a: service('a', 0) }, testConfig(haproxy, { trust_server_options: ['*'] }));
+    const bad = instance(server.port, { name: 'bad', serverOptions: 'no-such-option' });
+    const other = instance(server.port, { name: 'other', serverOptions: 'maxconn 5' });
+    await synapse.apply({ a: service('a', 0, {}, [instance(server.port), bad, other]) });
+    await eventually(async () => assert.match(await text(), /server other/));
+    assert.doesNotMatch(await text(), /no-such-option/);
+    assert.match(quarantined().a ?? '', /no-such-option/);
+    await synapse.apply({ a: service('a', 0, {}, [instance(server.port), other]) });
+    await eventually(() => assert.deepEqual(quarantined(), {}));
+  });
+
+  it('a service with its last good rendering from before a restart of synapse', async () => {
+    await inStep({ a: service('a', 0), b: service('b', 1) });
+    await synapse.stop();
+    synapse = runOutput(testConfig(haproxy));
+    await synapse.apply({
+      a: service('a', 0, { listen: ['no-such-directive'] }),
+      b: service('b', 1, { backend: ['balance leastconn'] }),
+    });
+    await eventually(async () => assert.match(await text(), /balance leastconn/));
+    await eventually(() => assert.deepEqual(synapse.output.status.pendingReload, []));
+    assert.deepEqual(Object.keys(quarantined()), ['a']);
+    assert.match(await text(), /frontend a(\.in)?\n\tbind .*\n\tdefault_backend a\.b\n\nbackend a\.b\n\tserver i/);
+    assert.equal(await answer(0), 'hello');
+    assert.equal(await answer(1), 'hello');
+    await synapse.apply({ a: service('a', 0), b: service('b', 1, { backend: ['balance leastconn'] }) });
+    await eventually(() => assert.deepEqual(quarantined(), {}));
+  });
+}

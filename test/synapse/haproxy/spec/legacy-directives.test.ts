@@ -1,0 +1,77 @@
+import assert from 'node:assert/strict';
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { describe, it } from 'node:test';
+import { exec } from '../../../../common/daemon/exec.ts';
+import { findProgram } from '../../../../deploy/tools/debian/programs.ts';
+import { modernize } from '../../../../synapse/haproxy/spec/legacy-directives.ts';
+import { haproxyVersions } from '../../../support/haproxy/versions.ts';
+import { tempFolder } from '../../../support/temp-folder.ts';
+
+/** Where a line belongs, the line, and what takes its place. */
+const rewritten: readonly ['frontend' | 'backend' | 'global', string, string][] = [
+  ['frontend', 'reqadd X-Proto:\\ https', 'http-request add-header X-Proto https'],
+  ['frontend', 'reqadd X-Rate:\\ 50%\\ off if TRUE', 'http-request add-header X-Rate 50%%\\ off if TRUE'],
+  ['backend', 'rspadd  Cache-Control:\\ no-store', 'http-response add-header Cache-Control no-store'],
+  ['frontend', 'reqidel ^X-Forwarded-For:.*', 'http-request del-header X-Forwarded-For'],
+  ['backend', 'rspidel ^Server: if TRUE', 'http-response del-header Server if TRUE'],
+  ['frontend', 'block if { path /private }', 'http-request deny if { path /private }'],
+  ['frontend', 'clitimeout 5s', 'timeout client 5s'],
+  ['backend', 'srvtimeout 5s', 'timeout server 5s'],
+  ['backend', 'contimeout 5s', 'timeout connect 5s'],
+  ['backend', 'redispatch', 'option redispatch'],
+  ['frontend', 'option forceclose', 'option httpclose'],
+  ['frontend', 'option http-use-htx', ''],
+  ['global', 'nbproc 1', ''],
+];
+
+/** What has no exact successor, or needs none. */
+const kept: readonly string[] = [
+  'reqirep ^Host:\\ a Host:\\ b',
+  'reqidel ^X-',
+  'reqdel ^Server:',
+  'reqadd "X-A: b"',
+  'nbproc 4',
+  'option httpclose',
+  'timeout client 5s',
+  'blockade',
+  '',
+];
+
+describe('old forms of lines', () => {
+  it('are kept where there is no exact successor', () => {
+    assert.deepEqual(modernize(kept), { lines: kept, notes: [] });
+  });
+
+  for (const [, line, successor] of rewritten) {
+    it(`${line} → ${successor || 'nothing'}`, () => {
+      const { lines, notes } = modernize(['mode http', line]);
+      assert.deepEqual(lines, ['mode http', ...(successor === '' ? [] : [successor])]);
+      assert.equal(notes.length, 1);
+    });
+  }
+
+  for (const version of haproxyVersions) {
+    it(`are refused by HAProxy ${version}, and their successors are not`, async (t) => {
+      const program = await findProgram('haproxy', { version });
+      const path = join(await tempFolder(t), 'haproxy.cfg');
+      const check = async (lines: readonly (readonly [string, string])[]): Promise<string> => {
+        const of = (place: string) => lines.filter(([where]) => where === place).map(([, line]) => `\t${line}`);
+        const text = [
+          'global',
+          ...of('global'),
+          'defaults',
+          '\tmode http',
+          '\ttimeout client 1s',
+          '\ttimeout server 1s',
+        ];
+        text.push('\ttimeout connect 1s', 'frontend f', '\tbind 127.0.0.1:1', '\tdefault_backend b', ...of('frontend'));
+        await writeFile(path, [...text, 'backend b', ...of('backend'), '\tserver s 127.0.0.1:1', ''].join('\n'));
+        const { code, stderr } = await exec([program, '-c', '-f', path], { timeout: 10_000 });
+        return code === 0 ? '' : stderr;
+      };
+      assert.equal(await check(rewritten.map(([place, , successor]) => [place, successor])), '');
+      for (const [place, line] of rewritten) assert.notEqual(await check([[place, line]]), '', line);
+    });
+  }
+});

@@ -1,0 +1,58 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import {
+  type Counters,
+  type HaproxyView,
+  type ServerView,
+  sumViews,
+} from '../../../../synapse/haproxy/statistics/counters.ts';
+
+function counters(fields: Partial<Counters> = {}): Counters {
+  return { status: 'UP', current: 1, queued: 0, sessions: 5, requests: 5, errors: 1, active: 3, backup: 1, ...fields };
+}
+
+function server(name: string, fields: Partial<ServerView> = {}): ServerView {
+  return { ...counters(), name, address: '', weight: 1, check: 'L4OK', detail: '', since: 9, ...fields };
+}
+
+function view(backends: Record<string, Counters>, servers: readonly ServerView[] = []): HaproxyView {
+  return { backends: new Map(Object.entries(backends)), servers: new Map([['api', servers]]) };
+}
+
+describe('what several HAProxy processes say', () => {
+  it('is added up', () => {
+    const sum = sumViews([view({ api: counters({ active: 2 }) }), view({ api: counters(), web: counters() })]);
+    assert.deepEqual(
+      sum.backends.get('api'),
+      counters({ current: 2, sessions: 10, requests: 10, errors: 2, active: 2 }),
+    );
+    assert.deepEqual(sum.backends.get('web'), counters());
+    assert.deepEqual(sum.servers.get('api'), []);
+  });
+
+  it('has no requests where none of them counts any', () => {
+    const tcp = counters({ requests: null });
+    assert.equal(sumViews([view({ api: tcp }), view({ api: tcp })]).backends.get('api')?.requests, null);
+  });
+
+  const statuses: readonly (readonly [string, string, string])[] = [
+    ['UP', 'UP', 'UP'],
+    ['UP', 'UP 2/3', 'UP 2/3'],
+    ['DRAIN', 'UP', 'DRAIN'],
+    ['MAINT', 'UP', 'MAINT'],
+    ['no check', 'DOWN', 'DOWN'],
+    ['MAINT', 'DOWN 1/2', 'DOWN 1/2'],
+  ];
+  for (const [one, other, worse] of statuses) {
+    it(`is ${worse} when one says ${one} and another ${other}, with the reason of that one`, () => {
+      const servers = [
+        server('a', { status: one, detail: one }),
+        server('a', { status: other, detail: other }),
+      ] as const;
+      for (const [a, b] of [servers, servers.toReversed()] as const) {
+        const [sum] = sumViews([view({}, [a as ServerView]), view({}, [b as ServerView])]).servers.get('api') ?? [];
+        assert.deepEqual([sum?.status, sum?.detail, sum?.sessions], [worse, worse, 10]);
+      }
+    });
+  }
+});
