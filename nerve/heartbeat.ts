@@ -1,4 +1,5 @@
 import { open } from 'node:fs/promises';
+import { clock } from '../common/async/clock.ts';
 import { sleep } from '../common/async/supervise.ts';
 import { type Log, reasonOf } from '../common/daemon/log.ts';
 
@@ -23,7 +24,7 @@ export async function beat(path: string, log: Log, signal: AbortSignal): Promise
 async function touch(path: string): Promise<void> {
   const file = await open(path, 'a');
   try {
-    const now = new Date();
+    const now = clock.date();
     await file.utimes(now, now);
   } finally {
     await file.close();

@@ -1,5 +1,6 @@
 import { setMaxListeners } from 'node:events';
 import { BadRequest } from '../common/admin/admin.ts';
+import { timeoutSignal } from '../common/async/abort.ts';
 import { type Log, reasonOf } from '../common/daemon/log.ts';
 import { pruneLater } from '../common/daemon/metrics.ts';
 import type { Instance } from '../common/instance.ts';
@@ -184,7 +185,7 @@ export class Nerve {
     // The same instance in another registry may stay visible in the old one for as long as the new one is away; an
     // address that is no longer configured may not.
     const sameInstance = chain(old).some(({ service }) => service.config.key === slot.service.config.key);
-    const patience = sameInstance ? this.#end.signal : AbortSignal.timeout(this.#takeover);
+    const patience = sameInstance ? this.#end.signal : timeoutSignal(this.#takeover);
     slot.registry.announcer.settled(patience).then(finish, finish);
   }
 

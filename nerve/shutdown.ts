@@ -1,3 +1,4 @@
+import { timeoutSignal } from '../common/async/abort.ts';
 import { sleep } from '../common/async/supervise.ts';
 import { defaultGrace } from '../common/daemon/lifecycle.ts';
 import type { Log } from '../common/daemon/log.ts';
@@ -14,7 +15,7 @@ export function shutdownTime({ drain }: ShutdownConfig): number {
 
 /** Ends everything as configured: withdraws, or drains first, or leaves all to the next process. Checks go on while it drains. */
 export async function shutDown(nerve: Nerve, { drain, keep }: ShutdownConfig, log: Log): Promise<void> {
-  if (drain > 0 && (await nerve.drainAll(AbortSignal.timeout(closeTimeout)))) {
+  if (drain > 0 && (await nerve.drainAll(timeoutSignal(closeTimeout)))) {
     log.info('draining before the end', { milliseconds: drain });
     await sleep(drain);
   }

@@ -24,7 +24,7 @@ export interface Observed {
   readonly suspects: number;
   /** How many are local, for services that prefer those. */
   readonly local?: number | undefined;
-  /** Milliseconds of `Date.now()`; null while nothing is known. */
+  /** Milliseconds of `clock.wallTime()`; null while nothing is known. */
   readonly changedAt: number | null;
 }
 

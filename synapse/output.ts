@@ -10,7 +10,7 @@ export interface ServiceState<Config = unknown> {
    * no cache has them): an output then keeps what it has.
    */
   readonly instances: readonly Instance[] | undefined;
-  /** When the change that led to this state was seen, in milliseconds of `performance.now()`. */
+  /** When the change that led to this state was seen, in milliseconds of `clock.now()`. */
   readonly seenAt: number;
 }
 

@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import { isDeepStrictEqual } from 'node:util';
 import { type AdminOptions, serveAdmin } from '../common/admin/admin.ts';
 import { journalRoutes } from '../common/admin/journal.ts';
+import { clock } from '../common/async/clock.ts';
 import { sleep } from '../common/async/supervise.ts';
 import { daemonSignals } from '../common/cli/daemon.ts';
 import { ConfigError } from '../common/config/problem.ts';
@@ -61,8 +62,8 @@ export async function runSynapse<Top, Config>(deps: RunDeps<Top, Config>): Promi
   const systemd = createNotifier({ env: process.env, status }, { log }, last.signal);
   let starting = true;
   void (async () => {
-    const deadline = performance.now() + readyWithin;
-    while (synapse.ready() !== null && performance.now() < deadline && !signal.aborted) await sleep(100, signal);
+    const deadline = clock.now() + readyWithin;
+    while (synapse.ready() !== null && clock.now() < deadline && !signal.aborted) await sleep(100, signal);
     starting = false;
     systemd.ready(status());
   })();

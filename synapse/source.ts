@@ -39,7 +39,7 @@ export interface InstanceSet {
   readonly published?: Published;
   /** How the source names this moment, for people: the etcd revision. */
   readonly revision?: string;
-  /** When the change that led to this set was seen, in milliseconds of `performance.now()`. */
+  /** When the change that led to this set was seen, in milliseconds of `clock.now()`. */
   readonly seenAt: number;
 }
 

@@ -1,3 +1,4 @@
+import { clock, type Timer } from '../common/async/clock.ts';
 import { coalesce, type Touch } from '../common/async/coalesce.ts';
 import { sleep } from '../common/async/supervise.ts';
 import { type Log, reasonOf } from '../common/daemon/log.ts';
@@ -78,7 +79,7 @@ export function createSynapse<Top, Config>(
   let touch: Touch<string | typeof all> = () => {};
   let ending = false;
   /** By service: when its first suspect is given up. */
-  const timers = new Map<string, NodeJS.Timeout>();
+  const timers = new Map<string, Timer>();
 
   const discoverer = new Discoverer(
     (service, set) => {
@@ -98,7 +99,7 @@ export function createSynapse<Top, Config>(
   );
 
   const forgetTimer = (service: string): void => {
-    clearTimeout(timers.get(service));
+    clock.clearTimeout(timers.get(service));
     timers.delete(service);
   };
 
@@ -122,7 +123,7 @@ export function createSynapse<Top, Config>(
       cache?.touch();
       watchSuspects(service, suspects.size);
     };
-    timers.set(service, setTimeout(giveUp, Math.max(1, Math.ceil(at - performance.now()))));
+    timers.set(service, clock.setTimeout(giveUp, Math.max(1, Math.ceil(at - clock.now()))));
   };
 
   const filesNow = (): FilesNow | undefined => {
@@ -204,7 +205,7 @@ export function createSynapse<Top, Config>(
 
       await aborted(signal);
       ending = true;
-      for (const timer of timers.values()) clearTimeout(timer);
+      for (const timer of timers.values()) clock.clearTimeout(timer);
       // Not waiting for an apply under way: what it waits for may be what is away.
       await Promise.all([saving, output?.close()]);
       // Last: while they run, the state file knows what is current.

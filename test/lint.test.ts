@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { copyFile, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { copyFile, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { before, describe, it } from 'node:test';
@@ -116,4 +116,33 @@ describe('the import rules', () => {
       assert.equal(complaints.length, allowed ? 0 : 1, output);
     });
   }
+});
+
+describe('time and chance', () => {
+  /** What takes time or chance past the clock; a method of another object, such as a socket's `setTimeout`, does not. */
+  const past =
+    /(?<![.\w])(?:setTimeout|setInterval|clearTimeout|clearInterval)\(|(?<![.\w])performance\.now|\bDate\.now\(|\bnew Date\(\)|\bMath\.random\b|\bAbortSignal\.timeout\(|timers\/promises/;
+  const exempt = new Set(['common/async/clock.ts']);
+
+  const offending = (text: string): readonly string[] =>
+    text.split('\n').filter((line) => !/^\s*(?:\/?\*|\/\/)/.test(line) && past.test(line));
+
+  it('the rule sees what goes past the clock, and nothing else', () => {
+    assert.equal(offending('const at = performance.now();').length, 1);
+    assert.equal(offending('const timer = setTimeout(run, 5);').length, 1);
+    assert.equal(offending('const chance = Math.random;').length, 1);
+    assert.deepEqual(offending('clock.setTimeout(run, 5);\nsocket.setTimeout(5);\n// performance.now()'), []);
+  });
+
+  it('the daemons take time and chance from common/async/clock.ts only', async () => {
+    const found: string[] = [];
+    for (const folder of ['common', 'nerve', 'synapse']) {
+      for (const name of await readdir(join(root, folder), { recursive: true })) {
+        const file = `${folder}/${name}`;
+        if (!file.endsWith('.ts') || exempt.has(file)) continue;
+        for (const line of offending(await readFile(join(root, file), 'utf8'))) found.push(`${file}: ${line.trim()}`);
+      }
+    }
+    assert.deepEqual(found, []);
+  });
 });

@@ -1,4 +1,5 @@
 import { type IncomingMessage, request } from 'node:http';
+import { timeoutSignal } from '../async/abort.ts';
 import { ConfigError, formatProblem } from '../config/problem.ts';
 import { type AdminConfig, splitListen } from './options.ts';
 
@@ -109,7 +110,7 @@ function ask(
       if (method === 'POST' && isTimeout(error)) found.message += '; it may still do it';
       reject(found);
     };
-    const signal = AbortSignal.timeout(timeout);
+    const signal = timeoutSignal(timeout);
     // A connection of its own, closed at the end: a command must not wait for an idle one.
     const outgoing = request({ ...to, method, path, agent: false, signal }, (response) => {
       const chunks: Buffer[] = [];

@@ -1,4 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import { clock } from '../async/clock.ts';
 import type { Journal, Stamp } from '../daemon/journal.ts';
 import { type ReadRoute, sendJson } from './routes.ts';
 
@@ -42,10 +43,10 @@ export function journalRoutes<Entry extends object>(
       else response.write(text);
     };
     const tell = (entry: Entry & Stamp): void => write(`id: ${entry.seq}\ndata: ${JSON.stringify(entry)}\n\n`);
-    const timer = setInterval(() => write(': alive\n\n'), heartbeat);
+    const timer = clock.setInterval(() => write(': alive\n\n'), heartbeat);
     response.on('close', () => {
       streams -= 1;
-      clearInterval(timer);
+      clock.clearInterval(timer);
       end.abort();
     });
     write(`retry: 2000\nevent: hello\ndata: ${JSON.stringify({ began: journal.began, last: journal.last })}\n\n`);

@@ -1,4 +1,5 @@
 import { formatDuration } from '../config/formats.ts';
+import { clock } from './clock.ts';
 
 /**
  * Runs a task that has at most `limit` milliseconds. Its signal aborts when they are over, or when `signal` aborts; a
@@ -14,7 +15,7 @@ export async function within<T>(
   signal.throwIfAborted();
   const end = new AbortController();
   const stop = (): void => end.abort(signal.reason);
-  const timer = setTimeout(() => {
+  const timer = clock.setTimeout(() => {
     end.abort(new Error(`${what}: no answer within ${formatDuration(limit)}`));
   }, limit);
   signal.addEventListener('abort', stop, { once: true });
@@ -24,7 +25,7 @@ export async function within<T>(
     });
     return await Promise.race([task(end.signal), ended]);
   } finally {
-    clearTimeout(timer);
+    clock.clearTimeout(timer);
     signal.removeEventListener('abort', stop);
     // What the task left open, such as a half-read answer, ends with it.
     end.abort();

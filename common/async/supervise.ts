@@ -1,5 +1,6 @@
-import { setTimeout as delay } from 'node:timers/promises';
 import { type Log, reasonOf } from '../daemon/log.ts';
+import { onAbort } from './abort.ts';
+import { clock } from './clock.ts';
 
 /** How long to wait before another try, in milliseconds. */
 export interface Backoff {
@@ -35,7 +36,7 @@ export async function supervise(
   const { what, log, backoff = defaultBackoff, healthyAfter = 30_000, onState } = options;
   let failures = 0;
   while (!signal.aborted) {
-    const recovered = setTimeout(() => {
+    const recovered = clock.setTimeout(() => {
       if (failures > 0) log.info(`${what} recovered`, { failures });
       failures = 0;
       onState?.(null);
@@ -53,7 +54,7 @@ export async function supervise(
       else log.debug(`${what} failed again`, { reason, failures });
       failures += 1;
     } finally {
-      clearTimeout(recovered);
+      clock.clearTimeout(recovered);
     }
     await sleep(jittered(backoff, failures - 1), signal);
   }
@@ -61,15 +62,26 @@ export async function supervise(
 
 /** A random wait between 0 and the bound for this attempt (counted from 0), in milliseconds: full jitter. */
 export function jittered(backoff: Backoff, attempt: number): number {
-  return Math.random() * Math.min(backoff.max, backoff.min * 2 ** Math.min(attempt, 30));
+  return clock.random() * Math.min(backoff.max, backoff.min * 2 ** Math.min(attempt, 30));
 }
 
 /** Waits, or returns early when `signal` aborts. Never rejects. Milliseconds. */
-export async function sleep(milliseconds: number, signal?: AbortSignal): Promise<void> {
-  try {
-    // Node warns of a time that is over already (from 21 on).
-    await delay(Math.max(0, milliseconds), undefined, { signal });
-  } catch (error) {
-    if (!signal?.aborted) throw error;
-  }
+export function sleep(milliseconds: number, signal?: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal?.aborted) return resolve();
+    let release = (): void => {};
+    // Node warns of a negative time (from 21 on).
+    const timer = clock.setTimeout(
+      () => {
+        release();
+        resolve();
+      },
+      Math.max(0, milliseconds),
+    );
+    if (signal !== undefined)
+      release = onAbort(signal, () => {
+        clock.clearTimeout(timer);
+        resolve();
+      });
+  });
 }

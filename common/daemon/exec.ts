@@ -1,4 +1,5 @@
 import { spawn } from 'node:child_process';
+import { clock } from '../async/clock.ts';
 
 export interface ExecOptions {
   /** Milliseconds until the command and its children are killed; without it only `signal` ends them. */
@@ -61,11 +62,12 @@ export function exec(
       child.stdout.destroy();
       child.stderr.destroy();
     };
-    const timer = timeout === undefined ? undefined : setTimeout(() => kill(`killed after ${timeout} ms`), timeout);
+    const timer =
+      timeout === undefined ? undefined : clock.setTimeout(() => kill(`killed after ${timeout} ms`), timeout);
     const onAbort = (): void => kill('aborted');
     signal?.addEventListener('abort', onAbort, { once: true });
     const release = (): void => {
-      clearTimeout(timer);
+      clock.clearTimeout(timer);
       signal?.removeEventListener('abort', onAbort);
     };
     const stdout = capture(child.stdout, maxOutput);

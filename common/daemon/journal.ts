@@ -1,3 +1,4 @@
+import { clock } from '../async/clock.ts';
 /** What every entry carries: a number that only grows, and when it was written down. */
 export interface Stamp {
   /** 1, 2, 3, … since this process began. */
@@ -12,7 +13,7 @@ const defaultSize = 500;
 /** What happened last, in order: the newest few hundred entries, for who asks later and for who listens. */
 export class Journal<Entry extends object> {
   /** When it began, ISO 8601: numbers of another beginning mean nothing here. */
-  readonly began = new Date().toISOString();
+  readonly began = clock.date().toISOString();
   readonly size: number;
   #entries: (Entry & Stamp)[] = [];
   #last = 0;
@@ -29,7 +30,7 @@ export class Journal<Entry extends object> {
 
   record(entry: Entry): Entry & Stamp {
     this.#last += 1;
-    const stamped = Object.freeze({ seq: this.#last, time: new Date().toISOString(), ...entry });
+    const stamped = Object.freeze({ seq: this.#last, time: clock.date().toISOString(), ...entry });
     this.#entries.push(stamped);
     // Half of it at once, so that forgetting costs nothing on the way of a change.
     if (this.#entries.length >= this.size * 2) this.#entries = this.#entries.slice(-this.size);

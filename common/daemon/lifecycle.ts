@@ -1,3 +1,4 @@
+import { clock } from '../async/clock.ts';
 import { type Log, reasonOf } from './log.ts';
 
 /** How a daemon is told to end or to read its configuration again. */
@@ -40,10 +41,12 @@ export function daemonSignals(log: Log, options: LifecycleOptions = {}): DaemonS
     process.exitCode = Math.max(Number(process.exitCode ?? 0), code);
     if (controller.signal.aborted) return;
     const milliseconds = grace();
-    setTimeout(() => {
-      log.error('the orderly end took too long, ending now', { milliseconds });
-      process.exit(1);
-    }, milliseconds).unref();
+    clock
+      .setTimeout(() => {
+        log.error('the orderly end took too long, ending now', { milliseconds });
+        process.exit(1);
+      }, milliseconds)
+      .unref();
     controller.abort();
   };
   const onEnd = (name: NodeJS.Signals): void => {
@@ -76,7 +79,7 @@ export function daemonSignals(log: Log, options: LifecycleOptions = {}): DaemonS
       reloadWaiting = false;
     },
     finished() {
-      setTimeout(() => process.exit(), lingering).unref();
+      clock.setTimeout(() => process.exit(), lingering).unref();
     },
   };
 }

@@ -1,4 +1,5 @@
 import { Counter, collectDefaultMetrics, Gauge, type Histogram, Registry } from 'prom-client';
+import { clock } from '../async/clock.ts';
 
 /** The metrics of this process. Modules make theirs when they are loaded: `new Counter({ registers: [registry], … })`. */
 export const registry = new Registry();
@@ -51,7 +52,7 @@ const farewell = 300_000;
 
 /** {@link pruneSeries} later. */
 export function pruneLater(isKnown: (service: string) => boolean): void {
-  setTimeout(() => void pruneSeries(isKnown), farewell).unref();
+  clock.setTimeout(() => void pruneSeries(isKnown), farewell).unref();
 }
 
 const buildInfo = new Gauge({

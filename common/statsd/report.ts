@@ -1,4 +1,5 @@
 import type { Counter } from 'prom-client';
+import { clock, type Timer } from '../async/clock.ts';
 import { type Log, reasonOf } from '../daemon/log.ts';
 import type { StatsdConfig } from './options.ts';
 import { counterLine, createStatsdSink, type StatsdSink, type Tags } from './statsd.ts';
@@ -36,7 +37,7 @@ export function createStatsdReport(names: StatsdNames, { log }: { readonly log: 
   let seen: ReadonlyMap<string, number> = new Map();
   let config: StatsdConfig | undefined;
   let sink: StatsdSink | undefined;
-  let timer: NodeJS.Timeout | undefined;
+  let timer: Timer | undefined;
   /** From the beginning; or else what has been counted by then is no news. */
   let complete = true;
   /** Told with the next lines. */
@@ -102,7 +103,7 @@ export function createStatsdReport(names: StatsdNames, { log }: { readonly log: 
       if (next !== undefined && JSON.stringify(next) === JSON.stringify(config)) return;
       const first = complete && config === undefined;
       void sink?.end([]);
-      clearInterval(timer);
+      clock.clearInterval(timer);
       config = next;
       sink = next === undefined ? undefined : createStatsdSink(next, { log });
       if (next === undefined) {
@@ -112,11 +113,11 @@ export function createStatsdReport(names: StatsdNames, { log }: { readonly log: 
       if (first) begun = line(`${names.program}.start`, {}, 1);
       if (!complete) void look();
       complete = true;
-      timer = setInterval(() => void round(), interval);
+      timer = clock.setInterval(() => void round(), interval);
       timer.unref();
     },
     async end() {
-      clearInterval(timer);
+      clock.clearInterval(timer);
       const stop = line(`${names.program}.stop`, { stop_avenue: 'clean', stop_location: 'main_loop' }, 1);
       await sink?.end([...(await look()), ...stop]);
       sink = undefined;

@@ -1,6 +1,7 @@
 import { createSocket, type Socket } from 'node:dgram';
 import { lookup } from 'node:dns';
 import { isIP } from 'node:net';
+import { clock, type Timer } from '../async/clock.ts';
 import { type Log, reasonOf } from '../daemon/log.ts';
 
 /** A StatsD server, over UDP. Nothing here ever waits for it, or fails because of it. */
@@ -42,11 +43,11 @@ export function createStatsdSink(
   };
 
   const resolve = (): void => {
-    if (resolving || performance.now() < resolveAt) return;
+    if (resolving || clock.now() < resolveAt) return;
     resolving = true;
     lookup(host, { all: true }, (error, addresses) => {
       resolving = false;
-      resolveAt = performance.now() + goodFor;
+      resolveAt = clock.now() + goodFor;
       // IPv4 first, as SmartStack: servers tend to listen on 127.0.0.1 alone. The old address stays when there is no new one.
       to = addresses?.toSorted((a, b) => a.family - b.family)[0] ?? to;
       if (to === undefined) complain(`${host} cannot be resolved: ${reasonOf(error)}`);
@@ -85,12 +86,12 @@ export function createStatsdSink(
   return {
     send: (lines) => void send(lines),
     async end(lines) {
-      let timer: NodeJS.Timeout | undefined;
+      let timer: Timer | undefined;
       const limit = new Promise<void>((done) => {
-        timer = setTimeout(done, 1_000);
+        timer = clock.setTimeout(done, 1_000);
       });
       await Promise.race([Promise.all(send(lines)), limit]);
-      clearTimeout(timer);
+      clock.clearTimeout(timer);
       for (const socket of sockets.values()) socket.close();
       sockets.clear();
     },
@@ -107,7 +108,7 @@ export function counterLine(
   {
     steps,
     rate = 1,
-    random = Math.random,
+    random = clock.random,
   }: { readonly steps: number; readonly rate?: number; readonly random?: () => number },
 ): string | undefined {
   const kept = rate >= 1 ? steps : sample(steps, rate, random);

@@ -1,3 +1,4 @@
+import { clock } from '../async/clock.ts';
 import { jittered, sleep } from '../async/supervise.ts';
 import { openSession, type ZookeeperSession } from './session.ts';
 
@@ -5,7 +6,7 @@ import { openSession, type ZookeeperSession } from './session.ts';
 export interface ZookeeperLink {
   /** The open session, or a new one on any of the servers. @throws when none can be opened; asking again tries again */
   session(): Promise<ZookeeperSession>;
-  /** When a server was last heard of, in milliseconds of `performance.now()`; null before. */
+  /** When a server was last heard of, in milliseconds of `clock.now()`; null before. */
   readonly heardAt: number | null;
 }
 
@@ -19,7 +20,7 @@ export function createZookeeperLink(
   let last: ZookeeperSession | undefined;
   let failures = 0;
   // A fleet that starts together does not all go to the first server.
-  let next = Math.floor(Math.random() * hosts.length);
+  let next = Math.floor(clock.random() * hosts.length);
 
   const open = async (): Promise<ZookeeperSession> => {
     // However many ask: a server that is away is not asked by each of them.

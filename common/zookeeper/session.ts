@@ -1,5 +1,6 @@
 import { setMaxListeners } from 'node:events';
 import { connect, type Socket } from 'node:net';
+import { clock, type Timer } from '../async/clock.ts';
 import { within } from '../async/deadline.ts';
 import { createFramer, JuteReader, JuteWriter } from './jute.ts';
 
@@ -23,7 +24,7 @@ export interface ZookeeperSession {
   exists(path: string, onChange?: () => void): Promise<boolean>;
   /** Aborts when the session is over; its reason says why. */
   readonly ended: AbortSignal;
-  /** When the server was last heard of, in milliseconds of `performance.now()`. */
+  /** When the server was last heard of, in milliseconds of `clock.now()`. */
   readonly heardAt: number;
 }
 
@@ -47,7 +48,7 @@ const childrenChanged = 4;
 const maxFrame = 64 << 20;
 
 interface Pending {
-  /** When it was asked, in milliseconds of `performance.now()`. */
+  /** When it was asked, in milliseconds of `clock.now()`. */
   readonly askedAt: number;
   readonly resolve: (body: JuteReader | undefined) => void;
   readonly reject: (error: Error) => void;
@@ -116,16 +117,16 @@ class Session implements ZookeeperSession {
   readonly #pending = new Map<number, Pending>();
   /** By what is watched, and path; ZooKeeper's watches fire once. */
   readonly #watches = { node: new Map<string, Set<() => void>>(), children: new Map<string, Set<() => void>>() };
-  readonly #heart: NodeJS.Timeout;
+  readonly #heart: Timer;
   #lastXid = 0;
-  heardAt = performance.now();
+  heardAt = clock.now();
 
   constructor(socket: Socket, timeout: number, fail: (error: Error) => void) {
     this.#socket = socket;
     // Each service that reads on this session waits for its end.
     setMaxListeners(0, this.#end.signal);
-    this.#heart = setInterval(() => {
-      const now = performance.now();
+    this.#heart = clock.setInterval(() => {
+      const now = clock.now();
       const silence = now - this.heardAt;
       // Requests are answered in order: the first is the oldest.
       const [oldest] = this.#pending.values();
@@ -152,7 +153,7 @@ class Session implements ZookeeperSession {
   }
 
   receive(frame: Buffer): void {
-    this.heardAt = performance.now();
+    this.heardAt = clock.now();
     const reader = new JuteReader(frame);
     const id = reader.int();
     reader.long();
@@ -175,7 +176,7 @@ class Session implements ZookeeperSession {
 
   end(reason: Error): void {
     if (this.#end.signal.aborted) return;
-    clearInterval(this.#heart);
+    clock.clearInterval(this.#heart);
     for (const { reject } of this.#pending.values()) reject(reason);
     this.#pending.clear();
     for (const watches of Object.values(this.#watches)) watches.clear();
@@ -203,7 +204,7 @@ class Session implements ZookeeperSession {
         const watches = this.#watches[type === opcode.getChildren ? 'children' : 'node'];
         watches.set(path, (watches.get(path) ?? new Set()).add(onChange));
       }
-      this.#pending.set(id, { askedAt: performance.now(), resolve, reject });
+      this.#pending.set(id, { askedAt: clock.now(), resolve, reject });
       this.#socket.write(
         new JuteWriter()
           .int(id)

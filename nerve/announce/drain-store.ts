@@ -1,4 +1,5 @@
 import { readFile } from 'node:fs/promises';
+import { clock } from '../../common/async/clock.ts';
 import { isObject } from '../../common/config/formats.ts';
 import { type Log, reasonOf } from '../../common/daemon/log.ts';
 import { removeUnfinished, writeFileAtomic } from '../../common/file.ts';
@@ -40,7 +41,7 @@ export async function openDrains(path: string | null, log: Log): Promise<Drains>
     since: (service) => drained.get(service),
     set(service, drain) {
       if (drain === drained.has(service)) return;
-      if (drain) drained.set(service, new Date().toISOString());
+      if (drain) drained.set(service, clock.date().toISOString());
       else drained.delete(service);
       writing = writing.then(write);
     },

@@ -1,3 +1,4 @@
+import { clock } from '../../common/async/clock.ts';
 import type { LeasedKeys } from '../../common/etcd/keys/leased-keys.ts';
 import { announcedAtOf, formatInstance, type Instance, parseInstance } from '../../common/instance.ts';
 
@@ -107,5 +108,5 @@ function farewell(_key: string, value: string): string {
 }
 
 function stamped(instance: Instance): string {
-  return formatInstance(instance, new Date().toISOString());
+  return formatInstance(instance, clock.date().toISOString());
 }

@@ -1,3 +1,4 @@
+import { clock, type Timer } from '../../common/async/clock.ts';
 import type { Instance } from '../../common/instance.ts';
 import type { ServiceConfig } from '../config/service-config.ts';
 import { announcements, throttled } from '../metrics.ts';
@@ -26,13 +27,13 @@ export function createAnnouncement(
 ): Announcement {
   const { name, key, rateLimit: limit } = config;
   if (Number.isFinite(limit.averageRate)) throttled.inc({ service: name, shadow: String(limit.shadow) }, 0);
-  let bucket = newBucket(limit, performance.now());
+  let bucket = newBucket(limit, clock.now());
   let everShown = false;
   let waiting: Instance | undefined;
-  let timer: NodeJS.Timeout | undefined;
+  let timer: Timer | undefined;
 
   const drop = (): void => {
-    clearTimeout(timer);
+    clock.clearTimeout(timer);
     timer = undefined;
     waiting = undefined;
   };
@@ -46,7 +47,7 @@ export function createAnnouncement(
 
   /** True when there was a token; it is gone then. */
   const take = (): boolean => {
-    const left = takeToken(bucket, limit, performance.now());
+    const left = takeToken(bucket, limit, clock.now());
     bucket = left ?? bucket;
     return left !== undefined;
   };
@@ -62,7 +63,7 @@ export function createAnnouncement(
 
   const wait = (instance: Instance, rate: RateLimit): void => {
     waiting = instance;
-    timer = setTimeout(retry, Math.min(Math.ceil(untilToken(bucket, rate, performance.now())), longestWait));
+    timer = clock.setTimeout(retry, Math.min(Math.ceil(untilToken(bucket, rate, clock.now())), longestWait));
   };
 
   return {

@@ -1,4 +1,5 @@
 import { stat } from 'node:fs/promises';
+import { clock } from '../../common/async/clock.ts';
 import { abortable } from '../../common/async/deadline.ts';
 import { formatDuration } from '../../common/config/formats.ts';
 import { failure } from '../../common/reason.ts';
@@ -36,7 +37,7 @@ export const check: CheckPlugin<FileCheckOptions> = {
         return;
       }
       if (time === null) throw new Error(`${path} does not exist`);
-      const age = Date.now() - time;
+      const age = clock.wallTime() - time;
       if (max_age !== null && age > max_age) {
         throw new Error(
           `${path} was written ${Math.round(age / 1000)} s ago, at most ${formatDuration(max_age)} allowed`,

@@ -1,4 +1,5 @@
 import type { DetailedPeerCertificate } from 'node:tls';
+import { clock } from '../../common/async/clock.ts';
 import { openSocket, startTls } from '../../common/net/socket.ts';
 import { checkTlsClient, type TlsClientOptions, tlsClient, tlsClientSchema } from '../../common/net/tls-client.ts';
 import type { CheckPlugin, CheckTarget } from '../check.ts';
@@ -40,7 +41,7 @@ function checkDays(leaf: DetailedPeerCertificate, wanted: number): void {
   const seen = new Set<string>();
   for (let at = leaf; at !== undefined && !seen.has(at.fingerprint256); at = at.issuerCertificate) {
     seen.add(at.fingerprint256);
-    const days = Math.floor((Date.parse(at.valid_to) - Date.now()) / day);
+    const days = Math.floor((Date.parse(at.valid_to) - clock.wallTime()) / day);
     const what = at === leaf ? 'certificate' : `certificate of the issuer ${at.subject?.CN ?? at.subject?.O ?? ''}`;
     if (days < 0) throw new Error(`${what} expired on ${at.valid_to}`);
     if (days < wanted) throw new Error(`${what} expires in ${days} day${days === 1 ? '' : 's'}, ${wanted} wanted`);

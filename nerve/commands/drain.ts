@@ -1,4 +1,5 @@
 import { type AdminTarget, control, readState } from '../../common/admin/client.ts';
+import { clock } from '../../common/async/clock.ts';
 import { sleep } from '../../common/async/supervise.ts';
 import type { Command, CommandContext } from '../../common/cli/program.ts';
 import type { DrainAnswer } from '../control.ts';
@@ -65,7 +66,7 @@ export async function changeDrain(
 
 /** Waits until all checks pass, by results that are newer than this call: for what has just been started. */
 async function healthy({ service, instance }: DrainRequest, admin: AdminTarget): Promise<void> {
-  const asked = new Date().toISOString();
+  const asked = clock.date().toISOString();
   for (;;) {
     const own = (await chosen(admin, service)).filter((item) => instance === undefined || item.instance === instance);
     // The running nerve says what is wrong with the name.
@@ -96,9 +97,9 @@ async function drained({ service, instances, drainTime }: DrainAnswer, admin: Ad
     if (own.length < instances.length || own.some((item) => !item.drained)) {
       throw new Error(`${service}: the drain was taken back while it was waited for`);
     }
-    if (own.every((item) => item.settled)) shownAt ??= performance.now();
+    if (own.every((item) => item.settled)) shownAt ??= clock.now();
     else shownAt = undefined;
-    const left = shownAt === undefined ? interval : shownAt + drainTime - performance.now();
+    const left = shownAt === undefined ? interval : shownAt + drainTime - clock.now();
     if (left <= 0) return;
     await sleep(Math.min(left, interval));
   }

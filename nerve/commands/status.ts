@@ -1,4 +1,5 @@
 import { configInstead, NotRunning, readState } from '../../common/admin/client.ts';
+import { clock } from '../../common/async/clock.ts';
 import type { Command, CommandContext } from '../../common/cli/program.ts';
 import { ageOf, type Cell, formatTable, heading, plain, type Style, type Tone } from '../../common/cli/table.ts';
 import { loadConfig } from '../config/config.ts';
@@ -59,7 +60,7 @@ async function readStatus(context: CommandContext, why: NotRunning): Promise<Ner
 const tones: Readonly<Record<string, Tone>> = { up: 'good', down: 'bad' };
 
 /** What `nerve status` prints. */
-export function formatStatus(status: NerveStatus, style: Style = plain, now: number = Date.now()): string {
+export function formatStatus(status: NerveStatus, style: Style = plain, now: number = clock.wallTime()): string {
   const { daemon, registry = [], version, reason } = status;
   if (!daemon.running) return formatDirect(daemon.reason, registry, style);
   const head = `nerve ${version}: ${reason === null ? style('good', 'ready') : style('warn', reason)}\n`;

@@ -1,4 +1,5 @@
 import { lookup } from 'node:dns/promises';
+import { timeoutSignal } from '../../common/async/abort.ts';
 import { formats } from '../../common/config/formats.ts';
 import { reasonOf } from '../../common/daemon/log.ts';
 import { type Family, interfaceAddress, primaryAddress } from './local-address.ts';
@@ -27,7 +28,7 @@ export async function announcedHost(host: string, resolve: boolean): Promise<str
   if (from === 'ec2') {
     // Loaded here: its HTTP client takes longer to load than all the rest, and few ask for it.
     const { instanceAddress } = await import('./ec2-metadata.ts');
-    return await instanceAddress(family ?? 'ipv4', AbortSignal.timeout(timeout));
+    return await instanceAddress(family ?? 'ipv4', timeoutSignal(timeout));
   }
   if (from === 'any' || from === 'ipv4' || from === 'ipv6') {
     const address = await primaryAddress(from === 'any' ? family : from);
@@ -38,7 +39,7 @@ export async function announcedHost(host: string, resolve: boolean): Promise<str
 }
 
 async function resolveName(host: string): Promise<string> {
-  const late = AbortSignal.timeout(timeout);
+  const late = timeoutSignal(timeout);
   const expired = new Promise<never>((_, reject) => {
     late.addEventListener('abort', () => reject(new Error(`no answer within ${timeout} ms`)), { once: true });
   });

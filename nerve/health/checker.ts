@@ -1,3 +1,4 @@
+import { clock } from '../../common/async/clock.ts';
 import { sleep, supervise } from '../../common/async/supervise.ts';
 import type { Log } from '../../common/daemon/log.ts';
 import type { CheckConfig } from '../config/check-config.ts';
@@ -40,7 +41,7 @@ export function createChecker(service: string, config: CheckConfig, deps: { read
   let recent: readonly DatedResult[] = [];
 
   const take = (result: ProbeResult): void => {
-    recent = [{ ...result, at: new Date().toISOString() }, ...recent].slice(0, keptResults);
+    recent = [{ ...result, at: clock.date().toISOString() }, ...recent].slice(0, keptResults);
     probes.inc({ service, check: name, result: result.outcome });
     probeDuration.observe({ service, check: name }, result.milliseconds / 1000);
     const before = health.up;
@@ -75,9 +76,9 @@ export function createChecker(service: string, config: CheckConfig, deps: { read
 
   /** How late we come out of it is how far behind this process is. */
   const pause = async (milliseconds: number, signal: AbortSignal): Promise<void> => {
-    const due = performance.now() + milliseconds;
+    const due = clock.now() + milliseconds;
     await sleep(milliseconds, signal);
-    if (!signal.aborted) probeLateness.observe(Math.max(0, performance.now() - due) / 1000);
+    if (!signal.aborted) probeLateness.observe(Math.max(0, clock.now() - due) / 1000);
   };
 
   return {

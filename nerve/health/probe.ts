@@ -1,3 +1,4 @@
+import { clock } from '../../common/async/clock.ts';
 import { reasonOf } from '../../common/daemon/log.ts';
 import type { Check } from '../check.ts';
 
@@ -23,19 +24,19 @@ const stall = 10;
 /** Runs a check once. Its signal aborts at the timeout (milliseconds), and when `signal` does. */
 export function startProbe(check: Check, timeout: number, signal: AbortSignal): Probe {
   const controller = new AbortController();
-  const start = performance.now();
-  const took = (): number => performance.now() - start;
+  const start = clock.now();
+  const took = (): number => clock.now() - start;
 
   // Not AbortSignal.any: in Node 20 its signal stays in memory for as long as `signal` when a check leaves a listener on it.
   const onAbort = (): void => controller.abort(signal.reason);
   if (signal.aborted) onAbort();
   else signal.addEventListener('abort', onAbort, { once: true });
   const expire = (): void => controller.abort(new Error(`no result within ${timeout} ms`));
-  let timer = setTimeout(() => {
+  let timer = clock.setTimeout(() => {
     const late = took() - timeout;
     // While this process was held up, the service may have answered long ago: it gets that time back, once. Without
     // this, a busy moment of the host would make nerve withdraw everything at the same instant.
-    if (late > stall) timer = setTimeout(expire, Math.min(late, timeout));
+    if (late > stall) timer = clock.setTimeout(expire, Math.min(late, timeout));
     else expire();
   }, timeout);
 
@@ -56,7 +57,7 @@ export function startProbe(check: Check, timeout: number, signal: AbortSignal): 
         : { outcome: 'fail', milliseconds: took(), reason: reasonOf(error) },
   );
   const result = Promise.race([ended, aborted]).finally(() => {
-    clearTimeout(timer);
+    clock.clearTimeout(timer);
     signal.removeEventListener('abort', onAbort);
   });
   return { result, settled: ended.then(() => undefined) };

@@ -1,3 +1,4 @@
+import { clock } from '../../common/async/clock.ts';
 /** How many results in a row change a check's health. Both at least 1. */
 export interface Thresholds {
   readonly rise: number;
@@ -44,7 +45,7 @@ export interface Pace {
 const maxFirstPause = 500;
 
 /** The pause before the first probe: hosts that start together do not all probe, and announce, at one instant. */
-export function firstPause({ interval }: Pace, random: () => number = Math.random): number {
+export function firstPause({ interval }: Pace, random: () => number = clock.random): number {
   return random() * Math.min(interval, maxFirstPause);
 }
 
@@ -52,7 +53,7 @@ export function firstPause({ interval }: Pace, random: () => number = Math.rando
  * The pause after a probe. The one after the very first is any part of the interval: starts are too close together to
  * keep a fleet out of step.
  */
-export function nextPause(pace: Pace, health: Health, random: () => number = Math.random): number {
+export function nextPause(pace: Pace, health: Health, random: () => number = clock.random): number {
   const { interval, fastInterval, jitter } = pace;
   const usual = isChanging(health) ? fastInterval : interval;
   if (health.probes === 1) return random() * usual;

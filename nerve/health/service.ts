@@ -1,4 +1,5 @@
 import { setMaxListeners } from 'node:events';
+import { clock } from '../../common/async/clock.ts';
 import type { Log } from '../../common/daemon/log.ts';
 import type { ServiceConfig } from '../config/service-config.ts';
 import { prepare, transitions } from '../metrics.ts';
@@ -28,7 +29,7 @@ export function createService(config: ServiceConfig, deps: { readonly log: Log }
   );
   const checkers = config.checks.map((check) => createChecker(name, check, { log }));
   let verdict: Verdict = 'unknown';
-  let since = new Date().toISOString();
+  let since = clock.date().toISOString();
 
   const judge = (): Verdict => {
     if (checkers.some((checker) => checker.up === false)) return 'down';
@@ -54,7 +55,7 @@ export function createService(config: ServiceConfig, deps: { readonly log: Log }
         // Once known it never becomes unknown again: a check keeps its last health.
         if (next === verdict || next === 'unknown' || signal.aborted) return;
         verdict = next;
-        since = new Date().toISOString();
+        since = clock.date().toISOString();
         transitions.inc({ service: name, to: next });
         if (next === 'up') log.info('service is up');
         else log.warn('service is down');

@@ -1,3 +1,4 @@
+import { clock } from '../../common/async/clock.ts';
 import type { Published } from '../../common/published.ts';
 import type { PublishedResult } from '../config/published-config.ts';
 import type { ServiceState, Snapshot } from '../output.ts';
@@ -27,9 +28,9 @@ export interface Remembered {
   readonly published?: Published | undefined;
   /** Why the newest one is not; null when it is, or when there is none. */
   readonly refused?: string | null;
-  /** When the instances last changed, in milliseconds of `Date.now()`; null while nothing is known. */
+  /** When the instances last changed, in milliseconds of `clock.wallTime()`; null while nothing is known. */
   readonly changedAt: number | null;
-  /** When its source first answered in this process, in milliseconds of `Date.now()`; null while it has not. */
+  /** When its source first answered in this process, in milliseconds of `clock.wallTime()`; null while it has not. */
   readonly answeredAt: number | null;
 }
 
@@ -65,7 +66,7 @@ export class Catalog<Config> {
     for (const [name, service] of services) {
       const known = before.get(name);
       const entry =
-        known?.service === service ? known : evaluate(name, service, guardedAnew(known, service), performance.now());
+        known?.service === service ? known : evaluate(name, service, guardedAnew(known, service), clock.now());
       if (entry.state !== known?.state) dirty.add(name);
       this.#entries.set(name, entry);
     }
@@ -99,17 +100,17 @@ export class Catalog<Config> {
     const known = this.#entries.get(name);
     // Before the source has answered, all there is comes from disk: nothing of it is given up.
     if (known?.guarded === undefined || known.set === undefined) return false;
-    return this.#take(name, known, known.guarded.raw, performance.now());
+    return this.#take(name, known, known.guarded.raw, clock.now());
   }
 
-  /** When to call `refresh`, in milliseconds of `performance.now()`; undefined while nothing is suspect. */
+  /** When to call `refresh`, in milliseconds of `clock.now()`; undefined while nothing is suspect. */
   refreshAt(name: string): number | undefined {
     const known = this.#entries.get(name);
     return known?.set && known.guarded && nextGivenUp(known.guarded, known.service.policy.expiryGuard);
   }
 
   #take(name: string, known: Entry<Config>, raw: InstanceSet, seenAt: number): boolean {
-    const guarded = guardExpiry(known.guarded, raw, known.service.policy.expiryGuard, performance.now());
+    const guarded = guardExpiry(known.guarded, raw, known.service.policy.expiryGuard, clock.now());
     const entry = evaluate(name, known.service, { ...known, guarded, set: guarded.set }, seenAt);
     this.#entries.set(name, entry);
     return entry.state !== known.state;
@@ -149,7 +150,7 @@ function guardedAnew<Config>(
 ): Entry<Config> | undefined {
   // Before the source has answered, all there is comes from disk: nothing of it is given up.
   if (known?.guarded === undefined || known.set === undefined) return known;
-  const guarded = guardExpiry(known.guarded, known.guarded.raw, policy.expiryGuard, performance.now());
+  const guarded = guardExpiry(known.guarded, known.guarded.raw, policy.expiryGuard, clock.now());
   return guarded.suspects.size === known.guarded.suspects.size ? known : { ...known, guarded, set: guarded.set };
 }
 
@@ -179,8 +180,8 @@ function evaluate<Config>(
   const same =
     known !== undefined && known.state.config === config && sameInstances(known.state.instances, selection.instances);
   const state = same ? known.state : { name, config, instances: selection.instances, seenAt };
-  const answeredAt = set === undefined ? null : (known?.answeredAt ?? Date.now());
-  const changedAt = same ? known.changedAt : selection.instances === undefined ? null : Date.now();
+  const answeredAt = set === undefined ? null : (known?.answeredAt ?? clock.wallTime());
+  const changedAt = same ? known.changedAt : selection.instances === undefined ? null : clock.wallTime();
   return {
     service,
     set,

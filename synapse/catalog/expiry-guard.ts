@@ -12,7 +12,7 @@ export interface ExpiryGuard {
 /** An instance whose lease expired. */
 export interface Expired {
   readonly instance: Instance;
-  /** Milliseconds of `performance.now()`. */
+  /** Milliseconds of `clock.now()`. */
   readonly at: number;
 }
 
@@ -64,7 +64,7 @@ export function guardExpiry(
   return { raw, set: withSuspects(before?.set, raw, suspects), suspects, lately };
 }
 
-/** When the first of the suspects is given up, milliseconds of `performance.now()`; undefined when there is none. */
+/** When the first of the suspects is given up, milliseconds of `clock.now()`; undefined when there is none. */
 export function nextGivenUp({ suspects }: Guarded, guard: ExpiryGuard | undefined): number | undefined {
   let first: number | undefined;
   for (const { at } of suspects.values()) first = Math.min(first ?? at, at);

@@ -1,4 +1,5 @@
 import { readFile, rename } from 'node:fs/promises';
+import { clock } from '../../common/async/clock.ts';
 import { sleep } from '../../common/async/supervise.ts';
 import { isObject } from '../../common/config/formats.ts';
 import { type Log, reasonOf } from '../../common/daemon/log.ts';
@@ -26,7 +27,7 @@ export interface CacheInput extends KeptWith {
 /** One service as the file has it. */
 export interface CachedService extends KeptWith {
   readonly set: InstanceSet;
-  /** When the set was last known to be right, in milliseconds of `Date.now()`. */
+  /** When the set was last known to be right, in milliseconds of `clock.wallTime()`. */
   readonly at: number;
 }
 
@@ -90,7 +91,7 @@ export async function peekCache({ path, ttl }: Pick<CacheOptions, 'path' | 'ttl'
     return { services, unreadable: reasonOf(error) };
   }
   try {
-    const now = Date.now();
+    const now = clock.wallTime();
     // Both ways: a time in the future is as wrong as one too long ago.
     return { services: new Map([...parseCache(text)].filter(([, { at }]) => Math.abs(now - at) <= ttl)) };
   } catch (error) {
@@ -115,7 +116,7 @@ export function createCache(
 
   const write = async (): Promise<void> => {
     dirty = false;
-    const now = Date.now();
+    const now = clock.wallTime();
     const next = new Map<string, CachedService>();
     for (const [name, { set, current, published, suspects }] of read()) {
       const last = written.get(name);
@@ -178,7 +179,7 @@ function formatCache(services: ReadonlyMap<string, CachedService>): string {
 }
 
 function formatSuspects(suspects: ReadonlyMap<string, Expired>): string {
-  const offset = Date.now() - performance.now();
+  const offset = clock.wallTime() - clock.now();
   return [...suspects.values()]
     .map(({ instance, at }) => `{"at":${Math.round(at + offset)},"instance":${formatInstance(instance)}}`)
     .join(',');
@@ -196,7 +197,7 @@ function parseCache(text: string): Map<string, CachedService> {
     }
     const instances = entry.instances.map(readRecord);
     const sequence = readSequence(entry.sequence, instances.length);
-    const set = { instances, rejected: [], seenAt: performance.now(), ...(sequence && { sequence }) };
+    const set = { instances, rejected: [], seenAt: clock.now(), ...(sequence && { sequence }) };
     const published = readPublished(entry.published);
     const suspects = readSuspects(entry.suspects);
     services.set(name, { set, at: entry.at, ...(published && { published }), ...(suspects && { suspects }) });
@@ -215,13 +216,13 @@ function readPublished(value: unknown): Published | undefined {
 function readSuspects(value: unknown): ReadonlyMap<string, Expired> | undefined {
   if (value === undefined) return undefined;
   if (!Array.isArray(value)) throw new Error('suspects: must be a list');
-  const offset = Date.now() - performance.now();
+  const offset = clock.wallTime() - clock.now();
   return new Map(
     value.map((entry: unknown) => {
       if (!isObject(entry) || typeof entry.at !== 'number') throw new Error('suspects: must have at and instance');
       const instance = readRecord(entry.instance);
       // A clock that was put back must not keep a suspect for longer than its time.
-      return [instance.id, { instance, at: Math.min(entry.at - offset, performance.now()) }];
+      return [instance.id, { instance, at: Math.min(entry.at - offset, clock.now()) }];
     }),
   );
 }

@@ -1,3 +1,4 @@
+import { timeoutSignal } from '../../common/async/abort.ts';
 import type { Command } from '../../common/cli/program.ts';
 import { ConfigError, type Problem } from '../../common/config/problem.ts';
 import { sampleSnapshot, withTemporaryFile } from '../config/sample.ts';
@@ -27,5 +28,5 @@ export const check: Command = {
 function checkText(text: string, config: HaproxyConfig) {
   // The user's own check_command looks at the real candidate's path, which must not be touched here.
   const own = { ...config, do_checks: config.do_checks === false ? null : config.do_checks, check_command: null };
-  return withTemporaryFile(text, (path) => checkCandidate(path, own, AbortSignal.timeout(config.check_timeout)));
+  return withTemporaryFile(text, (path) => checkCandidate(path, own, timeoutSignal(config.check_timeout)));
 }

@@ -1,3 +1,4 @@
+import { clock } from '../../common/async/clock.ts';
 import { formatAge } from '../../common/cli/table.ts';
 import { silentLog } from '../../common/daemon/log.ts';
 import type { Peeked } from '../catalog/state-file.ts';
@@ -61,6 +62,6 @@ function cacheRead(path: string | undefined, cache: Peeked | undefined): readonl
   const reason = cache.missing ? 'there is none' : (cache.unreadable ?? cache.damaged);
   if (reason !== undefined) return [{ what, found: null, reason }];
   const newest = Math.max(...[...cache.services.values()].map(({ at }) => at));
-  const age = cache.services.size === 0 ? '' : `, right ${formatAge(Date.now() - newest)} ago`;
+  const age = cache.services.size === 0 ? '' : `, right ${formatAge(clock.wallTime() - newest)} ago`;
   return [{ what, found: `${cache.services.size} services${age}`, reason: null }];
 }

@@ -1,3 +1,4 @@
+import { timeoutSignal } from '../../common/async/abort.ts';
 import { type Fields, field } from '../../common/cli/json-shape.ts';
 import type { Command } from '../../common/cli/program.ts';
 import type { Style } from '../../common/cli/table.ts';
@@ -73,7 +74,7 @@ async function ask(
   planOf: (socket: string, signal: AbortSignal) => Promise<SocketPlan>,
 ): Promise<PlanReport> {
   try {
-    return { socket, reason: null, ...(await planOf(socket, AbortSignal.timeout(timeout))) };
+    return { socket, reason: null, ...(await planOf(socket, timeoutSignal(timeout))) };
   } catch (error) {
     const reason = plainReason(error);
     return { socket, version: null, reason, commands: [], reload: [] };

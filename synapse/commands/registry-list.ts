@@ -1,3 +1,4 @@
+import { clock } from '../../common/async/clock.ts';
 import { type Fields, field } from '../../common/cli/json-shape.ts';
 import { type Cell, formatTable, heading, type Style } from '../../common/cli/table.ts';
 import { type Log, reasonOf } from '../../common/daemon/log.ts';
@@ -64,11 +65,11 @@ export async function followRegistry(etcd: EtcdOptions, options: ListOptions, si
   const client = createEtcdClient(etcd, { log }, scope);
   const reflector = createReflector(client, { log }, scope);
   let answered = false;
-  const timer = setTimeout(() => end.abort(), timeout);
+  const timer = clock.setTimeout(() => end.abort(), timeout);
   await reflector.follow(
     prefix,
     ({ entries, changed, revision }) => {
-      clearTimeout(timer);
+      clock.clearTimeout(timer);
       if (!answered) onList({ prefix, revision, reason: null, services: byService(entries, prefix) });
       else for (const change of changed) onChange?.(changeOf(change, prefix));
       answered = true;
@@ -76,7 +77,7 @@ export async function followRegistry(etcd: EtcdOptions, options: ListOptions, si
     },
     scope,
   );
-  clearTimeout(timer);
+  clock.clearTimeout(timer);
   if (answered || signal?.aborted) return;
   const { lastError } = client.status;
   throw new Error(`etcd did not answer within ${timeout} ms${lastError === null ? '' : `: ${lastError}`}`);
@@ -121,7 +122,7 @@ function recordOf({ key, value, createRevision, modRevision, lease }: Entry): Li
 
 function changeOf({ key, entry }: KeyChange, prefix: string): ListedChange {
   const record = entry === undefined ? { ...unknown, key: printable(key), instance: null } : recordOf(entry);
-  return { time: new Date().toISOString(), service: serviceOf(key, prefix), gone: entry === undefined, ...record };
+  return { time: clock.date().toISOString(), service: serviceOf(key, prefix), gone: entry === undefined, ...record };
 }
 
 function serviceOf(key: string, prefix: string): string {

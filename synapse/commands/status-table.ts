@@ -1,3 +1,4 @@
+import { clock } from '../../common/async/clock.ts';
 import { ageOf, type Cell, formatTable, heading, plain, type Style, type Tone } from '../../common/cli/table.ts';
 import type { Problem } from '../report/problems.ts';
 import type { ServiceReport } from '../report/state.ts';
@@ -19,7 +20,7 @@ interface HaproxyReport {
 const titles = ['SERVICE', 'INSTANCE', 'STATE', 'WEIGHT', 'IN HAPROXY', 'FROM', 'CHANGED'];
 
 /** What `synapse status` prints. */
-export function formatStatus(status: StatusReport, style: Style = plain, now: number = Date.now()): string {
+export function formatStatus(status: StatusReport, style: Style = plain, now: number = clock.wallTime()): string {
   const services = Object.entries(status.services);
   const rows = services.flatMap(([name, service]) => serviceRows(name, service, { status, now }));
   const notes = services.flatMap(([name, service]) => serviceNotes(name, service));

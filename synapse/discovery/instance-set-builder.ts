@@ -1,4 +1,5 @@
 import { isDeepStrictEqual } from 'node:util';
+import { clock } from '../../common/async/clock.ts';
 import { reasonOf } from '../../common/daemon/log.ts';
 import type { Instance } from '../../common/instance.ts';
 import type { Publish, Rejected, SourceContext } from '../source.ts';
@@ -91,7 +92,7 @@ export function createPublisher(
         first = false;
         if (withdrawn === undefined) return;
         const order = sequence.length === instances.length ? { sequence } : {};
-        publish({ instances, rejected, withdrawn, ...order, seenAt: performance.now() });
+        publish({ instances, rejected, withdrawn, ...order, seenAt: clock.now() });
       };
     },
   };

@@ -1,3 +1,4 @@
+import { clock } from '../../common/async/clock.ts';
 import { within } from '../../common/async/deadline.ts';
 import { sleep, supervise } from '../../common/async/supervise.ts';
 import type { Log } from '../../common/daemon/log.ts';
@@ -40,8 +41,8 @@ export function createPoll(look: (signal: AbortSignal) => Promise<number | undef
       awake = new AbortController();
       const wait = (await within(timeout, what, look, signal)) ?? interval;
       reason = null;
-      provedAt = performance.now();
-      const part = first ? Math.random() : 1;
+      provedAt = clock.now();
+      const part = first ? clock.random() : 1;
       first = false;
       await sleep(wait * part, awake.signal);
     }
@@ -63,6 +64,6 @@ export function createPoll(look: (signal: AbortSignal) => Promise<number | undef
       }
     },
     wake: () => awake.abort(),
-    status: () => ({ reason, age: provedAt === null ? null : performance.now() - provedAt }),
+    status: () => ({ reason, age: provedAt === null ? null : clock.now() - provedAt }),
   };
 }

@@ -1,3 +1,4 @@
+import { clock, type Timer } from '../../common/async/clock.ts';
 import { reasonOf } from '../../common/daemon/log.ts';
 import { type Published, readDocument } from '../../common/published.ts';
 import type { InstanceSet, Publish, SourceContext } from '../source.ts';
@@ -37,12 +38,12 @@ export function withDocument(where: string | undefined, context: Pick<SourceCont
     start(publish) {
       let known = where === undefined;
       let last: InstanceSet | undefined;
-      let timer: NodeJS.Timeout | undefined;
+      let timer: Timer | undefined;
       const hand = (set: InstanceSet): void => publish(document === undefined ? set : { ...set, published: document });
       /** Who went in good order in sets that nobody was handed. */
       let withdrawn = new Set<string>();
       const answered = (seenAt: number): void => {
-        clearTimeout(timer);
+        clock.clearTimeout(timer);
         known = true;
         if (last !== undefined) hand({ ...last, withdrawn, seenAt });
         withdrawn = new Set();
@@ -52,7 +53,7 @@ export function withDocument(where: string | undefined, context: Pick<SourceCont
           last = set;
           if (known) return hand(set);
           for (const id of set.withdrawn ?? []) withdrawn.add(id);
-          timer ??= setTimeout(() => answered(performance.now()), documentWait);
+          timer ??= clock.setTimeout(() => answered(clock.now()), documentWait);
         },
         take(text, version, seenAt) {
           if (where === undefined || (known && version === lastVersion)) return;
@@ -60,7 +61,7 @@ export function withDocument(where: string | undefined, context: Pick<SourceCont
           lastVersion = version;
           answered(seenAt);
         },
-        end: () => clearTimeout(timer),
+        end: () => clock.clearTimeout(timer),
       };
     },
   };

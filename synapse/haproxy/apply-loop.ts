@@ -1,3 +1,5 @@
+import { timeoutSignal } from '../../common/async/abort.ts';
+import { clock } from '../../common/async/clock.ts';
 import { sleep } from '../../common/async/supervise.ts';
 import { type Log, reasonOf } from '../../common/daemon/log.ts';
 import type { Persist } from './configfile/config-writer.ts';
@@ -51,7 +53,7 @@ export function createUpkeep({ log, lives, persist, reloading, use }: UpkeepDeps
   const write = async (signal: AbortSignal): Promise<void> => {
     dirtySince = undefined;
     urgent = false;
-    const start = performance.now();
+    const start = clock.now();
     try {
       await persist.write(signal);
       failure = null;
@@ -60,30 +62,30 @@ export function createUpkeep({ log, lives, persist, reloading, use }: UpkeepDeps
       if (!signal.aborted) failure = reasonOf(error);
       throw error;
     }
-    const at = performance.now();
+    const at = clock.now();
     last = { at, took: at - start };
   };
   const writeWait = (): number => {
     if (dirtySince === undefined) return Number.POSITIVE_INFINITY;
-    return writeTime(use, { since: dirtySince, urgent }, last) - performance.now();
+    return writeTime(use, { since: dirtySince, urgent }, last) - clock.now();
   };
 
   return {
     touch(now = false) {
-      dirtySince ??= performance.now();
+      dirtySince ??= clock.now();
       urgent ||= now;
       wake();
     },
     wake,
     async run(signal) {
-      const start = performance.now();
+      const start = clock.now();
       void reloading.run(signal);
       while (!signal.aborted) {
         const bell = woken();
         const reading =
-          lives.some((live) => !live.synced && live.lastError === null) && performance.now() - start < firstReadTime;
+          lives.some((live) => !live.synced && live.lastError === null) && clock.now() - start < firstReadTime;
         if (persist.due()) {
-          dirtySince ??= performance.now();
+          dirtySince ??= clock.now();
           urgent = true;
         }
         const wait = writeWait();
@@ -111,7 +113,7 @@ export function createUpkeep({ log, lives, persist, reloading, use }: UpkeepDeps
       await reload;
       if (dirtySince === undefined) return;
       try {
-        await write(AbortSignal.timeout(flushTime));
+        await write(timeoutSignal(flushTime));
       } catch (error) {
         log.error('the last changes could not be written', { reason: reasonOf(error) });
       }

@@ -1,3 +1,4 @@
+import { clock } from '../../common/async/clock.ts';
 import { supervise } from '../../common/async/supervise.ts';
 import { type Log, reasonOf } from '../../common/daemon/log.ts';
 import type { Instance } from '../../common/instance.ts';
@@ -154,13 +155,13 @@ export function createHaproxyOutput(config: HaproxyConfig, deps: HaproxyDeps, si
   };
 
   const expire = (desired: DesiredService, name: string, deadline: number): void => {
-    const timer = setTimeout(
+    const timer = clock.setTimeout(
       () => {
         if (signal.aborted || desired.leaving.get(name) !== deadline) return;
         desired.leaving.delete(name);
         for (const live of lives) void live.change(desired, [{ name, server: undefined }]);
       },
-      Math.max(0, deadline - performance.now()),
+      Math.max(0, deadline - clock.now()),
     );
     timer.unref();
   };
@@ -197,7 +198,7 @@ export function createHaproxyOutput(config: HaproxyConfig, deps: HaproxyDeps, si
         restructured = restructure(desired, structure) || restructured;
         const state = occupant === undefined ? undefined : snapshot.get(occupant);
         const instances = occupant === undefined ? [] : state?.instances;
-        send(desired, instances, state?.seenAt ?? performance.now(), true);
+        send(desired, instances, state?.seenAt ?? clock.now(), true);
       }
       for (const name of dirty) {
         const state = snapshot.get(name);
@@ -235,7 +236,7 @@ export function createHaproxyOutput(config: HaproxyConfig, deps: HaproxyDeps, si
           failed += done.failed;
         }
         if (commands === 0) continue;
-        const milliseconds = performance.now() - desired.seenAt;
+        const milliseconds = clock.now() - desired.seenAt;
         applyDuration.observe(milliseconds / 1000);
         emit({ type: 'applied', service: nameInUse(desired), commands, failed, milliseconds });
       }

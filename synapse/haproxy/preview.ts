@@ -1,4 +1,5 @@
 import { readFile } from 'node:fs/promises';
+import { timeoutSignal } from '../../common/async/abort.ts';
 import type { Snapshot } from '../output.ts';
 import { createFileWriter } from './configfile/file-text.ts';
 import { generationOf } from './configfile/render.ts';
@@ -46,7 +47,7 @@ const namingTimeout = 10_000;
 
 /** Works out the file for a snapshot, with the numbers of the one that is there. @throws when that cannot be read */
 export async function preview(given: HaproxyConfig, snapshot: Snapshot<ServiceHaproxyConfig>): Promise<Preview> {
-  const config = await decideNames(given, AbortSignal.timeout(namingTimeout));
+  const config = await decideNames(given, timeoutSignal(namingTimeout));
   const existing = parseExisting(config.config_file_path === null ? '' : await readIfThere(config.config_file_path));
   const services = new Map<string, DesiredService>();
   const problems = new Map<string, string>();

@@ -1,3 +1,4 @@
+import { clock } from '../../common/async/clock.ts';
 import { type Log, silentLog } from '../../common/daemon/log.ts';
 import type { Instance } from '../../common/instance.ts';
 import { changesBetween } from '../catalog/changes.ts';
@@ -52,14 +53,14 @@ function reportService<Config>(
 ): void {
   const cost = events.takeCost(name);
   if (instances === undefined) return;
-  const seconds = (performance.now() - seenAt) / 1000;
+  const seconds = (clock.now() - seenAt) / 1000;
   const { added, removed, changed } = changesBetween(before?.instances ?? [], instances);
   const drains = changed.length === 0 ? new Set() : drainIds(before?.instances ?? [], instances);
   const drained = changed.filter((id) => drains.has(id));
   const others = changed.filter((id) => !drains.has(id));
   const milliseconds = Math.round(seconds * 10_000) / 10;
   const from = origin(name);
-  const seen_at = new Date(Date.now() - seconds * 1000).toISOString();
+  const seen_at = new Date(clock.wallTime() - seconds * 1000).toISOString();
   for (const [change, ids] of Object.entries({ added, removed, drained, changed: others })) {
     if (ids.length > 0) traces.note(name, ids, { change: change as Trace['change'], seen_at, milliseconds, ...from });
   }

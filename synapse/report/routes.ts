@@ -1,4 +1,5 @@
 import { type ReadRoute, sendJson } from '../../common/admin/routes.ts';
+import { clock } from '../../common/async/clock.ts';
 import { reasonOf } from '../../common/daemon/log.ts';
 import { plainReason } from '../../common/reason.ts';
 import type { Synapse } from '../synapse.ts';
@@ -29,7 +30,7 @@ export function viewRoutes(synapse: Viewed, version: string): Readonly<Record<st
       sendJson(response, 200, {
         version,
         reason: synapse.ready(),
-        time: new Date().toISOString(),
+        time: clock.date().toISOString(),
         ...summaryOf(state),
       });
     },
@@ -90,7 +91,7 @@ export function viewRoutes(synapse: Viewed, version: string): Readonly<Record<st
 const settling = 3_000;
 
 function differing({ instances, changed_at: at }: ServiceReport, servers: readonly SeenServer[]) {
-  const settled = at !== null && Date.now() - Date.parse(at) > settling;
+  const settled = at !== null && clock.wallTime() - Date.parse(at) > settling;
   return settled ? differences(instances ?? [], servers) : {};
 }
 

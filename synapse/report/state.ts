@@ -1,3 +1,4 @@
+import { clock } from '../../common/async/clock.ts';
 import { type Fields, field, optional } from '../../common/cli/json-shape.ts';
 import type { Instance } from '../../common/instance.ts';
 import type { Catalog, Remembered } from '../catalog/catalog.ts';
@@ -106,7 +107,7 @@ function preferenceOf<Config>(catalog: Catalog<Config>, name: string): Pick<Serv
 function suspectsOf({ guarded }: Remembered, policy: Policy | undefined): Pick<ServiceReport, 'suspects'> {
   const time = policy?.expiryGuard?.time;
   if (guarded === undefined || guarded.suspects.size === 0 || time === undefined) return {};
-  const offset = Date.now() - performance.now();
+  const offset = clock.wallTime() - clock.now();
   const until = [...guarded.suspects.values()].map(({ instance, at }) => {
     const { id } = policy?.portOverride === undefined ? instance : withPort(instance, policy.portOverride);
     return [id, new Date(at + time + offset).toISOString()];

@@ -1,4 +1,5 @@
 import { type ClientDuplexStream, status } from '@grpc/grpc-js';
+import { clock } from '../../async/clock.ts';
 import { jittered, sleep } from '../../async/supervise.ts';
 import type { Log } from '../../daemon/log.ts';
 import type { Connection, Rpc } from './connection.ts';
@@ -24,7 +25,7 @@ export interface OpenStream<Request, Response> {
   /** The member's address. */
   readonly member: string;
   readonly version: string | undefined;
-  /** When a call to this member last went without an answer, milliseconds of `performance.now()`. */
+  /** When a call to this member last went without an answer, milliseconds of `clock.now()`. */
   suspectSince(): number;
   /** A unary call over the same connection, to see whether it still carries anything. */
   probe<T>(run: (rpc: Rpc) => Promise<T>, timeout: number): Promise<T>;
@@ -75,7 +76,7 @@ export function createEtcdClient(options: EtcdOptions, deps: { readonly log: Log
   const members = checkEtcdOptions(options).map((host) => new Member(host, options));
   const advise = adviseOnVersion(log);
   // Clients that share a list of members start at different ones; each stays where it is while that works.
-  let preferred = Math.floor(Math.random() * members.length);
+  let preferred = Math.floor(clock.random() * members.length);
   let lastError: string | null = null;
 
   const close = (): void => {
@@ -87,7 +88,7 @@ export function createEtcdClient(options: EtcdOptions, deps: { readonly log: Log
 
   /** Members that work first, beginning with the preferred one, then the others, the soonest usable first. */
   const order = (avoid?: string): readonly Member[] => {
-    const now = performance.now();
+    const now = clock.now();
     const rank = (member: Member): number =>
       member.badUntil <= now ? (member.url === avoid ? 1 : 0) : member.badUntil;
     return [...members.slice(preferred), ...members.slice(0, preferred)].sort((a, b) => rank(a) - rank(b));
@@ -147,7 +148,7 @@ export function createEtcdClient(options: EtcdOptions, deps: { readonly log: Log
       { attempt: each = 2_000, total = 8_000, tries = Number.POSITIVE_INFINITY, avoid } = {},
       callSignal,
     ) {
-      const end = performance.now() + total;
+      const end = clock.now() + total;
       let tried = 0;
       let last: EtcdError | undefined;
       for (let round = 0; ; round += 1) {
@@ -155,7 +156,7 @@ export function createEtcdClient(options: EtcdOptions, deps: { readonly log: Log
         for (const member of order(avoid)) {
           for (let again = true; again; ) {
             again = false;
-            const left = end - performance.now();
+            const left = end - clock.now();
             if (aborted(callSignal)) throw new EtcdError('etcd call', status.CANCELLED, 'aborted');
             // A last try that is too short to succeed would only hide why the others failed.
             if (last !== undefined && (left < Math.min(each, 100) || tried >= tries)) throw last;
@@ -175,10 +176,7 @@ export function createEtcdClient(options: EtcdOptions, deps: { readonly log: Log
           }
         }
         if (tried < tries)
-          await sleep(
-            Math.min(jittered({ min: 50, max: 1_000 }, round), end - performance.now()),
-            callSignal ?? signal,
-          );
+          await sleep(Math.min(jittered({ min: 50, max: 1_000 }, round), end - clock.now()), callSignal ?? signal);
       }
     },
 

@@ -23,6 +23,7 @@ import {
   MaintenanceClient,
   WatchClient,
 } from 'etcd3/lib/rpc.js';
+import { clock } from '../../async/clock.ts';
 import { EtcdError, etcdError } from './errors.ts';
 import { requestSeconds, requests } from './metrics.ts';
 
@@ -63,8 +64,8 @@ type Unary = (
 /** One HTTP/2 connection to one member. It reconnects by itself; what it cannot do is notice that it hangs. */
 export class Connection implements Pick<ICallable<Connection>, 'markFailed' | 'callOptionsFactory'> {
   readonly url: string;
-  /** Milliseconds of `performance.now()`. */
-  readonly openedAt = performance.now();
+  /** Milliseconds of `clock.now()`. */
+  readonly openedAt = clock.now();
   readonly callOptionsFactory = undefined;
   readonly #channel: Channel;
   readonly #credentials: ChannelCredentials;
@@ -133,17 +134,17 @@ export class Connection implements Pick<ICallable<Connection>, 'markFailed' | 'c
     return new Promise<unknown>((resolve, reject) => {
       if (signal?.aborted) return reject(new EtcdError(what, status.CANCELLED, 'aborted'));
       const client = this.#client(service) as unknown as Record<string, Unary>;
-      const started = performance.now();
+      const started = clock.now();
       const done = (error: ServiceError | null, response?: unknown): void => {
         signal?.removeEventListener('abort', cancel);
         this.#busy.delete(entry);
-        requestSeconds.observe({ method }, (performance.now() - started) / 1000);
+        requestSeconds.observe({ method }, (clock.now() - started) / 1000);
         requests.inc({ method, code: status[error?.code ?? status.OK] });
         if (error) reject(etcdError(what, error));
         else resolve(response);
         if (this.#retired) this.#closeWhenIdle();
       };
-      const deadline = Date.now() + limits.timeout;
+      const deadline = clock.wallTime() + limits.timeout;
       const call = client[method]?.(request, metadata(limits.token), { deadline }, done);
       const cancel = (): void => call?.cancel();
       const entry = { cancel };

@@ -1,4 +1,5 @@
 import { status } from '@grpc/grpc-js';
+import { clock } from '../../async/clock.ts';
 import { type Backoff, jittered } from '../../async/supervise.ts';
 import { Connection, type Rpc } from './connection.ts';
 import { EtcdError, isAnswer, isAuthOff, isRefused } from './errors.ts';
@@ -46,7 +47,7 @@ export class Member {
     }
   }
 
-  /** Until when other members are to be preferred; milliseconds of `performance.now()`. */
+  /** Until when other members are to be preferred; milliseconds of `clock.now()`. */
   get badUntil(): number {
     return this.#badUntil;
   }
@@ -100,15 +101,15 @@ export class Member {
     const hung = error.code === status.DEADLINE_EXCEEDED && !isAnswer(error);
     this.#failures += 1;
     const backoff = hung ? hangingBackoff : answeringBackoff;
-    this.#badUntil = performance.now() + backoff.min / 2 + jittered(backoff, this.#failures - 1);
+    this.#badUntil = clock.now() + backoff.min / 2 + jittered(backoff, this.#failures - 1);
     if (!hung || isRefused(error)) return;
-    this.#suspectSince = performance.now();
+    this.#suspectSince = clock.now();
     this.#hangs += 1;
     const used = connection ?? this.#connection;
     if (used === undefined || used !== this.#connection) return;
     // grpc-js waits for ever for a peer that accepts a connection and then says nothing, and each one we give up lingers
     // until that peer ends it: so not too often.
-    const age = performance.now() - used.openedAt;
+    const age = clock.now() - used.openedAt;
     if ((!used.ready || this.#hangs >= 2) && age >= Math.min(15_000, 1_000 * 2 ** (this.#hangs - 1)) / 2)
       this.recycle();
   }

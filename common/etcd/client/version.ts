@@ -1,3 +1,4 @@
+import { clock } from '../../async/clock.ts';
 import { type Log, reasonOf } from '../../daemon/log.ts';
 import { isDenied } from './errors.ts';
 import type { Member } from './member.ts';
@@ -36,7 +37,7 @@ export function adviseOnVersion(log: Log): (member: Member) => void {
   const warned = new Set<string>();
   return (member) => {
     if (member.version !== undefined) return;
-    const now = performance.now();
+    const now = clock.now();
     if (now - (asked.get(member.url) ?? Number.NEGATIVE_INFINITY) < 30_000) return;
     asked.set(member.url, now);
     const learn = async (): Promise<void> => {

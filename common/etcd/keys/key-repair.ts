@@ -1,11 +1,12 @@
+import { clock } from '../../async/clock.ts';
 import { jittered, sleep } from '../../async/supervise.ts';
 import { type Log, reasonOf } from '../../daemon/log.ts';
 import type { EtcdClient } from '../client/client.ts';
-import { keyRepairs } from '../client/metrics.ts';
 import { losesEvents } from '../client/version.ts';
 import { readKeys, type Sighting } from './key-operations.ts';
 import type { KeyTask, KeyTasks } from './key-reconciler.ts';
 import { createKeyWatch } from './key-watch.ts';
+import { keyRepairs } from './metrics.ts';
 
 /** Finds what others do to our keys, and has them put right: deleted, overwritten, or a write of ours that came late. */
 export interface KeyCare {
@@ -44,17 +45,19 @@ export function careForKeys(
   /** What happened to a key while it was being worked on. */
   const sightings = new Map<string, Sighting>();
   const wrong = new Set<string>();
-  let verifiedAt = performance.now();
+  let verifiedAt = clock.now();
 
   const report = (key: string): void => {
     const first = wrong.size === 0;
     wrong.add(key);
     if (!first) return;
     // A lost lease takes all keys with it, one after the other: one line for all of them.
-    setTimeout(() => {
-      log.warn('etcd keys were deleted or changed, putting them right', { keys: wrong.size, first: key });
-      wrong.clear();
-    }, 200).unref();
+    clock
+      .setTimeout(() => {
+        log.warn('etcd keys were deleted or changed, putting them right', { keys: wrong.size, first: key });
+        wrong.clear();
+      }, 200)
+      .unref();
   };
 
   const repair = async (task: KeyTask): Promise<void> => {
@@ -66,7 +69,7 @@ export function careForKeys(
       return;
     }
     task.settled = false;
-    const now = performance.now();
+    const now = clock.now();
     known.count = now - known.at < calm ? known.count + 1 : 0;
     known.at = now;
     if (known.count > 0) {
@@ -107,7 +110,7 @@ export function careForKeys(
       task.known = known;
       void repair(task);
     }
-    verifiedAt = performance.now();
+    verifiedAt = clock.now();
     return revisions;
   };
 
@@ -128,10 +131,10 @@ export function careForKeys(
   const verifyLoop = async (): Promise<void> => {
     while (!signal.aborted) {
       // Not all processes of a fleet at one instant.
-      await sleep(verifyEvery * (1 - Math.random() * 0.2), signal);
+      await sleep(verifyEvery * (1 - clock.random() * 0.2), signal);
       if (signal.aborted || tasks.all.size === 0) continue;
       const trusted = watch.member !== null && !losesEvents(client.status.version ?? undefined);
-      if (trusted && performance.now() - verifiedAt < rarely * verifyEvery) continue;
+      if (trusted && clock.now() - verifiedAt < rarely * verifyEvery) continue;
       try {
         await verify(signal);
       } catch (error) {

@@ -1,12 +1,13 @@
 import { randomBytes } from 'node:crypto';
 import { status } from '@grpc/grpc-js';
 import type { ILeaseKeepAliveRequest, ILeaseKeepAliveResponse } from 'etcd3/lib/rpc.js';
+import { clock, type Timer } from '../../async/clock.ts';
 import { jittered, sleep } from '../../async/supervise.ts';
 import { type Log, reasonOf } from '../../daemon/log.ts';
 import type { EtcdClient, OpenStream } from '../client/client.ts';
 import { EtcdError, etcdError } from '../client/errors.ts';
 import { hex } from '../client/key-value.ts';
-import { leaseRenewals, leasesLost } from '../client/metrics.ts';
+import { leaseRenewals, leasesLost } from './metrics.ts';
 
 /** Holds a lease for as long as it is wanted: one after the other, when etcd loses one. */
 export interface LeaseHolder {
@@ -55,7 +56,7 @@ export function holdLease(
   const grant = async (): Promise<void> => {
     const wanted = randomLeaseId();
     owned.add(wanted);
-    const sentAt = performance.now();
+    const sentAt = clock.now();
     const granted = await client.call(
       async (rpc) => {
         try {
@@ -90,7 +91,7 @@ export function holdLease(
     const attempt = Math.min(1_500, (ttl * 1_000) / 6);
     for (let tries = 1; id !== null && !signal.aborted; tries += 1) {
       const which: string = id;
-      const sentAt = performance.now();
+      const sentAt = clock.now();
       try {
         const left = await keepalive.renew(which, attempt);
         if (left <= 0) lost(which);
@@ -131,7 +132,7 @@ export function holdLease(
         if (failures > 0) log.info('etcd lease is kept alive again', { failures });
         failures = 0;
         lastError = null;
-        if (id !== null) await nap(renewalPause(ttl) - (performance.now() - renewedAt));
+        if (id !== null) await nap(renewalPause(ttl) - (clock.now() - renewedAt));
       } catch (error) {
         if (signal.aborted) break;
         lastError = reasonOf(error);
@@ -150,7 +151,7 @@ export function holdLease(
       return id;
     },
     get held() {
-      return id !== null && performance.now() - renewedAt < ttl * 1_000;
+      return id !== null && clock.now() - renewedAt < ttl * 1_000;
     },
     owns: (which) => owned.has(which),
     lost,
@@ -186,7 +187,7 @@ export function holdLease(
  * or less, so that a fleet that started together does not renew at one instant for ever. Milliseconds.
  */
 function renewalPause(ttl: number): number {
-  const jitter = Math.random() * 0.2;
+  const jitter = clock.random() * 0.2;
   return ttl < 10 ? ttl * 250 * (1 - jitter) : ((ttl * 1_000) / 3) * (1.1 - jitter);
 }
 
@@ -256,7 +257,7 @@ export function createKeepalive(client: EtcdClient, signal: AbortSignal): Keepal
 
   return {
     async renew(id, timeout) {
-      let timer: NodeJS.Timeout | undefined;
+      let timer: Timer | undefined;
       try {
         current ??= await open(timeout);
         const used = current;
@@ -270,7 +271,7 @@ export function createKeepalive(client: EtcdClient, signal: AbortSignal): Keepal
             status.DEADLINE_EXCEEDED,
             `no answer in ${timeout} ms`,
           );
-          timer = setTimeout(() => {
+          timer = clock.setTimeout(() => {
             used.failed(late);
             reject(late);
           }, timeout);
@@ -284,7 +285,7 @@ export function createKeepalive(client: EtcdClient, signal: AbortSignal): Keepal
         close();
         throw error;
       } finally {
-        clearTimeout(timer);
+        clock.clearTimeout(timer);
         onAnswer = () => {};
         onFailure = () => {};
       }

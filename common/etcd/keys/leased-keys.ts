@@ -1,4 +1,6 @@
 import { setMaxListeners } from 'node:events';
+import { timeoutSignal } from '../../async/abort.ts';
+import { clock } from '../../async/clock.ts';
 import { type Log, reasonOf } from '../../daemon/log.ts';
 import type { EtcdClient } from '../client/client.ts';
 import { hex } from '../client/key-value.ts';
@@ -140,7 +142,7 @@ export function createLeasedKeys(
     async close({ timeout, farewell, keep = false }) {
       if (closing) return;
       closing = true;
-      const end = performance.now() + timeout;
+      const end = clock.now() + timeout;
       try {
         if (keep || stopped.signal.aborted) return;
         for (const { key, wanted } of [...tasks.all.values()]) {
@@ -149,8 +151,8 @@ export function createLeasedKeys(
           tasks.assign(key, { kind: 'unset', ...(last !== undefined && { farewell: last }) });
         }
         // Some time is kept for the revocation, which removes what is left.
-        await settled(AbortSignal.timeout(Math.max(1, Math.round(timeout * 0.7)))).catch(() => {});
-        await holder.revokeAll(Math.max(1, end - performance.now()));
+        await settled(timeoutSignal(Math.max(1, Math.round(timeout * 0.7)))).catch(() => {});
+        await holder.revokeAll(Math.max(1, end - clock.now()));
       } catch (error) {
         log.warn('etcd keys could not be withdrawn, they go when the lease expires', { reason: reasonOf(error) });
       } finally {

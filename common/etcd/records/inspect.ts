@@ -1,3 +1,4 @@
+import { timeoutSignal } from '../../async/abort.ts';
 import { type Log, reasonOf } from '../../daemon/log.ts';
 import { announcedAtOf } from '../../instance.ts';
 import { createEtcdClient, type EtcdClient } from '../client/client.ts';
@@ -51,7 +52,7 @@ export async function lookAtRecords(
   options: LookOptions,
 ): Promise<readonly SeenRecord[]> {
   const { decode, keys, timeout, log } = options;
-  const end = AbortSignal.timeout(timeout);
+  const end = timeoutSignal(timeout);
   const done = new AbortController();
   const client = createEtcdClient(etcd, { log }, done.signal);
   try {

@@ -1,4 +1,5 @@
 import type { IResponseHeader } from 'etcd3/lib/rpc.js';
+import { clock } from '../../async/clock.ts';
 import type { EtcdClient } from '../client/client.ts';
 
 /** Why everything that is known must be read again. */
@@ -9,7 +10,7 @@ export class ClusterView {
   #id: string | undefined;
   #revision = 0;
   #term: string | undefined;
-  /** When the leader was last seen to have changed, milliseconds of `performance.now()`; -Infinity while it has not. */
+  /** When the leader was last seen to have changed, milliseconds of `clock.now()`; -Infinity while it has not. */
   electedAt = Number.NEGATIVE_INFINITY;
   /** Counts replacements: what was asked for before one and answered after it is void. */
   generation = 0;
@@ -27,7 +28,7 @@ export class ClusterView {
     // What a grpc-proxy adds to a watch that it has already is its own word, and names no cluster.
     if (header.cluster_id === '0') return undefined;
     const { raft_term: term = this.#term } = header;
-    if (term !== this.#term && this.#term !== undefined) this.electedAt = performance.now();
+    if (term !== this.#term && this.#term !== undefined) this.electedAt = clock.now();
     this.#term = term;
     this.#id ??= header.cluster_id;
     if (header.cluster_id !== this.#id) return 'cluster-changed';

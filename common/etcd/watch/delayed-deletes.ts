@@ -1,3 +1,4 @@
+import { clock, type Timer } from '../../async/clock.ts';
 import type { KeyChange, OnChange, PrefixChange } from './prefix-state.ts';
 
 export interface ForgiveOptions {
@@ -14,17 +15,17 @@ export interface ForgiveOptions {
  */
 export function forgive(onChange: OnChange, options: ForgiveOptions, signal: AbortSignal): OnChange {
   const { doubtful, hold } = options;
-  const held = new Map<string, NodeJS.Timeout>();
+  const held = new Map<string, Timer>();
   /** What was told last, to be told again with the losses that turned out to be true. */
   let last: PrefixChange | undefined;
 
   const release = (key: string): void => {
-    clearTimeout(held.get(key));
+    clock.clearTimeout(held.get(key));
     held.delete(key);
   };
   const confirm = (lost: KeyChange): void => {
     held.delete(lost.key);
-    if (last !== undefined) onChange({ ...last, changed: [lost], seenAt: performance.now(), reason: 'watch' });
+    if (last !== undefined) onChange({ ...last, changed: [lost], seenAt: clock.now(), reason: 'watch' });
   };
   signal.addEventListener('abort', () => [...held.keys()].forEach(release), { once: true });
 
@@ -34,7 +35,11 @@ export function forgive(onChange: OnChange, options: ForgiveOptions, signal: Abo
     for (const item of change.changed) {
       const loss = item.entry === undefined;
       release(item.key);
-      if (loss && !signal.aborted && doubtful(item)) held.set(item.key, setTimeout(confirm, hold, item));
+      if (loss && !signal.aborted && doubtful(item))
+        held.set(
+          item.key,
+          clock.setTimeout(() => confirm(item), hold),
+        );
       else changed.push(item);
     }
     // A first list is passed on even when it is empty: nothing is there, and that is known now.

@@ -1,4 +1,5 @@
 import { status } from '@grpc/grpc-js';
+import { clock } from '../../async/clock.ts';
 import { sleep } from '../../async/supervise.ts';
 import type { EtcdClient } from '../client/client.ts';
 import { EtcdError } from '../client/errors.ts';
@@ -30,15 +31,15 @@ export async function audit(
   signal: AbortSignal,
 ): Promise<Verdict> {
   const { client, cluster, key } = deps;
-  const since = performance.now();
+  const since = clock.now();
   const known = cluster.revision;
   const header = await readHeader(client, key, {}, signal);
   const why = await confirmUpheaval(header, { ...deps, known }, signal);
   if (why !== undefined) return { kind: 'upheaval', why };
   const target = Number(header.revision);
   cluster.note(target);
-  const askedAt = performance.now();
-  while (performance.now() - askedAt < grace && !signal.aborted) {
+  const askedAt = clock.now();
+  while (clock.now() - askedAt < grace && !signal.aborted) {
     stream.requestProgress();
     await proven(stream, target, 500, signal);
     if ((stream.progress?.revision ?? 0) >= target) return { kind: 'fresh', since };
@@ -57,10 +58,10 @@ export async function proven(
   limit: number,
   signal: AbortSignal,
 ): Promise<boolean> {
-  const end = performance.now() + limit;
+  const end = clock.now() + limit;
   for (let wait = 5; ; wait = Math.min(wait * 2, 100)) {
     if ((stream.progress?.revision ?? 0) >= revision) return true;
-    if (performance.now() >= end || signal.aborted) return false;
+    if (clock.now() >= end || signal.aborted) return false;
     await sleep(wait, signal);
   }
 }

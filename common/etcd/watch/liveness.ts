@@ -1,4 +1,5 @@
 import { status } from '@grpc/grpc-js';
+import { clock } from '../../async/clock.ts';
 import { EtcdError, isAnswer, isDenied } from '../client/errors.ts';
 import type { Watched, WatchStream } from './watch-stream.ts';
 
@@ -62,7 +63,7 @@ export function watchLiveness(
   };
 
   const look = (): void => {
-    const now = performance.now();
+    const now = clock.now();
     const silence = now - stream.lastMessageAt;
     if (stream.pending > 0 && silence > limits.firstAnswer) {
       dead(`no answer to a watch request within ${limits.firstAnswer} ms`);
@@ -82,8 +83,8 @@ export function watchLiveness(
     } else if (!probing && now - askedAt > limits.answer) void probe();
   };
 
-  const timer = setInterval(look, limits.tick);
-  signal.addEventListener('abort', () => clearInterval(timer), { once: true });
+  const timer = clock.setInterval(look, limits.tick);
+  signal.addEventListener('abort', () => clock.clearInterval(timer), { once: true });
   return {
     get quiet() {
       return quiet;

@@ -17,7 +17,7 @@ export interface PrefixChange {
   readonly changed: readonly KeyChange[];
   /** The revision that `entries` shows. */
   readonly revision: string;
-  /** When it reached us, milliseconds of `performance.now()`. */
+  /** When it reached us, milliseconds of `clock.now()`. */
   readonly seenAt: number;
   /** First read, event, or difference found by reading again. */
   readonly reason: 'list' | 'watch' | 'relist';
@@ -42,9 +42,9 @@ export class Followed {
   nextRevision = 0;
   /** Up to here events may come again: a watch resumes one revision early, and a list may have been ahead of it. */
   #floor = 0;
-  /** When the last list was asked for, milliseconds of `performance.now()`. */
+  /** When the last list was asked for, milliseconds of `clock.now()`. */
   listedAt = Number.NEGATIVE_INFINITY;
-  /** When to read everything again, milliseconds of `performance.now()`. */
+  /** When to read everything again, milliseconds of `clock.now()`. */
   checkAt = 0;
   readonly #entries = new Map<string, Entry>();
   readonly #onChange: OnChange;

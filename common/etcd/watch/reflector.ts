@@ -1,16 +1,17 @@
 import { setMaxListeners } from 'node:events';
 import { status } from '@grpc/grpc-js';
+import { clock } from '../../async/clock.ts';
 import { createLimit } from '../../async/limit.ts';
 import { jittered, sleep } from '../../async/supervise.ts';
 import { type Log, reasonOf } from '../../daemon/log.ts';
 import type { EtcdClient } from '../client/client.ts';
 import { EtcdError, isDenied } from '../client/errors.ts';
-import { relists, resyncRepairs } from '../client/metrics.ts';
 import { losesEvents } from '../client/version.ts';
 import { ClusterView } from './cluster-identity.ts';
 import { confirmUpheaval } from './freshness.ts';
 import { type Listing, list } from './list.ts';
 import { Followed, type OnChange } from './prefix-state.ts';
+import { relists, resyncRepairs } from './reflector-metrics.ts';
 import { createHub, type Detached } from './shared-watch.ts';
 
 export type { Entry } from '../client/key-value.ts';
@@ -72,7 +73,7 @@ export function createReflector(client: EtcdClient, deps: { readonly log: Log },
     if (hub.quiet) every = checkQuietEvery;
     // The fewer prefixes there are, the less it costs.
     else if (losesEvents(client.status.version ?? undefined)) every = Math.min(max, Math.max(min, each * follows.size));
-    return performance.now() + every * (1 - spread + 2 * spread * Math.random());
+    return clock.now() + every * (1 - spread + 2 * spread * clock.random());
   };
 
   /** Reads all of a prefix, and hands over what differs if the list is still `wanted`. Returns how much did. */
@@ -81,7 +82,7 @@ export function createReflector(client: EtcdClient, deps: { readonly log: Log },
     abort: AbortSignal,
     wanted: (listing: Listing) => Promise<boolean> = async () => true,
   ): Promise<number> => {
-    const askedAt = performance.now();
+    const askedAt = clock.now();
     const known = cluster.revision;
     const generation = cluster.generation;
     const journal = followed.beginList();
@@ -101,7 +102,7 @@ export function createReflector(client: EtcdClient, deps: { readonly log: Log },
       const reset = (generations.get(followed) ?? generation) !== generation;
       generations.set(followed, generation);
       followed.listedAt = askedAt;
-      return followed.applyList(listing, journal, { reset, seenAt: performance.now() });
+      return followed.applyList(listing, journal, { reset, seenAt: clock.now() });
     } finally {
       followed.endList(journal);
     }
@@ -123,14 +124,14 @@ export function createReflector(client: EtcdClient, deps: { readonly log: Log },
       if (signal.aborted) return;
       log.debug('etcd periodic list failed', { prefix: followed.prefix, reason: reasonOf(error) });
       // What the handler lost by throwing is given to it again soon.
-      if (followed.owed) followed.checkAt = performance.now() + 5_000;
+      if (followed.owed) followed.checkAt = clock.now() + 5_000;
     }
   };
 
   const checkLoop = async (): Promise<void> => {
     while (!signal.aborted) {
       await sleep(1_000, signal);
-      const now = performance.now();
+      const now = clock.now();
       for (const followed of watched) {
         if (followed.checkAt > now) continue;
         followed.checkAt = nextCheck(0.1);
@@ -179,7 +180,7 @@ export function createReflector(client: EtcdClient, deps: { readonly log: Log },
       let reason = 'initial';
       let failures = 0;
       while (!either.signal.aborted) {
-        const startedAt = performance.now();
+        const startedAt = clock.now();
         let refused = false;
         try {
           const { why, error } = await round(followed, reason, either.signal);
@@ -189,7 +190,7 @@ export function createReflector(client: EtcdClient, deps: { readonly log: Log },
           if (refused) deny(prefix, reasonOf(error));
           if (why === 'handler') log.error('etcd change handler failed', { prefix, reason: reasonOf(error) });
           else log.debug('etcd watch of a prefix ended, reading it again', { prefix, why });
-          if (performance.now() - startedAt > 10_000) failures = 0;
+          if (clock.now() - startedAt > 10_000) failures = 0;
           if (why === 'disorder') log.warn('etcd watch went back in time, reading the prefix again', { prefix });
           if (why !== 'denied' && why !== 'handler' && why !== 'canceled' && why !== 'disorder') continue;
         } catch (error) {
@@ -222,8 +223,8 @@ export function createReflector(client: EtcdClient, deps: { readonly log: Log },
         prefixes: follows.size,
         member: hub.member,
         revision: String(cluster.revision),
-        electionAge: Number.isFinite(cluster.electedAt) ? performance.now() - cluster.electedAt : null,
-        age: Number.isFinite(proof) ? performance.now() - proof : null,
+        electionAge: Number.isFinite(cluster.electedAt) ? clock.now() - cluster.electedAt : null,
+        age: Number.isFinite(proof) ? clock.now() - proof : null,
         lastError: listError ?? hub.lastError,
         denied: Object.fromEntries(denied),
       };

@@ -1,4 +1,5 @@
 import type { IWatchRequest, IWatchResponse } from 'etcd3/lib/rpc.js';
+import { clock } from '../../async/clock.ts';
 import { sleep, supervise } from '../../async/supervise.ts';
 import { type Log, reasonOf } from '../../daemon/log.ts';
 import type { EtcdClient } from '../client/client.ts';
@@ -77,7 +78,7 @@ export function createHub(
   };
 
   const auditLoop = async (current: WatchStream<Followed>, abort: AbortSignal): Promise<void> => {
-    for (let wait = firstAudit; ; wait = auditEvery * (0.9 + 0.2 * Math.random())) {
+    for (let wait = firstAudit; ; wait = auditEvery * (0.9 + 0.2 * clock.random())) {
       await sleep(wait, abort);
       if (abort.aborted) return;
       const followed = pick(attached);
@@ -201,7 +202,7 @@ export function createHub(
 }
 
 function pick(attached: ReadonlyMap<Followed, unknown>): Followed | undefined {
-  const skip = Math.floor(Math.random() * attached.size);
+  const skip = Math.floor(clock.random() * attached.size);
   let index = 0;
   for (const followed of attached.keys()) {
     if (index === skip) return followed;

@@ -1,5 +1,6 @@
 import { status } from '@grpc/grpc-js';
 import type { IEvent, IWatchRequest, IWatchResponse } from 'etcd3/lib/rpc.js';
+import { clock } from '../../async/clock.ts';
 import type { OpenStream } from '../client/client.ts';
 import { EtcdError, etcdError, isCompacted, isDenied, isStaleToken } from '../client/errors.ts';
 import type { KeyRange } from '../client/key-value.ts';
@@ -41,8 +42,8 @@ export class WatchStream<W extends Watched> {
   upheaval: Upheaval | undefined;
   /** Rejects when the stream is over; never resolves. */
   readonly ended: Promise<never>;
-  readonly openedAt = performance.now();
-  lastMessageAt = performance.now();
+  readonly openedAt = clock.now();
+  lastMessageAt = clock.now();
   /** The last answer to a progress request. */
   progress: { readonly revision: number; readonly at: number } | undefined;
   /** The highest revision an event has shown. */
@@ -116,7 +117,7 @@ export class WatchStream<W extends Watched> {
 
   #receive(response: IWatchResponse): void {
     if (this.#over) return;
-    const seenAt = performance.now();
+    const seenAt = clock.now();
     this.lastMessageAt = seenAt;
     const upheaval = this.#cluster.judge(response.header);
     if (upheaval !== undefined) {

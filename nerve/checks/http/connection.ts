@@ -1,4 +1,5 @@
 import type { Socket } from 'node:net';
+import { clock } from '../../../common/async/clock.ts';
 import { type Address, formatAddress, openSocket, startTls } from '../../../common/net/socket.ts';
 import { tlsClient } from '../../../common/net/tls-client.ts';
 import type { CheckTarget } from '../../check.ts';
@@ -19,7 +20,7 @@ export async function openConnection(
   const timer =
     longest === null
       ? undefined
-      : setTimeout(
+      : clock.setTimeout(
           () => limit.abort(new Error(`no connection to ${formatAddress(address)} within ${longest} ms`)),
           longest,
         );
@@ -39,7 +40,7 @@ export async function openConnection(
     socket?.destroy();
     throw error;
   } finally {
-    clearTimeout(timer);
+    clock.clearTimeout(timer);
     signal.removeEventListener('abort', onAbort);
   }
 }

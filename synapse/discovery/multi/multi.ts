@@ -1,3 +1,4 @@
+import { clock, type Timer } from '../../../common/async/clock.ts';
 import { supervise } from '../../../common/async/supervise.ts';
 import { sourceSwitches } from '../../metrics.ts';
 import type { InstanceSet, PartStatus, Publish, Source, SourceContext, SourceStatus } from '../../source.ts';
@@ -36,7 +37,7 @@ export function multiSource(parts: readonly Part[], makeResolver: () => Resolver
     if (signal.aborted) return;
     const resolver = makeResolver();
     let published: { readonly from: readonly InstanceSet[]; readonly set: InstanceSet } | undefined;
-    let timer: NodeJS.Timeout | undefined;
+    let timer: Timer | undefined;
     let fail: (error: unknown) => void = () => {};
     let deciding = false;
     let pending: number | undefined; // when what asks for another decision was seen
@@ -49,7 +50,7 @@ export function multiSource(parts: readonly Part[], makeResolver: () => Resolver
         while (pending !== undefined && !signal.aborted) {
           const at = pending;
           pending = undefined;
-          act(resolver(children.map(viewOf), performance.now()), at);
+          act(resolver(children.map(viewOf), clock.now()), at);
         }
       } catch (error) {
         // Not for the source whose event this is.
@@ -60,9 +61,9 @@ export function multiSource(parts: readonly Part[], makeResolver: () => Resolver
     };
 
     const act = ({ use, ask, at }: Decision, seenAt: number): void => {
-      clearTimeout(timer);
+      clock.clearTimeout(timer);
       if (at !== undefined) {
-        timer = setTimeout(() => decide(performance.now()), Math.max(1, Math.ceil(at - performance.now())));
+        timer = clock.setTimeout(() => decide(clock.now()), Math.max(1, Math.ceil(at - clock.now())));
       }
       if (use !== undefined) hand(use, seenAt);
       for (const child of children) {
@@ -111,13 +112,13 @@ export function multiSource(parts: readonly Part[], makeResolver: () => Resolver
     const start = (child: Child): void => {
       const run = new AbortController();
       child.run = run;
-      child.lackingSince = performance.now();
+      child.lackingSince = clock.now();
       const take = (set: InstanceSet): void => {
         if (run.signal.aborted || signal.aborted) return;
         child.failure = null;
         child.set = narrowPart(child.part, set);
         child.usable = usableIn(child.set);
-        child.lackingSince = child.usable > 0 ? null : (child.lackingSince ?? performance.now());
+        child.lackingSince = child.usable > 0 ? null : (child.lackingSince ?? clock.now());
         for (const id of child.set.withdrawn ?? []) child.withdrawn.add(id);
         decide(set.seenAt);
       };
@@ -134,11 +135,11 @@ export function multiSource(parts: readonly Part[], makeResolver: () => Resolver
       await new Promise<void>((resolve, reject) => {
         fail = reject;
         signal.addEventListener('abort', () => resolve(), { once: true });
-        resolver.follow?.(() => decide(performance.now()), context, signal);
-        decide(performance.now());
+        resolver.follow?.(() => decide(clock.now()), context, signal);
+        decide(clock.now());
       });
     } finally {
-      clearTimeout(timer);
+      clock.clearTimeout(timer);
       for (const child of children) if (child.run !== undefined) stop(child);
       await Promise.all(children.map(({ ended }) => ended));
       used = [];

@@ -9,7 +9,7 @@ export interface ChildView {
   readonly answered: boolean;
   /** How many instances it has that can take traffic. */
   readonly instances: number;
-  /** Since when it has been asked and has had none, milliseconds of `performance.now()`; null: it has some, or is not asked. */
+  /** Since when it has been asked and has had none, milliseconds of `clock.now()`; null: it has some, or is not asked. */
   readonly lackingSince: number | null;
 }
 
@@ -19,7 +19,7 @@ export interface Decision {
   readonly use: readonly string[] | undefined;
   /** Which sources are to run; one that is not named is stopped and forgotten. */
   readonly ask: readonly string[];
-  /** When to decide again even if nothing happens, milliseconds of `performance.now()`. */
+  /** When to decide again even if nothing happens, milliseconds of `clock.now()`. */
   readonly at?: number;
 }
 

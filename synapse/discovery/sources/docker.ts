@@ -1,3 +1,4 @@
+import { clock } from '../../../common/async/clock.ts';
 import { supervise } from '../../../common/async/supervise.ts';
 import { type Instance, makeInstance } from '../../../common/instance.ts';
 import { checkTlsClient, type TlsClientOptions, tlsClientSchema as tls } from '../../../common/net/tls-client.ts';
@@ -124,7 +125,7 @@ function create(options: DockerOptions, context: SourceContext): Source {
       const onList = (containers: readonly Container[]): void => {
         engine.containers = containers.toSorted((a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : 0));
         engine.reason = null;
-        engine.provedAt = performance.now();
+        engine.provedAt = clock.now();
         update();
       };
       const onState = (reason: string | null): void => {
@@ -140,7 +141,7 @@ function create(options: DockerOptions, context: SourceContext): Source {
   };
   return Object.assign(follow, {
     status() {
-      const ages = engines.map(({ provedAt }) => (provedAt === null ? null : performance.now() - provedAt));
+      const ages = engines.map(({ provedAt }) => (provedAt === null ? null : clock.now() - provedAt));
       return {
         reason: engines.find(({ reason }) => reason !== null)?.reason ?? null,
         age: ages.reduce((a, b) => (a === null || b === null ? null : Math.max(a, b))) ?? null,

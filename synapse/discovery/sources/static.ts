@@ -1,3 +1,4 @@
+import { clock } from '../../../common/async/clock.ts';
 import { readRecords } from '../../../common/config/formats.ts';
 import type { Instance } from '../../../common/instance.ts';
 import type { Source, SourcePlugin } from '../../source.ts';
@@ -24,7 +25,7 @@ function staticSource(instances: readonly Instance[]): Source {
   return (publish, signal) =>
     new Promise((resolve) => {
       if (signal.aborted) return resolve();
-      publish({ instances, rejected: [], seenAt: performance.now() });
+      publish({ instances, rejected: [], seenAt: clock.now() });
       signal.addEventListener('abort', () => resolve(), { once: true });
     });
 }

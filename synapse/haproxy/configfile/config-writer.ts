@@ -1,3 +1,4 @@
+import { clock } from '../../../common/async/clock.ts';
 import { createSerial } from '../../../common/async/mutex.ts';
 import { type Log, reasonOf } from '../../../common/daemon/log.ts';
 import type { HaproxyEvent } from '../events.ts';
@@ -93,7 +94,7 @@ export function createPersist(config: HaproxyConfig, deps: PersistDeps): Persist
   };
   const present = () => ({ file: existing, running: lives[0]?.running ?? new Map() });
   const textNow = (generation: string): FileText => writer.text(choice, generation, present());
-  const isBad = (generation: string): boolean => bad?.generation === generation && performance.now() < bad.retryAt;
+  const isBad = (generation: string): boolean => bad?.generation === generation && clock.now() < bad.retryAt;
 
   const nameOf = (key: string): string => {
     const desired = services.get(key);
@@ -124,7 +125,7 @@ export function createPersist(config: HaproxyConfig, deps: PersistDeps): Persist
       message,
       by,
       failures,
-      retryAt: performance.now() + Math.min(firstWait[by] * 2 ** (failures - 1), longestWait),
+      retryAt: clock.now() + Math.min(firstWait[by] * 2 ** (failures - 1), longestWait),
     };
     configsTotal.inc({ result: 'refused' });
     if (failures === 1) log.error('a new configuration was refused, the old one stays', { reason: message });
@@ -138,7 +139,7 @@ export function createPersist(config: HaproxyConfig, deps: PersistDeps): Persist
     const fare = await file.write(text, { check }, signal);
     if (fare.result === 'refused') return fare;
     if (fare.result === 'written') {
-      writtenAt = new Date();
+      writtenAt = clock.date();
       configsTotal.inc({ result: 'written' });
       emit({ type: 'written', bytes: text.length });
     }
@@ -280,7 +281,7 @@ export function createPersist(config: HaproxyConfig, deps: PersistDeps): Persist
     due() {
       const before = wanted;
       if (wantedGeneration() !== before && before !== undefined) return true;
-      if (bad === undefined || bad.generation !== wanted || performance.now() < bad.retryAt) return false;
+      if (bad === undefined || bad.generation !== wanted || clock.now() < bad.retryAt) return false;
       if (accepted === wanted && refusedText === undefined) return false;
       refusedText = undefined;
       return true;

@@ -1,3 +1,4 @@
+import { clock } from '../../../common/async/clock.ts';
 import type { Log } from '../../../common/daemon/log.ts';
 import type { Instance } from '../../../common/instance.ts';
 import { quarantined } from '../metrics.ts';
@@ -51,7 +52,7 @@ interface Entry {
 const firstWait = { check: 60_000, load: 5_000 } as const;
 const longestWait = 300_000;
 
-export function createQuarantine(log: Log, now: () => number = () => performance.now()): Quarantine {
+export function createQuarantine(log: Log, now: () => number = () => clock.now()): Quarantine {
   const entries = new Map<string, Entry>();
   const keyOf = ({ service, shape }: Unit): string => JSON.stringify([service, shape ?? null]);
   const count = (): void => quarantined.set(new Set([...entries.values()].map(({ unit }) => unit.service)).size);

@@ -1,4 +1,5 @@
 import { connect } from 'node:net';
+import { clock } from '../../../common/async/clock.ts';
 import { sleep } from '../../../common/async/supervise.ts';
 import { failure } from '../../../common/reason.ts';
 import { wrongIn } from '../configfile/check.ts';
@@ -38,13 +39,13 @@ export async function reloadMaster(
   options: { readonly timeout: number },
   signal: AbortSignal,
 ): Promise<void> {
-  const deadline = performance.now() + options.timeout;
+  const deadline = clock.now() + options.timeout;
   const before = parseProc(await ask(path, 'show proc', replyTimeout, signal));
   const answer = await ask(path, 'reload', options.timeout, signal);
   const success = /^Success=([01])/m.exec(answer)?.[1];
   if (success === '1') return;
   if (success === '0') throw new LoadRefused(`HAProxy keeps the old one: ${wrongIn(answer)}`, answer);
-  while (performance.now() < deadline) {
+  while (clock.now() < deadline) {
     await sleep(pollInterval, signal);
     signal.throwIfAborted();
     const now = await ask(path, 'show proc', replyTimeout, signal).then(parseProc, () => undefined);
@@ -80,13 +81,13 @@ function ask(path: string, command: string, timeout: number, signal: AbortSignal
     const socket = connect({ path, allowHalfOpen: true });
     let answer = '';
     const finish = (error?: Error): void => {
-      clearTimeout(timer);
+      clock.clearTimeout(timer);
       signal.removeEventListener('abort', onAbort);
       socket.destroy();
       if (error === undefined) resolve(answer);
       else reject(failure(`cannot ask HAProxy's master at ${path} (${command})`, error));
     };
-    const timer = setTimeout(() => finish(new Error(`no answer within ${timeout} ms`)), timeout);
+    const timer = clock.setTimeout(() => finish(new Error(`no answer within ${timeout} ms`)), timeout);
     const onAbort = (): void => finish(new Error('aborted'));
     signal.addEventListener('abort', onAbort, { once: true });
     socket.setEncoding('utf8');

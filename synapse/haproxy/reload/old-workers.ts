@@ -1,3 +1,4 @@
+import { clock } from '../../../common/async/clock.ts';
 import { sleep } from '../../../common/async/supervise.ts';
 import { type Log, reasonOf } from '../../../common/daemon/log.ts';
 import type { HaproxyConfig } from '../options/config.ts';
@@ -26,7 +27,7 @@ const waitingInterval = 1_000;
 export function createCrowd(
   config: Pick<HaproxyConfig, 'master_socket_path' | 'do_reloads'>,
   log: Log,
-  now: () => number = () => performance.now(),
+  now: () => number = () => clock.now(),
 ): Crowd {
   const path = config.do_reloads ? config.master_socket_path : null;
   let count: number | undefined;

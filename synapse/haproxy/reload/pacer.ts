@@ -1,3 +1,4 @@
+import { clock } from '../../../common/async/clock.ts';
 import type { HaproxyConfig } from '../options/config.ts';
 
 /** Knows when the next reload may begin. */
@@ -25,8 +26,8 @@ const idleFactor = 3;
  */
 export function createReloadPacer(
   config: Pick<HaproxyConfig, 'restart_interval' | 'restart_jitter'>,
-  now: () => number = () => performance.now(),
-  random: () => number = Math.random,
+  now: () => number = () => clock.now(),
+  random: () => number = clock.random,
 ): ReloadPacer {
   const interval = config.restart_interval ?? defaultInterval;
   const burst = config.restart_interval === null ? defaultBurst : 1;

@@ -1,3 +1,4 @@
+import { clock } from '../../../common/async/clock.ts';
 import { sleep } from '../../../common/async/supervise.ts';
 import { type Log, reasonOf } from '../../../common/daemon/log.ts';
 import type { Persist } from '../configfile/config-writer.ts';
@@ -55,7 +56,7 @@ export function createReloading(config: HaproxyConfig, deps: ReloadingDeps): Rel
   const watched = isReloadedByOthers(config);
   const pacer = createReloadPacer(config);
   const crowd = createCrowd(config, log);
-  const started = performance.now();
+  const started = clock.now();
   let restructurings: string[] = [];
   /** What was still wrong right after a reload that worked: another one would not mend it. */
   let settled: string | undefined;
@@ -75,7 +76,7 @@ export function createReloading(config: HaproxyConfig, deps: ReloadingDeps): Rel
     const found: string[] = [];
     for (const live of lives) {
       if (!live.synced) continue;
-      lastSynced = performance.now();
+      lastSynced = clock.now();
       loadedText = undefined;
       if (live.generation !== persist.accepted) {
         const foreign = `HAProxy runs ${live.generation === undefined ? 'a configuration that is not ours' : 'another configuration'}`;
@@ -90,7 +91,7 @@ export function createReloading(config: HaproxyConfig, deps: ReloadingDeps): Rel
     return [...new Set(found)];
   };
   const isUnreachable = (): boolean =>
-    lives.every((live) => !live.synced) && performance.now() - lastSynced > unreachableTime;
+    lives.every((live) => !live.synced) && clock.now() - lastSynced > unreachableTime;
   const workers = (): number => lives.reduce((sum, live) => sum + live.workers, 0);
   const keyOf = (found: readonly string[]): string =>
     JSON.stringify([found, persist.accepted, lives.map((live) => live.workers)]);
@@ -114,11 +115,11 @@ export function createReloading(config: HaproxyConfig, deps: ReloadingDeps): Rel
       return;
     }
     for (const live of lives) live.release();
-    const deadline = performance.now() + time;
+    const deadline = clock.now() + time;
     const isNew = (live: Live, index: number): boolean =>
       live.synced && live.workers !== before[index] && live.generation === persist.accepted;
     while (!lives.every(isNew)) {
-      if (performance.now() > deadline) {
+      if (clock.now() > deadline) {
         const message = `the reload did not bring a worker with configuration ${persist.accepted} in ${time} ms`;
         throw hasStayed(before) ? new NotLoaded(message) : new Error(message);
       }
@@ -160,17 +161,17 @@ export function createReloading(config: HaproxyConfig, deps: ReloadingDeps): Rel
       const kind = kindOf(why);
       log.info('reloading HAProxy', { reasons: shorten(why) });
       emit({ type: 'reloading', reasons: shorten(why) });
-      const start = performance.now();
+      const start = clock.now();
       let failure: unknown;
       for (let count = 1; count <= tries; count++) {
         try {
           await attempt(count > 1, signal);
-          const milliseconds = Math.round(performance.now() - start);
+          const milliseconds = Math.round(clock.now() - start);
           log.info('HAProxy has reloaded', { milliseconds });
           reloadsTotal.inc({ reason: kind, result: 'done' });
           reloadDuration.observe(milliseconds / 1000);
           lastError = null;
-          lastReloadAt = new Date();
+          lastReloadAt = clock.date();
           if (lives.length === 0 && config.master_socket_path !== null) persist.confirm();
           restructurings = [];
           pacer.done(true, milliseconds);

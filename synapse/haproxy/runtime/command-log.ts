@@ -1,3 +1,4 @@
+import { clock } from '../../../common/async/clock.ts';
 import { keepNewest } from '../../../common/daemon/journal.ts';
 import type { ServerChange } from './plan.ts';
 
@@ -35,7 +36,7 @@ export class SentCommands {
 
   /** Notes the replies to changes that were sent `milliseconds` ago. Nothing is put together until somebody asks. */
   note(changes: readonly ServerChange[], replies: readonly string[], milliseconds: number): void {
-    const at = Date.now() - milliseconds;
+    const at = clock.wallTime() - milliseconds;
     let from = 0;
     for (const change of changes) {
       const value = { change, replies, from, at, milliseconds };

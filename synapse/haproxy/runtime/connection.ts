@@ -1,4 +1,5 @@
 import { connect } from 'node:net';
+import { clock, type Timer } from '../../../common/async/clock.ts';
 import { sleep } from '../../../common/async/supervise.ts';
 import { plainReason } from '../../../common/reason.ts';
 
@@ -73,7 +74,7 @@ function open(path: string, { timeout }: RuntimeOptions, signal: AbortSignal): R
   let parts: string[] = [];
   let tail = '';
   let end: Error | undefined;
-  let timer: NodeJS.Timeout | undefined;
+  let timer: Timer | undefined;
   /** Ends pauses. Not a race with `closed`, in which every race would leave something until the connection ends. */
   const over = new AbortController();
   let settleClosed: (error: Error) => void = () => {};
@@ -84,7 +85,7 @@ function open(path: string, { timeout }: RuntimeOptions, signal: AbortSignal): R
   const fail = (error: Error): void => {
     if (end !== undefined) return;
     end = error;
-    clearTimeout(timer);
+    clock.clearTimeout(timer);
     signal.removeEventListener('abort', onAbort);
     socket.destroy();
     for (const pending of queue.splice(0)) pending.reject(error);
@@ -93,8 +94,8 @@ function open(path: string, { timeout }: RuntimeOptions, signal: AbortSignal): R
   };
   const onAbort = (): void => fail(new Error('aborted'));
   const watch = (): void => {
-    clearTimeout(timer);
-    if (queue.length > 0) timer = setTimeout(() => fail(new Error(`no reply within ${timeout} ms`)), timeout);
+    clock.clearTimeout(timer);
+    if (queue.length > 0) timer = clock.setTimeout(() => fail(new Error(`no reply within ${timeout} ms`)), timeout);
   };
   const finishReply = (): void => {
     const reply = parts.length === 1 ? (parts[0] as string) : parts.join('');

@@ -1,3 +1,4 @@
+import { clock } from '../../../common/async/clock.ts';
 import { type Log, reasonOf } from '../../../common/daemon/log.ts';
 import { commandsTotal } from '../metrics.ts';
 import type { RunningServer } from '../spec/types.ts';
@@ -51,13 +52,13 @@ export function createExecution({ log, picture, sent, touches, attempts, onSent,
 
   return async (connection, changes) => {
     if (changes.length === 0) return nothing;
-    const sentAt = performance.now();
+    const sentAt = clock.now();
     const pending = connection.send(changes.flatMap(({ commands }) => commands.map(({ text }) => text)));
     const before = changes.map(assume);
     onSent();
     try {
       const replies = await pending;
-      sent.note(changes, replies, performance.now() - sentAt);
+      sent.note(changes, replies, clock.now() - sentAt);
       return judgeChanges(changes, replies, {
         done: ({ backend, name, after }) => {
           const servers = running.get(backend);
@@ -77,7 +78,7 @@ export function createExecution({ log, picture, sent, touches, attempts, onSent,
       changes.forEach((change, index) => {
         running.get(change.backend)?.set(change.name, uncertain(before[index], change.after));
       });
-      sent.note(changes, [], performance.now() - sentAt);
+      sent.note(changes, [], clock.now() - sentAt);
       log.debug('commands without a reply', { commands: changes.length, reason: reasonOf(error) });
       return judgeChanges(changes, [], {});
     }

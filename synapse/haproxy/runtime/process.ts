@@ -1,3 +1,4 @@
+import { clock } from '../../../common/async/clock.ts';
 import { sleep, supervise } from '../../../common/async/supervise.ts';
 import type { Log } from '../../../common/daemon/log.ts';
 import { generationVariable } from '../spec/build-backend.ts';
@@ -276,7 +277,7 @@ class LiveProcess implements Live {
 
   /** Asks once a second whether this is still the worker in charge, and reads all again from time to time. */
   async #watch(connection: RuntimeConnection): Promise<void> {
-    let audited = performance.now();
+    let audited = clock.now();
     for (;;) {
       await connection.pause(tickInterval);
       // Rejects with the reason when the connection has ended.
@@ -289,8 +290,8 @@ class LiveProcess implements Live {
       }
       this.#lastUptime = process.uptime;
       await this.#retiring.pass(connection);
-      if (performance.now() - audited > this.#auditInterval()) {
-        audited = performance.now();
+      if (clock.now() - audited > this.#auditInterval()) {
+        audited = clock.now();
         await this.#audit.readAll();
       }
     }
@@ -310,8 +311,7 @@ class LiveProcess implements Live {
     return {
       capabilities: this.#capabilities,
       idOf: (server: Server) => desired.ids.claim(server.name, server.explicitId),
-      isLeaving: (name) =>
-        (desired.leaving.get(name) ?? 0) > performance.now() && !this.#retiring.isIdle(desired, name),
+      isLeaving: (name) => (desired.leaving.get(name) ?? 0) > clock.now() && !this.#retiring.isIdle(desired, name),
     };
   }
 

@@ -1,3 +1,4 @@
+import { clock, type Timer } from '../../../common/async/clock.ts';
 import { type Log, reasonOf } from '../../../common/daemon/log.ts';
 import type { DesiredService } from '../spec/desired-service.ts';
 import type { Attempts, Touches } from './bookkeeping.ts';
@@ -45,13 +46,13 @@ const mostNames = 8;
 
 export function createAudit(deps: AuditDeps): Audit {
   const { log, services, picture, touches, attempts, connection: connected, plan, giveUp, execute } = deps;
-  let timer: NodeJS.Timeout | undefined;
+  let timer: Timer | undefined;
   let surprised = false;
 
   const schedule = (delay: number | undefined, what: () => ReadonlySet<string> | undefined): void => {
     if (timer !== undefined && delay === undefined) return;
-    clearTimeout(timer);
-    timer = setTimeout(
+    clock.clearTimeout(timer);
+    timer = clock.setTimeout(
       () => {
         timer = undefined;
         void read(what());
@@ -112,7 +113,7 @@ export function createAudit(deps: AuditDeps): Audit {
       surprised = true;
     },
     stop() {
-      clearTimeout(timer);
+      clock.clearTimeout(timer);
       timer = undefined;
     },
   };

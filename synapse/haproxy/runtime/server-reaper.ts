@@ -1,3 +1,4 @@
+import { clock } from '../../../common/async/clock.ts';
 import type { Log } from '../../../common/daemon/log.ts';
 import type { HaproxyConfig } from '../options/config.ts';
 import type { Capabilities } from '../spec/capabilities.ts';
@@ -87,7 +88,7 @@ export function createRetiring(deps: RetiringDeps): Retiring {
   };
 
   const sweep = async (connection: RuntimeConnection): Promise<void> => {
-    const now = performance.now();
+    const now = clock.now();
     const before = new Map(out);
     out.clear();
     const due: { desired: DesiredService; backend: string; server: RunningServer }[] = [];
@@ -133,9 +134,9 @@ export function createRetiring(deps: RetiringDeps): Retiring {
       await endDrains(connection);
       const { canDeleteServer, deleteServer } = deps.capabilities();
       if (!(config.delete_servers ?? deleteServer) || !canDeleteServer) return;
-      if (performance.now() - swept < Math.min(sweepInterval, config.delete_servers_after)) return;
+      if (clock.now() - swept < Math.min(sweepInterval, config.delete_servers_after)) return;
       await sweep(connection);
-      swept = performance.now();
+      swept = clock.now();
     },
     forget() {
       quiet.clear();

@@ -1,3 +1,4 @@
+import { clock } from '../../../common/async/clock.ts';
 import type { Instance } from '../../../common/instance.ts';
 import { isServed, serverOf } from './server.ts';
 import type { Server, Structure } from './types.ts';
@@ -18,9 +19,9 @@ export interface DesiredService {
   /** Undefined while nothing is known: what HAProxy has stays. */
   instances: readonly Instance[] | undefined;
   readonly ids: ServerIds;
-  /** Servers that were drained and then withdrawn → when they go into maintenance, `performance.now()`. */
+  /** Servers that were drained and then withdrawn → when they go into maintenance, `clock.now()`. */
   readonly leaving: Map<string, number>;
-  /** When the change that led to the present instances was seen, `performance.now()`. */
+  /** When the change that led to the present instances was seen, `clock.now()`. */
   seenAt: number;
   /** Grows when numbers were given out anew: text made before is stale then. */
   numbering: number;
@@ -99,7 +100,7 @@ export function takeInstances(
   }
   keepRepeated(wanted, structure, instances);
   for (const { id, state } of removed) {
-    if (state === 'drain' && wanted.get(id) === undefined) desired.leaving.set(id, performance.now() + drainTimeout);
+    if (state === 'drain' && wanted.get(id) === undefined) desired.leaving.set(id, clock.now() + drainTimeout);
   }
   const changes: DesiredServer[] = [];
   for (const [name, server] of wanted) {

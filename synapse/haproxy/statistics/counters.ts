@@ -1,3 +1,4 @@
+import { clock } from '../../../common/async/clock.ts';
 import { type HaproxyConfig, socketPaths } from '../options/config.ts';
 import { connectRuntime } from '../runtime/connection.ts';
 import { parseStatistics, type StatisticsRow } from './parse.ts';
@@ -22,13 +23,13 @@ export function createView(config: HaproxyConfig): (of?: ViewOf) => Promise<Hapr
     if (paths.length === 0) return Promise.reject(new Error('the runtime API is not used (haproxy.do_socket)'));
     const key = typeof of === 'object' ? of.backend : of === 'all' ? '*' : '';
     const last = known.get(key);
-    if (last !== undefined && performance.now() < last.until) return last.view;
-    const start = performance.now();
+    if (last !== undefined && clock.now() < last.until) return last.view;
+    const start = clock.now();
     const view = readViews(paths, of);
     // While it is under way, everybody waits for the same.
     known.set(key, { until: Number.POSITIVE_INFINITY, view });
     const settle = (): void => {
-      const now = performance.now();
+      const now = clock.now();
       known.set(key, { until: now + Math.max(goodFor, (now - start) * quiet), view });
       for (const [name, { until }] of known) if (until < now) known.delete(name);
     };

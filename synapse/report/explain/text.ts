@@ -1,3 +1,4 @@
+import { clock } from '../../../common/async/clock.ts';
 import { type Cell, formatAge, formatTable, heading, plain, type Style } from '../../../common/cli/table.ts';
 import { oneLine } from '../../../common/reason.ts';
 import type { RegistryRecord } from '../../source.ts';
@@ -26,7 +27,7 @@ export function formatInstances(
   facts: ServiceFacts,
   instances: readonly InstanceFacts[],
   style: Style = plain,
-  now: number = Date.now(),
+  now: number = clock.wallTime(),
 ): string {
   const blocks = instances.map((one) => {
     const steps: readonly (readonly [string, string | readonly string[]])[] = [

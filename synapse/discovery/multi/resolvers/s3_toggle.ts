@@ -1,3 +1,4 @@
+import { clock } from '../../../../common/async/clock.ts';
 import { reasonOf } from '../../../../common/daemon/log.ts';
 import type { ChildView, Decision, Resolver, ResolverPlugin } from '../resolver.ts';
 import { createS3Object, formatS3Address, readS3Address, type S3Address } from './s3_toggle/object.ts';
@@ -50,7 +51,7 @@ export const resolver: ResolverPlugin<S3ToggleOptions> = {
         if (text === seen) return;
         seen = text;
         try {
-          const name = pick(readWeights(text, names), Math.random());
+          const name = pick(readWeights(text, names), clock.random());
           if (name === undefined)
             log.warn('no source has a weight, the one in use stays', { object: formatS3Address(address) });
           else if (name !== chosen) log.info('the weights have chosen a source', { chosen: name });

@@ -1,4 +1,5 @@
 import { open } from 'node:fs/promises';
+import { clock } from '../../../../common/async/clock.ts';
 import { sleep } from '../../../../common/async/supervise.ts';
 
 /** Far more than any list of instances needs. */
@@ -20,7 +21,7 @@ export async function readSettled(path: string, signal: AbortSignal): Promise<st
       const after = await file.stat();
       const same = before.size === after.size && before.mtimeMs === after.mtimeMs;
       // A clock that was set back must not keep us waiting.
-      if (same && Math.abs(Date.now() - after.mtimeMs) >= settled) return text;
+      if (same && Math.abs(clock.wallTime() - after.mtimeMs) >= settled) return text;
     } finally {
       await file.close();
     }

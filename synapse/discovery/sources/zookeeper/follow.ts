@@ -1,3 +1,4 @@
+import { clock } from '../../../../common/async/clock.ts';
 import { sleep } from '../../../../common/async/supervise.ts';
 import type { ZookeeperSession } from '../../../../common/zookeeper/session.ts';
 import { decodeName } from './records.ts';
@@ -54,13 +55,13 @@ export async function followChildren(
       known.delete(name);
       callbacks.delete(name);
     }
-    const all = performance.now() - readAt >= interval;
-    if (all) readAt = performance.now();
+    const all = clock.now() - readAt >= interval;
+    if (all) readAt = clock.now();
     const wanted = [...listed].filter((name) => all || stale.has(name) || !known.has(name));
     for (let i = 0; i < wanted.length; i += batch) await Promise.all(wanted.slice(i, i + batch).map(read));
     onNodes(known);
     if (pause > 0) await sleep(pause, signal);
-    await sleep(Math.max(0, readAt + interval - performance.now()), awake);
+    await sleep(Math.max(0, readAt + interval - clock.now()), awake);
   });
 }
 

@@ -1,3 +1,4 @@
+import { clock } from '../../../../common/async/clock.ts';
 import type { Schema } from '../../../../common/config/config.ts';
 import type { Instance } from '../../../../common/instance.ts';
 import { createZookeeperLink, parseHost, type ZookeeperLink } from '../../../../common/zookeeper/link.ts';
@@ -108,7 +109,7 @@ export function createZookeeperSource(options: ZookeeperOptions, context: Source
     const takeDocument = (data: Buffer | undefined): void => {
       // Nodes that only hold others are empty as a rule.
       const text = data?.length === 0 ? undefined : data;
-      handed.take(text, text?.toString('latin1'), performance.now());
+      handed.take(text, text?.toString('latin1'), clock.now());
     };
     try {
       await Promise.all([
@@ -128,7 +129,7 @@ export function createZookeeperSource(options: ZookeeperOptions, context: Source
       const heardAt = link?.heardAt ?? null;
       return {
         reason: connected ? stage.reason() : 'not connected to ZooKeeper',
-        age: heardAt === null ? null : performance.now() - heardAt,
+        age: heardAt === null ? null : clock.now() - heardAt,
       };
     },
   });
