@@ -1,14 +1,17 @@
 import { randomBytes } from 'node:crypto';
-import { open, readdir, readFile, rename, rm } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
+import { type Files, thisHost } from './host.ts';
 
 export interface WriteOptions {
   /** Permissions of a new file, default 0644. */
   readonly mode?: number;
-  /** Whose it is, by number; needs root. Default: ours. */
+  /** Owner and group, by number; needs root. Default: those of this process. */
   readonly owner?: { readonly uid: number; readonly gid: number } | undefined;
   /** Where the temporary file is made; must be on the same file system. Default: beside the file, with a leading dot. */
   readonly staging?: string;
+  /** Default: this machine's. */
+  readonly files?: Files;
 }
 
 /**
@@ -21,52 +24,31 @@ export async function writeFileAtomic(
   content: string | Buffer,
   options: WriteOptions = {},
 ): Promise<void> {
-  const { mode = 0o644, owner, staging = dirname(path) } = options;
+  const { mode = 0o644, owner, staging = dirname(path), files = thisHost.files } = options;
   const temporary = join(staging, `.${basename(path)}.${process.pid}.${randomBytes(4).toString('hex')}`);
   try {
-    const file = await open(temporary, 'wx', mode);
-    try {
-      if (owner !== undefined) await file.chown(owner.uid, owner.gid);
-      await file.writeFile(content);
-      await file.sync();
-    } finally {
-      await file.close();
-    }
-    await rename(temporary, path);
+    await files.write(temporary, content, { how: 'new', mode, ...(owner !== undefined && { owner }) });
+    await files.rename(temporary, path);
   } catch (error) {
-    await rm(temporary, { force: true });
+    await files.remove(temporary);
     throw new Error(`cannot write ${path}`, { cause: error });
   }
-  await syncFolder(dirname(path));
+  await files.syncFolder(dirname(path));
 }
 
 /**
- * Removes what processes left beside the file that were killed while they wrote it: for who starts and is the only one
- * that writes it. Never rejects: what cannot be removed is in nobody's way.
+ * Removes the temporary files that a killed process left beside the file. Only for the one process that writes the file,
+ * at its start. Never rejects: a file that cannot be removed does no harm.
  */
-export async function removeUnfinished(path: string): Promise<void> {
+export async function removeUnfinished(path: string, files: Files = thisHost.files): Promise<void> {
   const begin = `.${basename(path)}.`;
   const isOurs = (name: string): boolean =>
     name.startsWith(begin) && /^\d+\.[0-9a-f]{8}$/.test(name.slice(begin.length));
   try {
-    const left = (await readdir(dirname(path))).filter(isOurs);
-    await Promise.all(left.map((name) => rm(join(dirname(path), name), { force: true })));
+    const left = (await files.list(dirname(path))).filter(isOurs);
+    await Promise.all(left.map((name) => files.remove(join(dirname(path), name))));
   } catch {
     // No such folder, or not ours to change.
-  }
-}
-
-/** Makes a rename in this folder survive a power cut. */
-export async function syncFolder(path: string): Promise<void> {
-  const folder = await open(path, 'r');
-  try {
-    await folder.sync();
-  } catch (error) {
-    // Some file systems (FUSE, some network ones) refuse fsync on a folder; the rename itself is atomic all the same.
-    const code = (error as NodeJS.ErrnoException).code;
-    if (code !== 'EINVAL' && code !== 'ENOTSUP' && code !== 'EPERM') throw error;
-  } finally {
-    await folder.close();
   }
 }
 

@@ -2,7 +2,8 @@ import { chmod, mkdir, open, readFile, rename, rm, stat } from 'node:fs/promises
 
 import { basename, dirname, join } from 'node:path';
 import type { Log } from '../../../common/daemon/log.ts';
-import { syncFolder, writeFileAtomic } from '../../../common/file.ts';
+import { writeFileAtomic } from '../../../common/file.ts';
+import { thisHost } from '../../../common/host.ts';
 
 /** Where a new file is put together before it takes the old one's place, and where the last good one is kept. */
 export interface Staging {
@@ -70,7 +71,7 @@ export function createStaging(path: string, candidatePath: string | null, log: L
         await fill(path, text);
         await discard();
       }
-      await syncFolder(dirname(path));
+      await thisHost.files.syncFolder(dirname(path));
     },
     async keep(text) {
       await makeFolder(folder);
