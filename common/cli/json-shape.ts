@@ -1,14 +1,19 @@
 import { isObject } from '../config/formats.ts';
 
-/** What a command's JSON looks like: for the page that documents it, and for the test that holds it to that. */
+/**
+ * What a JSON document looks like. The manual page, the test that holds a command to it and the TypeScript type
+ * (`Shaped`) come from the same shape, so that a document is described once.
+ */
 export type Shape =
   | 'text'
   | 'number'
   | 'boolean'
-  /** Whatever it is: not promised to stay. */
+  /** Any JSON value; its form is not promised. */
   | 'any'
+  /** One of these texts. */
+  | { readonly oneOf: readonly string[] }
   | { readonly list: Shape }
-  /** An object of equal things by name. */
+  /** An object of values of one shape; `by` says in the manual what its keys are. */
   | { readonly by: string; readonly of: Shape }
   | { readonly orNull: Shape }
   | Fields;
@@ -18,52 +23,93 @@ export interface Fields {
   readonly fields: Readonly<Record<string, Field>>;
 }
 
-/** One key: what it holds and what that means. */
-export interface Field {
-  readonly shape: Shape;
+/** One key: the shape of its value, and what that means. */
+export interface Field<S extends Shape = Shape, Optional extends boolean = boolean> {
+  readonly shape: S;
   readonly doc: string;
-  /** Left out where it does not apply. */
-  readonly optional?: boolean;
+  /** The key is left out where it does not apply. */
+  readonly optional: Optional;
 }
 
+/**
+ * The TypeScript type of a document with this shape: `type PlanReport = Shaped<typeof planShape>`. The shape is a
+ * constant whose literals TypeScript keeps: `const planShape = {…} satisfies Fields`, not `const planShape: Fields`.
+ */
+export type Shaped<S> = S extends 'text'
+  ? string
+  : S extends 'number'
+    ? number
+    : S extends 'boolean'
+      ? boolean
+      : S extends 'any'
+        ? unknown
+        : S extends { readonly oneOf: readonly (infer Text)[] }
+          ? Text
+          : S extends { readonly list: infer Item }
+            ? readonly Shaped<Item>[]
+            : S extends { readonly orNull: infer Value }
+              ? Shaped<Value> | null
+              : S extends { readonly of: infer Value }
+                ? Readonly<Record<string, Shaped<Value>>>
+                : S extends { readonly fields: infer All }
+                  ? ShapedFields<All>
+                  : never;
+
+type ShapedFields<All> = Flat<
+  {
+    readonly [Key in keyof All as All[Key] extends Field<Shape, false> ? Key : never]: ShapedField<All[Key]>;
+  } & {
+    readonly [Key in keyof All as All[Key] extends Field<Shape, false> ? never : Key]?: ShapedField<All[Key]>;
+  }
+>;
+
+type ShapedField<F> = F extends Field<infer S> ? Shaped<S> : never;
+
+/** One object type instead of an intersection, so that editors show the keys. */
+type Flat<T> = { readonly [Key in keyof T]: T[Key] };
+
 /** A key that is always there. */
-export function field(shape: Shape, doc: string): Field {
-  return { shape, doc };
+export function field<const S extends Shape>(shape: S, doc: string): Field<S, false> {
+  return { shape, doc, optional: false };
 }
 
 /** A key that is left out where it does not apply. */
-export function optional(shape: Shape, doc: string): Field {
+export function optional<const S extends Shape>(shape: S, doc: string): Field<S, true> {
   return { shape, doc, optional: true };
 }
 
-/** Where a value is not as its shape says; empty when it is. */
-export function misfits(shape: Shape, value: unknown, path = ''): readonly string[] {
-  const here = path === '' ? 'the whole' : path;
+/** The places where a value differs from its shape; empty when it fits. */
+export function mismatches(shape: Shape, value: unknown, path = ''): readonly string[] {
+  const here = path === '' ? 'the document' : path;
   if (shape === 'any') return [];
   if (typeof shape === 'string') {
     const type = shape === 'text' ? 'string' : shape;
     return typeof value === type ? [] : [`${here}: ${JSON.stringify(value)} is not ${shape}`];
   }
-  if ('orNull' in shape) return value === null ? [] : misfits(shape.orNull, value, path);
+  if ('oneOf' in shape) {
+    const known = typeof value === 'string' && shape.oneOf.includes(value);
+    return known ? [] : [`${here}: ${JSON.stringify(value)} is not one of ${shape.oneOf.join(', ')}`];
+  }
+  if ('orNull' in shape) return value === null ? [] : mismatches(shape.orNull, value, path);
   if ('list' in shape) {
     if (!Array.isArray(value)) return [`${here}: not a list`];
-    return value.flatMap((item, index) => misfits(shape.list, item, `${path}[${index}]`));
+    return value.flatMap((item, index) => mismatches(shape.list, item, `${path}[${index}]`));
   }
   if (!isObject(value)) return [`${here}: not an object`];
   const at = (key: string): string => (path === '' ? key : `${path}.${key}`);
-  if ('by' in shape) return Object.entries(value).flatMap(([key, item]) => misfits(shape.of, item, at(key)));
+  if ('by' in shape) return Object.entries(value).flatMap(([key, item]) => mismatches(shape.of, item, at(key)));
   const { fields } = shape;
   const unknown = Object.keys(value).filter((key) => !Object.hasOwn(fields, key));
   return [
     ...unknown.map((key) => `${at(key)}: is not documented`),
     ...Object.entries(fields).flatMap(([key, known]) => {
-      if (Object.hasOwn(value, key)) return misfits(known.shape, value[key], at(key));
+      if (Object.hasOwn(value, key)) return mismatches(known.shape, value[key], at(key));
       return known.optional ? [] : [`${at(key)}: is missing`];
     }),
   ];
 }
 
-/** One line of the documentation of a shape. */
+/** One key of a shape in the manual. */
 export interface ShapeRow {
   /** `services.NAME.instances[].id` */
   readonly path: string;
@@ -71,9 +117,9 @@ export interface ShapeRow {
   readonly doc: string;
 }
 
-/** All keys of a shape, each with what it holds. */
+/** All keys of a shape, those of nested objects too, in order. */
 export function shapeRows(shape: Shape, path = ''): readonly ShapeRow[] {
-  if (typeof shape === 'string') return [];
+  if (typeof shape === 'string' || 'oneOf' in shape) return [];
   if ('orNull' in shape) return shapeRows(shape.orNull, path);
   if ('list' in shape) return shapeRows(shape.list, `${path}[]`);
   if ('by' in shape) return shapeRows(shape.of, path === '' ? shape.by : `${path}.${shape.by}`);
@@ -86,6 +132,7 @@ export function shapeRows(shape: Shape, path = ''): readonly ShapeRow[] {
 
 function typeOf(shape: Shape): string {
   if (typeof shape === 'string') return shape;
+  if ('oneOf' in shape) return 'text';
   if ('orNull' in shape) return `${typeOf(shape.orNull)} or null`;
   if ('list' in shape) return `list of ${plural(typeOf(shape.list))}`;
   if ('by' in shape) return `object by ${shape.by}`;

@@ -1,5 +1,5 @@
 import { timeoutSignal } from '../../common/async/abort.ts';
-import { type Fields, field } from '../../common/cli/json-shape.ts';
+import { type Fields, field, type Shaped } from '../../common/cli/json-shape.ts';
 import type { Command } from '../../common/cli/program.ts';
 import type { Style } from '../../common/cli/table.ts';
 import { plainReason } from '../../common/reason.ts';
@@ -10,15 +10,8 @@ import { previewNow } from './preview.ts';
 /** Milliseconds for all that one HAProxy is asked. */
 const timeout = 10_000;
 
-/** What would be done to one HAProxy, or why it cannot be asked. */
-interface PlanReport extends Omit<SocketPlan, 'version'> {
-  readonly socket: string;
-  readonly version: string | null;
-  readonly reason: string | null;
-}
-
 /** `synapse plan --json`. */
-export const planShape: Fields = {
+export const planShape = {
   fields: {
     sockets: field(
       {
@@ -37,7 +30,11 @@ export const planShape: Fields = {
     unanswered: field({ by: 'SERVICE', of: 'text' }, 'services whose source did not answer, and why'),
     problems: field({ by: 'SERVICE', of: 'text' }, 'services that cannot be in HAProxy, and why'),
   },
-};
+} satisfies Fields;
+
+type PlanReport = Shaped<typeof planShape>;
+/** What would be done to one HAProxy, or why it cannot be asked. */
+type SocketReport = PlanReport['sockets'][number];
 
 export const plan: Command = {
   summary: 'Print what would be done to the running HAProxy now; do nothing.',
@@ -60,9 +57,12 @@ export const plan: Command = {
     const { sockets: paths, plan: planOf, unanswered, problems } = await previewNow(context);
     if (paths.length === 0) throw new Error('haproxy.do_socket is false: there is no running HAProxy to compare with');
     const sockets = await Promise.all(paths.map((socket) => ask(socket, planOf)));
-    const notes = { unanswered: Object.fromEntries(unanswered), problems: Object.fromEntries(problems) };
-    if (options.json) print(`${JSON.stringify({ sockets, ...notes }, null, 2)}\n`);
-    else print(formatPlan(sockets, notes, style));
+    const report: PlanReport = {
+      sockets,
+      unanswered: Object.fromEntries(unanswered),
+      problems: Object.fromEntries(problems),
+    };
+    print(options.json ? `${JSON.stringify(report, null, 2)}\n` : formatPlan(report, style));
     if (sockets.some(({ reason }) => reason !== null)) return 1;
     const toDo = sockets.some(({ commands, reload }) => commands.length > 0 || reload.length > 0);
     return toDo && options['exit-code'] ? 4 : 0;
@@ -72,7 +72,7 @@ export const plan: Command = {
 async function ask(
   socket: string,
   planOf: (socket: string, signal: AbortSignal) => Promise<SocketPlan>,
-): Promise<PlanReport> {
+): Promise<SocketReport> {
   try {
     return { socket, reason: null, ...(await planOf(socket, timeoutSignal(timeout))) };
   } catch (error) {
@@ -81,12 +81,7 @@ async function ask(
   }
 }
 
-interface Notes {
-  readonly unanswered: Readonly<Record<string, string>>;
-  readonly problems: Readonly<Record<string, string>>;
-}
-
-function formatPlan(sockets: readonly PlanReport[], { unanswered, problems }: Notes, style: Style): string {
+function formatPlan({ sockets, unanswered, problems }: PlanReport, style: Style): string {
   const lines = [
     ...Object.entries(unanswered).map(([name, reason]) =>
       style('warn', `# ${name}: its source did not answer, so what is known of it may be out of date: ${reason}`),

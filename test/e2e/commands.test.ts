@@ -3,7 +3,7 @@ import { readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { execute } from '../../common/cli/daemon.ts';
-import { misfits } from '../../common/cli/json-shape.ts';
+import { mismatches } from '../../common/cli/json-shape.ts';
 import type { Command, Program } from '../../common/cli/program.ts';
 import type { EtcdClient } from '../../common/etcd/client/client.ts';
 import type { LocalCluster } from '../../etcd-cluster/members/local-cluster.ts';
@@ -180,7 +180,7 @@ describe('the commands, when', () => {
         const { json } = program.commands[words[0] ?? ''] as Command;
         assert.equal(answer.code, code, answer.text);
         assert.deepEqual(
-          misfits(json ?? 'any', JSON.parse(answer.text)),
+          mismatches(json ?? 'any', JSON.parse(answer.text)),
           [],
           `${situation}: ${words.join(' ')} --json`,
         );
@@ -200,7 +200,7 @@ describe('the commands, when', () => {
       .split('\n')
       .map((line) => JSON.parse(line));
     const { json } = synapseProgram.commands.events as Command;
-    for (const event of all) assert.deepEqual(misfits(json ?? 'any', event), []);
+    for (const event of all) assert.deepEqual(mismatches(json ?? 'any', event), []);
     const count = all.filter(({ seq }) => seq > since).length;
     const { text } = await run(synapseProgram, [...argv, '-n', String(count)]);
     const chosen = text.split('\n').filter((line) => shown.test(line));

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { execute } from '../../../common/cli/daemon.ts';
 import { describeSchema, describeShape, formatOptions } from '../../../common/cli/describe.ts';
-import { misfits } from '../../../common/cli/json-shape.ts';
+import { mismatches } from '../../../common/cli/json-shape.ts';
 import type { Schema } from '../../../common/config/schema.ts';
 import { nerveProgram } from '../../../nerve/program.ts';
 import { synapseProgram } from '../../../synapse/program.ts';
@@ -44,7 +44,7 @@ describe('describe --json', () => {
         text += more;
       };
       assert.equal(await execute(program, ['describe', '--json'], { env: {}, print, complain: print }), 0, text);
-      assert.deepEqual(misfits(describeShape, JSON.parse(text)), []);
+      assert.deepEqual(mismatches(describeShape, JSON.parse(text)), []);
     });
   }
 });

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { type Fields, field, misfits, optional, shapeRows } from '../../../common/cli/json-shape.ts';
+import { type Fields, field, mismatches, optional, type Shaped, shapeRows } from '../../../common/cli/json-shape.ts';
 
-const shape: Fields = {
+const shape = {
   fields: {
     name: field('text', 'its name'),
     ports: field({ list: 'number' }, 'where it listens'),
@@ -11,25 +11,46 @@ const shape: Fields = {
       'what else there is',
     ),
     raw: optional('any', 'whatever'),
+    level: optional({ oneOf: ['info', 'warn'] }, 'how serious it is'),
   },
-};
+} satisfies Fields;
 
-describe('a shape', () => {
-  it('fits what is as it says', () => {
-    assert.deepEqual(misfits(shape, { name: 'a', ports: [1, 2], more: { x: null, y: { on: true } }, raw: [{}] }), []);
+interface Document {
+  readonly name: string;
+  readonly ports: readonly number[];
+  readonly more?: Readonly<Record<string, { readonly on: boolean } | null>>;
+  readonly raw?: unknown;
+  readonly level?: 'info' | 'warn';
+}
+
+/** True when both types are the same, modifiers included. */
+type Same<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false;
+
+describe('a JSON shape', () => {
+  it('gives its document the same type as an interface written by hand', () => {
+    const same: Same<Shaped<typeof shape>, { [Key in keyof Document]: Document[Key] }> = true;
+    assert.ok(same);
   });
 
-  it('names every place where a value is not as it says', () => {
-    assert.deepEqual(misfits(shape, { ports: [1, '2'], more: { y: { on: 1 } }, extra: 0 }), [
+  it('accepts a document that fits it', () => {
+    assert.deepEqual(
+      mismatches(shape, { name: 'a', ports: [1, 2], more: { x: null, y: { on: true } }, raw: [{}], level: 'info' }),
+      [],
+    );
+  });
+
+  it('names every place where a document differs from it', () => {
+    assert.deepEqual(mismatches(shape, { ports: [1, '2'], more: { y: { on: 1 } }, extra: 0, level: 'bad' }), [
       'extra: is not documented',
       'name: is missing',
       'ports[1]: "2" is not number',
       'more.y.on: 1 is not boolean',
+      'level: "bad" is not one of info, warn',
     ]);
-    assert.deepEqual(misfits(shape, []), ['the whole: not an object']);
+    assert.deepEqual(mismatches(shape, []), ['the document: not an object']);
   });
 
-  it('documents every key', () => {
+  it('lists every key with its type for the manual', () => {
     assert.deepEqual(
       shapeRows(shape).map(({ path, type }) => [path, type]),
       [
@@ -38,6 +59,7 @@ describe('a shape', () => {
         ['more', 'object by KEY, optional'],
         ['more.KEY.on', 'boolean'],
         ['raw', 'any, optional'],
+        ['level', 'text, optional'],
       ],
     );
   });

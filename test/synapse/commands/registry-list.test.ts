@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import { misfits } from '../../../common/cli/json-shape.ts';
+import { mismatches } from '../../../common/cli/json-shape.ts';
 import { plain } from '../../../common/cli/table.ts';
 import { silentLog } from '../../../common/daemon/log.ts';
 import type { EtcdClient } from '../../../common/etcd/client/client.ts';
@@ -43,7 +43,7 @@ describe('the list of the registry', () => {
     await followRegistry({ hosts: cluster.urls }, { prefix: '/s/', timeout: 30_000, log: silentLog, onList });
     const [list] = lists;
     assert.ok(list !== undefined && lists.length === 1);
-    assert.deepEqual(misfits(servicesShape, JSON.parse(JSON.stringify(list))), []);
+    assert.deepEqual(mismatches(servicesShape, JSON.parse(JSON.stringify(list))), []);
     const text = formatList(list, plain);
     const cells = text
       .trimEnd()
