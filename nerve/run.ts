@@ -141,5 +141,8 @@ function startHeartbeat({ heartbeatPath }: NerveConfig, log: Log, signal: AbortS
 /** Connects to an etcd cluster, under a lease of its own. All ends when `signal` aborts. */
 export function connectEtcd({ etcd, ttl }: Registry, found: OnFound, log: Log, signal: AbortSignal): Announcer {
   const client = createEtcdClient(etcd, { log }, signal);
-  return createEtcdAnnouncer((onFound) => createLeasedKeys(client, { ttl, onFound }, { log }, signal), found);
+  return createEtcdAnnouncer(
+    (onFound) => createLeasedKeys(client, { ttlSeconds: ttl, onFound }, { log }, signal),
+    found,
+  );
 }

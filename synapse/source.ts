@@ -1,7 +1,7 @@
 import type { Schema } from '../common/config/config.ts';
 import type { Log } from '../common/daemon/log.ts';
 import type { EtcdOptions } from '../common/etcd/client/options.ts';
-import type { SeenRecord } from '../common/etcd/records/inspect.ts';
+import type { InspectedRecord } from '../common/etcd/records/inspect.ts';
 import type { Instance } from '../common/instance.ts';
 import type { PluginFolder } from '../common/plugin.ts';
 import type { Published } from '../common/published.ts';
@@ -95,7 +95,7 @@ export interface SourceContext {
 }
 
 /** One record of a registry as it is there at this moment, for people. */
-export type RegistryRecord = SeenRecord;
+export type RegistryRecord = InspectedRecord;
 
 /** What a look into a registry may use. */
 export interface LookAt {

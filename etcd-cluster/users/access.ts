@@ -26,7 +26,7 @@ export async function applyAccess(
   const run = async (what: string, change: (rpc: Rpc) => Promise<unknown>): Promise<void> => {
     done.push(what);
     // Sent once: a second time it would find its own work and call it an error.
-    if (!dryRun) await client.call(change, { tries: 1, attempt: 10_000, total: 10_000 });
+    if (!dryRun) await client.call(change, { maxTries: 1, attemptMs: 10_000, totalMs: 10_000 });
   };
   const state = await readState(client);
   const passwords = new Map(config.users.map((user) => [user.name, user.password]));
@@ -60,7 +60,7 @@ async function assertRoot(config: AccessConfig, secret: string, signal: AbortSig
   signal.addEventListener('abort', () => over.abort(), { once: true });
   try {
     const again = createEtcdClient(config.etcd, { log: silentLog }, over.signal);
-    await again.call((rpc) => rpc.auth.userList(), { tries: 1, attempt: 10_000, total: 10_000 });
+    await again.call((rpc) => rpc.auth.userList(), { maxTries: 1, attemptMs: 10_000, totalMs: 10_000 });
   } catch (error) {
     // That it could not be asked proves nothing.
     if (!(error instanceof EtcdError && isAnswer(error))) throw error;

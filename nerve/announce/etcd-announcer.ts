@@ -89,21 +89,22 @@ export function createEtcdAnnouncer(
     status(key) {
       const entry = keys.keyStatus(key);
       if (entry === undefined) return { announced: false, reason: 'not asked for yet', trouble: null };
-      const wanted = entry.wanted === 'set';
+      const wanted = entry.desired === 'set';
       if (entry.settled) return { announced: wanted, reason: null, trouble: null };
-      const trouble = entry.reason ?? keys.status.lastError;
+      const trouble = entry.reason ?? keys.status.reason;
       return { announced: !wanted, reason: trouble ?? 'under way', trouble };
     },
     get lease() {
-      const { leaseId: id, held, lastError } = keys.status;
+      const { leaseId: id, held, reason: lastError } = keys.status;
       return { id, held, lastError };
     },
-    close: (options) => keys.close({ ...options, farewell }),
+    close: (options) =>
+      keys.close({ timeoutMs: options.timeout, tombstone, ...(options.keep !== undefined && { keep: options.keep }) }),
   };
 }
 
 /** What a withdrawn instance shows for its last moment. */
-function farewell(_key: string, value: string): string {
+function tombstone(_key: string, value: string): string {
   return stamped({ ...parseInstance(value), state: 'down' });
 }
 

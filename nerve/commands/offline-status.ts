@@ -1,5 +1,5 @@
 import { reasonOf, silentLog } from '../../common/daemon/log.ts';
-import { lookAtRecords, type SeenRecord } from '../../common/etcd/records/inspect.ts';
+import { type InspectedRecord, inspectRecords } from '../../common/etcd/records/inspect.ts';
 import { etcdOf } from '../announce/registries.ts';
 import type { NerveConfig } from '../config/config.ts';
 import type { ServiceConfig } from '../config/service-config.ts';
@@ -18,8 +18,8 @@ async function stateOf({ etcd }: NerveConfig, service: ServiceConfig): Promise<R
   const nothing = { name, instance: instance.id, key, revision: null, lease: null, ttl: null, left: null };
   try {
     const decode = { method: 'nerve' } as const;
-    const records = await lookAtRecords(etcdOf(etcd, service), key, { decode, timeout, log: silentLog });
-    const record: SeenRecord | undefined = records.find(({ where }) => where === key);
+    const records = await inspectRecords(etcdOf(etcd, service), key, { decode, timeoutMs: timeout, log: silentLog });
+    const record: InspectedRecord | undefined = records.find(({ where }) => where === key);
     if (record === undefined) return { ...nothing, announced: false, reason: null };
     const { reason, revision, lease, ttl, left } = record;
     return { ...nothing, announced: true, reason, revision, lease, ttl, left };

@@ -79,8 +79,8 @@ export async function followRegistry(etcd: EtcdOptions, options: ListOptions, si
   );
   clock.clearTimeout(timer);
   if (answered || signal?.aborted) return;
-  const { lastError } = client.status;
-  throw new Error(`etcd did not answer within ${timeout} ms${lastError === null ? '' : `: ${lastError}`}`);
+  const { reason } = client.status;
+  throw new Error(`etcd did not answer within ${timeout} ms${reason === null ? '' : `: ${reason}`}`);
 }
 
 /** What a state file says instead, for when etcd cannot be read. */

@@ -54,7 +54,7 @@ export async function measureCluster({ folder, etcd, hosts }: ClusterBench): Pro
     const value = Buffer.alloc(200, 'x');
     const put = async (key: string): Promise<number> => {
       const since = performance.now();
-      await writer.call((rpc) => rpc.kv.put({ key: Buffer.from(key), value }), { total: 30_000 });
+      await writer.call((rpc) => rpc.kv.put({ key: Buffer.from(key), value }), { totalMs: 30_000 });
       return performance.now() - since;
     };
     const alone: number[] = [];

@@ -54,7 +54,12 @@ export async function startFleet(options: FleetOptions, signal: AbortSignal): Pr
   const started = Array.from({ length: hosts }, async (_, host) => {
     // Not all at one instant, as hosts are never.
     await sleep((host / hosts) * 3_000, signal);
-    const keys = createLeasedKeys(createEtcdClient({ hosts: nerveHosts }, deps, signal), { ttl }, deps, signal);
+    const keys = createLeasedKeys(
+      createEtcdClient({ hosts: nerveHosts }, deps, signal),
+      { ttlSeconds: ttl },
+      deps,
+      signal,
+    );
     const instance = makeInstance({ name: `i-${host}`, host: '10.0.0.1', port: 1024 + host, labels: { az: 'eu-1a' } });
     keys.set(`/nerve/services/s${host % services}/${instance.id}`, formatInstance(instance));
     const reflector = createReflector(createEtcdClient({ hosts: synapseHosts }, deps, signal), deps, signal);

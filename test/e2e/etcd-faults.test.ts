@@ -81,11 +81,11 @@ for (const etcdVersion of ['3.4', '3.5']) {
         number += 1;
         const { port } = stack.instances[number % 3] ?? { port: 0 };
         const instance = makeInstance({ name: `n${number}`, host: '127.0.0.1', port });
-        await client.call((rpc) => rpc.kv.put(record(instance.id, formatInstance(instance))), { total: 30_000 });
+        await client.call((rpc) => rpc.kv.put(record(instance.id, formatInstance(instance))), { totalMs: 30_000 });
         expected.add(instance.id);
         if (number % 3 !== 0) continue;
         const gone = `n${number - 1}_127.0.0.1:${stack.instances[(number - 1) % 3]?.port}`;
-        await client.call((rpc) => rpc.kv.deleteRange({ key: key(gone) }), { total: 30_000 });
+        await client.call((rpc) => rpc.kv.deleteRange({ key: key(gone) }), { totalMs: 30_000 });
         expected.delete(gone);
       }
     };

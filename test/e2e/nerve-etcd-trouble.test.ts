@@ -183,7 +183,7 @@ describe('nerve while etcd is in trouble', () => {
     await client.call((rpc) => rpc.kv.deleteRange({ key: Buffer.from('/full/'), range_end: Buffer.from('/full0') }));
     const { header } = await client.call((rpc) => rpc.kv.range({ key: Buffer.from('x') }));
     await client.call((rpc) => rpc.kv.compact({ revision: header.revision, physical: true }));
-    await client.call((rpc) => rpc.maintenance.defragment({}), { attempt: 20_000, total: 30_000 });
+    await client.call((rpc) => rpc.maintenance.defragment({}), { attemptMs: 20_000, totalMs: 30_000 });
     const { alarms } = await client.call((rpc) => rpc.maintenance.alarm({ action: 'Get', alarm: 'Nospace' }));
     for (const { memberID } of alarms) {
       await client.call((rpc) => rpc.maintenance.alarm({ action: 'Deactivate', memberID, alarm: 'Nospace' }));

@@ -86,7 +86,7 @@ describe('etcd is put back from a backup while nerve, synapse and HAProxy run', 
     await stack.etcd.ready();
   };
   const clusterId = async (): Promise<string> => {
-    return (await client.call((rpc) => rpc.kv.range({ key: Buffer.from('/') }), { total: 30_000 })).header.cluster_id;
+    return (await client.call((rpc) => rpc.kv.range({ key: Buffer.from('/') }), { totalMs: 30_000 })).header.cluster_id;
   };
 
   for (const bump of [false, true]) {

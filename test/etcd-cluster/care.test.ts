@@ -26,7 +26,7 @@ describe('the care of a cluster', () => {
     one = new AbortController();
     client = directClient(cluster, one.signal);
     recorder = createRecorder();
-    keys = createLeasedKeys(client, { ttl: 10 }, { log: testLog() }, one.signal);
+    keys = createLeasedKeys(client, { ttlSeconds: 10 }, { log: testLog() }, one.signal);
     void createReflector(client, { log: testLog() }, one.signal).follow(prefix, recorder.onChange, one.signal);
   };
   /** A change that is written and seen. */
@@ -78,7 +78,7 @@ describe('the care of a cluster', () => {
     await follows('/full/a', '1');
     const value = randomBytes(512 * 1024);
     const fill = async (): Promise<void> => {
-      for (;;) await client.call((rpc) => rpc.kv.put({ key: Buffer.from('/history'), value }), { tries: 1 });
+      for (;;) await client.call((rpc) => rpc.kv.put({ key: Buffer.from('/history'), value }), { maxTries: 1 });
     };
     await assert.rejects(fill(), /database space exceeded/);
     keys.set('/full/a', '2');
@@ -97,7 +97,7 @@ it('members of 3.4 become members of 3.5, one after the other, and nobody who fo
     const client = directClient(cluster, signal.signal);
     const recorder = createRecorder();
     void createReflector(client, { log: testLog() }, signal.signal).follow('/up/', recorder.onChange, signal.signal);
-    const keys = createLeasedKeys(client, { ttl: 30 }, { log: testLog() }, signal.signal);
+    const keys = createLeasedKeys(client, { ttlSeconds: 30 }, { log: testLog() }, signal.signal);
     keys.set('/up/a', '0');
     const etcd = await etcdProgram('3.5');
     const wanted = ['0'];

@@ -36,9 +36,9 @@ for (const version of etcdVersions) {
       createEtcdClient({ hosts: urls, tls }, { log: testLog() }, signal.signal);
     const tryOnce = async (tls: EtcdTls, urls?: readonly string[]): Promise<void> => {
       await client(tls, urls).call((rpc) => rpc.kv.range({ key: Buffer.from('/a') }), {
-        tries: 1,
-        attempt: 10_000,
-        total: 10_000,
+        maxTries: 1,
+        attemptMs: 10_000,
+        totalMs: 10_000,
       });
     };
     /** Connects with a client's or peer's files. @returns the serial number of the certificate that is shown */

@@ -10,11 +10,11 @@ import { adviseOnVersion } from './version.ts';
 
 export interface CallOptions {
   /** Milliseconds for each member tried, default 2 s. */
-  readonly attempt?: number;
+  readonly attemptMs?: number;
   /** Milliseconds for all of it, default 8 s. */
-  readonly total?: number;
+  readonly totalMs?: number;
   /** How many tries at most, default as many as fit. One, for what must not be sent twice. */
-  readonly tries?: number;
+  readonly maxTries?: number;
   /** Another member than this one, when there is one that works. */
   readonly avoid?: string | undefined;
 }
@@ -54,7 +54,7 @@ export interface EtcdClient {
    */
   open<Request, Response>(
     start: (rpc: Rpc) => Promise<unknown>,
-    options?: Pick<CallOptions, 'attempt' | 'avoid'>,
+    options?: Pick<CallOptions, 'attemptMs' | 'avoid'>,
     signal?: AbortSignal,
   ): Promise<OpenStream<Request, Response>>;
 }
@@ -64,7 +64,7 @@ export interface EtcdClientStatus {
   readonly member: string;
   readonly version: string | null;
   /** Null when the last call worked. */
-  readonly lastError: string | null;
+  readonly reason: string | null;
 }
 
 /**
@@ -140,12 +140,12 @@ export function createEtcdClient(options: EtcdOptions, deps: { readonly log: Log
 
     get status() {
       const member = members[preferred] as Member;
-      return { member: member.url, version: member.version ?? null, lastError };
+      return { member: member.url, version: member.version ?? null, reason: lastError };
     },
 
     async call(
       run,
-      { attempt: each = 2_000, total = 8_000, tries = Number.POSITIVE_INFINITY, avoid } = {},
+      { attemptMs: each = 2_000, totalMs: total = 8_000, maxTries: tries = Number.POSITIVE_INFINITY, avoid } = {},
       callSignal,
     ) {
       const end = clock.now() + total;
@@ -182,7 +182,7 @@ export function createEtcdClient(options: EtcdOptions, deps: { readonly log: Log
 
     async open<Request, Response>(
       start: (rpc: Rpc) => Promise<unknown>,
-      { attempt: timeout = 2_000, avoid }: Pick<CallOptions, 'attempt' | 'avoid'> = {},
+      { attemptMs: timeout = 2_000, avoid }: Pick<CallOptions, 'attemptMs' | 'avoid'> = {},
       streamSignal?: AbortSignal,
     ): Promise<OpenStream<Request, Response>> {
       if (aborted(streamSignal)) throw new EtcdError('etcd stream', status.CANCELLED, 'aborted');

@@ -5,23 +5,23 @@ import { EtcdError, isDenied, isOutOfSpace, isPermanent, isRefused } from '../cl
 import { isPut } from '../client/key-value.ts';
 
 /** What etcd had under a key when it was last read or written; `modRevision` 0 is absent. */
-export interface Known {
+export interface StoredKey {
   readonly modRevision: string;
   readonly value: string;
   readonly lease: string;
 }
 
 /** How a key shall be. */
-export type Wanted =
+export type DesiredKey =
   | { readonly kind: 'set'; readonly value: string }
   | { readonly kind: 'unset'; readonly farewell?: string };
 
 /** One key: how it shall be, how it is, and what happened to it. */
 export interface LeasedKey {
   readonly key: string;
-  wanted: Wanted;
+  wanted: DesiredKey;
   /** Undefined: to be read. */
-  known: Known | undefined;
+  known: StoredKey | undefined;
   /** We have written it: from now on a live owner who is not us is a conflict, not a predecessor. */
   claimed: boolean;
   /** A write went without an answer. What looks right may be overwritten by it, so that it has to be written anew. */
@@ -35,10 +35,10 @@ export class KeyConflict extends Error {
   override readonly name = 'KeyConflict';
 }
 
-const absent: Known = { modRevision: '0', value: '', lease: '0' };
+const absent: StoredKey = { modRevision: '0', value: '', lease: '0' };
 
 /** One try each: what became of a write must be known before the next one. */
-const once: CallOptions = { tries: 1, total: 2_000 };
+const once: CallOptions = { maxTries: 1, totalMs: 2_000 };
 
 /** Whose lease keys go under; null while there is none. */
 export interface Ownership {
@@ -133,15 +133,15 @@ async function write(client: EtcdClient, state: LeasedKey, what: IRequestOp, sig
     : absent;
 }
 
-async function read(client: EtcdClient, key: string, signal: AbortSignal): Promise<Known> {
+async function read(client: EtcdClient, key: string, signal: AbortSignal): Promise<StoredKey> {
   const answer = await client.call((rpc) => rpc.kv.range({ key: Buffer.from(key) }), once, signal);
   return fromEtcd(answer.kvs[0]);
 }
 
 /** A key as it was at one revision. */
-export interface Sighting {
+export interface KeyVersion {
   readonly revision: number;
-  readonly known: Known;
+  readonly known: StoredKey;
 }
 
 /**
@@ -152,8 +152,8 @@ export async function readKeys(
   client: EtcdClient,
   keys: readonly string[],
   signal: AbortSignal,
-): Promise<ReadonlyMap<string, Sighting>> {
-  const found = new Map<string, Sighting>();
+): Promise<ReadonlyMap<string, KeyVersion>> {
+  const found = new Map<string, KeyVersion>();
   const readSome = async (some: readonly string[]): Promise<void> => {
     const success = some.map((key) => ({ request_range: { key: Buffer.from(key) } }));
     const answer = await client.call((rpc) => rpc.kv.txn({ success }), {}, signal);
@@ -180,10 +180,10 @@ export async function readKeys(
 }
 
 /** What a watch tells of a key. */
-export function fromEvent(event: IEvent): Known {
+export function fromEvent(event: IEvent): StoredKey {
   return isPut(event) ? fromEtcd(event.kv) : absent;
 }
 
-function fromEtcd(kv: IKeyValue | undefined): Known {
+function fromEtcd(kv: IKeyValue | undefined): StoredKey {
   return kv === undefined ? absent : { modRevision: kv.mod_revision, value: kv.value.toString(), lease: kv.lease };
 }

@@ -3,7 +3,7 @@ import { jittered, sleep } from '../../async/supervise.ts';
 import { type Log, reasonOf } from '../../daemon/log.ts';
 import type { EtcdClient } from '../client/client.ts';
 import { EtcdError } from '../client/errors.ts';
-import { KeyConflict, type LeasedKey, step, type Wanted } from './key-operations.ts';
+import { type DesiredKey, KeyConflict, type LeasedKey, step } from './key-operations.ts';
 import { isLeaseNotFound, type LeaseHolder } from './lease.ts';
 
 /** A key with what runs for it. */
@@ -35,7 +35,7 @@ export interface KeyTasksDeps {
 export interface KeyTasks {
   readonly all: ReadonlyMap<string, KeyTask>;
   /** How the key shall be from now on; works on it if that differs. With `forget`, it is known no more when it is so. */
-  assign(key: string, wanted: Wanted, options?: { readonly forget?: boolean }): void;
+  assign(key: string, wanted: DesiredKey, options?: { readonly forget?: boolean }): void;
   /** Works on a key again. */
   nudge(task: KeyTask): void;
   /** Everything is to be put under a new lease. */
@@ -150,7 +150,7 @@ export function createKeyTasks(client: EtcdClient, deps: KeyTasksDeps, signal: A
 }
 
 /** Nothing is known of the key, and nothing was done. */
-function newTask(key: string, wanted: Wanted): KeyTask {
+function newTask(key: string, wanted: DesiredKey): KeyTask {
   return {
     key,
     wanted,
@@ -167,7 +167,7 @@ function newTask(key: string, wanted: Wanted): KeyTask {
   };
 }
 
-function same(a: Wanted, b: Wanted): boolean {
+function same(a: DesiredKey, b: DesiredKey): boolean {
   if (a.kind === 'set') return b.kind === 'set' && a.value === b.value;
   return b.kind === 'unset' && a.farewell === b.farewell;
 }

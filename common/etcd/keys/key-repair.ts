@@ -3,7 +3,7 @@ import { jittered, sleep } from '../../async/supervise.ts';
 import { type Log, reasonOf } from '../../daemon/log.ts';
 import type { EtcdClient } from '../client/client.ts';
 import { losesEvents } from '../client/version.ts';
-import { readKeys, type Sighting } from './key-operations.ts';
+import { type KeyVersion, readKeys } from './key-operations.ts';
 import type { KeyTask, KeyTasks } from './key-reconciler.ts';
 import { createKeyWatch } from './key-watch.ts';
 import { keyRepairs } from './metrics.ts';
@@ -43,7 +43,7 @@ export function careForKeys(
   const { log, tasks } = deps;
   const repairs = new WeakMap<KeyTask, Repairs>();
   /** What happened to a key while it was being worked on. */
-  const sightings = new Map<string, Sighting>();
+  const unseenVersions = new Map<string, KeyVersion>();
   const wrong = new Set<string>();
   let verifiedAt = clock.now();
 
@@ -80,7 +80,7 @@ export function careForKeys(
     if (!signal.aborted) tasks.nudge(task);
   };
 
-  const see = (task: KeyTask, { revision, known }: Sighting): void => {
+  const see = (task: KeyTask, { revision, known }: KeyVersion): void => {
     // Our own write, or something older.
     if (task.wanted.kind !== 'set' || revision <= Number(task.known?.modRevision ?? 0)) return;
     if (task.settled) {
@@ -121,7 +121,7 @@ export function careForKeys(
       catchUp: verify,
       onSighting(key, sighting) {
         const task = tasks.all.get(key);
-        if (task?.running) sightings.set(key, sighting);
+        if (task?.running) unseenVersions.set(key, sighting);
         else if (task !== undefined) see(task, sighting);
       },
     },
@@ -149,8 +149,8 @@ export function careForKeys(
       const revision = Number(task.known?.modRevision ?? 0);
       if (task.wanted.kind === 'unset') watch.remove(task.key);
       else if (revision > 0) watch.add(task.key, revision);
-      const sighting = sightings.get(task.key);
-      sightings.delete(task.key);
+      const sighting = unseenVersions.get(task.key);
+      unseenVersions.delete(task.key);
       if (sighting !== undefined) see(task, sighting);
     },
     get watching() {

@@ -4,10 +4,10 @@ import { type Log, reasonOf } from '../../daemon/log.ts';
 import type { EtcdClient } from '../client/client.ts';
 import { keyRange } from '../client/key-value.ts';
 import { watchStreamEnds } from '../client/metrics.ts';
-import { ClusterView } from '../watch/cluster-identity.ts';
+import { ClusterIdentity } from '../watch/cluster-identity.ts';
 import { type LivenessLimits, watchLiveness } from '../watch/liveness.ts';
 import { type Watched, WatchStream } from '../watch/watch-stream.ts';
-import { fromEvent, type Sighting } from './key-operations.ts';
+import { fromEvent, type KeyVersion } from './key-operations.ts';
 
 /**
  * Watches single keys, all over one stream: what others do to the other keys of their prefixes costs nothing here, which
@@ -26,7 +26,7 @@ export interface KeyWatchDeps {
   readonly log: Log;
   /** Reads all keys, because what happened before the stream began is not told. @returns from when to watch each */
   readonly catchUp: (signal: AbortSignal) => Promise<ReadonlyMap<string, number>>;
-  readonly onSighting: (key: string, sighting: Sighting) => void;
+  readonly onSighting: (key: string, sighting: KeyVersion) => void;
 }
 
 interface WatchedKey extends Watched {
@@ -64,7 +64,7 @@ export function createKeyWatch(client: EtcdClient, deps: KeyWatchDeps, signal: A
     const over = new AbortController();
     try {
       const open = await client.open<IWatchRequest, IWatchResponse>((rpc) => rpc.watch.watch(), { avoid }, signal);
-      const current = new WatchStream<WatchedKey>(open, new ClusterView(), {
+      const current = new WatchStream<WatchedKey>(open, new ClusterIdentity(), {
         onWatcherEnd({ key }, why, error) {
           watched.delete(key);
           log.debug('etcd key can no longer be watched', { key, why, reason: reasonOf(error) });

@@ -117,7 +117,7 @@ export function holdLease(
 
   const revoke = async (which: string, timeout: number, abort?: AbortSignal): Promise<void> => {
     try {
-      await client.call((rpc) => rpc.lease.leaseRevoke({ ID: which }), { total: timeout, attempt: 1_000 }, abort);
+      await client.call((rpc) => rpc.lease.leaseRevoke({ ID: which }), { totalMs: timeout, attemptMs: 1_000 }, abort);
     } catch (error) {
       if (!(error instanceof EtcdError && isLeaseNotFound(error))) throw error;
     }
@@ -226,7 +226,7 @@ export function createKeepalive(client: EtcdClient, signal: AbortSignal): Keepal
     const opened: KeepaliveStream = await client.open(
       (rpc) => rpc.lease.leaseKeepAlive(),
       {
-        attempt: timeout,
+        attemptMs: timeout,
         avoid,
       },
       signal,
@@ -234,7 +234,7 @@ export function createKeepalive(client: EtcdClient, signal: AbortSignal): Keepal
     const lost = (error: unknown): void => {
       if (current !== opened) return;
       current = undefined;
-      // Known to everybody: the next stream, and other calls, go to another member.
+      // StoredKey to everybody: the next stream, and other calls, go to another member.
       avoid = opened.member;
       opened.failed(error);
       onFailure(error);

@@ -4,7 +4,7 @@ import { clock } from '../../async/clock.ts';
 import { type Log, reasonOf } from '../../daemon/log.ts';
 import type { EtcdClient } from '../client/client.ts';
 import { hex } from '../client/key-value.ts';
-import type { Wanted } from './key-operations.ts';
+import type { DesiredKey } from './key-operations.ts';
 import { createKeyTasks, type KeyTask } from './key-reconciler.ts';
 import { careForKeys } from './key-repair.ts';
 import { holdLease } from './lease.ts';
@@ -36,12 +36,12 @@ export interface LeasedKeys {
 
 export interface LeasedKeysOptions {
   /** Seconds. */
-  readonly ttl: number;
+  readonly ttlSeconds: number;
   /**
    * How often our keys are read to see whether they are as wanted, while they are not watched; milliseconds, default 10 s
    * or the TTL if that is more.
    */
-  readonly verifyEvery?: number;
+  readonly verifyEveryMs?: number;
   /**
    * Told, once for each key and before it is written, what a predecessor left there. It may call {@link LeasedKeys.set}
    * with something else.
@@ -51,8 +51,8 @@ export interface LeasedKeysOptions {
 
 export interface CloseOptions {
   /** Milliseconds. */
-  readonly timeout: number;
-  readonly farewell?: (key: string, value: string) => string | undefined;
+  readonly timeoutMs: number;
+  readonly tombstone?: (key: string, value: string) => string | undefined;
   readonly keep?: boolean;
 }
 
@@ -61,14 +61,14 @@ export interface LeasedKeysStatus {
   readonly leaseId: string | null;
   /** Granted and kept alive. */
   readonly held: boolean;
-  readonly lastError: string | null;
+  readonly reason: string | null;
   /** The member over which the keys are watched; null while they are only read now and then. */
   readonly watching: string | null;
   readonly keys: ReadonlyMap<string, KeyStatus>;
 }
 
 export interface KeyStatus {
-  readonly wanted: 'set' | 'unset';
+  readonly desired: 'set' | 'unset';
   readonly settled: boolean;
   /** Why it is not settled. */
   readonly reason: string | null;
@@ -81,7 +81,11 @@ export function createLeasedKeys(
   deps: { readonly log: Log },
   signal: AbortSignal,
 ): LeasedKeys {
-  const { ttl, verifyEvery = Math.max(10_000, ttl * 1_000), onFound } = options;
+  const {
+    ttlSeconds: ttl,
+    verifyEveryMs: verifyEvery = Math.max(10_000, options.ttlSeconds * 1_000),
+    onFound,
+  } = options;
   const { log } = deps;
   if (!(Number.isInteger(ttl) && ttl > 0)) throw new Error(`ttl ${ttl}: must be a whole number of seconds above 0`);
   const stopped = new AbortController();
@@ -102,7 +106,7 @@ export function createLeasedKeys(
   const tasks = createKeyTasks(client, { log, holder, onFound, onIdle, closing: () => closing }, stopped.signal);
   const care = careForKeys(client, { verifyEvery }, { log, tasks }, stopped.signal);
 
-  const want = (key: string, wanted: Wanted, options?: { readonly forget?: boolean }): void => {
+  const want = (key: string, wanted: DesiredKey, options?: { readonly forget?: boolean }): void => {
     if (!closing && !stopped.signal.aborted) tasks.assign(key, wanted, options);
   };
 
@@ -132,14 +136,14 @@ export function createLeasedKeys(
     get status() {
       const keys = new Map([...tasks.all.values()].map((task) => [task.key, statusOf(task)]));
       const { id, held, lastError } = holder;
-      return { leaseId: id === null ? null : hex(id), held, lastError, watching: care.watching, keys };
+      return { leaseId: id === null ? null : hex(id), held, reason: lastError, watching: care.watching, keys };
     },
     keyStatus(key) {
       const task = tasks.all.get(key);
       return task && statusOf(task);
     },
     settled,
-    async close({ timeout, farewell, keep = false }) {
+    async close({ timeoutMs: timeout, tombstone: farewell, keep = false }) {
       if (closing) return;
       closing = true;
       const end = clock.now() + timeout;
@@ -163,5 +167,5 @@ export function createLeasedKeys(
 }
 
 function statusOf({ wanted, settled, reason }: KeyTask): KeyStatus {
-  return { wanted: wanted.kind, settled, reason };
+  return { desired: wanted.kind, settled, reason };
 }

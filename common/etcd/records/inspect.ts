@@ -9,7 +9,7 @@ import { type Decode, decodeValue } from './decode.ts';
 import { printable } from './records.ts';
 
 /** One record as etcd has it now. */
-export interface SeenRecord {
+export interface InspectedRecord {
   /** Its key, fit for a terminal. */
   readonly where: string;
   /** The instance that it announces; null when it cannot be used. */
@@ -30,12 +30,12 @@ export interface SeenRecord {
   readonly left: number | null;
 }
 
-export interface LookOptions {
+export interface InspectOptions {
   readonly decode: Decode;
   /** Only keys whose rest after the prefix is like this. */
   readonly keys?: RegExp;
   /** Milliseconds for all of it. */
-  readonly timeout: number;
+  readonly timeoutMs: number;
   readonly log: Log;
 }
 
@@ -46,13 +46,13 @@ const mostLeases = 200;
  * Reads all records under a prefix once, each with its revisions and what is left of its lease. Changes nothing.
  * @throws when etcd does not answer in time, saying why
  */
-export async function lookAtRecords(
+export async function inspectRecords(
   etcd: EtcdOptions,
   prefix: string,
-  options: LookOptions,
-): Promise<readonly SeenRecord[]> {
-  const { decode, keys, timeout, log } = options;
-  const end = timeoutSignal(timeout);
+  options: InspectOptions,
+): Promise<readonly InspectedRecord[]> {
+  const { decode, keys, timeoutMs, log } = options;
+  const end = timeoutSignal(timeoutMs);
   const done = new AbortController();
   const client = createEtcdClient(etcd, { log }, done.signal);
   try {
@@ -61,8 +61,8 @@ export async function lookAtRecords(
     const leases = await leasesOf(client, found, end);
     return found.map((entry) => recordOf(entry, decode, leases));
   } catch (error) {
-    const reason = client.status.lastError ?? reasonOf(error);
-    throw new Error(end.aborted ? `etcd did not answer within ${timeout} ms: ${reason}` : reason);
+    const reason = client.status.reason ?? reasonOf(error);
+    throw new Error(end.aborted ? `etcd did not answer within ${timeoutMs} ms: ${reason}` : reason);
   } finally {
     done.abort();
   }
@@ -70,7 +70,7 @@ export async function lookAtRecords(
 
 type Leases = ReadonlyMap<string, { readonly ttl: number; readonly left: number }>;
 
-function recordOf(entry: Entry, decode: Decode, leases: Leases): SeenRecord {
+function recordOf(entry: Entry, decode: Decode, leases: Leases): InspectedRecord {
   const { key, value, createRevision: created, modRevision: revision } = entry;
   const lease = entry.lease === '0' ? null : hex(entry.lease);
   const known = leases.get(entry.lease);
@@ -97,7 +97,7 @@ async function leasesOf(client: EtcdClient, entries: readonly Entry[], signal: A
   await Promise.all(
     ids.map(async (ID) => {
       try {
-        const answer = await client.call((rpc) => rpc.lease.leaseTimeToLive({ ID }), { tries: 2 }, signal);
+        const answer = await client.call((rpc) => rpc.lease.leaseTimeToLive({ ID }), { maxTries: 2 }, signal);
         // -1: it is gone.
         if (Number(answer.TTL) >= 0) found.set(ID, { ttl: Number(answer.grantedTTL), left: Number(answer.TTL) });
       } catch {

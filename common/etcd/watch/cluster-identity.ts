@@ -3,10 +3,10 @@ import { clock } from '../../async/clock.ts';
 import type { EtcdClient } from '../client/client.ts';
 
 /** Why everything that is known must be read again. */
-export type Upheaval = 'cluster-changed' | 'revision-went-back';
+export type ClusterReset = 'cluster-changed' | 'revision-went-back';
 
 /** Which cluster answers, and the highest revision it has shown: what tells a replaced or restored cluster from a stale answer. */
-export class ClusterView {
+export class ClusterIdentity {
   #id: string | undefined;
   #revision = 0;
   #term: string | undefined;
@@ -24,7 +24,7 @@ export class ClusterView {
   judge(
     header: Pick<IResponseHeader, 'cluster_id' | 'revision'> & Partial<Pick<IResponseHeader, 'raft_term'>>,
     knownRevision = 0,
-  ): Upheaval | undefined {
+  ): ClusterReset | undefined {
     // What a grpc-proxy adds to a watch that it has already is its own word, and names no cluster.
     if (header.cluster_id === '0') return undefined;
     const { raft_term: term = this.#term } = header;
@@ -64,7 +64,7 @@ export async function readHeader(
   const absent = Buffer.concat([key, Buffer.from([0])]);
   const answer = await client.call(
     (rpc) => rpc.kv.range({ key: absent, limit: 1, keys_only: true }),
-    { total: 5_000, avoid: options.avoid },
+    { totalMs: 5_000, avoid: options.avoid },
     signal,
   );
   return answer.header;

@@ -1,11 +1,11 @@
 import { clock, type Timer } from '../../async/clock.ts';
 import type { KeyChange, OnChange, PrefixChange } from './prefix-state.ts';
 
-export interface ForgiveOptions {
+export interface DelayDeletesOptions {
   /** Whether the loss of this key may be a mistake of the server's. */
-  readonly doubtful: (lost: KeyChange) => boolean;
+  readonly mayReturn: (lost: KeyChange) => boolean;
   /** How long its owner has to put it again, milliseconds. */
-  readonly hold: number;
+  readonly delayMs: number;
 }
 
 /**
@@ -13,8 +13,8 @@ export interface ForgiveOptions {
  * if that happens, nobody hears of the loss. Needed on servers that revoke leases which are kept alive: their owners
  * notice at the next renewal and put their keys again at once.
  */
-export function forgive(onChange: OnChange, options: ForgiveOptions, signal: AbortSignal): OnChange {
-  const { doubtful, hold } = options;
+export function delayDeletes(onChange: OnChange, options: DelayDeletesOptions, signal: AbortSignal): OnChange {
+  const { mayReturn, delayMs } = options;
   const held = new Map<string, Timer>();
   /** What was told last, to be told again with the losses that turned out to be true. */
   let last: PrefixChange | undefined;
@@ -35,10 +35,10 @@ export function forgive(onChange: OnChange, options: ForgiveOptions, signal: Abo
     for (const item of change.changed) {
       const loss = item.entry === undefined;
       release(item.key);
-      if (loss && !signal.aborted && doubtful(item))
+      if (loss && !signal.aborted && mayReturn(item))
         held.set(
           item.key,
-          clock.setTimeout(() => confirm(item), hold),
+          clock.setTimeout(() => confirm(item), delayMs),
         );
       else changed.push(item);
     }

@@ -3,11 +3,11 @@ import { clock } from '../../async/clock.ts';
 import { sleep } from '../../async/supervise.ts';
 import type { EtcdClient } from '../client/client.ts';
 import { EtcdError } from '../client/errors.ts';
-import { type ClusterView, readHeader, type Upheaval } from './cluster-identity.ts';
+import { type ClusterIdentity, type ClusterReset, readHeader } from './cluster-identity.ts';
 import type { Watched, WatchStream } from './watch-stream.ts';
 
 /** What an audit found. */
-export type Verdict =
+export type Freshness =
   /** The stream showed everything that was there when the audit began. */
   | { readonly kind: 'fresh'; readonly since: number }
   /** Events keep coming, or may, but the member does not say that all watchers are in step. */
@@ -15,7 +15,7 @@ export type Verdict =
   /** The member does not show what the cluster has. */
   | { readonly kind: 'stale'; readonly error: EtcdError }
   /** Another cluster answers, or this one was put back; confirmed by a second read. */
-  | { readonly kind: 'upheaval'; readonly why: Upheaval };
+  | { readonly kind: 'upheaval'; readonly why: ClusterReset };
 
 /** Time for a member to show what the cluster has, milliseconds. */
 const grace = 6_000;
@@ -25,16 +25,16 @@ const grace = 6_000;
  * show it. That a stream is alive is no proof: a member cut off from its cluster answers happily, from its past.
  * @throws {EtcdError} when the cluster cannot be read: nothing is known then
  */
-export async function audit(
+export async function checkFreshness(
   stream: WatchStream<Watched>,
-  deps: { readonly client: EtcdClient; readonly cluster: ClusterView; readonly key: Buffer },
+  deps: { readonly client: EtcdClient; readonly cluster: ClusterIdentity; readonly key: Buffer },
   signal: AbortSignal,
-): Promise<Verdict> {
+): Promise<Freshness> {
   const { client, cluster, key } = deps;
   const since = clock.now();
   const known = cluster.revision;
   const header = await readHeader(client, key, {}, signal);
-  const why = await confirmUpheaval(header, { ...deps, known }, signal);
+  const why = await confirmReset(header, { ...deps, known }, signal);
   if (why !== undefined) return { kind: 'upheaval', why };
   const target = Number(header.revision);
   cluster.note(target);
@@ -71,17 +71,17 @@ export async function proven(
  * put back. When that is so, `cluster` takes it over.
  * @throws {EtcdError} when nobody answers the second question; an ABORTED one when only one answer was odd
  */
-export async function confirmUpheaval(
+export async function confirmReset(
   header: { readonly cluster_id: string; readonly revision: string },
   deps: {
     readonly client: EtcdClient;
-    readonly cluster: ClusterView;
+    readonly cluster: ClusterIdentity;
     readonly key: Buffer;
     /** The highest revision that was known when the question was asked. */
     readonly known: number;
   },
   signal: AbortSignal,
-): Promise<Upheaval | undefined> {
+): Promise<ClusterReset | undefined> {
   const { client, cluster, key, known } = deps;
   const generation = cluster.generation;
   const first = cluster.judge(header, known);

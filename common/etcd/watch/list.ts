@@ -39,7 +39,7 @@ async function listOnce(client: EtcdClient, range: KeyRange, signal: AbortSignal
     const from = key;
     const page = await client.call(
       (rpc) => rpc.kv.range({ key: from, range_end: range.end, limit: pageSize, revision }),
-      { attempt: 5_000, total: 15_000 },
+      { attemptMs: 5_000, totalMs: 15_000 },
       signal,
     );
     first ??= page;

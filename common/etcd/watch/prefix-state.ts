@@ -35,7 +35,7 @@ export class OutOfOrder extends Error {
 }
 
 /** The keys under one prefix, and how far they have been followed. */
-export class Followed {
+export class PrefixState {
   readonly prefix: string;
   readonly range: KeyRange;
   /** The first revision that is not known yet: only a whole list or an event moves it on. */

@@ -7,12 +7,12 @@ import { type Log, reasonOf } from '../../daemon/log.ts';
 import type { EtcdClient } from '../client/client.ts';
 import { EtcdError, isDenied } from '../client/errors.ts';
 import { losesEvents } from '../client/version.ts';
-import { ClusterView } from './cluster-identity.ts';
-import { confirmUpheaval } from './freshness.ts';
+import { ClusterIdentity } from './cluster-identity.ts';
+import { confirmReset } from './freshness.ts';
 import { type Listing, list } from './list.ts';
-import { Followed, type OnChange } from './prefix-state.ts';
+import { type OnChange, PrefixState } from './prefix-state.ts';
 import { relists, resyncRepairs } from './reflector-metrics.ts';
-import { createHub, type Detached } from './shared-watch.ts';
+import { createSharedWatch, type WatchEnd } from './shared-watch.ts';
 
 export type { Entry } from '../client/key-value.ts';
 export type { KeyChange, OnChange, PrefixChange } from './prefix-state.ts';
@@ -41,7 +41,7 @@ export interface ReflectorStatus {
   /** Milliseconds since the leader was seen to have changed; null when it has not. */
   readonly electionAge: number | null;
   /** Why it may be out of date; null while all is well. */
-  readonly lastError: string | null;
+  readonly reason: string | null;
   /** Prefixes that may not be read, with etcd's reason. */
   readonly denied: Readonly<Record<string, string>>;
 }
@@ -58,13 +58,13 @@ export function createReflector(client: EtcdClient, deps: { readonly log: Log },
   const { log } = deps;
   // Each prefix listens to it.
   setMaxListeners(0, signal);
-  const cluster = new ClusterView();
-  const hub = createHub(client, { log, cluster }, signal);
+  const cluster = new ClusterIdentity();
+  const hub = createSharedWatch(client, { log, cluster }, signal);
   const limit = createLimit(concurrentLists);
-  const follows = new Set<Followed>();
-  const watched = new Set<Followed>();
+  const follows = new Set<PrefixState>();
+  const watched = new Set<PrefixState>();
   const denied = new Map<string, string>();
-  const generations = new WeakMap<Followed, number>();
+  const generations = new WeakMap<PrefixState, number>();
   let listError: string | null = null;
 
   const nextCheck = (spread: number): number => {
@@ -78,7 +78,7 @@ export function createReflector(client: EtcdClient, deps: { readonly log: Log },
 
   /** Reads all of a prefix, and hands over what differs if the list is still `wanted`. Returns how much did. */
   const refresh = async (
-    followed: Followed,
+    followed: PrefixState,
     abort: AbortSignal,
     wanted: (listing: Listing) => Promise<boolean> = async () => true,
   ): Promise<number> => {
@@ -89,7 +89,7 @@ export function createReflector(client: EtcdClient, deps: { readonly log: Log },
     try {
       const listing = await list(client, followed.range, abort);
       const header = { cluster_id: listing.clusterId, revision: String(listing.revision) };
-      const why = await confirmUpheaval(header, { client, cluster, key: followed.range.key, known }, abort);
+      const why = await confirmReset(header, { client, cluster, key: followed.range.key, known }, abort);
       if (why !== undefined) {
         log.warn('etcd is another cluster or was put back, reading everything again', { why });
         hub.resetAll(why);
@@ -109,7 +109,7 @@ export function createReflector(client: EtcdClient, deps: { readonly log: Log },
   };
 
   /** Reads a prefix that is being watched again, to find what the watch may have lost. */
-  const check = async (followed: Followed): Promise<void> => {
+  const check = async (followed: PrefixState): Promise<void> => {
     relists.inc({ reason: 'periodic' });
     try {
       let proof = false;
@@ -141,7 +141,7 @@ export function createReflector(client: EtcdClient, deps: { readonly log: Log },
   };
 
   /** One round: read, then watch until that cannot go on. */
-  const round = async (followed: Followed, reason: string, abort: AbortSignal): Promise<Detached> => {
+  const round = async (followed: PrefixState, reason: string, abort: AbortSignal): Promise<WatchEnd> => {
     await limit(async () => {
       if (abort.aborted) return;
       if (reason !== 'initial') relists.inc({ reason });
@@ -166,7 +166,7 @@ export function createReflector(client: EtcdClient, deps: { readonly log: Log },
   let checking = false;
   return {
     async follow(prefix, onChange, abort) {
-      const followed = new Followed(prefix, onChange);
+      const followed = new PrefixState(prefix, onChange);
       const either = new AbortController();
       const onAbort = (): void => either.abort();
       setMaxListeners(0, abort);
@@ -225,7 +225,7 @@ export function createReflector(client: EtcdClient, deps: { readonly log: Log },
         revision: String(cluster.revision),
         electionAge: Number.isFinite(cluster.electedAt) ? clock.now() - cluster.electedAt : null,
         age: Number.isFinite(proof) ? clock.now() - proof : null,
-        lastError: listError ?? hub.lastError,
+        reason: listError ?? hub.lastError,
         denied: Object.fromEntries(denied),
       };
     },

@@ -6,24 +6,24 @@ import type { EtcdClient } from '../client/client.ts';
 import { isStaleToken } from '../client/errors.ts';
 import { watchStreamEnds } from '../client/metrics.ts';
 import { atLeast } from '../client/version.ts';
-import { type ClusterView, readHeader, type Upheaval } from './cluster-identity.ts';
-import { audit, confirmUpheaval, proven } from './freshness.ts';
+import { type ClusterIdentity, type ClusterReset, readHeader } from './cluster-identity.ts';
+import { checkFreshness, confirmReset, proven } from './freshness.ts';
 import { type Liveness, watchLiveness } from './liveness.ts';
-import type { Followed } from './prefix-state.ts';
+import type { PrefixState } from './prefix-state.ts';
 import { type WatcherEnd, WatchStream } from './watch-stream.ts';
 
 /** Why a prefix has to be read again before it can be watched on. */
-export interface Detached {
-  readonly why: WatcherEnd | Upheaval | 'aborted';
+export interface WatchEnd {
+  readonly why: WatcherEnd | ClusterReset | 'aborted';
   readonly error?: unknown;
 }
 
 /** Keeps one watch stream going for all prefixes that are attached, on whichever member works. */
-export interface Hub {
+export interface SharedWatch {
   /** Watches from where `followed` is. Resolves when that cannot go on; loss of the stream is no such reason. */
-  attach(followed: Followed, signal: AbortSignal): Promise<Detached>;
+  attach(followed: PrefixState, signal: AbortSignal): Promise<WatchEnd>;
   /** Has everything read again. */
-  resetAll(why: Upheaval): void;
+  resetAll(why: ClusterReset): void;
   /** True when the watch of `followed` is known to have seen `revision`; waits for that at most `limit` ms. */
   proven(revision: number, limit: number): Promise<boolean>;
   /** When everything that is watched was last known to be the cluster's truth; -Infinity before. */
@@ -39,27 +39,27 @@ const auditEvery = 30_000;
 const firstAudit = 1_000;
 
 /** Makes a hub; opens a stream as soon as a prefix is attached. */
-export function createHub(
+export function createSharedWatch(
   client: EtcdClient,
-  deps: { readonly log: Log; readonly cluster: ClusterView },
+  deps: { readonly log: Log; readonly cluster: ClusterIdentity },
   signal: AbortSignal,
-): Hub {
+): SharedWatch {
   const { log, cluster } = deps;
-  const attached = new Map<Followed, (detached: Detached) => void>();
+  const attached = new Map<PrefixState, (detached: WatchEnd) => void>();
   let wake = (): void => {};
-  let stream: WatchStream<Followed> | undefined;
+  let stream: WatchStream<PrefixState> | undefined;
   let liveness: Liveness | undefined;
   let provenAt = Number.NEGATIVE_INFINITY;
   let lastError: string | null = null;
   let avoid: string | undefined;
 
-  const detach = (followed: Followed, detached: Detached): void => {
+  const detach = (followed: PrefixState, detached: WatchEnd): void => {
     const resolve = attached.get(followed);
     attached.delete(followed);
     resolve?.(detached);
   };
 
-  const resetAll = (why: Upheaval): void => {
+  const resetAll = (why: ClusterReset): void => {
     for (const followed of [...attached.keys()]) {
       stream?.remove(followed);
       detach(followed, { why });
@@ -71,20 +71,20 @@ export function createHub(
     const followed = pick(attached);
     if (followed === undefined) return;
     const deps = { client, cluster, key: followed.range.key, known: cluster.revision };
-    const why = await confirmUpheaval(await readHeader(client, deps.key, {}, signal), deps, signal);
+    const why = await confirmReset(await readHeader(client, deps.key, {}, signal), deps, signal);
     if (why === undefined) return;
     log.warn('etcd is another cluster or was put back, reading everything again', { why });
     resetAll(why);
   };
 
-  const auditLoop = async (current: WatchStream<Followed>, abort: AbortSignal): Promise<void> => {
+  const auditLoop = async (current: WatchStream<PrefixState>, abort: AbortSignal): Promise<void> => {
     for (let wait = firstAudit; ; wait = auditEvery * (0.9 + 0.2 * clock.random())) {
       await sleep(wait, abort);
       if (abort.aborted) return;
       const followed = pick(attached);
       if (followed === undefined || liveness?.quiet) continue;
       try {
-        const verdict = await audit(current, { client, cluster, key: followed.range.key }, abort);
+        const verdict = await checkFreshness(current, { client, cluster, key: followed.range.key }, abort);
         if (abort.aborted) return;
         if (verdict.kind === 'fresh') {
           provenAt = verdict.since;
@@ -111,7 +111,7 @@ export function createHub(
     const over = new AbortController();
     try {
       const open = await client.open<IWatchRequest, IWatchResponse>((rpc) => rpc.watch.watch(), { avoid }, signal);
-      const current = new WatchStream<Followed>(open, cluster, {
+      const current = new WatchStream<PrefixState>(open, cluster, {
         onWatcherEnd: (followed, why, error) => detach(followed, { why, error }),
       });
       stream = current;
@@ -201,7 +201,7 @@ export function createHub(
   };
 }
 
-function pick(attached: ReadonlyMap<Followed, unknown>): Followed | undefined {
+function pick(attached: ReadonlyMap<PrefixState, unknown>): PrefixState | undefined {
   const skip = Math.floor(clock.random() * attached.size);
   let index = 0;
   for (const followed of attached.keys()) {

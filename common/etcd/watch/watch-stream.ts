@@ -5,7 +5,7 @@ import type { OpenStream } from '../client/client.ts';
 import { EtcdError, etcdError, isCompacted, isDenied, isStaleToken } from '../client/errors.ts';
 import type { KeyRange } from '../client/key-value.ts';
 import { watchEvents } from '../client/metrics.ts';
-import type { ClusterView, Upheaval } from './cluster-identity.ts';
+import type { ClusterIdentity, ClusterReset } from './cluster-identity.ts';
 import { OutOfOrder } from './prefix-state.ts';
 
 /** Why one watcher cannot go on from where it was; the others on the stream go on. */
@@ -39,7 +39,7 @@ interface Watcher<W extends Watched> {
 export class WatchStream<W extends Watched> {
   readonly open: OpenStream<IWatchRequest, IWatchResponse>;
   /** What the stream showed: another cluster answers. To be confirmed. */
-  upheaval: Upheaval | undefined;
+  upheaval: ClusterReset | undefined;
   /** Rejects when the stream is over; never resolves. */
   readonly ended: Promise<never>;
   readonly openedAt = clock.now();
@@ -48,7 +48,7 @@ export class WatchStream<W extends Watched> {
   progress: { readonly revision: number; readonly at: number } | undefined;
   /** The highest revision an event has shown. */
   eventRevision = 0;
-  readonly #cluster: ClusterView;
+  readonly #cluster: ClusterIdentity;
   readonly #hooks: WatchHooks<W>;
   /** In the order of their requests, which is the order of the answers. */
   readonly #pending: Watcher<W>[] = [];
@@ -58,7 +58,7 @@ export class WatchStream<W extends Watched> {
   #fail: (error: unknown) => void = () => {};
   #over = false;
 
-  constructor(open: OpenStream<IWatchRequest, IWatchResponse>, cluster: ClusterView, hooks: WatchHooks<W>) {
+  constructor(open: OpenStream<IWatchRequest, IWatchResponse>, cluster: ClusterIdentity, hooks: WatchHooks<W>) {
     this.open = open;
     this.#cluster = cluster;
     this.#hooks = hooks;

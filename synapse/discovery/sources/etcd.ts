@@ -3,9 +3,9 @@ import { createEtcdClient, type EtcdClient } from '../../../common/etcd/client/c
 import { checkEtcdOptions, type EtcdOptions, etcdSchema } from '../../../common/etcd/client/options.ts';
 import { revokesWrongly } from '../../../common/etcd/client/version.ts';
 import { type Decode, decodeValue, readDecode } from '../../../common/etcd/records/decode.ts';
-import { lookAtRecords } from '../../../common/etcd/records/inspect.ts';
+import { inspectRecords } from '../../../common/etcd/records/inspect.ts';
 import { Records } from '../../../common/etcd/records/records.ts';
-import { forgive } from '../../../common/etcd/watch/delayed-deletes.ts';
+import { delayDeletes } from '../../../common/etcd/watch/delayed-deletes.ts';
 import type { KeyChange, OnChange, PrefixChange } from '../../../common/etcd/watch/prefix-state.ts';
 import { createReflector, type Reflector } from '../../../common/etcd/watch/reflector.ts';
 import { globPattern } from '../../../common/glob.ts';
@@ -71,10 +71,10 @@ export const source: SourcePlugin<EtcdSourceOptions> = {
 async function look(options: EtcdSourceOptions, { service, etcd, log, timeout }: LookAt) {
   const { decode = { method: 'nerve' }, keys } = options;
   const cluster = clusterOf(options, etcd);
-  return lookAtRecords(cluster, prefixOf(options, service), {
+  return inspectRecords(cluster, prefixOf(options, service), {
     decode,
     log,
-    timeout,
+    timeoutMs: timeout,
     ...(keys !== undefined && { keys: globPattern(keys) }),
   });
 }
@@ -126,7 +126,7 @@ function create(options: EtcdSourceOptions, context: SourceContext): Source {
     const either = AbortSignal.any([signal, end.signal]);
     try {
       await Promise.all([
-        reflector.follow(prefix, forgive(take, { doubtful, hold: renewalTime }, either), either),
+        reflector.follow(prefix, delayDeletes(take, { mayReturn: doubtful, delayMs: renewalTime }, either), either),
         ...(document === undefined ? [] : [reflector.follow(document, takeDocument, either)]),
       ]);
     } finally {
@@ -161,11 +161,11 @@ interface Connection {
 
 function statusOf(connected: Connection | undefined, prefix: string): SourceStatus {
   if (connected === undefined) return { reason: 'has not connected yet', age: null };
-  const { denied, lastError, age } = connected.reflector.status;
+  const { denied, reason, age } = connected.reflector.status;
   const refused = Object.hasOwn(denied, prefix) ? denied[prefix] : undefined;
   // Before the first answer, single failed tries are all there is to tell.
-  const tries = age === null ? connected.client.status.lastError : null;
-  return { reason: refused ?? lastError ?? tries, age };
+  const tries = age === null ? connected.client.status.reason : null;
+  return { reason: refused ?? reason ?? tries, age };
 }
 
 /** The `etcd` section, with what is given here in place of its own. */

@@ -119,7 +119,7 @@ for (const version of etcdVersions) {
       assert.equal((await apply({ etcd: etcd(), users })).length, 3 + 3 * 4 + 1);
       assert.deepEqual(await apply({ etcd: etcd(), users }), ['nothing to do']);
       await assert.rejects(
-        client({}).call((rpc) => rpc.kv.range(key(mine)), { tries: 1 }),
+        client({}).call((rpc) => rpc.kv.range(key(mine)), { maxTries: 1 }),
         /user name is empty|permission denied/,
       );
     });
@@ -129,7 +129,7 @@ for (const version of etcdVersions) {
         const allowed = may[index] === true || may[index] === version;
         it(`lets ${name} ${allowed ? '' : 'not '}${what}`, async () => {
           if (/lease/.test(what)) await leaseElsewhere();
-          const done = as(name).call(call, { tries: 1 });
+          const done = as(name).call(call, { maxTries: 1 });
           if (/drop the history/.test(what) && allowed) {
             // The second one finds it dropped already.
             await done.catch((error) => assert.match(error.message, /compacted/));
@@ -212,7 +212,7 @@ for (const version of etcdVersions) {
       await put(as('root'), outside, '1');
       const member = certificates.files('etcd1', 'server');
       const server = createEtcdClient({ hosts: cluster.urls, tls: member }, { log: testLog() }, signal.signal);
-      const read = server.call((rpc) => rpc.kv.range(key(mine)), { tries: 1 });
+      const read = server.call((rpc) => rpc.kv.range(key(mine)), { maxTries: 1 });
       await assert.rejects(read, /permission denied|user name is empty/);
     });
   });

@@ -18,11 +18,11 @@ function fake(found: (key: string, instance: Instance) => void = () => {}) {
   let onFound: (key: string, value: string) => void = () => assert.fail('not held yet');
   const leased: LeasedKeys = {
     set: (key, value) => void calls.push(['set', key, value]),
-    unset(key, farewell = '', { forget = false } = {}) {
-      calls.push(['unset', key, farewell]);
+    unset(key, tombstone = '', { forget = false } = {}) {
+      calls.push(['unset', key, tombstone]);
       if (forget) forgotten.push(key);
     },
-    status: { leaseId: 'abc', held: true, lastError: 'slow', watching: null, keys },
+    status: { leaseId: 'abc', held: true, reason: 'slow', watching: null, keys },
     keyStatus: (key) => keys.get(key),
     settled: async () => {},
     close: async (options) => {
@@ -47,7 +47,7 @@ function timeless(calls: readonly (readonly [string, string, string])[]): unknow
 }
 
 describe('createEtcdAnnouncer', () => {
-  it('writes the record, and a farewell that says down, each with its time', () => {
+  it('writes the record, and a tombstone that says down, each with its time', () => {
     const { announcer, calls } = fake();
     announcer.announce('/k', { ...instance, state: 'drain' });
     announcer.withdraw('/k', instance);
@@ -105,12 +105,12 @@ describe('createEtcdAnnouncer', () => {
     assert.deepEqual(calls.at(-1), ['set', '/k', value]);
   });
 
-  it('gives the same farewell when it closes, whatever the instance showed', async () => {
+  it('gives the same tombstone when it closes, whatever the instance showed', async () => {
     const { announcer, closing } = fake();
     await announcer.close({ timeout: 1234, keep: true });
-    assert.deepEqual([closing()?.timeout, closing()?.keep], [1234, true]);
-    const farewell = closing()?.farewell?.('/k', `{${record},"state":"drain"}`) ?? '';
-    assert.deepEqual(timeless([['', '', farewell]]), [['', '', `{${record},"state":"down","announced_at":"now"}`]]);
+    assert.deepEqual([closing()?.timeoutMs, closing()?.keep], [1234, true]);
+    const tombstone = closing()?.tombstone?.('/k', `{${record},"state":"drain"}`) ?? '';
+    assert.deepEqual(timeless([['', '', tombstone]]), [['', '', `{${record},"state":"down","announced_at":"now"}`]]);
   });
 
   const statuses: readonly [
@@ -120,10 +120,10 @@ describe('createEtcdAnnouncer', () => {
     trouble: string | null,
   ][] = [
     [undefined, false, 'not asked for yet', null],
-    [{ wanted: 'set', settled: true, reason: null }, true, null, null],
-    [{ wanted: 'unset', settled: true, reason: null }, false, null, null],
-    [{ wanted: 'set', settled: false, reason: 'etcd away' }, false, 'etcd away', 'etcd away'],
-    [{ wanted: 'unset', settled: false, reason: null }, true, 'slow', 'slow'],
+    [{ desired: 'set', settled: true, reason: null }, true, null, null],
+    [{ desired: 'unset', settled: true, reason: null }, false, null, null],
+    [{ desired: 'set', settled: false, reason: 'etcd away' }, false, 'etcd away', 'etcd away'],
+    [{ desired: 'unset', settled: false, reason: null }, true, 'slow', 'slow'],
   ];
   for (const [status, announced, reason, trouble] of statuses) {
     it(`says ${announced ? 'announced' : 'not announced'} of ${JSON.stringify(status)}`, () => {

@@ -46,14 +46,14 @@ export function directClient(cluster: LocalCluster, signal: AbortSignal): EtcdCl
 /** Puts a key. @returns the revision it got */
 export async function put(client: EtcdClient, key: string, value: string | Buffer): Promise<number> {
   const answer = await client.call((rpc) => rpc.kv.put({ key: Buffer.from(key), value: Buffer.from(value) }), {
-    total: 30_000,
+    totalMs: 30_000,
   });
   return Number(answer.header.revision);
 }
 
 /** Deletes a key. @returns the revision that did */
 export async function remove(client: EtcdClient, key: string): Promise<number> {
-  const answer = await client.call((rpc) => rpc.kv.deleteRange({ key: Buffer.from(key) }), { total: 30_000 });
+  const answer = await client.call((rpc) => rpc.kv.deleteRange({ key: Buffer.from(key) }), { totalMs: 30_000 });
   return Number(answer.header.revision);
 }
 

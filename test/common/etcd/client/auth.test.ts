@@ -71,7 +71,7 @@ for (const version of etcdVersions) {
       const reflector = createReflector(user, { log: testLog() }, one.signal);
       const recorder = createRecorder();
       void reflector.follow(prefix, recorder.onChange, one.signal);
-      const keys = createLeasedKeys(user, { ttl: 10 }, { log: testLog() }, one.signal);
+      const keys = createLeasedKeys(user, { ttlSeconds: 10 }, { log: testLog() }, one.signal);
       keys.set(`${prefix}a`, '1');
       await keys.settled(AbortSignal.timeout(20_000));
       await eventually(() => assert.deepEqual(recorder.puts, ['1']));
@@ -114,7 +114,7 @@ for (const version of etcdVersions) {
       const reflector = createReflector(user, { log: testLog() }, one.signal);
       const [recorder, second] = [createRecorder(), createRecorder()];
       void reflector.follow(prefix, recorder.onChange, one.signal);
-      const keys = createLeasedKeys(user, { ttl: 10 }, { log: testLog() }, one.signal);
+      const keys = createLeasedKeys(user, { ttlSeconds: 10 }, { log: testLog() }, one.signal);
       keys.set(`${prefix}a`, '1');
       await eventually(() => assert.deepEqual(recorder.puts, ['1']));
       await root.call((rpc) => rpc.auth.authEnable({}));
@@ -148,7 +148,7 @@ for (const version of etcdVersions) {
 
     it('keeps its other keys beside one that it may not write, and puts them right when others delete them', async () => {
       const user = client('nerve', 'secret');
-      const keys = createLeasedKeys(user, { ttl: 10, verifyEvery: 200 }, { log: testLog() }, one.signal);
+      const keys = createLeasedKeys(user, { ttlSeconds: 10, verifyEveryMs: 200 }, { log: testLog() }, one.signal);
       for (const key of ['/mine/own/a', '/theirs/own/b', '/mine/own/c']) keys.set(key, '1');
       const own = { '/mine/own/a': '1', '/mine/own/c': '1' };
       await eventually(async () => assert.deepEqual(await dump(root, '/mine/own/'), own));

@@ -58,7 +58,8 @@ for (const version of etcdVersions) {
       const proxy = proxies[0] as FaultProxy;
       const client = connect(testLog(), [`127.0.0.1:${proxy.port}`]);
       proxy.blackhole();
-      const call = () => client.call((rpc) => rpc.kv.range({ key: Buffer.from('a') }), { attempt: 300, total: 900 });
+      const call = () =>
+        client.call((rpc) => rpc.kv.range({ key: Buffer.from('a') }), { attemptMs: 300, totalMs: 900 });
       await assert.rejects(call(), { name: 'EtcdError', message: /range: no answer in time$/ });
       // The old connections stay dead: only new ones pass.
       proxy.cut();
@@ -69,9 +70,9 @@ for (const version of etcdVersions) {
     it('gives up after its time, saying why the last member failed', async () => {
       for (const proxy of proxies) await proxy.refuse();
       const client = connect();
-      const call = client.call((rpc) => rpc.kv.range({ key: Buffer.from('a') }), { total: 500 });
+      const call = client.call((rpc) => rpc.kv.range({ key: Buffer.from('a') }), { totalMs: 500 });
       await assert.rejects(call, { name: 'EtcdError', message: /127\.0\.0\.1:\d+ range: connection refused$/ });
-      assert.match(client.status.lastError ?? '', /connection refused/);
+      assert.match(client.status.reason ?? '', /connection refused/);
     });
 
     it('does not ask another member about what is final', async () => {
@@ -83,7 +84,7 @@ for (const version of etcdVersions) {
       });
       await assert.rejects(call, (error) => error instanceof EtcdError && /lease not found/.test(error.details));
       assert.equal(seen.length, 1);
-      assert.equal(client.status.lastError, null);
+      assert.equal(client.status.reason, null);
     });
 
     it('leaves calls under way alone when their member is given a new connection', async () => {
@@ -97,7 +98,8 @@ for (const version of etcdVersions) {
       });
       const before = proxy.connections.size;
       proxy.delay(400);
-      const short = () => client.call((rpc) => rpc.kv.range({ key: Buffer.from('a') }), { attempt: 100, total: 100 });
+      const short = () =>
+        client.call((rpc) => rpc.kv.range({ key: Buffer.from('a') }), { attemptMs: 100, totalMs: 100 });
       // Deadlines in a row make a connection suspect, though not a young one.
       await eventually(async () => {
         await short().catch(() => {});
@@ -150,7 +152,7 @@ it('gives up on a peer that is no etcd', async () => {
   try {
     const client = createEtcdClient({ hosts: [`127.0.0.1:${port}`] }, { log: testLog() }, signal.signal);
     await assert.rejects(
-      client.call((rpc) => rpc.kv.range({ key: Buffer.from('a') }), { total: 1_000 }),
+      client.call((rpc) => rpc.kv.range({ key: Buffer.from('a') }), { totalMs: 1_000 }),
       EtcdError,
     );
   } finally {

@@ -43,7 +43,7 @@ for (const version of etcdVersions) {
       createEtcdClient({ hosts, tls }, { log: testLog() }, signal.signal);
 
     const once = (tls: EtcdTls): Promise<unknown> =>
-      connect(tls).call((rpc) => rpc.kv.range({ key: Buffer.from('a') }), { total: 1_500 });
+      connect(tls).call((rpc) => rpc.kv.range({ key: Buffer.from('a') }), { totalMs: 1_500 });
 
     it('proves both sides to each other', async () => {
       const user = connect({ ca: authority.cert, ...client });
@@ -74,7 +74,7 @@ for (const version of etcdVersions) {
       const ca = join(folder, 'rotated.pem');
       await copyFile(stranger.cert, ca);
       const user = connect({ ca, ...client });
-      await assert.rejects(user.call((rpc) => rpc.kv.range({ key: Buffer.from('a') }), { total: 1_000 }));
+      await assert.rejects(user.call((rpc) => rpc.kv.range({ key: Buffer.from('a') }), { totalMs: 1_000 }));
       await copyFile(authority.cert, ca);
       await eventually(() => user.call((rpc) => rpc.kv.range({ key: Buffer.from('a') })).then(() => {}));
     });

@@ -32,9 +32,9 @@ for (const version of etcdVersions) {
     after(() => stack?.close());
 
     /** Keys under a lease so long that no keepalive comes to the rescue, either. */
-    const hold = (options: { readonly client?: EtcdClient; readonly verifyEvery?: number } = {}) => {
-      const { client = stack.client(one.signal), verifyEvery = never } = options;
-      return createLeasedKeys(client, { ttl: 120, verifyEvery }, { log: testLog() }, one.signal);
+    const hold = (options: { readonly client?: EtcdClient; readonly verifyEveryMs?: number } = {}) => {
+      const { client = stack.client(one.signal), verifyEveryMs = never } = options;
+      return createLeasedKeys(client, { ttlSeconds: 120, verifyEveryMs }, { log: testLog() }, one.signal);
     };
 
     const nextPrefix = (): string => `/care/${++cases}/`;
@@ -146,7 +146,7 @@ for (const version of etcdVersions) {
             signal,
           ),
       };
-      const keys = hold({ client: blind, verifyEvery: 300 });
+      const keys = hold({ client: blind, verifyEveryMs: 300 });
       keys.set(`${prefix}a`, '1');
       await settled(keys);
       await remove(stack.direct, `${prefix}a`);
@@ -156,7 +156,7 @@ for (const version of etcdVersions) {
 
     it('does not fight at full speed with somebody who overwrites a key again and again', async () => {
       const prefix = nextPrefix();
-      const keys = hold({ verifyEvery: 10_000 });
+      const keys = hold({ verifyEveryMs: 10_000 });
       keys.set(`${prefix}a`, 'ours');
       await settled(keys);
       await watched(keys);
@@ -181,7 +181,7 @@ for (const version of etcdVersions) {
 
     if (version !== '3.4') {
       it('hardly reads while it watches', async () => {
-        const keys = hold({ verifyEvery: 400 });
+        const keys = hold({ verifyEveryMs: 400 });
         keys.set(`${nextPrefix()}a`, '1');
         await settled(keys);
         await watched(keys);

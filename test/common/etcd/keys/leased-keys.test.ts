@@ -38,7 +38,7 @@ for (const version of etcdVersions) {
     /** A process that holds keys, its connections going through the proxies. */
     const holder = (signal: AbortSignal = one.signal) => {
       const client = stack.client(signal);
-      const keys = createLeasedKeys(client, { ttl, verifyEvery: 500 }, { log: testLog() }, signal);
+      const keys = createLeasedKeys(client, { ttlSeconds: ttl, verifyEveryMs: 500 }, { log: testLog() }, signal);
       return { client, keys };
     };
 
@@ -250,7 +250,7 @@ for (const version of etcdVersions) {
       });
       await sleep(2_000);
       assert.deepEqual(recorder.puts, ['older', 'newer']);
-      await newer.keys.close({ timeout: 5_000 });
+      await newer.keys.close({ timeoutMs: 5_000 });
       await eventually(() => assert.deepEqual(recorder.values, { [`${prefix}a`]: 'older' }));
       // The watcher may hear of the write before its writer does.
       await eventually(() => assert.equal(older.keys.status.keys.get(`${prefix}a`)?.reason, null));
@@ -286,7 +286,7 @@ for (const version of etcdVersions) {
       for (const name of ['a', 'b']) keys.set(prefix + name, 'up');
       await keys.settled(soon());
       const lease = BigInt(`0x${keys.status.leaseId}`).toString();
-      await keys.close({ timeout: 5_000, farewell: (_, value) => `${value} no more` });
+      await keys.close({ timeoutMs: 5_000, tombstone: (_, value) => `${value} no more` });
       await eventually(() => assert.equal(recorder.deletes.length, 2));
       assert.deepEqual(recorder.puts, ['up', 'up', 'up no more', 'up no more']);
       const { TTL } = await direct.call((rpc) => rpc.lease.leaseTimeToLive({ ID: lease }));
@@ -301,7 +301,7 @@ for (const version of etcdVersions) {
       const { keys } = holder();
       keys.set(`${prefix}a`, 'up');
       await keys.settled(soon());
-      await keys.close({ timeout: 5_000, keep: true });
+      await keys.close({ timeoutMs: 5_000, keep: true });
       assert.deepEqual(await dump(direct, prefix), { [`${prefix}a`]: 'up' });
     });
 
@@ -311,7 +311,7 @@ for (const version of etcdVersions) {
       keys.set(`${prefix}a`, 'up');
       await keys.settled(soon());
       for (const proxy of proxies) proxy.blackhole();
-      await keys.close({ timeout: 1_000, farewell: () => 'down' });
+      await keys.close({ timeoutMs: 1_000, tombstone: () => 'down' });
       assert.equal(keys.status.held, false);
     });
   });

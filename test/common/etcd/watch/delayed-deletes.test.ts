@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { sleep } from '../../../../common/async/supervise.ts';
 import type { Entry } from '../../../../common/etcd/client/key-value.ts';
-import { forgive } from '../../../../common/etcd/watch/delayed-deletes.ts';
+import { delayDeletes } from '../../../../common/etcd/watch/delayed-deletes.ts';
 import type { PrefixChange } from '../../../../common/etcd/watch/prefix-state.ts';
 import { eventually } from '../../../support/eventually.ts';
 
@@ -21,9 +21,9 @@ function record(hold: number) {
   const entries = new Map<string, Entry>();
   const words = ({ changed, reason }: PrefixChange): string =>
     [reason, ...changed.map((item) => `${item.entry === undefined ? '-' : '+'}${item.key}`)].join(' ');
-  const take = forgive(
+  const take = delayDeletes(
     (change) => told.push(words(change)),
-    { doubtful: (lost) => lost.previous?.lease !== '0', hold },
+    { mayReturn: (lost) => lost.previous?.lease !== '0', delayMs: hold },
     ended.signal,
   );
   const change = (reason: PrefixChange['reason'], changed: PrefixChange['changed']): void => {
@@ -38,7 +38,7 @@ function record(hold: number) {
   return { told, ended, change, put, lose };
 }
 
-describe('forgive', () => {
+describe('delayDeletes', () => {
   it('never tells of a loss that its owner makes good in time', async () => {
     const { told, put, lose } = record(100);
     put('a');

@@ -3,7 +3,7 @@ import { describe, it } from 'node:test';
 import type { IEvent, IKeyValue } from 'etcd3/lib/rpc.js';
 import { toEntry } from '../../../../common/etcd/client/key-value.ts';
 import type { Listing } from '../../../../common/etcd/watch/list.ts';
-import { Followed, OutOfOrder, type PrefixChange } from '../../../../common/etcd/watch/prefix-state.ts';
+import { OutOfOrder, type PrefixChange, PrefixState } from '../../../../common/etcd/watch/prefix-state.ts';
 
 const kv = (key: string, revision: number, value = ''): IKeyValue => ({
   key: Buffer.from(key),
@@ -24,7 +24,7 @@ const listing = (revision: number, ...keys: readonly [key: string, revision: num
 /** A prefix `/a/` and what its handler was told: `reason key@revision …`, `-key` for a deleted one. */
 const follow = (fails: (change: PrefixChange) => boolean = () => false) => {
   const told: string[] = [];
-  const followed = new Followed('/a/', (change) => {
+  const followed = new PrefixState('/a/', (change) => {
     const keys = change.changed.map(({ key, entry }) => entry?.value.toString() ?? `-${key}`);
     told.push([change.reason, ...keys].join(' '));
     if (fails(change)) throw new Error('bug');

@@ -41,7 +41,7 @@ describe('keys that are never used twice, under random faults', () => {
         const reflector = createReflector(client, { log: testLog() }, end.signal);
         const recorder = createRecorder();
         void reflector.follow(prefix, recorder.onChange, end.signal);
-        const keys = createLeasedKeys(client, { ttl: 20 }, { log: testLog() }, end.signal);
+        const keys = createLeasedKeys(client, { ttlSeconds: 20 }, { log: testLog() }, end.signal);
 
         const writers = [1, 2, 3, 4].map(async (writer) => {
           // Not through the proxies: what is written shall not depend on what is watched.
@@ -77,7 +77,7 @@ describe('keys that are never used twice, under random faults', () => {
         t.diagnostic(JSON.stringify(reflector.status));
         await eventually(async () => assertSame(recorder.values, await dump(direct, prefix)));
         assertSound(recorder);
-        const wanted = [...keys.status.keys].filter(([, key]) => key.wanted === 'set').map(([key]) => key);
+        const wanted = [...keys.status.keys].filter(([, key]) => key.desired === 'set').map(([key]) => key);
         for (const key of wanted) assert.match(recorder.values[key] ?? 'missing', /^announced/);
         const leased = Object.keys(recorder.values).filter((key) => key.includes('leased'));
         assert.deepEqual(leased.sort(), wanted.sort());
