@@ -1,6 +1,6 @@
 import { clock } from '../../common/async/clock.ts';
-import { formatAge } from '../../common/cli/table.ts';
 import { silentLog } from '../../common/daemon/log.ts';
+import { counted, formatAge, listed } from '../../common/wording.ts';
 import type { Peeked } from '../catalog/state-file.ts';
 import type { SynapseConfig } from '../config/config.ts';
 import { type Collected, collect } from '../discovery/collect-once.ts';
@@ -48,12 +48,8 @@ function sourcesRead({ state, unanswered }: Collected<unknown>): readonly ReadDi
   const found = `${all - unanswered.length} of ${all} services answered`;
   return [
     { what: 'sources', found, reason: null },
-    ...[...reasons].map(([reason, names]) => ({ what: `source of ${shorten(names)}`, found: null, reason })),
+    ...[...reasons].map(([reason, names]) => ({ what: `source of ${listed(names)}`, found: null, reason })),
   ];
-}
-
-function shorten(names: readonly string[]): string {
-  return names.length <= 3 ? names.join(', ') : `${names.slice(0, 3).join(', ')} and ${names.length - 3} more`;
 }
 
 function cacheRead(path: string | undefined, cache: Peeked | undefined): readonly ReadDirectly[] {
@@ -63,5 +59,5 @@ function cacheRead(path: string | undefined, cache: Peeked | undefined): readonl
   if (reason !== undefined) return [{ what, found: null, reason }];
   const newest = Math.max(...[...cache.services.values()].map(({ at }) => at));
   const age = cache.services.size === 0 ? '' : `, right ${formatAge(clock.wallTime() - newest)} ago`;
-  return [{ what, found: `${cache.services.size} services${age}`, reason: null }];
+  return [{ what, found: `${counted(cache.services.size, 'service')}${age}`, reason: null }];
 }

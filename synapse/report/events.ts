@@ -1,6 +1,7 @@
 import { type Fields, field, optional } from '../../common/cli/json-shape.ts';
 import { plain, type Style } from '../../common/cli/table.ts';
 import { Journal, type Stamp } from '../../common/daemon/journal.ts';
+import { counted, firstOf } from '../../common/wording.ts';
 
 /** What kinds of things are written down. Operators filter by them: they stay as they are. */
 export type EventKind =
@@ -79,8 +80,7 @@ export function about(services: readonly string[]): Pick<SynapseEvent, 'service'
   const [only] = services;
   if (only === undefined) return {};
   if (services.length === 1) return { service: only };
-  const more = services.length - maxNamed;
-  return { services: more > 0 ? [...services.slice(0, maxNamed), `and ${more} more`] : services };
+  return { services: firstOf(services, maxNamed) };
 }
 
 export type RecordedEvent = SynapseEvent & Stamp;
@@ -162,7 +162,7 @@ function whyText({ reason, reasons, source, revision }: RecordedEvent): string {
 
 function costText({ commands, failed, milliseconds, bytes }: RecordedEvent): string {
   const parts = [
-    commands === undefined ? '' : `${commands} command${commands === 1 ? '' : 's'}`,
+    commands === undefined ? '' : counted(commands, 'command'),
     failed === undefined || failed === 0 ? '' : `${failed} failed`,
     bytes === undefined ? '' : `${bytes} bytes`,
     milliseconds === undefined ? '' : `${milliseconds} ms`,

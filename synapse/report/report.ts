@@ -1,6 +1,7 @@
 import { clock } from '../../common/async/clock.ts';
 import { type Log, silentLog } from '../../common/daemon/log.ts';
 import type { Instance } from '../../common/instance.ts';
+import { firstOf } from '../../common/wording.ts';
 import { changesBetween } from '../catalog/changes.ts';
 import type { ServiceState, Snapshot } from '../output.ts';
 import type { Events } from './events.ts';
@@ -87,5 +88,5 @@ function drainIds(before: readonly Instance[], after: readonly Instance[]): Read
 
 function named(field: string, ids: readonly string[]): Readonly<Record<string, readonly string[]>> {
   if (ids.length === 0) return {};
-  return { [field]: ids.length > maxNamed ? [...ids.slice(0, maxNamed), `and ${ids.length - maxNamed} more`] : ids };
+  return { [field]: firstOf(ids, maxNamed) };
 }

@@ -1,6 +1,7 @@
 import { clock } from '../../../common/async/clock.ts';
-import { type Cell, formatAge, formatTable, heading, plain, type Style } from '../../../common/cli/table.ts';
+import { type Cell, formatTable, heading, plain, type Style } from '../../../common/cli/table.ts';
 import { oneLine } from '../../../common/reason.ts';
+import { formatAge } from '../../../common/wording.ts';
 import type { RegistryRecord } from '../../source.ts';
 import type { ServiceReport } from '../state.ts';
 import type { SeenServer } from '../status.ts';

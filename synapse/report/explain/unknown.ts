@@ -1,4 +1,5 @@
 import { nearest } from '../../../common/config/schema.ts';
+import { listed } from '../../../common/wording.ts';
 import { instancesOf, type ServiceFacts } from './facts.ts';
 
 /** How many names are given where none is near. */
@@ -24,8 +25,6 @@ function others(facts: ServiceFacts, server: string): string {
   // The name that its nerve or its host has is the beginning of the server's.
   const near = alike.length === 1 ? alike[0] : alike.length > 1 ? undefined : nearest(server, ids);
   if (near !== undefined) return `did you mean ${near}?`;
-  const listed = alike.length > 1 ? alike : ids;
-  if (listed.length === 0) return 'there is none';
-  const more = listed.length - shown;
-  return `there are ${listed.slice(0, shown).join(', ')}${more > 0 ? ` and ${more} more` : ''}`;
+  const names = alike.length > 1 ? alike : ids;
+  return names.length === 0 ? 'there is none' : `there are ${listed(names, shown)}`;
 }
