@@ -1,6 +1,7 @@
 import { Counter, Gauge, Histogram } from 'prom-client';
 import { registry } from '../../common/daemon/metrics.ts';
 import type { StatsdCounter } from '../../common/statsd/report.ts';
+import { reloadReasonKinds } from './spec/reload-reason.ts';
 
 const registers = [registry];
 
@@ -12,11 +13,6 @@ export const commandsTotal = new Counter({
   registers,
 });
 
-const reasons = ['configuration', 'server', 'socket', 'membership'] as const;
-
-/** Why a reload is needed, in one word. */
-export type ReloadReason = (typeof reasons)[number];
-
 /** Reloads by the kind of their reason and how they went. */
 export const reloadsTotal = new Counter({
   name: 'synapse_haproxy_reloads_total',
@@ -24,7 +20,8 @@ export const reloadsTotal = new Counter({
   labelNames: ['reason', 'result'] as const,
   registers,
 });
-for (const reason of reasons) for (const result of ['done', 'failed']) reloadsTotal.inc({ reason, result }, 0);
+for (const reason of reloadReasonKinds)
+  for (const result of ['done', 'failed']) reloadsTotal.inc({ reason, result }, 0);
 
 /** Of reloads that worked. */
 export const reloadDuration = new Histogram({

@@ -24,6 +24,7 @@ import {
   takeInstances,
 } from './spec/desired-service.ts';
 import { type ExistingFile, parseExisting } from './spec/parse-config.ts';
+import { configurationReason } from './spec/reload-reason.ts';
 import type { Structure } from './spec/types.ts';
 import { type HaproxyStatus, statusOf } from './status.ts';
 import { decideNames } from './version.ts';
@@ -138,7 +139,9 @@ export function createHaproxyOutput(config: HaproxyConfig, deps: HaproxyDeps, si
     const what = wanted === undefined ? 'is new' : structure === undefined ? 'was removed' : 'has other options';
     const inSlot = (wanted ?? structure)?.slot !== undefined;
     persist.invalidate();
-    reloading.restructured(inSlot ? 'the ports of reload_free_services changed' : `service ${service} ${what}`);
+    reloading.restructured(
+      configurationReason(inSlot ? 'the ports of reload_free_services changed' : `service ${service} ${what}`),
+    );
     return true;
   };
 

@@ -15,6 +15,7 @@ import { buildStructure, generationVariable } from './spec/build-backend.ts';
 import { capabilitiesOf } from './spec/capabilities.ts';
 import { createDesiredService, type DesiredService, desiredServers } from './spec/desired-service.ts';
 import { type ExistingFile, parseExisting } from './spec/parse-config.ts';
+import { textsOf } from './spec/reload-reason.ts';
 import type { RunningServer } from './spec/types.ts';
 import { decideNames } from './version.ts';
 
@@ -110,7 +111,7 @@ export async function preview(given: HaproxyConfig, snapshot: Snapshot<ServiceHa
         },
       );
       commands.push(...commandsOf(found).map((command) => command.text));
-      reload.push(...found.reload);
+      reload.push(...textsOf(found.reload));
     }
     return { version, commands, reload };
   };

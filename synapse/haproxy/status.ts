@@ -4,6 +4,7 @@ import type { Reloading } from './reload/reloader.ts';
 import type { HeldServer } from './runtime/plan.ts';
 import type { Live } from './runtime/process.ts';
 import { backendOf, type DesiredService, nameInUse } from './spec/desired-service.ts';
+import { textsOf } from './spec/reload-reason.ts';
 
 /** What `/api/v1/state` shows of HAProxy. */
 export interface HaproxyStatus {
@@ -73,7 +74,7 @@ export function statusOf(parts: StatusParts): HaproxyStatus {
     wantedGeneration: persist.wanted,
     rejected: persist.rejected,
     quarantined,
-    pendingReload: reloading.reasons,
+    pendingReload: textsOf(reloading.reasons),
     oldWorkers: reloading.oldWorkers,
     lastError: unwritten ?? reloading.lastError,
     fileWrittenAt: persist.writtenAt?.toISOString() ?? null,

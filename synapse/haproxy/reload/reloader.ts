@@ -3,9 +3,18 @@ import { sleep } from '../../../common/async/supervise.ts';
 import { type Log, reasonOf } from '../../../common/daemon/log.ts';
 import type { Persist } from '../configfile/config-writer.ts';
 import type { HaproxyEvent } from '../events.ts';
-import { type ReloadReason, reloadDuration, reloadsTotal } from '../metrics.ts';
+import { reloadDuration, reloadsTotal } from '../metrics.ts';
 import { type HaproxyConfig, isReloadedByOthers } from '../options/config.ts';
 import type { Live } from '../runtime/process.ts';
+import {
+  configurationReason,
+  distinctReasons,
+  kindOfReload,
+  membershipReason,
+  type ReloadReason,
+  socketReason,
+  textsOf,
+} from '../spec/reload-reason.ts';
 import { LoadRefused } from './master.ts';
 import { createCrowd } from './old-workers.ts';
 import { createReloadPacer } from './pacer.ts';
@@ -14,11 +23,11 @@ import { triggerReload } from './reload.ts';
 /** Reloads HAProxy when there is a reason, one at a time, and proves what runs afterwards. */
 export interface Reloading {
   /** Why a reload is due; empty when none is. */
-  readonly reasons: readonly string[];
+  readonly reasons: readonly ReloadReason[];
   /** Milliseconds until one may begin; undefined when none is due. */
   wait(): number | undefined;
   /** Records what a reload would bring, for people. */
-  restructured(reason: string): void;
+  restructured(reason: ReloadReason): void;
   /** The file has been read: HAProxy is taken to run it. */
   begin(): void;
   /** One reload, with one retry when nothing is known of the first. What fails to load is rolled back. Never rejects. */
@@ -57,7 +66,7 @@ export function createReloading(config: HaproxyConfig, deps: ReloadingDeps): Rel
   const pacer = createReloadPacer(config);
   const crowd = createCrowd(config, log);
   const started = clock.now();
-  let restructurings: string[] = [];
+  let restructurings: ReloadReason[] = [];
   /** What was still wrong right after a reload that worked: another one would not mend it. */
   let settled: string | undefined;
   let loadedText: string | undefined;
@@ -66,35 +75,37 @@ export function createReloading(config: HaproxyConfig, deps: ReloadingDeps): Rel
   let lastError: string | null = null;
   let lastReloadAt: Date | undefined;
 
-  const reasons = (): readonly string[] => {
+  const reasons = (): readonly ReloadReason[] => {
     // A reload brings what is in the file: without a file of ours there is nothing to hope for.
     if (!config.do_writes || persist.accepted === null) return [];
     if (lives.length === 0) {
       if (watched) return [];
-      return loadedText === text() ? [] : ['the file changed, and the runtime API is not used (do_socket)'];
+      return loadedText === text()
+        ? []
+        : [membershipReason('the file changed, and the runtime API is not used (do_socket)')];
     }
-    const found: string[] = [];
+    const found: ReloadReason[] = [];
     for (const live of lives) {
       if (!live.synced) continue;
       lastSynced = clock.now();
       loadedText = undefined;
       if (live.generation !== persist.accepted) {
         const foreign = `HAProxy runs ${live.generation === undefined ? 'a configuration that is not ours' : 'another configuration'}`;
-        found.push(...(restructurings.length > 0 ? restructurings : [foreign]));
+        found.push(...(restructurings.length > 0 ? restructurings : [configurationReason(foreign)]));
       } else {
         found.push(...[...live.reasons.values()].flat());
       }
     }
     if (lives.every((live) => live.synced && live.generation === persist.accepted)) persist.confirm();
     // A reload brings HAProxy what the file says; only a restart brings back a socket file that somebody removed.
-    if (isUnreachable() && loadedText !== text()) found.push('the runtime API cannot be reached');
-    return [...new Set(found)];
+    if (isUnreachable() && loadedText !== text()) found.push(socketReason('the runtime API cannot be reached'));
+    return distinctReasons(found);
   };
   const isUnreachable = (): boolean =>
     lives.every((live) => !live.synced) && clock.now() - lastSynced > unreachableTime;
   const workers = (): number => lives.reduce((sum, live) => sum + live.workers, 0);
-  const keyOf = (found: readonly string[]): string =>
-    JSON.stringify([found, persist.accepted, lives.map((live) => live.workers)]);
+  const keyOf = (found: readonly ReloadReason[]): string =>
+    JSON.stringify([textsOf(found), persist.accepted, lives.map((live) => live.workers)]);
 
   /** HAProxy answers and has stayed with the configuration from before: it did not take the new one. */
   const hasStayed = (before: readonly number[]): boolean =>
@@ -154,11 +165,12 @@ export function createReloading(config: HaproxyConfig, deps: ReloadingDeps): Rel
     },
     restructured(reason) {
       // While HAProxy is away, the same happens again and again, and nobody reads thousands.
-      if (restructurings.length < mostRestructurings && !restructurings.includes(reason)) restructurings.push(reason);
+      if (restructurings.length < mostRestructurings && !restructurings.some(({ text }) => text === reason.text))
+        restructurings.push(reason);
     },
     async reload(signal) {
       const why = reasons();
-      const kind = kindOf(why);
+      const kind = kindOfReload(why);
       log.info('reloading HAProxy', { reasons: shorten(why) });
       emit({ type: 'reloading', reasons: shorten(why) });
       const start = clock.now();
@@ -179,7 +191,7 @@ export function createReloading(config: HaproxyConfig, deps: ReloadingDeps): Rel
           const still = reasons();
           settled = still.length > 0 ? keyOf(still) : undefined;
           if (settled !== undefined) log.warn('a reload did not mend everything', { reasons: shorten(still) });
-          emit({ type: 'reloaded', reasons: why, milliseconds });
+          emit({ type: 'reloaded', reasons: textsOf(why), milliseconds });
           return;
         } catch (error) {
           if (signal.aborted) return;
@@ -202,7 +214,7 @@ export function createReloading(config: HaproxyConfig, deps: ReloadingDeps): Rel
         pacer.done(false);
         failedAt = workers();
       }
-      emit({ type: 'reload-failed', reasons: why, reason: lastError ?? '' });
+      emit({ type: 'reload-failed', reasons: textsOf(why), reason: lastError ?? '' });
     },
     run: (signal) => crowd.run(signal),
     get oldWorkers() {
@@ -220,13 +232,7 @@ export function createReloading(config: HaproxyConfig, deps: ReloadingDeps): Rel
 /** HAProxy was asked twice and still runs what it ran before. */
 class NotLoaded extends Error {}
 
-function kindOf(reasons: readonly string[]): ReloadReason {
-  if (reasons.some((reason) => reason.startsWith('service ') || reason.startsWith('HAProxy runs')))
-    return 'configuration';
-  if (reasons.some((reason) => reason.startsWith('the runtime API'))) return 'socket';
-  return reasons.some((reason) => reason.startsWith('the file')) ? 'membership' : 'server';
-}
-
-function shorten(reasons: readonly string[]): readonly string[] {
-  return reasons.length <= 10 ? reasons : [...reasons.slice(0, 10), `and ${reasons.length - 10} more`];
+function shorten(reasons: readonly ReloadReason[]): readonly string[] {
+  const texts = textsOf(reasons);
+  return texts.length <= 10 ? texts : [...texts.slice(0, 10), `and ${texts.length - 10} more`];
 }

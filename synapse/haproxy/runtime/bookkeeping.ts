@@ -1,4 +1,5 @@
 import type { Log } from '../../../common/daemon/log.ts';
+import { type ReloadReason, serverReason } from '../spec/reload-reason.ts';
 import type { HeldServer, Plan, ServerChange } from './plan.ts';
 
 /** How often a server was found wrong: what stays wrong after one more try needs a reload. */
@@ -15,7 +16,7 @@ export interface Attempts {
 interface Sorted {
   readonly again: readonly ServerChange[];
   /** Reasons for a reload. */
-  readonly given: readonly string[];
+  readonly given: readonly ReloadReason[];
 }
 
 const mostTries = 2;
@@ -36,7 +37,7 @@ export function createAttempts(): Attempts {
       const servers = new Map();
       known.set(backend, servers);
       const again: ServerChange[] = [];
-      const given: string[] = [];
+      const given: ReloadReason[] = [];
       for (const change of changes) {
         const { name } = change;
         const { count = 0, message } = before?.get(name) ?? {};
@@ -44,7 +45,7 @@ export function createAttempts(): Attempts {
         if (count < mostTries) again.push(change);
         else {
           const why = message === undefined ? '' : `: ${message}`;
-          given.push(`HAProxy does not ${change.action} ${backend}/${name} at run time${why}`);
+          given.push(serverReason(`HAProxy does not ${change.action} ${backend}/${name} at run time${why}`));
         }
       }
       return { again, given };
@@ -55,7 +56,7 @@ export function createAttempts(): Attempts {
 
 /** What plans leave open, by service: reasons for a reload, and servers that somebody else has set to something. */
 export interface Outstanding {
-  readonly reasons: ReadonlyMap<string, readonly string[]>;
+  readonly reasons: ReadonlyMap<string, readonly ReloadReason[]>;
   readonly held: readonly HeldServer[];
   /** Takes a plan of a whole service (`replace`), or of some of its servers (`add`). */
   note(service: string, plan: Pick<Plan, 'reload' | 'held'>, how: 'add' | 'replace'): void;
@@ -65,32 +66,32 @@ export interface Outstanding {
 
 /** `onChange` is called when the reasons are others than before. */
 export function createOutstanding(log: Log, onChange: () => void): Outstanding {
-  const reasons = new Map<string, string[]>();
+  const reasons = new Map<string, ReloadReason[]>();
   const held = new Map<string, readonly HeldServer[]>();
-  /** What is in each list of `reasons`: thousands of servers may come one by one, each with a reason of its own. */
+  /** The texts in each list of `reasons`: thousands of servers may come one by one, each with a reason of its own. */
   const known = new Map<string, Set<string>>();
 
-  const add = (service: string, more: readonly string[]): boolean => {
+  const add = (service: string, more: readonly ReloadReason[]): boolean => {
     if (more.length === 0) return false;
     const list = reasons.get(service) ?? [];
     const seen = known.get(service) ?? new Set();
     const before = seen.size;
     for (const reason of more) {
-      if (seen.has(reason)) continue;
-      seen.add(reason);
+      if (seen.has(reason.text)) continue;
+      seen.add(reason.text);
       list.push(reason);
     }
     reasons.set(service, list);
     known.set(service, seen);
     return seen.size > before;
   };
-  const replace = (service: string, reload: readonly string[]): boolean => {
+  const replace = (service: string, reload: readonly ReloadReason[]): boolean => {
     const before = reasons.get(service) ?? [];
     reasons.delete(service);
     known.delete(service);
     add(service, reload);
     const now = reasons.get(service) ?? [];
-    return now.length !== before.length || now.some((reason, index) => reason !== before[index]);
+    return now.length !== before.length || now.some(({ text }, index) => text !== before[index]?.text);
   };
 
   return {

@@ -1,5 +1,6 @@
 import type { Capabilities } from '../spec/capabilities.ts';
 import type { DesiredServer } from '../spec/desired-service.ts';
+import { type ReloadReason, serverReason } from '../spec/reload-reason.ts';
 import { maxconnOf, sameAddress } from '../spec/server.ts';
 import { addObstacle, hasCheck, isIncomplete, serverWords } from '../spec/server-line.ts';
 import { parseOptions } from '../spec/server-options.ts';
@@ -33,7 +34,7 @@ export interface Plan {
   /** In order: servers are made and opened before others are closed. */
   readonly changes: readonly ServerChange[];
   /** Why a reload is needed; empty when the commands suffice. */
-  readonly reload: readonly string[];
+  readonly reload: readonly ReloadReason[];
   readonly held: readonly HeldServer[];
 }
 
@@ -62,9 +63,9 @@ export function planServers(
   wanted: Iterable<DesiredServer>,
   context: PlanContext,
 ): Plan {
-  if (running === undefined) return { ...emptyPlan, reload: [`backend ${structure.backend} is new`] };
+  if (running === undefined) return { ...emptyPlan, reload: [serverReason(`backend ${structure.backend} is new`)] };
   const changes: ServerChange[] = [];
-  const reload: string[] = [];
+  const reload: ReloadReason[] = [];
   const held: HeldServer[] = [];
   for (const { name, server } of wanted) {
     if (structure.fixed.has(name)) continue;
@@ -72,7 +73,7 @@ export function planServers(
     const step =
       server === undefined ? planGone(structure, current, context) : planServer(structure, current, server, context);
     if (step.change !== undefined) changes.push(step.change);
-    if (step.reload !== undefined) reload.push(`${step.reload} (${structure.backend}/${name})`);
+    if (step.reload !== undefined) reload.push(serverReason(`${step.reload} (${structure.backend}/${name})`));
     if (step.held !== undefined) held.push({ backend: structure.backend, name, held: step.held });
   }
   const order = { add: 0, ready: 1, weight: 2, down: 3, drain: 4, maintenance: 5 };
@@ -90,7 +91,8 @@ export function planBackend(
   const plan = planServers(structure, running, wantedOf(running, desired), context);
   const out = countOut(running, desired);
   if (out <= Math.max(mostOut, 2 * desired.size)) return plan;
-  return { ...plan, reload: [...plan.reload, `${out} servers of ${structure.backend} are out of service for good`] };
+  const reason = serverReason(`${out} servers of ${structure.backend} are out of service for good`);
+  return { ...plan, reload: [...plan.reload, reason] };
 }
 
 /** Servers that cannot be deleted stay in maintenance until a reload; so many are worth one. */

@@ -5,6 +5,7 @@ import { generationVariable } from '../spec/build-backend.ts';
 import { type Capabilities, capabilitiesOf } from '../spec/capabilities.ts';
 import { type DesiredServer, type DesiredService, desiredServers } from '../spec/desired-service.ts';
 import type { ExistingFile } from '../spec/parse-config.ts';
+import type { ReloadReason } from '../spec/reload-reason.ts';
 import type { Server } from '../spec/types.ts';
 import { createAttempts, createOutstanding, createTouches, type Outstanding } from './bookkeeping.ts';
 import { overlayOf } from './carry-over.ts';
@@ -38,7 +39,7 @@ export interface Live {
   readonly workers: number;
   readonly running: RunningServers;
   /** Why a reload is needed, service → reasons. */
-  readonly reasons: ReadonlyMap<string, readonly string[]>;
+  readonly reasons: ReadonlyMap<string, readonly ReloadReason[]>;
   readonly held: readonly HeldServer[];
   readonly sent: SentCommands;
   /**
@@ -160,7 +161,7 @@ class LiveProcess implements Live {
     return this.#outstanding.held;
   }
 
-  get reasons(): ReadonlyMap<string, readonly string[]> {
+  get reasons(): ReadonlyMap<string, readonly ReloadReason[]> {
     return this.#outstanding.reasons;
   }
 

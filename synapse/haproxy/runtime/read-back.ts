@@ -1,6 +1,7 @@
 import { clock, type Timer } from '../../../common/async/clock.ts';
 import { type Log, reasonOf } from '../../../common/daemon/log.ts';
 import type { DesiredService } from '../spec/desired-service.ts';
+import type { ReloadReason } from '../spec/reload-reason.ts';
 import type { Attempts, Touches } from './bookkeeping.ts';
 import type { RuntimeConnection } from './connection.ts';
 import { parseServersState, type ServerRow } from './parse.ts';
@@ -37,7 +38,7 @@ export interface AuditDeps {
   readonly onRead: () => void;
   readonly plan: (desired: DesiredService) => Plan;
   /** Told what stays wrong after one retry: it needs a reload. */
-  readonly giveUp: (desired: DesiredService, reasons: readonly string[]) => void;
+  readonly giveUp: (desired: DesiredService, reasons: readonly ReloadReason[]) => void;
   readonly execute: (changes: readonly ServerChange[]) => void;
 }
 

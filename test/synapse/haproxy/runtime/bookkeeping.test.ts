@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { createAttempts } from '../../../../synapse/haproxy/runtime/bookkeeping.ts';
 import type { ServerChange } from '../../../../synapse/haproxy/runtime/plan.ts';
+import { serverReason } from '../../../../synapse/haproxy/spec/reload-reason.ts';
 
 const change = (name: string, backend = 'api'): ServerChange =>
   ({ backend, name, action: 'add' }) as Partial<ServerChange> as ServerChange;
@@ -12,7 +13,7 @@ describe('what HAProxy does not do', () => {
     const one = change('one');
     assert.deepEqual(attempts.sort('api', [one]), { again: [one], given: [] });
     assert.deepEqual(attempts.sort('api', [one]), { again: [one], given: [] });
-    const given = ['HAProxy does not add api/one at run time'];
+    const given = [serverReason('HAProxy does not add api/one at run time')];
     assert.deepEqual(attempts.sort('api', [one]), { again: [], given });
   });
 
@@ -21,7 +22,7 @@ describe('what HAProxy does not do', () => {
     const [one, two] = [change('one'), change('two')];
     attempts.failed(one, 'No such thing.', true);
     attempts.failed(two, 'Busy.', false);
-    const given = ['HAProxy does not add api/one at run time: No such thing.'];
+    const given = [serverReason('HAProxy does not add api/one at run time: No such thing.')];
     assert.deepEqual(attempts.sort('api', [one, two]), { again: [two], given });
   });
 

@@ -5,6 +5,7 @@ import { commandsOf, planBackend } from '../../../../synapse/haproxy/runtime/pla
 import { buildStructure } from '../../../../synapse/haproxy/spec/build-backend.ts';
 import { capabilitiesOf } from '../../../../synapse/haproxy/spec/capabilities.ts';
 import { createServerIds } from '../../../../synapse/haproxy/spec/desired-service.ts';
+import { textsOf } from '../../../../synapse/haproxy/spec/reload-reason.ts';
 import { serverOf } from '../../../../synapse/haproxy/spec/server.ts';
 import type { RunningServer, Server, Structure } from '../../../../synapse/haproxy/spec/types.ts';
 import { serviceConfig } from '../../../support/haproxy/haproxy-output.ts';
@@ -285,9 +286,9 @@ describe('the plan between what runs and what is desired', () => {
         commandsOf(plan).map(({ text }) => text),
         one.commands ?? [],
       );
-      assert.equal(plan.reload.length, one.reload?.length ?? 0, plan.reload.join('; '));
+      assert.equal(plan.reload.length, one.reload?.length ?? 0, textsOf(plan.reload).join('; '));
       one.reload?.forEach((part, index) => {
-        assert.ok(plan.reload[index]?.includes(part), plan.reload[index]);
+        assert.ok(plan.reload[index]?.text.includes(part), plan.reload[index]?.text);
       });
       assert.deepEqual(
         plan.held.map(({ name, held }) => `${name} ${held}`),

@@ -1,0 +1,48 @@
+/** The kinds of {@link ReloadReason}, most telling first: a reload for several reasons counts as the first kind among them. */
+export const reloadReasonKinds = ['configuration', 'socket', 'membership', 'server'] as const;
+
+/** What only a reload brings about: another configuration, the socket, the members of a backend, one server's options. */
+export type ReloadReasonKind = (typeof reloadReasonKinds)[number];
+
+/** Why HAProxy has to be reloaded. */
+export interface ReloadReason {
+  /** The label of the metric. */
+  readonly kind: ReloadReasonKind;
+  /** One sentence for people, without a full stop. */
+  readonly text: string;
+}
+
+/** HAProxy has to load other text than server lines. */
+export function configurationReason(text: string): ReloadReason {
+  return { kind: 'configuration', text };
+}
+
+/** The runtime API does not answer, and a reload may bring it back. */
+export function socketReason(text: string): ReloadReason {
+  return { kind: 'socket', text };
+}
+
+/** Servers changed, and the runtime API is not used. */
+export function membershipReason(text: string): ReloadReason {
+  return { kind: 'membership', text };
+}
+
+/** HAProxy's runtime API cannot bring about what is wanted of a server. */
+export function serverReason(text: string): ReloadReason {
+  return { kind: 'server', text };
+}
+
+/** The kind that a reload for all these reasons counts as. */
+export function kindOfReload(reasons: readonly ReloadReason[]): ReloadReasonKind {
+  return reloadReasonKinds.find((kind) => reasons.some((reason) => reason.kind === kind)) ?? 'server';
+}
+
+/** The same reasons without those whose text is there already, in order. */
+export function distinctReasons(reasons: readonly ReloadReason[]): readonly ReloadReason[] {
+  return [...new Map(reasons.map((reason) => [reason.text, reason])).values()];
+}
+
+/** The texts, in order. */
+export function textsOf(reasons: readonly ReloadReason[]): readonly string[] {
+  return reasons.map(({ text }) => text);
+}
