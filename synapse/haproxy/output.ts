@@ -14,7 +14,7 @@ import { createPlacement, createSlotKeeper, type Placement, type SlotKeeper } fr
 import { createReloading } from './reload/reloader.ts';
 import type { Sent } from './runtime/command-log.ts';
 import { createLive, type Live } from './runtime/process.ts';
-import { createStructures } from './spec/backends.ts';
+import { createBackendSpecs } from './spec/backends.ts';
 import { reportLines } from './spec/build-backend.ts';
 import {
   backendOf,
@@ -23,9 +23,9 @@ import {
   nameInUse,
   takeInstances,
 } from './spec/desired-service.ts';
-import { type ExistingFile, parseExisting } from './spec/parse-config.ts';
+import { type ParsedConfig, parseConfig } from './spec/parse-config.ts';
 import { configurationReason } from './spec/reload-reason.ts';
-import type { Structure } from './spec/types.ts';
+import type { BackendSpec } from './spec/types.ts';
 import { type HaproxyStatus, statusOf } from './status.ts';
 import { decideNames } from './version.ts';
 
@@ -53,9 +53,9 @@ export function createHaproxyOutput(config: HaproxyConfig, deps: HaproxyDeps, si
   const log = deps.log.child({ component: 'haproxy' });
   const emit = deps.onEvent ?? (() => {});
   const services = new Map<string, DesiredService>();
-  let existing: ExistingFile = parseExisting('');
+  let existing: ParsedConfig = parseConfig('');
   let named = config;
-  const structures = createStructures(log, () => named);
+  const structures = createBackendSpecs(log, () => named);
   /** Made when the names are decided. */
   let slots: SlotKeeper | undefined;
   let placement: Placement | undefined;
@@ -71,8 +71,8 @@ export function createHaproxyOutput(config: HaproxyConfig, deps: HaproxyDeps, si
       : undefined;
   /** Sockets that answered when last heard of. */
   const connected = new Set<string>();
-  const latestFile = (): ExistingFile => {
-    if (file !== undefined && file.text !== existing.text) existing = parseExisting(file.text);
+  const latestFile = (): ParsedConfig => {
+    if (file !== undefined && file.text !== existing.text) existing = parseConfig(file.text);
     return existing;
   };
   const lives: readonly Live[] = (config.do_socket ? socketPaths(config) : []).map((path) =>
@@ -125,7 +125,7 @@ export function createHaproxyOutput(config: HaproxyConfig, deps: HaproxyDeps, si
   };
 
   /** True when the change needs another file before it can be anything else. */
-  const restructure = (desired: DesiredService, structure: Structure | undefined): boolean => {
+  const restructure = (desired: DesiredService, structure: BackendSpec | undefined): boolean => {
     const { service, wanted } = desired;
     if (wanted?.fingerprint === structure?.fingerprint) {
       // Another service in a slot: the same for HAProxy.

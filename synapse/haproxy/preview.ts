@@ -11,10 +11,10 @@ import { connectRuntime } from './runtime/connection.ts';
 import { parseEnv, parseInfo, parseServersState } from './runtime/parse.ts';
 import { commandsOf, planBackend } from './runtime/plan.ts';
 import { know } from './runtime/server-state.ts';
-import { buildStructure, generationVariable } from './spec/build-backend.ts';
+import { buildBackendSpec, generationVariable } from './spec/build-backend.ts';
 import { capabilitiesOf } from './spec/capabilities.ts';
 import { createDesiredService, type DesiredService, desiredServers } from './spec/desired-service.ts';
-import { type ExistingFile, parseExisting } from './spec/parse-config.ts';
+import { type ParsedConfig, parseConfig } from './spec/parse-config.ts';
 import { textsOf } from './spec/reload-reason.ts';
 import type { RunningServer } from './spec/types.ts';
 import { decideNames } from './version.ts';
@@ -49,14 +49,14 @@ const namingTimeout = 10_000;
 /** Works out the file for a snapshot, with the numbers of the one that is there. @throws when that cannot be read */
 export async function preview(given: HaproxyConfig, snapshot: Snapshot<ServiceHaproxyConfig>): Promise<Preview> {
   const config = await decideNames(given, timeoutSignal(namingTimeout));
-  const existing = parseExisting(config.config_file_path === null ? '' : await readIfThere(config.config_file_path));
+  const existing = parseConfig(config.config_file_path === null ? '' : await readIfThere(config.config_file_path));
   const services = new Map<string, DesiredService>();
   const problems = new Map<string, string>();
   const candidates: Candidate[] = [];
   for (const [name, state] of snapshot) {
     const desired = createDesiredService(name, config.max_server_id);
     try {
-      desired.wanted = buildStructure(name, state.config, config);
+      desired.wanted = buildBackendSpec(name, state.config, config);
     } catch (error) {
       problems.set(name, (error as Error).message);
     }
@@ -118,7 +118,7 @@ export async function preview(given: HaproxyConfig, snapshot: Snapshot<ServiceHa
   return { text, problems, backends, plan, sockets: config.do_socket ? socketPaths(config) : [] };
 }
 
-async function readRunning(socket: string, existing: ExistingFile, signal: AbortSignal) {
+async function readRunning(socket: string, existing: ParsedConfig, signal: AbortSignal) {
   const connection = await connectRuntime(socket, { timeout: replyTimeout }, signal);
   try {
     const [info = '', env = '', state = ''] = await connection.send([
@@ -142,7 +142,7 @@ async function readRunning(socket: string, existing: ExistingFile, signal: Abort
   }
 }
 
-function* numbersIn(existing: ExistingFile, backend: string | undefined): Iterable<readonly [string, number]> {
+function* numbersIn(existing: ParsedConfig, backend: string | undefined): Iterable<readonly [string, number]> {
   if (backend === undefined) return;
   for (const { name, id } of existing.backends.get(backend)?.values() ?? []) if (id !== undefined) yield [name, id];
 }

@@ -6,8 +6,8 @@ import { configsTotal } from '../metrics.ts';
 import type { HaproxyConfig } from '../options/config.ts';
 import type { Live } from '../runtime/process.ts';
 import { type DesiredService, nameInUse } from '../spec/desired-service.ts';
-import type { ExistingFile } from '../spec/parse-config.ts';
-import type { Structure } from '../spec/types.ts';
+import type { ParsedConfig } from '../spec/parse-config.ts';
+import type { BackendSpec } from '../spec/types.ts';
 import { findingsIn } from './check.ts';
 import type { ConfigFile } from './config-file.ts';
 import { createFileWriter, type FileText } from './file-text.ts';
@@ -50,7 +50,7 @@ export interface PersistDeps {
   readonly lives: readonly Live[];
   /** Undefined when files are not to be written. */
   readonly file: ConfigFile | undefined;
-  readonly existing: () => ExistingFile;
+  readonly existing: () => ParsedConfig;
 }
 
 /** A configuration that is bad as a whole. */
@@ -82,7 +82,7 @@ export function createPersist(config: HaproxyConfig, deps: PersistDeps): Persist
   let refusedText: string | undefined;
   let writtenAt: Date | undefined;
   /** What HAProxy is known to have loaded: the generation, and each service's structure in it. */
-  let loaded: { readonly generation: string; readonly structures: ReadonlyMap<string, Structure> } | undefined;
+  let loaded: { readonly generation: string; readonly structures: ReadonlyMap<string, BackendSpec> } | undefined;
 
   const wantedGeneration = (): string => {
     if (choice.release()) wanted = undefined;
@@ -288,7 +288,7 @@ export function createPersist(config: HaproxyConfig, deps: PersistDeps): Persist
     },
     confirm() {
       if (accepted === null || loaded?.generation === accepted) return;
-      const structures = new Map<string, Structure>();
+      const structures = new Map<string, BackendSpec>();
       for (const { service, active } of services.values()) if (active !== undefined) structures.set(service, active);
       loaded = { generation: accepted, structures };
       bad = undefined;

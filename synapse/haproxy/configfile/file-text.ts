@@ -1,15 +1,15 @@
 import type { HaproxyConfig } from '../options/config.ts';
 import { type DesiredService, desiredServers } from '../spec/desired-service.ts';
-import type { ExistingFile } from '../spec/parse-config.ts';
+import type { ParsedConfig } from '../spec/parse-config.ts';
 import { orderServers, serverOf } from '../spec/server.ts';
 import { serverLine } from '../spec/server-line.ts';
-import type { RunningBackend, Server, Structure } from '../spec/types.ts';
+import type { BackendSpec, RunningBackend, Server } from '../spec/types.ts';
 import { renderAround, renderService } from './render.ts';
 
 /** What is there already: servers of services that we know nothing about yet stay as they are. */
 export interface Present {
   /** Parsed only when it is needed: it may be large. */
-  readonly file: () => ExistingFile;
+  readonly file: () => ParsedConfig;
   readonly running: ReadonlyMap<string, RunningBackend>;
 }
 
@@ -32,7 +32,7 @@ export interface Located {
 interface ServiceText {
   readonly text: string;
   readonly shapes: ReadonlySet<string>;
-  readonly structure: Structure;
+  readonly structure: BackendSpec;
   readonly instances: DesiredService['instances'];
   readonly numbering: number;
 }
@@ -40,11 +40,11 @@ interface ServiceText {
 /** What goes into a text. */
 export interface TextChoice {
   /** The structure that a service has in it; undefined: none. */
-  readonly structureOf: (desired: DesiredService) => Structure | undefined;
+  readonly structureOf: (desired: DesiredService) => BackendSpec | undefined;
   /** Only servers whose shape this takes get a line of ours; all when not given. */
   readonly accept?: ((shape: string) => boolean) | undefined;
   /** The servers of these structures keep the lines that the file has. */
-  readonly isRecovered?: (structure: Structure) => boolean;
+  readonly isRecovered?: (structure: BackendSpec) => boolean;
 }
 
 /** Makes the text of the file, remembering each service's until it changes. */
@@ -55,7 +55,7 @@ export interface FileWriter {
 export function createFileWriter(config: HaproxyConfig, services: ReadonlyMap<string, DesiredService>): FileWriter {
   const cache = new WeakMap<DesiredService, ServiceText>();
 
-  const serviceText = (desired: DesiredService, structure: Structure, present: Present, choice: TextChoice) => {
+  const serviceText = (desired: DesiredService, structure: BackendSpec, present: Present, choice: TextChoice) => {
     const { accept, isRecovered } = choice;
     if (desired.instances === undefined)
       return { text: keptText(config, desired, structure, present), shapes: nothing };
@@ -76,7 +76,7 @@ export function createFileWriter(config: HaproxyConfig, services: ReadonlyMap<st
   return {
     text(which, generation, present) {
       const choice: TextChoice = which === 'wanted' ? { structureOf: ({ wanted }) => wanted } : which;
-      const structures: Structure[] = [];
+      const structures: BackendSpec[] = [];
       const owners: DesiredService[] = [];
       const texts: string[] = [];
       const shapes = new Set<string>();
@@ -99,7 +99,7 @@ export function createFileWriter(config: HaproxyConfig, services: ReadonlyMap<st
             const end = first + breaksIn(text);
             if (line < first) return undefined;
             if (line < end) {
-              const [desired, structure] = [owners[index] as DesiredService, structures[index] as Structure];
+              const [desired, structure] = [owners[index] as DesiredService, structures[index] as BackendSpec];
               const name = /^\s*server\s+(\S+)/.exec(text.split('\n')[line - first] ?? '')?.[1] ?? '';
               const server = desiredServers(desired, structure)?.get(name);
               return { service: desired.service, shape: server && shapeOf(server, structure) };
@@ -120,7 +120,7 @@ function breaksIn(text: string): number {
 }
 
 /** What decides whether HAProxy takes a server's line, apart from names, addresses and numbers, which are ours. */
-export function shapeOf(server: Server, structure: Structure): string {
+export function shapeOf(server: Server, structure: BackendSpec): string {
   return `${structure.fingerprint} ${server.options}${server.backup ? ' backup' : ''}`;
 }
 
@@ -128,7 +128,7 @@ export function shapeOf(server: Server, structure: Structure): string {
 function makeText(
   config: HaproxyConfig,
   desired: DesiredService,
-  structure: Structure,
+  structure: BackendSpec,
   instead?: (server: Server, shape: string) => string | null | undefined,
 ): Pick<FileText, 'text' | 'shapes'> {
   const servers = [...(desiredServers(desired, structure)?.values() ?? [])];
@@ -151,13 +151,18 @@ function flat(text: string): string {
 }
 
 /** The line that the file has for this server already; null when it has none. */
-function keptLine(server: Server, structure: Structure, present: Present): string | null {
+function keptLine(server: Server, structure: BackendSpec, present: Present): string | null {
   const known = present.file().backends.get(structure.backend)?.get(server.name);
   return known !== undefined && known.address === server.address ? known.line : null;
 }
 
 /** A service whose new options are refused: its servers keep their lines, new ones are only added at run time. */
-function recoveredText(config: HaproxyConfig, desired: DesiredService, structure: Structure, present: Present): string {
+function recoveredText(
+  config: HaproxyConfig,
+  desired: DesiredService,
+  structure: BackendSpec,
+  present: Present,
+): string {
   return makeText(config, desired, structure, (server) => keptLine(server, structure, present)).text;
 }
 
@@ -170,7 +175,7 @@ interface Rendered {
 /** One changed server costs one new line, however many others there are. */
 const renderedServers = new WeakMap<Server, Rendered>();
 
-function rendered(server: Server, structure: Structure, id: number | undefined): Rendered {
+function rendered(server: Server, structure: BackendSpec, id: number | undefined): Rendered {
   let known = renderedServers.get(server);
   if (known === undefined || known.id !== id) {
     known = { id, shape: shapeOf(server, structure), line: serverLine(server, id) };
@@ -180,7 +185,7 @@ function rendered(server: Server, structure: Structure, id: number | undefined):
 }
 
 /** The lines that are there, and the servers that were added at run time since. */
-function keptText(config: HaproxyConfig, desired: DesiredService, structure: Structure, present: Present): string {
+function keptText(config: HaproxyConfig, desired: DesiredService, structure: BackendSpec, present: Present): string {
   const lines = present.file().backends.get(structure.backend);
   const kept = [...(lines?.values() ?? [])].filter(({ name }) => !structure.fixed.has(name)).map(({ line }) => line);
   for (const { name, address, id, maintenance, drained } of present.running.get(structure.backend)?.values() ?? []) {

@@ -4,11 +4,11 @@ import { defaultTemplate, type FileView, renderTemplate } from '../options/templ
 import { slotSections } from '../ports/port-pool.ts';
 import { addedLines, generationVariable } from '../spec/build-backend.ts';
 import { modernize, rewriteSections } from '../spec/legacy-directives.ts';
-import type { Structure } from '../spec/types.ts';
+import type { BackendSpec } from '../spec/types.ts';
 
 /** One service's part of the file. */
 export interface ServicePart {
-  readonly structure: Structure;
+  readonly structure: BackendSpec;
   /** `server …` lines without indentation, in order. */
   readonly servers: readonly string[];
 }
@@ -34,7 +34,7 @@ export function renderService(
  * A hash of everything that a reload is needed for to change: all text but the server lines, and how servers are made.
  * Membership never alters it, so a running HAProxy with the same value needs no reload.
  */
-export function generationOf(config: HaproxyConfig, structures: readonly Structure[]): string {
+export function generationOf(config: HaproxyConfig, structures: readonly BackendSpec[]): string {
   const services = structures.map(
     ({ service, backend, slot, fingerprint }) => `${slot === undefined ? service : backend} ${fingerprint}`,
   );
@@ -46,7 +46,7 @@ export function generationOf(config: HaproxyConfig, structures: readonly Structu
 /** The sections around the services. */
 export function renderAround(
   config: HaproxyConfig,
-  structures: readonly Structure[],
+  structures: readonly BackendSpec[],
   generation: string | undefined,
 ): Surroundings {
   const { template = defaultTemplate } = config;

@@ -1,7 +1,7 @@
 import type { Log } from '../../../common/daemon/log.ts';
 import { type DesiredService, desiredServers } from '../spec/desired-service.ts';
-import { type ExistingFile, recoverStructure } from '../spec/parse-config.ts';
-import type { Structure } from '../spec/types.ts';
+import { type ParsedConfig, recoverBackendSpec } from '../spec/parse-config.ts';
+import type { BackendSpec } from '../spec/types.ts';
 import { shapeOf, type TextChoice } from './file-text.ts';
 import type { LeftOut, Suspect } from './find-refused.ts';
 import { type Asked, createQuarantine, type Quarantine, type Unit } from './quarantine.ts';
@@ -22,30 +22,30 @@ export interface Choice extends TextChoice {
 export interface ChoiceDeps {
   readonly log: Log;
   readonly services: ReadonlyMap<string, DesiredService>;
-  readonly existing: () => ExistingFile;
+  readonly existing: () => ParsedConfig;
   /** Whether any configuration of ours was accepted: then the active structures are the last good ones. */
   readonly isAccepted: () => boolean;
 }
 
 export function createChoice({ log, services, existing, isAccepted }: ChoiceDeps): Choice {
   const quarantine = createQuarantine(log);
-  const recovered = new WeakSet<Structure>();
-  const recoveries = new WeakMap<Structure, { readonly structure: Structure | undefined }>();
+  const recovered = new WeakSet<BackendSpec>();
+  const recoveries = new WeakMap<BackendSpec, { readonly structure: BackendSpec | undefined }>();
 
-  const lastGood = (desired: DesiredService): Structure | undefined => {
+  const lastGood = (desired: DesiredService): BackendSpec | undefined => {
     const { active, wanted } = desired;
     if (isAccepted() || wanted === undefined) return active;
     let known = recoveries.get(wanted);
     if (known === undefined) {
-      known = { structure: recoverStructure(existing(), wanted) };
+      known = { structure: recoverBackendSpec(existing(), wanted) };
       recoveries.set(wanted, known);
       if (known.structure !== undefined) recovered.add(known.structure);
     }
     return known.structure;
   };
-  const structureOf = (desired: DesiredService): Structure | undefined =>
+  const structureOf = (desired: DesiredService): BackendSpec | undefined =>
     quarantine.holds(desired.service) ? lastGood(desired) : desired.wanted;
-  const serversOf = (desired: DesiredService, structure: Structure) =>
+  const serversOf = (desired: DesiredService, structure: BackendSpec) =>
     recovered.has(structure) ? [] : [...(desiredServers(desired, structure)?.values() ?? [])];
   const asks = (desired: DesiredService, shape: string): boolean => {
     const structure = structureOf(desired);
@@ -57,7 +57,7 @@ export function createChoice({ log, services, existing, isAccepted }: ChoiceDeps
     const desired = services.get(service);
     return desired?.wanted && { fingerprint: desired.wanted.fingerprint, instances: desired.instances };
   };
-  const isRecovered = (structure: Structure): boolean => recovered.has(structure);
+  const isRecovered = (structure: BackendSpec): boolean => recovered.has(structure);
 
   return {
     quarantine,

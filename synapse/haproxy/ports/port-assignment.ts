@@ -2,9 +2,9 @@ import type { Log } from '../../../common/daemon/log.ts';
 import type { Snapshot } from '../../output.ts';
 import type { HaproxyConfig } from '../options/config.ts';
 import type { ServiceHaproxyConfig } from '../options/service-config.ts';
-import type { Structures } from '../spec/backends.ts';
+import type { BackendSpecs } from '../spec/backends.ts';
 import { createDesiredService, type DesiredService } from '../spec/desired-service.ts';
-import type { Structure } from '../spec/types.ts';
+import type { BackendSpec } from '../spec/types.ts';
 import { type Assignment, assignSlots, type Candidate, createSlots, occupied, type Slot } from './port-pool.ts';
 
 /** Remembers which service is in which slot. */
@@ -29,7 +29,7 @@ export interface SlotKeeper {
 /** One slot that has to change. */
 export interface SlotChange {
   readonly desired: DesiredService;
-  readonly structure: Structure | undefined;
+  readonly structure: BackendSpec | undefined;
   /** Who is there now; undefined: nobody. */
   readonly occupant: string | undefined;
 }
@@ -41,7 +41,7 @@ export function createSlotKeeper(config: HaproxyConfig): SlotKeeper {
   for (const { port, vacant } of slots.values()) {
     keepers.set(port, createDesiredService(vacant.backend, config.max_server_id));
   }
-  const structures = new WeakMap<Candidate['structure'], Structure>();
+  const structures = new WeakMap<Candidate['structure'], BackendSpec>();
   let current: Assignment = {
     occupants: new Map(),
     ports: new Map(),
@@ -50,7 +50,7 @@ export function createSlotKeeper(config: HaproxyConfig): SlotKeeper {
     blocked: new Set(),
   };
 
-  const structureFor = (slot: Slot, { occupants, blocked }: Assignment): Structure | undefined => {
+  const structureFor = (slot: Slot, { occupants, blocked }: Assignment): BackendSpec | undefined => {
     if (blocked.has(slot.port)) return undefined;
     const candidate = occupants.get(slot.port);
     if (candidate === undefined) return slot.vacant;
@@ -99,9 +99,9 @@ export interface Placement {
   assign(snapshot: Snapshot<ServiceHaproxyConfig>, dirty: ReadonlySet<string>): readonly SlotChange[];
 }
 
-export function createPlacement(slots: SlotKeeper, structures: Structures, log: Log): Placement {
+export function createPlacement(slots: SlotKeeper, structures: BackendSpecs, log: Log): Placement {
   /** Service → the structure with which it was last given a place. */
-  const placed = new Map<string, Structure>();
+  const placed = new Map<string, BackendSpec>();
 
   const isChanged = (snapshot: Snapshot<ServiceHaproxyConfig>, dirty: ReadonlySet<string>): boolean => {
     let changed = placed.size === 0 && slots.all.every(({ wanted }) => wanted === undefined);

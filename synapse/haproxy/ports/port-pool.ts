@@ -1,8 +1,8 @@
 import type { HaproxyConfig } from '../options/config.ts';
 import { type ServiceHaproxyConfig, serviceHaproxyDefaults } from '../options/service-config.ts';
-import { buildStructure } from '../spec/build-backend.ts';
+import { buildBackendSpec } from '../spec/build-backend.ts';
 import type { ExtraSection } from '../spec/legacy-directives.ts';
-import type { Structure } from '../spec/types.ts';
+import type { BackendSpec } from '../spec/types.ts';
 
 /**
  * A port that HAProxy listens on before any service is there, and the empty backend behind it. What a service adds to
@@ -12,7 +12,7 @@ import type { Structure } from '../spec/types.ts';
 export interface Slot {
   readonly port: number;
   /** What the file has while no service is there. */
-  readonly vacant: Structure;
+  readonly vacant: BackendSpec;
   /** The lines of the frontend that a service must have to be reached through the common one. */
   readonly frontend: readonly string[];
 }
@@ -22,7 +22,7 @@ export type Slots = ReadonlyMap<number, Slot>;
 /** One service of a snapshot, as far as it matters here. */
 export interface Candidate {
   readonly service: string;
-  readonly structure: Structure;
+  readonly structure: BackendSpec;
   readonly config: ServiceHaproxyConfig;
 }
 
@@ -58,7 +58,7 @@ function slotOf(port: number, config: HaproxyConfig): Slot | undefined {
   if (config.reload_free_services === null) return undefined;
   const { frontend, backend, listen } = config.reload_free_services;
   const service = { ...serviceHaproxyDefaults(), port, frontend, backend, listen };
-  const built = buildStructure(`port-${port}`, service, config);
+  const built = buildBackendSpec(`port-${port}`, service, config);
   return built && { port, vacant: { ...built, frontend: undefined, slot: port }, frontend: built.frontend ?? [] };
 }
 
@@ -96,12 +96,12 @@ export function assignSlots(slots: Slots, candidates: Iterable<Candidate>): Assi
 }
 
 /** The slot with a service in it: the same for HAProxy, but for how servers are made. Pure. */
-export function occupied({ vacant }: Slot, { structure }: Candidate): Structure {
+export function occupied({ vacant }: Slot, { structure }: Candidate): BackendSpec {
   return { ...vacant, service: structure.service, servers: structure.servers };
 }
 
 /** The common frontend of those slots that are among these structures; nothing when there are none. Pure. */
-export function slotSections(config: HaproxyConfig, structures: readonly Structure[]): readonly ExtraSection[] {
+export function slotSections(config: HaproxyConfig, structures: readonly BackendSpec[]): readonly ExtraSection[] {
   const ports = structures.map(({ slot }) => slot).filter((port) => port !== undefined);
   const [first] = ports;
   if (first === undefined) return [];

@@ -4,7 +4,7 @@ import { type ReloadReason, serverReason } from '../spec/reload-reason.ts';
 import { maxconnOf, sameAddress } from '../spec/server.ts';
 import { addObstacle, hasCheck, isIncomplete, serverWords } from '../spec/server-line.ts';
 import { parseOptions } from '../spec/server-options.ts';
-import type { RunningBackend, RunningServer, Server, ServerTemplate, Structure } from '../spec/types.ts';
+import type { BackendSpec, RunningBackend, RunningServer, Server, ServerTemplate } from '../spec/types.ts';
 import type { CommandKind } from './reply.ts';
 
 /** One line for the runtime API. */
@@ -58,7 +58,7 @@ export function commandsOf(plan: Plan): readonly RuntimeCommand[] {
  * known. Pure; costs what `wanted` costs.
  */
 export function planServers(
-  structure: Structure,
+  structure: BackendSpec,
   running: RunningBackend | undefined,
   wanted: Iterable<DesiredServer>,
   context: PlanContext,
@@ -83,7 +83,7 @@ export function planServers(
 
 /** The whole backend: what is desired, and what runs without being desired any more. */
 export function planBackend(
-  structure: Structure,
+  structure: BackendSpec,
   running: RunningBackend | undefined,
   desired: ReadonlyMap<string, Server>,
   context: PlanContext,
@@ -117,7 +117,7 @@ interface Step {
 }
 
 function planServer(
-  structure: Structure,
+  structure: BackendSpec,
   current: RunningServer | undefined,
   server: Server,
   context: PlanContext,
@@ -178,7 +178,7 @@ interface Draft {
   readonly held: HeldServer['held'] | undefined;
 }
 
-function withReload(draft: Draft, structure: Structure, server: Server, reload: string | undefined): Step {
+function withReload(draft: Draft, structure: BackendSpec, server: Server, reload: string | undefined): Step {
   const { commands, after, action, held } = draft;
   return {
     ...(commands.length > 0 && { change: { backend: structure.backend, name: server.name, action, commands, after } }),
@@ -192,14 +192,14 @@ function withReload(draft: Draft, structure: Structure, server: Server, reload: 
  * file, when synapse started), a server without options of its own is taken to be as all others: its service's options
  * are part of the generation.
  */
-function differs(current: RunningServer, server: Server, { slot }: Structure): boolean {
+function differs(current: RunningServer, server: Server, { slot }: BackendSpec): boolean {
   if (current.fixedWords !== undefined) return current.fixedWords !== server.fixedWords;
   // What is in a slot may have been another service's.
   if (slot !== undefined) return true;
   return server.instance.backup || server.instance.serverOptions !== undefined;
 }
 
-function planAdd(structure: Structure, server: Server, context: PlanContext): Step {
+function planAdd(structure: BackendSpec, server: Server, context: PlanContext): Step {
   const { capabilities } = context;
   const { servers: template, backend } = structure;
   const obstacle = structure.dynamic
@@ -243,7 +243,7 @@ function planAdd(structure: Structure, server: Server, context: PlanContext): St
   };
 }
 
-function planGone(structure: Structure, current: RunningServer | undefined, context: PlanContext): Step {
+function planGone(structure: BackendSpec, current: RunningServer | undefined, context: PlanContext): Step {
   if (current === undefined || current.maintenance || !isNamedByUs(current)) return {};
   const target = `${structure.backend}/${current.name}`;
   const leaving = context.isLeaving(current.name);

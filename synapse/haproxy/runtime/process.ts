@@ -4,7 +4,7 @@ import type { Log } from '../../../common/daemon/log.ts';
 import { generationVariable } from '../spec/build-backend.ts';
 import { type Capabilities, capabilitiesOf } from '../spec/capabilities.ts';
 import { type DesiredServer, type DesiredService, desiredServers } from '../spec/desired-service.ts';
-import type { ExistingFile } from '../spec/parse-config.ts';
+import type { ParsedConfig } from '../spec/parse-config.ts';
 import type { ReloadReason } from '../spec/reload-reason.ts';
 import type { Server } from '../spec/types.ts';
 import { createAttempts, createOutstanding, createTouches, type Outstanding } from './bookkeeping.ts';
@@ -61,7 +61,7 @@ export interface LiveDeps {
   readonly services: ReadonlyMap<string, DesiredService>;
   readonly config: RetiringDeps['config'];
   /** The file that a worker found now has loaded, if it names the same generation. */
-  readonly file: () => ExistingFile;
+  readonly file: () => ParsedConfig;
   /** Called when what runs was read, before anything is planned. */
   readonly onRead: (live: Live) => void;
   /** Called when a server is not in this HAProxy any more. */

@@ -3,7 +3,7 @@ import type { Log } from '../../../common/daemon/log.ts';
 import type { HaproxyConfig } from '../options/config.ts';
 import type { Capabilities } from '../spec/capabilities.ts';
 import { type DesiredService, desiredServers } from '../spec/desired-service.ts';
-import type { RunningServer, Structure } from '../spec/types.ts';
+import type { BackendSpec, RunningServer } from '../spec/types.ts';
 import type { RuntimeConnection } from './connection.ts';
 import { parseSessions } from './parse.ts';
 import { isNamedByUs } from './plan.ts';
@@ -78,7 +78,7 @@ export function createRetiring(deps: RetiringDeps): Retiring {
     });
   };
 
-  const retired = (desired: DesiredService, structure: Structure): readonly RunningServer[] => {
+  const retired = (desired: DesiredService, structure: BackendSpec): readonly RunningServer[] => {
     const closed = [...(running.get(structure.backend)?.values() ?? [])].filter(
       (server) => server.maintenance && server.ours && isNamedByUs(server) && !structure.fixed.has(server.name),
     );

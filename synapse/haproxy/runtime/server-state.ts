@@ -1,4 +1,4 @@
-import type { ExistingFile, ExistingServer } from '../spec/parse-config.ts';
+import type { ParsedConfig, ParsedServer } from '../spec/parse-config.ts';
 import { sameAddress } from '../spec/server.ts';
 import type { RunningBackend, RunningServer } from '../spec/types.ts';
 import type { ServerRow } from './parse.ts';
@@ -20,7 +20,7 @@ export interface Picture {
 }
 
 /** `file` is what a worker has loaded that names the same generation. */
-export function createPicture(file: () => ExistingFile): Picture {
+export function createPicture(file: () => ParsedConfig): Picture {
   const running = new Map<string, Map<string, RunningServer>>();
   const backendIds = new Map<string, number>();
 
@@ -82,7 +82,7 @@ export interface Knowledge {
   /** How we last knew it, in the same worker. */
   readonly previous: RunningServer | undefined;
   /** Its line in the file; `loaded` when the worker is known to have loaded a file of that generation. */
-  readonly file: ExistingServer | undefined;
+  readonly file: ParsedServer | undefined;
   readonly loaded: boolean;
   /** `adopted`: synapse has just started and the worker may have had commands from the one before. */
   readonly worker: 'same' | 'new' | 'adopted';

@@ -1,30 +1,30 @@
 import type { Log } from '../../../common/daemon/log.ts';
 import type { HaproxyConfig } from '../options/config.ts';
 import type { ServiceHaproxyConfig } from '../options/service-config.ts';
-import { buildStructure } from './build-backend.ts';
+import { buildBackendSpec } from './build-backend.ts';
 import { modernize } from './legacy-directives.ts';
-import type { Structure } from './types.ts';
+import type { BackendSpec } from './types.ts';
 
 /** What services are in HAProxy's file without their servers; each built once for each of its configurations. */
-export interface Structures {
+export interface BackendSpecs {
   /** Undefined when it cannot be in HAProxy; `problems` says why. */
-  of(service: string, config: ServiceHaproxyConfig): Structure | undefined;
+  of(service: string, config: ServiceHaproxyConfig): BackendSpec | undefined;
   /** The same, unless another service has its backend: two would remove each other's servers for ever. */
-  unlessTaken(service: string, structure: Structure | undefined): Structure | undefined;
+  unlessTaken(service: string, structure: BackendSpec | undefined): BackendSpec | undefined;
   /** From now on the backends belong to this service. */
-  own(service: string, before: Structure | undefined, structure: Structure | undefined): void;
+  own(service: string, before: BackendSpec | undefined, structure: BackendSpec | undefined): void;
   /** Service → why it cannot be in HAProxy. */
   readonly problems: ReadonlyMap<string, string>;
 }
 
 /** `named` is the configuration with the names decided, once they are. */
-export function createStructures(log: Log, named: () => HaproxyConfig): Structures {
+export function createBackendSpecs(log: Log, named: () => HaproxyConfig): BackendSpecs {
   const problems = new Map<string, string>();
   /** Backend → the service that has it. */
   const owners = new Map<string, string>();
-  const structures = new WeakMap<ServiceHaproxyConfig, { structure: Structure | undefined }>();
+  const structures = new WeakMap<ServiceHaproxyConfig, { structure: BackendSpec | undefined }>();
 
-  const build = (service: string, config: ServiceHaproxyConfig): Structure | undefined => {
+  const build = (service: string, config: ServiceHaproxyConfig): BackendSpec | undefined => {
     problems.delete(service);
     try {
       const { frontend, backend, listen } = config;
@@ -35,7 +35,7 @@ export function createStructures(log: Log, named: () => HaproxyConfig): Structur
           service,
         });
       }
-      return buildStructure(service, config, named());
+      return buildBackendSpec(service, config, named());
     } catch (error) {
       const reason = (error as Error).message;
       log.error('a service cannot be in HAProxy', { service, reason });

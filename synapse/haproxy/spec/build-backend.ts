@@ -4,7 +4,7 @@ import { type HaproxyConfig, orderSeed, socketPaths } from '../options/config.ts
 import { isProxyName, type ServiceHaproxyConfig } from '../options/service-config.ts';
 import { modernize, rewriteSections } from './legacy-directives.ts';
 import { backendLines, frontendLines } from './listen-lines.ts';
-import type { ServerTemplate, Structure } from './types.ts';
+import type { BackendSpec, ServerTemplate } from './types.ts';
 
 /** Balance algorithms that take servers and weights at run time whatever else is set. */
 const dynamicAlgorithms: ReadonlySet<string> = new Set(['roundrobin', 'leastconn', 'first', 'random']);
@@ -14,11 +14,11 @@ const dynamicAlgorithms: ReadonlySet<string> = new Set(['roundrobin', 'leastconn
  * disabled or has no `haproxy` section.
  * @throws when the service's name cannot be the name of a backend
  */
-export function buildStructure(
+export function buildBackendSpec(
   service: string,
   config: ServiceHaproxyConfig | undefined,
   global: HaproxyConfig,
-): Structure | undefined {
+): BackendSpec | undefined {
   if (config === undefined || config.disabled || isEmpty(config)) return undefined;
   const backend = config.backend_name ?? service;
   if (!isProxyName(backend)) {

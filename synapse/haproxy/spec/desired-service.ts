@@ -1,7 +1,7 @@
 import { clock } from '../../../common/async/clock.ts';
 import type { Instance } from '../../../common/instance.ts';
 import { isServed, serverOf } from './server.ts';
-import type { Server, Structure } from './types.ts';
+import type { BackendSpec, Server } from './types.ts';
 
 /** What one server should be: a server, or nothing (`undefined`). */
 export interface DesiredServer {
@@ -13,9 +13,9 @@ export interface DesiredServer {
 export interface DesiredService {
   readonly service: string;
   /** What HAProxy is to have, once its file has been accepted with it. */
-  wanted: Structure | undefined;
+  wanted: BackendSpec | undefined;
   /** What the accepted file has: membership is kept right by this one. */
-  active: Structure | undefined;
+  active: BackendSpec | undefined;
   /** Undefined while nothing is known: what HAProxy has stays. */
   instances: readonly Instance[] | undefined;
   readonly ids: ServerIds;
@@ -48,7 +48,7 @@ export function nameInUse({ service, wanted, active }: DesiredService): string {
 /** All servers of a service by name, in discovery order; undefined while nothing is known. */
 export function desiredServers(
   { instances }: Pick<DesiredService, 'instances'>,
-  structure: Structure,
+  structure: BackendSpec,
 ): ReadonlyMap<string, Server> | undefined {
   if (instances === undefined) return undefined;
   const servers = new Map<string, Server>();
@@ -85,7 +85,7 @@ export function diffInstances(before: readonly Instance[], after: readonly Insta
  */
 export function takeInstances(
   desired: DesiredService,
-  structure: Structure,
+  structure: BackendSpec,
   instances: readonly Instance[],
   drainTimeout: number,
 ): readonly DesiredServer[] {
@@ -113,7 +113,7 @@ export function takeInstances(
 /** A list that names an instance twice still has it when one of the two goes. */
 function keepRepeated(
   wanted: Map<string, Server | undefined>,
-  structure: Structure,
+  structure: BackendSpec,
   instances: readonly Instance[],
 ): void {
   let gone = false;

@@ -2,10 +2,10 @@ import { digest } from '../../../common/digest.ts';
 import { generationVariable } from './build-backend.ts';
 import { fixedWordsOf, maxconnOf } from './server.ts';
 import { lastValue, parseOptions } from './server-options.ts';
-import type { Structure } from './types.ts';
+import type { BackendSpec } from './types.ts';
 
 /** A server line of a file that is there already. */
-export interface ExistingServer {
+export interface ParsedServer {
   readonly name: string;
   readonly address: string;
   /** The whole line without indentation, as written. */
@@ -17,18 +17,18 @@ export interface ExistingServer {
 }
 
 /** What a file says about servers: what the HAProxy that loaded it started with. */
-export interface ExistingFile {
+export interface ParsedConfig {
   readonly text: string;
   readonly generation: string | undefined;
   /** Backend → server name → line, in order. */
-  readonly backends: ReadonlyMap<string, ReadonlyMap<string, ExistingServer>>;
+  readonly backends: ReadonlyMap<string, ReadonlyMap<string, ParsedServer>>;
 }
 
 /** Reads a haproxy.cfg as far as we need it. Takes any text: what it does not know, it leaves out. */
-export function parseExisting(text: string): ExistingFile {
-  const backends = new Map<string, Map<string, ExistingServer>>();
+export function parseConfig(text: string): ParsedConfig {
+  const backends = new Map<string, Map<string, ParsedServer>>();
   let generation: string | undefined;
-  let servers: Map<string, ExistingServer> | undefined;
+  let servers: Map<string, ParsedServer> | undefined;
   for (const raw of text.split('\n')) {
     const line = raw.trim();
     if (/^\S/.test(raw) && line !== '' && !line.startsWith('#')) {
@@ -49,7 +49,7 @@ export function parseExisting(text: string): ExistingFile {
   return { text, generation, backends };
 }
 
-function parseServer(line: string): ExistingServer | undefined {
+function parseServer(line: string): ParsedServer | undefined {
   const [, name, address, words = ''] = /^server\s+(\S+)\s+(\S+)\s*(.*)$/.exec(line) ?? [];
   if (name === undefined || address === undefined) return undefined;
   const options = parseOptions(words);
@@ -72,7 +72,7 @@ function number(text: string | undefined): number | undefined {
  * What the file that is there has for a service, in the form of a structure: after a restart of synapse, it is the only
  * rendering of it that is known to be good. Undefined when the file is not ours or has no such backend.
  */
-export function recoverStructure({ text, generation }: ExistingFile, wanted: Structure): Structure | undefined {
+export function recoverBackendSpec({ text, generation }: ParsedConfig, wanted: BackendSpec): BackendSpec | undefined {
   if (generation === undefined) return undefined;
   const backend = sectionOf(text, `backend ${wanted.backend}`);
   if (backend === undefined) return undefined;

@@ -1,7 +1,7 @@
 import type { Instance } from '../../../common/instance.ts';
 
 /** What all servers of one service have in common, and the text around them. Immutable; changing it takes a reload. */
-export interface Structure {
+export interface BackendSpec {
   readonly service: string;
   /** Name of the backend in HAProxy. */
   readonly backend: string;

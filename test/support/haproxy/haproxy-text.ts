@@ -2,9 +2,9 @@ import { type Instance, type InstanceFields, makeInstance } from '../../../commo
 import { createFileWriter } from '../../../synapse/haproxy/configfile/file-text.ts';
 import { generationOf } from '../../../synapse/haproxy/configfile/render.ts';
 import type { HaproxyConfig } from '../../../synapse/haproxy/options/config.ts';
-import { buildStructure } from '../../../synapse/haproxy/spec/build-backend.ts';
+import { buildBackendSpec } from '../../../synapse/haproxy/spec/build-backend.ts';
 import { createDesiredService, type DesiredService } from '../../../synapse/haproxy/spec/desired-service.ts';
-import { parseExisting } from '../../../synapse/haproxy/spec/parse-config.ts';
+import { parseConfig } from '../../../synapse/haproxy/spec/parse-config.ts';
 import { haproxyConfig, serviceConfig } from './haproxy-output.ts';
 
 /** What a test says about one service. */
@@ -29,12 +29,12 @@ export function fileText(config: HaproxyConfig, services: Readonly<Record<string
   const desired = new Map<string, DesiredService>();
   for (const [name, service] of Object.entries(services)) {
     const one = createDesiredService(name, config.max_server_id);
-    one.wanted = buildStructure(name, serviceConfig(service.config), config);
+    one.wanted = buildBackendSpec(name, serviceConfig(service.config), config);
     one.instances = service.instances.map((fields): Instance => makeInstance(fields));
     desired.set(name, one);
   }
   const structures = [...desired.values()].map(({ wanted }) => wanted).filter((wanted) => wanted !== undefined);
-  const present = { file: () => parseExisting(''), running: new Map() };
+  const present = { file: () => parseConfig(''), running: new Map() };
   return createFileWriter(config, desired).text('wanted', generationOf(config, structures), present).text;
 }
 

@@ -13,7 +13,7 @@ import {
 } from '../../../synapse/haproxy/runtime/parse.ts';
 import { judge } from '../../../synapse/haproxy/runtime/reply.ts';
 import { know } from '../../../synapse/haproxy/runtime/server-state.ts';
-import { addedLines, buildStructure } from '../../../synapse/haproxy/spec/build-backend.ts';
+import { addedLines, buildBackendSpec } from '../../../synapse/haproxy/spec/build-backend.ts';
 import { capabilitiesOf } from '../../../synapse/haproxy/spec/capabilities.ts';
 import {
   createDesiredService,
@@ -23,10 +23,10 @@ import {
 } from '../../../synapse/haproxy/spec/desired-service.ts';
 import { rewriteSections } from '../../../synapse/haproxy/spec/legacy-directives.ts';
 import { placeOf } from '../../../synapse/haproxy/spec/listen-lines.ts';
-import { parseExisting } from '../../../synapse/haproxy/spec/parse-config.ts';
+import { parseConfig } from '../../../synapse/haproxy/spec/parse-config.ts';
 import { maxconnOf } from '../../../synapse/haproxy/spec/server.ts';
 import { filterOptions, parseOptions } from '../../../synapse/haproxy/spec/server-options.ts';
-import type { RunningServer, Structure } from '../../../synapse/haproxy/spec/types.ts';
+import type { BackendSpec, RunningServer } from '../../../synapse/haproxy/spec/types.ts';
 import { haproxyConfig, serviceConfig } from '../../support/haproxy/haproxy-output.ts';
 import { plainConfig } from '../../support/haproxy/haproxy-text.ts';
 
@@ -208,8 +208,8 @@ describe('what is known about a server that was read', () => {
     failing: false,
     initialWeight: 2,
   };
-  const file = parseExisting('backend b\n\tserver n 1.1.1.1:1 id 1 weight 0 check\n').backends.get('b')?.get('n');
-  const open = parseExisting('backend b\n\tserver n 1.1.1.1:1 id 1 check\n').backends.get('b')?.get('n');
+  const file = parseConfig('backend b\n\tserver n 1.1.1.1:1 id 1 weight 0 check\n').backends.get('b')?.get('n');
+  const open = parseConfig('backend b\n\tserver n 1.1.1.1:1 id 1 check\n').backends.get('b')?.get('n');
   const previous: RunningServer = {
     name: 'n',
     id: 1,
@@ -265,7 +265,7 @@ describe('what is known about a server that was read', () => {
       {},
       {
         previous: { ...previous, fixedWords: undefined, maxconn: undefined },
-        file: parseExisting('backend b\n\tserver n 1.1.1.1:1 id 1 check maxconn 6\n').backends.get('b')?.get('n'),
+        file: parseConfig('backend b\n\tserver n 1.1.1.1:1 id 1 check maxconn 6\n').backends.get('b')?.get('n'),
         loaded: true,
         worker: 'same',
       },
@@ -297,7 +297,7 @@ describe('a file that is there', () => {
   it('tells its generation and its servers, whatever else is in it', () => {
     const text =
       '# hello\nglobal\n\tsetenv SYNAPSE_GEN abc\n\nlisten l\n\tserver x 1.1.1.1:1 id 7 \nfrontend f\n\tserver no 1:1\nbackend b\n\tbalance x\n\tserver y 2.2.2.2:2 id 8 cookie y check weight 4 backup\n';
-    const file = parseExisting(text);
+    const file = parseConfig(text);
     assert.equal(file.generation, 'abc');
     assert.deepEqual([...file.backends.keys()], ['l', 'b']);
     assert.deepEqual(file.backends.get('l')?.get('x')?.line, 'server x 1.1.1.1:1 id 7 ');
@@ -306,12 +306,12 @@ describe('a file that is there', () => {
     assert.deepEqual(maxconnOf(parseOptions('maxconn many')), null);
     const { id, weight, fixedWords } = file.backends.get('b')?.get('y') ?? {};
     assert.deepEqual([id, weight, fixedWords], [8, 4, 'cookie y check backup']);
-    assert.equal(parseExisting('').generation, undefined);
+    assert.equal(parseConfig('').generation, undefined);
   });
 });
 
 describe('changes of membership', () => {
-  const structure = buildStructure('api', serviceConfig({ port: 1 }), plainConfig()) as Structure;
+  const structure = buildBackendSpec('api', serviceConfig({ port: 1 }), plainConfig()) as BackendSpec;
   const make = (port: number, state: 'up' | 'drain' | 'down' = 'up') => makeInstance({ host: '10.0.0.1', port, state });
   const [one, two, three] = [make(1), make(2), make(3)];
 
@@ -460,6 +460,6 @@ describe('options that need each other', () => {
       'bind_options',
       'server_options',
     ]);
-    assert.throws(() => buildStructure('a b', serviceConfig({ port: 1 }), plainConfig()), /cannot name/);
+    assert.throws(() => buildBackendSpec('a b', serviceConfig({ port: 1 }), plainConfig()), /cannot name/);
   });
 });

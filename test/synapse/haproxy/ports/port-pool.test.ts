@@ -11,7 +11,7 @@ import {
   rangesOf,
   slotSections,
 } from '../../../../synapse/haproxy/ports/port-pool.ts';
-import { buildStructure } from '../../../../synapse/haproxy/spec/build-backend.ts';
+import { buildBackendSpec } from '../../../../synapse/haproxy/spec/build-backend.ts';
 import { serviceConfig } from '../../../support/haproxy/haproxy-output.ts';
 import { plainConfig } from '../../../support/haproxy/haproxy-text.ts';
 
@@ -24,7 +24,7 @@ const slots = createSlots(config);
 
 function candidate(service: string, fields: Record<string, unknown>): Candidate {
   const own = serviceConfig({ listen: ['mode http'], frontend: ['maxconn 10'], ...fields });
-  const structure = buildStructure(service, own, config);
+  const structure = buildBackendSpec(service, own, config);
   assert.ok(structure);
   return { service, structure, config: own };
 }

@@ -2,12 +2,12 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { type InstanceFields, makeInstance } from '../../../../common/instance.ts';
 import { commandsOf, planBackend } from '../../../../synapse/haproxy/runtime/plan.ts';
-import { buildStructure } from '../../../../synapse/haproxy/spec/build-backend.ts';
+import { buildBackendSpec } from '../../../../synapse/haproxy/spec/build-backend.ts';
 import { capabilitiesOf } from '../../../../synapse/haproxy/spec/capabilities.ts';
 import { createServerIds } from '../../../../synapse/haproxy/spec/desired-service.ts';
 import { textsOf } from '../../../../synapse/haproxy/spec/reload-reason.ts';
 import { serverOf } from '../../../../synapse/haproxy/spec/server.ts';
-import type { RunningServer, Server, Structure } from '../../../../synapse/haproxy/spec/types.ts';
+import type { BackendSpec, RunningServer, Server } from '../../../../synapse/haproxy/spec/types.ts';
 import { serviceConfig } from '../../../support/haproxy/haproxy-output.ts';
 import { plainConfig } from '../../../support/haproxy/haproxy-text.ts';
 
@@ -309,11 +309,11 @@ describe('the plan between what runs and what is desired', () => {
 
 function planOf(one: Case) {
   const config = plainConfig({ defaults: one.defaults ?? ['mode http'] });
-  const structure = buildStructure(
+  const structure = buildBackendSpec(
     'api',
     serviceConfig(one.config ?? { server_options: 'check' }),
     config,
-  ) as Structure;
+  ) as BackendSpec;
   const desired = new Map<string, Server>();
   for (const fields of one.desired) {
     const server = serverOf(makeInstance(fields), structure.servers);
