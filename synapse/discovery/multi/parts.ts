@@ -5,17 +5,17 @@ import { withPort } from '../../catalog/port-override.ts';
 import type { InstanceSet, LeftOut } from '../../source.ts';
 import type { Discovery } from '../discoverer.ts';
 
-/** One of the sources that a service has. */
+/** One of the sources of a service, as configured. */
 export interface Part {
   readonly name: string;
   readonly discovery: Discovery;
-  /** Its own; those of the whole service come later. */
+  /** The part's own filters; those of the whole service are applied later. */
   readonly filters: readonly LabelFilter[];
-  /** For what it finds; undefined also where the source itself takes the ports. */
+  /** Port of every instance that it finds; undefined also where the port is an option of the source itself. */
   readonly portOverride: number | undefined;
 }
 
-/** A part's set as the service sees it: filtered, and with the ports that count. */
+/** A part's set with its filters and its port override applied. */
 export function narrowPart({ filters, portOverride }: Part, set: InstanceSet): InstanceSet {
   if (filters.length === 0 && portOverride === undefined) return set;
   const instances: Instance[] = [];
@@ -36,7 +36,7 @@ export function narrowPart({ filters, portOverride }: Part, set: InstanceSet): I
     ...rest,
     instances,
     leftOut,
-    // Another port is another id, and two may have become one.
+    // With another port instances have another id, and two of them may now have the same.
     ...(unique !== undefined && portOverride === undefined && { unique }),
     ...(withdrawn !== undefined && { withdrawn: movedIds(withdrawn, portOverride) }),
     ...(sequence.length === instances.length && { sequence }),
@@ -47,14 +47,14 @@ function movedIds(ids: ReadonlySet<string>, port: number | undefined): ReadonlyS
   return port === undefined ? ids : new Set([...ids].map((id) => id.replace(/:\d+$/, `:${port}`)));
 }
 
-/** How many of a set can take traffic. */
+/** How many instances of a set can take traffic. */
 export function usableIn(set: InstanceSet | undefined): number {
   return set?.instances.filter(({ state }) => state !== 'down').length ?? 0;
 }
 
 /**
- * The sets of several parts as one; of two with the same id the first counts. `withdrawn` is what is not there any more
- * and did not expire.
+ * Merges the sets of several parts; of two instances with the same id the first counts, unless it is down. `withdrawn` are
+ * the ids of instances that are gone and did not expire.
  */
 export function mergeParts(
   parts: readonly { readonly name: string; readonly set: InstanceSet }[],

@@ -5,39 +5,40 @@ import type { SourceContext } from '../../source.ts';
 /** One of a service's sources, as a resolver sees it. */
 export interface ChildView {
   readonly name: string;
-  /** It has published since it was asked. */
+  /** It has published since it was started. */
   readonly answered: boolean;
-  /** How many instances it has that can take traffic. */
+  /** How many of its instances can take traffic. */
   readonly instances: number;
-  /** Since when it has been asked and has had none, milliseconds of `clock.now()`; null: it has some, or is not asked. */
+  /** Since when it runs without such an instance, milliseconds of `clock.now()`; null: it has some, or does not run. */
   readonly lackingSince: number | null;
 }
 
-/** What counts now. */
+/** Which sources count now, and which have to run. */
 export interface Decision {
-  /** Whose instances count, in this order. Undefined: what is in force stays as it is. */
+  /** The sources whose instances count, in this order. Undefined: the sources in use stay in use. */
   readonly use: readonly string[] | undefined;
-  /** Which sources are to run; one that is not named is stopped and forgotten. */
+  /** The sources that have to run. A source that is not named is stopped, and its instances are forgotten. */
   readonly ask: readonly string[];
-  /** When to decide again even if nothing happens, milliseconds of `clock.now()`. */
+  /** When to decide again even if no source publishes, milliseconds of `clock.now()`. */
   readonly at?: number;
 }
 
-/** Decides which sources count; asked again whenever one of them publishes. Does no I/O by itself. */
+/** Decides which sources count; is called again whenever one of them publishes. Does no I/O itself. */
 export type Resolver = ((children: readonly ChildView[], now: number) => Decision) & {
-  /** Follows something outside on which the decision depends, until `signal` aborts; `again` has it made anew. */
+  /** Follows something outside that the decision depends on, until `signal` aborts; `again` asks for another decision. */
   readonly follow?: (again: () => void, context: Pick<SourceContext, 'log' | 'shared'>, signal: AbortSignal) => void;
 };
 
-/** A way to decide: one file in `synapse/resolvers/`, named after it, that exports it as `resolver`. */
+/** A way to decide: one file in `synapse/discovery/multi/resolvers/`, named after it, that exports it as `resolver`. */
 export interface ResolverPlugin<Options> {
-  /** One sentence for people. */
+  /** One sentence for `synapse describe`. */
   readonly description: string;
   readonly schema: Schema<Options>;
-  /** `names` are those of the sources, in the order of the configuration. @throws when the options do not fit them */
+  /** `names` are the names of the sources, in the order of the configuration. @throws when the options do not fit them */
   create(options: Options, names: readonly string[]): Resolver;
 }
 
+/** Where the resolvers are, and their older names. */
 export const resolverFolder: PluginFolder = {
   kind: 'resolver',
   url: new URL('./resolvers/', import.meta.url),

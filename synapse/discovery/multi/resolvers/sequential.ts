@@ -6,9 +6,10 @@ export interface SequentialOptions {
   readonly after: number;
 }
 
+/** The resolver `sequential`. */
 export const resolver: ResolverPlugin<SequentialOptions> = {
   description:
-    'Uses the first source that has instances; asks the next one when those before it have had none for a while.',
+    'Uses the first source that has instances; starts the next one when the sources before it have had none for a while.',
   schema: {
     sequential_order: {
       doc: 'Names of the sources, best first. Default: primary, then the others as they are listed.',
@@ -16,14 +17,14 @@ export const resolver: ResolverPlugin<SequentialOptions> = {
       default: undefined,
     },
     after: {
-      doc: 'How long a source may have no instance, or no answer, before the next one is asked; until then its last ones stay.',
+      doc: 'How long a source may have no instances, or give no answer, before the next one is started; until then the last instances stay.',
       format: 'duration',
       default: 5_000,
     },
   },
   create({ sequential_order: given, after }, names) {
     const order = given ?? names.toSorted((a, b) => Number(b === 'primary') - Number(a === 'primary'));
-    check(order, names);
+    checkOrder(order, names);
     return (children, now) => {
       const ask: string[] = [];
       for (const name of order) {
@@ -34,13 +35,13 @@ export const resolver: ResolverPlugin<SequentialOptions> = {
         const at = (child.lackingSince ?? now) + after;
         if (now < at) return { use: undefined, ask, at };
       }
-      // None has any, and all have had their time: that there are none is the truth once each of them says so.
+      // All sources have had their time and have no instances: the empty set is published once each of them has answered.
       return { use: children.every(({ answered }) => answered) ? order.slice(0, 1) : undefined, ask };
     };
   },
 };
 
-function check(order: readonly string[], names: readonly string[]): void {
+function checkOrder(order: readonly string[], names: readonly string[]): void {
   const unknown = order.filter((name) => !names.includes(name));
   const missing = names.filter((name) => !order.includes(name));
   if (order.length === 0) throw new Error('no sequential order defined: sequential_order is empty');

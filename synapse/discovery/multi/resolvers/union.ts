@@ -5,6 +5,7 @@ export interface UnionOptions {
   readonly wait: number;
 }
 
+/** The resolver `union`. */
 export const resolver: ResolverPlugin<UnionOptions> = {
   description: 'Uses the instances of all sources.',
   schema: {
@@ -20,7 +21,7 @@ export const resolver: ResolverPlugin<UnionOptions> = {
       started ??= now;
       const answered = children.filter((child) => child.answered).map(({ name }) => name);
       if (answered.length === names.length) return { use: names, ask: names };
-      // A part of the whole is worse than what was there before; but one that is away must not hide the others for ever.
+      // An incomplete set is worse than the previous one, but a source that does not answer must not hide the others for ever.
       const at = started + wait;
       if (now < at) return { use: undefined, ask: names, at };
       return { use: answered.length > 0 ? answered : undefined, ask: names };

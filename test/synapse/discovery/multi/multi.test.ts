@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { afterEach, describe, test } from 'node:test';
+import { afterEach, describe, it } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { type Instance, makeInstance } from '../../../../common/instance.ts';
 import type { LabelFilter } from '../../../../synapse/catalog/labels.ts';
@@ -21,8 +21,8 @@ describe('a source made of several', () => {
     for (const end of ends.splice(0)) await end();
   });
 
-  /** A source of puppets; `say` publishes for one of them. */
-  function world(makeResolver: () => Resolver, more: Readonly<Record<string, Partial<Part>>> = {}) {
+  /** A source of two controlled sources; `publish` publishes for one of them. */
+  function setUp(makeResolver: () => Resolver, more: Readonly<Record<string, Partial<Part>>> = {}) {
     const runs = new Map<string, { publish: Publish; fail: (error: Error) => void; signal: AbortSignal }[]>();
     const parts = ['primary', 'secondary'].map((name): Part => {
       runs.set(name, []);
@@ -33,7 +33,7 @@ describe('a source made of several', () => {
         });
       return {
         name,
-        discovery: { method: 'puppet', options: {}, create },
+        discovery: { method: 'controlled', options: {}, create },
         filters: [],
         portOverride: undefined,
         ...more[name],
@@ -50,29 +50,33 @@ describe('a source made of several', () => {
       await done;
     };
     ends.push(() => stop().catch(() => {}));
-    const isAsked = (name: string): boolean => runs.get(name)?.at(-1)?.signal.aborted === false;
-    const say = async (name: string, instances: readonly Instance[], set: Partial<InstanceSet> = {}): Promise<void> => {
-      await until(() => isAsked(name));
+    const isRunning = (name: string): boolean => runs.get(name)?.at(-1)?.signal.aborted === false;
+    const publishFrom = async (
+      name: string,
+      instances: readonly Instance[],
+      set: Partial<InstanceSet> = {},
+    ): Promise<void> => {
+      await until(() => isRunning(name));
       runs
         .get(name)
         ?.at(-1)
         ?.publish({ instances, rejected: [], seenAt: 1, ...set });
     };
     const hosts = () => sets.map(({ instances }) => instances.map(({ host, port }) => `${host}:${port}`).join(' '));
-    return { source, sets, hosts, say, isAsked, runs, lines, done, stop };
+    return { source, sets, hosts, publishFrom, isRunning, runs, lines, done, stop };
   }
   const inOrder = (after: number) => () => sequential.create({ after }, ['primary', 'secondary']);
   const both = () => union.create({ wait: 60_000 }, ['primary', 'secondary']);
 
-  test('asks the second one only when the first has had none for long enough, and leaves it when it has some', async () => {
-    const { say, hosts, isAsked, lines, source } = world(inOrder(30));
-    await say('primary', [a, b]);
-    assert.ok(!isAsked('secondary'));
-    await say('primary', []);
-    assert.ok(!isAsked('secondary'), 'not at once');
-    await until(() => isAsked('secondary'));
-    assert.deepEqual(hosts(), ['a:1 b:1'], 'what was there stays');
-    await say('secondary', [c]);
+  it('the second source runs only after the first has had no instances for long enough, and stops when the first has some', async () => {
+    const { publishFrom, hosts, isRunning, lines, source } = setUp(inOrder(30));
+    await publishFrom('primary', [a, b]);
+    assert.ok(!isRunning('secondary'));
+    await publishFrom('primary', []);
+    assert.ok(!isRunning('secondary'), 'not at once');
+    await until(() => isRunning('secondary'));
+    assert.deepEqual(hosts(), ['a:1 b:1'], 'the last instances stay');
+    await publishFrom('secondary', [c]);
     assert.deepEqual(hosts(), ['a:1 b:1', 'c:1']);
     assert.deepEqual(
       source.status?.().parts?.map(({ name, role, instances }) => [name, role, instances]),
@@ -81,9 +85,9 @@ describe('a source made of several', () => {
         ['secondary', 'used', 1],
       ],
     );
-    await say('primary', [a]);
+    await publishFrom('primary', [a]);
     assert.deepEqual(hosts(), ['a:1 b:1', 'c:1', 'a:1']);
-    assert.ok(!isAsked('secondary'));
+    assert.ok(!isRunning('secondary'));
     assert.deepEqual(
       lines.filter(({ level }) => level === 'warn').map(({ fields }) => [fields.before, fields.uses]),
       [
@@ -93,74 +97,77 @@ describe('a source made of several', () => {
     );
   });
 
-  test('asks the second one when the first never answers', async () => {
-    const { say, hosts, source } = world(inOrder(20));
+  it('the second source is used when the first never answers', async () => {
+    const { publishFrom, hosts, source } = setUp(inOrder(20));
     assert.match(source.status?.().reason ?? '', /primary: has not answered yet/);
-    await say('secondary', [c]);
+    await publishFrom('secondary', [c]);
     assert.deepEqual(hosts(), ['c:1']);
     assert.equal(source.status?.().reason, null);
   });
 
-  test('does not flap with a first one that comes and goes faster than that', async () => {
-    const { say, hosts, isAsked } = world(inOrder(60_000));
-    await say('primary', [a]);
+  it('a first source whose instances come and go faster than the wait causes no switch', async () => {
+    const { publishFrom, hosts, isRunning } = setUp(inOrder(60_000));
+    await publishFrom('primary', [a]);
     for (let i = 0; i < 5; i++) {
-      await say('primary', []);
-      await say('primary', [a]);
+      await publishFrom('primary', []);
+      await publishFrom('primary', [a]);
     }
-    assert.ok(!isAsked('secondary'));
+    assert.ok(!isRunning('secondary'));
     assert.ok(hosts().every((set) => set === 'a:1'));
   });
 
-  test('never says that there are none while one of them has not said so', async () => {
-    const { say, hosts } = world(inOrder(20));
-    await say('primary', [a]);
-    await say('primary', []);
+  it('an empty set is published only after every source has published an empty set', async () => {
+    const { publishFrom, hosts } = setUp(inOrder(20));
+    await publishFrom('primary', [a]);
+    await publishFrom('primary', []);
     await until(() => hosts().length === 1);
     await delay(60);
     assert.deepEqual(hosts(), ['a:1']);
-    await say('secondary', []);
+    await publishFrom('secondary', []);
     await until(() => hosts().length === 2);
     assert.deepEqual(hosts(), ['a:1', '']);
   });
 
-  test('a second one must answer again each time it is asked', async () => {
-    const { say, hosts, runs } = world(inOrder(10));
-    await say('primary', [a]);
-    await say('primary', []);
-    await say('secondary', [c]);
-    await say('primary', [a]);
-    await say('primary', []);
+  it('a source must answer again each time it is started', async () => {
+    const { publishFrom, hosts, runs } = setUp(inOrder(10));
+    await publishFrom('primary', [a]);
+    await publishFrom('primary', []);
+    await publishFrom('secondary', [c]);
+    await publishFrom('primary', [a]);
+    await publishFrom('primary', []);
     await until(() => runs.get('secondary')?.length === 2);
-    assert.equal(hosts().at(-1), 'a:1', 'what it said before is not used');
-    await say('secondary', [b]);
+    assert.equal(hosts().at(-1), 'a:1', 'its earlier answer is not used');
+    await publishFrom('secondary', [b]);
     assert.equal(hosts().at(-1), 'b:1');
   });
 
-  test('an instance about to vanish is none', async () => {
-    const { say, isAsked } = world(inOrder(10));
-    await say('primary', [make('a', { state: 'down' })]);
-    await until(() => isAsked('secondary'));
+  it('an instance that is being withdrawn does not count as usable', async () => {
+    const { publishFrom, isRunning } = setUp(inOrder(10));
+    await publishFrom('primary', [make('a', { state: 'down' })]);
+    await until(() => isRunning('secondary'));
   });
 
-  test('what goes in a switch was withdrawn, what expires within one source was not', async () => {
-    const { say, sets } = world(inOrder(10));
-    await say('primary', [a, b, c]);
-    await say('primary', [c], { withdrawn: new Set([a.id]) });
+  it('instances that a switch removes count as withdrawn, instances that expire within one source do not', async () => {
+    const { publishFrom, sets } = setUp(inOrder(10));
+    await publishFrom('primary', [a, b, c]);
+    await publishFrom('primary', [c], { withdrawn: new Set([a.id]) });
     assert.deepEqual([...(sets.at(-1)?.withdrawn ?? [])], [a.id]);
-    await say('primary', []);
-    await say('secondary', [b]);
+    await publishFrom('primary', []);
+    await publishFrom('secondary', [b]);
     assert.deepEqual([...(sets.at(-1)?.withdrawn ?? [])], [c.id]);
   });
 
-  test('each has its own filters and its own port, and what is left out is known', async () => {
+  it('each source has its own filters and port, and the set lists what they left out', async () => {
     const filters: readonly LabelFilter[] = [{ label: 'az', value: 'x', condition: 'equals' }];
-    const { say, sets, hosts, isAsked } = world(inOrder(10), { primary: { filters }, secondary: { portOverride: 80 } });
-    await say('primary', [a]);
-    await until(() => isAsked('secondary'));
-    await say('secondary', [a, make('a', { port: 2 })]);
+    const { publishFrom, sets, hosts, isRunning } = setUp(inOrder(10), {
+      primary: { filters },
+      secondary: { portOverride: 80 },
+    });
+    await publishFrom('primary', [a]);
+    await until(() => isRunning('secondary'));
+    await publishFrom('secondary', [a, make('a', { port: 2 })]);
     assert.deepEqual(hosts(), ['a:80 a:80']);
-    await say('primary', [make('a', { labels: { az: 'x' } }), b]);
+    await publishFrom('primary', [make('a', { labels: { az: 'x' } }), b]);
     assert.deepEqual(hosts().at(-1), 'a:1');
     assert.deepEqual(
       sets.at(-1)?.leftOut?.map(({ id }) => id),
@@ -168,55 +175,55 @@ describe('a source made of several', () => {
     );
   });
 
-  test('a union waits for all, has each instance once, and says where a bad record was', async () => {
-    const { say, sets, hosts } = world(both);
-    await say('primary', [a, b], { revision: '7' });
+  it('a union waits for all sources, has each instance once, and names the source of a rejected record', async () => {
+    const { publishFrom, sets, hosts } = setUp(both);
+    await publishFrom('primary', [a, b], { revision: '7' });
     assert.deepEqual(hosts(), []);
-    await say('secondary', [b, c], { rejected: [{ where: 'x', reason: 'bad' }] });
+    await publishFrom('secondary', [b, c], { rejected: [{ where: 'x', reason: 'bad' }] });
     assert.deepEqual(hosts(), ['a:1 b:1 c:1']);
     assert.deepEqual(sets[0]?.rejected, [{ where: 'secondary: x', reason: 'bad' }]);
     assert.equal(sets[0]?.revision, 'primary 7');
-    await say('primary', []);
+    await publishFrom('primary', []);
     assert.equal(hosts().at(-1), 'b:1 c:1');
   });
 
-  test('configuration from the first one counts also while the second one has the instances', async () => {
-    const { say, sets } = world(inOrder(10));
+  it('configuration published beside the first source counts also while the second source is used', async () => {
+    const { publishFrom, sets } = setUp(inOrder(10));
     const published = { where: '/config', value: {} };
-    await say('primary', [a], { published });
-    await say('primary', [], { published });
-    await say('secondary', [b]);
+    await publishFrom('primary', [a], { published });
+    await publishFrom('primary', [], { published });
+    await publishFrom('secondary', [b]);
     assert.deepEqual(
       sets.map((set) => set.published),
       [published, published],
     );
   });
 
-  test('one that fails is started again, and the other goes on', async () => {
-    const { say, hosts, runs, source } = world(both);
-    await say('primary', [a]);
-    await say('secondary', [c]);
+  it('a source that fails is started again while the other goes on', async () => {
+    const { publishFrom, hosts, runs, source } = setUp(both);
+    await publishFrom('primary', [a]);
+    await publishFrom('secondary', [c]);
     runs.get('secondary')?.[0]?.fail(new Error('broken pipe'));
     await until(() => /secondary: .*broken pipe/.test(source.status?.().reason ?? ''));
-    await say('primary', [b]);
+    await publishFrom('primary', [b]);
     assert.equal(hosts().at(-1), 'b:1 c:1');
     await until(() => runs.get('secondary')?.length === 2);
   });
 
-  test('a resolver that throws is the failure of the whole source', async () => {
-    const { say, done, isAsked } = world(() => (children) => {
+  it('an error of the resolver fails the whole source', async () => {
+    const { publishFrom, done, isRunning } = setUp(() => (children) => {
       if (children[0]?.answered) throw new Error('no idea');
       return { use: undefined, ask: ['primary'] };
     });
-    await say('primary', [a]);
+    await publishFrom('primary', [a]);
     await assert.rejects(done, /no idea/);
-    assert.ok(!isAsked('primary'));
+    assert.ok(!isRunning('primary'));
   });
 
-  test('ends all of them when it is told to', async () => {
-    const { say, stop, isAsked } = world(both);
-    await say('primary', [a]);
+  it('all sources end when the whole source is stopped', async () => {
+    const { publishFrom, stop, isRunning } = setUp(both);
+    await publishFrom('primary', [a]);
     await stop();
-    assert.ok(!isAsked('primary') && !isAsked('secondary'));
+    assert.ok(!isRunning('primary') && !isRunning('secondary'));
   });
 });

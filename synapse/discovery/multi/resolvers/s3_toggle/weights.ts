@@ -2,11 +2,11 @@ import type { Problem } from '../../../../../common/config/config.ts';
 import { isObject } from '../../../../../common/config/formats.ts';
 import { parseText } from '../../../../../common/config/parse.ts';
 
-/** How much of the fleet is to use each source. */
+/** The share of the fleet that uses each source, by the source's name. */
 export type Weights = ReadonlyMap<string, number>;
 
 /**
- * Reads `{NAME: WEIGHT, …}`, YAML or JSON; nothing at all is no weights.
+ * Reads `{NAME: WEIGHT, …}`, YAML or JSON; an empty text holds no weights.
  * @throws when it is something else, or names a source that is not in `names`
  */
 export function readWeights(text: string, names: readonly string[]): Weights {
@@ -19,7 +19,7 @@ export function readWeights(text: string, names: readonly string[]): Weights {
   const weights = new Map<string, number>();
   for (const [name, weight] of Object.entries(value)) {
     if (!names.includes(name))
-      throw new Error(`no source is called ${JSON.stringify(name)}; there are ${names.join(', ')}`);
+      throw new Error(`no source is called ${JSON.stringify(name)}; the sources are ${names.join(', ')}`);
     if (typeof weight !== 'number' || !Number.isSafeInteger(weight) || weight < 0) {
       throw new Error(`${name}: a weight is a whole number from 0`);
     }
@@ -28,13 +28,13 @@ export function readWeights(text: string, names: readonly string[]): Weights {
   return weights;
 }
 
-/** One of the names, each as often as its weight says; `random` is from 0 to less than 1. Undefined when all are 0. */
-export function pick(weights: Weights, random: number): string | undefined {
+/** Draws a name in proportion to the weights; `random` is from 0 to less than 1. Undefined when all weights are 0. */
+export function drawSource(weights: Weights, random: number): string | undefined {
   const total = [...weights.values()].reduce((sum, weight) => sum + weight, 0);
-  let left = random * total;
+  let rest = random * total;
   for (const [name, weight] of weights) {
-    if (left < weight) return name;
-    left -= weight;
+    if (rest < weight) return name;
+    rest -= weight;
   }
   return undefined;
 }

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
-import { after, afterEach, before, describe, test } from 'node:test';
+import { after, afterEach, before, describe, it } from 'node:test';
 import { validate } from '../../../../../common/config/config.ts';
 import type { ChildView } from '../../../../../synapse/discovery/multi/resolver.ts';
-import { pick, readWeights } from '../../../../../synapse/discovery/multi/resolvers/s3_toggle/weights.ts';
+import { drawSource, readWeights } from '../../../../../synapse/discovery/multi/resolvers/s3_toggle/weights.ts';
 import { resolver, type S3ToggleOptions } from '../../../../../synapse/discovery/multi/resolvers/s3_toggle.ts';
 import { Shared } from '../../../../../synapse/discovery/shared.ts';
 import { recordingLog } from '../../../../support/process/recording-log.ts';
@@ -14,7 +14,7 @@ const has = (name: string, instances = 1): ChildView => ({ name, answered: true,
 const silent = (name: string): ChildView => ({ name, answered: false, instances: 0, lackingSince: 0 });
 const all = [has('primary'), has('secondary')];
 
-describe('weights', () => {
+describe('the weights of s3_toggle', () => {
   const accepted: readonly [text: string, picks: readonly (string | undefined)[]][] = [
     ['{"primary":0,"secondary":100}', ['secondary', 'secondary', 'secondary']],
     ['primary: 1\nsecondary: 1\n', ['primary', 'secondary', 'secondary']],
@@ -24,10 +24,10 @@ describe('weights', () => {
     ['null', [undefined, undefined, undefined]],
   ];
   for (const [text, picks] of accepted) {
-    test(`${JSON.stringify(text)} picks ${picks.join(', ')}`, () => {
+    it(`${JSON.stringify(text)} draw ${picks.join(', ')}`, () => {
       const weights = readWeights(text, names);
       assert.deepEqual(
-        [0, 0.5, 0.999].map((random) => pick(weights, random)),
+        [0, 0.5, 0.999].map((random) => drawSource(weights, random)),
         picks,
       );
     });
@@ -38,11 +38,11 @@ describe('weights', () => {
     ['primary: "1"', /^primary: a weight is a whole number/],
     ['primary: [1]', /^primary: a weight is a whole number/],
     ['[[primary, 1]]', /must be an object/],
-    ['third: 1', /no source is called "third"; there are secondary, primary/],
+    ['third: 1', /no source is called "third"; the sources are secondary, primary/],
     ['primary: {', /not valid YAML/],
   ];
   for (const [text, message] of refused) {
-    test(`${JSON.stringify(text)} is refused`, () => {
+    it(`${JSON.stringify(text)} is refused`, () => {
       assert.throws(
         () => readWeights(text, names),
         (error) => message.test((error as Error).message),
@@ -51,7 +51,7 @@ describe('weights', () => {
   }
 });
 
-describe('s3_toggle', () => {
+describe('the resolver s3_toggle', () => {
   const environment = { ...process.env };
   let server: S3Server;
   let ends: AbortController[] = [];
@@ -84,7 +84,7 @@ describe('s3_toggle', () => {
     return options;
   };
 
-  /** One resolver that follows `key`, and how often it asked to be asked again. */
+  /** A resolver that follows `key`; `asked` counts how often it asked for another decision. */
   const start = (key: string, shared = new Shared()) => {
     const end = new AbortController();
     const user = {};
@@ -103,7 +103,7 @@ describe('s3_toggle', () => {
     return self;
   };
 
-  test('the object chooses; what is chosen takes over when it has instances, and the other is let go', async () => {
+  it('the source that the object chooses takes over once it has instances, and the other is stopped', async () => {
     server.objects.set('bucket/some/where', 'secondary: 1');
     const { decide } = start('some/where');
     await until(() => decide(all, 0).use?.[0] === 'secondary');
@@ -113,10 +113,10 @@ describe('s3_toggle', () => {
     assert.deepEqual(decide(empty, 0), { use: undefined, ask: ['primary'] });
     assert.deepEqual(decide([silent('primary'), has('secondary')], 0), { use: undefined, ask: ['primary'] });
     assert.deepEqual(decide(all, 0), { use: ['primary'], ask: ['primary'] });
-    assert.deepEqual(decide(empty, 0), { use: ['primary'], ask: ['primary'] }, 'that it has none now is the truth');
+    assert.deepEqual(decide(empty, 0), { use: ['primary'], ask: ['primary'] }, 'a source in use may become empty');
   });
 
-  test('waits a moment for S3, then begins with the primary', async () => {
+  it('uses the primary when S3 has not answered after 3 s', async () => {
     const { decide, lines } = start('missing');
     assert.deepEqual(decide(all, 1_000), { use: undefined, ask: ['primary'], at: 4_000 });
     assert.deepEqual(decide(all, 4_000), { use: ['primary'], ask: ['primary'] });
@@ -125,7 +125,7 @@ describe('s3_toggle', () => {
     );
   });
 
-  test('the same content draws no second time; what cannot be used leaves the choice alone', async () => {
+  it('unchanged weights are not drawn again, and unusable ones leave the choice alone', async () => {
     server.objects.set('bucket/key', 'secondary: 1');
     const self = start('key');
     await until(() => self.asked === 1);
@@ -144,13 +144,13 @@ describe('s3_toggle', () => {
     assert.deepEqual(self.decide(all, 0).use, ['secondary']);
   });
 
-  test('services that follow the same object share its reader', async () => {
+  it('services that follow the same object share one poller', async () => {
     server.objects.set('bucket/shared', 'secondary: 1');
     const shared = new Shared();
     const first = start('shared', shared);
     await until(() => first.asked === 1);
     const second = start('shared', shared);
-    assert.equal(second.asked, 1, 'what is known is told at once');
+    assert.equal(second.asked, 1, 'known weights are handed over at once');
   });
 
   const wrong: readonly [name: string, options: object, message: RegExp][] = [
@@ -160,12 +160,12 @@ describe('s3_toggle', () => {
     ['an interval of 0', { s3_url: 's3://my-bucket/a', s3_polling_interval_seconds: 0 }, /s3_polling_interval_seconds/],
   ];
   for (const [name, options, message] of wrong) {
-    test(`refuses ${name}`, () => {
+    it(`refuses ${name}`, () => {
       assert.throws(() => optionsOf(options), message);
     });
   }
 
-  test('takes the older kinds of bucket names', () => {
+  it('takes bucket names with an underscore, which S3 allowed earlier', () => {
     const { s3_url } = optionsOf({ s3_url: 's3://my_bucket/object_path/child', s3_polling_interval_seconds: 1 });
     assert.deepEqual(s3_url, { bucket: 'my_bucket', key: 'object_path/child' });
   });

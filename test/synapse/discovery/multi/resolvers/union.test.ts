@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { describe, test } from 'node:test';
+import { describe, it } from 'node:test';
 import type { ChildView } from '../../../../../synapse/discovery/multi/resolver.ts';
 import { resolver } from '../../../../../synapse/discovery/multi/resolvers/union.ts';
 
@@ -7,12 +7,12 @@ const names = ['a', 'b'];
 const view = (name: string, answered: boolean): ChildView => ({ name, answered, instances: 0, lackingSince: 0 });
 
 describe('union', () => {
-  test('uses all of them, empty or not, as soon as all have answered', () => {
+  it('uses all sources, empty or not, as soon as all have answered', () => {
     const decide = resolver.create({ wait: 10 }, names);
     assert.deepEqual(decide([view('a', true), view('b', true)], 100), { use: names, ask: names });
   });
 
-  test('waits for one that has not answered, but not for ever', () => {
+  it('uses the sources that have answered once the wait for the others is over', () => {
     const decide = resolver.create({ wait: 10 }, names);
     const children = [view('a', true), view('b', false)];
     assert.deepEqual(decide(children, 100), { use: undefined, ask: names, at: 110 });
@@ -20,7 +20,7 @@ describe('union', () => {
     assert.deepEqual(decide(children, 110), { use: ['a'], ask: names });
   });
 
-  test('says nothing while nobody has answered', () => {
+  it('changes nothing while no source has answered', () => {
     const decide = resolver.create({ wait: 0 }, names);
     assert.deepEqual(decide([view('a', false), view('b', false)], 100), { use: undefined, ask: names });
   });
