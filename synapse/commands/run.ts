@@ -1,4 +1,5 @@
 import type { Command } from '../../common/cli/program.ts';
+import { thisHost } from '../../common/host.ts';
 import { load } from './context.ts';
 
 export const run: Command = {
@@ -23,7 +24,8 @@ export const run: Command = {
       version,
       statsd: haproxyStatsd,
       load: () => load(context),
-      createOutput: (config, signal) => haproxyOutput(config, { log, onEvent: recordHaproxy(events) }, signal),
+      createOutput: (config, signal) =>
+        haproxyOutput(config, { log, host: thisHost, onEvent: recordHaproxy(events) }, signal),
     });
   },
 };

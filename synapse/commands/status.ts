@@ -64,12 +64,12 @@ export async function readStatus(context: CommandContext, why: NotRunning): Prom
   }
   const config = await configInstead(why, () => load(context));
   // Loaded here: with a synapse that runs, which is asked every few seconds, none of it is needed.
-  const [{ readDirectly }, { lookAtHaproxy }] = await Promise.all([
+  const [{ readDirectly }, { inspectHaproxy }] = await Promise.all([
     import('./offline-status.ts'),
     import('../haproxy/inspect.ts'),
   ]);
   const { state, snapshot, read } = await readDirectly(config, waitOf(context));
-  const { sockets, view, problems: refused } = await lookAtHaproxy(config.output, snapshot);
+  const { sockets, statistics, problems: refused } = await inspectHaproxy(config.output, snapshot);
   const found = { ...state, haproxy: { sockets, problems: refused } };
   return {
     version: context.version,
@@ -85,7 +85,7 @@ export async function readStatus(context: CommandContext, why: NotRunning): Prom
       })),
     ],
     ...found,
-    servers: view?.servers ?? null,
+    servers: statistics?.servers ?? null,
   };
 }
 

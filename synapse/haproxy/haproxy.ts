@@ -1,16 +1,17 @@
 import type { ServersOf, Snapshot } from '../output.ts';
 import { observeHaproxy } from './metrics.ts';
-import type { HaproxyConfig } from './options/config.ts';
+import { type HaproxyConfig, socketPaths } from './options/config.ts';
 import type { ServiceHaproxyConfig } from './options/service-config.ts';
 import { createHaproxyOutput, type HaproxyDeps, type HaproxyOutput } from './output.ts';
 import type { Sent } from './runtime/command-log.ts';
-import { createView, type ServicesView, viewByService } from './statistics/counters.ts';
+import { type ServicesStatistics, statisticsByService } from './statistics/counters.ts';
+import { StatisticsReader } from './statistics/reader.ts';
 import { haproxyTrouble } from './status.ts';
 
 /** The output, whether it does its work, and what HAProxy itself says. */
 export interface RunningHaproxy extends Omit<HaproxyOutput, 'slots' | 'sent'> {
   readonly trouble: string | null;
-  view(of?: ServersOf): Promise<ServicesView>;
+  view(of?: ServersOf): Promise<ServicesStatistics>;
   /** What was sent last about one server, to each HAProxy. */
   sent(service: string, name: string): readonly Sent[];
 }
@@ -18,7 +19,7 @@ export interface RunningHaproxy extends Omit<HaproxyOutput, 'slots' | 'sent'> {
 /** Makes it; see {@link createHaproxyOutput}. */
 export function haproxyOutput(config: HaproxyConfig, deps: HaproxyDeps, signal: AbortSignal): RunningHaproxy {
   const output = createHaproxyOutput(config, deps, signal);
-  const view = createView(config);
+  const reader = new StatisticsReader(config.do_socket ? socketPaths(config) : [], deps.host);
   observeHaproxy(() => output.status);
   let latest: Snapshot<ServiceHaproxyConfig> = new Map();
   const backendOf = (name: string, slots = output.slots): string =>
@@ -42,9 +43,9 @@ export function haproxyOutput(config: HaproxyConfig, deps: HaproxyDeps, signal: 
         throw new Error(sockets[0]?.lastError ?? 'it has not been connected to yet');
       }
       const single = typeof of === 'object' && latest.has(of.service) ? { backend: backendOf(of.service) } : undefined;
-      const seen = await view(of === 'all' ? 'all' : single);
+      const statistics = await reader.read(of === 'all' ? 'all' : single);
       const { slots } = output;
-      return viewByService(seen, new Map([...latest.keys()].map((name) => [name, backendOf(name, slots)])));
+      return statisticsByService(statistics, new Map([...latest.keys()].map((name) => [name, backendOf(name, slots)])));
     },
     sent: (service, name) => output.sent(backendOf(service), name),
   };

@@ -1,3 +1,4 @@
+import { thisHost } from '../../common/host.ts';
 import { plainReason } from '../../common/reason.ts';
 import type { Snapshot } from '../output.ts';
 import { type HaproxyConfig, socketPaths } from './options/config.ts';
@@ -6,51 +7,55 @@ import { preview } from './preview.ts';
 import { connectRuntime } from './runtime/connection.ts';
 import { parseEnv, parseInfo } from './runtime/parse.ts';
 import { generationVariable } from './spec/build-backend.ts';
-import { readViews, type ServicesView, viewByService } from './statistics/counters.ts';
+import { type ServicesStatistics, statisticsByService } from './statistics/counters.ts';
+import { readStatistics } from './statistics/reader.ts';
 import type { SocketStatus } from './status.ts';
 
-/** What runs, asked without a daemon. */
-export interface HaproxyLook {
+/** What runs, read without a daemon. */
+export interface HaproxyInspection {
   readonly sockets: readonly SocketStatus[];
-  /** Of those that answer, as one; null when none does. */
-  readonly view: ServicesView | null;
-  /** Services that cannot be in HAProxy, with the reason. */
+  /** The statistics of all processes that answer, joined; null when none does. */
+  readonly statistics: ServicesStatistics | null;
+  /** Service that cannot be in HAProxy → the reason. */
   readonly problems: Readonly<Record<string, string>>;
 }
 
-/** Milliseconds for each answer of a socket. */
-const timeout = 3_000;
+const replyTimeoutMs = 3_000;
 
-/** Looks at every HAProxy of the configuration. Changes nothing and never rejects: what fails says why. */
-export async function lookAtHaproxy(
+/** Reads every HAProxy of the configuration for a command. Changes nothing and never rejects: failures have a reason. */
+export async function inspectHaproxy(
   config: HaproxyConfig,
   snapshot: Snapshot<ServiceHaproxyConfig>,
-): Promise<HaproxyLook> {
+): Promise<HaproxyInspection> {
   const paths = config.do_socket ? socketPaths(config) : [];
-  const [sockets, found] = await Promise.all([Promise.all(paths.map(lookAt)), namesOf(config, snapshot)]);
+  const [sockets, { backends, problems }] = await Promise.all([
+    Promise.all(paths.map(inspectSocket)),
+    backendsOf(config, snapshot),
+  ]);
   const answering = sockets.filter(({ connected }) => connected).map(({ path }) => path);
-  const seen = answering.length === 0 ? undefined : await readViews(answering, 'all').catch(() => undefined);
-  return { sockets, view: seen === undefined ? null : viewByService(seen, found.backends), problems: found.problems };
+  const found =
+    answering.length === 0 ? undefined : await readStatistics(answering, 'all', thisHost).catch(() => undefined);
+  return { sockets, statistics: found === undefined ? null : statisticsByService(found, backends), problems };
 }
 
-async function lookAt(path: string): Promise<SocketStatus> {
+async function inspectSocket(path: string): Promise<SocketStatus> {
   const end = new AbortController();
-  const nothing = { path, version: null, workerPid: null, generation: null };
   try {
-    const connection = await connectRuntime(path, { timeout }, end.signal);
+    const connection = await connectRuntime(path, { connectUnix: thisHost.connectUnix, replyTimeoutMs }, end.signal);
     const [info = '', env = ''] = await connection.send(['show info', `show env ${generationVariable}`]);
     const { version, pid } = parseInfo(info);
     const generation = parseEnv(env, generationVariable) ?? null;
     return { path, connected: true, version, workerPid: pid, generation, lastError: null };
   } catch (error) {
-    return { ...nothing, connected: false, lastError: plainReason(error) };
+    const unknown = { version: null, workerPid: null, generation: null };
+    return { path, connected: false, ...unknown, lastError: plainReason(error) };
   } finally {
     end.abort();
   }
 }
 
-/** Which backend each service has; by the plainest rule when the present file cannot be read. */
-async function namesOf(config: HaproxyConfig, snapshot: Snapshot<ServiceHaproxyConfig>) {
+/** The backend of each service; by name alone when the present file cannot be read. */
+async function backendsOf(config: HaproxyConfig, snapshot: Snapshot<ServiceHaproxyConfig>) {
   try {
     const { backends, problems } = await preview(config, snapshot);
     return { backends, problems: Object.fromEntries(problems) };

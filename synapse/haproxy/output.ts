@@ -1,6 +1,7 @@
 import { clock } from '../../common/async/clock.ts';
 import { supervise } from '../../common/async/supervise.ts';
 import { type Log, reasonOf } from '../../common/daemon/log.ts';
+import type { Host } from '../../common/host.ts';
 import type { Instance } from '../../common/instance.ts';
 import type { Output, Snapshot } from '../output.ts';
 import { createUpkeep } from './apply-loop.ts';
@@ -27,7 +28,7 @@ import { type ParsedConfig, parseConfig } from './spec/parse-config.ts';
 import { configurationReason } from './spec/reload-reason.ts';
 import type { BackendSpec } from './spec/types.ts';
 import { type HaproxyStatus, statusOf } from './status.ts';
-import { decideNames } from './version.ts';
+import { decideByVersion } from './version.ts';
 
 /** Keeps HAProxy right: its live state first, then its file, then a reload if nothing else helps. */
 export interface HaproxyOutput extends Output<ServiceHaproxyConfig> {
@@ -45,6 +46,7 @@ export interface HaproxyOutput extends Output<ServiceHaproxyConfig> {
 
 export interface HaproxyDeps {
   readonly log: Log;
+  readonly host: Host;
   readonly onEvent?: (event: HaproxyEvent) => void;
 }
 
@@ -78,6 +80,7 @@ export function createHaproxyOutput(config: HaproxyConfig, deps: HaproxyDeps, si
   const lives: readonly Live[] = (config.do_socket ? socketPaths(config) : []).map((path) =>
     createLive(path, {
       log,
+      host: deps.host,
       services,
       config,
       file: latestFile,
@@ -255,7 +258,7 @@ export function createHaproxyOutput(config: HaproxyConfig, deps: HaproxyDeps, si
             ?.read()
             .catch((error) => log.error('the present file cannot be read', { reason: reasonOf(error) }));
           if (!loaded) {
-            named = await decideNames(config, scope);
+            named = await decideByVersion(config, deps.host, scope);
             slots = createSlotKeeper(named);
             placement = createPlacement(slots, structures, log);
             reloading.begin();

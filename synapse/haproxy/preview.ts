@@ -1,5 +1,5 @@
-import { readFile } from 'node:fs/promises';
 import { timeoutSignal } from '../../common/async/abort.ts';
+import { thisHost } from '../../common/host.ts';
 import type { Snapshot } from '../output.ts';
 import { createFileWriter } from './configfile/file-text.ts';
 import { generationOf } from './configfile/render.ts';
@@ -17,7 +17,7 @@ import { createDesiredService, type DesiredService, desiredServers } from './spe
 import { type ParsedConfig, parseConfig } from './spec/parse-config.ts';
 import { textsOf } from './spec/reload-reason.ts';
 import type { RunningServer } from './spec/types.ts';
-import { decideNames } from './version.ts';
+import { decideByVersion } from './version.ts';
 
 /** What would be done about a snapshot; nothing is done. */
 export interface Preview {
@@ -41,14 +41,12 @@ export interface SocketPlan {
   readonly reload: readonly string[];
 }
 
-/** How long HAProxy may take for an answer; milliseconds. */
-const replyTimeout = 3_000;
-/** How long HAProxy may take to say its version; milliseconds. */
-const namingTimeout = 10_000;
+const replyTimeoutMs = 3_000;
+const versionTimeoutMs = 10_000;
 
 /** Works out the file for a snapshot, with the numbers of the one that is there. @throws when that cannot be read */
 export async function preview(given: HaproxyConfig, snapshot: Snapshot<ServiceHaproxyConfig>): Promise<Preview> {
-  const config = await decideNames(given, timeoutSignal(namingTimeout));
+  const config = await decideByVersion(given, thisHost, timeoutSignal(versionTimeoutMs));
   const existing = parseConfig(config.config_file_path === null ? '' : await readIfThere(config.config_file_path));
   const services = new Map<string, DesiredService>();
   const problems = new Map<string, string>();
@@ -119,7 +117,7 @@ export async function preview(given: HaproxyConfig, snapshot: Snapshot<ServiceHa
 }
 
 async function readRunning(socket: string, existing: ParsedConfig, signal: AbortSignal) {
-  const connection = await connectRuntime(socket, { timeout: replyTimeout }, signal);
+  const connection = await connectRuntime(socket, { connectUnix: thisHost.connectUnix, replyTimeoutMs }, signal);
   try {
     const [info = '', env = '', state = ''] = await connection.send([
       'show info',
@@ -149,7 +147,7 @@ function* numbersIn(existing: ParsedConfig, backend: string | undefined): Iterab
 
 async function readIfThere(path: string): Promise<string> {
   try {
-    return await readFile(path, 'utf8');
+    return await thisHost.files.read(path);
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return '';
     throw new Error(`cannot read ${path}`, { cause: error });

@@ -1,23 +1,24 @@
-import { exec } from '../../common/daemon/exec.ts';
+import type { Host } from '../../common/host.ts';
 import { type HaproxyConfig, socketPaths } from './options/config.ts';
 import { connectRuntime } from './runtime/connection.ts';
 import { parseInfo } from './runtime/parse.ts';
 
-/** Until 3.2 a frontend and a backend may have one name, as in SmartStack's files; later versions refuse such a file. */
-const lastWithOneName = 302;
-const separateSuffix = '.in';
-const probeTimeout = 5_000;
-const replyTimeout = 500;
-
-/** `init-state` is a keyword from 3.1 on. */
+/** The last version that accepts a frontend and a backend of one name, as SmartStack writes them; 302 is 3.2. */
+const lastWithSharedName = 302;
+const frontendSuffix = '.in';
+/** The first version that knows `init-state`; 301 is 3.1. */
 const firstWithInitState = 301;
 
+const programTimeoutMs = 5_000;
+const replyTimeoutMs = 500;
+
 /**
- * The configuration with what depends on HAProxy's version decided. `frontend_suffix`: none where HAProxy is known to take a frontend with the name of
- * its backend. Where nobody can be asked, the names differ: every version takes that.
+ * Decides the options that depend on HAProxy's version: whether frontends get a suffix, and whether `init-state` is known.
+ * Asks the installed program first and a running HAProxy otherwise. Without an answer, frontends get a suffix, which every
+ * version accepts.
  */
-export async function decideNames(config: HaproxyConfig, signal: AbortSignal): Promise<HaproxyConfig> {
-  const version = (await installedVersion(config, signal)) ?? (await runningVersion(config, signal));
+export async function decideByVersion(config: HaproxyConfig, host: Host, signal: AbortSignal): Promise<HaproxyConfig> {
+  const version = (await installedVersion(config, host, signal)) ?? (await runningVersion(config, host, signal));
   const number = numberOf(version);
   return {
     ...config,
@@ -26,32 +27,40 @@ export async function decideNames(config: HaproxyConfig, signal: AbortSignal): P
   };
 }
 
-/** What follows a service's name in the name of its frontend, for one version of HAProxy. */
+/** The suffix that makes a frontend's name out of its service's name, for one version of HAProxy; empty up to 3.2. */
 export function suffixFor(version: string | undefined): string {
   const number = numberOf(version);
-  return number !== undefined && number <= lastWithOneName ? '' : separateSuffix;
+  return number !== undefined && number <= lastWithSharedName ? '' : frontendSuffix;
 }
 
-/** 2.6 is 206. */
+/** 206 for 2.6. */
 function numberOf(version: string | undefined): number | undefined {
   const [, major, minor] = /(\d+)\.(\d+)/.exec(version ?? '') ?? [];
   return major === undefined ? undefined : Number(major) * 100 + Number(minor);
 }
 
-async function installedVersion({ haproxy_path }: HaproxyConfig, signal: AbortSignal): Promise<string | undefined> {
-  const found = await exec([haproxy_path, '-v'], { timeout: probeTimeout }, signal).catch(() => undefined);
-  return /^HA-?Proxy version (\S+)/m.exec(found?.stdout ?? '')?.[1];
+async function installedVersion(
+  { haproxy_path }: HaproxyConfig,
+  host: Host,
+  signal: AbortSignal,
+): Promise<string | undefined> {
+  const result = await host.exec([haproxy_path, '-v'], { timeout: programTimeoutMs }, signal).catch(() => undefined);
+  return /^HA-?Proxy version (\S+)/m.exec(result?.stdout ?? '')?.[1];
 }
 
-async function runningVersion(config: HaproxyConfig, signal: AbortSignal): Promise<string | undefined> {
+async function runningVersion(
+  config: HaproxyConfig,
+  { connectUnix }: Host,
+  signal: AbortSignal,
+): Promise<string | undefined> {
   for (const path of config.do_socket ? socketPaths(config) : []) {
     try {
-      const connection = await connectRuntime(path, { timeout: replyTimeout }, signal);
+      const connection = await connectRuntime(path, { connectUnix, replyTimeoutMs }, signal);
       const replies = connection.send(['show info']);
       const [info = ''] = await replies.finally(() => connection.close());
       return parseInfo(info).version;
     } catch {
-      // Not there yet: perhaps another one is.
+      // This HAProxy does not answer; the next one may.
     }
   }
   return undefined;

@@ -1,4 +1,5 @@
 import { access } from 'node:fs/promises';
+import { thisHost } from '../../common/host.ts';
 import type { Instance } from '../../common/instance.ts';
 import type { ServiceHaproxyConfig } from '../../synapse/haproxy/options/service-config.ts';
 import { connectRuntime } from '../../synapse/haproxy/runtime/connection.ts';
@@ -95,7 +96,11 @@ const bursts = [100, 1_000] as const;
 async function bare(socket: string, instances: readonly Instance[]): Promise<number> {
   const end = new AbortController();
   try {
-    const connection = await connectRuntime(socket, { timeout: 60_000 }, end.signal);
+    const connection = await connectRuntime(
+      socket,
+      { connectUnix: thisHost.connectUnix, replyTimeoutMs: 60_000 },
+      end.signal,
+    );
     const start = performance.now();
     await connection.send(
       instances.flatMap(({ id, host, port }) => [

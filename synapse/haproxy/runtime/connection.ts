@@ -1,32 +1,15 @@
-import { connect } from 'node:net';
+import type { Socket } from 'node:net';
+import { onAbort } from '../../../common/async/abort.ts';
 import { clock, type Timer } from '../../../common/async/clock.ts';
 import { sleep } from '../../../common/async/supervise.ts';
+import type { Host } from '../../../common/host.ts';
 import { plainReason } from '../../../common/reason.ts';
 
-/** A connection to HAProxy's runtime API (management guide, section 9.3). */
-export interface RuntimeConnection {
-  /**
-   * Writes all commands at once, one a line, and resolves with one reply for each, in order. The bytes are on their way
-   * when this returns. Rejects when the connection ends first: whether the commands were carried out is unknown then.
-   */
-  send(commands: readonly string[]): Promise<readonly string[]>;
-  /** Resolves with the reason when the connection has ended. */
-  readonly closed: Promise<Error>;
-  /** Waits; returns at once when the connection has ended. Milliseconds. */
-  pause(milliseconds: number): Promise<void>;
-  close(): void;
-}
-
-export interface RuntimeOptions {
-  /** Milliseconds without any reply, while one is due, until the connection counts as dead. */
-  readonly timeout: number;
-}
-
-interface Pending {
-  readonly replies: string[];
-  readonly count: number;
-  readonly resolve: (replies: readonly string[]) => void;
-  readonly reject: (error: Error) => void;
+/** How to connect. */
+export interface ConnectOptions {
+  readonly connectUnix: Host['connectUnix'];
+  /** While a reply is due: how long nothing may arrive until the connection counts as dead. */
+  readonly replyTimeoutMs: number;
 }
 
 /** The runtime API cannot be reached, or does not answer. */
@@ -42,24 +25,24 @@ export class RuntimeUnavailable extends Error {
   }
 }
 
-/** Ends every reply in prompt mode, on all versions as long as each line carries one command. */
+/** In prompt mode this ends every reply, in all versions, as long as each line carries one command. */
 const prompt = '\n> ';
-/** HAProxy closes a silent connection after 10 s unless told otherwise; seconds. */
-const idleSeconds = 3600;
+/** HAProxy closes an idle connection after 10 s unless it is told otherwise. */
+const idleTimeoutSeconds = 3600;
 
 /**
- * Opens the runtime API in prompt mode. Ends when `signal` aborts.
+ * Opens the runtime API in prompt mode. The connection ends when `signal` aborts.
  * @throws {RuntimeUnavailable} when the socket cannot be reached or does not answer
  */
 export async function connectRuntime(
   path: string,
-  options: RuntimeOptions,
+  options: ConnectOptions,
   signal: AbortSignal,
 ): Promise<RuntimeConnection> {
-  const connection = open(path, options, signal);
+  const connection = new RuntimeConnection(options.connectUnix(path), options, signal);
   try {
     // The greeting of `prompt` counts as its reply.
-    await connection.send(['prompt', `set timeout cli ${idleSeconds}`]);
+    await connection.send(['prompt', `set timeout cli ${idleTimeoutSeconds}`]);
   } catch (error) {
     connection.close();
     throw new RuntimeUnavailable(path, error);
@@ -67,84 +50,109 @@ export async function connectRuntime(
   return connection;
 }
 
-function open(path: string, { timeout }: RuntimeOptions, signal: AbortSignal): RuntimeConnection {
-  const socket = connect({ path });
-  socket.setEncoding('utf8');
-  const queue: Pending[] = [];
-  let parts: string[] = [];
-  let tail = '';
-  let end: Error | undefined;
-  let timer: Timer | undefined;
-  /** Ends pauses. Not a race with `closed`, in which every race would leave something until the connection ends. */
-  const over = new AbortController();
-  let settleClosed: (error: Error) => void = () => {};
-  const closed = new Promise<Error>((resolve) => {
-    settleClosed = resolve;
-  });
+/** Commands that were written together, and the replies to them so far. */
+interface Batch {
+  readonly replies: string[];
+  readonly count: number;
+  readonly resolve: (replies: readonly string[]) => void;
+  readonly reject: (error: Error) => void;
+}
 
-  const fail = (error: Error): void => {
-    if (end !== undefined) return;
-    end = error;
-    clock.clearTimeout(timer);
-    signal.removeEventListener('abort', onAbort);
-    socket.destroy();
-    for (const pending of queue.splice(0)) pending.reject(error);
-    over.abort();
-    settleClosed(error);
-  };
-  const onAbort = (): void => fail(new Error('aborted'));
-  const watch = (): void => {
-    clock.clearTimeout(timer);
-    if (queue.length > 0) timer = clock.setTimeout(() => fail(new Error(`no reply within ${timeout} ms`)), timeout);
-  };
-  const finishReply = (): void => {
-    const reply = parts.length === 1 ? (parts[0] as string) : parts.join('');
-    parts = [];
-    const pending = queue[0];
-    if (pending === undefined) {
-      fail(new Error(`an unexpected reply: ${JSON.stringify(reply.slice(0, 100))}`));
+/** A connection to HAProxy's runtime API (management guide, section 9.3). */
+export class RuntimeConnection {
+  readonly #socket: Socket;
+  readonly #replyTimeoutMs: number;
+  readonly #waiting: Batch[] = [];
+  #removeAbortListener: () => void = () => {};
+  /** Aborts with the connection. Pauses wait for it, because a race with a long-lived promise leaks memory. */
+  readonly #ended = new AbortController();
+  /** Why the connection ended; undefined while it is open. */
+  #error: Error | undefined;
+  #timer: Timer | undefined;
+  /** The present reply: what has arrived of it, without `#tail`. */
+  #parts: string[] = [];
+  /** The last bytes that arrived, if they may be the beginning of a prompt. */
+  #tail = '';
+
+  /** Use {@link connectRuntime}, which also switches to prompt mode. */
+  constructor(socket: Socket, { replyTimeoutMs }: Pick<ConnectOptions, 'replyTimeoutMs'>, signal: AbortSignal) {
+    this.#socket = socket;
+    this.#replyTimeoutMs = replyTimeoutMs;
+    socket.setEncoding('utf8');
+    socket.on('data', (chunk: string) => this.#receive(chunk));
+    socket.on('error', (error) => this.#end(error));
+    socket.on('close', () => this.#end(new Error('HAProxy closed the connection')));
+    this.#removeAbortListener = onAbort(signal, () => this.#end(new Error('aborted')));
+  }
+
+  /**
+   * Writes all commands at once, one on a line, and resolves with one reply for each, in order. The bytes are on their
+   * way when this returns. Rejects when the connection ends first: HAProxy may or may not have carried them out then.
+   */
+  send(commands: readonly string[]): Promise<readonly string[]> {
+    if (this.#error !== undefined) return Promise.reject(this.#error);
+    if (commands.length === 0) return Promise.resolve([]);
+    this.#socket.write(`${commands.join('\n')}\n`);
+    const replies = new Promise<readonly string[]>((resolve, reject) => {
+      this.#waiting.push({ replies: [], count: commands.length, resolve, reject });
+    });
+    if (this.#waiting.length === 1) this.#restartTimer();
+    return replies;
+  }
+
+  /** Waits; returns early when the connection ends. */
+  pause(delayMs: number): Promise<void> {
+    return sleep(delayMs, this.#ended.signal);
+  }
+
+  close(): void {
+    this.#end(new Error('closed'));
+  }
+
+  #end(error: Error): void {
+    if (this.#error !== undefined) return;
+    this.#error = error;
+    clock.clearTimeout(this.#timer);
+    this.#removeAbortListener();
+    this.#socket.destroy();
+    for (const { reject } of this.#waiting.splice(0)) reject(error);
+    this.#ended.abort();
+  }
+
+  #receive(chunk: string): void {
+    let text = this.#tail + chunk;
+    for (let at = text.indexOf(prompt); at >= 0; at = text.indexOf(prompt)) {
+      this.#parts.push(text.slice(0, at));
+      text = text.slice(at + prompt.length);
+      this.#finishReply();
+      if (this.#error !== undefined) return;
+    }
+    // A chunk may end inside a prompt: the prompt's first bytes wait for the rest.
+    const keep = text.endsWith('\n>') ? 2 : text.endsWith('\n') ? 1 : 0;
+    this.#tail = text.slice(text.length - keep);
+    if (text.length > keep) this.#parts.push(text.slice(0, text.length - keep));
+    this.#restartTimer();
+  }
+
+  #finishReply(): void {
+    const reply = this.#parts.length === 1 ? (this.#parts[0] as string) : this.#parts.join('');
+    this.#parts = [];
+    const batch = this.#waiting[0];
+    if (batch === undefined) {
+      this.#end(new Error(`an unexpected reply: ${JSON.stringify(reply.slice(0, 100))}`));
       return;
     }
-    pending.replies.push(reply);
-    if (pending.replies.length === pending.count) {
-      queue.shift();
-      pending.resolve(pending.replies);
+    batch.replies.push(reply);
+    if (batch.replies.length === batch.count) {
+      this.#waiting.shift();
+      batch.resolve(batch.replies);
     }
-  };
-  const onData = (chunk: string): void => {
-    let text = tail + chunk;
-    for (let at = text.indexOf(prompt); at >= 0; at = text.indexOf(prompt)) {
-      parts.push(text.slice(0, at));
-      text = text.slice(at + prompt.length);
-      finishReply();
-      if (end !== undefined) return;
-    }
-    // A prompt may be cut in two: its first bytes wait for the rest.
-    const keep = text.endsWith('\n>') ? 2 : text.endsWith('\n') ? 1 : 0;
-    tail = text.slice(text.length - keep);
-    if (text.length > keep) parts.push(text.slice(0, text.length - keep));
-    watch();
-  };
+  }
 
-  socket.on('data', onData);
-  socket.on('error', fail);
-  socket.on('close', () => fail(new Error('HAProxy closed the connection')));
-  signal.addEventListener('abort', onAbort, { once: true });
-  if (signal.aborted) onAbort();
-
-  return {
-    send(commands) {
-      if (end !== undefined) return Promise.reject(end);
-      if (commands.length === 0) return Promise.resolve([]);
-      socket.write(`${commands.join('\n')}\n`);
-      const replies = new Promise<readonly string[]>((resolve, reject) => {
-        queue.push({ replies: [], count: commands.length, resolve, reject });
-      });
-      if (queue.length === 1) watch();
-      return replies;
-    },
-    closed,
-    pause: (milliseconds) => sleep(milliseconds, over.signal),
-    close: () => fail(new Error('closed')),
-  };
+  #restartTimer(): void {
+    clock.clearTimeout(this.#timer);
+    if (this.#waiting.length === 0) return;
+    const timeoutMs = this.#replyTimeoutMs;
+    this.#timer = clock.setTimeout(() => this.#end(new Error(`no reply within ${timeoutMs} ms`)), timeoutMs);
+  }
 }

@@ -1,6 +1,7 @@
 import { clock } from '../../../common/async/clock.ts';
 import { sleep, supervise } from '../../../common/async/supervise.ts';
 import type { Log } from '../../../common/daemon/log.ts';
+import type { Host } from '../../../common/host.ts';
 import { generationVariable } from '../spec/build-backend.ts';
 import { type Capabilities, capabilitiesOf } from '../spec/capabilities.ts';
 import { type DesiredServer, type DesiredService, desiredServers } from '../spec/desired-service.ts';
@@ -23,7 +24,7 @@ import {
   type ServerChange,
 } from './plan.ts';
 import { type Audit, createAudit } from './read-back.ts';
-import { createRetiring, type Retiring, type RetiringDeps } from './server-reaper.ts';
+import { ServerReaper, type ServerReaperDeps } from './server-reaper.ts';
 import { createPicture, type Picture, type RunningServers } from './server-state.ts';
 
 /** One HAProxy process behind one runtime API socket: what runs there, kept equal to what is desired. */
@@ -58,22 +59,23 @@ export interface Live {
 
 export interface LiveDeps {
   readonly log: Log;
+  readonly host: Pick<Host, 'connectUnix'>;
   readonly services: ReadonlyMap<string, DesiredService>;
-  readonly config: RetiringDeps['config'];
+  readonly config: ServerReaperDeps['config'];
   /** The file that a worker found now has loaded, if it names the same generation. */
   readonly file: () => ParsedConfig;
   /** Called when what runs was read, before anything is planned. */
   readonly onRead: (live: Live) => void;
   /** Called when a server is not in this HAProxy any more. */
-  readonly onDeleted: RetiringDeps['onDeleted'];
+  readonly onDeleted: ServerReaperDeps['onDeleted'];
   /** Called when everything that can be done at run time was done after reading. */
   readonly onSync: (live: Live, commands: number) => void;
   /** Called when something that status or reloads depend on changed. */
   readonly onChange: () => void;
 }
 
-/** A connection that gives no reply for so long is dead; milliseconds. */
-const replyTimeout = 3_000;
+/** How long a reply may take until the connection counts as dead. */
+const replyTimeoutMs = 3_000;
 /** How often we make sure that we talk to the worker in charge; milliseconds. */
 const tickInterval = 1_000;
 /** How often everything is read again without a cause, at most and at least; milliseconds. */
@@ -102,7 +104,7 @@ class LiveProcess implements Live {
   readonly #attempts = createAttempts();
   readonly #outstanding: Outstanding;
   readonly #audit: Audit;
-  readonly #retiring: Retiring;
+  readonly #reaper: ServerReaper;
   #lastUptime = 0;
 
   constructor(path: string, deps: LiveDeps) {
@@ -137,7 +139,7 @@ class LiveProcess implements Live {
       giveUp: ({ service }, reload) => this.#outstanding.note(service, { reload, held: [] }, 'add'),
       execute: (changes) => void this.#execute(changes),
     });
-    this.#retiring = createRetiring({
+    this.#reaper = new ServerReaper({
       log: this.#log,
       config: deps.config,
       services: deps.services,
@@ -216,7 +218,11 @@ class LiveProcess implements Live {
     const ended = new AbortController();
     const scope = AbortSignal.any([signal, ended.signal]);
     try {
-      const connection = await connectRuntime(this.path, { timeout: replyTimeout }, scope);
+      const connection = await connectRuntime(
+        this.path,
+        { connectUnix: this.#deps.host.connectUnix, replyTimeoutMs },
+        scope,
+      );
       this.#connection = connection;
       if (!(await this.#load(connection))) return void (await sleep(20, signal));
       this.#log.info('HAProxy connected', { ...this.process, generation: this.generation ?? null });
@@ -265,7 +271,7 @@ class LiveProcess implements Live {
     this.#touches.forget();
     this.#synced = true;
     if (worker === 'new') {
-      this.#retiring.forget();
+      this.#reaper.forget();
       const overlay = overlayOf(this.#deps.services.values(), before, this.running);
       if (overlay.length > 0) {
         this.#log.info('what the worker before had by hand or by its checks is set again', { servers: overlay.length });
@@ -290,7 +296,7 @@ class LiveProcess implements Live {
         return;
       }
       this.#lastUptime = process.uptime;
-      await this.#retiring.pass(connection);
+      await this.#reaper.run(connection);
       if (clock.now() - audited > this.#auditInterval()) {
         audited = clock.now();
         await this.#audit.readAll();
@@ -312,7 +318,7 @@ class LiveProcess implements Live {
     return {
       capabilities: this.#capabilities,
       idOf: (server: Server) => desired.ids.claim(server.name, server.explicitId),
-      isLeaving: (name) => (desired.leaving.get(name) ?? 0) > clock.now() && !this.#retiring.isIdle(desired, name),
+      isLeaving: (name) => (desired.leaving.get(name) ?? 0) > clock.now() && !this.#reaper.isIdle(desired, name),
     };
   }
 

@@ -1,5 +1,5 @@
-/** The columns read of `show stat`; there are about a hundred. */
-const wanted = [
+/** The columns that are read, out of about a hundred in `show stat`. */
+const columnsRead = [
   'pxname',
   'svname',
   'iid',
@@ -25,8 +25,8 @@ const wanted = [
   'addr',
 ] as const;
 
-/** One row; columns that this version of HAProxy does not have are not there. */
-export type StatisticsRow = Readonly<Partial<Record<(typeof wanted)[number], string>>>;
+/** One row, without the columns that this version of HAProxy does not have. */
+export type StatisticsRow = Readonly<Partial<Record<(typeof columnsRead)[number], string>>>;
 
 /**
  * Reads the reply of `show stat`, which is CSV with a header (management guide, section 9.1).
@@ -37,7 +37,7 @@ export function parseStatistics(reply: string): readonly StatisticsRow[] {
   const header = lines.findIndex((line) => line.startsWith('# pxname,'));
   if (header < 0) throw new Error(`show stat answered ${JSON.stringify(reply.slice(0, 100))}`);
   const titles = (lines[header] as string).slice(2).split(',');
-  const columns = wanted.map((title) => [title, titles.indexOf(title)] as const).filter(([, index]) => index >= 0);
+  const columns = columnsRead.map((title) => [title, titles.indexOf(title)] as const).filter(([, index]) => index >= 0);
   const rows: StatisticsRow[] = [];
   for (const line of lines.slice(header + 1)) {
     if (!line.includes(',')) continue;
@@ -47,7 +47,7 @@ export function parseStatistics(reply: string): readonly StatisticsRow[] {
   return rows;
 }
 
-/** What a check said may be quoted, and have commas in it. */
+/** The text of a check result may be quoted and contain commas. */
 function splitCells(line: string): readonly string[] {
   if (!line.includes('"')) return line.split(',');
   const cells = line.match(/("(?:[^"]|"")*"|[^,]*)(?:,|$)/g) ?? [];

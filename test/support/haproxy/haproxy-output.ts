@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { getEventListeners } from 'node:events';
 import { type Problem, validate } from '../../../common/config/config.ts';
 import { createLog, type Log, silentLog } from '../../../common/daemon/log.ts';
+import { thisHost } from '../../../common/host.ts';
 import { type Instance, makeInstance } from '../../../common/instance.ts';
 import type { HaproxyEvent } from '../../../synapse/haproxy/events.ts';
 import { type HaproxyConfig, haproxySchema } from '../../../synapse/haproxy/options/config.ts';
@@ -63,7 +64,11 @@ export function testConfig(haproxy: TestHaproxy, more: Record<string, unknown> =
 export function runOutput(config: HaproxyConfig, log: Log = testLog()): RunningOutput {
   const controller = new AbortController();
   const events: HaproxyEvent[] = [];
-  const output = createHaproxyOutput(config, { log, onEvent: (event) => events.push(event) }, controller.signal);
+  const output = createHaproxyOutput(
+    config,
+    { log, host: thisHost, onEvent: (event) => events.push(event) },
+    controller.signal,
+  );
   const running = output.run(controller.signal);
   let before: Readonly<Record<string, TestService>> = {};
   return {

@@ -3,8 +3,9 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { access } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'node:test';
+import { thisHost } from '../../../common/host.ts';
 import { freePort } from '../../../etcd-cluster/members/ports.ts';
-import { createView } from '../../../synapse/haproxy/statistics/counters.ts';
+import { StatisticsReader } from '../../../synapse/haproxy/statistics/reader.ts';
 import { eventually } from '../../support/eventually.ts';
 import { askSocket, type TestHaproxy, testHaproxy } from '../../support/haproxy/haproxy.ts';
 import {
@@ -84,8 +85,8 @@ describe('several HAProxy processes', () => {
 
     // The kernel hands connections to both of them; what each of them counts is added up.
     for (let sent = 0; sent < 20; sent++) await visit(port);
-    const view = createView(testConfig(home, { socket_file_path: sockets }));
-    const { backends, servers } = await view({ backend: 'api' });
+    const statistics = new StatisticsReader(sockets, thisHost);
+    const { backends, servers } = await statistics.read({ backend: 'api' });
     assert.equal(backends.get('api')?.requests, 20);
     assert.deepEqual(
       servers

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { decideNames, suffixFor } from '../../../synapse/haproxy/version.ts';
+import { thisHost } from '../../../common/host.ts';
+import { decideByVersion, suffixFor } from '../../../synapse/haproxy/version.ts';
 import { testHaproxy } from '../../support/haproxy/haproxy.ts';
 import { plainConfig } from '../../support/haproxy/haproxy-text.ts';
 import { haproxyVersions } from '../../support/haproxy/versions.ts';
@@ -24,7 +25,10 @@ describe('names of frontends', () => {
     for (const version of haproxyVersions) {
       const haproxy = await testHaproxy(version);
       const config = plainConfig({ haproxy_path: haproxy.program });
-      assert.equal((await decideNames(config, AbortSignal.timeout(10_000))).frontend_suffix, suffixFor(version));
+      assert.equal(
+        (await decideByVersion(config, thisHost, AbortSignal.timeout(10_000))).frontend_suffix,
+        suffixFor(version),
+      );
       await haproxy.close();
     }
   });
@@ -32,7 +36,7 @@ describe('names of frontends', () => {
   it('differ from those of backends where no HAProxy can be asked, and are as the user says', async () => {
     const config = plainConfig({ haproxy_path: '/nowhere/haproxy', do_socket: true, socket_file_path: '/nowhere/s' });
     const signal = AbortSignal.timeout(10_000);
-    assert.equal((await decideNames(config, signal)).frontend_suffix, '.in');
-    assert.equal((await decideNames({ ...config, frontend_suffix: '' }, signal)).frontend_suffix, '');
+    assert.equal((await decideByVersion(config, thisHost, signal)).frontend_suffix, '.in');
+    assert.equal((await decideByVersion({ ...config, frontend_suffix: '' }, thisHost, signal)).frontend_suffix, '');
   });
 });

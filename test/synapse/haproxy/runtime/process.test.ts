@@ -5,6 +5,7 @@ import { Agent, createServer as createHttpServer, request } from 'node:http';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { afterEach, beforeEach, describe, it, type TestContext } from 'node:test';
 import { sleep } from '../../../../common/async/supervise.ts';
+import { thisHost } from '../../../../common/host.ts';
 import type { Instance } from '../../../../common/instance.ts';
 import { freePort } from '../../../../etcd-cluster/members/ports.ts';
 import { connectRuntime } from '../../../../synapse/haproxy/runtime/connection.ts';
@@ -89,7 +90,11 @@ function onHaproxy(version: HaproxyVersion): void {
   it('answers each line of a pipelined batch with one reply, in order, long after the default timeout', async () => {
     await inStep({ top: { global: ['stats timeout 1s'] } }, [instance(9)]);
     const end = new AbortController();
-    const connection = await connectRuntime(haproxy.socket, { timeout: 5_000 }, end.signal);
+    const connection = await connectRuntime(
+      haproxy.socket,
+      { connectUnix: thisHost.connectUnix, replyTimeoutMs: 5_000 },
+      end.signal,
+    );
     await sleep(2_500);
     const lines = ['show version', 'no such thing', 'set server api/none state ready', 'show env NONE', 'show info'];
     const replies = await connection.send([...lines, ...lines]);

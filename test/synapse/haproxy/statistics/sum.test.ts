@@ -1,27 +1,26 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import {
-  type Counters,
-  type HaproxyView,
-  type ServerView,
-  sumViews,
-} from '../../../../synapse/haproxy/statistics/counters.ts';
+import type { Counters, HaproxyStatistics, ServerStatistics } from '../../../../synapse/haproxy/statistics/counters.ts';
+import { sumStatistics } from '../../../../synapse/haproxy/statistics/sum.ts';
 
 function counters(fields: Partial<Counters> = {}): Counters {
   return { status: 'UP', current: 1, queued: 0, sessions: 5, requests: 5, errors: 1, active: 3, backup: 1, ...fields };
 }
 
-function server(name: string, fields: Partial<ServerView> = {}): ServerView {
+function server(name: string, fields: Partial<ServerStatistics> = {}): ServerStatistics {
   return { ...counters(), name, address: '', weight: 1, check: 'L4OK', detail: '', since: 9, ...fields };
 }
 
-function view(backends: Record<string, Counters>, servers: readonly ServerView[] = []): HaproxyView {
+function statistics(backends: Record<string, Counters>, servers: readonly ServerStatistics[] = []): HaproxyStatistics {
   return { backends: new Map(Object.entries(backends)), servers: new Map([['api', servers]]) };
 }
 
 describe('what several HAProxy processes say', () => {
   it('is added up', () => {
-    const sum = sumViews([view({ api: counters({ active: 2 }) }), view({ api: counters(), web: counters() })]);
+    const sum = sumStatistics([
+      statistics({ api: counters({ active: 2 }) }),
+      statistics({ api: counters(), web: counters() }),
+    ]);
     assert.deepEqual(
       sum.backends.get('api'),
       counters({ current: 2, sessions: 10, requests: 10, errors: 2, active: 2 }),
@@ -32,7 +31,10 @@ describe('what several HAProxy processes say', () => {
 
   it('has no requests where none of them counts any', () => {
     const tcp = counters({ requests: null });
-    assert.equal(sumViews([view({ api: tcp }), view({ api: tcp })]).backends.get('api')?.requests, null);
+    assert.equal(
+      sumStatistics([statistics({ api: tcp }), statistics({ api: tcp })]).backends.get('api')?.requests,
+      null,
+    );
   });
 
   const statuses: readonly (readonly [string, string, string])[] = [
@@ -50,7 +52,10 @@ describe('what several HAProxy processes say', () => {
         server('a', { status: other, detail: other }),
       ] as const;
       for (const [a, b] of [servers, servers.toReversed()] as const) {
-        const [sum] = sumViews([view({}, [a as ServerView]), view({}, [b as ServerView])]).servers.get('api') ?? [];
+        const [sum] =
+          sumStatistics([statistics({}, [a as ServerStatistics]), statistics({}, [b as ServerStatistics])]).servers.get(
+            'api',
+          ) ?? [];
         assert.deepEqual([sum?.status, sum?.detail, sum?.sessions], [worse, worse, 10]);
       }
     });
