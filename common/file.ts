@@ -1,5 +1,4 @@
 import { randomBytes } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { type Files, thisHost } from './host.ts';
 
@@ -52,15 +51,15 @@ export async function removeUnfinished(path: string, files: Files = thisHost.fil
   }
 }
 
-/** The text of a file; undefined when it is not there. @throws when it may not be read */
-export function readIfThere(file: string): Promise<string | undefined> {
-  return ifThere(readFile(file, 'utf8'));
+/** The text of a file; undefined when there is no such file. @throws when it cannot be read */
+export function readIfThere(file: string, files: Files = thisHost.files): Promise<string | undefined> {
+  return ifThere(files.read(file));
 }
 
-/** What a call of `node:fs` finds; undefined for a file that is not there. */
-export async function ifThere<T>(what: Promise<T>): Promise<T | undefined> {
+/** The result of a file operation; undefined when the file does not exist (ENOENT). */
+export async function ifThere<T>(operation: Promise<T>): Promise<T | undefined> {
   try {
-    return await what;
+    return await operation;
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
     throw error;

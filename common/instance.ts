@@ -1,4 +1,5 @@
 import { isIP } from 'node:net';
+import { quote } from './wording.ts';
 
 /** `up` takes traffic, `drain` finishes what it has, `down` is about to vanish (an orderly withdrawal). */
 export type InstanceState = 'up' | 'drain' | 'down';
@@ -58,16 +59,16 @@ export function instanceId(name: string, host: string, port: number): string {
 export function makeInstance(fields: InstanceFields): Instance {
   const { name = '', host, port, state = 'up', backup = false, weight, labels, serverOptions } = fields;
   if (name !== '' && !namePattern.test(name)) {
-    throw new InvalidRecord(`name ${show(name)}: allowed are up to 128 of A-Z a-z 0-9 _ . : -`);
+    throw new InvalidRecord(`name ${quote(name)}: allowed are up to 128 of A-Z a-z 0-9 _ . : -`);
   }
-  if (!isHost(host)) throw new InvalidRecord(`host ${show(host)}: must be an IP address or a host name`);
-  if (!isPort(port)) throw new InvalidRecord(`port ${show(port)}: must be a whole number from 1 to 65535`);
+  if (!isHost(host)) throw new InvalidRecord(`host ${quote(host)}: must be an IP address or a host name`);
+  if (!isPort(port)) throw new InvalidRecord(`port ${quote(port)}: must be a whole number from 1 to 65535`);
   if (weight !== undefined && !(Number.isInteger(weight) && weight >= 0 && weight <= 256)) {
-    throw new InvalidRecord(`weight ${show(weight)}: must be a whole number from 0 to 256`);
+    throw new InvalidRecord(`weight ${quote(weight)}: must be a whole number from 0 to 256`);
   }
   if (serverOptions !== undefined && !(serverOptions.length <= 1024 && optionsPattern.test(serverOptions))) {
     throw new InvalidRecord(
-      `haproxy_server_options ${show(serverOptions)}: quotes and control characters are not allowed`,
+      `haproxy_server_options ${quote(serverOptions)}: quotes and control characters are not allowed`,
     );
   }
   return Object.freeze({
@@ -97,7 +98,7 @@ export function parseInstance(value: Buffer | string): Instance {
     record = JSON.parse(value.toString());
   } catch {
     // What the parser says of it repeats the text, and names no place that one could find.
-    throw new InvalidRecord(`not JSON: ${show(value.toString())}`);
+    throw new InvalidRecord(`not JSON: ${quote(value.toString())}`);
   }
   return readRecord(record);
 }
@@ -108,17 +109,17 @@ export function parseInstance(value: Buffer | string): Instance {
  */
 export function readRecord(record: unknown): Instance {
   if (record === null || typeof record !== 'object' || Array.isArray(record)) {
-    throw new InvalidRecord(`${show(record)}: must be an object with host and port`);
+    throw new InvalidRecord(`${quote(record)}: must be an object with host and port`);
   }
   const fields = record as Record<string, unknown>;
   const name = fields.name ?? '';
-  if (typeof name !== 'string') throw new InvalidRecord(`name ${show(name)}: must be a string`);
+  if (typeof name !== 'string') throw new InvalidRecord(`name ${quote(name)}: must be a string`);
   const state = fields.state ?? 'up';
   if (state !== 'up' && state !== 'drain' && state !== 'down') {
-    throw new InvalidRecord(`state ${show(state)}: must be up, drain or down`);
+    throw new InvalidRecord(`state ${quote(state)}: must be up, drain or down`);
   }
   const backup = fields.backup ?? false;
-  if (typeof backup !== 'boolean') throw new InvalidRecord(`backup ${show(backup)}: must be true or false`);
+  if (typeof backup !== 'boolean') throw new InvalidRecord(`backup ${quote(backup)}: must be true or false`);
   const { weight, labels, haproxy_server_options: serverOptions } = fields;
   return makeInstance({
     name,
@@ -179,15 +180,15 @@ export function isHost(host: unknown): host is string {
 
 function checkLabels(labels: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
   if (labels === null || typeof labels !== 'object' || Array.isArray(labels)) {
-    throw new InvalidRecord(`labels ${show(labels)}: must be an object of strings`);
+    throw new InvalidRecord(`labels ${quote(labels)}: must be an object of strings`);
   }
   const entries = Object.entries(labels);
   if (entries.length > 64) throw new InvalidRecord(`labels: ${entries.length} of them, at most 64 are allowed`);
   for (const [key, value] of entries) {
-    if (typeof value !== 'string') throw new InvalidRecord(`labels.${show(key)} ${show(value)}: must be a string`);
-    if (key.length > 256 || value.length > 1024) throw new InvalidRecord(`labels.${show(key)}: too long`);
+    if (typeof value !== 'string') throw new InvalidRecord(`labels.${quote(key)} ${quote(value)}: must be a string`);
+    if (key.length > 256 || value.length > 1024) throw new InvalidRecord(`labels.${quote(key)}: too long`);
     if (hasControl(key) || hasControl(value))
-      throw new InvalidRecord(`labels.${show(key)}: control characters are not allowed`);
+      throw new InvalidRecord(`labels.${quote(key)}: control characters are not allowed`);
   }
   // A null prototype: a label named __proto__ is only a label.
   return Object.freeze(Object.assign(Object.create(null), labels));
@@ -203,12 +204,6 @@ function hasControl(text: string): boolean {
 
 function digits(value: unknown): unknown {
   return typeof value === 'string' && /^[0-9]{1,9}$/.test(value) ? Number(value) : value;
-}
-
-/** A value as it may stand in a message: one line, quoted, shortened. */
-function show(value: unknown): string {
-  const text = JSON.stringify(value) ?? String(value);
-  return text.length > 80 ? `${text.slice(0, 77)}…` : text;
 }
 
 /** Equal in every field. */

@@ -1,4 +1,4 @@
-import { formatDuration } from '../config/formats.ts';
+import { formatDuration } from '../wording.ts';
 import { clock } from './clock.ts';
 
 /**

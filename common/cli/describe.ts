@@ -1,5 +1,5 @@
-import { formatDuration } from '../config/formats.ts';
 import { type Format, isRequired, type Schema, type SchemaProperty } from '../config/schema.ts';
+import { formatDuration } from '../wording.ts';
 import { type Fields, field, type Shape } from './json-shape.ts';
 import { formatTable } from './table.ts';
 

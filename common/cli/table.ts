@@ -1,5 +1,3 @@
-import { formatAge } from '../wording.ts';
-
 /** One cell: its text, or its text and what that is. */
 export type Cell = string | { readonly text: string; readonly tone: Tone };
 
@@ -33,11 +31,6 @@ export function heading(titles: readonly string[]): readonly Cell[] {
 
 function textOf(cell: Cell): string {
   return typeof cell === 'string' ? cell : cell.text;
-}
-
-/** How long ago a moment was, ISO 8601; empty when there was none. */
-export function ageOf(time: string | null, now: number): string {
-  return time === null ? '' : formatAge(now - Date.parse(time));
 }
 
 /** What a piece of text is; always said in words too, because colours get lost in pipes and on some eyes. */

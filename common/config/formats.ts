@@ -1,12 +1,12 @@
 import { reasonOf } from '../daemon/log.ts';
 import { type Instance, isHost, isPort, readRecord } from '../instance.ts';
+import { durationUnits } from '../wording.ts';
 
 /** Turns a value of a configuration file into the option's value. @throws saying what is allowed */
 export type Parse = (value: unknown) => unknown;
 
 /** setTimeout's largest delay (2^31 - 1 ms); a longer one would fire at once. */
 const maxDuration = 2 ** 31 - 1;
-const units: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
 
 /**
  * What options can be, by name. Strings of digits and 'true'/'false' are taken as numbers and booleans, because that is
@@ -89,12 +89,6 @@ export const formats = {
 
 export type FormatName = keyof typeof formats | `optional-${keyof typeof formats}`;
 
-/** A duration in milliseconds as people write it: `500ms`, `2s`. */
-export function formatDuration(milliseconds: number): string {
-  const unit = ['d', 'h', 'm', 's'].find((name) => milliseconds !== 0 && milliseconds % (units[name] ?? 1) === 0);
-  return unit === undefined ? `${milliseconds}ms` : `${milliseconds / (units[unit] ?? 1)}${unit}`;
-}
-
 /** True for what JSON and YAML call an object or a map. */
 export function isObject(value: unknown): value is Record<string, unknown> {
   return value !== null && typeof value === 'object' && !Array.isArray(value);
@@ -123,7 +117,8 @@ function atLeast(least: number, value: unknown, allowed: string): number {
 
 function duration(value: unknown): number {
   const match = typeof value === 'string' ? /^\s*(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)?\s*$/.exec(value) : null;
-  const found = match === null ? value : Number(match[1]) * (units[match[2] ?? 's'] ?? 1);
+  const found =
+    match === null ? value : Number(match[1]) * durationUnits[(match[2] ?? 's') as keyof typeof durationUnits];
   const milliseconds = match === null && typeof found === 'number' ? found * 1000 : found;
   const allowed = 'must be a time: a number of seconds, or "500ms", "2s", "1m"; at most 24 days';
   if (typeof milliseconds !== 'number' || !(milliseconds >= 0 && milliseconds <= maxDuration)) throw new Error(allowed);

@@ -1,3 +1,5 @@
+import { quote } from '../wording.ts';
+
 /** Keys whose values nobody may see, whatever schema they come from. File names of keys (`tls.key`) are no secrets. */
 const secretKey =
   /pass(?:word|wd|phrase)?$|secret|token|credential|^authorization$|^proxy-authorization$|^(?:set-)?cookie$|api[_-]?key$|access[_-]?key$|private[_-]?key$/i;
@@ -22,6 +24,5 @@ export function masked(value: unknown, key = ''): unknown {
 
 /** A value as it may stand in a message: one line, masked, shortened. */
 export function show(value: unknown): string {
-  const text = JSON.stringify(masked(value)) ?? String(value);
-  return text.length > 80 ? `${text.slice(0, 77)}…` : text;
+  return quote(masked(value));
 }

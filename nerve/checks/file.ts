@@ -1,8 +1,8 @@
 import { stat } from 'node:fs/promises';
 import { clock } from '../../common/async/clock.ts';
 import { abortable } from '../../common/async/deadline.ts';
-import { formatDuration } from '../../common/config/formats.ts';
 import { failure } from '../../common/reason.ts';
+import { formatDuration } from '../../common/wording.ts';
 import type { CheckPlugin } from '../check.ts';
 
 export interface FileCheckOptions {

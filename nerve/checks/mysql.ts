@@ -1,9 +1,9 @@
 import { abortable } from '../../common/async/deadline.ts';
-import { formatDuration } from '../../common/config/formats.ts';
 import { type Address, formatAddress, openSocket } from '../../common/net/socket.ts';
 import { checkTlsClient, type TlsClientOptions, tlsClient, tlsClientSchema } from '../../common/net/tls-client.ts';
 import { optionalPackage } from '../../common/plugin.ts';
 import { failure } from '../../common/reason.ts';
+import { formatDuration } from '../../common/wording.ts';
 import type { CheckPlugin, CheckTarget } from '../check.ts';
 
 const mysql = await optionalPackage('mysql2', () => import('mysql2/promise'));

@@ -1,7 +1,8 @@
 import { configInstead, NotRunning, readState } from '../../common/admin/client.ts';
 import { clock } from '../../common/async/clock.ts';
 import type { Command, CommandContext } from '../../common/cli/program.ts';
-import { ageOf, type Cell, formatTable, heading, plain, type Style, type Tone } from '../../common/cli/table.ts';
+import { type Cell, formatTable, heading, plain, type Style, type Tone } from '../../common/cli/table.ts';
+import { ageOf } from '../../common/wording.ts';
 import { loadConfig } from '../config/config.ts';
 import { type NerveState, type NerveStatus, type RegistryState, statusShape } from '../state.ts';
 import { adminTarget, json, source } from './context.ts';

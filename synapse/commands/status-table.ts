@@ -1,5 +1,6 @@
 import { clock } from '../../common/async/clock.ts';
-import { ageOf, type Cell, formatTable, heading, plain, type Style, type Tone } from '../../common/cli/table.ts';
+import { type Cell, formatTable, heading, plain, type Style, type Tone } from '../../common/cli/table.ts';
+import { ageOf } from '../../common/wording.ts';
 import type { Problem } from '../report/problems.ts';
 import type { ServiceReport } from '../report/state.ts';
 import { differences, type SeenServer, type StatusReport } from '../report/status.ts';

@@ -1,6 +1,15 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { counted, firstOf, formatAge, formatLatency, listed } from '../../common/wording.ts';
+import {
+  ageOf,
+  counted,
+  firstOf,
+  formatAge,
+  formatDuration,
+  formatLatency,
+  listed,
+  quote,
+} from '../../common/wording.ts';
 
 describe('the wording of numbers and lists', () => {
   it('puts a noun into the plural unless there is exactly one', () => {
@@ -8,6 +17,7 @@ describe('the wording of numbers and lists', () => {
       [0, 1, 2].map((count) => counted(count, 'service')),
       ['0 services', '1 service', '2 services'],
     );
+    assert.equal(counted(2, 'entry', 'entries'), '2 entries');
   });
 
   it('names the first few of a list and counts the rest', () => {
@@ -39,4 +49,30 @@ describe('the wording of times', () => {
     it(`gives a latency of ${milliseconds} ms with one decimal at most`, () =>
       assert.equal(formatLatency(milliseconds), latency));
   }
+
+  it('gives the age of a moment, and nothing where there was none', () => {
+    assert.equal(ageOf('2026-11-27T10:00:00.000Z', Date.parse('2026-11-27T10:00:12.000Z')), '12 s');
+    assert.equal(ageOf(null, 0), '');
+  });
+
+  for (const [milliseconds, duration] of [
+    [0, '0ms'],
+    [500, '500ms'],
+    [2000, '2s'],
+    [90_000, '90s'],
+    [60_000, '1m'],
+    [86_400_000, '1d'],
+    [1234.567890123, '1235ms'],
+  ] as const) {
+    it(`gives a duration of ${milliseconds} ms as the configuration writes it`, () =>
+      assert.equal(formatDuration(milliseconds), duration));
+  }
+});
+
+describe('a value in a message', () => {
+  it('is one line of at most 80 characters', () => {
+    assert.equal(quote('a\nb'), '"a\\nb"');
+    assert.equal(quote(undefined), 'undefined');
+    assert.equal(quote('x'.repeat(100)), `"${'x'.repeat(76)}…`);
+  });
 });

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { formatDuration, formats, type Parse } from '../../../common/config/formats.ts';
+import { formats, type Parse } from '../../../common/config/formats.ts';
 
 type Name = keyof typeof formats;
 
@@ -98,18 +98,5 @@ describe('formats', () => {
     it(`${format} refuses ${JSON.stringify(given)}`, () => {
       assert.throws(() => (formats[format] as Parse)(given), message);
     });
-  }
-});
-
-describe('formatDuration', () => {
-  for (const [milliseconds, text] of [
-    [0, '0ms'],
-    [500, '500ms'],
-    [2000, '2s'],
-    [90_000, '90s'],
-    [60_000, '1m'],
-    [86_400_000, '1d'],
-  ] as const) {
-    it(`writes ${milliseconds} as ${text}`, () => assert.equal(formatDuration(milliseconds), text));
   }
 });
