@@ -6,7 +6,7 @@ import type { Persist } from './configfile/config-writer.ts';
 import { type LastWrite, writeTime } from './configfile/write-pace.ts';
 import type { FileUse } from './options/config.ts';
 import type { Reloading } from './reload/reloader.ts';
-import type { Live } from './runtime/process.ts';
+import type { HaproxyProcess } from './runtime/process.ts';
 
 /** The slow half: the file, at most every few hundred milliseconds, and reloads when there is a reason. */
 export interface Upkeep {
@@ -23,7 +23,7 @@ export interface Upkeep {
 
 export interface UpkeepDeps {
   readonly log: Log;
-  readonly lives: readonly Live[];
+  readonly processes: readonly HaproxyProcess[];
   readonly persist: Persist;
   readonly reloading: Reloading;
   readonly use: FileUse;
@@ -36,7 +36,7 @@ const lookInterval = 1_000;
 const flushTime = 10_000;
 
 /** Orders the slow effects: the file always comes before a reload, and a reload does not keep the file waiting. */
-export function createUpkeep({ log, lives, persist, reloading, use }: UpkeepDeps): Upkeep {
+export function createUpkeep({ log, processes, persist, reloading, use }: UpkeepDeps): Upkeep {
   let dirtySince: number | undefined;
   let urgent = false;
   let last: LastWrite = { at: Number.NEGATIVE_INFINITY, took: 0 };
@@ -83,7 +83,8 @@ export function createUpkeep({ log, lives, persist, reloading, use }: UpkeepDeps
       while (!signal.aborted) {
         const bell = woken();
         const reading =
-          lives.some((live) => !live.synced && live.lastError === null) && clock.now() - start < firstReadTime;
+          processes.some((haproxy) => !haproxy.inSync && haproxy.reason === null) &&
+          clock.now() - start < firstReadTime;
         if (persist.due()) {
           dirtySince ??= clock.now();
           urgent = true;

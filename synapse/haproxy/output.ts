@@ -14,7 +14,7 @@ import type { ServiceHaproxyConfig } from './options/service-config.ts';
 import { createPlacement, createSlotKeeper, type Placement, type SlotKeeper } from './ports/port-assignment.ts';
 import { createReloading } from './reload/reloader.ts';
 import type { Sent } from './runtime/command-log.ts';
-import { createLive, type Live } from './runtime/process.ts';
+import { HaproxyProcess } from './runtime/process.ts';
 import { createBackendSpecs } from './spec/backends.ts';
 import { reportLines } from './spec/build-backend.ts';
 import {
@@ -77,49 +77,50 @@ export function createHaproxyOutput(config: HaproxyConfig, deps: HaproxyDeps, si
     if (file !== undefined && file.text !== existing.text) existing = parseConfig(file.text);
     return existing;
   };
-  const lives: readonly Live[] = (config.do_socket ? socketPaths(config) : []).map((path) =>
-    createLive(path, {
-      log,
-      host: deps.host,
-      services,
-      config,
-      file: latestFile,
-      onRead: (live) => {
-        if (live === lives[0]) for (const desired of services.values()) number(desired);
-      },
-      onDeleted: ({ active, ids }, name) => {
-        if (!lives.some(({ running }) => running.get(active?.backend ?? '')?.has(name))) ids.release(name);
-      },
-      onSync: (live, commands) => {
-        connected.add(path);
-        emit({ type: 'synced', socket: path, pid: live.process?.pid ?? 0, commands });
-        upkeep.touch();
-      },
-      onChange: () => {
-        // A reload ends our connection too: that is not a loss.
-        const reason = lives.find((live) => live.path === path)?.lastError ?? null;
-        if (reason !== null && connected.delete(path)) emit({ type: 'lost', socket: path, reason });
-        upkeep.wake();
-      },
-    }),
+  const processes: readonly HaproxyProcess[] = (config.do_socket ? socketPaths(config) : []).map(
+    (path) =>
+      new HaproxyProcess(path, {
+        log,
+        host: deps.host,
+        services,
+        config,
+        file: latestFile,
+        onRead: (haproxy) => {
+          if (haproxy === processes[0]) for (const desired of services.values()) number(desired);
+        },
+        onDeleted: ({ active, ids }, name) => {
+          if (!processes.some(({ running }) => running.get(active?.backend ?? '')?.has(name))) ids.release(name);
+        },
+        onSync: (haproxy, commands) => {
+          connected.add(path);
+          emit({ type: 'synced', socket: path, pid: haproxy.worker?.pid ?? 0, commands });
+          upkeep.touch();
+        },
+        onChange: () => {
+          // A reload ends our connection too: that is not a loss.
+          const reason = processes.find((haproxy) => haproxy.path === path)?.reason ?? null;
+          if (reason !== null && connected.delete(path)) emit({ type: 'lost', socket: path, reason });
+          upkeep.wake();
+        },
+      }),
   );
-  const persist = createPersist(config, { log, emit, services, lives, file, existing: latestFile });
+  const persist = createPersist(config, { log, emit, services, processes, file, existing: latestFile });
   const reloading = createReloading(config, {
     log,
     emit,
-    lives,
+    processes,
     persist,
     text: () => file?.text ?? '',
     rewrite: async () => file?.rewrite(),
   });
-  const upkeep = createUpkeep({ log, lives, persist, reloading, use: fileUse(config) });
+  const upkeep = createUpkeep({ log, processes, persist, reloading, use: fileUse(config) });
 
   /** Servers keep the numbers they run with, or else those of the file. */
   const number = (desired: DesiredService): void => {
     const backend = backendOf(desired);
     if (backend === undefined) return;
     const known: [string, number][] = [];
-    for (const { name, id } of lives[0]?.running.get(backend)?.values() ?? []) known.push([name, id]);
+    for (const { name, id } of processes[0]?.running.get(backend)?.values() ?? []) known.push([name, id]);
     for (const { name, id } of latestFile().backends.get(backend)?.values() ?? []) {
       if (id !== undefined) known.push([name, id]);
     }
@@ -165,7 +166,7 @@ export function createHaproxyOutput(config: HaproxyConfig, deps: HaproxyDeps, si
       () => {
         if (signal.aborted || desired.leaving.get(name) !== deadline) return;
         desired.leaving.delete(name);
-        for (const live of lives) void live.change(desired, [{ name, server: undefined }]);
+        for (const haproxy of processes) void haproxy.change(desired, [{ name, server: undefined }]);
       },
       Math.max(0, deadline - clock.now()),
     );
@@ -193,7 +194,7 @@ export function createHaproxyOutput(config: HaproxyConfig, deps: HaproxyDeps, si
         desired.seenAt = seenAt;
         sent.push({
           desired,
-          results: lives.map((live) => (whole ? live.replan([desired]) : live.change(desired, changes))),
+          results: processes.map((haproxy) => (whole ? haproxy.replan([desired]) : haproxy.change(desired, changes))),
         });
         for (const [server, deadline] of desired.leaving) if (!leaving.has(server)) expire(desired, server, deadline);
       };
@@ -230,7 +231,7 @@ export function createHaproxyOutput(config: HaproxyConfig, deps: HaproxyDeps, si
       if (restructured) {
         reorder(snapshot);
         // After a restart of synapse, nothing has changed as a rule: then nothing has to be checked before it counts.
-        if (persist.adopt()) for (const live of lives) void live.replan();
+        if (persist.adopt()) for (const haproxy of processes) void haproxy.replan();
       }
       upkeep.touch(restructured);
       for (const { desired, results } of sent) {
@@ -265,7 +266,7 @@ export function createHaproxyOutput(config: HaproxyConfig, deps: HaproxyDeps, si
           }
           loaded = true;
           started();
-          await Promise.all([...lives.map((live) => live.run(scope)), keepUp(scope)]);
+          await Promise.all([...processes.map((haproxy) => haproxy.run(scope)), keepUp(scope)]);
         },
         { what: 'HAProxy output', log },
         scope,
@@ -275,14 +276,15 @@ export function createHaproxyOutput(config: HaproxyConfig, deps: HaproxyDeps, si
 
     get status() {
       const { problems } = structures;
-      return statusOf({ services, lives, persist, reloading, unwritten: upkeep.failure, slots, problems });
+      return statusOf({ services, processes, persist, reloading, unwritten: upkeep.failure, slots, problems });
     },
 
     get slots() {
       return slots?.backends ?? {};
     },
 
-    sent: (backend, name) => lives.map((live) => live.sent.of(backend, name)).filter((sent) => sent !== undefined),
+    sent: (backend, name) =>
+      processes.map((haproxy) => haproxy.commandLog.of(backend, name)).filter((sent) => sent !== undefined),
   };
 
   async function keepUp(scope: AbortSignal): Promise<void> {

@@ -2,7 +2,7 @@ import type { Persist } from './configfile/config-writer.ts';
 import type { SlotKeeper } from './ports/port-assignment.ts';
 import type { Reloading } from './reload/reloader.ts';
 import type { HeldServer } from './runtime/plan.ts';
-import type { Live } from './runtime/process.ts';
+import type { HaproxyProcess } from './runtime/process.ts';
 import { backendOf, type DesiredService, nameInUse } from './spec/desired-service.ts';
 import { textsOf } from './spec/reload-reason.ts';
 
@@ -50,7 +50,7 @@ export interface SocketStatus {
 /** Who knows what. */
 export interface StatusParts {
   readonly services: ReadonlyMap<string, DesiredService>;
-  readonly lives: readonly Live[];
+  readonly processes: readonly HaproxyProcess[];
   readonly persist: Persist;
   readonly reloading: Reloading;
   /** Why the file could not be written. */
@@ -62,7 +62,7 @@ export interface StatusParts {
 
 /** All of it at this moment. */
 export function statusOf(parts: StatusParts): HaproxyStatus {
-  const { services, lives, persist, reloading, unwritten, slots, problems } = parts;
+  const { services, processes, persist, reloading, unwritten, slots, problems } = parts;
   const quarantined = Object.fromEntries(
     Object.entries(persist.quarantined).map(([key, reason]) => {
       const desired = services.get(key);
@@ -79,23 +79,23 @@ export function statusOf(parts: StatusParts): HaproxyStatus {
     lastError: unwritten ?? reloading.lastError,
     fileWrittenAt: persist.writtenAt?.toISOString() ?? null,
     lastReloadAt: reloading.lastReloadAt?.toISOString() ?? null,
-    sockets: lives.map((live) => ({
-      path: live.path,
-      connected: live.synced,
-      version: live.process?.version ?? null,
-      workerPid: live.process?.pid ?? null,
-      generation: live.generation ?? null,
-      lastError: live.lastError,
+    sockets: processes.map((haproxy) => ({
+      path: haproxy.path,
+      connected: haproxy.inSync,
+      version: haproxy.worker?.version ?? null,
+      workerPid: haproxy.worker?.pid ?? null,
+      generation: haproxy.generation ?? null,
+      lastError: haproxy.reason,
     })),
-    held: heldNow(services.values(), lives),
+    held: heldNow(services.values(), processes),
     problems: { ...Object.fromEntries(problems), ...Object.fromEntries(slots?.refused ?? []), ...quarantined },
     ...(slots !== undefined &&
       slots.all.length > 0 && { reloadFree: { backends: slots.backends, others: Object.fromEntries(slots.own) } }),
   };
 }
 
-function heldNow(services: Iterable<DesiredService>, lives: readonly Live[]): HaproxyStatus['held'] {
-  const found = lives.flatMap((live) => live.held);
+function heldNow(services: Iterable<DesiredService>, processes: readonly HaproxyProcess[]): HaproxyStatus['held'] {
+  const found = processes.flatMap((haproxy) => haproxy.held);
   if (found.length === 0) return [];
   const names = new Map([...services].map((desired) => [backendOf(desired), nameInUse(desired)]));
   return found.map((server) => ({ service: names.get(server.backend) ?? server.backend, ...server }));

@@ -4,7 +4,7 @@ import { type Log, reasonOf } from '../../../common/daemon/log.ts';
 import type { HaproxyEvent } from '../events.ts';
 import { configsTotal } from '../metrics.ts';
 import type { HaproxyConfig } from '../options/config.ts';
-import type { Live } from '../runtime/process.ts';
+import type { HaproxyProcess } from '../runtime/process.ts';
 import { type DesiredService, nameInUse } from '../spec/desired-service.ts';
 import type { ParsedConfig } from '../spec/parse-config.ts';
 import type { BackendSpec } from '../spec/types.ts';
@@ -47,7 +47,7 @@ export interface PersistDeps {
   readonly log: Log;
   readonly emit: (event: HaproxyEvent) => void;
   readonly services: Map<string, DesiredService>;
-  readonly lives: readonly Live[];
+  readonly processes: readonly HaproxyProcess[];
   /** Undefined when files are not to be written. */
   readonly file: ConfigFile | undefined;
   readonly existing: () => ParsedConfig;
@@ -68,7 +68,7 @@ const longestWait = 300_000;
 const rounds = 3;
 
 export function createPersist(config: HaproxyConfig, deps: PersistDeps): Persist {
-  const { log, emit, services, lives, file, existing } = deps;
+  const { log, emit, services, processes, file, existing } = deps;
   /** A write and a roll-back must not meet half-way. */
   const serial = createSerial();
   const writer = createFileWriter(config, services);
@@ -92,7 +92,7 @@ export function createPersist(config: HaproxyConfig, deps: PersistDeps): Persist
     );
     return wanted;
   };
-  const present = () => ({ file: existing, running: lives[0]?.running ?? new Map() });
+  const present = () => ({ file: existing, running: processes[0]?.running ?? new Map() });
   const textNow = (generation: string): FileText => writer.text(choice, generation, present());
   const isBad = (generation: string): boolean => bad?.generation === generation && clock.now() < bad.retryAt;
 
@@ -101,7 +101,7 @@ export function createPersist(config: HaproxyConfig, deps: PersistDeps): Persist
     return desired === undefined ? key : nameInUse(desired);
   };
   const replan = (): void => {
-    for (const live of lives) void live.replan();
+    for (const haproxy of processes) void haproxy.replan();
   };
   /** From now on membership is kept right in the new configuration. */
   const promote = (generation: string): void => {

@@ -5,7 +5,7 @@ import type { Persist } from '../configfile/config-writer.ts';
 import type { HaproxyEvent } from '../events.ts';
 import { reloadDuration, reloadsTotal } from '../metrics.ts';
 import { type HaproxyConfig, isReloadedByOthers } from '../options/config.ts';
-import type { Live } from '../runtime/process.ts';
+import type { HaproxyProcess } from '../runtime/process.ts';
 import {
   configurationReason,
   distinctReasons,
@@ -43,7 +43,7 @@ export interface Reloading {
 export interface ReloadingDeps {
   readonly log: Log;
   readonly emit: (event: HaproxyEvent) => void;
-  readonly lives: readonly Live[];
+  readonly processes: readonly HaproxyProcess[];
   readonly persist: Persist;
   /** The text that is in the file. */
   readonly text: () => string;
@@ -61,7 +61,7 @@ const tries = 2;
 const watchTime = 5_000;
 
 export function createReloading(config: HaproxyConfig, deps: ReloadingDeps): Reloading {
-  const { log, emit, lives, persist, text, rewrite } = deps;
+  const { log, emit, processes, persist, text, rewrite } = deps;
   const watched = isReloadedByOthers(config);
   const pacer = createReloadPacer(config);
   const crowd = createCrowd(config, log);
@@ -78,44 +78,47 @@ export function createReloading(config: HaproxyConfig, deps: ReloadingDeps): Rel
   const reasons = (): readonly ReloadReason[] => {
     // A reload brings what is in the file: without a file of ours there is nothing to hope for.
     if (!config.do_writes || persist.accepted === null) return [];
-    if (lives.length === 0) {
+    if (processes.length === 0) {
       if (watched) return [];
       return loadedText === text()
         ? []
         : [membershipReason('the file changed, and the runtime API is not used (do_socket)')];
     }
     const found: ReloadReason[] = [];
-    for (const live of lives) {
-      if (!live.synced) continue;
+    for (const haproxy of processes) {
+      if (!haproxy.inSync) continue;
       lastSynced = clock.now();
       loadedText = undefined;
-      if (live.generation !== persist.accepted) {
-        const foreign = `HAProxy runs ${live.generation === undefined ? 'a configuration that is not ours' : 'another configuration'}`;
+      if (haproxy.generation !== persist.accepted) {
+        const foreign = `HAProxy runs ${haproxy.generation === undefined ? 'a configuration that is not ours' : 'another configuration'}`;
         found.push(...(restructurings.length > 0 ? restructurings : [configurationReason(foreign)]));
       } else {
-        found.push(...[...live.reasons.values()].flat());
+        found.push(...[...haproxy.reloadReasons.values()].flat());
       }
     }
-    if (lives.every((live) => live.synced && live.generation === persist.accepted)) persist.confirm();
+    if (processes.every((haproxy) => haproxy.inSync && haproxy.generation === persist.accepted)) persist.confirm();
     // A reload brings HAProxy what the file says; only a restart brings back a socket file that somebody removed.
     if (isUnreachable() && loadedText !== text()) found.push(socketReason('the runtime API cannot be reached'));
     return distinctReasons(found);
   };
   const isUnreachable = (): boolean =>
-    lives.every((live) => !live.synced) && clock.now() - lastSynced > unreachableTime;
-  const workers = (): number => lives.reduce((sum, live) => sum + live.workers, 0);
+    processes.every((haproxy) => !haproxy.inSync) && clock.now() - lastSynced > unreachableTime;
+  const workers = (): number => processes.reduce((sum, haproxy) => sum + haproxy.workersSeen, 0);
   const keyOf = (found: readonly ReloadReason[]): string =>
-    JSON.stringify([textsOf(found), persist.accepted, lives.map((live) => live.workers)]);
+    JSON.stringify([textsOf(found), persist.accepted, processes.map((haproxy) => haproxy.workersSeen)]);
 
   /** HAProxy answers and has stayed with the configuration from before: it did not take the new one. */
   const hasStayed = (before: readonly number[]): boolean =>
-    lives.some((live, index) => live.synced && live.workers === before[index] && live.generation !== persist.accepted);
+    processes.some(
+      (haproxy, index) =>
+        haproxy.inSync && haproxy.workersSeen === before[index] && haproxy.generation !== persist.accepted,
+    );
 
   /** One try: asks, then waits until every socket's worker is a new one that has loaded what the file has. */
   const attempt = async (again: boolean, signal: AbortSignal): Promise<void> => {
     // What somebody has set by hand since it was last read has to be known to be set again.
-    await Promise.all(lives.map((live) => live.refresh()));
-    const before = lives.map((live) => (live.synced ? live.workers : -1));
+    await Promise.all(processes.map((haproxy) => haproxy.refresh()));
+    const before = processes.map((haproxy) => (haproxy.inSync ? haproxy.workersSeen : -1));
     const loading = text();
     const blind = isUnreachable();
     if (!watched) await triggerReload(config, signal);
@@ -125,11 +128,11 @@ export function createReloading(config: HaproxyConfig, deps: ReloadingDeps): Rel
       loadedText = loading;
       return;
     }
-    for (const live of lives) live.release();
+    for (const haproxy of processes) haproxy.release();
     const deadline = clock.now() + time;
-    const isNew = (live: Live, index: number): boolean =>
-      live.synced && live.workers !== before[index] && live.generation === persist.accepted;
-    while (!lives.every(isNew)) {
+    const isNew = (haproxy: HaproxyProcess, index: number): boolean =>
+      haproxy.inSync && haproxy.workersSeen !== before[index] && haproxy.generation === persist.accepted;
+    while (!processes.every(isNew)) {
       if (clock.now() > deadline) {
         const message = `the reload did not bring a worker with configuration ${persist.accepted} in ${time} ms`;
         throw hasStayed(before) ? new NotLoaded(message) : new Error(message);
@@ -147,7 +150,7 @@ export function createReloading(config: HaproxyConfig, deps: ReloadingDeps): Rel
     wait() {
       const found = reasons();
       if (found.length === 0) {
-        if (!lives.some((live) => live.synced)) return undefined;
+        if (!processes.some((haproxy) => haproxy.inSync)) return undefined;
         settled = undefined;
         restructurings = [];
         // What could not be loaded is wanted no more, or works now.
@@ -161,7 +164,7 @@ export function createReloading(config: HaproxyConfig, deps: ReloadingDeps): Rel
       return keyOf(found) === settled ? undefined : Math.max(crowded, pacer.wait());
     },
     begin() {
-      if (lives.length === 0) loadedText = text();
+      if (processes.length === 0) loadedText = text();
     },
     restructured(reason) {
       // While HAProxy is away, the same happens again and again, and nobody reads thousands.
@@ -184,7 +187,7 @@ export function createReloading(config: HaproxyConfig, deps: ReloadingDeps): Rel
           reloadDuration.observe(milliseconds / 1000);
           lastError = null;
           lastReloadAt = clock.date();
-          if (lives.length === 0 && config.master_socket_path !== null) persist.confirm();
+          if (processes.length === 0 && config.master_socket_path !== null) persist.confirm();
           restructurings = [];
           pacer.done(true, milliseconds);
           void crowd.refresh(signal);

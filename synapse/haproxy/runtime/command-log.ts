@@ -26,7 +26,7 @@ interface Kept {
 const most = 5_000;
 
 /** What was sent last about each server of one HAProxy, for who asks why it is as it is. */
-export class SentCommands {
+export class CommandLog {
   readonly #socket: string;
   readonly #kept = new Map<string, Kept>();
 

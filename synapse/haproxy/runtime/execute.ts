@@ -3,7 +3,7 @@ import { type Log, reasonOf } from '../../../common/daemon/log.ts';
 import { commandsTotal } from '../metrics.ts';
 import type { RunningServer } from '../spec/types.ts';
 import type { Attempts, Touches } from './bookkeeping.ts';
-import type { SentCommands } from './command-log.ts';
+import type { CommandLog } from './command-log.ts';
 import type { RuntimeConnection } from './connection.ts';
 import type { ServerChange } from './plan.ts';
 import { judge, type Verdict } from './reply.ts';
@@ -16,7 +16,7 @@ export const nothing: ChangeResult = { commands: 0, failed: 0 };
 export interface ExecutionDeps {
   readonly log: Log;
   readonly picture: Picture;
-  readonly sent: SentCommands;
+  readonly commandLog: CommandLog;
   readonly touches: Touches;
   readonly attempts: Attempts;
   /** Commands are on their way. */
@@ -28,7 +28,15 @@ export interface ExecutionDeps {
 /** Carries changes out on a connection. The commands are on their way when it returns; it never rejects. */
 export type Execute = (connection: RuntimeConnection, changes: readonly ServerChange[]) => Promise<ChangeResult>;
 
-export function createExecution({ log, picture, sent, touches, attempts, onSent, onFailed }: ExecutionDeps): Execute {
+export function createExecution({
+  log,
+  picture,
+  commandLog,
+  touches,
+  attempts,
+  onSent,
+  onFailed,
+}: ExecutionDeps): Execute {
   const { running } = picture;
 
   /** From now on the server counts as what its commands make it; a failed reply or a reading corrects that. */
@@ -58,7 +66,7 @@ export function createExecution({ log, picture, sent, touches, attempts, onSent,
     onSent();
     try {
       const replies = await pending;
-      sent.note(changes, replies, clock.now() - sentAt);
+      commandLog.note(changes, replies, clock.now() - sentAt);
       return judgeChanges(changes, replies, {
         done: ({ backend, name, after }) => {
           const servers = running.get(backend);
@@ -78,7 +86,7 @@ export function createExecution({ log, picture, sent, touches, attempts, onSent,
       changes.forEach((change, index) => {
         running.get(change.backend)?.set(change.name, uncertain(before[index], change.after));
       });
-      sent.note(changes, [], clock.now() - sentAt);
+      commandLog.note(changes, [], clock.now() - sentAt);
       log.debug('commands without a reply', { commands: changes.length, reason: reasonOf(error) });
       return judgeChanges(changes, [], {});
     }

@@ -10,7 +10,7 @@ import type { ReloadReason } from '../spec/reload-reason.ts';
 import type { Server } from '../spec/types.ts';
 import { createAttempts, createOutstanding, createTouches, type Outstanding } from './bookkeeping.ts';
 import { overlayOf } from './carry-over.ts';
-import { SentCommands } from './command-log.ts';
+import { CommandLog } from './command-log.ts';
 import { connectRuntime, type RuntimeConnection, RuntimeUnavailable } from './connection.ts';
 import { type ChangeResult, createExecution, type Execute, nothing } from './execute.ts';
 import { type ProcessInfo, parseEnv, parseInfo, parseServersState } from './parse.ts';
@@ -27,37 +27,7 @@ import { type Audit, createAudit } from './read-back.ts';
 import { ServerReaper, type ServerReaperDeps } from './server-reaper.ts';
 import { createPicture, type Picture, type RunningServers } from './server-state.ts';
 
-/** One HAProxy process behind one runtime API socket: what runs there, kept equal to what is desired. */
-export interface Live {
-  readonly path: string;
-  /** Connected and read: commands are being sent. */
-  readonly synced: boolean;
-  readonly process: ProcessInfo | undefined;
-  /** The configuration that the worker has loaded, by its own word. */
-  readonly generation: string | undefined;
-  readonly lastError: string | null;
-  /** Grows with every worker seen. */
-  readonly workers: number;
-  readonly running: RunningServers;
-  /** Why a reload is needed, service → reasons. */
-  readonly reasons: ReadonlyMap<string, readonly ReloadReason[]>;
-  readonly held: readonly HeldServer[];
-  readonly sent: SentCommands;
-  /**
-   * Brings servers of one service to what is wanted. The commands are on their way when this returns; resolves with how
-   * they went when HAProxy has answered, and never rejects. Does nothing while not synced: reading comes first then.
-   */
-  change(desired: DesiredService, wanted: Iterable<DesiredServer>): Promise<ChangeResult>;
-  /** Plans services (all when not given) again from what was last read, as {@link Live.change} does. */
-  replan(services?: Iterable<DesiredService>): Promise<ChangeResult>;
-  /** Reads everything again and puts it right. Never rejects. */
-  refresh(): Promise<void>;
-  /** Lets go of the connection, which may belong to an old worker, and opens a new one. */
-  release(): void;
-  run(signal: AbortSignal): Promise<void>;
-}
-
-export interface LiveDeps {
+export interface HaproxyProcessDeps {
   readonly log: Log;
   readonly host: Pick<Host, 'connectUnix'>;
   readonly services: ReadonlyMap<string, DesiredService>;
@@ -65,11 +35,11 @@ export interface LiveDeps {
   /** The file that a worker found now has loaded, if it names the same generation. */
   readonly file: () => ParsedConfig;
   /** Called when what runs was read, before anything is planned. */
-  readonly onRead: (live: Live) => void;
+  readonly onRead: (haproxy: HaproxyProcess) => void;
   /** Called when a server is not in this HAProxy any more. */
   readonly onDeleted: ServerReaperDeps['onDeleted'];
   /** Called when everything that can be done at run time was done after reading. */
-  readonly onSync: (live: Live, commands: number) => void;
+  readonly onSync: (haproxy: HaproxyProcess, commands: number) => void;
   /** Called when something that status or reloads depend on changed. */
   readonly onChange: () => void;
 }
@@ -81,18 +51,15 @@ const tickInterval = 1_000;
 /** How often everything is read again without a cause, at most and at least; milliseconds. */
 const auditIntervals = { shortest: 5_000, longest: 60_000 };
 
-export function createLive(path: string, deps: LiveDeps): Live {
-  return new LiveProcess(path, deps);
-}
-
-class LiveProcess implements Live {
+/** One HAProxy process behind one runtime API socket: keeps what runs there equal to what is desired. */
+export class HaproxyProcess {
   readonly path: string;
-  process: ProcessInfo | undefined;
-  generation: string | undefined;
-  lastError: string | null = null;
-  workers = 0;
-  readonly sent: SentCommands;
-  readonly #deps: LiveDeps;
+  readonly commandLog: CommandLog;
+  #worker: ProcessInfo | undefined;
+  #generation: string | undefined;
+  #reason: string | null = null;
+  #workersSeen = 0;
+  readonly #deps: HaproxyProcessDeps;
   readonly #log: Log;
   readonly #picture: Picture;
   readonly #carryOut: Execute;
@@ -107,9 +74,9 @@ class LiveProcess implements Live {
   readonly #reaper: ServerReaper;
   #lastUptime = 0;
 
-  constructor(path: string, deps: LiveDeps) {
+  constructor(path: string, deps: HaproxyProcessDeps) {
     this.path = path;
-    this.sent = new SentCommands(path);
+    this.commandLog = new CommandLog(path);
     this.#deps = deps;
     this.#log = deps.log.child({ socket: path });
     this.#outstanding = createOutstanding(this.#log, deps.onChange);
@@ -117,7 +84,7 @@ class LiveProcess implements Live {
     this.#carryOut = createExecution({
       log: this.#log,
       picture: this.#picture,
-      sent: this.sent,
+      commandLog: this.commandLog,
       touches: this.#touches,
       attempts: this.#attempts,
       onSent: () => this.#audit.schedule(),
@@ -133,7 +100,7 @@ class LiveProcess implements Live {
       touches: this.#touches,
       attempts: this.#attempts,
       connection: () => (this.#synced ? this.#connection : undefined),
-      generation: () => this.generation,
+      generation: () => this.#generation,
       onRead: () => deps.onRead(this),
       plan: (desired) => this.#planAll(desired),
       giveUp: ({ service }, reload) => this.#outstanding.note(service, { reload, held: [] }, 'add'),
@@ -151,22 +118,46 @@ class LiveProcess implements Live {
     });
   }
 
+  /** True while connected, after everything was read: commands are being sent. */
+  get inSync(): boolean {
+    return this.#synced;
+  }
+
+  /** The worker that was last read; undefined before the first one. */
+  get worker(): ProcessInfo | undefined {
+    return this.#worker;
+  }
+
+  /** The configuration that this worker says it has loaded. */
+  get generation(): string | undefined {
+    return this.#generation;
+  }
+
+  /** Why the last connection failed; null while there is nothing to say. */
+  get reason(): string | null {
+    return this.#reason;
+  }
+
+  /** Grows by one with every new worker. */
+  get workersSeen(): number {
+    return this.#workersSeen;
+  }
+
   get running(): RunningServers {
     return this.#picture.running;
   }
 
-  get synced(): boolean {
-    return this.#synced;
-  }
-
+  /** Servers that an operator changed, and that stay as they are. */
   get held(): readonly HeldServer[] {
     return this.#outstanding.held;
   }
 
-  get reasons(): ReadonlyMap<string, readonly ReloadReason[]> {
+  /** Service → why it needs a reload. */
+  get reloadReasons(): ReadonlyMap<string, readonly ReloadReason[]> {
     return this.#outstanding.reasons;
   }
 
+  /** Connects, again and again, until `signal` aborts. */
   async run(signal: AbortSignal): Promise<void> {
     const options = {
       what: `HAProxy's runtime API at ${this.path}`,
@@ -174,7 +165,7 @@ class LiveProcess implements Live {
       backoff: { min: 50, max: 1_000 },
       healthyAfter: 1_000,
       onState: (reason: string | null) => {
-        this.lastError = reason;
+        this.#reason = reason;
         this.#deps.onChange();
       },
     };
@@ -187,6 +178,10 @@ class LiveProcess implements Live {
     );
   }
 
+  /**
+   * Brings servers of one service to what is wanted. The commands are on their way when this returns. Resolves with their
+   * result when HAProxy has answered, and never rejects. Does nothing while not in sync: reading comes first then.
+   */
   change(desired: DesiredService, wanted: Iterable<DesiredServer>): Promise<ChangeResult> {
     const structure = desired.active;
     if (!this.#synced || structure === undefined) return Promise.resolve(nothing);
@@ -195,6 +190,7 @@ class LiveProcess implements Live {
     return this.#execute(plan.changes);
   }
 
+  /** Plans services again from what was last read; carries the plan out as {@link HaproxyProcess.change} does. */
   replan(services: Iterable<DesiredService> = this.#deps.services.values()): Promise<ChangeResult> {
     if (!this.#synced) return Promise.resolve(nothing);
     const changes: ServerChange[] = [];
@@ -203,10 +199,12 @@ class LiveProcess implements Live {
     return this.#execute(changes);
   }
 
+  /** Reads everything again and puts it right. Never rejects. */
   refresh(): Promise<void> {
     return this.#audit.readAll();
   }
 
+  /** Closes the connection, which may lead to an old worker, and opens a new one. */
   release(): void {
     this.#released = true;
     this.#connection?.close();
@@ -225,8 +223,8 @@ class LiveProcess implements Live {
       );
       this.#connection = connection;
       if (!(await this.#load(connection))) return void (await sleep(20, signal));
-      this.#log.info('HAProxy connected', { ...this.process, generation: this.generation ?? null });
-      this.lastError = null;
+      this.#log.info('HAProxy connected', { ...this.#worker, generation: this.#generation ?? null });
+      this.#reason = null;
       this.#deps.onChange();
       void this.replan().then(({ commands }) => this.#deps.onSync(this, commands));
       // What the last connection left unread in its socket may still be carried out: look again.
@@ -255,10 +253,10 @@ class LiveProcess implements Live {
     const process = parseInfo(info);
     if (process.stopping) return false;
     const generation = parseEnv(env, generationVariable);
-    const worker = this.process === undefined ? 'adopted' : this.#isSameWorker(process) ? 'same' : 'new';
-    if (worker !== 'same') this.workers += 1;
-    this.process = process;
-    this.generation = generation;
+    const worker = this.#worker === undefined ? 'adopted' : this.#isSameWorker(process) ? 'same' : 'new';
+    if (worker !== 'same') this.#workersSeen += 1;
+    this.#worker = process;
+    this.#generation = generation;
     this.#lastUptime = process.uptime;
     this.#capabilities = capabilitiesOf(process.version);
     if (worker !== 'same' && !this.#capabilities.addServer) {
@@ -311,7 +309,7 @@ class LiveProcess implements Live {
 
   /** The pid alone does not tell: in a container every first worker may have the same one. */
   #isSameWorker(process: ProcessInfo): boolean {
-    return process.pid === this.process?.pid && process.uptime >= this.#lastUptime - 1;
+    return process.pid === this.#worker?.pid && process.uptime >= this.#lastUptime - 1;
   }
 
   #context(desired: DesiredService): PlanContext {
