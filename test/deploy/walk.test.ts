@@ -64,7 +64,7 @@ describe('a new user', () => {
 
     // Ctrl-C reaches everything that the terminal runs.
     process.kill(-terminal.pid, 'SIGINT');
-    await eventually(() => assert.equal(terminal.running, false), 60_000);
+    await eventually(() => assert.equal(terminal.running, false));
     assert.deepEqual(await readdir(temporary), []);
     await eventually(async () => assert.deepEqual(await processesWith(temporary), []));
     assert.deepEqual((await readdir(join(clone, '.cache'))).sort(), ['programs']);

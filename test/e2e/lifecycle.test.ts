@@ -90,7 +90,7 @@ describe('an instance from its nerve to HAProxy', () => {
   it('vanishes when its nerve is killed and the lease runs out', async () => {
     await nth(0).nerve.process.stop('SIGKILL');
     assert.deepEqual(await ready(), all(), 'it is still announced right after');
-    await eventually(async () => assert.deepEqual(await ready(), others(nth(0))), 60_000);
+    await eventually(async () => assert.deepEqual(await ready(), others(nth(0))));
     await stack.startNerve(nth(0));
     await eventually(async () => assert.deepEqual(await ready(), all()));
   });

@@ -34,7 +34,7 @@ describe('nerve, synapse and HAProxy with an etcd that wants certificates', () =
   const instance = (index: number): SampleInstance => stack.instances[index] as SampleInstance;
   const daemons = (): readonly Daemon[] => [...stack.instances.map(({ nerve }) => nerve), stack.synapse];
   const ready = async (count: number): Promise<void> => {
-    await eventually(async () => assert.equal((await readyServers(stack.haproxy.socket, 'api')).length, count), 60_000);
+    await eventually(async () => assert.equal((await readyServers(stack.haproxy.socket, 'api')).length, count));
     const { statusCode, body } = await request(`http://127.0.0.1:${stack.ports.api}/`);
     await body.dump();
     assert.equal(statusCode, 200);
@@ -101,13 +101,13 @@ describe('nerve, synapse and HAProxy with an etcd that wants certificates', () =
     await certificates.expire('synapse', 'client');
     await restartMembers();
     for (const daemon of daemons()) {
-      await eventually(async () => assert.match(await said(daemon), /certificate expired/), 60_000);
+      await eventually(async () => assert.match(await said(daemon), /certificate expired/));
     }
     await ready(2);
     await certificates.make();
     await eventually(async () => {
       for (const daemon of daemons()) assert.doesNotMatch(await said(daemon), /certificate expired/);
-    }, 60_000);
+    });
     await follows();
     assert.deepEqual(pids(), before);
   });

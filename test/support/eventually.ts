@@ -1,11 +1,17 @@
 import { sleep } from '../../common/async/supervise.ts';
 
 /**
- * Repeats an assertion until it holds. The deadline is generous on purpose: it bounds a hang, it measures nothing.
- * @throws the last failure, once `timeout` milliseconds have passed
+ * How long a test waits for anything. It bounds a hang and measures nothing: a machine with other heavy work on it may
+ * be ten times slower than an idle one.
  */
-export async function eventually(assertion: () => void | Promise<void>, timeout = 30_000): Promise<void> {
-  const deadline = performance.now() + timeout;
+export const patienceMs = 180_000;
+
+/**
+ * Repeats an assertion until it holds.
+ * @throws the last failure, once `timeoutMs` have passed
+ */
+export async function eventually(assertion: () => void | Promise<void>, timeoutMs = patienceMs): Promise<void> {
+  const deadline = performance.now() + timeoutMs;
   for (;;) {
     try {
       return await assertion();

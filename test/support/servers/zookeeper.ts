@@ -72,7 +72,7 @@ export async function startZookeeper(): Promise<ZookeeperServer> {
         if (started.exitCode !== null)
           throw new Error(`ZooKeeper ended with ${started.exitCode}: ${output.slice(-2000)}`);
         return /Zookeeper version/.test(await ask(port, 'srvr'));
-      }, 60_000);
+      });
     },
     async connections() {
       return Number(/Connections: (\d+)/.exec(await ask(port, 'srvr'))?.[1]);

@@ -121,7 +121,7 @@ describe('random states, faults and hands', { concurrency: haproxyVersions.lengt
             assert.ok((Number(row.srv_admin_state) & 1) === 1, `${target} is still in service. ${what()}`);
           }
         }
-      }, 20_000);
+      });
       assert.deepEqual(synapse.output.status.pendingReload, []);
     });
   }
