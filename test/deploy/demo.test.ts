@@ -6,7 +6,7 @@ import { after, before, describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { exec } from '../../common/daemon/exec.ts';
 import { startChild, waitFor } from '../../deploy/demo/child.ts';
-import { eventually } from '../support/eventually.ts';
+import { eventually, patienceMs } from '../support/eventually.ts';
 import { processesWith } from '../support/process/processes.ts';
 
 const main = fileURLToPath(new URL('../../deploy/demo/main.js', import.meta.url));
@@ -41,7 +41,7 @@ describe('the demo', () => {
   });
 
   it('says what it knows when it is asked for something else', async () => {
-    const { code, stderr } = await exec([process.execPath, main, '--twice'], { timeout: 30_000 });
+    const { code, stderr } = await exec([process.execPath, main, '--twice'], { timeout: patienceMs });
     assert.equal(code, 2);
     assert.match(stderr, /--twice.*--once/s);
   });

@@ -8,7 +8,7 @@ import { formatInstance, makeInstance } from '../../common/instance.ts';
 import { readyServers, workerPid } from '../../deploy/demo/haproxy.ts';
 import { visit } from '../../deploy/demo/request.ts';
 import { type Stack, startStack } from '../../deploy/demo/stack.ts';
-import { eventually } from '../support/eventually.ts';
+import { eventually, patienceMs } from '../support/eventually.ts';
 import { type FaultProxy, startFaultProxy } from '../support/servers/fault-proxy.ts';
 
 /** Seconds. Every freeze lasts longer. */
@@ -81,11 +81,11 @@ for (const etcdVersion of ['3.4', '3.5']) {
         number += 1;
         const { port } = stack.instances[number % 3] ?? { port: 0 };
         const instance = makeInstance({ name: `n${number}`, host: '127.0.0.1', port });
-        await client.call((rpc) => rpc.kv.put(record(instance.id, formatInstance(instance))), { totalMs: 30_000 });
+        await client.call((rpc) => rpc.kv.put(record(instance.id, formatInstance(instance))), { totalMs: patienceMs });
         expected.add(instance.id);
         if (number % 3 !== 0) continue;
         const gone = `n${number - 1}_127.0.0.1:${stack.instances[(number - 1) % 3]?.port}`;
-        await client.call((rpc) => rpc.kv.deleteRange({ key: key(gone) }), { totalMs: 30_000 });
+        await client.call((rpc) => rpc.kv.deleteRange({ key: key(gone) }), { totalMs: patienceMs });
         expected.delete(gone);
       }
     };

@@ -10,7 +10,7 @@ import type { LocalCluster } from '../../etcd-cluster/members/local-cluster.ts';
 import type { NerveState } from '../../nerve/state.ts';
 import { startDaemon, type TestDaemon } from '../support/daemons/daemon.ts';
 import { directClient, dump, portOf, testCluster } from '../support/etcd/etcd.ts';
-import { eventually } from '../support/eventually.ts';
+import { eventually, patienceMs } from '../support/eventually.ts';
 import { type FaultProxy, startFaultProxy } from '../support/servers/fault-proxy.ts';
 import { type HealthServer, startHealthServer } from '../support/servers/health-server.ts';
 
@@ -183,7 +183,7 @@ describe('nerve while etcd is in trouble', () => {
     await client.call((rpc) => rpc.kv.deleteRange({ key: Buffer.from('/full/'), range_end: Buffer.from('/full0') }));
     const { header } = await client.call((rpc) => rpc.kv.range({ key: Buffer.from('x') }));
     await client.call((rpc) => rpc.kv.compact({ revision: header.revision, physical: true }));
-    await client.call((rpc) => rpc.maintenance.defragment({}), { attemptMs: 20_000, totalMs: 30_000 });
+    await client.call((rpc) => rpc.maintenance.defragment({}), { attemptMs: 20_000, totalMs: patienceMs });
     const { alarms } = await client.call((rpc) => rpc.maintenance.alarm({ action: 'Get', alarm: 'Nospace' }));
     for (const { memberID } of alarms) {
       await client.call((rpc) => rpc.maintenance.alarm({ action: 'Deactivate', memberID, alarm: 'Nospace' }));

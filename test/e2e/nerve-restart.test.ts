@@ -10,7 +10,7 @@ import type { NerveState } from '../../nerve/state.ts';
 import { programPath, startDaemon, type TestDaemon } from '../support/daemons/daemon.ts';
 import { directClient, dump, testCluster } from '../support/etcd/etcd.ts';
 import { recordEvents } from '../support/etcd/key-events.ts';
-import { eventually } from '../support/eventually.ts';
+import { eventually, patienceMs } from '../support/eventually.ts';
 
 const prefix = '/nerve/services/';
 
@@ -74,7 +74,7 @@ describe('nerve reloaded, upgraded, killed and drained', () => {
     });
 
   const command = (...args: readonly string[]) =>
-    exec([process.execPath, programPath('nerve'), ...args, '-c', file], { timeout: 30_000, env: process.env });
+    exec([process.execPath, programPath('nerve'), ...args, '-c', file], { timeout: patienceMs, env: process.env });
 
   /** Fifty services that are up, on ports of their own; the numbers are their names. */
   const many = (first: number, count: number): Record<string, object> =>

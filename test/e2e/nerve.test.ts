@@ -10,7 +10,7 @@ import type { NerveState } from '../../nerve/state.ts';
 import { programPath, startDaemon, type TestDaemon } from '../support/daemons/daemon.ts';
 import { directClient, dump, testCluster } from '../support/etcd/etcd.ts';
 import { recordEvents } from '../support/etcd/key-events.ts';
-import { eventually } from '../support/eventually.ts';
+import { eventually, patienceMs } from '../support/eventually.ts';
 import { type HealthServer, startHealthServer } from '../support/servers/health-server.ts';
 
 const prefix = '/nerve/services/';
@@ -90,7 +90,7 @@ describe('nerve and etcd', () => {
   }
 
   function command(...args: readonly string[]) {
-    return exec([process.execPath, programPath('nerve'), ...args, '-c', file], { timeout: 30_000 });
+    return exec([process.execPath, programPath('nerve'), ...args, '-c', file], { timeout: patienceMs });
   }
 
   /** Lets a service be probed many more times. */

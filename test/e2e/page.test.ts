@@ -10,7 +10,7 @@ import type { LocalCluster } from '../../etcd-cluster/members/local-cluster.ts';
 import { freePort } from '../../etcd-cluster/members/ports.ts';
 import { programPath, startDaemon, type TestDaemon } from '../support/daemons/daemon.ts';
 import { directClient, put, remove, testCluster } from '../support/etcd/etcd.ts';
-import { eventually } from '../support/eventually.ts';
+import { eventually, patienceMs } from '../support/eventually.ts';
 import {
   haproxySection,
   type NamedServer,
@@ -20,7 +20,7 @@ import {
 } from '../support/haproxy/haproxy.ts';
 
 /** How long the page may take to show something on a loaded machine; milliseconds. */
-const timeout = 30_000;
+const timeout = patienceMs;
 
 /** The live page in a real browser, before real parts. The tests follow each other: each leaves all well behind. */
 describe('the live page', () => {

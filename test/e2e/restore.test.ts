@@ -12,7 +12,7 @@ import { type Stack, startStack } from '../../deploy/demo/stack.ts';
 import { dataFolder, peerUrl } from '../../etcd-cluster/members/flags.ts';
 import { pageBlock, runBlock } from '../support/docs/pages.ts';
 import { directClient, dump } from '../support/etcd/etcd.ts';
-import { eventually } from '../support/eventually.ts';
+import { eventually, patienceMs } from '../support/eventually.ts';
 
 describe('etcd is put back from a backup while nerve, synapse and HAProxy run', () => {
   let stack: Stack;
@@ -86,7 +86,8 @@ describe('etcd is put back from a backup while nerve, synapse and HAProxy run', 
     await stack.etcd.ready();
   };
   const clusterId = async (): Promise<string> => {
-    return (await client.call((rpc) => rpc.kv.range({ key: Buffer.from('/') }), { totalMs: 30_000 })).header.cluster_id;
+    return (await client.call((rpc) => rpc.kv.range({ key: Buffer.from('/') }), { totalMs: patienceMs })).header
+      .cluster_id;
   };
 
   for (const bump of [false, true]) {

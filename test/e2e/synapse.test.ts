@@ -9,6 +9,7 @@ import { freePort } from '../../etcd-cluster/members/ports.ts';
 import type { StateReport } from '../../synapse/report/status.ts';
 import { programPath, startDaemon, type TestDaemon } from '../support/daemons/daemon.ts';
 import { directClient, put, remove, testCluster } from '../support/etcd/etcd.ts';
+import { patienceMs } from '../support/eventually.ts';
 import {
   haproxySection,
   type NamedServer,
@@ -85,7 +86,7 @@ describe('synapse between etcd and HAProxy', () => {
     });
   const ready = () => until(async () => (await synapse?.get('/readyz'))?.status === 200);
   const state = async (): Promise<StateReport> => JSON.parse((await synapse?.get('/api/v1/state'))?.body ?? '');
-  const run = (...args: string[]) => exec([process.execPath, programPath('synapse'), ...args], { timeout: 30_000 });
+  const run = (...args: string[]) => exec([process.execPath, programPath('synapse'), ...args], { timeout: patienceMs });
 
   test('writes a file that HAProxy starts from, and is ready when HAProxy has it', async () => {
     await announce('one');
@@ -169,7 +170,7 @@ describe('synapse between etcd and HAProxy', () => {
 
   test('refuses to start without a configuration, or with one that is not there', async () => {
     const { SYNAPSE_CONFIG: _, ...env } = process.env;
-    const none = await exec([process.execPath, programPath('synapse')], { timeout: 30_000, env });
+    const none = await exec([process.execPath, programPath('synapse')], { timeout: patienceMs, env });
     assert.equal(none.code, 2);
     assert.match(none.stderr, /^synapse: name a configuration file with -c FILE or SYNAPSE_CONFIG$/m);
     const missing = await run('-c', join(haproxy.folder, 'missing.json'));

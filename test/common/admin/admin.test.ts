@@ -10,6 +10,7 @@ import { type AdminOptions, BadRequest, serveAdmin } from '../../../common/admin
 import { control, readState } from '../../../common/admin/client.ts';
 import { exec } from '../../../common/daemon/exec.ts';
 import { silentLog } from '../../../common/daemon/log.ts';
+import { patienceMs } from '../../support/eventually.ts';
 import { tempFolder } from '../../support/temp-folder.ts';
 
 const answers = { ready: () => null, state: () => ({ services: ['api'] }) };
@@ -202,7 +203,7 @@ describe('serveAdmin over the control socket', () => {
   it('takes over a socket that a crash left behind', async (t) => {
     const path = join(await tempFolder(t), 'control.sock');
     const code = `require('net').createServer().listen(${JSON.stringify(path)}, () => process.kill(process.pid, 'SIGKILL'))`;
-    assert.equal((await exec([process.execPath, '-e', code], { timeout: 30_000 })).signal, 'SIGKILL');
+    assert.equal((await exec([process.execPath, '-e', code], { timeout: patienceMs })).signal, 'SIGKILL');
     assert.ok((await stat(path)).isSocket());
     await serve(t, { listen: false, control_socket: path });
     assert.deepEqual(await readState({ listen: false, control_socket: path }, { program: 'nerve' }), {

@@ -9,6 +9,7 @@ import { unpackPackages } from '../../../deploy/tools/debian/programs.ts';
 import { nerveProgram } from '../../../nerve/program.ts';
 import { synapseProgram } from '../../../synapse/program.ts';
 import { programPath } from '../../support/daemons/daemon.ts';
+import { patienceMs } from '../../support/eventually.ts';
 
 /** Both shells for real, with the built programs on the PATH and no daemon running. */
 describe('completion', () => {
@@ -42,7 +43,7 @@ describe('completion', () => {
         'bash',
         line.replaceAll('FILE', join(folder, 'services.json')),
       ] as const;
-      const { code, stdout, stderr } = await exec(argv, { timeout: 30_000, env });
+      const { code, stdout, stderr } = await exec(argv, { timeout: patienceMs, env });
       assert.deepEqual([code, stderr], [0, '']);
       return stdout.trim();
     };

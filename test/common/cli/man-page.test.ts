@@ -9,6 +9,7 @@ import { exec } from '../../../common/daemon/exec.ts';
 import { unpackPackages } from '../../../deploy/tools/debian/programs.ts';
 import { nerveProgram } from '../../../nerve/program.ts';
 import { synapseProgram } from '../../../synapse/program.ts';
+import { patienceMs } from '../../support/eventually.ts';
 
 const root = fileURLToPath(new URL('../../../../', import.meta.url));
 
@@ -26,14 +27,14 @@ for (const program of [nerveProgram, synapseProgram]) {
     after(() => rm(folder, { recursive: true, force: true }));
 
     it('is correct roff', async () => {
-      const { stdout, stderr } = await exec([mandoc, '-T', 'lint', '-W', 'warning', file], { timeout: 30_000 });
+      const { stdout, stderr } = await exec([mandoc, '-T', 'lint', '-W', 'warning', file], { timeout: patienceMs });
       // It has no date, so that one source makes one manual.
       const found = `${stdout}${stderr}`.split('\n').filter((line) => line !== '' && !/missing date/.test(line));
       assert.deepEqual(found, []);
     });
 
     it('reads as it should, with every command and option in it', async () => {
-      const { stdout } = await exec([mandoc, '-T', 'ascii', file], { timeout: 30_000 });
+      const { stdout } = await exec([mandoc, '-T', 'ascii', file], { timeout: patienceMs });
       // Bold and underlined are typed twice, over each other.
       const text = stdout.split(`\b`).reduce((before, after) => before.slice(0, -1) + after);
       for (const [name, { hidden, options = {}, exits = {} }] of Object.entries(program.commands)) {

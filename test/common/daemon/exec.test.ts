@@ -3,10 +3,10 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { ExecError, exec, shell } from '../../../common/daemon/exec.ts';
-import { eventually } from '../../support/eventually.ts';
+import { eventually, patienceMs } from '../../support/eventually.ts';
 import { tempFolder } from '../../support/temp-folder.ts';
 
-const patient = { timeout: 30_000 };
+const patient = { timeout: patienceMs };
 
 function isAlive(pid: number): boolean {
   try {

@@ -8,12 +8,12 @@ import { createServer, type Server } from 'node:tls';
 import { exec } from '../../../common/daemon/exec.ts';
 import { freePort } from '../../../etcd-cluster/members/ports.ts';
 import { assertFails, assertGivesUp, assertPasses, makeCheck } from '../../support/daemons/check.ts';
-import { eventually } from '../../support/eventually.ts';
+import { eventually, patienceMs } from '../../support/eventually.ts';
 import { peers, startPeer } from '../../support/servers/bad-peers.ts';
 import { makeAuthority, makeCertificate } from '../../support/servers/certificates.ts';
 
 async function openssl(args: readonly string[]): Promise<void> {
-  const { code, stderr } = await exec(['openssl', ...args], { timeout: 30_000 });
+  const { code, stderr } = await exec(['openssl', ...args], { timeout: patienceMs });
   assert.equal(code, 0, stderr);
 }
 

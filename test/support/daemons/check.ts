@@ -3,6 +3,7 @@ import { type Problem, validate } from '../../../common/config/config.ts';
 import { reasonOf } from '../../../common/daemon/log.ts';
 import { loadPlugin } from '../../../common/plugin.ts';
 import { type Check, type CheckPlugin, type CheckTarget, checkFolder } from '../../../nerve/check.ts';
+import { patienceMs } from '../eventually.ts';
 
 export type AnyCheckPlugin = CheckPlugin<Record<string, unknown>>;
 
@@ -21,12 +22,12 @@ export async function makeCheck(
 
 /** Passes within half a minute, which no check here needs. */
 export async function assertPasses(check: Check): Promise<void> {
-  await check(AbortSignal.timeout(30_000));
+  await check(AbortSignal.timeout(patienceMs));
 }
 
 /** Fails, with a reason in one line that matches; not by its deadline. */
 export async function assertFails(check: Check, reason: RegExp): Promise<void> {
-  const signal = AbortSignal.timeout(30_000);
+  const signal = AbortSignal.timeout(patienceMs);
   const found = await check(signal).then(() => 'it passed', reasonOf);
   assert.match(found, reason);
   assert.ok(!signal.aborted && !found.includes('\n'), found);

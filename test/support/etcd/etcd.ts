@@ -13,6 +13,7 @@ import {
   type LocalClusterOptions,
   startCluster,
 } from '../../../etcd-cluster/members/local-cluster.ts';
+import { patienceMs } from '../eventually.ts';
 
 /** The releases every test of the etcd layer runs on: Debian 12's, and the one that is recommended. */
 export const etcdVersions = ['3.4', '3.5'] as const;
@@ -46,14 +47,14 @@ export function directClient(cluster: LocalCluster, signal: AbortSignal): EtcdCl
 /** Puts a key. @returns the revision it got */
 export async function put(client: EtcdClient, key: string, value: string | Buffer): Promise<number> {
   const answer = await client.call((rpc) => rpc.kv.put({ key: Buffer.from(key), value: Buffer.from(value) }), {
-    totalMs: 30_000,
+    totalMs: patienceMs,
   });
   return Number(answer.header.revision);
 }
 
 /** Deletes a key. @returns the revision that did */
 export async function remove(client: EtcdClient, key: string): Promise<number> {
-  const answer = await client.call((rpc) => rpc.kv.deleteRange({ key: Buffer.from(key) }), { totalMs: 30_000 });
+  const answer = await client.call((rpc) => rpc.kv.deleteRange({ key: Buffer.from(key) }), { totalMs: patienceMs });
   return Number(answer.header.revision);
 }
 
@@ -65,7 +66,7 @@ export async function compact(client: EtcdClient): Promise<void> {
 
 /** What etcd has under a prefix now, read through a quorum: key to value. */
 export async function dump(client: EtcdClient, prefix: string): Promise<Record<string, string>> {
-  const { entries } = await list(client, prefixRange(prefix), AbortSignal.timeout(30_000));
+  const { entries } = await list(client, prefixRange(prefix), AbortSignal.timeout(patienceMs));
   return Object.fromEntries([...entries].map(([key, entry]) => [key, entry.value.toString()] as const).sort());
 }
 

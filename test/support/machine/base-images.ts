@@ -4,6 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { exec } from '../../../common/daemon/exec.ts';
 import { must } from '../../../deploy/tools/debian/apt.ts';
 import { unpackPackages } from '../../../deploy/tools/debian/programs.ts';
+import { patienceMs } from '../eventually.ts';
 import type { DockerEngine } from './docker-engine.ts';
 import { importBusybox, importImage } from './docker-images.ts';
 import { nodePackages } from './node-packages.ts';
@@ -45,7 +46,7 @@ export async function makeStandIns(engine: DockerEngine): Promise<void> {
     `RUN ${files.join(' && ')} && mkdir -p /usr/local/bin /usr/local/sbin /usr/local/lib /usr/local/share`,
     'CMD ["bash"]',
   ]);
-  const registry = must(await exec(['npm', 'config', 'get', 'registry'], { timeout: 30_000 }), 'npm').stdout.trim();
+  const registry = must(await exec(['npm', 'config', 'get', 'registry'], { timeout: patienceMs }), 'npm').stdout.trim();
   await build(
     node,
     await nodePackages(),

@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { exec } from '../../../common/daemon/exec.ts';
 import { must } from '../../../deploy/tools/debian/apt.ts';
-import { eventually } from '../eventually.ts';
+import { eventually, patienceMs } from '../eventually.ts';
 import { type Server, startServer } from '../servers/server.ts';
 
 /** A machine within this one: processes, mounts and network of its own, of which nothing is left when it is stopped. */
@@ -37,7 +37,8 @@ export async function startMachine(env: NodeJS.ProcessEnv): Promise<Machine> {
       ...(['nsenter', `--target=${pid}`, '--mount', '--net', '--pid', '--'] as const),
       ...argv,
     ];
-    const run = async (argv: [string, ...string[]]) => must(await exec(argv, { env, timeout: 30_000 }), argv.join(' '));
+    const run = async (argv: [string, ...string[]]) =>
+      must(await exec(argv, { env, timeout: patienceMs }), argv.join(' '));
     const slirp = ['slirp4netns', '--configure', '--disable-host-loopback', '--exit-fd=0', `${pid}`, 'out'] as const;
     const ready = async (): Promise<void> => {
       if (!(await run(inside(['ip', 'address', 'show', 'out']))).stdout.includes(' inet '))

@@ -1,6 +1,7 @@
 import { Agent, request } from 'node:http';
 import type { TestContext } from 'node:test';
 import { sleep } from '../../../common/async/supervise.ts';
+import { patienceMs } from '../eventually.ts';
 
 export interface LoadResult {
   /** The different answers, in the order in which they were first seen. */
@@ -23,7 +24,7 @@ export function constantLoad(t: TestContext, url: string, connections = 8): { en
         failures.push(`${new Date().toISOString()} ${reason}`);
         resolve();
       };
-      const sent = request(url, { agent, timeout: 30_000 }, (response) => {
+      const sent = request(url, { agent, timeout: patienceMs }, (response) => {
         let body = '';
         response.setEncoding('utf8');
         response.on('data', (chunk: string) => {

@@ -14,6 +14,7 @@ import {
   servicesShape,
 } from '../../../synapse/commands/registry-list.ts';
 import { directClient, put, remove, testCluster } from '../../support/etcd/etcd.ts';
+import { patienceMs } from '../../support/eventually.ts';
 import { until } from '../../support/until.ts';
 
 describe('the list of the registry', () => {
@@ -40,7 +41,7 @@ describe('the list of the registry', () => {
   test('has every record below the prefix, by service, with nothing that harms a terminal', async () => {
     const lists: RegistryList[] = [];
     const onList = (list: RegistryList): void => void lists.push(list);
-    await followRegistry({ hosts: cluster.urls }, { prefix: '/s/', timeout: 30_000, log: silentLog, onList });
+    await followRegistry({ hosts: cluster.urls }, { prefix: '/s/', timeout: patienceMs, log: silentLog, onList });
     const [list] = lists;
     assert.ok(list !== undefined && lists.length === 1);
     assert.deepEqual(mismatches(servicesShape, JSON.parse(JSON.stringify(list))), []);
@@ -69,7 +70,7 @@ describe('the list of the registry', () => {
       listed = true;
     };
     const onChange = (change: ListedChange): void => void changes.push(change);
-    const options = { prefix: '/s/', timeout: 30_000, log: silentLog, onList, onChange };
+    const options = { prefix: '/s/', timeout: patienceMs, log: silentLog, onList, onChange };
     const done = followRegistry({ hosts: cluster.urls }, options, stop.signal);
     await until(() => listed);
     await put(client, '/s/web/w_10.0.0.3:80', '{"host":"10.0.0.3","port":80,"name":"w"}');

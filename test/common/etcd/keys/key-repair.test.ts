@@ -8,7 +8,7 @@ import { createReflector } from '../../../../common/etcd/watch/reflector.ts';
 import { compact, directClient, dump, etcdVersions, put, remove, testLog } from '../../../support/etcd/etcd.ts';
 import { type ProxiedCluster, startProxiedCluster } from '../../../support/etcd/proxied-cluster.ts';
 import { createRecorder } from '../../../support/etcd/watch-recorder.ts';
-import { eventually } from '../../../support/eventually.ts';
+import { eventually, patienceMs } from '../../../support/eventually.ts';
 
 /** Longer than any of these tests: what is put right was not found by reading. */
 const never = 600_000;
@@ -39,7 +39,7 @@ for (const version of etcdVersions) {
 
     const nextPrefix = (): string => `/care/${++cases}/`;
     const watched = (keys: LeasedKeys): Promise<void> => eventually(() => assert.notEqual(keys.status.watching, null));
-    const settled = (keys: LeasedKeys): Promise<void> => keys.settled(AbortSignal.timeout(30_000));
+    const settled = (keys: LeasedKeys): Promise<void> => keys.settled(AbortSignal.timeout(patienceMs));
 
     const record = async (prefix: string) => {
       const reflector = createReflector(directClient(stack.cluster, one.signal), { log: testLog() }, one.signal);

@@ -8,7 +8,7 @@ import { createReflector } from '../../../../common/etcd/watch/reflector.ts';
 import { directClient, dump, etcdVersions, put, remove, testLog } from '../../../support/etcd/etcd.ts';
 import { type ProxiedCluster, startProxiedCluster } from '../../../support/etcd/proxied-cluster.ts';
 import { assertSound, createRecorder } from '../../../support/etcd/watch-recorder.ts';
-import { eventually } from '../../../support/eventually.ts';
+import { eventually, patienceMs } from '../../../support/eventually.ts';
 
 /** Seconds: short, so that an expiry shows soon, long enough for a failover within it. */
 const ttl = 5;
@@ -53,7 +53,7 @@ for (const version of etcdVersions) {
     };
 
     const nextPrefix = (): string => `/lease/${++cases}/`;
-    const soon = (): AbortSignal => AbortSignal.timeout(30_000);
+    const soon = (): AbortSignal => AbortSignal.timeout(patienceMs);
 
     it('sets, replaces and withdraws keys, with a farewell before the delete', async () => {
       const prefix = nextPrefix();
