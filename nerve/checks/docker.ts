@@ -1,4 +1,5 @@
-import { Client } from 'undici';
+import { isObject } from '../../common/config/formats.ts';
+import { DockerClient, DockerRefusal } from '../../common/net/docker.ts';
 import { oneLine, plainReason } from '../../common/reason.ts';
 import type { CheckPlugin } from '../check.ts';
 
@@ -35,34 +36,25 @@ const maxAnswer = 4 << 20;
 
 async function probe(options: DockerCheckOptions, signal: AbortSignal): Promise<void> {
   const { container, socket } = options;
-  const client = new Client('http://localhost', {
-    connect: { socketPath: socket, timeout: 0 },
-    headersTimeout: 0,
-    bodyTimeout: 0,
-    maxResponseSize: maxAnswer,
-  });
+  const engine = new DockerClient({ socketPath: socket });
   try {
     const path = `/containers/${encodeURIComponent(container)}/json`;
-    const { statusCode, body } = await client.request({ method: 'GET', path, reset: true, signal });
-    const text = await body.text();
-    if (statusCode === 404) throw new Error('there is no such container');
-    if (statusCode !== 200) throw new Error(`the engine answers with status ${statusCode}: ${message(text)}`);
-    judge(readState(text), options);
+    const answer = await engine.json({ path }, { maxBytes: maxAnswer }, signal);
+    judge((isObject(answer) && isObject(answer.State) ? answer.State : {}) as ContainerState, options);
   } catch (error) {
     signal.throwIfAborted();
-    const where = (error as { code?: unknown }).code === undefined ? '' : `no answer from the engine at ${socket}: `;
-    throw new Error(`container ${container}: ${where}${plainReason(error)}`);
-  } finally {
-    await client.destroy();
+    throw new Error(`container ${container}: ${reasonFor(error, engine)}`);
   }
 }
 
-function readState(text: string): ContainerState {
-  try {
-    return (JSON.parse(text) as { readonly State?: ContainerState } | null)?.State ?? {};
-  } catch {
-    throw new Error("the engine's answer is no JSON");
+function reasonFor(error: unknown, engine: DockerClient): string {
+  if (error instanceof DockerRefusal) {
+    if (error.status === 404) return 'there is no such container';
+    return `the engine answers with status ${error.status}: ${error.explanation}`;
   }
+  const where =
+    (error as { code?: unknown }).code === undefined ? '' : `no answer from the engine at ${engine.where}: `;
+  return `${where}${plainReason(error)}`;
 }
 
 function judge(state: ContainerState, { require_health }: DockerCheckOptions): void {
@@ -79,15 +71,6 @@ function judge(state: ContainerState, { require_health }: DockerCheckOptions): v
   if (health === 'healthy') return;
   const output = oneLine(state.Health?.Log?.at(-1)?.Output ?? '');
   throw new Error(`its health is ${health}${output === '' ? '' : `: ${output}`}`);
-}
-
-/** The engine explains itself in JSON; whatever else may answer there does not. */
-function message(text: string): string {
-  try {
-    return oneLine(String((JSON.parse(text) as { message?: unknown }).message));
-  } catch {
-    return oneLine(text);
-  }
 }
 
 function readContainer(value: unknown): void {

@@ -74,7 +74,7 @@ describe('the docker check', () => {
       'forbidden',
       /: the engine answers with status 403: authorization denied by plugin ask/,
     ],
-    ['fails when the engine talks nonsense', 'garbage', /^container garbage: the engine's answer is no JSON$/],
+    ['fails when the engine talks nonsense', 'garbage', /^container garbage: the engine's answer is not JSON$/],
   ];
   for (const [title, container, reason] of cases) {
     it(title, async () => {

@@ -1,15 +1,8 @@
-import { type IncomingMessage, request } from 'node:http';
-import { request as requestTls } from 'node:https';
-import { checkServerIdentity, type PeerCertificate } from 'node:tls';
+import { type LinkedAbort, linkAbort } from '../../../../common/async/abort.ts';
 import { within } from '../../../../common/async/deadline.ts';
 import { sleep } from '../../../../common/async/supervise.ts';
 import { isObject } from '../../../../common/config/formats.ts';
-import { type TlsClientOptions, tlsClient } from '../../../../common/net/tls-client.ts';
-
-/** Where an engine's API listens: a unix socket or HTTP, with `tls` over TLS. */
-export type EngineAddress =
-  | { readonly socketPath: string }
-  | { readonly host: string; readonly port: number; readonly tls?: TlsClientOptions };
+import { type DockerAddress, DockerClient } from '../../../../common/net/docker.ts';
 
 /** A running container, as far as it matters here (Docker Engine API 1.24 and later, `GET /containers/json`). */
 export interface Container {
@@ -39,7 +32,7 @@ export interface FollowOptions {
 }
 
 /** What can change the list. Without a filter, every health check inside a container is an event. */
-const events = ['start', 'die', 'pause', 'unpause', 'rename', 'destroy', 'connect', 'disconnect'];
+const watchedEvents = ['start', 'die', 'pause', 'unpause', 'rename', 'destroy', 'connect', 'disconnect'];
 /**
  * How long after an event to list once more, milliseconds: the engine tells of `pause` and `unpause` before its own list
  * shows them (moby, daemon/pause.go).
@@ -54,109 +47,63 @@ const maxBytes = 64 << 20;
  * @throws when the engine cannot be reached, does not answer in time, or ends its stream of events
  */
 export async function followContainers(
-  engine: EngineAddress,
+  address: DockerAddress,
   options: FollowOptions,
   onList: (containers: readonly Container[]) => void,
   signal: AbortSignal,
 ): Promise<void> {
   const { labels, interval, timeout } = options;
-  const end = new AbortController();
-  let awake = new AbortController();
-  const stop = (): void => {
-    end.abort(signal.reason);
-    awake.abort();
-  };
-  signal.addEventListener('abort', stop, { once: true });
+  const engine = new DockerClient(address);
+  const streaming = linkAbort(signal);
+  let waiting: LinkedAbort | undefined;
   let broken: Error | undefined;
   try {
     // The stream comes first: what changes while we list is an event.
-    const filters = { type: ['container', 'network'], event: events };
-    const stream = await within(timeout, 'events', () => get(engine, '/events', filters, end.signal), signal);
-    let heard = false;
+    const events = { path: '/events', filters: { type: ['container', 'network'], event: watchedEvents } };
+    const stream = await within(timeout, 'events', () => engine.stream(events, streaming.signal), signal);
+    let changed = false;
     stream.on('data', () => {
-      heard = true;
-      awake.abort();
+      changed = true;
+      waiting?.abort();
     });
     stream.on('error', (error) => {
       broken = error;
-      awake.abort();
+      waiting?.abort();
     });
     stream.on('close', () => {
       broken ??= new Error('the stream of events ended');
-      awake.abort();
+      waiting?.abort();
     });
 
     while (!signal.aborted) {
-      awake = new AbortController();
-      const changed = heard;
-      heard = false;
+      // Before the list is asked for: an event during it ends the wait that follows.
+      waiting = linkAbort(signal);
+      const pause = changed ? Math.min(settling, interval) : interval;
+      changed = false;
       if (broken !== undefined) throw broken;
-      const filter = { status: ['running'], ...(labels.length > 0 && { label: labels }) };
-      onList(await within(timeout, 'containers', (limit) => listContainers(engine, filter, limit), signal));
-      await sleep(changed ? Math.min(settling, interval) : interval, awake.signal);
+      const running = { status: ['running'], ...(labels.length > 0 && { label: labels }) };
+      onList(await within(timeout, 'containers', (limit) => listContainers(engine, running, limit), signal));
+      await sleep(pause, waiting.signal);
+      waiting.release();
     }
   } catch (error) {
     if (signal.aborted) return;
-    throw new Error(`Docker at ${nameOf(engine)}`, { cause: error });
+    throw new Error(`Docker at ${engine.where}`, { cause: error });
   } finally {
-    signal.removeEventListener('abort', stop);
-    end.abort();
+    waiting?.release();
+    streaming.release();
+    streaming.abort();
   }
-}
-
-/** For messages. */
-function nameOf(engine: EngineAddress): string {
-  return 'socketPath' in engine ? engine.socketPath : `${engine.host}:${engine.port}`;
 }
 
 async function listContainers(
-  engine: EngineAddress,
-  filters: object,
+  engine: DockerClient,
+  filters: Readonly<Record<string, readonly string[]>>,
   signal: AbortSignal,
 ): Promise<readonly Container[]> {
-  const answer = await get(engine, '/containers/json', filters, signal);
-  const chunks: Buffer[] = [];
-  let size = 0;
-  for await (const chunk of answer as AsyncIterable<Buffer>) {
-    size += chunk.length;
-    if (size > maxBytes) throw new Error(`containers: more than ${maxBytes} bytes`);
-    chunks.push(chunk);
-  }
-  const list: unknown = JSON.parse(Buffer.concat(chunks).toString());
-  if (!Array.isArray(list)) throw new Error('containers: the answer is no list');
+  const list = await engine.json({ path: '/containers/json', filters }, { maxBytes }, signal);
+  if (!Array.isArray(list)) throw new Error('containers: the answer is not a list');
   return list.map(readContainer);
-}
-
-/** The answer's head; its body is still to come. */
-async function get(
-  engine: EngineAddress,
-  path: string,
-  filters: object,
-  signal: AbortSignal,
-): Promise<IncomingMessage> {
-  const target = `${path}?filters=${encodeURIComponent(JSON.stringify(filters))}`;
-  const tls = 'tls' in engine && engine.tls !== undefined ? await tlsClient(engine.tls, engine.host) : undefined;
-  const { host: name = 'docker', ...rest } = tls ?? {};
-  const options = {
-    ...rest,
-    ...('socketPath' in engine ? engine : { host: engine.host, port: engine.port }),
-    // Node asks for the name in this header (SNI), if it is no address, whatever host it connects to.
-    headers: { host: name },
-    checkServerIdentity: (_: string, certificate: PeerCertificate) => checkServerIdentity(name, certificate),
-    path: target,
-    // Its own connection: it ends with the signal, and an old one is never taken for a new one.
-    agent: false,
-    signal,
-  };
-  return new Promise((resolve, reject) => {
-    const outgoing = (tls === undefined ? request : requestTls)(options, (answer) => {
-      if (answer.statusCode === 200) return resolve(answer);
-      answer.destroy();
-      reject(new Error(`${path}: status ${answer.statusCode}`));
-    });
-    outgoing.on('error', reject);
-    outgoing.end();
-  });
 }
 
 /** @throws when it is not what an engine says; then nothing it said can be trusted */

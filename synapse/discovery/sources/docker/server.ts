@@ -1,13 +1,13 @@
 import { isObject } from '../../../../common/config/formats.ts';
 import { isHost, isPort, makeInstance } from '../../../../common/instance.ts';
+import type { DockerAddress } from '../../../../common/net/docker.ts';
 import type { TlsClientOptions } from '../../../../common/net/tls-client.ts';
-import type { EngineAddress } from './engine.ts';
 
 /** One engine. */
 export interface DockerServer {
   /** Name of its instances; without one they have their containers' names. */
   readonly name?: string;
-  readonly engine: EngineAddress;
+  readonly engine: DockerAddress;
   readonly secure?: boolean;
   /** Where ports that are published on all addresses are reached. */
   readonly address: string;

@@ -170,7 +170,7 @@ describe('docker', () => {
   const troubles: readonly (readonly [name: string, trouble: number | string, reason: RegExp])[] = [
     ['an error of the engine', 500, /Docker at 127\.0\.0\.1:\d+: \/containers\/json: status 500/],
     ['half an answer', '[{"Id":"0', /JSON/],
-    ['an answer of another kind', '{"message":"hello"}', /is no list/],
+    ['an answer of another kind', '{"message":"hello"}', /is not a list/],
     ['a list of something else', '[1]', /has no Id/],
     ['a hang', 'hang', /no answer within 300ms/],
   ];
