@@ -15,7 +15,7 @@ import type { SynapseConfig } from './config/config.ts';
 import { observedNow } from './metrics.ts';
 import type { Events } from './report/events.ts';
 import { pageRoutes } from './report/page-routes.ts';
-import { viewRoutes } from './report/routes.ts';
+import { apiRoutes } from './report/routes.ts';
 import { statsdNames } from './statsd.ts';
 import { createSynapse, type SynapseDeps } from './synapse.ts';
 
@@ -49,7 +49,7 @@ export async function runSynapse<Top, Config>(deps: RunDeps<Top, Config>): Promi
   const last = new AbortController();
   const admin: AdminOptions = {
     ...config.admin,
-    routes: { ...pageRoutes(), ...viewRoutes(synapse, version), ...journalRoutes(events) },
+    routes: { ...pageRoutes(), ...apiRoutes(synapse, version), ...journalRoutes(events) },
     ready: () => synapse.ready(),
     state: () => ({ version, reason: synapse.ready(), ...synapse.state() }),
   };

@@ -11,25 +11,30 @@ import { keepEqual } from './config/keep-equal.ts';
 import { Discoverer } from './discovery/discoverer.ts';
 import { watchFreshness } from './discovery/freshness.ts';
 import { createFileWriting, type FilesNow, type FileWriting } from './file-output.ts';
+import type { ServicesView } from './haproxy/statistics/counters.ts';
 import { applies, guardedInstances, observe, refusedConfigs } from './metrics.ts';
 import type { Output, ServersOf, Snapshot } from './output.ts';
 import { Events } from './report/events.ts';
+import type { SentReport } from './report/explain/explain-shape.ts';
+import type { HaproxyReport } from './report/haproxy-shape.ts';
 import { report } from './report/report.ts';
-import { observed, remembered, type SynapseState, stateOf } from './report/state.ts';
-import { type Trace, Traces } from './report/traces.ts';
+import { observed, remembered, stateOf } from './report/state.ts';
+import type { SynapseState } from './report/status-shape.ts';
+import type { Trace } from './report/trace-shape.ts';
+import { Traces } from './report/traces.ts';
 
 /** An output that has a life of its own, such as a connection to keep. */
 export interface RunningOutput<Config> extends Output<Config> {
   /** Runs until `signal` aborts, then leaves everything on disk. */
   run(signal: AbortSignal): Promise<void>;
   /** For people and `/api/v1/state`. */
-  readonly status: unknown;
+  readonly status: HaproxyReport;
   /** Why it is not doing its work; null while it is. */
   readonly trouble?: string | null;
   /** What it sees by itself, of all services and closer of some. @throws when it cannot be asked */
-  view?(of?: ServersOf): Promise<unknown>;
+  view?(of?: ServersOf): Promise<ServicesView>;
   /** What it did last about one instance. */
-  sent?(service: string, id: string): readonly unknown[];
+  sent?(service: string, id: string): readonly SentReport[];
 }
 
 export interface SynapseDeps<Top, Config> {
@@ -50,11 +55,11 @@ export interface Synapse<Top, Config> {
   /** Of all services, or of those named. */
   state(names?: readonly string[]): SynapseState;
   /** What HAProxy itself says, see {@link RunningOutput.view}. @throws when it cannot be asked */
-  view(of?: ServersOf): Promise<unknown>;
+  view(of?: ServersOf): Promise<ServicesView>;
   /** How the newest change of each instance of a service went, as far as it is remembered; by id. */
   traces(service: string): Readonly<Record<string, Trace>>;
   /** What was sent to HAProxy last about one instance. */
-  sent(service: string, id: string): readonly unknown[];
+  sent(service: string, id: string): readonly SentReport[];
 }
 
 /** Stands for every service among the names of changed ones. */

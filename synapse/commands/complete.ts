@@ -1,26 +1,25 @@
-import { readPath } from '../../common/admin/client.ts';
 import { completeCommand } from '../../common/cli/completion.ts';
 import type { Command } from '../../common/cli/program.ts';
 import { serviceNames } from '../../common/config/service-names.ts';
 import { pluginNames } from '../../common/plugin.ts';
-import type { ServiceReport } from '../report/state.ts';
 import { sourceFolder } from '../source.ts';
+import { ask } from './ask.ts';
 import { adminTarget } from './context.ts';
 
-/** A shell waits for it; milliseconds. */
-const timeout = 1_000;
+/** Deadline in milliseconds: a shell waits for the answer. */
+const timeoutMs = 1_000;
 
 export const complete: Command = completeCommand(async (kind, context) => {
   const { args, config } = context;
   if (kind === 'plugin') return [...(await pluginNames(sourceFolder)), 'multi'];
-  const ask = async (path: string) => readPath(await adminTarget(context), path, { program: 'synapse', timeout });
+  const target = await adminTarget(context);
   if (kind === 'service') {
-    return ask('/api/v1/summary').then(
-      (summary) => Object.keys((summary as { readonly services: object }).services),
+    return ask(target, '/api/v1/summary', { timeoutMs }).then(
+      ({ services }) => Object.keys(services),
       () => (config === undefined ? [] : serviceNames(config)),
     );
   }
-  const name = encodeURIComponent(args[1] ?? '');
-  const { instances, left_out: out } = (await ask(`/api/v1/service?name=${name}`)) as ServiceReport;
-  return [...(instances ?? []), ...out].map(({ id }) => id);
+  const query = { name: args[1] ?? '' };
+  const { instances, left_out: leftOut } = await ask(target, '/api/v1/service', { query, timeoutMs });
+  return [...(instances ?? []), ...leftOut].map(({ id }) => id);
 });

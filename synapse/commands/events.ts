@@ -1,8 +1,9 @@
-import { type AdminTarget, followStream, NotRunning, readPath } from '../../common/admin/client.ts';
+import { type AdminTarget, NotRunning } from '../../common/admin/client.ts';
 import { type Command, UsageError } from '../../common/cli/program.ts';
-import { type EventReport, eventShape, formatEvent, type RecordedEvent } from '../report/events.ts';
+import { eventShape, type RecordedEvent } from '../report/event-shape.ts';
+import { formatEvent } from '../report/events.ts';
 import { noService } from '../report/state.ts';
-import type { Summary } from '../report/summary.ts';
+import { ask, followEvents } from './ask.ts';
 import { adminTarget, interrupted } from './context.ts';
 
 export const events: Command = {
@@ -27,17 +28,16 @@ export const events: Command = {
     const show = (event: RecordedEvent): void =>
       print(options.json ? `${JSON.stringify(event)}\n` : formatEvent(event, style));
     const target = await adminTarget(context);
-    const { events: known, last } = (await readPath(target, '/api/v1/events', { program: 'synapse' }).catch((error) => {
+    const { events: known, last } = await ask(target, '/api/v1/events').catch((error) => {
       if (!(error instanceof NotRunning)) throw error;
       throw new Error(`${error.message}; events are in its memory only, and its log has them too`);
-    })) as EventReport;
+    });
     const wanted = known.filter((event) => isAbout(event, service));
     if (service !== undefined && !wanted.some((event) => names(event, service))) await mustKnow(target, service);
     for (const event of count === Number.POSITIVE_INFINITY ? wanted : wanted.slice(wanted.length - count)) show(event);
     if (!options.follow) return;
-    const path = `/api/v1/events/stream?since=${last}`;
-    for await (const event of followStream(target, path, { program: 'synapse' }, interrupted())) {
-      if (isAbout(event as RecordedEvent, service)) show(event as RecordedEvent);
+    for await (const event of followEvents(target, last, interrupted())) {
+      if (isAbout(event, service)) show(event);
     }
   },
 };
@@ -52,7 +52,7 @@ function names({ service, services = [] }: RecordedEvent, wanted: string): boole
 
 /** No event names it: nothing may have happened to it, or there is no such service. @throws saying which ones there are */
 async function mustKnow(target: AdminTarget, service: string): Promise<void> {
-  const { services } = (await readPath(target, '/api/v1/summary', { program: 'synapse' })) as Summary;
+  const { services } = await ask(target, '/api/v1/summary');
   if (Object.hasOwn(services, service)) return;
   throw new Error(noService(service, services));
 }

@@ -1,11 +1,13 @@
-import { NotRunning, readPath } from '../../common/admin/client.ts';
+import { NotRunning } from '../../common/admin/client.ts';
 import type { Command, CommandContext } from '../../common/cli/program.ts';
 import { reasonOf, silentLog } from '../../common/daemon/log.ts';
-import { instancesOf, type OutputReport, type ServiceFacts } from '../report/explain/facts.ts';
-import { explainReport, explainShape } from '../report/explain/report.ts';
+import { explainShape } from '../report/explain/explain-shape.ts';
+import { instancesOf, type ServiceFacts } from '../report/explain/facts.ts';
+import { explainReport } from '../report/explain/report.ts';
 import { formatInstances, formatService } from '../report/explain/text.ts';
 import { unknownServer } from '../report/explain/unknown.ts';
 import { noService } from '../report/state.ts';
+import { ask } from './ask.ts';
 import { adminTarget, type Config, directly, json, load, wait, waitOf } from './context.ts';
 import { readStatus } from './status.ts';
 
@@ -71,10 +73,8 @@ type DaemonFacts = Omit<ServiceFacts, 'registry'>;
 
 async function daemonFacts(context: CommandContext, service: string): Promise<DaemonFacts> {
   try {
-    const path = `/api/v1/explain?service=${encodeURIComponent(service)}`;
-    const answer = await readPath(await adminTarget(context), path, { program: 'synapse' });
-    const { haproxy, ...facts } = answer as Omit<DaemonFacts, 'daemon' | 'output'> & { readonly haproxy: unknown };
-    return { ...facts, daemon: { running: true, reason: null }, output: (haproxy ?? {}) as OutputReport };
+    const document = await ask(await adminTarget(context), '/api/v1/explain', { query: { service } });
+    return { ...document, daemon: { running: true, reason: null } };
   } catch (error) {
     if (!(error instanceof NotRunning)) throw error;
     return readFacts(context, service, error);
@@ -86,15 +86,14 @@ async function readFacts(context: CommandContext, service: string, why: NotRunni
   const { daemon, services, haproxy, servers } = await readStatus(context, why);
   const report = Object.hasOwn(services, service) ? services[service] : undefined;
   if (report === undefined) throw new Error(noService(service, services));
-  const { sockets } = haproxy as { readonly sockets: readonly { path: string; lastError: string | null }[] };
-  const [first] = sockets;
+  const [first] = haproxy?.sockets ?? [];
   const reason =
     servers !== null ? null : first === undefined ? 'haproxy.do_socket is false' : `${first.path}: ${first.lastError}`;
   return {
     daemon,
     service,
     report,
-    output: haproxy as OutputReport,
+    haproxy,
     seen: { servers: servers?.[service] ?? null, reason },
     traces: {},
     sent: {},

@@ -4,14 +4,8 @@ import { counted, formatAge, listed } from '../../common/wording.ts';
 import type { Peeked } from '../catalog/state-file.ts';
 import type { SynapseConfig } from '../config/config.ts';
 import { type Collected, collect } from '../discovery/collect-once.ts';
-import type { ServiceReport, SynapseState } from '../report/state.ts';
-
-/** One thing that was read without the daemon: what it said, or why it said nothing. */
-export interface ReadDirectly {
-  readonly what: string;
-  readonly found: string | null;
-  readonly reason: string | null;
-}
+import type { ServiceReport } from '../report/service-shape.ts';
+import type { ReadDirectly, SynapseState } from '../report/status-shape.ts';
 
 /** What there is to know without a running synapse. */
 export interface Direct<Config> extends Collected<Config> {

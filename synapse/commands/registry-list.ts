@@ -9,7 +9,7 @@ import { printable } from '../../common/etcd/records/records.ts';
 import { createReflector, type KeyChange } from '../../common/etcd/watch/reflector.ts';
 import { announcedAtOf, type Instance, parseInstance } from '../../common/instance.ts';
 import type { CachedService } from '../catalog/state-file.ts';
-import { instance } from '../report/state.ts';
+import { instanceShape } from '../report/instance-shape.ts';
 
 /** One record of the registry. */
 export interface ListedRecord {
@@ -175,7 +175,7 @@ export const servicesShape: Fields = {
           list: {
             fields: {
               key: field({ orNull: 'text' }, 'its key in etcd; null from the state file'),
-              instance: field({ orNull: instance }, 'null when the record cannot be used'),
+              instance: field({ orNull: instanceShape }, 'null when the record cannot be used'),
               reason: field({ orNull: 'text' }, 'why it cannot be used'),
               announced_at: field(
                 { orNull: 'text' },

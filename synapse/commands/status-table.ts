@@ -1,22 +1,10 @@
 import { clock } from '../../common/async/clock.ts';
 import { type Cell, formatTable, heading, plain, type Style, type Tone } from '../../common/cli/table.ts';
 import { ageOf } from '../../common/wording.ts';
-import type { Problem } from '../report/problems.ts';
-import type { ServiceReport } from '../report/state.ts';
-import { differences, type SeenServer, type StatusReport } from '../report/status.ts';
-
-/** What is shown of HAProxy, as far as it is there. */
-interface HaproxyReport {
-  readonly sockets?: readonly {
-    readonly path: string;
-    readonly connected: boolean;
-    readonly version: string | null;
-    readonly workerPid: number | null;
-    readonly lastError: string | null;
-  }[];
-  readonly pendingReload?: readonly string[];
-  readonly held?: readonly { readonly backend: string; readonly name: string; readonly held: string }[];
-}
+import { differences } from '../report/differences.ts';
+import type { HaproxyReport, ServerReport } from '../report/haproxy-shape.ts';
+import type { ServiceReport } from '../report/service-shape.ts';
+import type { Problem, StatusReport } from '../report/status-shape.ts';
 
 const titles = ['SERVICE', 'INSTANCE', 'STATE', 'WEIGHT', 'IN HAPROXY', 'FROM', 'CHANGED'];
 
@@ -29,7 +17,7 @@ export function formatStatus(status: StatusReport, style: Style = plain, now: nu
   return [
     headLine(status, style),
     // Read directly, its sockets are among what was read.
-    ...(status.daemon.running ? haproxyLines((status.haproxy ?? {}) as HaproxyReport) : []),
+    ...(status.daemon.running ? haproxyLines(status.haproxy) : []),
     ...(files?.reason ? [`file_output: ${files.reason}\n`] : []),
     ...problemLines(status.problems, style),
     '\n',
@@ -71,7 +59,9 @@ function problemLines(problems: readonly Problem[], style: Style): readonly stri
   });
 }
 
-function haproxyLines({ sockets = [], pendingReload = [], held = [] }: HaproxyReport): readonly string[] {
+function haproxyLines(haproxy: HaproxyReport | null): readonly string[] {
+  if (haproxy === null) return [];
+  const { sockets, pendingReload = [], held = [] } = haproxy;
   return [
     ...sockets.flatMap(({ path, connected, version, workerPid }) =>
       connected ? [`HAProxy ${version} (worker ${workerPid}) at ${path}\n`] : [],
@@ -110,7 +100,7 @@ function serviceRows(
 }
 
 /** HAProxy's own word beside ours; an exclamation mark where they differ. */
-function seenCell(server: SeenServer | undefined, difference: string | undefined): Cell {
+function seenCell(server: ServerReport | undefined, difference: string | undefined): Cell {
   if (server === undefined) return { text: '! not there', tone: 'bad' };
   const text = [server.status, ...(server.check === '' ? [] : [server.check])].join(', ');
   return difference === undefined ? text : { text: `! ${text}`, tone: 'bad' };

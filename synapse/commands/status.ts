@@ -1,8 +1,10 @@
-import { type AdminTarget, configInstead, NotRunning, readPath, readState } from '../../common/admin/client.ts';
+import { type AdminTarget, configInstead, NotRunning } from '../../common/admin/client.ts';
 import type { Command, CommandContext } from '../../common/cli/program.ts';
-import { problemsOf } from '../report/problems.ts';
+import { findProblems } from '../report/problems.ts';
 import { noService } from '../report/state.ts';
-import { type StateReport, type StatusReport, statusShape } from '../report/status.ts';
+import { type Problem, type StatusReport, type SynapseState, statusShape } from '../report/status-shape.ts';
+import { summaryOf } from '../report/summary.ts';
+import { ask } from './ask.ts';
 import { adminTarget, directly, json, load, wait, waitOf } from './context.ts';
 import { formatStatus } from './status-table.ts';
 
@@ -47,14 +49,18 @@ async function findStatus(context: CommandContext): Promise<StatusReport> {
 }
 
 async function statusOf(target: AdminTarget): Promise<StatusReport> {
-  const asked = { program: 'synapse' };
-  const [state, view] = await Promise.all([
-    readState(target, asked) as Promise<StateReport>,
-    readPath(target, '/api/v1/haproxy?servers=all', asked).catch(() => null),
+  const [state, servers] = await Promise.all([
+    ask(target, '/api/v1/state'),
+    ask(target, '/api/v1/haproxy?servers=all').then(
+      ({ servers }) => servers,
+      () => null,
+    ),
   ]);
-  const { servers = null } = (view ?? {}) as Pick<StatusReport, 'servers'>;
-  const problems = await problemsOf(state, state.reason);
-  return { ...state, daemon: { running: true, reason: null }, problems, servers };
+  return { ...state, daemon: { running: true, reason: null }, problems: problemsOf(state, state.reason), servers };
+}
+
+function problemsOf(state: SynapseState, ready: string | null): readonly Problem[] {
+  return findProblems(summaryOf(state), ready).map(({ kinds: _, ...problem }) => problem);
 }
 
 /** @throws what was wrong with the daemon, when no configuration says where to look instead */
@@ -75,7 +81,7 @@ export async function readStatus(context: CommandContext, why: NotRunning): Prom
     version: context.version,
     reason: why.message,
     daemon: { running: false, reason: why.message },
-    problems: await problemsOf(found, null),
+    problems: problemsOf(found, null),
     read: [
       ...read,
       ...sockets.map(({ path, connected, version, workerPid, lastError }) => ({

@@ -3,7 +3,8 @@ import { Catalog } from '../catalog/catalog.ts';
 import { type Peeked, peekCache } from '../catalog/state-file.ts';
 import type { SynapseConfig } from '../config/config.ts';
 import type { Snapshot } from '../output.ts';
-import { type SynapseState, stateOf } from '../report/state.ts';
+import { stateOf } from '../report/state.ts';
+import type { SynapseState } from '../report/status-shape.ts';
 import { Discoverer } from './discoverer.ts';
 
 /** What the sources say, asked once. */

@@ -1,22 +1,242 @@
-import { pageFile } from './page-routes.ts';
-import type { SynapseState } from './state.ts';
-import { summaryOf } from './summary.ts';
+import { counted, listed } from '../../common/wording.ts';
+import type { EventKind } from './event-shape.ts';
+import type { HaproxyReport } from './haproxy-shape.ts';
+import type { Problem } from './status-shape.ts';
+import type { ServiceSummary, Summary } from './summary.ts';
 
-/** Something that is wrong, in the words of the live page. */
-export interface Problem {
-  readonly level: 'bad' | 'warn';
-  readonly title: string;
-  readonly reason?: string;
-  /** What to do about it. */
-  readonly remedy: string;
+/** A problem, and the kinds of event that tell since when. */
+export interface FoundProblem extends Problem {
+  readonly kinds: readonly EventKind[];
 }
 
-interface Verdicts {
-  readonly problemsOf: (summary: unknown) => readonly (Problem & { readonly kinds: readonly string[] })[];
+/**
+ * What is wrong, the worst first; empty when all is well. `ready` is the reason why synapse is not ready, or null.
+ * Pure: `synapse status` and the live page both run it, so that they agree.
+ */
+export function findProblems(summary: Summary, ready: string | null): readonly FoundProblem[] {
+  const services = Object.entries(summary.services);
+  const found = [...(summary.haproxy === null ? [] : haproxyProblems(summary.haproxy)), ...serviceProblems(services)];
+  if (found.length === 0 && ready !== null) {
+    found.push({
+      level: 'warn',
+      title: 'synapse is not ready yet',
+      reason: ready,
+      remedy: 'After a start or a change this passes by itself within seconds.',
+      kinds: ['reload_begun', 'configuration_read'],
+    });
+  }
+  return found.sort((a, b) => Number(b.level === 'bad') - Number(a.level === 'bad'));
 }
 
-/** What is wrong, the worst first; the page's own code says so, that both agree. `ready`: why synapse is not, or null. */
-export async function problemsOf(state: SynapseState, ready: string | null): Promise<readonly Problem[]> {
-  const { problemsOf: find } = (await import(pageFile('verdict.js').href)) as Verdicts;
-  return find({ ...summaryOf(state), reason: ready }).map(({ kinds: _, ...problem }) => problem);
+/** Whether a service needs attention. */
+export function isTroubled({ reason, up, suspects, rejected, fallback, refused }: ServiceSummary): boolean {
+  return reason !== null || up === 0 || suspects > 0 || rejected > 0 || fallback !== null || refused !== null;
+}
+
+function haproxyProblems(haproxy: HaproxyReport): readonly FoundProblem[] {
+  return [
+    ...unconnectedSockets(haproxy),
+    ...refusedServices(haproxy),
+    ...refusedConfiguration(haproxy),
+    ...reloadProblems(haproxy),
+    ...heldServers(haproxy),
+  ];
+}
+
+function unconnectedSockets({ sockets }: HaproxyReport): readonly FoundProblem[] {
+  return sockets
+    .filter(({ connected }) => !connected)
+    .map(({ path, lastError }) => ({
+      level: 'bad',
+      title: `HAProxy does not answer at ${path}`,
+      reason: lastError ?? 'synapse has not tried yet',
+      remedy: 'Does it run? systemctl status haproxy. synapse brings it up to date as soon as it answers.',
+      kinds: ['haproxy_lost'],
+    }));
+}
+
+function refusedServices({ problems }: HaproxyReport): readonly FoundProblem[] {
+  return Object.entries(problems).map(([service, reason]) => ({
+    level: 'bad',
+    title: `HAProxy cannot take the configuration of ${service}`,
+    reason,
+    remedy:
+      'Its last good configuration stays in force, and the other services are not affected. ' +
+      'Correct the haproxy section of the service; synapse check tests it.',
+    kinds: ['haproxy_refused', 'configuration_read'],
+  }));
+}
+
+function refusedConfiguration({ rejected, problems }: HaproxyReport): readonly FoundProblem[] {
+  if (!rejected || Object.keys(problems).length > 0) return [];
+  return [
+    {
+      level: 'bad',
+      title: 'HAProxy refuses the new configuration',
+      reason: rejected,
+      remedy: 'The last good one stays in force. Correct the global and defaults sections; synapse check tests them.',
+      kinds: ['haproxy_refused'],
+    },
+  ];
+}
+
+function reloadProblems({ sockets, lastError, pendingReload = [] }: HaproxyReport): readonly FoundProblem[] {
+  if (lastError) {
+    // A HAProxy that does not answer may not run at all.
+    const goesOn = sockets.some(({ connected }) => connected) ? 'HAProxy still runs its previous configuration. ' : '';
+    return [
+      {
+        level: 'bad',
+        title: 'The last reload of HAProxy failed',
+        reason: lastError,
+        remedy: `${goesOn}Look into its log: journalctl -u haproxy.`,
+        kinds: ['reload_failed'],
+      },
+    ];
+  }
+  if (pendingReload.length === 0) return [];
+  return [
+    {
+      level: 'warn',
+      title: 'HAProxy needs a reload',
+      reason: listed(pendingReload),
+      remedy: 'synapse reloads it soon, unless haproxy.do_reloads is false.',
+      kinds: ['reload_begun', 'configuration_read'],
+    },
+  ];
+}
+
+function heldServers({ held = [] }: HaproxyReport): readonly FoundProblem[] {
+  if (held.length === 0) return [];
+  return [
+    {
+      level: 'warn',
+      title: `${counted(held.length, 'server')} set by hand in HAProxy`,
+      reason: listed(held.map(({ backend, name, held: what }) => `${backend}/${name}: ${what}`)),
+      remedy: "synapse leaves them so until somebody sets them back on HAProxy's socket.",
+      kinds: [],
+    },
+  ];
+}
+
+type NamedSummary = readonly [name: string, summary: ServiceSummary];
+
+function serviceProblems(services: readonly NamedSummary[]): readonly FoundProblem[] {
+  return [
+    ...staleServices(services),
+    ...emptyServices(services),
+    ...unknownServices(services),
+    ...guardedServices(services),
+    ...servicesOnFallback(services),
+    ...skippedRecords(services),
+    ...refusedPublications(services),
+  ];
+}
+
+/** One outage of a registry is one problem, however many services it has: their reasons differ in details at most. */
+function staleServices(services: readonly NamedSummary[]): readonly FoundProblem[] {
+  const stale = services.filter(([, { reason }]) => reason !== null);
+  const [first] = stale;
+  if (first === undefined) return [];
+  const [name, { reason }] = first;
+  const etcd = stale.some(([, { method }]) => /etcd/.test(method));
+  return [
+    {
+      level: 'warn',
+      title: `${stale.length === 1 ? name : counted(stale.length, 'service')} may be out of date`,
+      ...(reason !== null && { reason }),
+      remedy: `Traffic goes to the last known instances. ${
+        etcd ? 'Is etcd healthy? etcdctl endpoint health.' : 'Check the source that the reason names.'
+      }`,
+      kinds: ['source_stale'],
+    },
+  ];
+}
+
+function emptyServices(services: readonly NamedSummary[]): readonly FoundProblem[] {
+  const names = namesOf(services, ({ known, up }) => known && up === 0);
+  if (names.length === 0) return [];
+  return [
+    {
+      level: 'bad',
+      title: `No instance is up: ${listed(names)}`,
+      remedy:
+        'Requests fail. Run nerve status on the hosts of the service; synapse explain SERVICE says what is left out, and why.',
+      kinds: ['instances'],
+    },
+  ];
+}
+
+function unknownServices(services: readonly NamedSummary[]): readonly FoundProblem[] {
+  const names = namesOf(services, ({ known }) => !known);
+  if (names.length === 0) return [];
+  return [
+    {
+      level: 'warn',
+      title: `No instances known yet: ${listed(names)}`,
+      remedy: 'HAProxy keeps the servers it has until the source answers.',
+      kinds: ['source_stale'],
+    },
+  ];
+}
+
+function guardedServices(services: readonly NamedSummary[]): readonly FoundProblem[] {
+  const names = namesOf(services, ({ suspects }) => suspects > 0);
+  if (names.length === 0) return [];
+  return [
+    {
+      level: 'warn',
+      title: `Expiry guard in force: ${listed(names)}`,
+      reason: 'most leases expired together, so synapse keeps the instances as suspects',
+      remedy: "HAProxy's own checks decide for now. Do these hosts run, and do they reach etcd?",
+      kinds: ['guard_in_force'],
+    },
+  ];
+}
+
+function servicesOnFallback(services: readonly NamedSummary[]): readonly FoundProblem[] {
+  const away = services.filter(([, { fallback }]) => fallback !== null);
+  if (away.length === 0) return [];
+  return [
+    {
+      level: 'warn',
+      title: `Fallback in use: ${listed(away.map(([name, { fallback }]) => `${name} from ${fallback}`))}`,
+      remedy: 'The first source finds no instances. synapse returns to it as soon as it finds one.',
+      kinds: ['source_switched'],
+    },
+  ];
+}
+
+function skippedRecords(services: readonly NamedSummary[]): readonly FoundProblem[] {
+  const names = namesOf(services, ({ rejected }) => rejected > 0);
+  if (names.length === 0) return [];
+  return [
+    {
+      level: 'warn',
+      title: `Records skipped: ${listed(names)}`,
+      reason: 'they cannot be used; the other records are not affected',
+      remedy: 'synapse explain SERVICE names them. Correct or delete them where they were written.',
+      kinds: ['record_rejected'],
+    },
+  ];
+}
+
+function refusedPublications(services: readonly NamedSummary[]): readonly FoundProblem[] {
+  return services.flatMap(([name, { refused }]) =>
+    refused === null
+      ? []
+      : [
+          {
+            level: 'warn',
+            title: `Published configuration of ${name} refused`,
+            reason: refused,
+            remedy: 'The previous one stays in force. Publish a corrected one.',
+            kinds: ['published_refused'],
+          },
+        ],
+  );
+}
+
+function namesOf(services: readonly NamedSummary[], test: (summary: ServiceSummary) => boolean): readonly string[] {
+  return services.filter(([, summary]) => test(summary)).map(([name]) => name);
 }

@@ -5,7 +5,8 @@ import { firstOf } from '../../common/wording.ts';
 import { changesBetween } from '../catalog/changes.ts';
 import type { ServiceState, Snapshot } from '../output.ts';
 import type { Events } from './events.ts';
-import type { Trace, Traces } from './traces.ts';
+import type { Trace } from './trace-shape.ts';
+import type { Traces } from './traces.ts';
 
 /** How many ids of one kind a log line or an event names. */
 const maxNamed = 10;

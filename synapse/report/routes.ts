@@ -1,33 +1,26 @@
+import type { ServerResponse } from 'node:http';
 import { type ReadRoute, sendJson } from '../../common/admin/routes.ts';
 import { clock } from '../../common/async/clock.ts';
 import { reasonOf } from '../../common/daemon/log.ts';
 import { plainReason } from '../../common/reason.ts';
 import type { Synapse } from '../synapse.ts';
-import { noService, type ServiceReport } from './state.ts';
-import { differences, type SeenServer } from './status.ts';
+import type { ApiDocuments, SeenServers } from './api.ts';
+import { differences } from './differences.ts';
+import type { ServerReport } from './haproxy-shape.ts';
+import type { ServiceReport } from './service-shape.ts';
+import { noService } from './state.ts';
 import { summaryOf } from './summary.ts';
 
-type Viewed = Pick<Synapse<unknown, unknown>, 'ready' | 'state' | 'view' | 'traces' | 'sent'>;
+/** The parts of synapse that answer questions. */
+type ReadableSynapse = Pick<Synapse<unknown, unknown>, 'ready' | 'state' | 'view' | 'traces' | 'sent'>;
 
-/** What an output sees, as far as it is looked into here. */
-interface Seen {
-  readonly servers?: Readonly<Record<string, readonly SeenServer[]>>;
-}
-
-/**
- * What the live page and the commands ask for, and others may:
- * `/api/v1/summary` one line for each service, `?service=NAME` (again and again) only those;
- * `/api/v1/service?name=NAME` all of one service;
- * `/api/v1/haproxy` HAProxy's own counters of each service, with `?service=NAME` also its servers and where they differ,
- * with `?servers=all` those of all services;
- * `/api/v1/explain?service=NAME` all there is to say of one service and its instances.
- */
-export function viewRoutes(synapse: Viewed, version: string): Readonly<Record<string, ReadRoute>> {
+/** The documents that the commands and the live page read; see {@link ApiDocuments} and `synapse/events.md`. */
+export function apiRoutes(synapse: ReadableSynapse, version: string): Readonly<Record<string, ReadRoute>> {
   return {
     '/api/v1/summary': (request, response) => {
-      const only = queryOf(request.url).getAll('service');
-      const state = synapse.state(only.length > 0 ? only : undefined);
-      sendJson(response, 200, {
+      const names = queryOf(request.url).getAll('service');
+      const state = synapse.state(names.length > 0 ? names : undefined);
+      send<'/api/v1/summary'>(response, {
         version,
         reason: synapse.ready(),
         time: clock.date().toISOString(),
@@ -36,62 +29,81 @@ export function viewRoutes(synapse: Viewed, version: string): Readonly<Record<st
     },
     '/api/v1/service': (request, response) => {
       const name = queryOf(request.url).get('name') ?? '';
-      const { services } = synapse.state([name]);
-      const report = Object.hasOwn(services, name) ? services[name] : undefined;
+      const report = reportOf(synapse, name);
       if (report === undefined) sendJson(response, 404, { error: `no service ${name}` });
-      else sendJson(response, 200, report);
+      else send<'/api/v1/service'>(response, report);
     },
     '/api/v1/haproxy': async (request, response) => {
       const query = queryOf(request.url);
-      const name = query.get('service');
       try {
         if (query.get('servers') === 'all') {
-          sendJson(response, 200, (await synapse.view('all')) as object);
-          return;
+          send<'/api/v1/haproxy?servers=all'>(response, await synapse.view('all'));
+        } else {
+          send<'/api/v1/haproxy'>(response, await countersOf(synapse, query.get('service')));
         }
-        const view = (await synapse.view(name === null ? undefined : { service: name })) as Seen;
-        const servers = name === null ? null : (view.servers?.[name] ?? null);
-        const report = name === null ? undefined : synapse.state([name]).services[name];
-        const differ = report?.instances && servers ? { differences: differing(report, servers) } : {};
-        sendJson(response, 200, { service: name, ...view, servers, ...differ });
       } catch (error) {
         sendJson(response, 503, { error: reasonOf(error) });
       }
     },
     '/api/v1/explain': async (request, response) => {
       const service = queryOf(request.url).get('service') ?? '';
-      const { services, haproxy } = synapse.state([service]);
-      const report = Object.hasOwn(services, service) ? services[service] : undefined;
+      const report = reportOf(synapse, service);
       if (report === undefined) {
         sendJson(response, 404, { error: noService(service, synapse.state().services) });
         return;
       }
-      const traces = synapse.traces(service);
-      const ids = new Set([...(report.instances ?? []).map(({ id }) => id), ...Object.keys(traces)]);
-      const sent = [...ids].map((id) => [id, synapse.sent(service, id)] as const);
-      const seen = await synapse.view({ service }).then(
-        (view) => ({ servers: (view as Seen).servers?.[service] ?? null, reason: null }),
-        (error) => ({ servers: null, reason: plainReason(error) }),
-      );
-      sendJson(response, 200, {
+      send<'/api/v1/explain'>(response, {
         version,
         reason: synapse.ready(),
         service,
         report,
-        haproxy,
-        seen,
-        traces,
-        sent: Object.fromEntries(sent.filter(([, commands]) => commands.length > 0)),
+        haproxy: synapse.state([service]).haproxy,
+        seen: await seenServers(synapse, service),
+        traces: synapse.traces(service),
+        sent: sentTo(synapse, service, report),
       });
     },
   };
 }
 
-/** HAProxy's counters may be from before a change that is this young: then nothing can be said. Milliseconds. */
-const settling = 3_000;
+function send<Path extends keyof ApiDocuments>(response: ServerResponse, document: ApiDocuments[Path]): void {
+  sendJson(response, 200, document);
+}
 
-function differing({ instances, changed_at: at }: ServiceReport, servers: readonly SeenServer[]) {
-  const settled = at !== null && clock.wallTime() - Date.parse(at) > settling;
+function reportOf(synapse: ReadableSynapse, service: string): ServiceReport | undefined {
+  const { services } = synapse.state([service]);
+  return Object.hasOwn(services, service) ? services[service] : undefined;
+}
+
+async function countersOf(synapse: ReadableSynapse, service: string | null): Promise<ApiDocuments['/api/v1/haproxy']> {
+  const { services, servers: all } = await synapse.view(service === null ? undefined : { service });
+  if (service === null) return { service, services, servers: null };
+  const servers = all[service] ?? null;
+  const report = reportOf(synapse, service);
+  const comparable = servers !== null && report !== undefined && report.instances !== null;
+  return { service, services, servers, ...(comparable && { differences: differencesOf(report, servers) }) };
+}
+
+async function seenServers(synapse: ReadableSynapse, service: string): Promise<SeenServers> {
+  try {
+    const { servers } = await synapse.view({ service });
+    return { servers: servers[service] ?? null, reason: null };
+  } catch (error) {
+    return { servers: null, reason: plainReason(error) };
+  }
+}
+
+function sentTo(synapse: ReadableSynapse, service: string, { instances }: ServiceReport) {
+  const ids = new Set([...(instances ?? []).map(({ id }) => id), ...Object.keys(synapse.traces(service))]);
+  const sent = [...ids].map((id) => [id, synapse.sent(service, id)] as const);
+  return Object.fromEntries(sent.filter(([, commands]) => commands.length > 0));
+}
+
+/** Milliseconds after a change during which HAProxy's counters may be older than the change: they are not compared then. */
+const settlingMs = 3_000;
+
+function differencesOf({ instances, changed_at: at }: ServiceReport, servers: readonly ServerReport[]) {
+  const settled = at !== null && clock.wallTime() - Date.parse(at) > settlingMs;
   return settled ? differences(instances ?? [], servers) : {};
 }
 

@@ -1,13 +1,9 @@
-import type { ServiceReport, SynapseState } from './state.ts';
+import type { HaproxyReport } from './haproxy-shape.ts';
+import type { ServiceReport } from './service-shape.ts';
+import type { SynapseState } from './status-shape.ts';
 
 /** One service in a line: what a list of a thousand shows. */
-export interface ServiceSummary {
-  readonly method: string;
-  readonly origin: string;
-  /** Why its instances may be out of date; null while they are known to be current. */
-  readonly reason: string | null;
-  readonly age: number | null;
-  readonly changed_at: string | null;
+export interface ServiceSummary extends Pick<ServiceReport, 'method' | 'origin' | 'reason' | 'age' | 'changed_at'> {
   /** Which of its sources is in use, when it is not the first one. */
   readonly fallback: string | null;
   readonly known: boolean;
@@ -25,7 +21,7 @@ export interface ServiceSummary {
 /** What `/api/v1/summary` answers, beside who answers. */
 export interface Summary {
   readonly services: Readonly<Record<string, ServiceSummary>>;
-  readonly haproxy: unknown;
+  readonly haproxy: HaproxyReport | null;
   readonly file_output?: SynapseState['file_output'];
 }
 

@@ -1,18 +1,5 @@
 import { keepNewest } from '../../common/daemon/journal.ts';
-
-/** How the newest change of one instance went through synapse. */
-export interface Trace {
-  readonly change: 'added' | 'changed' | 'drained' | 'removed';
-  /** When it was seen, ISO 8601. */
-  readonly seen_at: string;
-  /** From then until the outputs had it. */
-  readonly milliseconds: number;
-  /** Where it came from: the discovery method, and how that names the moment (etcd: the revision). */
-  readonly source?: string;
-  readonly revision?: string;
-  /** Of one that is gone: it said so first, or it did not (its lease expired). */
-  readonly how?: 'withdrawn' | 'expired';
-}
+import type { Trace } from './trace-shape.ts';
 
 /** How many are remembered, of all services together; some hundred bytes each. */
 const most = 10_000;

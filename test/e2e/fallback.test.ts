@@ -5,7 +5,7 @@ import { after, before, describe, test } from 'node:test';
 import type { EtcdClient } from '../../common/etcd/client/client.ts';
 import type { LocalCluster } from '../../etcd-cluster/members/local-cluster.ts';
 import { freePort } from '../../etcd-cluster/members/ports.ts';
-import type { StateReport } from '../../synapse/report/status.ts';
+import type { StateReport } from '../../synapse/report/status-shape.ts';
 import { startDaemon, type TestDaemon } from '../support/daemons/daemon.ts';
 import { directClient, put, remove, testCluster } from '../support/etcd/etcd.ts';
 import {

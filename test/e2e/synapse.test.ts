@@ -6,7 +6,7 @@ import { exec } from '../../common/daemon/exec.ts';
 import type { EtcdClient } from '../../common/etcd/client/client.ts';
 import type { LocalCluster } from '../../etcd-cluster/members/local-cluster.ts';
 import { freePort } from '../../etcd-cluster/members/ports.ts';
-import type { StateReport } from '../../synapse/report/status.ts';
+import type { StateReport } from '../../synapse/report/status-shape.ts';
 import { programPath, startDaemon, type TestDaemon } from '../support/daemons/daemon.ts';
 import { directClient, put, remove, testCluster } from '../support/etcd/etcd.ts';
 import { patienceMs } from '../support/eventually.ts';

@@ -8,8 +8,9 @@ import { makeInstance } from '../../common/instance.ts';
 import { openBrowser } from '../../deploy/tools/browser.ts';
 import { Events } from '../../synapse/report/events.ts';
 import { pageRoutes } from '../../synapse/report/page-routes.ts';
-import { viewRoutes } from '../../synapse/report/routes.ts';
-import type { ServiceReport, SynapseState } from '../../synapse/report/state.ts';
+import { apiRoutes } from '../../synapse/report/routes.ts';
+import type { ServiceReport } from '../../synapse/report/service-shape.ts';
+import type { SynapseState } from '../../synapse/report/status-shape.ts';
 import { eventually } from '../support/eventually.ts';
 
 const counters = { status: 'UP', current: 1, queued: 0, sessions: 9, requests: 9, errors: 0, active: 50, backup: 0 };
@@ -42,13 +43,13 @@ describe('the live page with 1,000 services of 50 instances', () => {
       ready: () => null,
       state: (only: readonly string[] = names): SynapseState => ({
         services: Object.fromEntries(only.flatMap((name) => [[name, services.get(name) ?? serviceOf(0)] as const])),
-        haproxy: {},
+        haproxy: null,
       }),
       view: async () => ({ services: Object.fromEntries(names.map((name) => [name, counters])), servers: {} }),
       traces: () => ({}),
       sent: () => [],
     };
-    const routes = { ...pageRoutes(), ...viewRoutes(synapse, 'test'), ...journalRoutes(events) };
+    const routes = { ...pageRoutes(), ...apiRoutes(synapse, 'test'), ...journalRoutes(events) };
     const answers = { listen: '127.0.0.1:0', ready: () => null, state: () => ({}), routes };
     const { address } = await serveAdmin(answers, { log: silentLog }, end.signal);
     chromium = await openBrowser();

@@ -76,7 +76,7 @@ describe('synapse', () => {
       ...more,
     });
     const createOutput = (name: string, _: AbortSignal): RunningOutput<string> => ({
-      status: { name },
+      status: { sockets: [], problems: {} },
       async apply(snapshot: Snapshot<string>, dirty) {
         const instances = Object.fromEntries(
           [...snapshot].map(([key, state]) => [key, state.instances?.map(({ id }) => id) ?? null]),

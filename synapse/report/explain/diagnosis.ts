@@ -51,14 +51,14 @@ function whyNot(facts: ServiceFacts, { leftOut, record, trace, server }: Instanc
 
 /** It is in use: does HAProxy have it, and does it get traffic? */
 function howItIs(facts: ServiceFacts, one: InstanceFacts): Verdict {
-  const { service, output, seen } = facts;
+  const { service, haproxy, seen } = facts;
   const { instance, server, held, suspectUntil } = one;
   if (seen.reason !== null) return bad(`HAProxy cannot be asked whether it has it: ${seen.reason}`);
   if (server === undefined) {
-    const problem = output.problems?.[service];
+    const problem = haproxy?.problems[service];
     if (problem !== undefined) return bad(`not in HAProxy: ${problem}`);
-    if (output.rejected) return bad(`not in HAProxy, which refuses the new configuration: ${output.rejected}`);
-    const [due] = output.pendingReload ?? [];
+    if (haproxy?.rejected) return bad(`not in HAProxy, which refuses the new configuration: ${haproxy.rejected}`);
+    const [due] = haproxy?.pendingReload ?? [];
     if (due !== undefined) return warn(`not in HAProxy yet: it waits for a reload: ${due}`);
     return bad(facts.daemon.running ? 'not in HAProxy, and it should be' : 'not in HAProxy, and nobody puts it there');
   }

@@ -1,34 +1,20 @@
 import type { Instance } from '../../../common/instance.ts';
 import type { RegistryRecord } from '../../source.ts';
-import type { ServiceReport } from '../state.ts';
-import type { DaemonState, SeenServer } from '../status.ts';
-import type { Trace } from '../traces.ts';
-
-/** The last commands about one server and what HAProxy answered, by one of its sockets. */
-export interface SentReport {
-  readonly socket: string;
-  readonly time: string;
-  readonly milliseconds: number;
-  readonly commands: readonly { readonly command: string; readonly reply: string | null }[];
-}
-
-/** What HAProxy's output reports of itself, as far as it explains anything. */
-export interface OutputReport {
-  readonly rejected?: string | null;
-  readonly pendingReload?: readonly string[];
-  readonly lastReloadAt?: string | null;
-  readonly held?: readonly { readonly service: string; readonly name: string; readonly held: string }[];
-  readonly problems?: Readonly<Record<string, string>>;
-}
+import type { SeenServers } from '../api.ts';
+import type { HaproxyReport, ServerReport } from '../haproxy-shape.ts';
+import type { ServiceReport } from '../service-shape.ts';
+import type { DaemonState } from '../status-shape.ts';
+import type { Trace } from '../trace-shape.ts';
+import type { SentReport } from './explain-shape.ts';
 
 /** All that is known of one service, from all who know of it. */
 export interface ServiceFacts {
   readonly daemon: DaemonState;
   readonly service: string;
   readonly report: ServiceReport;
-  readonly output: OutputReport;
-  /** HAProxy's own servers; null where it does not have the service or cannot be asked, which `reason` says. */
-  readonly seen: { readonly servers: readonly SeenServer[] | null; readonly reason: string | null };
+  /** HAProxy's output; null before the first. */
+  readonly haproxy: HaproxyReport | null;
+  readonly seen: SeenServers;
   /** What the registry itself has; `records` null when it was not asked or did not answer, which `reason` says. */
   readonly registry: { readonly records: readonly RegistryRecord[] | null; readonly reason: string | null };
   readonly traces: Readonly<Record<string, Trace>>;
@@ -48,7 +34,7 @@ export interface InstanceFacts {
   readonly record: RegistryRecord | undefined;
   readonly trace: Trace | undefined;
   readonly sent: readonly SentReport[];
-  readonly server: SeenServer | undefined;
+  readonly server: ServerReport | undefined;
   /** Until when it is kept as a suspect, ISO 8601. */
   readonly suspectUntil: string | undefined;
   /** What somebody else set in HAProxy. */
@@ -71,7 +57,7 @@ export function instancesOf(facts: ServiceFacts, server?: string): readonly Inst
 }
 
 function instanceOf(
-  { service, report, output, seen, registry, traces, sent }: ServiceFacts,
+  { service, report, haproxy, seen, registry, traces, sent }: ServiceFacts,
   id: string,
 ): InstanceFacts {
   const { instances, left_out: out, rejected, suspects = {} } = report;
@@ -85,7 +71,7 @@ function instanceOf(
     sent: own(sent, id) ?? [],
     server: seen.servers?.find(({ name }) => name === id),
     suspectUntil: own(suspects, id),
-    held: output.held?.find((one) => one.service === service && one.name === id)?.held,
+    held: haproxy?.held?.find((one) => one.service === service && one.name === id)?.held,
   };
 }
 

@@ -1,7 +1,8 @@
 import type { PreferenceReport } from '../../catalog/preference.ts';
 import type { PartStatus } from '../../source.ts';
-import type { ServiceReport } from '../state.ts';
-import type { OutputReport, ServiceFacts } from './facts.ts';
+import type { HaproxyReport } from '../haproxy-shape.ts';
+import type { ServiceReport } from '../service-shape.ts';
+import type { ServiceFacts } from './facts.ts';
 
 const origins: Readonly<Record<string, string>> = {
   discovered: 'what its source found',
@@ -12,7 +13,7 @@ const origins: Readonly<Record<string, string>> = {
 };
 
 /** What is to be said of a service as a whole, a line each. */
-export function serviceNotes({ daemon, service, report, output }: ServiceFacts): readonly string[] {
+export function serviceNotes({ daemon, service, report, haproxy }: ServiceFacts): readonly string[] {
   const { method, revision, reason, age, origin, rules = [] } = report;
   const fresh = reason === null ? 'known to be current' : `may be out of date: ${reason}`;
   const proof = age === null ? '' : `, last proof ${age.toFixed(1)} s ago`;
@@ -25,7 +26,7 @@ export function serviceNotes({ daemon, service, report, output }: ServiceFacts):
     ...describePublished(report),
     ...(report.prefer === undefined ? [] : [describePreference(report.prefer)]),
     ...describeGuard(report),
-    ...outputNotes(output, service).map((note) => `HAProxy: ${note}`),
+    ...haproxyNotes(haproxy, service).map((note) => `HAProxy: ${note}`),
   ];
 }
 
@@ -56,8 +57,9 @@ function describeGuard({ suspects = {} }: ServiceReport): readonly string[] {
   return [`expiry guard in force: ${count} whose leases ran out together are kept as suspects`];
 }
 
-/** What the output's own status says of this service, as far as it says anything. */
-function outputNotes({ rejected, pendingReload = [], held = [], problems = {} }: OutputReport, service: string) {
+function haproxyNotes(haproxy: HaproxyReport | null, service: string): readonly string[] {
+  if (haproxy === null) return [];
+  const { rejected, pendingReload = [], held = [], problems } = haproxy;
   return [
     ...(Object.hasOwn(problems, service) ? [`cannot have it: ${problems[service]}`] : []),
     ...(rejected ? [`refuses the new configuration: ${rejected}`] : []),

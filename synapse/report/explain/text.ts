@@ -3,9 +3,9 @@ import { type Cell, formatTable, heading, plain, type Style } from '../../../com
 import { oneLine } from '../../../common/reason.ts';
 import { formatAge } from '../../../common/wording.ts';
 import type { RegistryRecord } from '../../source.ts';
-import type { ServiceReport } from '../state.ts';
-import type { SeenServer } from '../status.ts';
-import type { Trace } from '../traces.ts';
+import type { ServerReport } from '../haproxy-shape.ts';
+import type { ServiceReport } from '../service-shape.ts';
+import type { Trace } from '../trace-shape.ts';
 import { type Verdict, verdictOf } from './diagnosis.ts';
 import { type InstanceFacts, instancesOf, type ServiceFacts } from './facts.ts';
 import { serviceNotes } from './service.ts';
@@ -130,13 +130,13 @@ const origins: Readonly<Record<string, string>> = {
 };
 
 function sentText(
-  { daemon, output }: ServiceFacts,
+  { daemon, haproxy }: ServiceFacts,
   { sent, trace, server }: InstanceFacts,
 ): readonly string[] | string {
   if (!daemon.running) return 'not known: synapse is not running';
   if (sent.length === 0) {
     if (server === undefined) return 'nothing';
-    const reload = output.lastReloadAt;
+    const reload = haproxy?.lastReloadAt;
     return `no command since synapse began: HAProxy had it, or has it from its file${reload ? `, loaded at ${reload}` : ''}`;
   }
   return sent.flatMap(({ socket, time, milliseconds, commands }) => [
@@ -147,7 +147,7 @@ function sentText(
   ]);
 }
 
-function haproxyText({ seen }: ServiceFacts, server: SeenServer | undefined): string {
+function haproxyText({ seen }: ServiceFacts, server: ServerReport | undefined): string {
   if (seen.reason !== null) return `cannot be asked: ${seen.reason}`;
   if (server === undefined) return 'does not have it';
   const { status, weight, address, check, detail, since } = server;

@@ -17,7 +17,7 @@ export function serviceFacts(instances: readonly Instance[], more: Partial<Servi
       left_out: [],
       rejected: [],
     },
-    output: {},
+    haproxy: { sockets: [], problems: {} },
     seen: { servers: [], reason: null },
     registry: { records: [], reason: null },
     traces: {},

@@ -4,9 +4,12 @@ import { stripVTControlCharacters } from 'node:util';
 import { coloured, plain } from '../../../common/cli/table.ts';
 import { makeInstance } from '../../../common/instance.ts';
 import { formatStatus } from '../../../synapse/commands/status-table.ts';
-import { problemsOf } from '../../../synapse/report/problems.ts';
-import type { ServiceReport } from '../../../synapse/report/state.ts';
-import type { SeenServer, StatusReport } from '../../../synapse/report/status.ts';
+import type { HaproxyReport, ServerReport } from '../../../synapse/report/haproxy-shape.ts';
+import { findProblems } from '../../../synapse/report/problems.ts';
+import type { ServiceReport } from '../../../synapse/report/service-shape.ts';
+import type { StatusReport } from '../../../synapse/report/status-shape.ts';
+import { summaryOf } from '../../../synapse/report/summary.ts';
+import { serverReport } from '../../support/daemons/server-report.ts';
 
 const now = Date.parse('2026-01-01T00:10:00.000Z');
 const service: ServiceReport = {
@@ -32,22 +35,20 @@ const services = {
     left_out: [{ id: 'c_10.0.0.3:80', reason: 'it is not the leader' }],
     rejected: [{ where: '/nerve/services/api/bad', reason: 'not JSON: "x"' }],
   },
-  web: { ...service, origin: 'nothing', reason: 'etcd is away', instances: null, changed_at: null },
+  web: { ...service, origin: 'nothing' as const, reason: 'etcd is away', instances: null, changed_at: null },
   none: { ...service, method: 'static' },
 };
-const seen = (name: string, status: string, check: string): SeenServer => {
-  return { name, status, check, weight: 1, address: '', detail: '', since: 1 };
-};
-const haproxy = {
+const seen = (name: string, status: string, check: string): ServerReport => serverReport(name, { status, check });
+const haproxy: HaproxyReport = {
   sockets: [
-    { path: '/a.sock', connected: true, version: '2.6.12', workerPid: 7, lastError: null },
-    { path: '/b.sock', connected: false, version: null, workerPid: null, lastError: 'no such file' },
+    { path: '/a.sock', connected: true, version: '2.6.12', workerPid: 7, generation: 'g1', lastError: null },
+    { path: '/b.sock', connected: false, version: null, workerPid: null, generation: null, lastError: 'no such file' },
   ],
   held: [{ service: 'api', backend: 'api.be', name: 'a_10.0.0.1:80', held: 'maintenance' }],
   problems: { web: 'a bad name' },
 };
 
-async function status(more: Partial<StatusReport> = {}): Promise<StatusReport> {
+function status(more: Partial<StatusReport> = {}): StatusReport {
   return {
     version: '1.2.3',
     reason: 'no answer and nothing cached for web',
@@ -61,9 +62,9 @@ async function status(more: Partial<StatusReport> = {}): Promise<StatusReport> {
 }
 
 describe('the status table', () => {
-  it('shows HAProxy beside every instance, marks what differs, and names what is out of the ordinary', async () => {
+  it('shows HAProxy beside every instance, marks what differs, and names what is out of the ordinary', () => {
     assert.equal(
-      formatStatus(await status(), plain, now),
+      formatStatus(status(), plain, now),
       `synapse 1.2.3: no answer and nothing cached for web; all is well
 HAProxy 2.6.12 (worker 7) at /a.sock
 api.be/a_10.0.0.1:80: maintenance, set by someone else
@@ -81,34 +82,34 @@ api: 1 left out: synapse explain api says why
     );
   });
 
-  it('says first what is wrong and what to do, in the words of the live page', async () => {
-    const report = await status();
-    const text = formatStatus({ ...report, problems: await problemsOf(report, report.reason) }, plain, now);
-    assert.match(text, /^✗ HAProxy does not answer at \/b\.sock: no such file\n {2}Is it running\? systemctl status/m);
-    assert.match(text, /^✗ HAProxy refuses web: a bad name\n/m);
+  it('says first what is wrong and what to do, in the words of the live page', () => {
+    const report = status();
+    const text = formatStatus({ ...report, problems: findProblems(summaryOf(report), report.reason) }, plain, now);
+    assert.match(text, /^✗ HAProxy does not answer at \/b\.sock: no such file\n {2}Does it run\? systemctl status/m);
+    assert.match(text, /^✗ HAProxy cannot take the configuration of web: a bad name\n/m);
     assert.match(text, /^✗ No instance is up: none\n/m);
     assert.match(text, /^! Expiry guard in force: api: most leases expired together/m);
     assert.ok(text.indexOf('✗ No instance is up') < text.indexOf('! Expiry guard'), 'the worst first');
   });
 
-  it('does not say of a HAProxy that may not run that it goes on', async () => {
-    const report = await status();
-    const reload = async (connected: readonly boolean[]) => {
+  it('does not say of a HAProxy that may not run that it goes on', () => {
+    const report = status();
+    const reload = (connected: readonly boolean[]) => {
       const sockets = haproxy.sockets.map((socket, index) => ({ ...socket, connected: connected[index] === true }));
-      const found = await problemsOf({ services: {}, haproxy: { sockets, lastError: 'no' } }, report.reason);
+      const found = findProblems({ services: {}, haproxy: { sockets, problems: {}, lastError: 'no' } }, report.reason);
       return found.find(({ title }) => title === 'The last reload of HAProxy failed')?.remedy;
     };
-    assert.equal(await reload([false, false]), 'Look into its log: journalctl -u haproxy.');
-    assert.match((await reload([true, false])) ?? '', /^What it had loaded goes on\. /);
+    assert.equal(reload([false, false]), 'Look into its log: journalctl -u haproxy.');
+    assert.match(reload([true, false]) ?? '', /^HAProxy still runs its previous configuration\. /);
   });
 
-  it('says that nobody runs, and what was read instead', async () => {
+  it('says that nobody runs, and what was read instead', () => {
     const why = 'synapse is not running: nobody answers at 127.0.0.1:3211';
     const read = [
       { what: 'sources', found: '2 of 3 services answered', reason: null },
       { what: 'state file /s.json', found: null, reason: 'there is none' },
     ];
-    const text = formatStatus(await status({ reason: why, daemon: { running: false, reason: why }, read }), plain, now);
+    const text = formatStatus(status({ reason: why, daemon: { running: false, reason: why }, read }), plain, now);
     assert.equal(
       text.slice(0, text.indexOf('\n\n')),
       `${why}
@@ -118,15 +119,15 @@ HAProxy goes on with what it has. What follows was read directly, and nothing wa
     );
   });
 
-  it('does not say that HAProxy serves when it does not answer', async () => {
+  it('does not say that HAProxy serves when it does not answer', () => {
     const why = 'synapse is not running';
     const read = [{ what: 'HAProxy /a.sock', found: null, reason: 'connection refused' }];
-    const text = formatStatus(await status({ reason: why, daemon: { running: false, reason: why }, read }), plain, now);
+    const text = formatStatus(status({ reason: why, daemon: { running: false, reason: why }, read }), plain, now);
     assert.match(text, /^synapse is not running\nWhat follows was read directly/);
   });
 
-  it('means the same with colours and without', async () => {
-    const report = await status();
+  it('means the same with colours and without', () => {
+    const report = status();
     const text = formatStatus(report, coloured, now);
     assert.notEqual(text, formatStatus(report, plain, now));
     assert.equal(stripVTControlCharacters(text), formatStatus(report, plain, now));

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { type InstanceState, makeInstance } from '../../../common/instance.ts';
-import { differences } from '../../../synapse/report/status.ts';
+import { differences } from '../../../synapse/report/differences.ts';
 
 describe('differences between HAProxy and the instances', () => {
   const cases: [name: string, state: InstanceState, status: string | undefined, difference: string | undefined][] = [

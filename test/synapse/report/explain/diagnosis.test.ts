@@ -5,17 +5,19 @@ import { type InstanceFields, makeInstance } from '../../../../common/instance.t
 import { verdictOf } from '../../../../synapse/report/explain/diagnosis.ts';
 import { instancesOf, type ServiceFacts } from '../../../../synapse/report/explain/facts.ts';
 import { formatInstances, formatService } from '../../../../synapse/report/explain/text.ts';
-import type { SeenServer } from '../../../../synapse/report/status.ts';
-import type { Trace } from '../../../../synapse/report/traces.ts';
+import type { HaproxyReport, ServerReport } from '../../../../synapse/report/haproxy-shape.ts';
+import type { Trace } from '../../../../synapse/report/trace-shape.ts';
 import type { RegistryRecord } from '../../../../synapse/source.ts';
+import { serverReport } from '../../../support/daemons/server-report.ts';
 import { serviceFacts } from '../../../support/daemons/service-facts.ts';
 
 const id = 'a_10.0.0.1:80';
 const instance = (more: Partial<InstanceFields> = {}) =>
   makeInstance({ name: 'a', host: '10.0.0.1', port: 80, ...more });
-const server = (more: Partial<SeenServer> = {}): SeenServer => {
-  return { name: id, status: 'UP', weight: 1, address: '10.0.0.1:80', check: 'L7OK', detail: '', since: 5, ...more };
+const server = (more: Partial<ServerReport> = {}): ServerReport => {
+  return serverReport(id, { address: '10.0.0.1:80', check: 'L7OK', since: 5, ...more });
 };
+const haproxy = (more: Partial<HaproxyReport>): HaproxyReport => ({ sockets: [], problems: {}, ...more });
 const record: RegistryRecord = {
   where: `/nerve/services/api/${id}`,
   id,
@@ -50,7 +52,7 @@ const gone: ServiceFacts = {
 const missing: ServiceFacts = { ...well, seen: { servers: [], reason: null } };
 
 /** A service whose only server says this. */
-const seeing = (more: Partial<SeenServer>, own: Partial<InstanceFields> = {}): ServiceFacts => ({
+const seeing = (more: Partial<ServerReport>, own: Partial<InstanceFields> = {}): ServiceFacts => ({
   ...well,
   report: { ...well.report, instances: [instance(own)] },
   seen: { servers: [server(more)], reason: null },
@@ -79,7 +81,10 @@ describe('the verdict on an instance', () => {
     ['in maintenance for no reason', seeing({ status: 'MAINT' }), 'bad', /^in maintenance in HAProxy/],
     [
       'held by hand',
-      { ...seeing({ status: 'MAINT' }), output: { held: [{ service: 'api', name: id, held: 'maintenance' }] } },
+      {
+        ...seeing({ status: 'MAINT' }),
+        haproxy: haproxy({ held: [{ service: 'api', backend: 'api', name: id, held: 'maintenance' }] }),
+      },
       'warn',
       'in maintenance: set in HAProxy by somebody else, and kept',
     ],
@@ -97,19 +102,19 @@ describe('the verdict on an instance', () => {
     ],
     [
       'waits for a reload',
-      { ...missing, output: { pendingReload: ['service api is new'] } },
+      { ...missing, haproxy: haproxy({ pendingReload: ['service api is new'] }) },
       'warn',
       /reload: service api is new/,
     ],
     [
       'in a quarantined service',
-      { ...missing, output: { problems: { api: 'HAProxy refuses it' } } },
+      { ...missing, haproxy: haproxy({ problems: { api: 'HAProxy refuses it' } }) },
       'bad',
       'not in HAProxy: HAProxy refuses it',
     ],
     [
       'all is refused',
-      { ...missing, output: { rejected: 'bad keyword' } },
+      { ...missing, haproxy: haproxy({ rejected: 'bad keyword' }) },
       'bad',
       /refuses the new configuration: bad keyword/,
     ],

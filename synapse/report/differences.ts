@@ -1,0 +1,30 @@
+import type { Instance } from '../../common/instance.ts';
+import type { ServerReport } from './haproxy-shape.ts';
+
+/** How HAProxy's servers differ from the instances, by id; without those that agree. */
+export function differences(
+  instances: readonly Instance[],
+  servers: readonly Pick<ServerReport, 'name' | 'status'>[],
+): Readonly<Record<string, string>> {
+  const byName = new Map(servers.map((server) => [server.name, server.status]));
+  const found: [string, string][] = [];
+  for (const { id, state } of instances) {
+    const status = byName.get(id);
+    byName.delete(id);
+    const difference = status === undefined ? 'not in HAProxy' : differenceOf(state, status);
+    if (difference !== null) found.push([id, difference]);
+  }
+  // The rest are not instances of the service. A server in maintenance takes no traffic, as it should be.
+  for (const [name, status] of byName) {
+    if (!/^(MAINT|DRAIN)/.test(status)) found.push([name, 'in HAProxy, and not among the instances']);
+  }
+  return Object.fromEntries(found);
+}
+
+function differenceOf(state: Instance['state'], status: string): string | null {
+  if (/^MAINT/.test(status)) return 'in maintenance in HAProxy';
+  if (/^DOWN|^NOLB/.test(status)) return "HAProxy's own check fails";
+  if (/^DRAIN/.test(status) && state === 'up') return 'drained in HAProxy';
+  if (/^UP|^no check/.test(status) && state === 'drain') return 'takes traffic in HAProxy';
+  return null;
+}

@@ -1,0 +1,88 @@
+import { type Fields, field, optional, type Shaped } from '../../common/cli/json-shape.ts';
+
+/** One server as HAProxy sees it; the counters start at zero with each worker. */
+export const serverShape = {
+  fields: {
+    name: field('text', 'name of the server'),
+    status: field('text', "HAProxy's word: UP, DOWN, DRAIN, MAINT, no check, …"),
+    current: field('number', 'requests or connections in progress'),
+    queued: field('number', 'requests or connections that wait for the server'),
+    sessions: field('number', 'sessions since the HAProxy worker started'),
+    requests: field({ orNull: 'number' }, 'HTTP requests since then; null in TCP mode'),
+    errors: field('number', 'answers 500 to 599, and connections and answers that failed'),
+    active: field('number', '1 when it takes traffic'),
+    backup: field('number', '1 for a backup'),
+    address: field('text', 'host:port; empty when HAProxy does not say'),
+    weight: field('number', 'weight in force'),
+    check: field('text', 'result of the last check, such as L4OK; empty without checks'),
+    detail: field('text', 'text of the last check'),
+    since: field('number', 'seconds since its status changed'),
+  },
+} satisfies Fields;
+
+/** One server as HAProxy sees it. */
+export type ServerReport = Shaped<typeof serverShape>;
+
+/** HAProxy's counters of a backend or of a server. */
+export type CountersReport = Pick<
+  ServerReport,
+  'status' | 'current' | 'queued' | 'sessions' | 'requests' | 'errors' | 'active' | 'backup'
+>;
+
+const socketShape = {
+  fields: {
+    path: field('text', "socket of HAProxy's runtime API"),
+    connected: field('boolean', 'true when it answers'),
+    version: field({ orNull: 'text' }, 'version of HAProxy'),
+    workerPid: field({ orNull: 'number' }, 'process id of the worker in charge'),
+    generation: field({ orNull: 'text' }, 'the configuration that this worker has loaded'),
+    lastError: field({ orNull: 'text' }, 'why it does not answer'),
+  },
+} satisfies Fields;
+
+const heldShape = {
+  fields: {
+    service: field('text', 'name of the service'),
+    backend: field('text', "name of the service's backend in HAProxy"),
+    name: field('text', 'name of the server'),
+    held: field(
+      { oneOf: ['maintenance', 'drain', 'weight'] },
+      'what was set in HAProxy by hand: maintenance, drain or weight',
+    ),
+  },
+} satisfies Fields;
+
+const reloadFreeShape = {
+  fields: {
+    backends: field({ by: 'SERVICE', of: 'text' }, 'the backend of each service'),
+    others: field({ by: 'SERVICE', of: 'text' }, 'why a service on one of the ports needs reloads all the same'),
+  },
+} satisfies Fields;
+
+/** HAProxy's output. Without a running synapse only the sockets, and the services that HAProxy cannot have, are known. */
+export const haproxyShape = {
+  fields: {
+    sockets: field({ list: socketShape }, 'one for each HAProxy'),
+    problems: field({ by: 'SERVICE', of: 'text' }, 'services that HAProxy cannot have as configured, with the reason'),
+    generation: optional({ orNull: 'text' }, 'the configuration in the file; null before the first'),
+    wantedGeneration: optional(
+      'text',
+      'the newest configuration; another one than generation while it is being checked, or when it was refused',
+    ),
+    rejected: optional({ orNull: 'text' }, "HAProxy's message when it refused the newest configuration as a whole"),
+    quarantined: optional({ by: 'SERVICE', of: 'text' }, 'services that HAProxy refuses, with its message'),
+    pendingReload: optional({ list: 'text' }, 'why a reload is due; empty when none is'),
+    oldWorkers: optional(
+      { orNull: 'number' },
+      'old workers that finish their connections; null without a master process to ask',
+    ),
+    lastError: optional({ orNull: 'text' }, 'why the last reload or write failed'),
+    fileWrittenAt: optional({ orNull: 'text' }, 'when the file was last written, ISO 8601'),
+    lastReloadAt: optional({ orNull: 'text' }, 'when HAProxy was last reloaded, ISO 8601'),
+    held: optional({ list: heldShape }, 'servers that were changed in HAProxy by hand; synapse leaves them so'),
+    reloadFree: optional(reloadFreeShape, 'with reload_free_services'),
+  },
+} satisfies Fields;
+
+/** What is known of HAProxy's output. */
+export type HaproxyReport = Shaped<typeof haproxyShape>;

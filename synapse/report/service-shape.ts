@@ -1,0 +1,84 @@
+import { type Fields, field, optional, type Shaped } from '../../common/cli/json-shape.ts';
+import { instanceShape } from './instance-shape.ts';
+
+const leftOutShape = {
+  fields: {
+    id: field('text', 'id of the instance'),
+    reason: field('text', 'the rule that leaves it out, and why'),
+  },
+} satisfies Fields;
+
+const rejectedShape = {
+  fields: {
+    where: field('text', 'where the record is: an etcd key, or a file and line'),
+    reason: field('text', 'why it cannot be used'),
+  },
+} satisfies Fields;
+
+const partShape = {
+  fields: {
+    name: field('text', 'name of the source'),
+    method: field('text', 'discovery method'),
+    role: field(
+      { oneOf: ['used', 'asked', 'idle'] },
+      'used: its instances count; asked: it runs, and its instances do not count; idle: it does not run',
+    ),
+    instances: field(
+      { orNull: 'number' },
+      'number of its instances that can take traffic; null before its first answer',
+    ),
+    reason: field({ orNull: 'text' }, 'why its answer may be out of date; null while it is current'),
+  },
+} satisfies Fields;
+
+const preferenceShape = {
+  fields: {
+    label: field('text', 'the label that is compared'),
+    value: field('text', 'the value of that label on local instances'),
+    local: field('number', 'number of local instances'),
+    in_force: field('boolean', 'true when local instances come first now'),
+  },
+} satisfies Fields;
+
+const publishedShape = {
+  fields: {
+    where: field({ orNull: 'text' }, 'key of the published configuration in force; null when none is'),
+    refused: field({ orNull: 'text' }, 'why the newest published configuration is refused; null when it is not'),
+  },
+} satisfies Fields;
+
+/** One service in `/api/v1/state` and `synapse status --json`. */
+export const serviceShape = {
+  fields: {
+    method: field('text', 'discovery method'),
+    origin: field(
+      { oneOf: ['discovered', 'previous', 'defaults', 'cache', 'nothing'] },
+      'where the instances come from: discovered, previous, defaults, cache, nothing',
+    ),
+    reason: field({ orNull: 'text' }, 'why they may be out of date; null while they are current'),
+    age: field(
+      { orNull: 'number' },
+      'seconds since the source last proved that they are current; null when it does not say',
+    ),
+    sources: optional({ list: partShape }, 'each source of a service that has several'),
+    revision: field({ orNull: 'text' }, "the source's name for its last set: the etcd revision"),
+    changed_at: field(
+      { orNull: 'text' },
+      'when the running synapse last saw the instances change, ISO 8601; null when nothing is known or synapse is down',
+    ),
+    answered_at: optional('text', 'when the source first answered the running synapse, ISO 8601'),
+    published: optional(publishedShape, 'configuration of the service that is published in the registry'),
+    rules: optional({ list: 'text' }, 'rules that choose among the instances found; left out when all are used'),
+    prefer: optional(preferenceShape, 'which instances come first'),
+    suspects: optional(
+      { by: 'ID', of: 'text' },
+      'instances that are kept although their leases expired, each with the time until which, ISO 8601',
+    ),
+    instances: field({ orNull: { list: instanceShape } }, 'the instances in use; null while nothing is known'),
+    left_out: field({ list: leftOutShape }, 'instances that were found and are not used, at most 100'),
+    rejected: field({ list: rejectedShape }, 'records that cannot be used, at most 100'),
+  },
+} satisfies Fields;
+
+/** One service, for people. */
+export type ServiceReport = Shaped<typeof serviceShape>;

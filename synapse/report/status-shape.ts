@@ -1,0 +1,76 @@
+import { type Fields, field, optional, type Shaped } from '../../common/cli/json-shape.ts';
+import { haproxyShape, serverShape } from './haproxy-shape.ts';
+import { serviceShape } from './service-shape.ts';
+
+const daemonStateShape = {
+  fields: {
+    running: field('boolean', 'true when it answered'),
+    reason: field({ orNull: 'text' }, 'why it did not answer; null when it did'),
+  },
+} satisfies Fields;
+
+/** Whether the daemon answered, and if not, why. */
+export type DaemonState = Shaped<typeof daemonStateShape>;
+
+/** The key that says whether the daemon answered. */
+export const daemonField = field(
+  daemonStateShape,
+  'whether synapse answered; if not, all the rest was read without synapse',
+);
+
+const problemShape = {
+  fields: {
+    level: field({ oneOf: ['bad', 'warn'] }, 'bad: traffic suffers, or will; warn: somebody should look at it'),
+    title: field('text', 'what is wrong'),
+    reason: optional('text', 'why'),
+    remedy: field('text', 'what to do'),
+  },
+} satisfies Fields;
+
+/** Something that is wrong, why, and what to do about it. */
+export type Problem = Shaped<typeof problemShape>;
+
+const readShape = {
+  fields: {
+    what: field('text', 'what was read'),
+    found: field({ orNull: 'text' }, 'the result; null when it could not be read'),
+    reason: field({ orNull: 'text' }, 'why it could not be read; null when it was'),
+  },
+} satisfies Fields;
+
+/** One thing that was read without the daemon: the result, or why there is none. */
+export type ReadDirectly = Shaped<typeof readShape>;
+
+const fileOutputShape = {
+  fields: {
+    directory: field('text', 'folder of the files'),
+    reason: field({ orNull: 'text' }, 'why they may be out of date; null when they are not'),
+  },
+} satisfies Fields;
+
+/** `synapse status --json`. */
+export const statusShape = {
+  fields: {
+    version: field('text', 'version of synapse'),
+    reason: field({ orNull: 'text' }, 'why synapse is not ready; null when it is'),
+    daemon: daemonField,
+    problems: field({ list: problemShape }, 'problems, the worst first; empty when all is well'),
+    read: optional({ list: readShape }, 'without a running synapse: what was read instead'),
+    services: field({ by: 'SERVICE', of: serviceShape }, 'every service, in the order of the configuration'),
+    haproxy: field({ orNull: haproxyShape }, "state of HAProxy's output; null before it starts"),
+    file_output: optional(fileOutputShape, 'files for other readers'),
+    servers: field(
+      { orNull: { by: 'SERVICE', of: { list: serverShape } } },
+      "HAProxy's own servers; null when HAProxy does not answer",
+    ),
+  },
+} satisfies Fields;
+
+/** What `synapse status` shows. */
+export type StatusReport = Shaped<typeof statusShape>;
+
+/** What synapse knows of its services and its outputs. */
+export type SynapseState = Pick<StatusReport, 'services' | 'haproxy' | 'file_output'>;
+
+/** The answer of `/api/v1/state`. */
+export type StateReport = SynapseState & Pick<StatusReport, 'version' | 'reason'>;
