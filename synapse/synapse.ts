@@ -11,7 +11,7 @@ import { keepEqual } from './config/keep-equal.ts';
 import { Discoverer } from './discovery/discoverer.ts';
 import { watchFreshness } from './discovery/freshness.ts';
 import { createFileWriting, type FilesNow, type FileWriting } from './file-output.ts';
-import type { ServicesView } from './haproxy/statistics/counters.ts';
+import type { ServicesStatistics } from './haproxy/statistics/counters.ts';
 import { applies, guardedInstances, observe, refusedConfigs } from './metrics.ts';
 import type { Output, ServersOf, Snapshot } from './output.ts';
 import { Events } from './report/events.ts';
@@ -32,7 +32,7 @@ export interface RunningOutput<Config> extends Output<Config> {
   /** Why it is not doing its work; null while it is. */
   readonly trouble?: string | null;
   /** What it sees by itself, of all services and closer of some. @throws when it cannot be asked */
-  view?(of?: ServersOf): Promise<ServicesView>;
+  view?(of?: ServersOf): Promise<ServicesStatistics>;
   /** What it did last about one instance. */
   sent?(service: string, id: string): readonly SentReport[];
 }
@@ -55,7 +55,7 @@ export interface Synapse<Top, Config> {
   /** Of all services, or of those named. */
   state(names?: readonly string[]): SynapseState;
   /** What HAProxy itself says, see {@link RunningOutput.view}. @throws when it cannot be asked */
-  view(of?: ServersOf): Promise<ServicesView>;
+  view(of?: ServersOf): Promise<ServicesStatistics>;
   /** How the newest change of each instance of a service went, as far as it is remembered; by id. */
   traces(service: string): Readonly<Record<string, Trace>>;
   /** What was sent to HAProxy last about one instance. */
