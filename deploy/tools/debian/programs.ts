@@ -15,7 +15,9 @@ interface Program {
   readonly package: string;
   readonly path: string;
   readonly versionArguments: readonly string[];
-  /** Which Debian suite carries which version; the first is taken when the caller does not care. */
+  /** The oldest version on the PATH that is used when the caller asks for none; default: any. */
+  readonly oldest?: string;
+  /** The Debian suites by the version they have; the first is used when the caller asks for none. */
   readonly suites: Readonly<Record<string, Suite>>;
 }
 
@@ -24,12 +26,14 @@ const programs: Readonly<Record<ProgramName, Program>> = {
     package: 'etcd-server',
     path: 'usr/bin/etcd',
     versionArguments: ['--version'],
+    oldest: '3.4',
     suites: { '3.5': 'sid', '3.4': 'bookworm' },
   },
   etcdctl: {
     package: 'etcd-client',
     path: 'usr/bin/etcdctl',
     versionArguments: ['version'],
+    oldest: '3.4',
     suites: { '3.5': 'sid', '3.4': 'bookworm' },
   },
   etcdutl: {
@@ -42,6 +46,7 @@ const programs: Readonly<Record<ProgramName, Program>> = {
     package: 'haproxy',
     path: 'usr/sbin/haproxy',
     versionArguments: ['-v'],
+    oldest: '2.6',
     suites: { '2.6': 'bookworm', '3.0': 'trixie', '3.2': 'sid', '3.4': 'experimental' },
   },
   java: {
@@ -65,22 +70,29 @@ const programs: Readonly<Record<ProgramName, Program>> = {
 };
 
 export interface FindOptions {
-  /** Major and minor version, such as `3.5`; without it any version on the PATH will do. */
+  /** Major and minor version, such as `3.5`; default: any version on the PATH that SmartStack works with. */
   readonly version?: string;
 }
 
+/** The path of a program on the PATH, or in a folder for system programs; undefined when none has a version that fits. */
+export async function findOnPath(name: ProgramName, { version }: FindOptions = {}): Promise<string | undefined> {
+  for (const folder of [...(process.env.PATH ?? '').split(delimiter), '/usr/sbin', '/usr/local/sbin']) {
+    const path = join(folder, name);
+    if (await isRightVersion(path, programs[name], version)) return path;
+  }
+  return undefined;
+}
+
 /**
- * The path of a program: from the PATH when it has the wanted version, else unpacked from Debian's packages into
- * `.cache/` of the checkout (or `$PROGRAMS_CACHE`) together with the libraries it needs, its loader path rewritten to
- * them. Nothing is installed or started system-wide and no root is needed.
+ * The path of a program: from the PATH when its version fits, else unpacked from Debian's packages into `.cache/` of the
+ * checkout (or `$PROGRAMS_CACHE`) together with the libraries it needs, its loader path rewritten to them. Nothing is
+ * installed or started system-wide, and no root is needed.
  * @throws with what to install by hand, when there is no apt or its servers cannot be reached
  */
 export async function findProgram(name: ProgramName, { version }: FindOptions = {}): Promise<string> {
+  const installed = await findOnPath(name, { ...(version !== undefined && { version }) });
+  if (installed !== undefined) return installed;
   const program = programs[name];
-  for (const folder of [...(process.env.PATH ?? '').split(delimiter), '/usr/sbin', '/usr/local/sbin']) {
-    const path = join(folder, name);
-    if (await isRightVersion(path, program, version)) return path;
-  }
   const wanted = version ?? Object.keys(program.suites)[0];
   const suite = wanted === undefined ? undefined : program.suites[wanted];
   if (suite === undefined) {
@@ -120,10 +132,17 @@ async function isRightVersion(path: string, program: Program, version: string | 
     // The exit code says nothing: wrk prints its version and exits with 1.
     const { stdout } = await exec([path, ...program.versionArguments], { timeout: 10_000 });
     const found = /(?:version:?|wrk|openjdk) (?:v|debian\/)?(\d+\.\d+)\./i.exec(stdout)?.[1];
-    return found !== undefined && (version === undefined || version === found);
+    if (found === undefined) return false;
+    return version === undefined ? isAtLeast(found, program.oldest ?? '0.0') : found === version;
   } catch {
     return false;
   }
+}
+
+function isAtLeast(version: string, oldest: string): boolean {
+  const [major = 0, minor = 0] = version.split('.').map(Number);
+  const [oldestMajor = 0, oldestMinor = 0] = oldest.split('.').map(Number);
+  return major > oldestMajor || (major === oldestMajor && minor >= oldestMinor);
 }
 
 /**
