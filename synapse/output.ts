@@ -1,31 +1,38 @@
 import type { Instance } from '../common/instance.ts';
+import type { ServiceHaproxyConfig } from './haproxy/options/service-config.ts';
+
+/** A service's own section for HAProxy, `services.NAME.haproxy`. Outside `haproxy/` and `config/` it is only passed on. */
+export type ServiceOutputConfig = ServiceHaproxyConfig;
 
 /** What one service should be right now, after sources, fallbacks and filters. Immutable. */
-export interface ServiceState<Config = unknown> {
+export interface ServiceState {
   readonly name: string;
-  /** The service's own section for this output, such as `services.api.haproxy`. */
-  readonly config: Config;
+  readonly config: ServiceOutputConfig;
   /**
    * The instances to balance over, in order; undefined while nothing is known about them (no source has answered and
-   * no cache has them): an output then keeps what it has.
+   * the state file does not have the service): an output then keeps what it has.
    */
   readonly instances: readonly Instance[] | undefined;
-  /** When the change that led to this state was seen, in milliseconds of `clock.now()`. */
+  /** When synapse saw the change that led to this state, in milliseconds of `clock.now()`. */
   readonly seenAt: number;
 }
 
-/** All services, in the order of the configuration. */
-export type Snapshot<Config = unknown> = ReadonlyMap<string, ServiceState<Config>>;
+/** All services at one moment, in the order of the configuration. */
+export type Snapshot = ReadonlyMap<string, ServiceState>;
 
-/** Makes a snapshot real: HAProxy's live state and file, or files for others to read. */
-export interface Output<Config = unknown> {
+/** Makes snapshots real: in HAProxy, or in files that other programs read. */
+export interface Output {
   /**
-   * Brings the world to `snapshot`. Only `dirty` services differ from the previous call (names that are no longer in
-   * the snapshot were removed). Calls never overlap. Resolves when users feel the change, which may be before it is
-   * on disk; never rejects for what it can put right later by itself.
+   * Brings the output to `snapshot`. Only the `changed` services differ from the previous call; a changed name that is
+   * not in the snapshot was removed. Calls never overlap. Resolves when users feel the change, which may be before it
+   * is on disk; never rejects for what the output can put right later by itself.
    */
-  apply(snapshot: Snapshot<Config>, dirty: ReadonlySet<string>): Promise<void>;
+  apply(snapshot: Snapshot, changed: ReadonlySet<string>): Promise<void>;
+  /** Works until `signal` aborts, then writes what is pending and leaves the result as it is. */
+  run(signal: AbortSignal): Promise<void>;
+  /** Why the result may not be what was applied; null while it is. */
+  readonly reason: string | null;
 }
 
-/** Whose servers an output is asked about: of one service, or of all. */
+/** Which servers to ask HAProxy about: those of one service, or all. */
 export type ServersOf = { readonly service: string } | 'all';

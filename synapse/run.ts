@@ -19,14 +19,14 @@ import { apiRoutes } from './report/routes.ts';
 import { statsdNames } from './statsd.ts';
 import { createSynapse, type SynapseDeps } from './synapse.ts';
 
-export interface RunDeps<Top, Config> extends Pick<SynapseDeps<Top, Config>, 'createOutput'> {
+export interface RunDeps extends Pick<SynapseDeps, 'createHaproxy'> {
   readonly log: Log;
   readonly events: Events;
   readonly version: string;
   /** What its output counts under names of SmartStack. */
   readonly statsd: readonly StatsdCounter[];
   /** Reads the configuration; again at each SIGHUP. @throws {ConfigError} */
-  load(): Promise<SynapseConfig<Top, Config>>;
+  load(): Promise<SynapseConfig>;
 }
 
 /**
@@ -39,7 +39,7 @@ const readyWithin = 10_000;
  * Runs synapse until SIGTERM or SIGINT. HAProxy is left running as it is.
  * @throws {ConfigError} when the configuration is wrong; an ordinary error when the admin address cannot be used
  */
-export async function runSynapse<Top, Config>(deps: RunDeps<Top, Config>): Promise<void> {
+export async function runSynapse(deps: RunDeps): Promise<void> {
   const { log, events, version, load } = deps;
   let config = await load();
   const { signal, onReload, finished } = daemonSignals(log);
@@ -75,7 +75,7 @@ export async function runSynapse<Top, Config>(deps: RunDeps<Top, Config>): Promi
     if (!starting) systemd.ready(status());
   };
   /** The new configuration; undefined, with its problems logged, when it cannot be used. */
-  const reloaded = async (): Promise<SynapseConfig<Top, Config> | undefined> => {
+  const reloaded = async (): Promise<SynapseConfig | undefined> => {
     try {
       const next = await load();
       countReload('ok');
@@ -91,7 +91,7 @@ export async function runSynapse<Top, Config>(deps: RunDeps<Top, Config>): Promi
       return undefined;
     }
   };
-  const take = (next: SynapseConfig<Top, Config>): void => {
+  const take = (next: SynapseConfig): void => {
     for (const section of ['admin', 'stateFile'] as const) {
       if (!isDeepStrictEqual(next[section], config[section])) log.warn('a change needs a restart', { section });
     }

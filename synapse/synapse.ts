@@ -11,75 +11,59 @@ import { keepEqual } from './config/keep-equal.ts';
 import { Discoverer } from './discovery/discoverer.ts';
 import { watchFreshness } from './discovery/freshness.ts';
 import { createFileWriting, type FilesNow, type FileWriting } from './file-output.ts';
+import type { RunningHaproxy } from './haproxy/haproxy.ts';
+import type { HaproxyConfig } from './haproxy/options/config.ts';
+import type { Sent } from './haproxy/runtime/command-log.ts';
 import type { ServicesStatistics } from './haproxy/statistics/counters.ts';
 import { applies, guardedInstances, observe, refusedConfigs } from './metrics.ts';
-import type { Output, ServersOf, Snapshot } from './output.ts';
+import type { ServersOf, Snapshot } from './output.ts';
 import { Events } from './report/events.ts';
-import type { SentReport } from './report/explain/explain-shape.ts';
-import type { HaproxyReport } from './report/haproxy-shape.ts';
 import { report } from './report/report.ts';
 import { observed, remembered, stateOf } from './report/state.ts';
 import type { SynapseState } from './report/status-shape.ts';
 import type { Trace } from './report/trace-shape.ts';
 import { Traces } from './report/traces.ts';
 
-/** An output that has a life of its own, such as a connection to keep. */
-export interface RunningOutput<Config> extends Output<Config> {
-  /** Runs until `signal` aborts, then leaves everything on disk. */
-  run(signal: AbortSignal): Promise<void>;
-  /** For people and `/api/v1/state`. */
-  readonly status: HaproxyReport;
-  /** Why it is not doing its work; null while it is. */
-  readonly trouble?: string | null;
-  /** What it sees by itself, of all services and closer of some. @throws when it cannot be asked */
-  view?(of?: ServersOf): Promise<ServicesStatistics>;
-  /** What it did last about one instance. */
-  sent?(service: string, id: string): readonly SentReport[];
-}
-
-export interface SynapseDeps<Top, Config> {
+export interface SynapseDeps {
   readonly log: Log;
   /** Where what happens is written down; one of its own when not given. */
   readonly events?: Events;
-  createOutput(config: Top, signal: AbortSignal): RunningOutput<Config>;
+  createHaproxy(config: HaproxyConfig, signal: AbortSignal): RunningHaproxy;
 }
 
 /** The daemon without its process: sources in, outputs out. */
-export interface Synapse<Top, Config> {
+export interface Synapse {
   /** Runs until `signal` aborts; the world stays as it is then, and everything pending is on disk. */
   run(signal: AbortSignal): Promise<void>;
   /** Takes a new configuration and touches only what changed. */
-  reconfigure(config: SynapseConfig<Top, Config>): void;
+  reconfigure(config: SynapseConfig): void;
   /** Null when every service is known and the output has it; otherwise the reason. */
   ready(): string | null;
   /** Of all services, or of those named. */
   state(names?: readonly string[]): SynapseState;
-  /** What HAProxy itself says, see {@link RunningOutput.view}. @throws when it cannot be asked */
+  /** What HAProxy itself says, see {@link RunningHaproxy.view}. @throws when it cannot be asked */
   view(of?: ServersOf): Promise<ServicesStatistics>;
   /** How the newest change of each instance of a service went, as far as it is remembered; by id. */
   traces(service: string): Readonly<Record<string, Trace>>;
   /** What was sent to HAProxy last about one instance. */
-  sent(service: string, id: string): readonly SentReport[];
+  sent(service: string, id: string): readonly Sent[];
 }
 
 /** Stands for every service among the names of changed ones. */
 const all = Symbol('all services');
 
 /** Makes it; does no I/O. */
-export function createSynapse<Top, Config>(
-  initial: SynapseConfig<Top, Config>,
-  deps: SynapseDeps<Top, Config>,
-): Synapse<Top, Config> {
+export function createSynapse(initial: SynapseConfig, deps: SynapseDeps): Synapse {
   const { log, events = new Events() } = deps;
   const traces = new Traces();
   let config = initial;
-  const catalog = new Catalog<Config>();
-  let output: OpenOutput<Top, Config> | undefined;
+  const catalog = new Catalog();
+  let output: OpenOutput | undefined;
   let cache: Cache | undefined;
   /** Until the gate opens, changes are only remembered: the first write has all of them. */
   let gateOpen = false;
   let files: FileWriting | undefined;
-  let applied: Snapshot<Config> = new Map();
+  let applied: Snapshot = new Map();
   let everApplied = false;
   let touch: Touch<string | typeof all> = () => {};
   let ending = false;
@@ -153,12 +137,12 @@ export function createSynapse<Top, Config>(
       else names?.add(name);
     }
     try {
-      if (output?.config !== config.output) {
+      if (output?.config !== config.haproxy) {
         // A new output knows nothing yet, and must hear everything even if this is tried again.
         names = undefined;
         await output?.close();
         if (signal.aborted) return;
-        output = openOutput(config.output, deps);
+        output = openOutput(config.haproxy, deps);
       }
       const snapshot = catalog.snapshot();
       // At the same time: neither waits for the other.
@@ -230,7 +214,7 @@ export function createSynapse<Top, Config>(
       }
       discoverer.configure(config.services, config.etcd);
       pruneLater((service) => config.services.has(service));
-      if (output !== undefined && output.config !== config.output) touch(all);
+      if (output !== undefined && output.config !== config.haproxy) touch(all);
       files?.touch(undefined);
       cache?.touch();
     },
@@ -240,16 +224,16 @@ export function createSynapse<Top, Config>(
       const unknown = [...catalog.snapshot().values()].filter(({ instances }) => instances === undefined);
       if (unknown.length > 0) return `no answer and nothing cached for ${shorten(unknown.map(({ name }) => name))}`;
       if (!everApplied) return 'the first snapshot has not been applied yet';
-      return output?.output.trouble ?? null;
+      return output?.output.reason ?? null;
     },
 
     async view(of) {
-      if (output?.output.view === undefined) throw new Error('there is no HAProxy to ask yet');
+      if (output === undefined) throw new Error('there is no HAProxy to ask yet');
       return output.output.view(of);
     },
 
     traces: (service) => traces.of(service),
-    sent: (service, id) => output?.output.sent?.(service, id) ?? [],
+    sent: (service, id) => output?.output.sent(service, id) ?? [],
 
     state: (names) => ({
       ...stateOf(catalog, discoverer, output?.output.status ?? null, names),
@@ -260,15 +244,15 @@ export function createSynapse<Top, Config>(
   };
 }
 
-interface OpenOutput<Top, Config> {
-  readonly config: Top;
-  readonly output: RunningOutput<Config>;
+interface OpenOutput {
+  readonly config: HaproxyConfig;
+  readonly output: RunningHaproxy;
   close(): Promise<void>;
 }
 
-function openOutput<Top, Config>(config: Top, deps: SynapseDeps<Top, Config>): OpenOutput<Top, Config> {
+function openOutput(config: HaproxyConfig, deps: SynapseDeps): OpenOutput {
   const end = new AbortController();
-  const output = deps.createOutput(config, end.signal);
+  const output = deps.createHaproxy(config, end.signal);
   const done = output.run(end.signal).catch((error) => {
     deps.log.error('the output ended with an error', { reason: reasonOf(error) });
   });

@@ -8,7 +8,7 @@ import { ConfigError, joinPath, type Problem, unreadable } from './problem.ts';
 import { show } from './secrets.ts';
 
 // What a reader of configuration needs, under one roof; the parts are small files of their own.
-export { ConfigError, formatProblem, joinPath, type Problem } from './problem.ts';
+export { ConfigError, formatProblem, joinPath, type Problem, type SectionContext } from './problem.ts';
 export { type Schema, type SchemaProperty, type ValidateOptions, validate } from './schema.ts';
 
 /** A configuration as read: plain data, variables put in, not yet validated. */

@@ -10,6 +10,13 @@ export interface Problem {
   readonly severity?: 'error' | 'warning';
 }
 
+/** Where a section stands in the configuration, and the list that takes its problems. */
+export interface SectionContext {
+  /** As in {@link Problem}. */
+  readonly path: string;
+  readonly problems: Problem[];
+}
+
 /** A configuration that cannot be used. The message has one line per problem. */
 export class ConfigError extends Error {
   override readonly name = 'ConfigError';

@@ -1,7 +1,7 @@
 import convict from 'convict';
 import { closest, distance } from 'fastest-levenshtein';
 import { type FormatName, formats, isObject, type Parse } from './formats.ts';
-import { joinPath, type Problem } from './problem.ts';
+import { joinPath, type SectionContext } from './problem.ts';
 import { isSecretKey, masked, show } from './secrets.ts';
 
 /**
@@ -48,7 +48,7 @@ export interface ValidateOptions {
 export function validate<Options>(
   schema: Schema<Options>,
   value: unknown,
-  at: { readonly path: string; readonly problems: Problem[] },
+  at: SectionContext,
   options: ValidateOptions = {},
 ): Options {
   const { path, problems } = at;
@@ -99,7 +99,7 @@ function takesNull(property: SchemaProperty<unknown>): boolean {
 export function checkKeys(
   keys: readonly string[],
   schemaKeys: readonly string[],
-  at: { readonly path: string; readonly problems: Problem[] },
+  at: SectionContext,
   options: ValidateOptions = {},
 ): void {
   const { elsewhere = [], accepted = [] } = options;

@@ -1,18 +1,19 @@
+import { isDeepStrictEqual } from 'node:util';
 import { clock } from '../../common/async/clock.ts';
 import type { Published } from '../../common/published.ts';
 import type { PublishedResult } from '../config/published-config.ts';
-import type { ServiceState, Snapshot } from '../output.ts';
+import type { ServiceOutputConfig, ServiceState, Snapshot } from '../output.ts';
 import type { InstanceSet } from '../source.ts';
 import { type Expired, type Guarded, guardExpiry, nextGivenUp, restoredGuard } from './expiry-guard.ts';
 import { type Origin, type Policy, sameInstances, select } from './select.ts';
 
 /** What the catalog needs to know of a service's configuration. */
-export interface CatalogService<Config> {
+export interface CatalogService {
   readonly policy: Policy;
   /** The service's section for the output. */
-  readonly config: Config;
+  readonly config: ServiceOutputConfig;
   /** The same with what the registry says of it on top. */
-  readonly withPublished?: (published: unknown) => PublishedResult<Config>;
+  readonly withPublished?: (published: unknown) => PublishedResult;
 }
 
 /** What the catalog remembers of one service. */
@@ -41,17 +42,17 @@ export interface Restored {
   readonly suspects?: ReadonlyMap<string, Expired> | undefined;
 }
 
-interface Entry<Config> extends Remembered {
-  readonly service: CatalogService<Config>;
-  readonly state: ServiceState<Config>;
+interface Entry extends Remembered {
+  readonly service: CatalogService;
+  readonly state: ServiceState;
 }
 
 /**
  * The last good set of every service, and what follows from it. Failures never reach it: a source that fails publishes
  * nothing, and what it said before stays in force.
  */
-export class Catalog<Config> {
-  #entries = new Map<string, Entry<Config>>();
+export class Catalog {
+  #entries = new Map<string, Entry>();
   /** Services whose present source has not answered yet, while there are sets of another one. */
   readonly #succeeded = new Set<string>();
 
@@ -59,7 +60,7 @@ export class Catalog<Config> {
    * Takes the services of a new configuration, in its order. Returns the names whose state is not what it was:
    * new ones, changed ones and those that are gone.
    */
-  configure(services: ReadonlyMap<string, CatalogService<Config>>): ReadonlySet<string> {
+  configure(services: ReadonlyMap<string, CatalogService>): ReadonlySet<string> {
     const before = this.#entries;
     const dirty = new Set<string>();
     this.#entries = new Map();
@@ -109,7 +110,7 @@ export class Catalog<Config> {
     return known?.set && known.guarded && nextGivenUp(known.guarded, known.service.policy.expiryGuard);
   }
 
-  #take(name: string, known: Entry<Config>, raw: InstanceSet, seenAt: number): boolean {
+  #take(name: string, known: Entry, raw: InstanceSet, seenAt: number): boolean {
     const guarded = guardExpiry(known.guarded, raw, known.service.policy.expiryGuard, clock.now());
     const entry = evaluate(name, known.service, { ...known, guarded, set: guarded.set }, seenAt);
     this.#entries.set(name, entry);
@@ -117,14 +118,14 @@ export class Catalog<Config> {
   }
 
   /** All services at this moment, in the order of the configuration. Later changes do not show in it. */
-  snapshot(): Snapshot<Config> {
-    const states = new Map<string, ServiceState<Config>>();
+  snapshot(): Snapshot {
+    const states = new Map<string, ServiceState>();
     for (const [name, { state }] of this.#entries) states.set(name, state);
     return states;
   }
 
   /** The state of one service at this moment. */
-  state(name: string): ServiceState<Config> | undefined {
+  state(name: string): ServiceState | undefined {
     return this.#entries.get(name)?.state;
   }
 
@@ -144,10 +145,7 @@ export class Catalog<Config> {
 }
 
 /** With what another expiry guard makes of the same set: who turns it off wants its suspects gone. */
-function guardedAnew<Config>(
-  known: Entry<Config> | undefined,
-  { policy }: CatalogService<Config>,
-): Entry<Config> | undefined {
+function guardedAnew(known: Entry | undefined, { policy }: CatalogService): Entry | undefined {
   // Before the source has answered, all there is comes from disk: nothing of it is given up.
   if (known?.guarded === undefined || known.set === undefined) return known;
   const guarded = guardExpiry(known.guarded, known.guarded.raw, policy.expiryGuard, clock.now());
@@ -162,21 +160,20 @@ function succeeding(before: InstanceSet | undefined, set: InstanceSet): Instance
 }
 
 /** Works an entry out again; keeps the state object when nothing in it changed. */
-function evaluate<Config>(
+function evaluate(
   name: string,
-  service: CatalogService<Config>,
-  known: (Remembered & { readonly state: ServiceState<Config> }) | undefined,
+  service: CatalogService,
+  known: (Remembered & { readonly state: ServiceState }) | undefined,
   seenAt: number,
-): Entry<Config> {
+): Entry {
   const { set, good, guarded } = known ?? {};
   // Until the source answers, what the disk remembers is all there is.
   const selection = select(service.policy, set ?? good, good);
   const origin = set === undefined && good !== undefined ? 'cache' : selection.origin;
-  const { config, published, refused } = configOf(
-    service,
-    set === undefined ? known?.published : set.published,
-    known?.published,
-  );
+  const newest = set === undefined ? known?.published : set.published;
+  const { config: merged, published, refused } = configOf(service, newest, known?.published);
+  // A published configuration that was written again with the same content is no change.
+  const config = isDeepStrictEqual(known?.state.config, merged) && known ? known.state.config : merged;
   const same =
     known !== undefined && known.state.config === config && sameInstances(known.state.instances, selection.instances);
   const state = same ? known.state : { name, config, instances: selection.instances, seenAt };
@@ -197,14 +194,18 @@ function evaluate<Config>(
 }
 
 /** What a service's configuration and a published one come to, worked out once. */
-const merged = new WeakMap<object, WeakMap<Published, PublishedResult<unknown>>>();
+const merged = new WeakMap<object, WeakMap<Published, PublishedResult>>();
 
 /** The newest published configuration, or the one before it when that one cannot be used, or the local one alone. */
-function configOf<Config>(
-  service: CatalogService<Config>,
+function configOf(
+  service: CatalogService,
   newest: Published | undefined,
   before: Published | undefined,
-): { readonly config: Config; readonly published: Published | undefined; readonly refused: string | null } {
+): {
+  readonly config: ServiceOutputConfig;
+  readonly published: Published | undefined;
+  readonly refused: string | null;
+} {
   if (newest === undefined) return { config: service.config, published: undefined, refused: null };
   const result = merge(service, newest);
   if ('config' in result) return { config: result.config, published: newest, refused: null };
@@ -215,13 +216,13 @@ function configOf<Config>(
   return { config: older.config, published: before, refused: result.refused };
 }
 
-function merge<Config>(service: CatalogService<Config>, published: Published): PublishedResult<Config> {
+function merge(service: CatalogService, published: Published): PublishedResult {
   let known = merged.get(service);
   if (known === undefined) {
     known = new WeakMap();
     merged.set(service, known);
   }
-  let result = known.get(published) as PublishedResult<Config> | undefined;
+  let result = known.get(published);
   if (result === undefined) {
     result =
       published.broken === undefined

@@ -1,4 +1,4 @@
-import { joinPath, type Problem, type Schema, validate } from '../../common/config/config.ts';
+import { joinPath, type Schema, type SectionContext, validate } from '../../common/config/config.ts';
 import { type Instance, makeInstance } from '../../common/instance.ts';
 import { labelOf } from './labels.ts';
 
@@ -45,10 +45,7 @@ function share(value: unknown): number {
 }
 
 /** Reads it; undefined when it is not given or wrong. */
-export function readPreference(
-  value: unknown,
-  at: { readonly path: string; readonly problems: Problem[] },
-): Preference | undefined {
+export function readPreference(value: unknown, at: SectionContext): Preference | undefined {
   if (value === undefined || value === null) return undefined;
   return validate(preferSchema, value, { path: joinPath(at.path, 'prefer'), problems: at.problems });
 }

@@ -9,10 +9,14 @@ import type { Published } from '../../common/published.ts';
 import type { InstanceSet } from '../source.ts';
 import type { Expired } from './expiry-guard.ts';
 
-export interface CacheOptions {
+/** Where the last good catalog is kept. */
+export interface StateFile {
   readonly path: string;
   /** Milliseconds after which what the file says about a service is too old to be used. */
   readonly ttl: number;
+}
+
+export interface CacheOptions extends StateFile {
   /** Milliseconds between two writes at least; changes in between share one. Default 5 s. */
   readonly interval?: number;
 }

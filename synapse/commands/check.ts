@@ -11,12 +11,12 @@ export const check: Command = {
   summary: 'Validate the configuration, ours and the one for HAProxy that follows from it, and start nothing.',
   async run(context) {
     const config = await load(context);
-    const { text, problems } = await preview(config.output, sampleSnapshot(config));
+    const { text, problems } = await preview(config.haproxy, sampleSnapshot(config));
     const found: Problem[] = [...problems].map(([service, message]) => ({
       path: `services.${service}.haproxy`,
       message,
     }));
-    const verdict = await checkText(text, config.output);
+    const verdict = await checkText(text, config.haproxy);
     if (verdict.result === 'refused')
       found.push({ path: 'haproxy', message: `HAProxy refuses it: ${verdict.message}` });
     if (found.length > 0) throw new ConfigError(found.map((problem) => ({ file: context.needConfig(), ...problem })));

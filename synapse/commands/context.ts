@@ -2,12 +2,6 @@ import type { AdminTarget } from '../../common/admin/client.ts';
 import { loadAdminConfig } from '../../common/admin/options.ts';
 import { type CommandContext, UsageError } from '../../common/cli/program.ts';
 import { defaultListen, readSynapseConfig, type SynapseConfig } from '../config/config.ts';
-import type { HaproxyConfig } from '../haproxy/options/config.ts';
-import { haproxySection } from '../haproxy/options/section.ts';
-import type { ServiceHaproxyConfig } from '../haproxy/options/service-config.ts';
-
-/** synapse's configuration with HAProxy's sections in it. */
-export type Config = SynapseConfig<HaproxyConfig, ServiceHaproxyConfig>;
 
 /** The option that many commands have. */
 export const json = { json: { type: 'boolean', doc: 'print JSON; its keys are in the manual' } } as const;
@@ -21,8 +15,12 @@ export const wait = {
 export const directly = { 3: 'synapse is not running: what is shown was read directly' } as const;
 
 /** Reads the whole configuration. @throws {ConfigError} {UsageError} */
-export function load({ env, log, needConfig }: Pick<CommandContext, 'env' | 'log' | 'needConfig'>): Promise<Config> {
-  return readSynapseConfig(needConfig(), haproxySection, { env, log });
+export function load({
+  env,
+  log,
+  needConfig,
+}: Pick<CommandContext, 'env' | 'log' | 'needConfig'>): Promise<SynapseConfig> {
+  return readSynapseConfig(needConfig(), { env, log });
 }
 
 /** Where the running synapse is: as its configuration says, or its default. */

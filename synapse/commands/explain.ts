@@ -1,6 +1,7 @@
 import { NotRunning } from '../../common/admin/client.ts';
 import type { Command, CommandContext } from '../../common/cli/program.ts';
 import { reasonOf, silentLog } from '../../common/daemon/log.ts';
+import type { SynapseConfig } from '../config/config.ts';
 import { explainShape } from '../report/explain/explain-shape.ts';
 import { instancesOf, type ServiceFacts } from '../report/explain/facts.ts';
 import { explainReport } from '../report/explain/report.ts';
@@ -8,7 +9,7 @@ import { formatInstances, formatService } from '../report/explain/text.ts';
 import { unknownServer } from '../report/explain/unknown.ts';
 import { noService } from '../report/state.ts';
 import { ask } from './ask.ts';
-import { adminTarget, type Config, directly, json, load, wait, waitOf } from './context.ts';
+import { adminTarget, directly, json, load, wait, waitOf } from './context.ts';
 import { readStatus } from './status.ts';
 
 export const explain: Command = {
@@ -53,7 +54,7 @@ async function factsOf(context: CommandContext, service: string): Promise<Servic
 }
 
 async function lookUp(
-  config: Config | undefined,
+  config: SynapseConfig | undefined,
   { service, timeout }: { readonly service: string; readonly timeout: number },
 ): Promise<ServiceFacts['registry']> {
   if (config === undefined) return { records: null, reason: 'etcd is asked only when -c names a valid configuration' };

@@ -8,15 +8,15 @@ import type { ServiceReport } from '../report/service-shape.ts';
 import type { ReadDirectly, SynapseState } from '../report/status-shape.ts';
 
 /** What there is to know without a running synapse. */
-export interface Direct<Config> extends Collected<Config> {
+export interface Direct extends Collected {
   readonly read: readonly ReadDirectly[];
 }
 
 /** Asks the sources and the state file, as a synapse that starts now would. Writes nothing; waits at most `wait` milliseconds. */
-export async function readDirectly<Config>(
-  config: Pick<SynapseConfig<unknown, Config>, 'services' | 'etcd' | 'stateFile'>,
+export async function readDirectly(
+  config: Pick<SynapseConfig, 'services' | 'etcd' | 'stateFile'>,
   wait: number,
-): Promise<Direct<Config>> {
+): Promise<Direct> {
   const collected = await collect(config, { wait, log: silentLog });
   const read = [...sourcesRead(collected), ...cacheRead(config.stateFile?.path, collected.cache)];
   return { ...collected, state: neverSeenBefore(collected.state), read };
@@ -32,7 +32,7 @@ function neverSeenBefore(state: SynapseState): SynapseState {
 }
 
 /** One line for each reason: one outage is one line, however many services it has. */
-function sourcesRead({ state, unanswered }: Collected<unknown>): readonly ReadDirectly[] {
+function sourcesRead({ state, unanswered }: Collected): readonly ReadDirectly[] {
   const all = Object.keys(state.services).length;
   const reasons = new Map<string, string[]>();
   for (const name of unanswered) {

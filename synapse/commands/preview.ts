@@ -21,7 +21,7 @@ export async function previewNow(context: CommandContext): Promise<PreviewNow> {
   const unread = cache?.unreadable ?? cache?.damaged;
   if (unread !== undefined) log.error('the state file is not used', { path: config.stateFile?.path, reason: unread });
   if (unanswered.length > 0) log.warn('some sources did not answer in time', { services: unanswered });
-  const found = await preview(config.output, snapshot);
+  const found = await preview(config.haproxy, snapshot);
   for (const [service, reason] of found.problems) log.error('a service cannot be in HAProxy', { service, reason });
   const why = unanswered.map((name) => [name, state.services[name]?.reason ?? 'no answer in time'] as const);
   return { ...found, unanswered: new Map(why) };

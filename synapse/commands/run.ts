@@ -24,7 +24,7 @@ export const run: Command = {
       version,
       statsd: haproxyStatsd,
       load: () => load(context),
-      createOutput: (config, signal) =>
+      createHaproxy: (config, signal) =>
         haproxyOutput(config, { log, host: thisHost, onEvent: recordHaproxy(events) }, signal),
     });
   },

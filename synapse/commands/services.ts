@@ -1,7 +1,8 @@
 import type { Command, CommandContext } from '../../common/cli/program.ts';
 import { reasonOf } from '../../common/daemon/log.ts';
 import { type CachedService, peekCache } from '../catalog/state-file.ts';
-import { type Config, interrupted, json, load, wait, waitOf } from './context.ts';
+import type { SynapseConfig } from '../config/config.ts';
+import { interrupted, json, load, wait, waitOf } from './context.ts';
 import { type ListedChange, type RegistryList, servicesShape } from './registry-list.ts';
 
 export const services: Command = {
@@ -52,7 +53,7 @@ export const services: Command = {
 
 /** What the state file says instead. @throws why etcd did not answer, when there is no such file */
 async function remembered(
-  { stateFile }: Config,
+  { stateFile }: SynapseConfig,
   error: unknown,
   { log }: CommandContext,
 ): Promise<ReadonlyMap<string, CachedService>> {

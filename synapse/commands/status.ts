@@ -75,7 +75,7 @@ export async function readStatus(context: CommandContext, why: NotRunning): Prom
     import('../haproxy/inspect.ts'),
   ]);
   const { state, snapshot, read } = await readDirectly(config, waitOf(context));
-  const { sockets, statistics, problems: refused } = await inspectHaproxy(config.output, snapshot);
+  const { sockets, statistics, problems: refused } = await inspectHaproxy(config.haproxy, snapshot);
   const found = { ...state, haproxy: { sockets, problems: refused } };
   return {
     version: context.version,

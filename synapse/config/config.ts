@@ -11,16 +11,18 @@ import { isObject } from '../../common/config/formats.ts';
 import type { Log } from '../../common/daemon/log.ts';
 import { type EtcdOptions, etcdSchema } from '../../common/etcd/client/options.ts';
 import { readStatsd, type StatsdConfig } from '../../common/statsd/options.ts';
+import type { StateFile } from '../catalog/state-file.ts';
 import { type FileOutputConfig, fileOutputSchema } from '../file-output.ts';
-import type { OutputSection, StateFile } from './output-section.ts';
+import type { HaproxyConfig } from '../haproxy/options/config.ts';
+import { haproxySection } from '../haproxy/options/section.ts';
 import { readService, type ServiceConfig } from './service-config.ts';
 
-/** A whole configuration, checked. `Top` and `Config` are the output's sections. */
-export interface SynapseConfig<Top, Config> {
+/** A whole configuration, checked. */
+export interface SynapseConfig {
   readonly etcd: EtcdOptions;
-  readonly output: Top;
+  readonly haproxy: HaproxyConfig;
   /** In the order of the file. */
-  readonly services: ReadonlyMap<string, ServiceConfig<Config>>;
+  readonly services: ReadonlyMap<string, ServiceConfig>;
   readonly admin: AdminConfig;
   /** Where the last good catalog is kept, and for how many milliseconds it is good. */
   readonly stateFile: StateFile | undefined;
@@ -64,21 +66,20 @@ export const defaultListen = '127.0.0.1:3211';
  * Reads and checks a configuration file; warnings go to `log`.
  * @throws {ConfigError} with everything that is wrong
  */
-export async function readSynapseConfig<Top, Config>(
+export async function readSynapseConfig(
   file: string,
-  output: OutputSection<Top, Config>,
   options: { readonly env?: NodeJS.ProcessEnv; readonly log?: Log } = {},
-): Promise<SynapseConfig<Top, Config>> {
+): Promise<SynapseConfig> {
   const { env = process.env, log } = options;
-  const document = await readConfig(file, { env, raw: output.raw });
+  const document = await readConfig(file, { env, raw: haproxySection.raw });
   const problems: Problem[] = [];
   const { value } = document;
 
-  const elsewhere = ['etcd', 'services', 'service_conf_dir', 'admin', output.key, 'file_output', 'statsd'];
+  const elsewhere = ['etcd', 'services', 'service_conf_dir', 'admin', haproxySection.key, 'file_output', 'statsd'];
   const top = validate(topSchema, value, { path: '', problems }, { elsewhere });
   const etcd = validate(etcdSchema, value.etcd, { path: 'etcd', problems });
   const admin = validate(adminSchema(defaultListen), value.admin, { path: 'admin', problems });
-  const config = output.readTop(value[output.key], { path: output.key, problems });
+  const haproxy = haproxySection.readTop(value[haproxySection.key], { path: haproxySection.key, problems });
 
   const fileOutput = isGiven(value.file_output)
     ? validate(fileOutputSchema, value.file_output, { path: 'file_output', problems })
@@ -86,7 +87,7 @@ export async function readSynapseConfig<Top, Config>(
 
   const statsd = readStatsd(value.statsd, problems);
 
-  const services = new Map<string, ServiceConfig<Config>>();
+  const services = new Map<string, ServiceConfig>();
   if (value.services !== undefined && value.services !== null && !isObject(value.services)) {
     problems.push({ path: 'services', message: 'must be an object of services by name' });
   } else {
@@ -95,17 +96,18 @@ export async function readSynapseConfig<Top, Config>(
       if (!servicePattern.test(service)) {
         problems.push({ path: at.path, message: 'a service name may have up to 128 of A-Z a-z 0-9 _ . : -' });
       }
-      const read = await readService(section, at, { service, etcd, output });
+      const read = await readService(section, at, { service, etcd });
       if (read !== undefined) services.set(service, read);
     }
   }
   settleProblems(problems, document, log);
 
   const { state_file_path: statePath, state_file_ttl: stateTtl } = top;
-  const stateFile = statePath === undefined ? output.olderStateFile(config) : { path: statePath, ttl: stateTtl };
+  const stateFile =
+    statePath === undefined ? haproxySection.olderStateFile(haproxy) : { path: statePath, ttl: stateTtl };
   return {
     etcd,
-    output: config,
+    haproxy,
     services,
     admin,
     stateFile,

@@ -1,4 +1,4 @@
-import { joinPath, type Problem, validate } from '../../common/config/config.ts';
+import { joinPath, type Problem, type SectionContext, validate } from '../../common/config/config.ts';
 import { isObject } from '../../common/config/formats.ts';
 import { reasonOf, silentLog } from '../../common/daemon/log.ts';
 import type { Discovery, DiscoveryFrom } from '../discovery/discoverer.ts';
@@ -15,7 +15,7 @@ const commonKeys = ['method', 'module', 'label_filter', 'label_filters'];
  */
 export async function readDiscovery(
   value: unknown,
-  at: { readonly path: string; readonly problems: Problem[] },
+  at: SectionContext,
   from: DiscoveryFrom,
 ): Promise<Discovery | undefined> {
   const { path, problems } = at;
@@ -42,7 +42,7 @@ export async function readDiscovery(
 async function readSource(
   method: string,
   section: Readonly<Record<string, unknown>>,
-  at: { readonly path: string; readonly problems: Problem[] },
+  at: SectionContext,
   from: DiscoveryFrom,
 ): Promise<Discovery | undefined> {
   const { path, problems } = at;

@@ -1,4 +1,4 @@
-import { joinPath, type Problem, type Schema, validate } from '../../common/config/config.ts';
+import { joinPath, type Problem, type Schema, type SectionContext, validate } from '../../common/config/config.ts';
 import { isObject } from '../../common/config/formats.ts';
 import { type LabelFilter, labelConditions, wholeValue } from '../catalog/labels.ts';
 
@@ -45,10 +45,7 @@ function mismatch({ condition, value }: LabelFilter): string | null {
  * Reads the filters of a `discovery` section: the older single `label_filter` first, then `label_filters`. They are
  * common to all methods.
  */
-export function readFilters(
-  discovery: Readonly<Record<string, unknown>>,
-  at: { readonly path: string; readonly problems: Problem[] },
-): readonly LabelFilter[] {
+export function readFilters(discovery: Readonly<Record<string, unknown>>, at: SectionContext): readonly LabelFilter[] {
   const { label_filter: single, label_filters: list } = discovery;
   const filters: LabelFilter[] = [];
   const read = (value: unknown, path: string): void => {

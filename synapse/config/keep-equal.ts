@@ -6,19 +6,16 @@ import type { ServiceConfig } from './service-config.ts';
  * The new configuration, with the very objects of the old one wherever both say the same: who compares by identity
  * sees what changed and nothing else.
  */
-export function keepEqual<Top, Config>(
-  old: SynapseConfig<Top, Config>,
-  next: SynapseConfig<Top, Config>,
-): SynapseConfig<Top, Config> {
-  const services = new Map<string, ServiceConfig<Config>>();
+export function keepEqual(old: SynapseConfig, next: SynapseConfig): SynapseConfig {
+  const services = new Map<string, ServiceConfig>();
   for (const [name, service] of next.services) {
     const known = old.services.get(name);
     services.set(name, known === undefined ? service : keepService(known, service));
   }
-  return { ...next, services, etcd: keep(old.etcd, next.etcd), output: keep(old.output, next.output) };
+  return { ...next, services, etcd: keep(old.etcd, next.etcd), haproxy: keep(old.haproxy, next.haproxy) };
 }
 
-function keepService<Config>(old: ServiceConfig<Config>, next: ServiceConfig<Config>): ServiceConfig<Config> {
+function keepService(old: ServiceConfig, next: ServiceConfig): ServiceConfig {
   const policy = keep(old.policy, next.policy);
   const config = keep(old.config, next.config);
   const same =

@@ -1,4 +1,4 @@
-import { joinPath, type Problem, validate } from '../../common/config/config.ts';
+import { joinPath, type Problem, type SectionContext, validate } from '../../common/config/config.ts';
 import { isObject } from '../../common/config/formats.ts';
 import { reasonOf } from '../../common/daemon/log.ts';
 import type { Discovery, DiscoveryFrom, ReadDiscovery } from '../discovery/discoverer.ts';
@@ -6,7 +6,6 @@ import { multiSource } from '../discovery/multi/multi.ts';
 import type { Part } from '../discovery/multi/parts.ts';
 import { type ResolverPlugin, resolverFolder } from '../discovery/multi/resolver.ts';
 import { readFilters } from './filters.ts';
-import type { At } from './output-section.ts';
 import { loadOwnOrOurs } from './user-module.ts';
 
 /** Where `watchers.primary` of a service with `discovery_multi` really stands. */
@@ -16,7 +15,12 @@ const primaryAt = Symbol('path of the primary source');
  * SmartStack's `discovery_multi` beside `discovery`: the method `multi`, with `discovery` as the source `primary` after
  * those that are listed.
  */
-export function withDiscoveryMulti(discovery: unknown, multi: unknown, at: At, primaryPath: string): unknown {
+export function withDiscoveryMulti(
+  discovery: unknown,
+  multi: unknown,
+  at: SectionContext,
+  primaryPath: string,
+): unknown {
   const { path, problems } = at;
   if (!isObject(multi)) {
     problems.push({ path, message: 'must be an object with watchers and resolver' });
@@ -38,7 +42,7 @@ export function withDiscoveryMulti(discovery: unknown, multi: unknown, at: At, p
 /** Reads `method: multi`: sources by name, and who decides between them. */
 export async function readMulti(
   section: Readonly<Record<string | symbol, unknown>>,
-  at: At,
+  at: SectionContext,
   from: DiscoveryFrom,
   read: ReadDiscovery,
 ): Promise<Discovery | undefined> {
@@ -73,7 +77,7 @@ export async function readMulti(
 /** Reads `fallback: {method, …, after}` inside a `discovery` section. */
 export async function readFallback(
   section: Readonly<Record<string, unknown>>,
-  at: At,
+  at: SectionContext,
   from: DiscoveryFrom,
   read: ReadDiscovery,
 ): Promise<Discovery | undefined> {
@@ -95,7 +99,7 @@ export async function readFallback(
 async function readPart(
   name: string,
   value: unknown,
-  at: At,
+  at: SectionContext,
   from: DiscoveryFrom,
   read: ReadDiscovery,
 ): Promise<Part | undefined> {
@@ -112,7 +116,11 @@ interface FoundResolver {
   readonly identity: unknown;
 }
 
-async function readResolver(value: unknown, names: readonly string[], at: At): Promise<FoundResolver | undefined> {
+async function readResolver(
+  value: unknown,
+  names: readonly string[],
+  at: SectionContext,
+): Promise<FoundResolver | undefined> {
   const { path, problems } = at;
   if (!isObject(value) || typeof value.method !== 'string') {
     const message = value === undefined ? 'is required: resolver not defined' : 'resolver method undefined';

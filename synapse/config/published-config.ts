@@ -1,10 +1,11 @@
 import { joinPath, type Problem } from '../../common/config/config.ts';
 import { isObject } from '../../common/config/formats.ts';
 import { reasonOf } from '../../common/daemon/log.ts';
-import type { OutputSection } from './output-section.ts';
+import { haproxySection } from '../haproxy/options/section.ts';
+import type { ServiceOutputConfig } from '../output.ts';
 
 /** What a published configuration comes to. */
-export type PublishedResult<Config> = { readonly config: Config } | { readonly refused: string };
+export type PublishedResult = { readonly config: ServiceOutputConfig } | { readonly refused: string };
 
 /**
  * Options that may come from the registry: who can write there must not decide on which address this host listens, nor
@@ -50,20 +51,16 @@ const harmful =
  * A service's own section with what the registry says of it on top, key by key. Refused as a whole when anything in it
  * is broken or could do harm.
  */
-export function mergePublished<Top, Config>(
-  output: OutputSection<Top, Config>,
-  local: unknown,
-  published: unknown,
-): PublishedResult<Config> {
+export function mergePublished(local: unknown, published: unknown): PublishedResult {
   if (!isObject(published)) return { refused: 'must be an object of sections by name' };
-  const section = published[output.key];
-  if (section === undefined || section === null) return read(output, local);
-  if (!isObject(section)) return { refused: `${output.key}: must be an object of options` };
+  const section = published[haproxySection.key];
+  if (section === undefined || section === null) return read(local);
+  if (!isObject(section)) return { refused: `${haproxySection.key}: must be an object of options` };
   for (const [key, value] of Object.entries(section)) {
     const refused = check(key, value);
-    if (refused !== null) return { refused: `${joinPath(output.key, key)}: ${refused}` };
+    if (refused !== null) return { refused: `${joinPath(haproxySection.key, key)}: ${refused}` };
   }
-  return read(output, { ...(isObject(local) ? local : {}), ...section });
+  return read({ ...(isObject(local) ? local : {}), ...section });
 }
 
 function check(key: string, value: unknown): string | null {
@@ -83,10 +80,10 @@ function check(key: string, value: unknown): string | null {
   return null;
 }
 
-function read<Top, Config>(output: OutputSection<Top, Config>, section: unknown): PublishedResult<Config> {
+function read(section: unknown): PublishedResult {
   const problems: Problem[] = [];
   try {
-    const config = output.readService(section, { path: output.key, problems });
+    const config = haproxySection.readService(section, { path: haproxySection.key, problems });
     const wrong = problems.filter(({ severity }) => severity !== 'warning');
     if (wrong.length === 0) return { config };
     return { refused: wrong.map(({ path, message }) => `${path}: ${message}`).join('; ') };

@@ -10,10 +10,10 @@ import type { SynapseConfig } from './config.ts';
 const sample = makeInstance({ name: 'sample', host: '127.0.0.1', port: 1 });
 
 /** A snapshot without asking any source: default servers, or one made-up instance. */
-export function sampleSnapshot<Config>(config: Pick<SynapseConfig<unknown, Config>, 'services'>): Snapshot<Config> {
-  const catalog = new Catalog<Config>();
+export function sampleSnapshot(config: Pick<SynapseConfig, 'services'>): Snapshot {
+  const catalog = new Catalog();
   catalog.configure(config.services);
-  const states = new Map<string, ServiceState<Config>>();
+  const states = new Map<string, ServiceState>();
   for (const [name, state] of catalog.snapshot()) {
     states.set(name, state.instances === undefined ? { ...state, instances: [sample] } : state);
   }

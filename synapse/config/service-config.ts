@@ -1,4 +1,4 @@
-import { joinPath, type Schema, validate } from '../../common/config/config.ts';
+import { joinPath, type Schema, type SectionContext, validate } from '../../common/config/config.ts';
 import { isObject, readRecords } from '../../common/config/formats.ts';
 import type { EtcdOptions } from '../../common/etcd/client/options.ts';
 import type { Instance } from '../../common/instance.ts';
@@ -7,14 +7,14 @@ import { readPreference } from '../catalog/preference.ts';
 import type { Policy } from '../catalog/select.ts';
 import type { Discovery } from '../discovery/discoverer.ts';
 import { serviceFileOutputSchema } from '../file-output.ts';
+import { haproxySection } from '../haproxy/options/section.ts';
 import { readDiscovery } from './discovery-config.ts';
 import { readFilters } from './filters.ts';
 import { withDiscoveryMulti } from './multi-config.ts';
-import type { At, OutputSection } from './output-section.ts';
 import { mergePublished } from './published-config.ts';
 
 /** One service, ready to be run. */
-export interface ServiceConfig<Config> extends CatalogService<Config> {
+export interface ServiceConfig extends CatalogService {
   readonly discovery: Discovery;
   /** It has a file where `file_output` is on; default true. */
   readonly hasFile?: boolean;
@@ -84,13 +84,12 @@ const refused: Readonly<Record<string, string>> = {
 };
 
 /** Reads `services.NAME`. Undefined when there are problems that leave nothing to run. */
-export async function readService<Top, Config>(
+export async function readService(
   value: unknown,
-  at: At,
-  from: { readonly service: string; readonly etcd: EtcdOptions; readonly output: OutputSection<Top, Config> },
-): Promise<ServiceConfig<Config> | undefined> {
+  at: SectionContext,
+  from: { readonly service: string; readonly etcd: EtcdOptions },
+): Promise<ServiceConfig | undefined> {
   const { path, problems } = at;
-  const { output } = from;
   if (!isObject(value)) {
     problems.push({ path, message: 'must be an object with discovery and the options of the service' });
     return undefined;
@@ -98,7 +97,14 @@ export async function readService<Top, Config>(
   for (const [key, message] of Object.entries(refused)) {
     if (Object.hasOwn(value, key)) problems.push({ path: joinPath(path, key), message });
   }
-  const elsewhere = ['discovery', 'discovery_multi', 'prefer', 'file_output', output.key, ...Object.keys(refused)];
+  const elsewhere = [
+    'discovery',
+    'discovery_multi',
+    'prefer',
+    'file_output',
+    haproxySection.key,
+    ...Object.keys(refused),
+  ];
   const options = validate(serviceSchema, value, at, { elsewhere });
   const discoveryAt = { path: joinPath(path, 'discovery'), problems };
   const multiAt = { path: joinPath(path, 'discovery_multi'), problems };
@@ -108,8 +114,8 @@ export async function readService<Top, Config>(
     : value.discovery;
   // Beside a fallback, or beside other sources, they are those of one source.
   const filters = isObject(found) && !found.fallback ? readFilters(found, several ? multiAt : discoveryAt) : [];
-  const section = { path: joinPath(path, output.key), problems };
-  const { portOverride: older, rest } = readOlderPortOverride(value[output.key], section);
+  const section = { path: joinPath(path, haproxySection.key), problems };
+  const { portOverride: older, rest } = readOlderPortOverride(value[haproxySection.key], section);
   const portOverride = options.backend_port_override ?? older;
   const backupPort = isObject(rest) ? (rest.server_backup_port ?? undefined) : undefined;
   const ports = {
@@ -120,8 +126,8 @@ export async function readService<Top, Config>(
   const files = validate(serviceFileOutputSchema, value.file_output, { path: joinPath(path, 'file_output'), problems });
   const prefer = readPreference(value.prefer, at);
   const own = prefer?.others === 'backup' ? withAllBackups(rest) : rest;
-  const config = output.readService(own, section);
-  const withPublished = (published: unknown) => mergePublished(output, own, published);
+  const config = haproxySection.readService(own, section);
+  const withPublished = (published: unknown) => mergePublished(own, published);
   const policy: Policy = {
     defaultServers: options.default_servers,
     keepDefaultServers: options.keep_default_servers,
@@ -146,7 +152,10 @@ function withAllBackups(section: unknown): unknown {
 }
 
 /** SmartStack once had `backend_port_override` as `server_port_override` in the service's `haproxy` section. */
-function readOlderPortOverride(section: unknown, at: At): { portOverride: number | undefined; rest: unknown } {
+function readOlderPortOverride(
+  section: unknown,
+  at: SectionContext,
+): { portOverride: number | undefined; rest: unknown } {
   if (!isObject(section) || !Object.hasOwn(section, 'server_port_override')) {
     return { portOverride: undefined, rest: section };
   }

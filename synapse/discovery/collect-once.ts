@@ -8,8 +8,8 @@ import type { SynapseState } from '../report/status-shape.ts';
 import { Discoverer } from './discoverer.ts';
 
 /** What the sources say, asked once. */
-export interface Collected<Config> {
-  readonly snapshot: Snapshot<Config>;
+export interface Collected {
+  readonly snapshot: Snapshot;
   /** Services whose source did not answer in time; what is cached of them is in the snapshot. */
   readonly unanswered: readonly string[];
   /** What a synapse that starts now would report of itself, without its outputs. */
@@ -22,12 +22,12 @@ export interface Collected<Config> {
  * Asks all sources once, as a start of the daemon would, and waits at most `wait` milliseconds for their answers. Reads
  * only: nothing is written, not even a damaged state file moved.
  */
-export async function collect<Config>(
-  config: Pick<SynapseConfig<unknown, Config>, 'services' | 'etcd' | 'stateFile'>,
+export async function collect(
+  config: Pick<SynapseConfig, 'services' | 'etcd' | 'stateFile'>,
   options: { readonly wait: number; readonly log: Log },
-): Promise<Collected<Config>> {
+): Promise<Collected> {
   const { wait, log } = options;
-  const catalog = new Catalog<Config>();
+  const catalog = new Catalog();
   catalog.configure(config.services);
   const cache = config.stateFile && (await peekCache(config.stateFile));
   for (const [name, known] of cache?.services ?? []) catalog.restore(name, known);

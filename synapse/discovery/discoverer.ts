@@ -1,5 +1,5 @@
 import { sleep, supervise } from '../../common/async/supervise.ts';
-import type { Problem } from '../../common/config/config.ts';
+import type { SectionContext } from '../../common/config/config.ts';
 import type { Log } from '../../common/daemon/log.ts';
 import type { EtcdOptions } from '../../common/etcd/client/options.ts';
 import { goneInstances, prepare, rejectedRecords, sourceStarts } from '../metrics.ts';
@@ -29,11 +29,7 @@ export interface DiscoveryFrom {
 }
 
 /** Reads a `discovery` section. Undefined when there are problems. */
-export type ReadDiscovery = (
-  value: unknown,
-  at: { readonly path: string; readonly problems: Problem[] },
-  from: DiscoveryFrom,
-) => Promise<Discovery | undefined>;
+export type ReadDiscovery = (value: unknown, at: SectionContext, from: DiscoveryFrom) => Promise<Discovery | undefined>;
 
 /** A source at the moment of asking. */
 export interface DiscoveryStatus {

@@ -1,7 +1,6 @@
-import type { ServersOf, Snapshot } from '../output.ts';
+import type { Output, ServersOf, Snapshot } from '../output.ts';
 import { observeHaproxy } from './metrics.ts';
 import { type HaproxyConfig, socketPaths } from './options/config.ts';
-import type { ServiceHaproxyConfig } from './options/service-config.ts';
 import { createHaproxyOutput, type HaproxyDeps, type HaproxyOutput } from './output.ts';
 import type { Sent } from './runtime/command-log.ts';
 import { type ServicesStatistics, statisticsByService } from './statistics/counters.ts';
@@ -9,8 +8,7 @@ import { StatisticsReader } from './statistics/reader.ts';
 import { haproxyTrouble } from './status.ts';
 
 /** The output, whether it does its work, and what HAProxy itself says. */
-export interface RunningHaproxy extends Omit<HaproxyOutput, 'slots' | 'sent'> {
-  readonly trouble: string | null;
+export interface RunningHaproxy extends Output, Omit<HaproxyOutput, 'slots' | 'sent'> {
   view(of?: ServersOf): Promise<ServicesStatistics>;
   /** What was sent last about one server, to each HAProxy. */
   sent(service: string, name: string): readonly Sent[];
@@ -21,7 +19,7 @@ export function haproxyOutput(config: HaproxyConfig, deps: HaproxyDeps, signal: 
   const output = createHaproxyOutput(config, deps, signal);
   const reader = new StatisticsReader(config.do_socket ? socketPaths(config) : [], deps.host);
   observeHaproxy(() => output.status);
-  let latest: Snapshot<ServiceHaproxyConfig> = new Map();
+  let latest: Snapshot = new Map();
   const backendOf = (name: string, slots = output.slots): string =>
     Object.hasOwn(slots, name) ? String(slots[name]) : (latest.get(name)?.config.backend_name ?? name);
   return {
@@ -33,7 +31,7 @@ export function haproxyOutput(config: HaproxyConfig, deps: HaproxyDeps, signal: 
     get status() {
       return output.status;
     },
-    get trouble() {
+    get reason() {
       return haproxyTrouble(output.status);
     },
     async view(of) {

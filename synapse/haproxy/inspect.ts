@@ -2,7 +2,6 @@ import { thisHost } from '../../common/host.ts';
 import { plainReason } from '../../common/reason.ts';
 import type { Snapshot } from '../output.ts';
 import { type HaproxyConfig, socketPaths } from './options/config.ts';
-import type { ServiceHaproxyConfig } from './options/service-config.ts';
 import { preview } from './preview.ts';
 import { connectRuntime } from './runtime/connection.ts';
 import { parseEnv, parseInfo } from './runtime/parse.ts';
@@ -23,10 +22,7 @@ export interface HaproxyInspection {
 const replyTimeoutMs = 3_000;
 
 /** Reads every HAProxy of the configuration for a command. Changes nothing and never rejects: failures have a reason. */
-export async function inspectHaproxy(
-  config: HaproxyConfig,
-  snapshot: Snapshot<ServiceHaproxyConfig>,
-): Promise<HaproxyInspection> {
+export async function inspectHaproxy(config: HaproxyConfig, snapshot: Snapshot): Promise<HaproxyInspection> {
   const paths = config.do_socket ? socketPaths(config) : [];
   const [sockets, { backends, problems }] = await Promise.all([
     Promise.all(paths.map(inspectSocket)),
@@ -55,7 +51,7 @@ async function inspectSocket(path: string): Promise<SocketStatus> {
 }
 
 /** The backend of each service; by name alone when the present file cannot be read. */
-async function backendsOf(config: HaproxyConfig, snapshot: Snapshot<ServiceHaproxyConfig>) {
+async function backendsOf(config: HaproxyConfig, snapshot: Snapshot) {
   try {
     const { backends, problems } = await preview(config, snapshot);
     return { backends, problems: Object.fromEntries(problems) };

@@ -10,7 +10,6 @@ import { createPersist } from './configfile/config-writer.ts';
 import type { HaproxyEvent } from './events.ts';
 import { applyDuration } from './metrics.ts';
 import { fileUse, type HaproxyConfig, socketPaths } from './options/config.ts';
-import type { ServiceHaproxyConfig } from './options/service-config.ts';
 import { createPlacement, createSlotKeeper, type Placement, type SlotKeeper } from './ports/port-assignment.ts';
 import { createReloading } from './reload/reloader.ts';
 import type { Sent } from './runtime/command-log.ts';
@@ -31,7 +30,7 @@ import { type HaproxyStatus, statusOf } from './status.ts';
 import { decideByVersion } from './version.ts';
 
 /** Keeps HAProxy right: its live state first, then its file, then a reload if nothing else helps. */
-export interface HaproxyOutput extends Output<ServiceHaproxyConfig> {
+export interface HaproxyOutput extends Omit<Output, 'reason'> {
   /**
    * Holds the connections, writes the file, reloads. `apply` waits until this has started. Runs until `signal` aborts;
    * writes what is pending then, and leaves HAProxy as it is.
@@ -150,7 +149,7 @@ export function createHaproxyOutput(config: HaproxyConfig, deps: HaproxyDeps, si
   };
 
   /** Keeps our map in the order of the configuration; services that left it stay until the file has been without them. */
-  const reorder = (snapshot: Snapshot<ServiceHaproxyConfig>): void => {
+  const reorder = (snapshot: Snapshot): void => {
     const kept = new Set(
       [...snapshot.keys()].map((name) => services.get(name)).filter((desired) => desired !== undefined),
     );

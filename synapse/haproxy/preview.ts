@@ -4,7 +4,6 @@ import type { Snapshot } from '../output.ts';
 import { createFileWriter } from './configfile/file-text.ts';
 import { generationOf } from './configfile/render.ts';
 import { type HaproxyConfig, socketPaths } from './options/config.ts';
-import type { ServiceHaproxyConfig } from './options/service-config.ts';
 import { createSlotKeeper } from './ports/port-assignment.ts';
 import type { Candidate } from './ports/port-pool.ts';
 import { connectRuntime } from './runtime/connection.ts';
@@ -45,7 +44,7 @@ const replyTimeoutMs = 3_000;
 const versionTimeoutMs = 10_000;
 
 /** Works out the file for a snapshot, with the numbers of the one that is there. @throws when that cannot be read */
-export async function preview(given: HaproxyConfig, snapshot: Snapshot<ServiceHaproxyConfig>): Promise<Preview> {
+export async function preview(given: HaproxyConfig, snapshot: Snapshot): Promise<Preview> {
   const config = await decideByVersion(given, thisHost, timeoutSignal(versionTimeoutMs));
   const existing = parseConfig(config.config_file_path === null ? '' : await readIfThere(config.config_file_path));
   const services = new Map<string, DesiredService>();

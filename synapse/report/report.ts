@@ -20,8 +20,8 @@ export interface ReportDeps {
 }
 
 /** Logs, writes down and measures what was applied. `names` are those that changed; undefined stands for all, in one line. */
-export function report<Config>(
-  snapshots: { readonly before: Snapshot<Config>; readonly after: Snapshot<Config> },
+export function report(
+  snapshots: { readonly before: Snapshot; readonly after: Snapshot },
   names: Iterable<string> | undefined,
   deps: ReportDeps,
 ): void {
@@ -48,9 +48,9 @@ export function report<Config>(
   }
 }
 
-function reportService<Config>(
-  before: ServiceState<Config> | undefined,
-  { name, instances, seenAt }: ServiceState<Config>,
+function reportService(
+  before: ServiceState | undefined,
+  { name, instances, seenAt }: ServiceState,
   { log, events, traces, origin }: ReportDeps,
 ): void {
   const cost = events.takeCost(name);

@@ -12,7 +12,7 @@ import { noService } from './state.ts';
 import { summaryOf } from './summary.ts';
 
 /** The parts of synapse that answer questions. */
-type ReadableSynapse = Pick<Synapse<unknown, unknown>, 'ready' | 'state' | 'view' | 'traces' | 'sent'>;
+type ReadableSynapse = Pick<Synapse, 'ready' | 'state' | 'view' | 'traces' | 'sent'>;
 
 /** The documents that the commands and the live page read; see {@link ApiDocuments} and `synapse/events.md`. */
 export function apiRoutes(synapse: ReadableSynapse, version: string): Readonly<Record<string, ReadRoute>> {

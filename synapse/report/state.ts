@@ -16,8 +16,8 @@ import type { SynapseState } from './status-shape.ts';
 const maxShown = 100;
 
 /** All services, or those named. */
-export function stateOf<Config>(
-  catalog: Catalog<Config>,
+export function stateOf(
+  catalog: Catalog,
   discoverer: Discoverer,
   haproxy: HaproxyReport | null,
   names: Iterable<string> = catalog.names(),
@@ -58,7 +58,7 @@ function rulesFor(policy: Policy | undefined): Pick<ServiceReport, 'rules'> {
   return rules.length === 0 ? {} : { rules };
 }
 
-function preferenceOf<Config>(catalog: Catalog<Config>, name: string): Pick<ServiceReport, 'prefer'> {
+function preferenceOf(catalog: Catalog, name: string): Pick<ServiceReport, 'prefer'> {
   const prefer = catalog.policy(name)?.prefer;
   return prefer === undefined ? {} : { prefer: reportPreference(catalog.state(name)?.instances ?? [], prefer) };
 }
@@ -74,14 +74,14 @@ function suspectsOf({ guarded }: Remembered, policy: Policy | undefined): Pick<S
   return { suspects: Object.fromEntries(until) };
 }
 
-function leftOutOf<Config>(catalog: Catalog<Config>, name: string): readonly LeftOut[] {
+function leftOutOf(catalog: Catalog, name: string): readonly LeftOut[] {
   const policy = catalog.policy(name);
   const set = catalog.recall(name)?.set;
   return policy === undefined || set === undefined ? [] : leftOut(policy, set, catalog.state(name) ?? {});
 }
 
 /** The same for the gauges. */
-export function* observed<Config>(catalog: Catalog<Config>, discoverer: Discoverer): Iterable<Observed> {
+export function* observed(catalog: Catalog, discoverer: Discoverer): Iterable<Observed> {
   for (const name of catalog.names()) {
     const known = catalog.recall(name);
     const source = discoverer.status(name);
@@ -104,10 +104,7 @@ export function* observed<Config>(catalog: Catalog<Config>, discoverer: Discover
 }
 
 /** What is worth keeping on disk: the sets in force. */
-export function* remembered<Config>(
-  catalog: Catalog<Config>,
-  discoverer: Discoverer,
-): Iterable<readonly [string, CacheInput]> {
+export function* remembered(catalog: Catalog, discoverer: Discoverer): Iterable<readonly [string, CacheInput]> {
   for (const name of catalog.names()) {
     const { good: set, published, guarded } = catalog.recall(name) ?? {};
     if (set === undefined) continue;

@@ -1,7 +1,6 @@
 import { access } from 'node:fs/promises';
 import { thisHost } from '../../common/host.ts';
 import type { Instance } from '../../common/instance.ts';
-import type { ServiceHaproxyConfig } from '../../synapse/haproxy/options/service-config.ts';
 import { connectRuntime } from '../../synapse/haproxy/runtime/connection.ts';
 import type { ServiceState } from '../../synapse/output.ts';
 import { eventually } from '../support/eventually.ts';
@@ -32,7 +31,7 @@ export async function measureBursts(services: number, perService: number): Promi
   const haproxy = await testHaproxy();
   const config = testConfig(haproxy, { global: ['maxconn 200'], reload_timeout: '5m', check_timeout: '5m' });
   const options = serviceConfig({ backend: ['balance roundrobin'] });
-  let snapshot = new Map<string, ServiceState<ServiceHaproxyConfig>>();
+  let snapshot = new Map<string, ServiceState>();
   const set = (name: string, instances: readonly Instance[]): void => {
     snapshot = new Map(snapshot).set(name, { name, config: options, instances, seenAt: performance.now() });
   };

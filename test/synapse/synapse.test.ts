@@ -9,17 +9,19 @@ import { type Instance, makeInstance } from '../../common/instance.ts';
 import type { Policy } from '../../synapse/catalog/select.ts';
 import type { SynapseConfig } from '../../synapse/config/config.ts';
 import type { ServiceConfig } from '../../synapse/config/service-config.ts';
+import type { RunningHaproxy } from '../../synapse/haproxy/haproxy.ts';
+import type { HaproxyConfig } from '../../synapse/haproxy/options/config.ts';
+import type { HaproxyStatus } from '../../synapse/haproxy/status.ts';
 import type { Snapshot } from '../../synapse/output.ts';
 import type { Publish, Source, SourceContext } from '../../synapse/source.ts';
-import { createSynapse, type RunningOutput, type Synapse } from '../../synapse/synapse.ts';
+import { createSynapse, type Synapse } from '../../synapse/synapse.ts';
 import { plainPolicy } from '../support/daemons/instance-sets.ts';
+import { haproxyConfig, serviceConfig } from '../support/haproxy/haproxy-output.ts';
 import { recordingLog } from '../support/process/recording-log.ts';
 import { until } from '../support/until.ts';
 
 const one = makeInstance({ host: '10.0.0.1', port: 1 });
 const two = makeInstance({ host: '10.0.0.2', port: 2 });
-
-type Config = SynapseConfig<string, string>;
 
 /** A source that says what the test tells it to. */
 interface Puppet {
@@ -27,6 +29,30 @@ interface Puppet {
   /** One for each run. */
   readonly runs: { readonly publish: Publish; readonly fail: (reason: string) => void; readonly signal: AbortSignal }[];
 }
+
+/** HAProxy's section, named so that one can be told from another. */
+function output(name: string): HaproxyConfig {
+  return haproxyConfig({ do_writes: false, do_reloads: false, do_socket: false, config_file_path: `/${name}` });
+}
+
+function nameOf({ config_file_path: path }: HaproxyConfig): string {
+  return path?.slice(1) ?? '';
+}
+
+const status: HaproxyStatus = {
+  generation: null,
+  wantedGeneration: '',
+  rejected: null,
+  quarantined: {},
+  pendingReload: [],
+  oldWorkers: null,
+  lastError: null,
+  fileWrittenAt: null,
+  lastReloadAt: null,
+  sockets: [],
+  held: [],
+  problems: {},
+};
 
 interface Applied {
   readonly output: string;
@@ -48,8 +74,8 @@ describe('synapse', () => {
     /** What `apply` does before it resolves. */
     const effects = { apply: async (_: Applied): Promise<void> => {} };
 
-    const service = (name: string, options: { policy?: Partial<Policy>; config?: string; version?: number } = {}) => {
-      const { policy, config = 'lines', version = 1 } = options;
+    const service = (name: string, options: { policy?: Partial<Policy>; line?: string; version?: number } = {}) => {
+      const { policy, line = 'mode http', version = 1 } = options;
       const create = (context: SourceContext): Source => {
         const puppet: Puppet = { context, runs: [] };
         puppets.set(name, [...(puppets.get(name) ?? []), puppet]);
@@ -59,29 +85,35 @@ describe('synapse', () => {
             signal.addEventListener('abort', () => resolve(), { once: true });
           });
       };
-      const value: ServiceConfig<string> = {
+      const value: ServiceConfig = {
         policy: { ...plainPolicy, ...policy },
-        config,
+        config: serviceConfig({ listen: [line] }),
         discovery: { method: 'puppet', options: { version }, create },
       };
       return [name, value] as const;
     };
-    const configOf = (services: (readonly [string, ServiceConfig<string>])[], more: Partial<Config> = {}): Config => ({
+    const configOf = (
+      services: (readonly [string, ServiceConfig])[],
+      more: Partial<SynapseConfig> = {},
+    ): SynapseConfig => ({
       etcd: { hosts: ['http://127.0.0.1:1'] },
-      output: 'first',
+      haproxy: output('first'),
       services: new Map(services),
       admin: { listen: false, hosts: [], control_socket: null, control_socket_mode: 0o600 },
       stateFile: undefined,
       initialWait: 10_000,
       ...more,
     });
-    const createOutput = (name: string, _: AbortSignal): RunningOutput<string> => ({
-      status: { sockets: [], problems: {} },
-      async apply(snapshot: Snapshot<string>, dirty) {
+    const createHaproxy = (config: HaproxyConfig): RunningHaproxy => ({
+      status,
+      reason: null,
+      view: () => Promise.reject(new Error('no HAProxy runs')),
+      sent: () => [],
+      async apply(snapshot: Snapshot, dirty) {
         const instances = Object.fromEntries(
           [...snapshot].map(([key, state]) => [key, state.instances?.map(({ id }) => id) ?? null]),
         );
-        const entry = { output: name, dirty: [...dirty].sort(), instances };
+        const entry = { output: nameOf(config), dirty: [...dirty].sort(), instances };
         await effects.apply(entry);
         applied.push(entry);
       },
@@ -90,16 +122,16 @@ describe('synapse', () => {
           signal.addEventListener(
             'abort',
             () => {
-              ended.push(name);
+              ended.push(nameOf(config));
               resolve();
             },
             { once: true },
           );
         }),
     });
-    const start = (config: Config): { synapse: Synapse<string, string>; stop: () => Promise<void> } => {
+    const start = (config: SynapseConfig): { synapse: Synapse; stop: () => Promise<void> } => {
       const end = new AbortController();
-      const synapse = createSynapse(config, { log, createOutput });
+      const synapse = createSynapse(config, { log, createHaproxy });
       const done = synapse.run(end.signal);
       const stop = async (): Promise<void> => {
         end.abort();
@@ -366,7 +398,7 @@ describe('synapse', () => {
     synapse.reconfigure(
       configOf([
         service('kept'),
-        service('lines', { config: 'other lines' }),
+        service('lines', { line: 'mode tcp' }),
         service('source', { version: 2 }),
         service('policy', { policy: { portOverride: 9 } }),
         service('new'),
@@ -444,7 +476,9 @@ describe('synapse', () => {
       effects.apply = async () => {};
       throw new Error('not yet');
     };
-    synapse.reconfigure(configOf([service('api', { config: 'other' }), service('web')], { output: 'second' }));
+    synapse.reconfigure(
+      configOf([service('api', { line: 'mode tcp' }), service('web')], { haproxy: output('second') }),
+    );
     await until(() => applied.length === 2);
     assert.ok(lines.some(({ fields }) => fields.reason === 'not yet'));
     assert.deepEqual(applied[1]?.dirty, ['api', 'web']);
@@ -488,7 +522,7 @@ describe('synapse', () => {
     publish('api', one);
     publish('web', two);
     await until(() => applied.length === 1);
-    synapse.reconfigure(configOf([service('api'), service('web')], { output: 'second' }));
+    synapse.reconfigure(configOf([service('api'), service('web')], { haproxy: output('second') }));
     await until(() => applied.length === 2);
     assert.deepEqual(ended, ['first']);
     assert.deepEqual(applied[1], {

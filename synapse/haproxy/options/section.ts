@@ -1,13 +1,8 @@
-import { type Problem, validate } from '../../../common/config/config.ts';
+import { type Problem, type SectionContext, validate } from '../../../common/config/config.ts';
 import { reasonOf } from '../../../common/daemon/log.ts';
 import { checkHaproxyConfig, type HaproxyConfig, haproxySchema } from './config.ts';
 import { checkServiceConfig, type ServiceHaproxyConfig, serviceHaproxySchema } from './service-config.ts';
 import { readTemplate } from './template.ts';
-
-interface At {
-  readonly path: string;
-  readonly problems: Problem[];
-}
 
 /** How the `haproxy` sections of a configuration are read. */
 export const haproxySection = {
@@ -25,7 +20,7 @@ export const haproxySection = {
     'services.*.haproxy.server_options',
     'services.*.haproxy.bind_options',
   ],
-  readTop(value: unknown, at: At): HaproxyConfig {
+  readTop(value: unknown, at: SectionContext): HaproxyConfig {
     const found: Problem[] = [];
     const config = validate(haproxySchema, value, { path: at.path, problems: found });
     // An option that is wrong has its default in the result: what it is together with others says nothing then.
@@ -39,7 +34,7 @@ export const haproxySection = {
       return config;
     }
   },
-  readService(value: unknown, at: At): ServiceHaproxyConfig {
+  readService(value: unknown, at: SectionContext): ServiceHaproxyConfig {
     const found: Problem[] = [];
     const config = validate(serviceHaproxySchema, value, { path: at.path, problems: found });
     const wrong = found.some(({ severity }) => severity !== 'warning');

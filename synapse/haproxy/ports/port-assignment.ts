@@ -1,7 +1,6 @@
 import type { Log } from '../../../common/daemon/log.ts';
 import type { Snapshot } from '../../output.ts';
 import type { HaproxyConfig } from '../options/config.ts';
-import type { ServiceHaproxyConfig } from '../options/service-config.ts';
 import type { BackendSpecs } from '../spec/backends.ts';
 import { createDesiredService, type DesiredService } from '../spec/desired-service.ts';
 import type { BackendSpec } from '../spec/types.ts';
@@ -96,14 +95,14 @@ export function createSlotKeeper(config: HaproxyConfig): SlotKeeper {
 /** Gives services the slots of `reload_free_services`. */
 export interface Placement {
   /** Anew when the structure of any dirty service changed; returns the slots that have another occupant now. */
-  assign(snapshot: Snapshot<ServiceHaproxyConfig>, dirty: ReadonlySet<string>): readonly SlotChange[];
+  assign(snapshot: Snapshot, dirty: ReadonlySet<string>): readonly SlotChange[];
 }
 
 export function createPlacement(slots: SlotKeeper, structures: BackendSpecs, log: Log): Placement {
   /** Service → the structure with which it was last given a place. */
   const placed = new Map<string, BackendSpec>();
 
-  const isChanged = (snapshot: Snapshot<ServiceHaproxyConfig>, dirty: ReadonlySet<string>): boolean => {
+  const isChanged = (snapshot: Snapshot, dirty: ReadonlySet<string>): boolean => {
     let changed = placed.size === 0 && slots.all.every(({ wanted }) => wanted === undefined);
     for (const name of dirty) {
       const state = snapshot.get(name);

@@ -5,7 +5,6 @@ import type { Log } from '../../../common/daemon/log.ts';
 import { findProgram } from '../../../deploy/tools/debian/programs.ts';
 import { readSynapseConfig } from '../../../synapse/config/config.ts';
 import { sampleSnapshot } from '../../../synapse/config/sample.ts';
-import { haproxySection } from '../../../synapse/haproxy/options/section.ts';
 import { preview } from '../../../synapse/haproxy/preview.ts';
 
 /** The haproxy.cfg that follows from a configuration of synapse. @throws unless both are accepted */
@@ -13,13 +12,13 @@ export async function acceptedByHaproxy(
   path: string,
   options: { readonly env: NodeJS.ProcessEnv; readonly log?: Log; readonly methods?: readonly string[] },
 ): Promise<string> {
-  const config = await readSynapseConfig(path, haproxySection, options);
+  const config = await readSynapseConfig(path, options);
   if (options.methods !== undefined) {
     const methods = [...config.services.values()].map(({ discovery }) => discovery.method);
     assert.deepEqual(methods, options.methods);
   }
   const candidate = `${path}.cfg`;
-  const output = { ...config.output, config_file_path: candidate };
+  const output = { ...config.haproxy, config_file_path: candidate };
   const { text, problems } = await preview(output, sampleSnapshot(config));
   assert.deepEqual([...problems], []);
   await writeFile(candidate, text);

@@ -76,7 +76,7 @@ export function runOutput(config: HaproxyConfig, log: Log = testLog()): RunningO
     events,
     async apply(services) {
       const snapshot = new Map(
-        Object.entries(services).map(([name, service]): [string, ServiceState<ServiceHaproxyConfig>] => [
+        Object.entries(services).map(([name, service]): [string, ServiceState] => [
           name,
           { name, ...service, seenAt: performance.now() },
         ]),

@@ -3,16 +3,23 @@ import { describe, test } from 'node:test';
 import type { Instance } from '../../../common/instance.ts';
 import { Catalog, type CatalogService } from '../../../synapse/catalog/catalog.ts';
 import type { Policy } from '../../../synapse/catalog/select.ts';
+import type { ServiceOutputConfig } from '../../../synapse/output.ts';
 import type { InstanceSet } from '../../../synapse/source.ts';
 import { namedInstance, plainPolicy, setOf } from '../../support/daemons/instance-sets.ts';
+import { serviceConfig } from '../../support/haproxy/haproxy-output.ts';
+
+/** A service's section that can be told from others by a name. */
+function configNamed(name: string): ServiceOutputConfig {
+  return serviceConfig({ backend_name: name });
+}
 
 const one = namedInstance('server1');
 const two = namedInstance('server2');
 const fallback = [namedInstance('default-server1'), namedInstance('default-server2')];
 
-function catalogOf(policy: Partial<Policy> = {}, config: unknown = {}): Catalog<unknown> {
-  const catalog = new Catalog<unknown>();
-  catalog.configure(new Map([['api', { policy: { ...plainPolicy, ...policy }, config }]]));
+function catalogOf(policy: Partial<Policy> = {}): Catalog {
+  const catalog = new Catalog();
+  catalog.configure(new Map([['api', { policy: { ...plainPolicy, ...policy }, config: configNamed('api') }]]));
   return catalog;
 }
 
@@ -161,21 +168,21 @@ describe('catalog', () => {
   });
 
   test('a new configuration changes only the services it changes', () => {
-    const catalog = new Catalog<string>();
-    const kept: CatalogService<string> = { policy: plainPolicy, config: 'kept' };
+    const catalog = new Catalog();
+    const kept: CatalogService = { policy: plainPolicy, config: configNamed('kept') };
     const services = new Map([
       ['kept', kept],
-      ['gone', { policy: plainPolicy, config: 'gone' }],
-      ['lines', { policy: plainPolicy, config: 'old' }],
-      ['policy', { policy: plainPolicy, config: 'policy' }],
+      ['gone', { policy: plainPolicy, config: configNamed('gone') }],
+      ['lines', { policy: plainPolicy, config: configNamed('old') }],
+      ['policy', { policy: plainPolicy, config: configNamed('policy') }],
     ]);
     assert.deepEqual([...catalog.configure(services)], ['kept', 'gone', 'lines', 'policy']);
     for (const name of services.keys()) catalog.update(name, setOf(one));
     const next = new Map([
-      ['new', { policy: plainPolicy, config: 'new' }],
+      ['new', { policy: plainPolicy, config: configNamed('new') }],
       ['kept', kept],
-      ['lines', { policy: plainPolicy, config: 'new lines' }],
-      ['policy', { policy: { ...plainPolicy, portOverride: 9 }, config: 'policy' }],
+      ['lines', { policy: plainPolicy, config: configNamed('new lines') }],
+      ['policy', { policy: { ...plainPolicy, portOverride: 9 }, config: configNamed('policy') }],
     ]);
     assert.deepEqual([...catalog.configure(next)].sort(), ['gone', 'lines', 'new', 'policy']);
     const snapshot = catalog.snapshot();
@@ -188,7 +195,9 @@ describe('catalog', () => {
     const catalog = catalogOf();
     catalog.update('api', setOf(one));
     catalog.update('api', setOf());
-    catalog.configure(new Map([['api', { policy: { ...plainPolicy, usePreviousBackends: false }, config: {} }]]));
+    catalog.configure(
+      new Map([['api', { policy: { ...plainPolicy, usePreviousBackends: false }, config: configNamed('api') }]]),
+    );
     assert.deepEqual(catalog.state('api')?.instances, []);
   });
 
@@ -210,10 +219,10 @@ describe('configuration from the registry', () => {
       'api',
       {
         policy: plainPolicy,
-        config: 'local',
+        config: configNamed('local'),
         withPublished: (value: unknown) => {
           const { text } = value as { text: string };
-          return text === 'bad' ? { refused: 'no good' } : { config: `local and ${text}` };
+          return text === 'bad' ? { refused: 'no good' } : { config: configNamed(`local and ${text}`) };
         },
       },
     ],
@@ -221,7 +230,7 @@ describe('configuration from the registry', () => {
   const published = (text: string) => ({ where: '/config', value: { text } });
 
   test('is in force until it is gone, and what is refused leaves the one before it in force', () => {
-    const catalog = new Catalog<string>();
+    const catalog = new Catalog();
     catalog.configure(services);
     const steps: readonly (readonly [text: string | undefined, config: string, refused: string | null])[] = [
       [undefined, 'local', null],
@@ -233,35 +242,35 @@ describe('configuration from the registry', () => {
     ];
     for (const [text, config, refused] of steps) {
       catalog.update('api', { ...setOf(one), ...(text !== undefined && { published: published(text) }) });
-      assert.equal(catalog.state('api')?.config, config);
+      assert.equal(catalog.state('api')?.config.backend_name, config);
       assert.equal(catalog.recall('api')?.refused, refused);
     }
   });
 
   test('that is broken leaves the one before in force, from disk too', () => {
     const broken = { where: '/config', value: {}, broken: 'not JSON' };
-    const catalog = new Catalog<string>();
+    const catalog = new Catalog();
     catalog.configure(services);
     catalog.restore('api', { set: setOf(one), published: published('one') });
     catalog.update('api', { ...setOf(one), published: broken });
-    assert.equal(catalog.state('api')?.config, 'local and one');
+    assert.equal(catalog.state('api')?.config.backend_name, 'local and one');
     assert.equal(catalog.recall('api')?.refused, 'not JSON');
   });
 
   test('is in force from disk until the source answers, and what is refused then leaves it in force', () => {
-    const catalog = new Catalog<string>();
+    const catalog = new Catalog();
     catalog.configure(services);
     catalog.restore('api', { set: setOf(one), published: published('one') });
-    assert.equal(catalog.state('api')?.config, 'local and one');
+    assert.equal(catalog.state('api')?.config.backend_name, 'local and one');
     catalog.update('api', { ...setOf(one), published: published('bad') });
-    assert.equal(catalog.state('api')?.config, 'local and one');
+    assert.equal(catalog.state('api')?.config.backend_name, 'local and one');
     assert.equal(catalog.recall('api')?.refused, 'no good');
     catalog.update('api', setOf(one));
-    assert.equal(catalog.state('api')?.config, 'local');
+    assert.equal(catalog.state('api')?.config.backend_name, 'local');
   });
 
   test('is a change once, not at each set', () => {
-    const catalog = new Catalog<string>();
+    const catalog = new Catalog();
     catalog.configure(services);
     const document = published('one');
     assert.ok(catalog.update('api', { ...setOf(one), published: document }));

@@ -6,17 +6,11 @@ import { after, before, describe, test } from 'node:test';
 import { ConfigError } from '../../../common/config/config.ts';
 import { isObject } from '../../../common/config/formats.ts';
 import { readSynapseConfig } from '../../../synapse/config/config.ts';
-import type { OutputSection } from '../../../synapse/config/output-section.ts';
+import { serviceConfig } from '../../support/haproxy/haproxy-output.ts';
 import { recordingLog } from '../../support/process/recording-log.ts';
 
-/** An output that takes anything. */
-const section: OutputSection<Record<string, unknown>, unknown> = {
-  key: 'haproxy',
-  raw: ['listen'],
-  readTop: (value) => (isObject(value) ? value : {}),
-  readService: (value) => value,
-  olderStateFile: ({ state_file_path: path }) => (typeof path === 'string' ? { path, ttl: 1 } : undefined),
-};
+/** The smallest `haproxy` section that is valid. */
+const noHaproxy = { global: [], defaults: [], do_writes: false, do_socket: false, do_reloads: false };
 
 describe('configuration', () => {
   let folder: string;
@@ -26,16 +20,17 @@ describe('configuration', () => {
   after(() => rm(folder, { recursive: true }));
 
   let count = 0;
-  async function read(value: unknown, env: NodeJS.ProcessEnv = {}) {
+  async function read(value: object, env: NodeJS.ProcessEnv = {}) {
     count += 1;
     const file = join(folder, `${count}.json`);
-    await writeFile(file, JSON.stringify(value));
+    const { haproxy } = value as { readonly haproxy?: object };
+    await writeFile(file, JSON.stringify({ ...value, haproxy: { ...noHaproxy, ...haproxy } }));
     const { log, lines } = recordingLog();
-    const config = await readSynapseConfig(file, section, { env, log });
+    const config = await readSynapseConfig(file, { env, log });
     return { config, lines };
   }
   /** What is wrong with it, without the file's name. */
-  async function problemsOf(value: unknown): Promise<readonly string[]> {
+  async function problemsOf(value: object): Promise<readonly string[]> {
     try {
       await read(value);
     } catch (error) {
@@ -123,19 +118,19 @@ describe('configuration', () => {
     );
     assert.equal(api?.discovery.method, 'etcd');
     assert.deepEqual(api?.discovery.options, { path: '/apps/api' });
-    assert.deepEqual(api?.config, { port: 3213, listen: [`x \${HOME}`] });
+    assert.deepEqual(api?.config, serviceConfig({ port: 3213, listen: [`x \${HOME}`] }));
     assert.deepEqual(config.stateFile, { path: '/var/lib/synapse/state.json', ttl: 7_200_000 });
     assert.equal(config.initialWait, 500);
   });
 
   test('takes the older names of the port override and of the state file', async () => {
     const { config } = await read({
-      haproxy: { state_file_path: '/old' },
+      haproxy: { state_file_path: '/old', state_file_ttl: '1m' },
       ...service({ haproxy: { server_port_override: '50001', port: 1 } }),
     });
     assert.equal(config.services.get('api')?.policy.portOverride, 50001);
-    assert.deepEqual(config.services.get('api')?.config, { port: 1 });
-    assert.deepEqual(config.stateFile, { path: '/old', ttl: 1 });
+    assert.deepEqual(config.services.get('api')?.config, serviceConfig({ port: 1 }));
+    assert.deepEqual(config.stateFile, { path: '/old', ttl: 60_000 });
   });
 
   test('prefers the newer name of the port override', async () => {
@@ -185,10 +180,15 @@ describe('configuration', () => {
     );
     const api = config.services.get('api');
     assert.deepEqual(api?.policy.prefer, { label: 'az', value: 'a', others: 'backup', weight: 0.1, minimum: 0.1 });
-    assert.deepEqual(api?.config, { port: 1, backend: ['balance leastconn', 'option allbackups'] });
+    const backend = ['balance leastconn', 'option allbackups'];
+    assert.deepEqual(api?.config, serviceConfig({ port: 1, backend }));
     const own = { listen: ['no option allbackups'] };
     const other = await read(service({ prefer: { label: 'az', value: 'a' }, haproxy: own }));
-    assert.deepEqual(other.config.services.get('api')?.config, own, 'who has said something about it is left alone');
+    assert.deepEqual(
+      other.config.services.get('api')?.config,
+      serviceConfig(own),
+      'who has said something about it is left alone',
+    );
   });
 
   test('discovery_multi makes the discovery one of several, as SmartStack does', async () => {
@@ -283,7 +283,7 @@ describe('configuration', () => {
     assert.match((await problemsOf(bad)).join(), /must export 'source' with description, schema and create/);
   });
 
-  const wrong: readonly [title: string, value: unknown, problems: readonly RegExp[]][] = [
+  const wrong: readonly [title: string, value: object, problems: readonly RegExp[]][] = [
     ['a misspelled key at the top', { servces: {} }, [/^servces: unknown key; did you mean services\?$/]],
     ['a misspelled key of a service', service({ keep_default_server: true }), [/did you mean keep_default_servers\?$/]],
     ['a misspelled option of a method', service({}, { pth: '/x' }), [/^services\.api\.discovery\.pth: .*path\?$/]],
@@ -331,7 +331,7 @@ describe('configuration', () => {
           /value: must be a string, or a list of strings/,
         ],
       ] as const
-    ).map(([title, filter, problem]): [string, unknown, readonly RegExp[]] => {
+    ).map(([title, filter, problem]): [string, object, readonly RegExp[]] => {
       return [title, service({}, { label_filters: [{ label: 'a', ...filter }] }), [problem]];
     }),
     [

@@ -7,7 +7,6 @@ import { exec } from '../../../common/daemon/exec.ts';
 import { findProgram } from '../../../deploy/tools/debian/programs.ts';
 import { readSynapseConfig } from '../../../synapse/config/config.ts';
 import { collect } from '../../../synapse/discovery/collect-once.ts';
-import { haproxySection } from '../../../synapse/haproxy/options/section.ts';
 import { preview } from '../../../synapse/haproxy/preview.ts';
 import { recordingLog } from '../../support/process/recording-log.ts';
 import { startEc2Server } from '../../support/servers/ec2-server.ts';
@@ -26,7 +25,7 @@ const environment = {
 describe('an EC2 configuration of 2014', () => {
   test('loads unchanged and without a warning', async () => {
     const { log, lines } = recordingLog();
-    const config = await readSynapseConfig(file, haproxySection, { env: {}, log });
+    const config = await readSynapseConfig(file, { env: {}, log });
     assert.deepEqual(lines, []);
     const service = config.services.get('myservice');
     assert.equal(service?.discovery.method, 'ec2tag');
@@ -52,11 +51,11 @@ describe('an EC2 configuration of 2014', () => {
     t.after(() => {
       process.env = before;
     });
-    const config = await readSynapseConfig(file, haproxySection);
+    const config = await readSynapseConfig(file);
     const { log } = recordingLog();
     const { snapshot, unanswered } = await collect(config, { wait: 10_000, log });
     assert.deepEqual(unanswered, []);
-    const output = { ...config.output, config_file_path: join(folder, 'none.cfg') };
+    const output = { ...config.haproxy, config_file_path: join(folder, 'none.cfg') };
     const { text, problems } = await preview(output, snapshot);
     assert.deepEqual([...problems], []);
 
@@ -88,10 +87,7 @@ describe('an EC2 configuration of 2014', () => {
     const path = join(folder, 'synapse.json');
     const text = await readFile(file, 'utf8');
     await writeFile(path, text.replace('"server_port_override": "50001",', ''));
-    await assert.rejects(
-      readSynapseConfig(path, haproxySection),
-      /services\.myservice\.discovery: backend_port_override/,
-    );
+    await assert.rejects(readSynapseConfig(path), /services\.myservice\.discovery: backend_port_override/);
   });
 
   test('takes the newer name of the port override before the older one', async (t) => {
@@ -102,7 +98,7 @@ describe('an EC2 configuration of 2014', () => {
       path,
       text.replace('"haproxy": {\n// This', '"backend_port_override": 8000,\n"haproxy": {\n// This'),
     );
-    const config = await readSynapseConfig(path, haproxySection);
+    const config = await readSynapseConfig(path);
     const options = config.services.get('myservice')?.discovery.options as { port: number; server_backup_port: number };
     assert.deepEqual([options.port, options.server_backup_port], [8000, 50002]);
   });

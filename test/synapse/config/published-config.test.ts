@@ -50,14 +50,14 @@ const refused: readonly [title: string, published: unknown, reason: RegExp][] = 
 describe('published configuration', () => {
   for (const [title, published, differs] of accepted) {
     test(`takes ${title}`, () => {
-      const result = mergePublished(haproxySection, local, published);
+      const result = mergePublished(local, published);
       const plain = haproxySection.readService({ ...local, ...differs }, { path: 'haproxy', problems: [] });
       assert.deepEqual(result, { config: plain });
     });
   }
   for (const [title, published, reason] of refused) {
     test(`refuses ${title}`, () => {
-      const result = mergePublished(haproxySection, local, published);
+      const result = mergePublished(local, published);
       assert.ok('refused' in result, JSON.stringify(result));
       assert.match(result.refused, reason);
     });

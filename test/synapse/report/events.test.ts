@@ -10,6 +10,7 @@ import { Events, formatEvent } from '../../../synapse/report/events.ts';
 import { recordHaproxy } from '../../../synapse/report/haproxy-events.ts';
 import { report } from '../../../synapse/report/report.ts';
 import { Traces } from '../../../synapse/report/traces.ts';
+import { serviceConfig } from '../../support/haproxy/haproxy-output.ts';
 import { until } from '../../support/until.ts';
 
 /** What was written down, without numbers and times. */
@@ -19,7 +20,8 @@ function written(events: Events): readonly Partial<SynapseEvent>[] {
 
 const [one, two, three] = [1, 2, 3].map((n) => makeInstance({ host: `10.0.0.${n}`, port: 80 }));
 assert.ok(one && two && three);
-const state = (instances: readonly (typeof one)[]) => ({ name: 'api', config: '', instances, seenAt: 0 });
+const config = serviceConfig({});
+const state = (instances: readonly (typeof one)[]) => ({ name: 'api', config, instances, seenAt: 0 });
 
 describe('what is written down of a change', () => {
   it('says what changed, from where, and what it cost', () => {
