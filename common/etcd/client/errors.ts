@@ -87,6 +87,11 @@ export function isOutOfSpace(text: string): boolean {
   return /database space exceeded/.test(text);
 }
 
+/** True when etcd does not know the lease: it expired, was revoked, or was never granted. */
+export function isLeaseNotFound(error: EtcdError): boolean {
+  return /requested lease not found/.test(error.details);
+}
+
 /** True when nothing listens at the member's address: it is down, and knows no hung connections. */
 export function isRefused(error: EtcdError): boolean {
   return error.code === status.UNAVAILABLE && /ECONNREFUSED/.test(error.details);

@@ -1,153 +1,89 @@
-import type { IEvent, IKeyValue, IRequestOp, ITxnResponse } from 'etcd3/lib/rpc.js';
+import type { IEvent, IKeyValue, IRequestOp } from 'etcd3/lib/rpc.js';
 import { reasonOf } from '../../daemon/log.ts';
 import type { CallOptions, EtcdClient } from '../client/client.ts';
-import { EtcdError, isDenied, isOutOfSpace, isPermanent, isRefused } from '../client/errors.ts';
+import { EtcdError, isDenied, isLeaseNotFound, isOutOfSpace, isPermanent, isRefused } from '../client/errors.ts';
 import { isPut } from '../client/key-value.ts';
+import {
+  absentKey,
+  type KeyEvent,
+  type KeyRequest,
+  type KeyVersion,
+  type ObservedKey,
+  type RequestFailure,
+} from './owned-key.ts';
+import { requestTimeoutMs } from './timing.ts';
 
-/** What etcd had under a key when it was last read or written; `modRevision` 0 is absent. */
-export interface StoredKey {
-  readonly modRevision: string;
-  readonly value: string;
-  readonly lease: string;
-}
-
-/** How a key shall be. */
-export type DesiredKey =
-  | { readonly kind: 'set'; readonly value: string }
-  | { readonly kind: 'unset'; readonly farewell?: string };
-
-/** One key: how it shall be, how it is, and what happened to it. */
-export interface LeasedKey {
-  readonly key: string;
-  wanted: DesiredKey;
-  /** Undefined: to be read. */
-  known: StoredKey | undefined;
-  /** We have written it: from now on a live owner who is not us is a conflict, not a predecessor. */
-  claimed: boolean;
-  /** A write went without an answer. What looks right may be overwritten by it, so that it has to be written anew. */
-  doubtful: boolean;
-  /** The lease under which a creation went without an answer: it may yet appear, for as long as that lease lives. */
-  ghost: string | null;
-}
-
-/** Somebody else holds the key under a lease that lives. */
-export class KeyConflict extends Error {
-  override readonly name = 'KeyConflict';
-}
-
-const absent: StoredKey = { modRevision: '0', value: '', lease: '0' };
+/** The outcome of a request, as the key's lifecycle takes it. */
+export type KeyAnswer = Extract<KeyEvent, { kind: 'read' | 'written' | 'overtaken' | 'failed' }>;
 
 /** One try each: what became of a write must be known before the next one. */
-const once: CallOptions = { maxTries: 1, totalMs: 2_000 };
+const once: CallOptions = { maxTries: 1, totalMs: requestTimeoutMs };
 
-/** Whose lease keys go under; null while there is none. */
-export interface Ownership {
-  readonly id: string | null;
-  owns(lease: string): boolean;
-}
-
-/**
- * Takes one step towards how the key shall be: a read, or a write that only counts when the key still is what we know.
- * A write that arrives late, when the key has moved on, thus changes nothing.
- * @returns true when the key is as wanted
- * @throws {KeyConflict} when it belongs to somebody else; {EtcdError} when etcd did not do it
- */
-export async function step(
+/** Sends one request for one key. A failure is an answer too: never rejects. */
+export async function sendRequest(
   client: EtcdClient,
-  state: LeasedKey,
-  ownership: Ownership,
+  key: string,
+  request: KeyRequest,
   signal: AbortSignal,
-): Promise<boolean> {
-  const { wanted } = state;
-  if (state.known === undefined) {
-    state.known = await read(client, state.key, signal);
-    return false;
-  }
-  const { known } = state;
-  const exists = known.modRevision !== '0';
-  const foreign = exists && state.claimed && known.lease !== '0' && !ownership.owns(known.lease);
-  if (wanted.kind === 'unset') {
-    if (!exists || foreign) return true;
-    if (wanted.farewell !== undefined && known.value !== wanted.farewell) {
-      await sayFarewell(client, state, wanted.farewell, signal);
-    } else await write(client, state, { request_delete_range: {} }, signal);
-    return false;
-  }
-  const lease = ownership.id;
-  if (lease === null) return false;
-  if (known.lease === lease && known.value === wanted.value && !state.doubtful) return true;
-  if (foreign) throw new KeyConflict(`key ${state.key}: held by another process under lease ${known.lease}`);
-  await write(client, state, { request_put: { value: Buffer.from(wanted.value), lease } }, signal);
-  return false;
-}
-
-/** An etcd that is full takes no farewell, but still lets keys be deleted. */
-async function sayFarewell(client: EtcdClient, state: LeasedKey, farewell: string, signal: AbortSignal): Promise<void> {
+): Promise<KeyAnswer> {
   try {
-    // Under whatever lease the key has: there may be none of ours just now.
-    await write(client, state, { request_put: { value: Buffer.from(farewell), ignore_lease: true } }, signal);
+    if (request.kind === 'read') return { kind: 'read', observed: await readKey(client, key, signal) };
+    return await write(client, key, request, signal);
   } catch (error) {
-    if (!(error instanceof EtcdError && isOutOfSpace(error.details))) throw error;
-    state.known ??= await read(client, state.key, signal);
-    await write(client, state, { request_delete_range: {} }, signal);
+    return { kind: 'failed', failure: failureOf(error) };
   }
 }
 
-async function write(client: EtcdClient, state: LeasedKey, what: IRequestOp, signal: AbortSignal): Promise<void> {
-  const { known = absent } = state;
-  const key = Buffer.from(state.key);
-  const put = what.request_put;
-  const success: IRequestOp[] = put ? [{ request_put: { key, ...put } }] : [{ request_delete_range: { key } }];
-  let answer: ITxnResponse;
-  try {
-    answer = await client.call(
-      (rpc) =>
-        rpc.kv.txn({
-          compare: [{ key, target: 'Mod', result: 'Equal', mod_revision: known.modRevision }],
-          success,
-          failure: [{ request_range: { key } }],
-        }),
-      once,
-      signal,
-    );
-  } catch (error) {
-    if (error instanceof EtcdError && !isPermanent(error) && !isRefused(error)) {
-      state.known = undefined;
-      state.doubtful = true;
-      if (put?.lease !== undefined && known.modRevision === '0') state.ghost = String(put.lease);
-    }
-    throw error;
-  }
-  if (!answer.succeeded) {
-    state.known = fromEtcd(answer.responses[0]?.response_range.kvs[0]);
-    return;
-  }
-  state.claimed = true;
-  state.doubtful = false;
-  state.known = put
-    ? {
-        modRevision: answer.header.revision,
-        value: String(put.value),
-        lease: put.lease === undefined ? known.lease : String(put.lease),
-      }
-    : absent;
-}
-
-async function read(client: EtcdClient, key: string, signal: AbortSignal): Promise<StoredKey> {
+async function readKey(client: EtcdClient, key: string, signal: AbortSignal): Promise<ObservedKey> {
   const answer = await client.call((rpc) => rpc.kv.range({ key: Buffer.from(key) }), once, signal);
-  return fromEtcd(answer.kvs[0]);
+  return observe(answer.kvs[0]);
 }
 
-/** A key as it was at one revision. */
-export interface KeyVersion {
-  readonly revision: number;
-  readonly known: StoredKey;
+/** A write that counts only while the key has the revision that the request names. */
+async function write(
+  client: EtcdClient,
+  name: string,
+  request: Exclude<KeyRequest, { kind: 'read' }>,
+  signal: AbortSignal,
+): Promise<KeyAnswer> {
+  const key = Buffer.from(name);
+  const { modRevision } = request;
+  const answer = await client.call(
+    (rpc) =>
+      rpc.kv.txn({
+        compare: [{ key, target: 'Mod', result: 'Equal', mod_revision: modRevision }],
+        success: [operationOf(key, request)],
+        failure: [{ request_range: { key } }],
+      }),
+    once,
+    signal,
+  );
+  if (!answer.succeeded) return { kind: 'overtaken', observed: observe(answer.responses[0]?.response_range.kvs[0]) };
+  if (request.kind === 'delete') return { kind: 'written', observed: absentKey };
+  const { value, lease } = request;
+  return { kind: 'written', observed: { modRevision: answer.header.revision, value, lease } };
 }
 
-/**
- * Reads many keys through one quorum round each hundred (etcd allows 128 operations in a transaction). Keys that may not
- * be read are left out.
- */
+function operationOf(key: Buffer, request: Exclude<KeyRequest, { kind: 'read' }>): IRequestOp {
+  if (request.kind === 'delete') return { request_delete_range: { key } };
+  const value = Buffer.from(request.value);
+  if (request.kind === 'putTombstone') return { request_put: { key, value, ignore_lease: true } };
+  return { request_put: { key, value, lease: request.lease } };
+}
+
+function failureOf(error: unknown): RequestFailure {
+  const reason = reasonOf(error);
+  // Not etcd's: nothing was sent.
+  if (!(error instanceof EtcdError)) return { kind: 'rejected', reason };
+  if (isLeaseNotFound(error)) return { kind: 'leaseNotFound', reason };
+  if (isOutOfSpace(error.details)) return { kind: 'outOfSpace', reason };
+  return { kind: isPermanent(error) || isRefused(error) ? 'rejected' : 'unanswered', reason };
+}
+
+/** Keys that one transaction reads; etcd allows 128 operations. */
+const keysPerRead = 100;
+
+/** Reads many keys, a hundred in each quorum round. Keys that may not be read are left out. */
 export async function readKeys(
   client: EtcdClient,
   keys: readonly string[],
@@ -159,11 +95,11 @@ export async function readKeys(
     const answer = await client.call((rpc) => rpc.kv.txn({ success }), {}, signal);
     const revision = Number(answer.header.revision);
     for (const [index, key] of some.entries()) {
-      found.set(key, { revision, known: fromEtcd(answer.responses[index]?.response_range.kvs[0]) });
+      found.set(key, { revision, observed: observe(answer.responses[index]?.response_range.kvs[0]) });
     }
   };
-  for (let from = 0; from < keys.length; from += 100) {
-    const some = keys.slice(from, from + 100);
+  for (let from = 0; from < keys.length; from += keysPerRead) {
+    const some = keys.slice(from, from + keysPerRead);
     try {
       await readSome(some);
     } catch (error) {
@@ -179,11 +115,11 @@ export async function readKeys(
   return found;
 }
 
-/** What a watch tells of a key. */
-export function fromEvent(event: IEvent): StoredKey {
-  return isPut(event) ? fromEtcd(event.kv) : absent;
+/** The version of a key that a watch event shows. */
+export function versionOf(event: IEvent): KeyVersion {
+  return { revision: Number(event.kv.mod_revision), observed: isPut(event) ? observe(event.kv) : absentKey };
 }
 
-function fromEtcd(kv: IKeyValue | undefined): StoredKey {
-  return kv === undefined ? absent : { modRevision: kv.mod_revision, value: kv.value.toString(), lease: kv.lease };
+function observe(kv: IKeyValue | undefined): ObservedKey {
+  return kv === undefined ? absentKey : { modRevision: kv.mod_revision, value: kv.value.toString(), lease: kv.lease };
 }

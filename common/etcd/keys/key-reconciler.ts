@@ -1,173 +1,198 @@
+import { onAbort } from '../../async/abort.ts';
+import { clock, type Timer } from '../../async/clock.ts';
 import { createLimit } from '../../async/limit.ts';
-import { jittered, sleep } from '../../async/supervise.ts';
-import { type Log, reasonOf } from '../../daemon/log.ts';
+import { jittered } from '../../async/supervise.ts';
+import type { Log } from '../../daemon/log.ts';
 import type { EtcdClient } from '../client/client.ts';
-import { EtcdError } from '../client/errors.ts';
-import { type DesiredKey, KeyConflict, type LeasedKey, step } from './key-operations.ts';
-import { isLeaseNotFound, type LeaseHolder } from './lease.ts';
+import { beginKey, isSettled, reduceKey } from './key-lifecycle.ts';
+import { sendRequest } from './key-operations.ts';
+import type { LeaseHolder } from './lease.ts';
+import type { DesiredKey, KeyContext, KeyEffect, KeyEvent, KeyRequest, OwnedKey, Transition } from './owned-key.ts';
+import { pauseBackoff } from './timing.ts';
 
-/** A key with what runs for it. */
-export interface KeyTask extends LeasedKey {
-  settled: boolean;
-  /** Why it is not settled. */
-  reason: string | null;
-  running: boolean;
-  /** What was there before us has been looked at. */
-  looked: boolean;
-  /** Nobody asks for it any more once it is as wanted. */
-  forget: boolean;
-  /** Ends the pause between two tries. */
-  wake: AbortController;
-}
-
-export interface KeyTasksDeps {
+/** What the reconciler needs, and whom it tells. */
+export interface KeyReconcilerDeps {
   readonly log: Log;
   readonly holder: LeaseHolder;
-  /** Told, once for each key and before it is written, what a predecessor left there. */
+  /** Called once for each key, before it is written, with what a predecessor left there. */
   readonly onFound: ((key: string, value: string) => void) | undefined;
-  /** Nothing runs for this key any more: it is as wanted, or has to wait. */
-  readonly onIdle: (task: KeyTask) => void;
-  /** Whether everything is being withdrawn for good. */
-  readonly closing: () => boolean;
+  /** Called when no request is under way or planned for the key any more. */
+  readonly onRest: (key: OwnedKey) => void;
+  /** Called when somebody else's change of the key is about to be put right. */
+  readonly onRepair: (key: string, noticedBy: 'watch' | 'read') => void;
 }
 
-/** Works on many keys at once, until each is as wanted. */
-export interface KeyTasks {
-  readonly all: ReadonlyMap<string, KeyTask>;
-  /** How the key shall be from now on; works on it if that differs. With `forget`, it is known no more when it is so. */
-  assign(key: string, wanted: DesiredKey, options?: { readonly forget?: boolean }): void;
-  /** Works on a key again. */
-  nudge(task: KeyTask): void;
-  /** Everything is to be put under a new lease. */
-  nudgeAll(): void;
-  allSettled(): boolean;
+/** Requests that are under way at the same time. */
+const concurrentRequests = 16;
+
+interface Task {
+  owned: OwnedKey;
+  timer: Timer | undefined;
 }
 
-const concurrentWrites = 16;
+/** Brings keys to their desired state: carries out what `key-lifecycle.ts` decides for each. Stops when `signal` aborts. */
+export class KeyReconciler {
+  readonly #client: EtcdClient;
+  readonly #options: { readonly verifyEveryMs: number };
+  readonly #deps: KeyReconcilerDeps;
+  readonly #signal: AbortSignal;
+  readonly #tasks = new Map<string, Task>();
+  readonly #limit = createLimit(concurrentRequests);
+  #closing = false;
 
-/** Starts with no keys. All work stops when `signal` aborts. */
-export function createKeyTasks(client: EtcdClient, deps: KeyTasksDeps, signal: AbortSignal): KeyTasks {
-  const { log, holder, onFound, onIdle, closing } = deps;
-  const tasks = new Map<string, KeyTask>();
-  const limit = createLimit(concurrentWrites);
-  const stop = (): void => {
-    for (const task of tasks.values()) task.wake.abort();
-  };
-  signal.addEventListener('abort', stop, { once: true });
+  constructor(
+    client: EtcdClient,
+    options: { readonly verifyEveryMs: number },
+    deps: KeyReconcilerDeps,
+    signal: AbortSignal,
+  ) {
+    this.#client = client;
+    this.#options = options;
+    this.#deps = deps;
+    this.#signal = signal;
+    onAbort(signal, () => {
+      for (const task of this.#tasks.values()) clock.clearTimeout(task.timer);
+    });
+  }
 
-  /** Works on one key until it is as wanted; waits for a lease, and after failures. */
-  const run = async (task: KeyTask): Promise<void> => {
-    if (task.running) return;
-    task.running = true;
-    let failures = 0;
-    for (let steps = 1; !signal.aborted; steps += 1) {
-      const lease = holder.id;
-      try {
-        const { wanted } = task;
-        const done = await limit(() => step(client, task, holder, signal));
-        look(task);
-        if (task.wanted !== wanted || (done && wanted.kind === 'set' && holder.id !== lease)) continue;
-        if (done) {
-          if (task.reason !== null) log.info('etcd key is as wanted again', { key: task.key });
-          task.settled = true;
-          task.reason = null;
-          break;
-        }
-        if (wanted.kind === 'set' && holder.id === null) {
-          task.reason ??= 'waiting for a lease';
-          break;
-        }
-        // Somebody keeps changing the key between our read and our write.
-        if (steps % 10 === 0) await sleep(jittered({ min: 100, max: 1_000 }, steps / 10), signal);
-      } catch (error) {
-        if (signal.aborted) break;
-        if (error instanceof EtcdError && isLeaseNotFound(error) && lease !== null && holder.id === lease) {
-          // Its holder asks for another; then all keys are worked on again.
-          holder.lost(lease);
-          continue;
-        }
-        complain(task, error);
-        // Looked at again when it changes, not before: two processes must not fight over a key.
-        if (error instanceof KeyConflict) break;
-        task.wake = new AbortController();
-        await sleep(jittered({ min: 50, max: 2_000 }, failures), task.wake.signal);
-        failures += 1;
-      }
+  /** The keys as they are now. */
+  keys(): readonly OwnedKey[] {
+    return [...this.#tasks.values()].map(({ owned }) => owned);
+  }
+
+  /** One key; undefined when it was never assigned, or was forgotten. */
+  get(key: string): OwnedKey | undefined {
+    return this.#tasks.get(key)?.owned;
+  }
+
+  get size(): number {
+    return this.#tasks.size;
+  }
+
+  /** True when every key is as desired. */
+  get allSettled(): boolean {
+    for (const { owned } of this.#tasks.values()) if (!isSettled(owned)) return false;
+    return true;
+  }
+
+  /** Says how the key should be from now on. With `forget`, nothing is kept of it once it is so. */
+  assign(key: string, desired: DesiredKey, { forget = false }: { readonly forget?: boolean } = {}): void {
+    if (this.#tasks.has(key)) {
+      this.dispatch(key, { kind: 'assigned', desired, forget });
+      return;
     }
-    task.running = false;
-    if (task.settled && task.wanted.kind === 'unset') {
-      if (task.ghost !== null && task.ghost === holder.id && !closing()) holder.rotate();
-      task.ghost = null;
-      dropForgotten(task);
+    const { key: owned, effects } = beginKey(key, desired, forget);
+    const task: Task = { owned, timer: undefined };
+    this.#tasks.set(key, task);
+    this.#run(task, effects);
+  }
+
+  /** Says that there is a new lease, under which every key has to be put. */
+  leaseGranted(): void {
+    for (const key of [...this.#tasks.keys()]) this.dispatch(key, { kind: 'leaseGranted' });
+  }
+
+  /** Withdraws every key for good. Leases are no longer replaced: they are about to be revoked. */
+  withdrawAll(tombstoneOf: (key: string, value: string) => string | undefined): void {
+    this.#closing = true;
+    for (const { key, desired } of this.keys()) {
+      if (desired.kind === 'unset') continue;
+      const tombstone = tombstoneOf(key, desired.value);
+      this.assign(key, { kind: 'unset', ...(tombstone !== undefined && { tombstone }) });
     }
-    if (!signal.aborted) onIdle(task);
-  };
+  }
 
-  const dropForgotten = (task: KeyTask): void => {
-    if (task.forget && task.settled && tasks.get(task.key) === task) tasks.delete(task.key);
-  };
+  /** Tells a key what happened to it. A key that is not known is ignored. */
+  dispatch(key: string, event: KeyEvent): void {
+    const task = this.#tasks.get(key);
+    if (task !== undefined) this.#apply(task, event);
+  }
 
-  const look = (task: KeyTask): void => {
-    if (task.looked || task.known === undefined) return;
-    task.looked = true;
-    const { modRevision, value } = task.known;
-    if (!task.claimed && modRevision !== '0') onFound?.(task.key, value);
-  };
+  #apply(task: Task, event: KeyEvent): void {
+    if (this.#signal.aborted) return;
+    this.#run(task, this.#reduce(task, event).effects);
+  }
 
-  const complain = (task: KeyTask, error: unknown): void => {
-    const reason = reasonOf(error);
-    if (task.reason === reason) return;
-    if (error instanceof KeyConflict) log.error('etcd key belongs to another process', { key: task.key, reason });
-    else if (task.reason === null) log.warn('etcd key could not be written, retrying', { key: task.key, reason });
-    task.reason = reason;
-  };
+  #reduce(task: Task, event: KeyEvent): Transition {
+    const transition = reduceKey(task.owned, event, this.#context());
+    task.owned = transition.key;
+    return transition;
+  }
 
-  const nudge = (task: KeyTask): void => {
-    // Forgotten meanwhile: the key may be another one's by now.
-    if (tasks.get(task.key) !== task) return;
-    task.settled = false;
-    task.wake.abort();
-    void run(task);
-  };
+  #context(): KeyContext {
+    const { id: lease, owned: ownLeases } = this.#deps.holder;
+    return { lease, ownLeases, closing: this.#closing, now: clock.now() };
+  }
 
-  return {
-    all: tasks,
-    assign(key, wanted, { forget = false } = {}) {
-      const known = tasks.get(key);
-      const task = known ?? newTask(key, wanted);
-      tasks.set(key, task);
-      task.forget = forget;
-      if (known !== undefined && same(known.wanted, wanted)) return dropForgotten(known);
-      task.wanted = wanted;
-      nudge(task);
-    },
-    nudge,
-    nudgeAll() {
-      for (const task of tasks.values()) if (task.wanted.kind === 'set' || !task.settled) nudge(task);
-    },
-    allSettled: () => [...tasks.values()].every((task) => task.settled),
-  };
-}
+  #run(task: Task, effects: readonly KeyEffect[]): void {
+    for (const effect of effects) this.#runOne(task, effect);
+  }
 
-/** Nothing is known of the key, and nothing was done. */
-function newTask(key: string, wanted: DesiredKey): KeyTask {
-  return {
-    key,
-    wanted,
-    known: undefined,
-    claimed: false,
-    doubtful: false,
-    ghost: null,
-    settled: false,
-    reason: null,
-    running: false,
-    looked: false,
-    forget: false,
-    wake: new AbortController(),
-  };
-}
+  #runOne(task: Task, effect: KeyEffect): void {
+    const { owned } = task;
+    const { holder, onFound, onRepair, onRest } = this.#deps;
+    switch (effect.kind) {
+      case 'queue':
+        void this.#queue(task);
+        break;
+      case 'send':
+        // Sent by #queue, which keeps the turn until the answer is there.
+        break;
+      case 'wait':
+        this.#wait(task, effect);
+        break;
+      case 'stopWaiting':
+        clock.clearTimeout(task.timer);
+        break;
+      case 'reportFound':
+        onFound?.(owned.key, effect.value);
+        break;
+      case 'reportRepair':
+        onRepair(owned.key, effect.noticedBy);
+        break;
+      case 'log':
+        this.#log(owned, effect);
+        break;
+      case 'loseLease':
+        holder.lost(effect.lease);
+        break;
+      case 'rotateLease':
+        holder.rotate();
+        break;
+      case 'forget':
+        if (this.#tasks.get(owned.key) === task) this.#tasks.delete(owned.key);
+        break;
+      case 'rest':
+        onRest(owned);
+        break;
+    }
+  }
 
-function same(a: DesiredKey, b: DesiredKey): boolean {
-  if (a.kind === 'set') return b.kind === 'set' && a.value === b.value;
-  return b.kind === 'unset' && a.farewell === b.farewell;
+  /** Waits for a turn and sends the request that the key needs by then. */
+  async #queue(task: Task): Promise<void> {
+    const answer = await this.#limit(async () => {
+      if (this.#signal.aborted) return undefined;
+      const { effects } = this.#reduce(task, { kind: 'turn' });
+      const request = effects.find((effect) => effect.kind === 'send');
+      this.#run(task, effects);
+      return request && this.#send(task, request.request);
+    });
+    if (answer !== undefined) this.#apply(task, answer);
+  }
+
+  #send({ owned }: Task, request: KeyRequest) {
+    return sendRequest(this.#client, owned.key, request, this.#signal);
+  }
+
+  #wait(task: Task, { pause, round }: Extract<KeyEffect, { kind: 'wait' }>): void {
+    const delayMs = jittered(pauseBackoff(pause, this.#options.verifyEveryMs), round);
+    task.timer = clock.setTimeout(() => this.#apply(task, { kind: 'waited' }), delayMs);
+  }
+
+  #log({ key }: OwnedKey, { what, reason }: Extract<KeyEffect, { kind: 'log' }>): void {
+    const { log } = this.#deps;
+    if (what === 'conflict') log.error('etcd key belongs to another process', { key, reason });
+    else if (what === 'retrying') log.warn('etcd key could not be written, retrying', { key, reason });
+    else log.info('etcd key is as desired again', { key });
+  }
 }

@@ -1,117 +1,152 @@
 import type { IEvent, IWatchRequest, IWatchResponse } from 'etcd3/lib/rpc.js';
+import { onAbort } from '../../async/abort.ts';
 import { supervise } from '../../async/supervise.ts';
 import { type Log, reasonOf } from '../../daemon/log.ts';
 import type { EtcdClient } from '../client/client.ts';
-import { keyRange } from '../client/key-value.ts';
+import { type KeyRange, keyRange } from '../client/key-value.ts';
 import { watchStreamEnds } from '../client/metrics.ts';
 import { ClusterIdentity } from '../watch/cluster-identity.ts';
-import { type LivenessLimits, watchLiveness } from '../watch/liveness.ts';
-import { type Watched, WatchStream } from '../watch/watch-stream.ts';
-import { fromEvent, type KeyVersion } from './key-operations.ts';
+import { watchLiveness } from '../watch/liveness.ts';
+import { type Watched, type WatcherEnd, WatchStream } from '../watch/watch-stream.ts';
+import { versionOf } from './key-operations.ts';
+import type { KeyVersion } from './owned-key.ts';
+import { keyWatchBackoff, keyWatchHealthyMs, keyWatchLiveness } from './timing.ts';
 
-/**
- * Watches single keys, all over one stream: what others do to the other keys of their prefixes costs nothing here, which
- * on a thousand hosts is nearly everything.
- */
-export interface KeyWatch {
-  /** From now on tells of `key` what happens from `revision` on; does nothing when that is watched already. */
-  add(key: string, revision: number): void;
-  /** No longer. */
-  remove(key: string): void;
-  /** The member that is watched; null while there is none, and what happens goes unseen. */
-  readonly member: string | null;
-}
-
+/** What a key watch needs, and whom it tells. */
 export interface KeyWatchDeps {
   readonly log: Log;
-  /** Reads all keys, because what happened before the stream began is not told. @returns from when to watch each */
+  /** Reads all keys, because a stream does not tell what happened before it began. @returns from which revision to watch each */
   readonly catchUp: (signal: AbortSignal) => Promise<ReadonlyMap<string, number>>;
-  readonly onSighting: (key: string, sighting: KeyVersion) => void;
+  readonly onVersion: (key: string, version: KeyVersion) => void;
 }
 
-interface WatchedKey extends Watched {
+/** One key on the stream. */
+class WatchedKey implements Watched {
   readonly key: string;
+  readonly range: KeyRange;
+  readonly #revision: number;
+  readonly #onVersion: KeyWatchDeps['onVersion'];
+
+  constructor(key: string, revision: number, onVersion: KeyWatchDeps['onVersion']) {
+    this.key = key;
+    this.range = keyRange(key);
+    this.#revision = revision;
+    this.#onVersion = onVersion;
+  }
+
+  resume(): number {
+    return Math.max(1, this.#revision);
+  }
+
+  applyEvents(events: readonly IEvent[]): number {
+    for (const event of events) this.#onVersion(this.key, versionOf(event));
+    return events.length;
+  }
 }
 
 /**
- * Easier on etcd than where a watch is all there is: a member that froze is noticed by the connection's own pings within
- * 13 s, and until then, and whatever else is missed, is found by reading.
+ * Watches single keys, all over one stream: what others do to the other keys of their prefixes costs nothing here, and on
+ * a thousand hosts nearly all changes are of that kind. Opens its stream when there is a first key, and another one when
+ * that ends, until `signal` aborts.
  */
-const limits: LivenessLimits = { firstAnswer: 3_000, idle: 30_000, answer: 2_000, tick: 1_000 };
+export class KeyWatch {
+  readonly #client: EtcdClient;
+  readonly #deps: KeyWatchDeps;
+  readonly #signal: AbortSignal;
+  readonly #watched = new Map<string, WatchedKey>();
+  #started = false;
+  #stream: WatchStream<WatchedKey> | undefined;
+  #caughtUp = false;
+  #avoid: string | undefined;
 
-/** Opens its stream when there is a first key; opens another one when it ends, until `signal` aborts. */
-export function createKeyWatch(client: EtcdClient, deps: KeyWatchDeps, signal: AbortSignal): KeyWatch {
-  const { log, catchUp, onSighting } = deps;
-  const watched = new Map<string, WatchedKey>();
-  let started = false;
-  let stream: WatchStream<WatchedKey> | undefined;
-  let caughtUp = false;
-  let avoid: string | undefined;
+  constructor(client: EtcdClient, deps: KeyWatchDeps, signal: AbortSignal) {
+    this.#client = client;
+    this.#deps = deps;
+    this.#signal = signal;
+  }
 
-  const add = (key: string, revision: number): void => {
-    if (!started) start();
-    if (stream === undefined || watched.has(key)) return;
-    const applyEvents = (events: readonly IEvent[]): number => {
-      for (const event of events) onSighting(key, { revision: Number(event.kv.mod_revision), known: fromEvent(event) });
-      return events.length;
+  /** The member that is watched; null while there is none, and changes go unseen. */
+  get member(): string | null {
+    return this.#caughtUp ? (this.#stream?.open.member ?? null) : null;
+  }
+
+  /** Watches `key` from `revision` on; does nothing when it is watched already. */
+  add(key: string, revision: number): void {
+    if (!this.#started) this.#start();
+    if (this.#stream === undefined || this.#watched.has(key)) return;
+    const entry = new WatchedKey(key, revision, this.#deps.onVersion);
+    this.#watched.set(key, entry);
+    this.#stream.add(entry);
+  }
+
+  /** Stops watching `key`. */
+  remove(key: string): void {
+    const entry = this.#watched.get(key);
+    if (entry === undefined) return;
+    this.#watched.delete(key);
+    this.#stream?.remove(entry);
+  }
+
+  #start(): void {
+    this.#started = true;
+    onAbort(this.#signal, (reason) => this.#stream?.end(reason));
+    const options = {
+      what: 'etcd watch of own keys',
+      log: this.#deps.log,
+      backoff: keyWatchBackoff,
+      healthyAfter: keyWatchHealthyMs,
     };
-    const entry = { key, range: keyRange(key), resume: () => Math.max(1, revision), applyEvents };
-    watched.set(key, entry);
-    stream.add(entry);
-  };
+    void supervise(() => this.#watchOnce(), options, this.#signal);
+  }
 
-  const runStream = async (): Promise<void> => {
+  /** Opens one stream and watches over it until it ends. */
+  async #watchOnce(): Promise<void> {
     const over = new AbortController();
     try {
-      const open = await client.open<IWatchRequest, IWatchResponse>((rpc) => rpc.watch.watch(), { avoid }, signal);
-      const current = new WatchStream<WatchedKey>(open, new ClusterIdentity(), {
-        onWatcherEnd({ key }, why, error) {
-          watched.delete(key);
-          log.debug('etcd key can no longer be watched', { key, why, reason: reasonOf(error) });
-          // Compacted between the reading and the watching: reading again helps. A refusal stays one: reading has to do.
-          if (why === 'compacted') current.end(error);
-        },
+      const limits = { avoid: this.#avoid };
+      const open = await this.#client.open<IWatchRequest, IWatchResponse>(
+        (rpc) => rpc.watch.watch(),
+        limits,
+        this.#signal,
+      );
+      const stream = new WatchStream<WatchedKey>(open, new ClusterIdentity(), {
+        onWatcherEnd: (watched, end, error) => this.#onWatcherEnd(stream, watched, { end, error }),
       });
-      stream = current;
-      watchLiveness(current, { limits }, over.signal);
-      const caught = catchUp(over.signal).then((from) => {
-        if (stream !== current) return;
-        for (const [key, revision] of from) add(key, revision);
-        caughtUp = true;
-        avoid = undefined;
-      });
-      await Promise.all([current.ended, caught]);
+      this.#stream = stream;
+      watchLiveness(stream, { limits: keyWatchLiveness }, over.signal);
+      await Promise.all([stream.ended, this.#catchUp(stream, over.signal)]);
     } catch (error) {
-      if (signal.aborted) return;
+      if (this.#signal.aborted) return;
+      const stream = this.#stream;
       watchStreamEnds.inc({ reason: stream === undefined ? 'open' : 'stream' });
-      avoid = stream?.open.member;
+      this.#avoid = stream?.open.member;
       stream?.end(error);
       stream?.open.failed(error);
       throw error;
     } finally {
       over.abort();
-      stream = undefined;
-      caughtUp = false;
-      watched.clear();
+      this.#stream = undefined;
+      this.#caughtUp = false;
+      this.#watched.clear();
     }
-  };
+  }
 
-  const start = (): void => {
-    started = true;
-    signal.addEventListener('abort', () => stream?.end(signal.reason), { once: true });
-    const options = { what: 'etcd watch of own keys', log, backoff: { min: 50, max: 5_000 }, healthyAfter: 10_000 };
-    void supervise(runStream, options, signal);
-  };
-  return {
-    add,
-    remove(key) {
-      const entry = watched.get(key);
-      if (entry === undefined) return;
-      watched.delete(key);
-      stream?.remove(entry);
-    },
-    get member() {
-      return caughtUp ? (stream?.open.member ?? null) : null;
-    },
-  };
+  async #catchUp(stream: WatchStream<WatchedKey>, signal: AbortSignal): Promise<void> {
+    const revisions = await this.#deps.catchUp(signal);
+    if (this.#stream !== stream) return;
+    for (const [key, revision] of revisions) this.add(key, revision);
+    this.#caughtUp = true;
+    this.#avoid = undefined;
+  }
+
+  #onWatcherEnd(
+    stream: WatchStream<WatchedKey>,
+    { key }: WatchedKey,
+    { end, error }: { readonly end: WatcherEnd; readonly error: unknown },
+  ): void {
+    this.#watched.delete(key);
+    this.#deps.log.debug('etcd key can no longer be watched', { key, why: end, reason: reasonOf(error) });
+    // Compacted between the read and the watch: another read helps. A refusal stays one, and reading has to do.
+    if (end === 'compacted') stream.end(error);
+  }
 }

@@ -1,295 +1,206 @@
 import { randomBytes } from 'node:crypto';
-import { status } from '@grpc/grpc-js';
-import type { ILeaseKeepAliveRequest, ILeaseKeepAliveResponse } from 'etcd3/lib/rpc.js';
-import { clock, type Timer } from '../../async/clock.ts';
+import { onAbort } from '../../async/abort.ts';
+import { clock } from '../../async/clock.ts';
 import { jittered, sleep } from '../../async/supervise.ts';
 import { type Log, reasonOf } from '../../daemon/log.ts';
-import type { EtcdClient, OpenStream } from '../client/client.ts';
-import { EtcdError, etcdError } from '../client/errors.ts';
+import type { EtcdClient } from '../client/client.ts';
+import { EtcdError, isLeaseNotFound } from '../client/errors.ts';
 import { hex } from '../client/key-value.ts';
+import { Keepalive } from './keepalive.ts';
 import { leaseRenewals, leasesLost } from './metrics.ts';
+import { leaseBackoff, renewalAttemptMs, renewalWaitMs } from './timing.ts';
 
-/** Holds a lease for as long as it is wanted: one after the other, when etcd loses one. */
-export interface LeaseHolder {
-  /** The lease that keys are to be put under; null while there is none. */
-  readonly id: string | null;
-  /** Granted, and renewed less than its TTL ago by our clock. */
-  readonly held: boolean;
-  /** True for every lease this holder ever asked for. */
-  owns(id: string): boolean;
-  /** Says that etcd does not know this lease any more. */
-  lost(id: string): void;
-  /** Moves on to a new lease, because a write under the present one may still be on its way. */
-  rotate(): void;
-  /** Gives up the leases that {@link rotate} left, once nothing is under them any more. */
-  revokeOld(): void;
-  /** Revokes all leases, in at most `timeout` ms. The keys under them go with them. */
-  revokeAll(timeout: number): Promise<void>;
-  readonly lastError: string | null;
-}
-
+/** What a lease holder needs, and whom it tells. */
 export interface LeaseHolderDeps {
   readonly log: Log;
-  /** There is a lease, a new one: everything is to be put under it. */
+  /** Called when there is a new lease: everything has to be put under it. */
   readonly onGranted: () => void;
 }
 
-/** Starts to hold a lease of `ttl` seconds. Renewals stop when `signal` aborts; the lease then lives for its TTL. */
-export function holdLease(
-  client: EtcdClient,
-  options: { readonly ttl: number },
-  deps: LeaseHolderDeps,
-  signal: AbortSignal,
-): LeaseHolder {
-  const { log, onGranted } = deps;
-  const keepalive = createKeepalive(client, signal);
-  const owned = new Set<string>();
-  const old = new Set<string>();
-  /** Seconds; etcd may grant more than was asked for. */
-  let ttl = options.ttl;
-  let id: string | null = null;
-  /** When the last renewal that was answered had been sent: from then the lease has its TTL. */
-  let renewedAt = Number.NEGATIVE_INFINITY;
-  let lastError: string | null = null;
-  let pause = new AbortController();
+/**
+ * Holds one lease at a time, and asks for another when etcd loses it. Renewals stop when `signal` aborts; the lease then
+ * lives for its TTL. How often it is renewed: `timing.ts`.
+ */
+export class LeaseHolder {
+  readonly #client: EtcdClient;
+  readonly #askedTtlSeconds: number;
+  readonly #deps: LeaseHolderDeps;
+  readonly #signal: AbortSignal;
+  readonly #keepalive: Keepalive;
+  readonly #owned = new Set<string>();
+  /** Leases that {@link rotate} replaced and that may still have keys. */
+  readonly #replaced = new Set<string>();
+  #id: string | null = null;
+  /** What etcd granted, which may be more than was asked for. */
+  #ttlSeconds: number;
+  /** When the last renewal that was answered had been sent: from then on the lease has its TTL. */
+  #renewedAt = Number.NEGATIVE_INFINITY;
+  #reason: string | null = null;
+  /** Ends the wait for the next renewal. */
+  #wake = new AbortController();
 
-  const grant = async (): Promise<void> => {
-    const wanted = randomLeaseId();
-    owned.add(wanted);
+  constructor(
+    client: EtcdClient,
+    { ttlSeconds }: { readonly ttlSeconds: number },
+    deps: LeaseHolderDeps,
+    signal: AbortSignal,
+  ) {
+    this.#client = client;
+    this.#askedTtlSeconds = ttlSeconds;
+    this.#ttlSeconds = ttlSeconds;
+    this.#deps = deps;
+    this.#signal = signal;
+    this.#keepalive = new Keepalive(client, signal);
+  }
+
+  /** Begins to hold a lease; to be called once. */
+  start(): void {
+    void this.#run();
+  }
+
+  /** The lease that keys go under; null while there is none. */
+  get id(): string | null {
+    return this.#id;
+  }
+
+  /** Granted, and renewed less than its TTL ago by our clock. */
+  get held(): boolean {
+    return this.#id !== null && clock.now() - this.#renewedAt < this.#ttlSeconds * 1_000;
+  }
+
+  /** Every lease that this holder ever asked for. */
+  get owned(): ReadonlySet<string> {
+    return this.#owned;
+  }
+
+  /** Why the lease could not be granted or renewed the last time; null when it was. */
+  get reason(): string | null {
+    return this.#reason;
+  }
+
+  /** Says that etcd does not know this lease any more. */
+  lost(id: string): void {
+    this.#replaced.delete(id);
+    if (id !== this.#id) return;
+    leasesLost.inc();
+    this.#deps.log.warn('etcd lease lost, asking for another', { lease: hex(id) });
+    this.#id = null;
+    this.#wake.abort();
+  }
+
+  /** Asks for a new lease, because a write under the present one may still be on its way. */
+  rotate(): void {
+    const id = this.#id;
+    if (id === null) return;
+    this.#deps.log.info('etcd lease is replaced, because a late write under it must not count', { lease: hex(id) });
+    this.#replaced.add(id);
+    this.#id = null;
+    this.#wake.abort();
+  }
+
+  /** Revokes the leases that {@link rotate} replaced: to be called when no key is under them any more. */
+  revokeReplaced(): void {
+    for (const id of this.#replaced) {
+      this.#replaced.delete(id);
+      this.#revoke(id, 8_000, this.#signal).catch((error: unknown) => {
+        this.#deps.log.debug('etcd lease could not be revoked', { lease: hex(id), reason: reasonOf(error) });
+        this.#replaced.add(id);
+      });
+    }
+  }
+
+  /** Revokes all leases, in at most `timeoutMs`. The keys under them go with them. */
+  async revokeAll(timeoutMs: number): Promise<void> {
+    const all = this.#id === null ? [...this.#replaced] : [this.#id, ...this.#replaced];
+    this.#id = null;
+    await Promise.all(all.map((id) => this.#revoke(id, timeoutMs)));
+  }
+
+  async #run(): Promise<void> {
+    const { log } = this.#deps;
+    let failures = 0;
+    while (!this.#signal.aborted) {
+      try {
+        if (this.#id === null) await this.#grant();
+        else await this.#renew();
+        if (failures > 0) log.info('etcd lease is kept alive again', { failures });
+        failures = 0;
+        this.#reason = null;
+        if (this.#id !== null) await this.#wait(renewalWaitMs(this.#ttlSeconds) - (clock.now() - this.#renewedAt));
+      } catch (error) {
+        if (this.#signal.aborted) break;
+        this.#reason = reasonOf(error);
+        if (failures === 0) log.warn('etcd lease cannot be kept alive, retrying', { reason: this.#reason });
+        // Renewed on even when it has expired by our clock: a new leader gives every lease its full time again.
+        await this.#wait(jittered(leaseBackoff, failures));
+        failures += 1;
+      }
+    }
+    this.#keepalive.close();
+  }
+
+  async #grant(): Promise<void> {
+    const id = randomLeaseId();
+    this.#owned.add(id);
     const sentAt = clock.now();
-    const granted = await client.call(
+    this.#ttlSeconds = await this.#client.call(
       async (rpc) => {
         try {
-          return Number((await rpc.lease.leaseGrant({ TTL: options.ttl, ID: wanted })).TTL);
+          return Number((await rpc.lease.leaseGrant({ TTL: this.#askedTtlSeconds, ID: id })).TTL);
         } catch (error) {
-          // The id is ours alone: an earlier try got through, only its answer did not.
-          if (error instanceof EtcdError && /lease already exists/.test(error.details)) return options.ttl;
+          // Only we know this id: an earlier try got through, and its answer was lost.
+          if (error instanceof EtcdError && /lease already exists/.test(error.details)) return this.#askedTtlSeconds;
           throw error;
         }
       },
       {},
-      signal,
+      this.#signal,
     );
-    id = wanted;
-    ttl = granted;
-    renewedAt = sentAt;
-    log.info('etcd lease granted', { lease: hex(wanted), ttl });
-    onGranted();
-  };
+    this.#id = id;
+    this.#renewedAt = sentAt;
+    this.#deps.log.info('etcd lease granted', { lease: hex(id), ttl: this.#ttlSeconds });
+    this.#deps.onGranted();
+  }
 
-  const lost = (which: string): void => {
-    old.delete(which);
-    if (which !== id) return;
-    leasesLost.inc();
-    log.warn('etcd lease lost, asking for another', { lease: hex(which) });
-    id = null;
-    pause.abort();
-  };
-
-  /** One renewal, on one member after the other without a pause between them. */
-  const renew = async (): Promise<void> => {
-    const attempt = Math.min(1_500, (ttl * 1_000) / 6);
-    for (let tries = 1; id !== null && !signal.aborted; tries += 1) {
-      const which: string = id;
+  /** Renews once, trying one member after the other without a pause between them. */
+  async #renew(): Promise<void> {
+    for (let tries = 1; this.#id !== null && !this.#signal.aborted; tries += 1) {
+      const id: string = this.#id;
       const sentAt = clock.now();
       try {
-        const left = await keepalive.renew(which, attempt);
-        if (left <= 0) lost(which);
-        else if (which === id) {
-          renewedAt = sentAt;
+        const left = await this.#keepalive.renew(id, renewalAttemptMs(this.#ttlSeconds));
+        if (left <= 0) this.lost(id);
+        else if (id === this.#id) {
+          this.#renewedAt = sentAt;
           leaseRenewals.inc();
         }
         return;
       } catch (error) {
-        if (tries >= client.hosts.length) throw error;
-        log.debug('etcd keepalive failed, trying another member', { reason: reasonOf(error) });
+        if (tries >= this.#client.hosts.length) throw error;
+        this.#deps.log.debug('etcd keepalive failed, trying another member', { reason: reasonOf(error) });
       }
     }
-  };
+  }
 
-  const nap = async (milliseconds: number): Promise<void> => {
-    pause = new AbortController();
-    const onAbort = (): void => pause.abort();
-    signal.addEventListener('abort', onAbort, { once: true });
-    await sleep(Math.max(0, milliseconds), pause.signal);
-    signal.removeEventListener('abort', onAbort);
-  };
+  async #wait(delayMs: number): Promise<void> {
+    const wake = new AbortController();
+    this.#wake = wake;
+    const release = onAbort(this.#signal, () => wake.abort());
+    await sleep(Math.max(0, delayMs), wake.signal);
+    release();
+  }
 
-  const revoke = async (which: string, timeout: number, abort?: AbortSignal): Promise<void> => {
+  async #revoke(id: string, timeoutMs: number, signal?: AbortSignal): Promise<void> {
     try {
-      await client.call((rpc) => rpc.lease.leaseRevoke({ ID: which }), { totalMs: timeout, attemptMs: 1_000 }, abort);
+      const limits = { totalMs: timeoutMs, attemptMs: 1_000 };
+      await this.#client.call((rpc) => rpc.lease.leaseRevoke({ ID: id }), limits, signal);
     } catch (error) {
       if (!(error instanceof EtcdError && isLeaseNotFound(error))) throw error;
     }
-  };
-
-  const run = async (): Promise<void> => {
-    let failures = 0;
-    while (!signal.aborted) {
-      try {
-        if (id === null) await grant();
-        else await renew();
-        if (failures > 0) log.info('etcd lease is kept alive again', { failures });
-        failures = 0;
-        lastError = null;
-        if (id !== null) await nap(renewalPause(ttl) - (clock.now() - renewedAt));
-      } catch (error) {
-        if (signal.aborted) break;
-        lastError = reasonOf(error);
-        if (failures === 0) log.warn('etcd lease cannot be kept alive, retrying', { reason: lastError });
-        // Expired by our clock or not, it is renewed on: a new leader gives every lease its full time again.
-        await nap(jittered({ min: 100, max: 1_000 }, failures));
-        failures += 1;
-      }
-    }
-    keepalive.close();
-  };
-  void run();
-
-  return {
-    get id() {
-      return id;
-    },
-    get held() {
-      return id !== null && clock.now() - renewedAt < ttl * 1_000;
-    },
-    owns: (which) => owned.has(which),
-    lost,
-    rotate() {
-      if (id === null) return;
-      log.info('etcd lease is replaced, a late write under it must not count', { lease: hex(id) });
-      old.add(id);
-      id = null;
-      pause.abort();
-    },
-    revokeOld() {
-      for (const which of old) {
-        old.delete(which);
-        revoke(which, 8_000, signal).catch((error: unknown) => {
-          log.debug('etcd lease could not be revoked', { lease: hex(which), reason: reasonOf(error) });
-          old.add(which);
-        });
-      }
-    },
-    async revokeAll(timeout) {
-      const all = id === null ? [...old] : [id, ...old];
-      id = null;
-      await Promise.all(all.map((which) => revoke(which, timeout)));
-    },
-    get lastError() {
-      return lastError;
-    },
-  };
+  }
 }
 
-/**
- * A third of the TTL, as etcd's own clients do; a quarter of a short one, which must outlast an election. A little more
- * or less, so that a fleet that started together does not renew at one instant for ever. Milliseconds.
- */
-function renewalPause(ttl: number): number {
-  const jitter = clock.random() * 0.2;
-  return ttl < 10 ? ttl * 250 * (1 - jitter) : ((ttl * 1_000) / 3) * (1.1 - jitter);
-}
-
-/** True when etcd does not know the lease: expired, revoked, or never granted. */
-export function isLeaseNotFound(error: EtcdError): boolean {
-  return /requested lease not found/.test(error.details);
-}
-
-/** Chosen by us, so that a grant can be sent again without making a second lease. 63 bits: etcd's ids are signed. */
+/** Chosen by us, so that a grant that is sent again does not make a second lease. 63 bits: etcd's ids are signed. */
 function randomLeaseId(): string {
   return String((randomBytes(8).readBigUInt64BE() >> 1n) | 1n);
-}
-
-/** Renews leases over one stream; a new one on another member after a failure. */
-export interface Keepalive {
-  /**
-   * Renews once.
-   * @returns seconds the lease has from when this was called, at least; 0 or less when etcd does not know it
-   * @throws {EtcdError} when no answer came within `timeout` ms; the next call uses another member
-   */
-  renew(id: string, timeout: number): Promise<number>;
-  /** Ends the stream. */
-  close(): void;
-}
-
-type KeepaliveStream = OpenStream<ILeaseKeepAliveRequest, ILeaseKeepAliveResponse>;
-
-/** Makes a keepalive; opens its stream at the first renewal. */
-export function createKeepalive(client: EtcdClient, signal: AbortSignal): Keepalive {
-  let current: KeepaliveStream | undefined;
-  let avoid: string | undefined;
-  let onAnswer: (answer: ILeaseKeepAliveResponse) => void = () => {};
-  let onFailure: (error: unknown) => void = () => {};
-
-  const open = async (timeout: number): Promise<KeepaliveStream> => {
-    const opened: KeepaliveStream = await client.open(
-      (rpc) => rpc.lease.leaseKeepAlive(),
-      {
-        attemptMs: timeout,
-        avoid,
-      },
-      signal,
-    );
-    const lost = (error: unknown): void => {
-      if (current !== opened) return;
-      current = undefined;
-      // StoredKey to everybody: the next stream, and other calls, go to another member.
-      avoid = opened.member;
-      opened.failed(error);
-      onFailure(error);
-    };
-    opened.stream.on('data', (answer: ILeaseKeepAliveResponse) => {
-      if (current === opened) onAnswer(answer);
-    });
-    opened.stream.on('error', (error) => lost(etcdError(`${opened.member} keepalive`, error)));
-    opened.stream.on('end', () =>
-      lost(new EtcdError(`${opened.member} keepalive`, status.UNAVAILABLE, 'stream ended')),
-    );
-    return opened;
-  };
-
-  const close = (): void => {
-    const stream = current?.stream;
-    current = undefined;
-    stream?.cancel();
-  };
-
-  return {
-    async renew(id, timeout) {
-      let timer: Timer | undefined;
-      try {
-        current ??= await open(timeout);
-        const used = current;
-        const ttl = await new Promise<number>((resolve, reject) => {
-          onFailure = reject;
-          onAnswer = (answer) => {
-            if (answer.ID === id) resolve(Number(answer.TTL));
-          };
-          const late = new EtcdError(
-            `${used.member} keepalive`,
-            status.DEADLINE_EXCEEDED,
-            `no answer in ${timeout} ms`,
-          );
-          timer = clock.setTimeout(() => {
-            used.failed(late);
-            reject(late);
-          }, timeout);
-          used.stream.write({ ID: id });
-        });
-        used.good();
-        avoid = undefined;
-        return ttl;
-      } catch (error) {
-        avoid = current?.member ?? avoid;
-        close();
-        throw error;
-      } finally {
-        clock.clearTimeout(timer);
-        onAnswer = () => {};
-        onFailure = () => {};
-      }
-    },
-    close,
-  };
 }

@@ -1,72 +1,78 @@
 import { setMaxListeners } from 'node:events';
-import { timeoutSignal } from '../../async/abort.ts';
+import { linkAbort, onAbort, timeoutSignal } from '../../async/abort.ts';
 import { clock } from '../../async/clock.ts';
 import { type Log, reasonOf } from '../../daemon/log.ts';
 import type { EtcdClient } from '../client/client.ts';
 import { hex } from '../client/key-value.ts';
-import type { DesiredKey } from './key-operations.ts';
-import { createKeyTasks, type KeyTask } from './key-reconciler.ts';
-import { careForKeys } from './key-repair.ts';
-import { holdLease } from './lease.ts';
+import { isSettled } from './key-lifecycle.ts';
+import { KeyReconciler } from './key-reconciler.ts';
+import { KeyRepair } from './key-repair.ts';
+import { LeaseHolder } from './lease.ts';
+import type { DesiredKey, OwnedKey } from './owned-key.ts';
+import { minVerifyEveryMs } from './timing.ts';
 
-/** Keys that exist in etcd for as long as this process wants them to and lives, all under one lease. */
+/** Keys that exist in etcd as long as this process lives and wants them to, all under one lease. */
 export interface LeasedKeys {
   /**
-   * From now on `key` shall hold `value` under our lease, whatever happens to the lease or the connection. Replaces an
+   * Has `key` hold `value` under our lease from now on, whatever happens to the lease or the connection. Replaces an
    * earlier value. Returns at once. What a predecessor left under the key is taken over without a gap.
    */
   set(key: string, value: string): void;
   /**
-   * From now on `key` shall not exist: writes `farewell` first (watchers see an orderly withdrawal), then deletes; also
-   * removes what a previous process of ours left there. Returns at once. With `forget`, nothing is kept of the key when
+   * Removes `key` and keeps it away: writes `tombstone` first, so that watchers see an orderly withdrawal, then deletes.
+   * Also removes what a former process of ours left there. Returns at once. With `forget`, nothing is kept of the key when
    * that is done, and {@link LeasedKeys.keyStatus} does not know it any more.
    */
-  unset(key: string, farewell?: string, options?: { readonly forget?: boolean }): void;
+  unset(key: string, tombstone?: string, options?: { readonly forget?: boolean }): void;
   readonly status: LeasedKeysStatus;
-  /** Of one key; undefined when it was never set nor unset. */
+  /** The state of one key; undefined when it was never set nor unset. */
   keyStatus(key: string): KeyStatus | undefined;
-  /** Resolves when every key is as wanted; rejects when `signal` aborts. */
+  /** Resolves when every key is as desired; rejects when `signal` aborts. */
   settled(signal: AbortSignal): Promise<void>;
   /**
-   * Orderly end: withdraws every key that is set, with its farewell first, and revokes the lease, in at most `timeout`
-   * ms; then stops. With `keep`, leaves keys and lease to whoever comes next (the lease lives for its TTL).
+   * Ends in order: withdraws every key that is set, revokes the lease, both within `timeoutMs`, then stops. With `keep`,
+   * leaves keys and lease as they are for the next process (the lease lives for its TTL).
    */
   close(options: CloseOptions): Promise<void>;
 }
 
+/** How keys are held. */
 export interface LeasedKeysOptions {
-  /** Seconds. */
   readonly ttlSeconds: number;
   /**
-   * How often our keys are read to see whether they are as wanted, while they are not watched; milliseconds, default 10 s
-   * or the TTL if that is more.
+   * How often our keys are read, to see whether they are as desired, while they are not watched; default 10 s, or the TTL
+   * when that is longer.
    */
   readonly verifyEveryMs?: number;
   /**
-   * Told, once for each key and before it is written, what a predecessor left there. It may call {@link LeasedKeys.set}
-   * with something else.
+   * Called once for each key, before it is written, with what a predecessor left there. May call {@link LeasedKeys.set}
+   * with another value.
    */
   readonly onFound?: (key: string, value: string) => void;
 }
 
+/** How holding keys ends. */
 export interface CloseOptions {
-  /** Milliseconds. */
   readonly timeoutMs: number;
+  /** What a key shows before it is deleted; undefined: it is deleted without. */
   readonly tombstone?: (key: string, value: string) => string | undefined;
   readonly keep?: boolean;
 }
 
+/** The lease and the keys under it. */
 export interface LeasedKeysStatus {
   /** In hexadecimal, as `etcdctl lease` prints it. */
   readonly leaseId: string | null;
   /** Granted and kept alive. */
   readonly held: boolean;
+  /** Why the lease could not be granted or renewed; null while it could. */
   readonly reason: string | null;
   /** The member over which the keys are watched; null while they are only read now and then. */
   readonly watching: string | null;
   readonly keys: ReadonlyMap<string, KeyStatus>;
 }
 
+/** One key: how it should be, and whether it is. */
 export interface KeyStatus {
   readonly desired: 'set' | 'unset';
   readonly settled: boolean;
@@ -74,98 +80,137 @@ export interface KeyStatus {
   readonly reason: string | null;
 }
 
-/** Starts to hold a lease of `ttl` seconds and the keys under it. All stops when `signal` aborts; see {@link LeasedKeys.close}. */
+/**
+ * Starts to hold a lease, and the keys under it. Everything stops when `signal` aborts; see {@link LeasedKeys.close}.
+ * @throws when `ttlSeconds` is no whole number above 0
+ */
 export function createLeasedKeys(
   client: EtcdClient,
   options: LeasedKeysOptions,
   deps: { readonly log: Log },
   signal: AbortSignal,
 ): LeasedKeys {
-  const {
-    ttlSeconds: ttl,
-    verifyEveryMs: verifyEvery = Math.max(10_000, options.ttlSeconds * 1_000),
-    onFound,
-  } = options;
-  const { log } = deps;
-  if (!(Number.isInteger(ttl) && ttl > 0)) throw new Error(`ttl ${ttl}: must be a whole number of seconds above 0`);
-  const stopped = new AbortController();
-  // Each write under way listens to it.
-  setMaxListeners(0, stopped.signal);
-  if (signal.aborted) stopped.abort();
-  else signal.addEventListener('abort', () => stopped.abort(), { once: true });
-
-  const waiting = new Set<() => void>();
-  let closing = false;
-  const holder = holdLease(client, { ttl }, { log, onGranted: () => tasks.nudgeAll() }, stopped.signal);
-  const onIdle = (task: KeyTask): void => {
-    care.idle(task);
-    if (!tasks.allSettled()) return;
-    holder.revokeOld();
-    for (const resolve of waiting) resolve();
-  };
-  const tasks = createKeyTasks(client, { log, holder, onFound, onIdle, closing: () => closing }, stopped.signal);
-  const care = careForKeys(client, { verifyEvery }, { log, tasks }, stopped.signal);
-
-  const want = (key: string, wanted: DesiredKey, options?: { readonly forget?: boolean }): void => {
-    if (!closing && !stopped.signal.aborted) tasks.assign(key, wanted, options);
-  };
-
-  const settled = (abort: AbortSignal): Promise<void> =>
-    new Promise((resolve, reject) => {
-      const onAbort = (): void => {
-        waiting.delete(done);
-        reject(abort.reason);
-      };
-      const done = (): void => {
-        waiting.delete(done);
-        abort.removeEventListener('abort', onAbort);
-        resolve();
-      };
-      if (abort.aborted) reject(abort.reason);
-      else if (tasks.allSettled()) resolve();
-      else {
-        waiting.add(done);
-        abort.addEventListener('abort', onAbort, { once: true });
-      }
-    });
-
-  return {
-    set: (key, value) => want(key, { kind: 'set', value }),
-    unset: (key, farewell, options) =>
-      want(key, { kind: 'unset', ...(farewell !== undefined && { farewell }) }, options),
-    get status() {
-      const keys = new Map([...tasks.all.values()].map((task) => [task.key, statusOf(task)]));
-      const { id, held, lastError } = holder;
-      return { leaseId: id === null ? null : hex(id), held, reason: lastError, watching: care.watching, keys };
-    },
-    keyStatus(key) {
-      const task = tasks.all.get(key);
-      return task && statusOf(task);
-    },
-    settled,
-    async close({ timeoutMs: timeout, tombstone: farewell, keep = false }) {
-      if (closing) return;
-      closing = true;
-      const end = clock.now() + timeout;
-      try {
-        if (keep || stopped.signal.aborted) return;
-        for (const { key, wanted } of [...tasks.all.values()]) {
-          if (wanted.kind !== 'set') continue;
-          const last = farewell?.(key, wanted.value);
-          tasks.assign(key, { kind: 'unset', ...(last !== undefined && { farewell: last }) });
-        }
-        // Some time is kept for the revocation, which removes what is left.
-        await settled(timeoutSignal(Math.max(1, Math.round(timeout * 0.7)))).catch(() => {});
-        await holder.revokeAll(Math.max(1, end - clock.now()));
-      } catch (error) {
-        log.warn('etcd keys could not be withdrawn, they go when the lease expires', { reason: reasonOf(error) });
-      } finally {
-        stopped.abort();
-      }
-    },
-  };
+  const { ttlSeconds } = options;
+  if (!(Number.isInteger(ttlSeconds) && ttlSeconds > 0)) {
+    throw new Error(`ttl ${ttlSeconds}: must be a whole number of seconds above 0`);
+  }
+  const keys = new EtcdLeasedKeys(client, options, deps, signal);
+  keys.start();
+  return keys;
 }
 
-function statusOf({ wanted, settled, reason }: KeyTask): KeyStatus {
-  return { desired: wanted.kind, settled, reason };
+/** Close spends this share of its time on deleting keys; the rest is for revoking the lease, which removes what is left. */
+const deletingShare = 0.7;
+
+class EtcdLeasedKeys implements LeasedKeys {
+  readonly #log: Log;
+  readonly #stopped: AbortSignal;
+  readonly #stop: () => void;
+  readonly #holder: LeaseHolder;
+  readonly #reconciler: KeyReconciler;
+  readonly #repair: KeyRepair;
+  /** Callers of {@link settled}. */
+  readonly #waiting = new Set<() => void>();
+  #closing = false;
+
+  constructor(client: EtcdClient, options: LeasedKeysOptions, { log }: { readonly log: Log }, signal: AbortSignal) {
+    const { ttlSeconds, verifyEveryMs = Math.max(minVerifyEveryMs, ttlSeconds * 1_000), onFound } = options;
+    this.#log = log;
+    const linked = linkAbort(signal);
+    this.#stopped = linked.signal;
+    this.#stop = () => {
+      linked.abort();
+      linked.release();
+    };
+    // Each write under way listens to it.
+    setMaxListeners(0, this.#stopped);
+    const onGranted = (): void => this.#reconciler.leaseGranted();
+    this.#holder = new LeaseHolder(client, { ttlSeconds }, { log, onGranted }, this.#stopped);
+    this.#reconciler = new KeyReconciler(
+      client,
+      { verifyEveryMs },
+      {
+        log,
+        holder: this.#holder,
+        onFound,
+        onRest: (key) => this.#onRest(key),
+        onRepair: (key, noticedBy) => this.#repair.onRepair(key, noticedBy),
+      },
+      this.#stopped,
+    );
+    this.#repair = new KeyRepair(client, { verifyEveryMs }, { log, reconciler: this.#reconciler }, this.#stopped);
+  }
+
+  start(): void {
+    this.#holder.start();
+    this.#repair.start();
+  }
+
+  get status(): LeasedKeysStatus {
+    const { id, held, reason } = this.#holder;
+    const keys = new Map(this.#reconciler.keys().map((owned) => [owned.key, statusOf(owned)]));
+    return { leaseId: id === null ? null : hex(id), held, reason, watching: this.#repair.watching, keys };
+  }
+
+  keyStatus(key: string): KeyStatus | undefined {
+    const owned = this.#reconciler.get(key);
+    return owned && statusOf(owned);
+  }
+
+  set(key: string, value: string): void {
+    this.#assign(key, { kind: 'set', value });
+  }
+
+  unset(key: string, tombstone?: string, options?: { readonly forget?: boolean }): void {
+    this.#assign(key, { kind: 'unset', ...(tombstone !== undefined && { tombstone }) }, options);
+  }
+
+  settled(signal: AbortSignal): Promise<void> {
+    return new Promise((resolve, reject) => {
+      if (signal.aborted) return reject(signal.reason);
+      if (this.#reconciler.allSettled) return resolve();
+      const done = (): void => {
+        this.#waiting.delete(done);
+        release();
+        resolve();
+      };
+      const release = onAbort(signal, (reason) => {
+        this.#waiting.delete(done);
+        reject(reason);
+      });
+      this.#waiting.add(done);
+    });
+  }
+
+  async close({ timeoutMs, tombstone, keep = false }: CloseOptions): Promise<void> {
+    if (this.#closing) return;
+    this.#closing = true;
+    const end = clock.now() + timeoutMs;
+    try {
+      if (keep || this.#stopped.aborted) return;
+      this.#reconciler.withdrawAll((key, value) => tombstone?.(key, value));
+      const deletingMs = Math.max(1, Math.round(timeoutMs * deletingShare));
+      await this.settled(timeoutSignal(deletingMs)).catch(() => {});
+      await this.#holder.revokeAll(Math.max(1, end - clock.now()));
+    } catch (error) {
+      this.#log.warn('etcd keys could not be withdrawn, they go when the lease expires', { reason: reasonOf(error) });
+    } finally {
+      this.#stop();
+    }
+  }
+
+  #assign(key: string, desired: DesiredKey, options?: { readonly forget?: boolean }): void {
+    if (!this.#closing && !this.#stopped.aborted) this.#reconciler.assign(key, desired, options);
+  }
+
+  #onRest(key: OwnedKey): void {
+    this.#repair.onRest(key);
+    if (!this.#reconciler.allSettled) return;
+    this.#holder.revokeReplaced();
+    for (const resolve of [...this.#waiting]) resolve();
+  }
+}
+
+function statusOf(owned: OwnedKey): KeyStatus {
+  return { desired: owned.desired.kind, settled: isSettled(owned), reason: owned.reason };
 }

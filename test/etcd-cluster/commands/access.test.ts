@@ -8,7 +8,7 @@ import { createEtcdClient, type EtcdClient } from '../../../common/etcd/client/c
 import type { Rpc } from '../../../common/etcd/client/connection.ts';
 import { prefixRange } from '../../../common/etcd/client/key-value.ts';
 import type { EtcdOptions } from '../../../common/etcd/client/options.ts';
-import { createKeepalive } from '../../../common/etcd/keys/lease.ts';
+import { Keepalive } from '../../../common/etcd/keys/keepalive.ts';
 import type { LocalCluster } from '../../../etcd-cluster/members/local-cluster.ts';
 import { type ClusterCertificates, clusterCertificates } from '../../support/etcd/cluster-certificates.ts';
 import { clusterCommand } from '../../support/etcd/cluster-command.ts';
@@ -149,7 +149,7 @@ for (const version of etcdVersions) {
 
     it(`lets a nerve ${version === '3.4' ? '' : 'not '}keep the lease of other services' keys alive`, async () => {
       await leaseElsewhere();
-      const keepalive = createKeepalive(as('nerve-api'), signal.signal);
+      const keepalive = new Keepalive(as('nerve-api'), signal.signal);
       const renewed = keepalive.renew('88', 5_000);
       if (version === '3.4') assert.equal(await renewed, 3600);
       else await assert.rejects(renewed, /permission denied/);

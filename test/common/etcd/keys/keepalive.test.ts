@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { createEtcdClient } from '../../../../common/etcd/client/client.ts';
-import { createKeepalive } from '../../../../common/etcd/keys/lease.ts';
+import { Keepalive } from '../../../../common/etcd/keys/keepalive.ts';
 import type { LocalCluster } from '../../../../etcd-cluster/members/local-cluster.ts';
 import { portOf, testCluster, testLog } from '../../../support/etcd/etcd.ts';
 import { type FaultProxy, startFaultProxy } from '../../../support/servers/fault-proxy.ts';
@@ -28,7 +28,7 @@ describe('keepalive', () => {
       const hosts = proxies.map(({ port }) => `127.0.0.1:${port}`);
       const client = createEtcdClient({ hosts }, { log: testLog() }, ended.signal);
       const { ID } = await client.call((rpc) => rpc.lease.leaseGrant({ TTL: 60 }));
-      const keepalive = createKeepalive(client, ended.signal);
+      const keepalive = new Keepalive(client, ended.signal);
       assert.equal(await keepalive.renew(ID, 5_000), 60);
       const used = proxies.find(({ connections }) => connections.size > 0) as FaultProxy;
       await used[fault]();

@@ -1,0 +1,302 @@
+import type {
+  DesiredKey,
+  KeyContext,
+  KeyEffect,
+  KeyEvent,
+  KeyVersion,
+  ObservedKey,
+  OwnedKey,
+  Phase,
+  RequestFailure,
+  Transition,
+} from './owned-key.ts';
+
+/*
+ * The life of one owned key in etcd, as a pure reducer. It decides; `key-reconciler.ts` carries the effects out.
+ *
+ *   queued → reading | writingValue | writingTombstone | deleting     one request per turn
+ *            then queued again, for the next request;
+ *            retrying after a failure, contended when others change the key between our reads and our writes
+ *   at rest: held (set, under our lease), gone (unset, and absent), conflict (another live process holds it),
+ *            waitingForLease, disturbed (changed by others again and again)
+ *
+ * Every write counts only while the key has the modification revision that was last observed: what a hung member carries
+ * out late changes nothing once the key has moved on.
+ */
+
+/** A key that nobody disturbed for this long is put right at once. */
+const calmMs = 10_000;
+/** A pause is made after this many requests that did not end the work. */
+const requestsBetweenPauses = 10;
+
+const resting: ReadonlySet<Phase> = new Set(['disturbed', 'waitingForLease', 'conflict', 'held', 'gone']);
+
+/** True when the key is as desired. */
+export function isSettled({ phase }: OwnedKey): boolean {
+  return phase === 'held' || phase === 'gone';
+}
+
+/** True when no request is under way or planned: what others do to the key is to be looked at. */
+export function isResting({ phase }: OwnedKey): boolean {
+  return resting.has(phase);
+}
+
+/** A key of which nothing is known yet. */
+export function beginKey(key: string, desired: DesiredKey, forget: boolean): Transition {
+  const fresh: OwnedKey = {
+    key,
+    desired,
+    phase: 'queued',
+    request: null,
+    reason: null,
+    observed: undefined,
+    claimed: false,
+    doubtful: false,
+    pendingCreateLease: null,
+    withoutTombstone: false,
+    inspected: false,
+    forget,
+    requests: 0,
+    failures: 0,
+    unjudged: null,
+    disturbances: { count: 0, at: Number.NEGATIVE_INFINITY },
+  };
+  return { key: fresh, effects: [{ kind: 'queue' }] };
+}
+
+/** Moves a key on. An event that its phase does not wait for changes nothing. */
+export function reduceKey(key: OwnedKey, event: KeyEvent, context: KeyContext): Transition {
+  switch (event.kind) {
+    case 'assigned':
+      return assigned(key, event, context);
+    case 'turn':
+      return key.phase === 'queued' ? takeTurn(key, context) : unchanged(key);
+    case 'read':
+      return key.phase === 'reading' ? learned(key, event.observed, context) : unchanged(key);
+    case 'written':
+      return isWriting(key)
+        ? proceed({ ...key, observed: event.observed, claimed: true, doubtful: false }, context)
+        : unchanged(key);
+    case 'overtaken':
+      return isWriting(key) ? proceed({ ...key, observed: event.observed }, context) : unchanged(key);
+    case 'failed':
+      return key.phase === 'reading' || isWriting(key) ? failed(key, event.failure, context) : unchanged(key);
+    case 'waited':
+      return waited(key, context);
+    case 'leaseGranted':
+      return key.phase === 'gone' ? unchanged(key) : nudge(key, context);
+    case 'watched':
+      return watched(key, event.version, context);
+    case 'verified':
+      return verified(key, event, context);
+  }
+}
+
+function unchanged(key: OwnedKey): Transition {
+  return { key, effects: [] };
+}
+
+function isWriting({ phase }: OwnedKey): boolean {
+  return phase === 'writingValue' || phase === 'writingTombstone' || phase === 'deleting';
+}
+
+function assigned(
+  key: OwnedKey,
+  { desired, forget }: Extract<KeyEvent, { kind: 'assigned' }>,
+  context: KeyContext,
+): Transition {
+  if (!sameDesired(key.desired, desired)) {
+    return nudge({ ...key, desired, forget, withoutTombstone: false }, context);
+  }
+  return { key: { ...key, forget }, effects: forget && isSettled(key) ? [{ kind: 'forget' }] : [] };
+}
+
+function sameDesired(a: DesiredKey, b: DesiredKey): boolean {
+  if (a.kind === 'set') return b.kind === 'set' && a.value === b.value;
+  return b.kind === 'unset' && a.tombstone === b.tombstone;
+}
+
+/** Has the key worked on now, unless it is being worked on. */
+function nudge(key: OwnedKey, context: KeyContext): Transition {
+  if (key.phase === 'retrying')
+    return { key: { ...key, phase: 'queued' }, effects: [{ kind: 'stopWaiting' }, { kind: 'queue' }] };
+  if (!isResting(key)) return unchanged(key);
+  const { key: next, effects } = proceed({ ...key, requests: 0, failures: 0 }, context);
+  return { key: next, effects: key.phase === 'disturbed' ? [{ kind: 'stopWaiting' }, ...effects] : effects };
+}
+
+function waited(key: OwnedKey, context: KeyContext): Transition {
+  if (key.phase === 'retrying' || key.phase === 'contended') return queued(key);
+  return key.phase === 'disturbed' ? proceed({ ...key, requests: 0, failures: 0 }, context) : unchanged(key);
+}
+
+function queued(key: OwnedKey): Transition {
+  return { key: { ...key, phase: 'queued', request: null }, effects: [{ kind: 'queue' }] };
+}
+
+/** A phase, and the request that is sent in it. Null: the key rests in it. */
+type Step = Pick<OwnedKey, 'phase' | 'request'>;
+
+/** Decides the next step from what is desired and what is known. */
+function nextStep(key: OwnedKey, context: KeyContext): Step {
+  const { desired, observed } = key;
+  if (observed === undefined) return { phase: 'reading', request: { kind: 'read' } };
+  const { modRevision } = observed;
+  const foreign = isForeign(key, observed, context);
+  if (desired.kind === 'unset') {
+    const { tombstone } = desired;
+    if (modRevision === '0' || foreign) return { phase: 'gone', request: null };
+    if (tombstone === undefined || observed.value === tombstone || key.withoutTombstone) {
+      return { phase: 'deleting', request: { kind: 'delete', modRevision } };
+    }
+    return {
+      phase: 'writingTombstone',
+      request: { kind: 'putTombstone', modRevision, value: tombstone, lease: observed.lease },
+    };
+  }
+  const { lease } = context;
+  if (lease === null) return { phase: 'waitingForLease', request: null };
+  const { value } = desired;
+  if (observed.lease === lease && observed.value === value && !key.doubtful) return { phase: 'held', request: null };
+  if (foreign) return { phase: 'conflict', request: null };
+  return { phase: 'writingValue', request: { kind: 'put', modRevision, value, lease } };
+}
+
+/** Another live process holds the key. Before we have written it, another lease on it is a predecessor's. */
+function isForeign({ claimed }: OwnedKey, observed: ObservedKey, { ownLeases }: KeyContext): boolean {
+  return observed.modRevision !== '0' && claimed && observed.lease !== '0' && !ownLeases.has(observed.lease);
+}
+
+/** Sends the next request; there may be none any more, because the lease or the desire has changed in the queue. */
+function takeTurn(key: OwnedKey, context: KeyContext): Transition {
+  const { phase, request } = nextStep(key, context);
+  if (request === null) return rest(key, phase, context);
+  return { key: { ...key, phase, request, requests: key.requests + 1 }, effects: [{ kind: 'send', request }] };
+}
+
+/** Asks for another turn, or comes to rest when there is nothing to send. */
+function proceed(key: OwnedKey, context: KeyContext): Transition {
+  const { phase, request } = nextStep(key, context);
+  if (request === null) return rest(key, phase, context);
+  if (key.requests === 0 || key.requests % requestsBetweenPauses !== 0) return queued(key);
+  const round = key.requests / requestsBetweenPauses;
+  return {
+    key: { ...key, phase: 'contended', request: null },
+    effects: [{ kind: 'wait', pause: 'contention', round }],
+  };
+}
+
+/** A read was answered: the first time, a predecessor's value is reported. */
+function learned(key: OwnedKey, observed: ObservedKey, context: KeyContext): Transition {
+  const isFound = !key.inspected && !key.claimed && observed.modRevision !== '0';
+  const { key: next, effects } = proceed({ ...key, observed, inspected: true }, context);
+  return { key: next, effects: isFound ? [{ kind: 'reportFound', value: observed.value }, ...effects] : effects };
+}
+
+function failed(before: OwnedKey, failure: RequestFailure, context: KeyContext): Transition {
+  const { kind, reason } = failure;
+  const { request } = before;
+  const key = afterFailure(before, failure);
+  if (kind === 'leaseNotFound' && request?.kind === 'put' && request.lease === context.lease) {
+    // The lease's holder asks for another one; then every key is worked on again.
+    const { key: next, effects } = proceed(key, { ...context, lease: null });
+    return { key: next, effects: [{ kind: 'loseLease', lease: request.lease }, ...effects] };
+  }
+  if (kind === 'outOfSpace' && request?.kind === 'putTombstone') return queued({ ...key, withoutTombstone: true });
+  return {
+    key: {
+      ...key,
+      phase: 'retrying',
+      request: null,
+      reason,
+      failures: key.failures + 1,
+      withoutTombstone: false,
+    },
+    effects: [
+      ...(key.reason === null ? [{ kind: 'log', what: 'retrying', reason } as const] : []),
+      { kind: 'wait', pause: 'retry', round: key.failures },
+    ],
+  };
+}
+
+/** A write without an answer may still happen: the key has to be read, and what it then shows may be overwritten. */
+function afterFailure(key: OwnedKey, { kind }: RequestFailure): OwnedKey {
+  const { request } = key;
+  if (request === null || request.kind === 'read' || kind === 'rejected' || kind === 'leaseNotFound') return key;
+  const created = request.kind === 'put' && request.modRevision === '0';
+  return {
+    ...key,
+    observed: undefined,
+    doubtful: true,
+    pendingCreateLease: created ? request.lease : key.pendingCreateLease,
+  };
+}
+
+/** Comes to rest. What a watch showed in the meantime is judged now. */
+function rest(before: OwnedKey, phase: Phase, context: KeyContext): Transition {
+  const { unjudged } = before;
+  const { key, effects } = enterRest({ ...before, phase, request: null, unjudged: null }, context);
+  if (unjudged === null) return { key, effects };
+  const judged = watched(key, unjudged, context);
+  return { key: judged.key, effects: [...effects, ...judged.effects] };
+}
+
+function enterRest(key: OwnedKey, context: KeyContext): Transition {
+  const { phase, observed } = key;
+  const end: KeyEffect = { kind: 'rest' };
+  if (phase === 'waitingForLease') {
+    return { key: { ...key, reason: key.reason ?? 'waiting for a lease' }, effects: [end] };
+  }
+  if (phase === 'conflict') {
+    // Looked at again when the key changes, not before: two processes must not fight over a key.
+    const reason = `key ${key.key}: held by another process under lease ${observed?.lease}`;
+    const isNew = key.reason !== reason;
+    return { key: { ...key, reason }, effects: isNew ? [{ kind: 'log', what: 'conflict', reason }, end] : [end] };
+  }
+  const effects: KeyEffect[] = key.reason === null ? [] : [{ kind: 'log', what: 'recovered', reason: null }];
+  if (phase === 'held') return { key: { ...key, reason: null }, effects: [...effects, end] };
+  const { pendingCreateLease } = key;
+  if (pendingCreateLease !== null && pendingCreateLease === context.lease && !context.closing) {
+    effects.push({ kind: 'rotateLease' });
+  }
+  if (key.forget) effects.push({ kind: 'forget' });
+  return {
+    key: { ...key, reason: null, pendingCreateLease: null, withoutTombstone: false },
+    effects: [...effects, end],
+  };
+}
+
+/** The watch showed a version: older than what is known, or our own write, when its revision is not higher. */
+function watched(key: OwnedKey, version: KeyVersion, context: KeyContext): Transition {
+  if (!isResting(key)) return { key: { ...key, unjudged: version }, effects: [] };
+  if (key.desired.kind === 'unset' || version.revision <= Number(key.observed?.modRevision ?? 0)) return unchanged(key);
+  return disturb({ ...key, observed: version.observed }, 'watch', context);
+}
+
+/** A read of all keys showed this one. It says nothing when the key was written, or seen, after the read was sent. */
+function verified(
+  key: OwnedKey,
+  { observed, since }: Extract<KeyEvent, { kind: 'verified' }>,
+  context: KeyContext,
+): Transition {
+  if (!isResting(key) || key.observed !== since) return unchanged(key);
+  if (isSettled(key) && observed.modRevision === since?.modRevision) return unchanged(key);
+  return disturb({ ...key, observed }, 'read', context);
+}
+
+/** Others changed the key: has it put right, at once the first time, later when it happens again and again. */
+function disturb(key: OwnedKey, noticedBy: 'watch' | 'read', context: KeyContext): Transition {
+  if (key.phase === 'disturbed') return unchanged(key);
+  if (!isSettled(key)) return nudge(key, context);
+  const report: KeyEffect = { kind: 'reportRepair', noticedBy };
+  const count = context.now - key.disturbances.at < calmMs ? key.disturbances.count + 1 : 0;
+  const disturbed: OwnedKey = { ...key, disturbances: { count, at: context.now } };
+  if (count > 0) {
+    return {
+      key: { ...disturbed, phase: 'disturbed' },
+      effects: [report, { kind: 'wait', pause: 'disturbance', round: count }],
+    };
+  }
+  const { key: next, effects } = nudge(disturbed, context);
+  return { key: next, effects: [report, ...effects] };
+}

@@ -1,0 +1,70 @@
+import { clock } from '../../async/clock.ts';
+import type { Backoff } from '../../async/supervise.ts';
+import type { LivenessLimits } from '../watch/liveness.ts';
+import type { Pause } from './owned-key.ts';
+
+/*
+ * How often a lease is renewed and its keys are read, and how long each wait is. All times of `common/etcd/keys/` stand
+ * here; those that are not in the names are milliseconds.
+ */
+
+/**
+ * How often a lease is renewed, as a share of its TTL: a third, as etcd's own clients do; a quarter of a TTL below
+ * `shortTtlSeconds`, which must outlast an election.
+ */
+export const leaseRenewal = {
+  share: 1 / 3,
+  shortShare: 1 / 4,
+  shortTtlSeconds: 10,
+  /** One renewal may take this share of the TTL on one member, at most `maxAttemptMs`; then another member is tried. */
+  attemptShare: 1 / 6,
+  maxAttemptMs: 1_500,
+  /** Each wait differs by up to this share, so that a fleet that started together does not renew at one instant. */
+  jitter: 0.2,
+} as const;
+
+/** How long to wait from one renewal to the next. */
+export function renewalWaitMs(ttlSeconds: number): number {
+  const { share, shortShare, shortTtlSeconds, jitter } = leaseRenewal;
+  const ttlMs = ttlSeconds * 1_000;
+  const spread = clock.random() * jitter;
+  return ttlSeconds < shortTtlSeconds ? ttlMs * shortShare * (1 - spread) : ttlMs * share * (1 + jitter / 2 - spread);
+}
+
+/** How long one renewal may take on one member. */
+export function renewalAttemptMs(ttlSeconds: number): number {
+  return Math.min(leaseRenewal.maxAttemptMs, ttlSeconds * 1_000 * leaseRenewal.attemptShare);
+}
+
+/** Between two failed tries to get or renew a lease. */
+export const leaseBackoff: Backoff = { min: 100, max: 1_000 };
+
+/** One try of a read or write: what became of a write must be known before the next one. */
+export const requestTimeoutMs = 2_000;
+
+/** The waits of one key. A disturbed key waits up to `verifyEveryMs`. */
+export function pauseBackoff(pause: Pause, verifyEveryMs: number): Backoff {
+  if (pause === 'retry') return { min: 50, max: 2_000 };
+  return { min: 100, max: pause === 'contention' ? 1_000 : verifyEveryMs };
+}
+
+/** How often keys are read without a watch: this often, or once per TTL when that is longer. */
+export const minVerifyEveryMs = 10_000;
+/** With a watch, keys are read this many times less often: only what etcd itself may lose is left to find. */
+export const watchedVerifyFactor = 6;
+/** Each read comes up to this share earlier, so that the processes of a fleet do not read at one instant. */
+export const verifyJitter = 0.2;
+
+/** Between two watch streams of own keys. */
+export const keyWatchBackoff: Backoff = { min: 50, max: 5_000 };
+/** A watch that lasted this long ended an outage. */
+export const keyWatchHealthyMs = 10_000;
+
+/**
+ * Easier on etcd than where a watch is all there is: the connection's own pings notice a member that froze within 13 s,
+ * and reading finds whatever the watch missed until then.
+ */
+export const keyWatchLiveness: LivenessLimits = { firstAnswer: 3_000, idle: 30_000, answer: 2_000, tick: 1_000 };
+
+/** Keys that are found wrong within this time are logged together. */
+export const repairReportDelayMs = 200;
