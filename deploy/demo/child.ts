@@ -1,80 +1,92 @@
 import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { closeSync, existsSync, openSync, readFileSync } from 'node:fs';
 import { sleep } from '../../common/async/supervise.ts';
 
 export interface ChildOptions {
   /** Shown in messages: 'synapse', 'nerve of api-1'. */
   readonly name: string;
-  /** Where its output goes; the end of it is quoted when it dies. */
+  /** The file for its output; messages quote the end of it when the process dies. */
   readonly logFile: string;
+  /** Added to this process's own environment. */
   readonly env?: NodeJS.ProcessEnv;
 }
 
-/** A process of ours: it ends with us, however we end. */
-export interface Child {
+/** util-linux's setpriv has the kernel end the child when its parent dies, even by SIGKILL. */
+const dieWithParent = existsSync('/usr/bin/setpriv') ? ['/usr/bin/setpriv', '--pdeathsig', 'KILL', '--'] : [];
+
+/** A process that was started here; it ends with this process, however that ends. */
+export class Child {
   readonly name: string;
   readonly pid: number;
-  readonly running: boolean;
-  /** Everything it has printed so far. */
-  output(): string;
-  signal(signal: NodeJS.Signals): void;
-  /** Asks it to end, insists with SIGKILL after `grace` milliseconds, and resolves with its exit code when it is gone. */
-  stop(signal?: NodeJS.Signals, grace?: number): Promise<number | null>;
-}
+  readonly #process: ChildProcess;
+  readonly #logFile: string;
+  readonly #exited: Promise<number | null>;
 
-/** util-linux's setpriv has the kernel end the child when its parent dies, even by SIGKILL. */
-const withParent = existsSync('/usr/bin/setpriv') ? ['/usr/bin/setpriv', '--pdeathsig', 'KILL', '--'] : [];
+  constructor(process: ChildProcess & { readonly pid: number }, { name, logFile }: ChildOptions) {
+    this.name = name;
+    this.pid = process.pid;
+    this.#process = process;
+    this.#logFile = logFile;
+    this.#exited = new Promise((resolve) => process.once('exit', (code) => resolve(code)));
+  }
 
-/** Starts a process. @throws when it cannot be started at all. */
-export async function startChild(argv: readonly [string, ...string[]], options: ChildOptions): Promise<Child> {
-  const { name, logFile, env } = options;
-  const [program, ...args] = [...withParent, ...argv] as [string, ...string[]];
-  const log = openSync(logFile, 'a');
-  // A group of its own: Ctrl-C reaches only us, and we end the others in the right order.
-  const child = spawn(program, args, { detached: true, stdio: ['ignore', log, log], env: { ...process.env, ...env } });
-  closeSync(log);
-  const pid = await started(child, name);
-  const exited = new Promise<number | null>((resolve) => child.once('exit', (code) => resolve(code)));
-  const running = (): boolean => child.exitCode === null && child.signalCode === null;
-  const output = (): string => readFileSync(logFile, 'utf8');
-  const signal = (what: NodeJS.Signals): void => {
-    if (running()) child.kill(what);
-  };
-  return {
-    name,
-    pid,
-    get running() {
-      return running();
-    },
-    output,
-    signal,
-    async stop(what = 'SIGTERM', grace = 10_000) {
-      signal(what);
-      const timer = setTimeout(() => signal('SIGKILL'), grace);
-      const code = await exited;
-      clearTimeout(timer);
-      return code;
-    },
-  };
-}
+  get running(): boolean {
+    return this.#process.exitCode === null && this.#process.signalCode === null;
+  }
 
-/**
- * Polls until `ready` holds.
- * @throws after `timeout` milliseconds, or at once when the child dies; the message quotes the end of its output
- */
-export async function waitFor(child: Child, ready: () => Promise<boolean> | boolean, timeout = 30_000): Promise<void> {
-  const deadline = performance.now() + timeout;
-  while (!(await ready())) {
-    const quote = (): string => child.output().trim().split('\n').slice(-10).join('\n');
-    if (!child.running) throw new Error(`${child.name} ended early:\n${quote()}`);
-    if (performance.now() > deadline) throw new Error(`${child.name} was not ready after ${timeout} ms:\n${quote()}`);
-    await sleep(50);
+  /** Everything that it has printed so far. */
+  output(): string {
+    return readFileSync(this.#logFile, 'utf8');
+  }
+
+  signal(signal: NodeJS.Signals): void {
+    if (this.running) this.#process.kill(signal);
+  }
+
+  /** Sends the signal, and SIGKILL when the process still runs after `graceMs`. @returns its exit code */
+  async stop(signal: NodeJS.Signals = 'SIGTERM', graceMs = 10_000): Promise<number | null> {
+    this.signal(signal);
+    const timer = setTimeout(() => this.signal('SIGKILL'), graceMs);
+    const code = await this.#exited;
+    clearTimeout(timer);
+    return code;
   }
 }
 
-function started(child: ChildProcess, name: string): Promise<number> {
-  return new Promise((resolve, reject) => {
-    child.once('error', (error) => reject(new Error(`cannot start ${name}`, { cause: error })));
-    child.once('spawn', () => resolve(child.pid as number));
+/** Starts a process. @throws when it cannot be started at all */
+export async function startChild(argv: readonly [string, ...string[]], options: ChildOptions): Promise<Child> {
+  const [program, ...args] = [...dieWithParent, ...argv] as [string, ...string[]];
+  const log = openSync(options.logFile, 'a');
+  // A process group of its own: Ctrl-C reaches only this process, which ends the others in the right order.
+  const child = spawn(program, args, {
+    detached: true,
+    stdio: ['ignore', log, log],
+    env: { ...process.env, ...options.env },
   });
+  closeSync(log);
+  try {
+    await once(child, 'spawn');
+  } catch (error) {
+    throw new Error(`cannot start ${options.name}`, { cause: error });
+  }
+  return new Child(child as ChildProcess & { readonly pid: number }, options);
+}
+
+/**
+ * Polls until `isReady` holds.
+ * @throws after `timeoutMs`, or at once when the child dies; the message quotes the end of its output
+ */
+export async function waitFor(
+  child: Child,
+  isReady: () => Promise<boolean> | boolean,
+  timeoutMs = 30_000,
+): Promise<void> {
+  const deadline = performance.now() + timeoutMs;
+  while (!(await isReady())) {
+    const quote = (): string => child.output().trim().split('\n').slice(-10).join('\n');
+    if (!child.running) throw new Error(`${child.name} ended early:\n${quote()}`);
+    if (performance.now() > deadline) throw new Error(`${child.name} was not ready after ${timeoutMs} ms:\n${quote()}`);
+    await sleep(50);
+  }
 }

@@ -15,12 +15,12 @@ export function haproxyCommand(socketPath: string, command: string): Promise<str
   });
 }
 
-/** The process id of the worker that answers: another one means that there was a reload. */
+/** The process id of the worker that answers: it changes with every reload. */
 export async function workerPid(socketPath: string): Promise<number> {
   return Number(/^Pid: (\d+)$/m.exec(await haproxyCommand(socketPath, 'show info'))?.[1]);
 }
 
-/** One server as HAProxy has it. */
+/** A server as HAProxy's runtime API shows it. */
 export interface HaproxyServer {
   readonly backend: string;
   readonly name: string;

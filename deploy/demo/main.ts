@@ -1,24 +1,25 @@
 /**
  * `npm run demo`: a whole SmartStack on loopback with a live table, until Ctrl-C.
- * `npm run demo -- --once`: plays the story once, checks it with real requests, and exits with 0 or 1.
+ * `npm run demo -- --once`: plays the scenario once, checks it with real requests, and exits with 0 or 1.
  */
 import { parseArgs } from 'node:util';
 import { sleep } from '../../common/async/supervise.ts';
 import { reasonOf } from '../../common/daemon/log.ts';
+import { playScenario } from './scenario.ts';
 import { openToShells } from './shell.ts';
 import { type Stack, startStack } from './stack.ts';
-import { tellStory } from './story.ts';
 import { drawTable } from './table.ts';
 
 const usage = `Usage: npm run demo [-- OPTIONS]
 
 Starts three etcd members, two sample services with two instances each, a nerve beside
-each instance, one HAProxy and one synapse, all on loopback, and shows what HAProxy has.
-Ctrl-C ends everything and leaves nothing behind.
+each instance, one HAProxy and one synapse, all on loopback, and shows the servers that
+HAProxy has. Ctrl-C ends everything and leaves nothing behind.
 
-  --once    play the story by itself (up, kill an instance, bring it back, drain one),
-            check every step with real requests, exit with 0 when all went well
-  --help    this text
+  --once    play a scenario instead: kill an instance, start it again, drain one,
+            undrain it; check every step with real requests; exit with 0 when every
+            step succeeded, with 1 otherwise
+  --help    show this text
 `;
 
 const interrupted = new AbortController();
@@ -27,7 +28,7 @@ for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
   process.on(signal, () => {
     signals += 1;
     interrupted.abort();
-    // The processes end with us in any case: the kernel sees to it.
+    // The kernel ends the other processes with this one.
     if (signals > 1) process.exit(130);
   });
 }
@@ -52,7 +53,7 @@ async function main(): Promise<number> {
   try {
     stack = await startStack({ firstPort: 7001, onProgress: say });
     if (interrupted.signal.aborted) return 130;
-    if (once) await tellStory(stack, say);
+    if (once) await playScenario(stack, say);
     else {
       close = await openToShells(stack);
       await showLive(stack, interrupted.signal);

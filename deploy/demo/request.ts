@@ -1,15 +1,15 @@
 import { request } from 'undici';
 
-/** What a round of requests through HAProxy met. */
-export interface Visit {
-  /** Requests answered, by the name of the instance that did. */
+/** The results of several requests through HAProxy. */
+export interface RequestResults {
+  /** How many requests each instance answered, by its name. */
   readonly answers: Readonly<Record<string, number>>;
-  /** Why the others were not: an error or a status. */
+  /** Why the other requests failed: an error or a status. */
   readonly failures: readonly string[];
 }
 
-/** Sends requests to a service the way an application does: to a port on localhost. */
-export async function visit(port: number, count: number): Promise<Visit> {
+/** Sends requests to a service one after the other as an application does: to a port on localhost. */
+export async function sendRequests(port: number, count: number): Promise<RequestResults> {
   const answers: Record<string, number> = {};
   const failures: string[] = [];
   for (let i = 0; i < count; i++) {

@@ -1,6 +1,6 @@
 /**
- * A service to discover: answers every request with its own name, and `/health` with 200 or, once told so by
- * SIGUSR2 (sick) or SIGUSR1 (well again), 503.
+ * A service to discover: answers every request with its own name, and `/health` with 200. After SIGUSR2 it answers
+ * `/health` with 503, after SIGUSR1 with 200 again.
  *
  * Usage: node sample-service.js NAME PORT
  */

@@ -3,10 +3,10 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Stack } from './stack.ts';
 
-/** Where the demo that was started last is found, below the checkout. */
+/** Leads to the folder of the demo that was started last. */
 const link = fileURLToPath(new URL('../../../.cache/demo', import.meta.url));
 
-/** Makes each program callable by its name from `folder`, which is created. */
+/** Creates `folder` with a script for each program that runs its command line. */
 export async function writePrograms(
   folder: string,
   programs: Readonly<Record<string, readonly string[]>>,
@@ -19,9 +19,9 @@ export async function writePrograms(
 }
 
 /**
- * Lets a second terminal use a stack as if it were a host of its own: `. .cache/demo/env` puts `nerve` and `synapse` on
- * its PATH and tells them their files.
- * @returns what takes the link away again, unless a later demo has its own there
+ * Lets a second terminal use the stack: `. .cache/demo/env` puts `nerve` and `synapse` on its PATH and sets the variables
+ * that name their configuration files.
+ * @returns a function that removes the link again, unless a later demo has replaced it
  */
 export async function openToShells({ folder, instances, synapse, haproxy, etcd }: Stack): Promise<() => Promise<void>> {
   const [first] = instances;

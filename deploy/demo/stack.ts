@@ -17,7 +17,7 @@ import {
   startHaproxy,
   startSample,
 } from './parts.ts';
-import { createNursery } from './processes.ts';
+import { Processes } from './processes.ts';
 
 /** A whole SmartStack on loopback: etcd, sample services, a nerve beside each, one HAProxy and one synapse. */
 export interface Stack {
@@ -28,7 +28,7 @@ export interface Stack {
   readonly haproxy: Haproxy;
   /** Where applications reach each service: HAProxy's port on 127.0.0.1. */
   readonly ports: Readonly<Record<string, number>>;
-  /** Start a part again that was stopped or killed; resolves when it is ready. */
+  /** Starts a part again that was stopped or killed; resolves when it is ready. */
   startInstance(instance: SampleInstance): Promise<void>;
   startNerve(instance: SampleInstance): Promise<void>;
   startSynapse(): Promise<void>;
@@ -40,33 +40,34 @@ export interface Stack {
 export interface StackOptions {
   readonly services?: readonly string[];
   readonly instancesPerService?: number;
-  /** Versions to run, such as '3.4'; default: what is on the PATH. */
+  /** Versions to run, such as '3.4'; default: a version on the PATH that fits, else the newest stable one of Debian. */
   readonly etcdVersion?: string;
   readonly haproxyVersion?: string;
   /** Seconds until a crashed nerve's announcements vanish. */
   readonly ttl?: number;
-  /** First choice for the services' HAProxy ports, counted up from here. */
+  /** HAProxy's port for the first service, if it is free; the next services have the ports after it. */
   readonly firstPort?: number;
-  readonly onProgress?: (what: string) => void;
-  /** Certificates: the members', by name, and the daemons'. */
+  /** Called with a line about each part that starts. */
+  readonly onProgress?: (line: string) => void;
+  /** Certificates of the members, by name, and of the daemons. */
   readonly tls?: {
     readonly member: (name: string) => MemberTls;
     readonly client: (user: 'nerve' | 'synapse') => EtcdTls;
   };
-  /** Other addresses for synapse to reach etcd at, such as proxies in front of the members. */
+  /** Other addresses at which synapse reaches etcd, such as those of proxies in front of the members. */
   readonly routeSynapse?: (urls: readonly string[]) => Promise<readonly string[]>;
 }
 
-/** Starts everything and waits until each part is ready. Nothing is left behind when a part fails to start. */
+/** Starts everything and waits until each part is ready. @throws when a part fails to start; nothing is left behind then */
 export async function startStack(options: StackOptions = {}): Promise<Stack> {
   const { services = ['api', 'web'], onProgress = () => {} } = options;
   const etcdPath = await findProgram('etcd', versionOf(options.etcdVersion));
   const haproxyPath = await findProgram('haproxy', versionOf(options.haproxyVersion));
   const folder = await mkdtemp(join(tmpdir(), 'smartstack-'));
-  const nursery = createNursery(folder);
+  const processes = new Processes(folder);
   let etcd: LocalCluster | undefined;
   const stop = async (): Promise<void> => {
-    await nursery.stop();
+    await processes.stop();
     await etcd?.stopAll();
     await rm(folder, { recursive: true, force: true });
   };
@@ -79,7 +80,7 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
     });
     const hosts = etcd.urls;
     const as = (user: 'nerve' | 'synapse') => (tls === undefined ? {} : { tls: tls.client(user) });
-    onProgress('starting the sample services, and a nerve beside each instance');
+    onProgress('starting the sample services, with a nerve beside each instance');
     const ids = services.flatMap((service) =>
       Array.from({ length: options.instancesPerService ?? 2 }, (_, index) => ({
         service,
@@ -88,16 +89,16 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
     );
     const instances: SampleInstance[] = [];
     for (const id of ids) {
-      instances.push(await addInstance(nursery, { ...id, etcd: { hosts, ...as('nerve') }, ttl: options.ttl ?? 10 }));
+      instances.push(await addInstance(processes, { ...id, etcd: { hosts, ...as('nerve') }, ttl: options.ttl ?? 10 }));
     }
     onProgress('starting HAProxy and synapse');
-    const haproxy = await addHaproxy(nursery, haproxyPath);
+    const haproxy = await addHaproxy(processes, haproxyPath);
     const ports: Record<string, number> = {};
     for (const [index, service] of services.entries()) {
       ports[service] = await freePort(options.firstPort === undefined ? undefined : options.firstPort + index);
     }
     const synapseHosts = (await options.routeSynapse?.(hosts)) ?? hosts;
-    const synapse = await addSynapse(nursery, {
+    const synapse = await addSynapse(processes, {
       etcd: { hosts: synapseHosts, ...as('synapse') },
       ...{ ports, haproxy, haproxyPath },
     });
@@ -110,16 +111,16 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
       haproxy,
       ports,
       async startInstance(instance) {
-        instance.process = await startSample(nursery, instance);
+        instance.process = await startSample(processes, instance);
       },
       async startNerve({ id, nerve }) {
-        nerve.process = await startDaemon(nursery, `nerve of ${id}`, nerve);
+        nerve.process = await startDaemon(processes, `nerve of ${id}`, nerve);
       },
       async startSynapse() {
-        synapse.process = await startDaemon(nursery, 'synapse', synapse);
+        synapse.process = await startDaemon(processes, 'synapse', synapse);
       },
       async startHaproxy() {
-        haproxy.process = await startHaproxy(nursery, haproxy);
+        haproxy.process = await startHaproxy(processes, haproxy);
       },
       stop,
     };

@@ -4,7 +4,7 @@ import type { Stack } from './stack.ts';
 /** Columns of `show stat` (management guide, section 9.1). */
 const columns = { backend: 0, server: 1, sessions: 7, status: 17, weight: 18 } as const;
 
-/** What HAProxy has at this moment, and how to play with it, as text for a terminal. */
+/** The servers that HAProxy has at this moment, and commands to try, as text for a terminal. */
 export async function drawTable(stack: Stack): Promise<string> {
   const rows = [['SERVICE', 'ADDRESS', 'INSTANCE', 'IN HAPROXY', 'WEIGHT', 'REQUESTS']];
   const csv = await haproxyCommand(stack.haproxy.socket, 'show stat -1 4 -1').catch(() => '');
@@ -22,18 +22,22 @@ export async function drawTable(stack: Stack): Promise<string> {
     align(rows),
     '',
     'In a second terminal, in this folder:',
-    align([['  . .cache/demo/env', '# `synapse` and `nerve` on the PATH, and their files'], ...services, ...plays]),
+    align([
+      ['  . .cache/demo/env', '# puts `synapse` and `nerve` on the PATH, and names their files'],
+      ...services,
+      ...commands,
+    ]),
     '',
     'Ctrl-C ends everything.',
   ].join('\n');
 }
 
-/** What to try, as the README has it. */
-const plays: readonly (readonly string[])[] = [
+/** Commands to try; the README has the same. */
+const commands: readonly (readonly string[])[] = [
   ['  synapse status', '# what synapse sees, and whether HAProxy agrees'],
   ['  synapse explain api', '# why each instance is, or is not, in HAProxy'],
-  ['  nerve drain api', '# the one beside api-1: new requests go elsewhere; `nerve undrain api`'],
-  ['  kill $API_1', '# the process of api-1: watch it go'],
+  ['  nerve drain api', '# new requests go to api-2; `nerve undrain api` ends it'],
+  ['  kill $API_1', '# ends the process of api-1: watch HAProxy take it out'],
 ];
 
 function align(rows: readonly (readonly string[])[]): string {

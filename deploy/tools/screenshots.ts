@@ -3,10 +3,10 @@ import { sleep } from '../../common/async/supervise.ts';
 import { startStack } from '../demo/stack.ts';
 import { openBrowser } from './browser.ts';
 
-/** How long there is traffic before the pictures are taken: long enough for the plots to have a shape. Milliseconds. */
-const warmUp = 40_000;
+/** How long requests are sent before the pictures are taken, so that the plots have a shape. */
+const warmUpMs = 40_000;
 
-/** Takes the README's pictures of the live page, of a whole stack with traffic: `npm run screenshots`. */
+/** `npm run screenshots`: takes the README's pictures of the live page of a whole stack with traffic. */
 const folder = fileURLToPath(new URL('../../../deploy/screenshots/', import.meta.url));
 const onProgress = (what: string): void => void process.stderr.write(`${what} …\n`);
 const stack = await startStack({ services: ['api', 'cart', 'mail', 'search', 'web'], onProgress });
@@ -15,11 +15,12 @@ const end = new AbortController();
 try {
   const page = await chromium.browser.newPage({ viewport: { width: 1200, height: 640 } });
   await page.goto(`http://${stack.synapse.admin}/`);
-  for (const [index, port] of Object.values(stack.ports).entries()) void visit(port, 30 + index * 25, end.signal);
+  for (const [index, port] of Object.values(stack.ports).entries())
+    void sendRequests(port, 30 + index * 25, end.signal);
   onProgress('sending requests');
-  await sleep(warmUp / 2, end.signal);
+  await sleep(warmUpMs / 2, end.signal);
   await stack.instances.find(({ service }) => service === 'cart')?.process.stop();
-  await sleep(warmUp / 2, end.signal);
+  await sleep(warmUpMs / 2, end.signal);
   await page.locator('#row-api').click();
   await page.locator('#instances .good').first().waitFor();
   await sleep(5_000, end.signal);
@@ -32,13 +33,13 @@ try {
   await stack.stop();
 }
 
-/** Requests to one service, now more and now fewer. */
-async function visit(port: number, pause: number, signal: AbortSignal): Promise<void> {
+/** Sends requests to one service, at a rate that rises and falls. */
+async function sendRequests(port: number, pauseMs: number, signal: AbortSignal): Promise<void> {
   while (!signal.aborted) {
     await fetch(`http://127.0.0.1:${port}/`).then(
       (answer) => answer.text(),
       () => {},
     );
-    await sleep(pause * (1.2 + Math.sin(performance.now() / 6_000)), signal);
+    await sleep(pauseMs * (1.2 + Math.sin(performance.now() / 6_000)), signal);
   }
 }

@@ -22,12 +22,12 @@ describe('the demo', () => {
   });
   after(() => rm(folder, { recursive: true, force: true }));
 
-  it('--once plays the story, exits with 0 and leaves nothing behind', async () => {
+  it('plays the scenario with --once, exits with 0 and leaves nothing behind', async () => {
     const env = { ...process.env, TMPDIR: temporary };
     const { code, stdout, stderr } = await exec([process.execPath, main, '--once'], { timeout: 120_000, env });
     assert.equal(code, 0, stdout + stderr);
-    assert.match(stdout, /api-1 killed: out of rotation after \d+ ms; \d+ requests, 0 failed/);
-    assert.match(stdout, /api-2 drained .*0 failed/);
+    assert.match(stdout, /killed api-1: out of rotation after \d+ ms; \d+ requests, 0 failed/);
+    assert.match(stdout, /drained api-2 .*0 failed/);
     assert.deepEqual(await processesWith(temporary), []);
     assert.deepEqual(await readdir(temporary), []);
   });
@@ -40,7 +40,7 @@ describe('the demo', () => {
     await eventually(async () => assert.deepEqual(await processesWith(temporary), []));
   });
 
-  it('says what it knows when it is asked for something else', async () => {
+  it('names its options when it does not know one', async () => {
     const { code, stderr } = await exec([process.execPath, main, '--twice'], { timeout: patienceMs });
     assert.equal(code, 2);
     assert.match(stderr, /--twice.*--once/s);

@@ -12,16 +12,16 @@ import { processesWith } from '../support/process/processes.ts';
 import { tempFolder } from '../support/temp-folder.ts';
 
 const root = fileURLToPath(new URL('../../../', import.meta.url));
-/** What a clone does not have. */
-const made = new Set(['.git', '.cache', 'dist', 'node_modules']);
+/** Folders that a clone does not have. */
+const notCloned = new Set(['.git', '.cache', 'dist', 'node_modules']);
 
 describe('a new user', () => {
-  it("gets from a fresh clone to the first request, and on, by the README's commands alone", async (t) => {
+  it("gets from a fresh clone to the first request, and further, with only the README's commands", async (t) => {
     const folder = await tempFolder(t);
     const clone = join(folder, 'clone');
     const temporary = join(folder, 'tmp');
     await mkdir(temporary);
-    await cp(root, clone, { recursive: true, filter: (path) => !made.has(basename(path)) });
+    await cp(root, clone, { recursive: true, filter: (path) => !notCloned.has(basename(path)) });
     const [tryIt = '', fiveMinutes = ''] = blocks(await readFile(join(clone, 'README.md'), 'utf8'), 'sh');
     const [demo = ''] = tryIt.split('\n');
     assert.match(demo, /^npm run demo\b/);
@@ -37,7 +37,7 @@ describe('a new user', () => {
 
     const port = /curl localhost:(\d+) +# api$/m.exec(terminal.output())?.[1];
     const lines = fiveMinutes.replaceAll('localhost:7001', `localhost:${port}`).trim().split('\n');
-    /** All of the second terminal so far: a later line lives in the shell of those before. */
+    /** Runs a line as the second terminal does, whose first line has set the environment. */
     const type = async (line: string): Promise<string> => {
       const [enter = ''] = lines;
       const { code, stdout, stderr } = await shell(`${enter}\n${line}`, { timeout: 60_000, cwd: clone });
@@ -63,7 +63,7 @@ describe('a new user', () => {
     }
     t.diagnostic(`every command of the README had answered after ${seconds()}`);
 
-    // Ctrl-C reaches everything that the terminal runs.
+    // Ctrl-C reaches all processes of the terminal.
     process.kill(-terminal.pid, 'SIGINT');
     await eventually(() => assert.equal(terminal.running, false));
     assert.deepEqual(await readdir(temporary), []);

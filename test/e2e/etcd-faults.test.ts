@@ -6,7 +6,7 @@ import { silentLog } from '../../common/daemon/log.ts';
 import { createEtcdClient, type EtcdClient } from '../../common/etcd/client/client.ts';
 import { formatInstance, makeInstance } from '../../common/instance.ts';
 import { readyServers, workerPid } from '../../deploy/demo/haproxy.ts';
-import { visit } from '../../deploy/demo/request.ts';
+import { sendRequests } from '../../deploy/demo/request.ts';
 import { type Stack, startStack } from '../../deploy/demo/stack.ts';
 import { eventually, patienceMs } from '../support/eventually.ts';
 import { type FaultProxy, startFaultProxy } from '../support/servers/fault-proxy.ts';
@@ -57,7 +57,7 @@ for (const etcdVersion of ['3.4', '3.5']) {
         const ready = await readyServers(stack.haproxy.socket, 'api');
         const missing = nerves.filter((name) => !ready.includes(name));
         if (missing.length > 0) wrongs.push(`missing in HAProxy: ${missing.join(', ')}`);
-        const { failures } = await visit(stack.ports.api as number, 3);
+        const { failures } = await sendRequests(stack.ports.api as number, 3);
         wrongs.push(...failures);
         await sleep(20, ended.signal);
       }

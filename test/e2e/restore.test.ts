@@ -7,7 +7,7 @@ import { sleep } from '../../common/async/supervise.ts';
 import type { EtcdClient } from '../../common/etcd/client/client.ts';
 import { readyServers, workerPid } from '../../deploy/demo/haproxy.ts';
 import type { SampleInstance } from '../../deploy/demo/parts.ts';
-import { visit } from '../../deploy/demo/request.ts';
+import { sendRequests } from '../../deploy/demo/request.ts';
 import { type Stack, startStack } from '../../deploy/demo/stack.ts';
 import { dataFolder, peerUrl } from '../../etcd-cluster/members/flags.ts';
 import { pageBlock, runBlock } from '../support/docs/pages.ts';
@@ -39,7 +39,7 @@ describe('etcd is put back from a backup while nerve, synapse and HAProxy run', 
 
   const keepAsking = async (): Promise<void> => {
     while (load.running) {
-      const { failures } = await visit(stack.ports.api as number, 1);
+      const { failures } = await sendRequests(stack.ports.api as number, 1);
       load.requests += 1;
       load.failures.push(...failures);
       await sleep(20);

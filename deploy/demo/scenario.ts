@@ -1,0 +1,120 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { exec } from '../../common/daemon/exec.ts';
+import { readyServers, workerPid } from './haproxy.ts';
+import type { SampleInstance } from './parts.ts';
+import { sendRequests } from './request.ts';
+import type { Stack } from './stack.ts';
+
+/** How long HAProxy may take to have an instance in or out of rotation; generous, because the machine may be busy. */
+const rotationTimeoutMs = 20_000;
+const requestsPerRound = 10;
+
+/**
+ * Plays the scenario with real requests: everything is up, an instance is killed and started again, one is drained and
+ * undrained. `onStep` is called with a line about each step.
+ * @throws with what was expected and what happened, at the first step that fails
+ */
+export async function playScenario(stack: Stack, onStep: (line: string) => void): Promise<void> {
+  const services = Object.keys(stack.ports);
+  const [first, second] = stack.instances.filter(({ service }) => service === services[0]) as [
+    SampleInstance,
+    SampleInstance,
+  ];
+  const workerBefore = await workerPid(stack.haproxy.socket);
+
+  for (const service of services) {
+    const ids = stack.instances.filter((instance) => instance.service === service).map(({ id }) => id);
+    await requestsUntil(stack, ids, performance.now());
+    onStep(`${service}: ${ids.join(' and ')} answer at http://127.0.0.1:${stack.ports[service]}`);
+  }
+
+  const step = async (action: () => Promise<unknown>, ids: readonly string[]): Promise<StepResult> => {
+    const since = performance.now();
+    const [result] = await Promise.all([requestsUntil(stack, ids, since), action()]);
+    return result;
+  };
+  const killed = await step(() => first.process.stop('SIGKILL'), [second.id]);
+  onStep(`killed ${first.id}: out of rotation after ${killed.durationMs} ms; ${summary(killed)}`);
+
+  const restarted = await step(() => stack.startInstance(first), [first.id, second.id]);
+  onStep(`started ${first.id} again: back in rotation after ${restarted.durationMs} ms; ${summary(restarted)}`);
+
+  const drained = await step(() => runNerve(second, 'drain'), [first.id]);
+  onStep(
+    `drained ${second.id} with 'nerve drain': out of rotation after ${drained.durationMs} ms; ${summary(drained)}`,
+  );
+
+  const undrained = await step(() => runNerve(second, 'undrain'), [first.id, second.id]);
+  onStep(`undrained ${second.id}: back in rotation after ${undrained.durationMs} ms; ${summary(undrained)}`);
+
+  const failed = [killed, restarted, drained, undrained].flatMap(({ failures }) => failures);
+  if (failed.length > 0) throw new Error(`requests failed: ${[...new Set(failed)].join(', ')}`);
+  const workerAfter = await workerPid(stack.haproxy.socket);
+  if (workerAfter !== workerBefore)
+    throw new Error(`HAProxy was reloaded: process ${workerAfter} replaced the worker ${workerBefore}`);
+  onStep(`HAProxy's worker is still process ${workerAfter}: no change needed a reload, and no request failed`);
+}
+
+interface StepResult {
+  /** From the action until HAProxy had exactly the wanted instances in rotation. */
+  readonly durationMs: number;
+  readonly requests: number;
+  readonly failures: readonly string[];
+}
+
+/**
+ * Sends requests until HAProxy has exactly these instances of a service in rotation, and all of them, and no others,
+ * have answered a whole round of requests that was sent after that.
+ */
+async function requestsUntil(stack: Stack, ids: readonly string[], since: number): Promise<StepResult> {
+  const service = stack.instances.find(({ id }) => id === ids[0])?.service ?? '';
+  const port = stack.ports[service] as number;
+  const wanted = [...ids].sort().join(' and ');
+  const deadline = performance.now() + rotationTimeoutMs;
+  const rotation = waitForRotation(stack, { service, wanted, deadline });
+  let isReached = false;
+  void rotation.then(() => {
+    isReached = true;
+  });
+  let requests = 0;
+  const failures: string[] = [];
+  for (;;) {
+    const wasReached = isReached;
+    const round = await sendRequests(port, requestsPerRound);
+    requests += requestsPerRound;
+    failures.push(...round.failures);
+    const answered = Object.keys(round.answers).sort().join(' and ');
+    if (wasReached && answered === wanted) {
+      return { durationMs: Math.round((await rotation) - since), requests, failures };
+    }
+    if (performance.now() > deadline) {
+      const failure = failures.length > 0 ? `; ${failures[0]}` : '';
+      throw new Error(`expected answers from ${wanted}, got answers from ${answered || 'no instance'}${failure}`);
+    }
+  }
+}
+
+/** Resolves with the time at which HAProxy has exactly the wanted instances in rotation, at the latest with the deadline. */
+async function waitForRotation(
+  stack: Stack,
+  { service, wanted, deadline }: { service: string; wanted: string; deadline: number },
+): Promise<number> {
+  while (performance.now() < deadline) {
+    const ready = await readyServers(stack.haproxy.socket, service);
+    const names = ready.map((name) => name.slice(0, name.lastIndexOf('_')));
+    if (names.join(' and ') === wanted) return performance.now();
+    await delay(1);
+  }
+  return deadline;
+}
+
+function summary({ requests, failures }: StepResult): string {
+  return `${requests} requests, ${failures.length} failed`;
+}
+
+/** As a user would: `nerve drain api -c FILE`. */
+async function runNerve(instance: SampleInstance, command: 'drain' | 'undrain'): Promise<void> {
+  const { argv, configFile } = instance.nerve;
+  const { code, stderr } = await exec([...argv, command, instance.service, '-c', configFile], { timeout: 20_000 });
+  if (code !== 0) throw new Error(`nerve ${command} ${instance.service}: ${stderr.trim()}`);
+}
