@@ -9,7 +9,7 @@ import type { Candidate } from './ports/port-pool.ts';
 import { connectRuntime } from './runtime/connection.ts';
 import { parseEnv, parseInfo, parseServersState } from './runtime/parse.ts';
 import { commandsOf, planBackend } from './runtime/plan.ts';
-import { know } from './runtime/server-state.ts';
+import { runningServerOf } from './runtime/server-state.ts';
 import { buildBackendSpec, generationVariable } from './spec/build-backend.ts';
 import { capabilitiesOf } from './spec/capabilities.ts';
 import { createDesiredService, type DesiredService, desiredServers } from './spec/desired-service.ts';
@@ -131,7 +131,7 @@ async function readRunning(socket: string, existing: ParsedConfig, signal: Abort
       const servers = running.get(row.backend) ?? new Map<string, RunningServer>();
       running.set(row.backend, servers);
       const file = existing.backends.get(row.backend)?.get(row.name);
-      servers.set(row.name, know(row, { previous: undefined, file, loaded, worker: 'adopted' }));
+      servers.set(row.name, runningServerOf(row, { previous: undefined, file, loaded, worker: 'first' }));
     }
     return { running, version: parseInfo(info).version, loaded: generation };
   } finally {

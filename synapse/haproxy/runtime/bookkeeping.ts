@@ -2,154 +2,174 @@ import type { Log } from '../../../common/daemon/log.ts';
 import { type ReloadReason, serverReason } from '../spec/reload-reason.ts';
 import type { HeldServer, Plan, ServerChange } from './plan.ts';
 
-/** How often a server was found wrong: what stays wrong after one more try needs a reload. */
-export interface Attempts {
-  /** HAProxy answered something else than done; `final` when trying again would change nothing. */
-  failed(change: Pick<ServerChange, 'backend' | 'name'>, message: string, final: boolean): void;
-  /**
-   * Of what a reading of a backend finds missing: what is to be tried (again), and for the others why that is no use.
-   */
-  sort(backend: string, changes: readonly ServerChange[]): Sorted;
-  forget(): void;
+/** A change is sent this many times; if HAProxy still does not show its effect, a reload is needed. */
+const maxTries = 2;
+
+interface Tries {
+  readonly count: number;
+  /** HAProxy's last refusal. */
+  readonly message: string | undefined;
 }
 
-interface Sorted {
-  readonly again: readonly ServerChange[];
-  /** Reasons for a reload. */
-  readonly given: readonly ReloadReason[];
+/** The changes that a plan asks for after reading, by what becomes of them. */
+export interface SortedChanges {
+  /** To be sent, perhaps once more. */
+  readonly retry: readonly ServerChange[];
+  /** Why a reload is needed for the others. */
+  readonly reload: readonly ReloadReason[];
 }
 
-const mostTries = 2;
+/** Counts how often a change was sent to a server without effect. */
+export class RetryCounts {
+  /** Backend → server → its tries. */
+  readonly #tries = new Map<string, Map<string, Tries>>();
 
-export function createAttempts(): Attempts {
-  /** Backend → server → how often, and what HAProxy said. */
-  const known = new Map<string, Map<string, { readonly count: number; readonly message: string | undefined }>>();
-  return {
-    failed({ backend, name }, message, final) {
-      const servers = known.get(backend) ?? new Map();
-      known.set(backend, servers);
-      servers.set(name, { count: final ? mostTries : 1, message });
-    },
-    sort(backend, changes) {
-      const before = known.get(backend);
-      known.delete(backend);
-      if (changes.length === 0) return { again: [], given: [] };
-      const servers = new Map();
-      known.set(backend, servers);
-      const again: ServerChange[] = [];
-      const given: ReloadReason[] = [];
-      for (const change of changes) {
-        const { name } = change;
-        const { count = 0, message } = before?.get(name) ?? {};
-        servers.set(name, { count: count + 1, message });
-        if (count < mostTries) again.push(change);
-        else {
-          const why = message === undefined ? '' : `: ${message}`;
-          given.push(serverReason(`HAProxy does not ${change.action} ${backend}/${name} at run time${why}`));
-        }
+  /** Records that HAProxy refused a change. `final`: the same change would be refused again. */
+  refused({ backend, name }: Pick<ServerChange, 'backend' | 'name'>, message: string, final: boolean): void {
+    const servers = this.#tries.get(backend) ?? new Map<string, Tries>();
+    this.#tries.set(backend, servers);
+    servers.set(name, { count: final ? maxTries : 1, message });
+  }
+
+  /** Takes all changes that a backend still needs after it was read, and decides which of them are sent again. */
+  sort(backend: string, changes: readonly ServerChange[]): SortedChanges {
+    const before = this.#tries.get(backend);
+    this.#tries.delete(backend);
+    if (changes.length === 0) return { retry: [], reload: [] };
+    const servers = new Map<string, Tries>();
+    this.#tries.set(backend, servers);
+    const retry: ServerChange[] = [];
+    const reload: ReloadReason[] = [];
+    for (const change of changes) {
+      const { name } = change;
+      const { count, message } = before?.get(name) ?? { count: 0, message: undefined };
+      servers.set(name, { count: count + 1, message });
+      if (count < maxTries) {
+        retry.push(change);
+        continue;
       }
-      return { again, given };
-    },
-    forget: () => known.clear(),
-  };
+      const answer = message === undefined ? '' : `: ${message}`;
+      reload.push(serverReason(`HAProxy does not ${change.action} ${backend}/${name} at run time${answer}`));
+    }
+    return { retry, reload };
+  }
+
+  /** Forgets everything: all servers have been read anew. */
+  clear(): void {
+    this.#tries.clear();
+  }
 }
 
-/** What plans leave open, by service: reasons for a reload, and servers that somebody else has set to something. */
-export interface Outstanding {
-  readonly reasons: ReadonlyMap<string, readonly ReloadReason[]>;
-  readonly held: readonly HeldServer[];
-  /** Takes a plan of a whole service (`replace`), or of some of its servers (`add`). */
-  note(service: string, plan: Pick<Plan, 'reload' | 'held'>, how: 'add' | 'replace'): void;
-  /** Forgets services that are not there any more. */
-  keepOnly(services: { has(service: string): boolean }): void;
-}
+/** What plans could not settle, by service: reasons for a reload, and servers that an operator has changed. */
+export class OpenIssues {
+  readonly #log: Log;
+  readonly #onChange: () => void;
+  readonly #reasons = new Map<string, ReloadReason[]>();
+  /** The texts in each list of `#reasons`: a list may grow by thousands, one server after the other. */
+  readonly #texts = new Map<string, Set<string>>();
+  readonly #held = new Map<string, readonly HeldServer[]>();
 
-/** `onChange` is called when the reasons are others than before. */
-export function createOutstanding(log: Log, onChange: () => void): Outstanding {
-  const reasons = new Map<string, ReloadReason[]>();
-  const held = new Map<string, readonly HeldServer[]>();
-  /** The texts in each list of `reasons`: thousands of servers may come one by one, each with a reason of its own. */
-  const known = new Map<string, Set<string>>();
+  /** `onChange` is called when the reasons for a reload differ from before. */
+  constructor(log: Log, onChange: () => void) {
+    this.#log = log;
+    this.#onChange = onChange;
+  }
 
-  const add = (service: string, more: readonly ReloadReason[]): boolean => {
-    if (more.length === 0) return false;
-    const list = reasons.get(service) ?? [];
-    const seen = known.get(service) ?? new Set();
-    const before = seen.size;
-    for (const reason of more) {
-      if (seen.has(reason.text)) continue;
-      seen.add(reason.text);
+  /** Service → reasons for a reload, each text once. */
+  get reloadReasons(): ReadonlyMap<string, readonly ReloadReason[]> {
+    return this.#reasons;
+  }
+
+  get held(): readonly HeldServer[] {
+    return [...this.#held.values()].flat();
+  }
+
+  /** Adds the reasons of a plan for some servers of a service. */
+  add(service: string, reload: readonly ReloadReason[]): void {
+    if (this.#append(service, reload)) this.#onChange();
+  }
+
+  /** Takes a plan for a whole service: its issues are all there are. */
+  replace(service: string, { reload, held }: Pick<Plan, 'reload' | 'held'>): void {
+    const before = this.#reasons.get(service) ?? [];
+    this.#reasons.delete(service);
+    this.#texts.delete(service);
+    this.#append(service, reload);
+    this.#hold(service, held);
+    const now = this.#reasons.get(service) ?? [];
+    if (now.length !== before.length || now.some(({ text }, index) => text !== before[index]?.text)) this.#onChange();
+  }
+
+  /** Forgets the services that are not in `services`. */
+  keepOnly(services: { has(service: string): boolean }): void {
+    for (const map of [this.#reasons, this.#texts, this.#held]) {
+      for (const service of [...map.keys()]) if (!services.has(service)) map.delete(service);
+    }
+  }
+
+  /** True when at least one reason is new. */
+  #append(service: string, reload: readonly ReloadReason[]): boolean {
+    if (reload.length === 0) return false;
+    const list = this.#reasons.get(service) ?? [];
+    const texts = this.#texts.get(service) ?? new Set();
+    const before = list.length;
+    for (const reason of reload) {
+      if (texts.has(reason.text)) continue;
+      texts.add(reason.text);
       list.push(reason);
     }
-    reasons.set(service, list);
-    known.set(service, seen);
-    return seen.size > before;
-  };
-  const replace = (service: string, reload: readonly ReloadReason[]): boolean => {
-    const before = reasons.get(service) ?? [];
-    reasons.delete(service);
-    known.delete(service);
-    add(service, reload);
-    const now = reasons.get(service) ?? [];
-    return now.length !== before.length || now.some(({ text }, index) => text !== before[index]?.text);
-  };
+    this.#reasons.set(service, list);
+    this.#texts.set(service, texts);
+    return list.length > before;
+  }
 
-  return {
-    reasons,
-    get held() {
-      return [...held.values()].flat();
-    },
-    note(service, plan, how) {
-      const changed = how === 'add' ? add(service, plan.reload) : replace(service, plan.reload);
-      if (how === 'replace') {
-        const before = held.get(service) ?? [];
-        for (const server of plan.held) {
-          if (!before.some((other) => other.name === server.name && other.held === server.held)) {
-            log.warn('a server was changed by hand and stays so', { ...server });
-          }
-        }
-        held.set(service, plan.held);
-      }
-      if (changed) onChange();
-    },
-    keepOnly(services) {
-      for (const map of [reasons, known, held])
-        for (const service of [...map.keys()]) if (!services.has(service)) map.delete(service);
-    },
-  };
+  #hold(service: string, held: readonly HeldServer[]): void {
+    const before = this.#held.get(service) ?? [];
+    for (const server of held) {
+      if (before.some((other) => other.name === server.name && other.held === server.held)) continue;
+      this.#log.warn('a server was changed by hand and stays so', { ...server });
+    }
+    this.#held.set(service, held);
+  }
 }
 
-/** Which backends had commands since they were last read, and since a reading was asked for. */
-export interface Touches {
-  /** Backends to read again. */
-  readonly unread: ReadonlySet<string>;
-  /** A backend has commands under way. */
-  touch(backend: string): void;
-  /** It has been read. */
-  read(backend: string): void;
-  /** Remembers this moment: a reading that is asked for now is stale for what is touched from now on. */
-  moment(): { isStale(backend: string): boolean };
-  forget(): void;
+/** The moment at which a reading was asked for. */
+export interface ReadingMoment {
+  /** True when the backend has had commands since: what is read may be from before them. */
+  isStale(backend: string): boolean;
 }
 
-export function createTouches(): Touches {
-  /** Only grows, and so tells a reading that was asked for earlier. */
-  const counts = new Map<string, number>();
-  const unread = new Set<string>();
-  return {
-    unread,
-    touch(backend) {
-      counts.set(backend, (counts.get(backend) ?? 0) + 1);
-      unread.add(backend);
-    },
-    read: (backend) => void unread.delete(backend),
-    moment() {
-      const then = new Map(counts);
-      return { isStale: (backend) => counts.get(backend) !== then.get(backend) };
-    },
-    forget() {
-      counts.clear();
-      unread.clear();
-    },
-  };
+/** The backends that have had commands since they were last read. */
+export class DirtyBackends {
+  /** Backend → how many times it was marked. Only grows, so two counts tell whether anything happened between them. */
+  readonly #counts = new Map<string, number>();
+  readonly #unread = new Set<string>();
+
+  /** Backends that have to be read. */
+  get unread(): ReadonlySet<string> {
+    return this.#unread;
+  }
+
+  /** Commands for the backend are on their way. */
+  mark(backend: string): void {
+    this.#counts.set(backend, (this.#counts.get(backend) ?? 0) + 1);
+    this.#unread.add(backend);
+  }
+
+  /** The backend has been read. */
+  markRead(backend: string): void {
+    this.#unread.delete(backend);
+  }
+
+  /** To be called when a reading is asked for. */
+  moment(): ReadingMoment {
+    const counts = new Map(this.#counts);
+    return { isStale: (backend) => this.#counts.get(backend) !== counts.get(backend) };
+  }
+
+  /** Forgets everything: all backends have been read. */
+  clear(): void {
+    this.#counts.clear();
+    this.#unread.clear();
+  }
 }

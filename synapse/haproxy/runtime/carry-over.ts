@@ -2,15 +2,18 @@ import type { DesiredService } from '../spec/desired-service.ts';
 import { sameAddress } from '../spec/server.ts';
 import type { RunningServer } from '../spec/types.ts';
 import { type RuntimeCommand, type ServerChange, setState } from './plan.ts';
-
-type Running = ReadonlyMap<string, ReadonlyMap<string, RunningServer>>;
+import type { RunningServers } from './server-state.ts';
 
 /**
- * What the worker before had and the file has not, for its successor: what somebody set by hand, and which servers had
- * failed their check (a new worker takes each server to be up until its first checks are over). Only for servers that
- * are still the same: their address is part of their name. Pure.
+ * What a new worker has to be told because the worker before it had it and the file does not have it: what an operator
+ * set by hand, and which servers have failed their check (a new worker takes each server to be up until its first check).
+ * Covers only servers whose address has stayed the same. Pure.
  */
-export function overlayOf(services: Iterable<DesiredService>, before: Running, now: Running): readonly ServerChange[] {
+export function carryOver(
+  services: Iterable<DesiredService>,
+  before: RunningServers,
+  now: RunningServers,
+): readonly ServerChange[] {
   const changes: ServerChange[] = [];
   for (const { active } of services) {
     if (active === undefined) continue;
@@ -25,10 +28,10 @@ export function overlayOf(services: Iterable<DesiredService>, before: Running, n
     const failing = new Set(
       pairs.filter(({ old, server }) => old.failing && isOpen(server)).map(({ old }) => old.name),
     );
-    // What was read last may be old: better a server too many than none.
+    // The failures may be out of date: a backend without any server would be worse than one with a failing server.
     const someLeft = servers.some((server) => isOpen(server) && !failing.has(server.name));
     for (const { old, server } of pairs) {
-      const change = again(backend, old, server, someLeft && failing.has(server.name));
+      const change = changeFor(server, { backend, old, down: someLeft && failing.has(server.name) });
       if (change !== undefined) changes.push(change);
     }
   }
@@ -39,12 +42,20 @@ function isOpen({ maintenance, drained, failing }: RunningServer): boolean {
   return !maintenance && !drained && !failing;
 }
 
-function again(backend: string, old: RunningServer, server: RunningServer, down: boolean): ServerChange | undefined {
+interface Carried {
+  readonly backend: string;
+  /** The server in the worker before. */
+  readonly old: RunningServer;
+  /** The server has failed its check there. */
+  readonly down: boolean;
+}
+
+function changeFor(server: RunningServer, { backend, old, down }: Carried): ServerChange | undefined {
   const target = `${backend}/${server.name}`;
   const commands: RuntimeCommand[] = [];
   let after = server;
   let action: ServerChange['action'] = 'weight';
-  // A weight of ours that changed meanwhile is newer than what was set by hand.
+  // If our weight has changed meanwhile, it is newer than the one set by hand.
   if (old.weight !== old.ourWeight && old.ourWeight === server.weight) {
     commands.push({ kind: 'weight', text: `set server ${target} weight ${old.weight}` });
     after = { ...after, weight: old.weight };

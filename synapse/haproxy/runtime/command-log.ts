@@ -2,60 +2,62 @@ import { clock } from '../../../common/async/clock.ts';
 import { keepNewest } from '../../../common/daemon/journal.ts';
 import type { ServerChange } from './plan.ts';
 
-/** The last commands about one server, as HAProxy answered them. */
+/** The last commands for one server, with HAProxy's replies. */
 export interface Sent {
   readonly socket: string;
   /** When they were sent, ISO 8601. */
   readonly time: string;
-  /** Until the replies were there. */
+  /** From sending to the last reply. */
   readonly milliseconds: number;
-  /** A reply is null when the connection ended first, and empty where HAProxy had nothing to say. */
+  /** A reply is null when the connection ended before it came, and empty when HAProxy had nothing to say. */
   readonly commands: readonly { readonly command: string; readonly reply: string | null }[];
 }
 
-interface Kept {
+interface Entry {
   readonly change: ServerChange;
   readonly replies: readonly string[];
-  /** Where the replies to this change begin. */
-  readonly from: number;
-  readonly at: number;
-  readonly milliseconds: number;
+  /** The index of the first reply to this change. */
+  readonly firstReply: number;
+  /** `clock.wallTime()`. */
+  readonly sentAt: number;
+  readonly durationMs: number;
 }
 
-/** How many servers are remembered; the text of their commands is there anyway, so each costs some hundred bytes. */
-const most = 5_000;
+/** How many servers are remembered. The texts of the commands exist anyway, so a server costs some hundred bytes. */
+const maxServers = 5_000;
 
-/** What was sent last about each server of one HAProxy, for who asks why it is as it is. */
+/** The last commands for each server of one HAProxy, for people who ask why a server is as it is. */
 export class CommandLog {
   readonly #socket: string;
-  readonly #kept = new Map<string, Kept>();
+  readonly #entries = new Map<string, Entry>();
 
   constructor(socket: string) {
     this.#socket = socket;
   }
 
-  /** Notes the replies to changes that were sent `milliseconds` ago. Nothing is put together until somebody asks. */
-  note(changes: readonly ServerChange[], replies: readonly string[], milliseconds: number): void {
-    const at = clock.wallTime() - milliseconds;
-    let from = 0;
+  /** Records the replies to changes that were sent `durationMs` ago. Texts are put together only when somebody asks. */
+  record(changes: readonly ServerChange[], replies: readonly string[], durationMs: number): void {
+    const sentAt = clock.wallTime() - durationMs;
+    let firstReply = 0;
     for (const change of changes) {
-      const value = { change, replies, from, at, milliseconds };
-      keepNewest(this.#kept, keyOf(change.backend, change.name), { value, most });
-      from += change.commands.length;
+      const value = { change, replies, firstReply, sentAt, durationMs };
+      keepNewest(this.#entries, keyOf(change.backend, change.name), { value, most: maxServers });
+      firstReply += change.commands.length;
     }
   }
 
+  /** The last commands for one server; undefined when there were none, or too many for other servers since. */
   of(backend: string, name: string): Sent | undefined {
-    const kept = this.#kept.get(keyOf(backend, name));
-    if (kept === undefined) return undefined;
-    const { change, replies, from, at, milliseconds } = kept;
+    const entry = this.#entries.get(keyOf(backend, name));
+    if (entry === undefined) return undefined;
+    const { change, replies, firstReply, sentAt, durationMs } = entry;
     return {
       socket: this.#socket,
-      time: new Date(at).toISOString(),
-      milliseconds: Math.round(milliseconds * 10) / 10,
+      time: new Date(sentAt).toISOString(),
+      milliseconds: Math.round(durationMs * 10) / 10,
       commands: change.commands.map(({ text }, index) => ({
         command: text,
-        reply: replies[from + index]?.trim() ?? null,
+        reply: replies[firstReply + index]?.trim() ?? null,
       })),
     };
   }

@@ -2,132 +2,131 @@ import { clock } from '../../../common/async/clock.ts';
 import { type Log, reasonOf } from '../../../common/daemon/log.ts';
 import { commandsTotal } from '../metrics.ts';
 import type { RunningServer } from '../spec/types.ts';
-import type { Attempts, Touches } from './bookkeeping.ts';
+import type { DirtyBackends, RetryCounts } from './bookkeeping.ts';
 import type { CommandLog } from './command-log.ts';
 import type { RuntimeConnection } from './connection.ts';
 import type { ServerChange } from './plan.ts';
-import { judge, type Verdict } from './reply.ts';
-import { type Picture, uncertain } from './server-state.ts';
+import { type CommandFailure, type CommandResult, judge } from './reply.ts';
+import { type ServerState, uncertain } from './server-state.ts';
 
-/** No change at all. */
-export const nothing: ChangeResult = { commands: 0, failed: 0 };
-
-/** What a change is carried out with, and who has to know of it. */
-export interface ExecutionDeps {
-  readonly log: Log;
-  readonly picture: Picture;
-  readonly commandLog: CommandLog;
-  readonly touches: Touches;
-  readonly attempts: Attempts;
-  /** Commands are on their way. */
-  readonly onSent: () => void;
-  /** HAProxy did not do what it was told to; `surprise`: something is there that we did not know of. */
-  readonly onFailed: (result: 'surprise' | 'refused') => void;
-}
-
-/** Carries changes out on a connection. The commands are on their way when it returns; it never rejects. */
-export type Execute = (connection: RuntimeConnection, changes: readonly ServerChange[]) => Promise<ChangeResult>;
-
-export function createExecution({
-  log,
-  picture,
-  commandLog,
-  touches,
-  attempts,
-  onSent,
-  onFailed,
-}: ExecutionDeps): Execute {
-  const { running } = picture;
-
-  /** From now on the server counts as what its commands make it; a failed reply or a reading corrects that. */
-  const assume = ({ backend, name, after }: ServerChange): RunningServer | undefined => {
-    const servers = running.get(backend);
-    const before = servers?.get(name);
-    servers?.set(name, after);
-    touches.touch(backend);
-    return before;
-  };
-
-  const refused = (change: ServerChange, result: 'surprise' | 'refused', message: string): void => {
-    const { backend, name, action } = change;
-    log.warn('HAProxy refused a command', { backend, server: name, action, reason: message });
-    if (action === 'add') running.get(backend)?.delete(name);
-    // What was refused will be refused again; what surprised us is tried once more after reading.
-    attempts.failed(change, message, result === 'refused');
-    touches.touch(backend);
-    onFailed(result);
-  };
-
-  return async (connection, changes) => {
-    if (changes.length === 0) return nothing;
-    const sentAt = clock.now();
-    const pending = connection.send(changes.flatMap(({ commands }) => commands.map(({ text }) => text)));
-    const before = changes.map(assume);
-    onSent();
-    try {
-      const replies = await pending;
-      commandLog.note(changes, replies, clock.now() - sentAt);
-      return judgeChanges(changes, replies, {
-        done: ({ backend, name, after }) => {
-          const servers = running.get(backend);
-          const open = !after.maintenance && !after.drained;
-          if (open && servers?.get(name) === after) servers.set(name, { ...after, ours: false });
-        },
-        failed: (change, verdict) => {
-          const servers = running.get(change.backend);
-          // What HAProxy did not do must not count as set by us once it is read.
-          if (servers?.get(change.name) === change.after) {
-            servers.set(change.name, uncertain(before[changes.indexOf(change)], change.after));
-          }
-          refused(change, verdict.result, verdict.message);
-        },
-      });
-    } catch (error) {
-      changes.forEach((change, index) => {
-        running.get(change.backend)?.set(change.name, uncertain(before[index], change.after));
-      });
-      commandLog.note(changes, [], clock.now() - sentAt);
-      log.debug('commands without a reply', { commands: changes.length, reason: reasonOf(error) });
-      return judgeChanges(changes, [], {});
-    }
-  };
-}
-
-/** How the commands of one plan went. */
+/** The result of sending changes. */
 export interface ChangeResult {
+  /** Commands that were sent. */
   readonly commands: number;
   /** Servers that are not as they should be. */
   readonly failed: number;
 }
 
-/** Told about each server: once done, or once with the first verdict that was not. */
-export interface ChangeHandlers {
-  readonly done?: (change: ServerChange) => void;
-  readonly failed?: (change: ServerChange, verdict: Exclude<Verdict, { result: 'done' }>) => void;
+/** The result of sending nothing. */
+export const nothingSent: ChangeResult = { commands: 0, failed: 0 };
+
+/** What is kept up to date while changes are sent, and what is told about them. */
+export interface ExecutorDeps {
+  readonly log: Log;
+  readonly state: ServerState;
+  readonly commandLog: CommandLog;
+  readonly dirty: DirtyBackends;
+  readonly retries: RetryCounts;
+  /** Called when commands are on their way. */
+  readonly onSent: () => void;
+  /** Called when HAProxy did not do what it was told. */
+  readonly onFailed: (result: CommandFailure['result']) => void;
 }
 
-/** Matches replies with the commands they answer, in order. Commands without a reply count as lost. */
-export function judgeChanges(
-  changes: readonly ServerChange[],
-  replies: readonly string[],
-  handlers: ChangeHandlers,
-): ChangeResult {
-  let index = 0;
-  let failed = 0;
-  for (const change of changes) {
-    let worst: Exclude<Verdict, { result: 'done' }> | undefined;
-    let lost = false;
-    for (const { kind } of change.commands) {
-      const reply = replies[index++];
-      const verdict = reply === undefined ? undefined : judge(kind, reply);
-      commandsTotal.inc({ command: kind, result: verdict?.result ?? 'lost' });
-      if (verdict === undefined) lost = true;
-      // What follows a refused command fails because of it and says nothing of its own.
-      else if (verdict.result !== 'done') worst ??= verdict;
-    }
-    if (worst !== undefined || lost) failed += 1;
-    if (worst !== undefined) handlers.failed?.(change, worst);
-    else if (!lost) handlers.done?.(change);
+/** Sends changes to HAProxy and records what became of them. */
+export class Executor {
+  readonly #deps: ExecutorDeps;
+
+  constructor(deps: ExecutorDeps) {
+    this.#deps = deps;
   }
-  return { commands: index, failed };
+
+  /** The commands are on their way when this returns. Resolves when HAProxy has answered, and never rejects. */
+  async send(connection: RuntimeConnection, changes: readonly ServerChange[]): Promise<ChangeResult> {
+    if (changes.length === 0) return nothingSent;
+    const { log, commandLog, onSent } = this.#deps;
+    const sentAt = clock.now();
+    const pending = connection.send(changes.flatMap(({ commands }) => commands.map(({ text }) => text)));
+    const before = changes.map((change) => this.#assume(change));
+    onSent();
+    let replies: readonly string[] = [];
+    try {
+      replies = await pending;
+    } catch (error) {
+      log.debug('HAProxy did not reply to commands', { commands: changes.length, reason: reasonOf(error) });
+      changes.forEach((change, index) => {
+        this.#set(change, uncertain(before[index], change.after));
+      });
+    }
+    commandLog.record(changes, replies, clock.now() - sentAt);
+    return this.#judge(changes, before, replies);
+  }
+
+  /** From now on the server counts as what its commands make of it. A refusal or a reading corrects that. */
+  #assume(change: ServerChange): RunningServer | undefined {
+    const before = this.#current(change);
+    this.#set(change, change.after);
+    this.#deps.dirty.mark(change.backend);
+    return before;
+  }
+
+  /** Matches replies with commands, in order. A command without a reply counts as lost. */
+  #judge(
+    changes: readonly ServerChange[],
+    before: readonly (RunningServer | undefined)[],
+    replies: readonly string[],
+  ): ChangeResult {
+    let commands = 0;
+    let failed = 0;
+    changes.forEach((change, index) => {
+      const results = change.commands.map(({ kind }) => {
+        const reply = replies[commands++];
+        const result = reply === undefined ? undefined : judge(kind, reply);
+        commandsTotal.inc({ command: kind, result: metricLabels[result?.result ?? 'lost'] });
+        return result;
+      });
+      // The commands after a refused one fail because of it, so only the first failure says something.
+      const failure = results.find((result): result is CommandFailure => isFailure(result));
+      const isLost = results.includes(undefined);
+      if (failure !== undefined || isLost) failed += 1;
+      if (failure !== undefined) this.#refused(change, before[index], failure);
+      else if (!isLost) this.#done(change);
+    });
+    return { commands, failed };
+  }
+
+  /** A server that was opened is not closed by us any more. */
+  #done(change: ServerChange): void {
+    const { after } = change;
+    const isOpen = !after.maintenance && !after.drained;
+    if (isOpen && this.#current(change) === after) this.#set(change, { ...after, ours: false });
+  }
+
+  #refused(change: ServerChange, before: RunningServer | undefined, { result, message }: CommandFailure): void {
+    const { backend, name, action } = change;
+    const { log, state, dirty, retries, onFailed } = this.#deps;
+    // When the server is read, what HAProxy did not do must not count as set by us.
+    if (this.#current(change) === change.after) this.#set(change, uncertain(before, change.after));
+    log.warn('HAProxy refused a command', { backend, server: name, action, reason: message });
+    if (action === 'add') state.running.get(backend)?.delete(name);
+    // A refused command would be refused again. After something unexpected, it is sent once more when all has been read.
+    retries.refused(change, message, result === 'refused');
+    dirty.mark(backend);
+    onFailed(result);
+  }
+
+  #current({ backend, name }: ServerChange): RunningServer | undefined {
+    return this.#deps.state.running.get(backend)?.get(name);
+  }
+
+  #set({ backend, name }: ServerChange, server: RunningServer): void {
+    this.#deps.state.running.get(backend)?.set(name, server);
+  }
+}
+
+/** Results as the metric names them. */
+const metricLabels = { done: 'done', unexpected: 'surprise', refused: 'refused', lost: 'lost' } as const;
+
+function isFailure(result: CommandResult | undefined): result is CommandFailure {
+  return result !== undefined && result.result !== 'done';
 }

@@ -1,42 +1,41 @@
-/** One row of `show servers state` (management guide, section 9.3). */
+/** One server in `show servers state` (management guide, section 9.3). */
 export interface ServerRow {
   readonly backend: string;
-  /** The backend's number: a frontend may have its name. */
+  /** HAProxy's number for the backend; a frontend may have the backend's name. */
   readonly backendId: number;
   readonly name: string;
   readonly id: number;
-  /** `host:port`; the host name where there is one. */
+  /** `host:port`, with the host name if the server was given one. */
   readonly address: string;
-  /** SRV_ADMF_FMAINT: put into maintenance by command, or `disabled` in the file. */
+  /** Put into maintenance by command, or `disabled` in the file (SRV_ADMF_FMAINT). */
   readonly maintenance: boolean;
-  /** SRV_ADMF_FDRAIN: drained by command. */
+  /** Drained by command (SRV_ADMF_FDRAIN). */
   readonly drained: boolean;
-  /** Out of service (SRV_ST_STOPPED) although nobody wants it so: HAProxy's own check has failed. */
+  /** Out of service (SRV_ST_STOPPED) because HAProxy's own check has failed. */
   readonly failing: boolean;
-  /** The weight in force. */
+  /** The present weight. */
   readonly weight: number;
-  /** The weight it started with. */
+  /** The weight that the server started with. */
   readonly initialWeight: number;
 }
 
-/** What `show info` says about the process behind a socket. */
-export interface ProcessInfo {
+/** What `show info` says about the worker behind a socket. */
+export interface WorkerInfo {
   readonly version: string;
   readonly pid: number;
-  /** It has been told to finish: another worker has taken over. */
+  /** The worker has been told to finish: another one has taken over. */
   readonly stopping: boolean;
-  /** Seconds since it started. */
-  readonly uptime: number;
+  readonly uptimeSeconds: number;
 }
 
 const forcedMaintenance = 0x01;
-/** `disabled` in the file: the flag stays when the server is enabled. */
+/** `disabled` in the file. The flag stays when the server is enabled. */
 const configuredMaintenance = 0x04;
 const forcedDrain = 0x08;
 
 /**
- * Reads the reply of `show servers state`. Columns are found by their header, which differs between versions.
- * @throws when it is not such a reply
+ * Reads the reply of `show servers state`. Finds the columns by the header, which differs between versions.
+ * @throws when the text is another reply
  */
 export function parseServersState(reply: string): readonly ServerRow[] {
   const lines = reply.split('\n');
@@ -84,21 +83,22 @@ export function parseServersState(reply: string): readonly ServerRow[] {
 
 /**
  * Reads the reply of `show info`.
- * @throws when it names no pid or version
+ * @throws when the text has no pid or no version
  */
-export function parseInfo(reply: string): ProcessInfo {
+export function parseInfo(reply: string): WorkerInfo {
   const value = (key: string): string | undefined => new RegExp(`^${key}: (.*)$`, 'm').exec(reply)?.[1]?.trim();
   const version = value('Version');
   const pid = Number(value('Pid'));
   if (version === undefined || !Number.isInteger(pid)) {
     throw new Error(`show info answered ${JSON.stringify(reply.slice(0, 100))}`);
   }
-  return { version, pid, stopping: value('Stopping') === '1', uptime: Number(value('Uptime_sec') ?? 0) };
+  return { version, pid, stopping: value('Stopping') === '1', uptimeSeconds: Number(value('Uptime_sec') ?? 0) };
 }
 
 /**
- * Reads how many requests or connections a server has or has waiting, from the reply of `show stat BACKEND-ID 4 ID`;
- * undefined when it is not about this server. (`show servers conn` counts nothing in TCP mode before 3.4.)
+ * Reads the number of requests or connections that a server handles or that wait for it, from the reply of
+ * `show stat BACKEND-ID 4 SERVER-ID`; undefined when the reply is not about this server. (Before 3.4, `show servers conn`
+ * counts nothing in TCP mode.)
  */
 export function parseSessions(reply: string, name: string): number | undefined {
   const lines = reply.split('\n');
@@ -108,8 +108,8 @@ export function parseSessions(reply: string, name: string): number | undefined {
       ?.slice(2)
       .split(',') ?? [];
   const cells = lines.map((line) => line.split(',')).find((row) => row[titles.indexOf('svname')] === name);
-  const [waiting, current] = [cells?.[titles.indexOf('qcur')], cells?.[titles.indexOf('scur')]];
-  return current === undefined || current === '' ? undefined : Number(current) + Number(waiting ?? 0);
+  const [queued, current] = [cells?.[titles.indexOf('qcur')], cells?.[titles.indexOf('scur')]];
+  return current === undefined || current === '' ? undefined : Number(current) + Number(queued ?? 0);
 }
 
 /** Reads the reply of `show env NAME`; undefined when the variable is not set. */

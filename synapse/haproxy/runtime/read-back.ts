@@ -2,120 +2,126 @@ import { clock, type Timer } from '../../../common/async/clock.ts';
 import { type Log, reasonOf } from '../../../common/daemon/log.ts';
 import type { DesiredService } from '../spec/desired-service.ts';
 import type { ReloadReason } from '../spec/reload-reason.ts';
-import type { Attempts, Touches } from './bookkeeping.ts';
+import type { DirtyBackends, ReadingMoment, RetryCounts } from './bookkeeping.ts';
 import type { RuntimeConnection } from './connection.ts';
 import { parseServersState, type ServerRow } from './parse.ts';
-import type { Plan, ServerChange } from './plan.ts';
-import type { Picture } from './server-state.ts';
+import type { ServerChange } from './plan.ts';
+import type { ServerState } from './server-state.ts';
 
-/** Reads back what runs, compares it with what is desired, and has what differs put right. */
-export interface Audit {
-  /**
-   * Reads back what commands have touched: after `delay` milliseconds; without it soon for small backends, and rarely for
-   * large ones, which cost more to read.
-   */
-  schedule(delay?: number): void;
-  /** Reads everything after `delay` milliseconds. */
-  scheduleAll(delay: number): void;
-  /** Reads everything now. Never rejects. */
-  readAll(): Promise<void>;
-  /** Something is in HAProxy that we did not know of, such as a number that an operator's server has. */
-  surprised(): void;
-  /** Nothing is read any more until the next {@link Audit.schedule}. */
-  stop(): void;
-}
-
-export interface AuditDeps {
+/** What is read and compared, and what is told about it. */
+export interface ReadBackDeps {
   readonly log: Log;
   readonly services: ReadonlyMap<string, DesiredService>;
-  readonly picture: Picture;
-  readonly touches: Touches;
-  readonly attempts: Attempts;
-  /** Undefined while there is none that has been read. */
+  readonly state: ServerState;
+  readonly dirty: DirtyBackends;
+  readonly retries: RetryCounts;
+  /** The connection to a worker whose state is known; undefined while there is none. */
   readonly connection: () => RuntimeConnection | undefined;
   readonly generation: () => string | undefined;
-  /** Called when what surprised us was read, before anything is planned. */
-  readonly onRead: () => void;
-  readonly plan: (desired: DesiredService) => Plan;
-  /** Told what stays wrong after one retry: it needs a reload. */
-  readonly giveUp: (desired: DesiredService, reasons: readonly ReloadReason[]) => void;
+  /** Called when something unexpected has been read, before anything is planned. */
+  readonly onUnexpected: () => void;
+  /** The changes that a service still needs. */
+  readonly plan: (desired: DesiredService) => readonly ServerChange[];
+  /** Called with the reasons for a reload when changes had no effect although they were sent again. */
+  readonly onGiveUp: (desired: DesiredService, reasons: readonly ReloadReason[]) => void;
   readonly execute: (changes: readonly ServerChange[]) => void;
 }
 
-/** Reading more backends than this one by one costs more than reading all at once. */
-const mostNames = 8;
+/** With more backends than this, reading all at once costs less than reading one by one. */
+const maxSingleBackends = 8;
+/** The delay before what was changed is read: grows by 1 ms per server, because HAProxy needs time for each. */
+const readDelayMs = { min: 50, max: 5_000 };
 
-export function createAudit(deps: AuditDeps): Audit {
-  const { log, services, picture, touches, attempts, connection: connected, plan, giveUp, execute } = deps;
-  let timer: Timer | undefined;
-  let surprised = false;
+/** Reads back what runs, compares it with what is desired, and sends what is missing. */
+export class ReadBack {
+  readonly #deps: ReadBackDeps;
+  #timer: Timer | undefined;
+  /** A reply showed that HAProxy has something we do not know of, such as a server of an operator with an id of ours. */
+  #unexpected = false;
 
-  const schedule = (delay: number | undefined, what: () => ReadonlySet<string> | undefined): void => {
-    if (timer !== undefined && delay === undefined) return;
-    clock.clearTimeout(timer);
-    timer = clock.setTimeout(
-      () => {
-        timer = undefined;
-        void read(what());
-      },
-      delay ?? Math.min(50 + picture.count(touches.unread), 5_000),
-    );
-  };
-  const scheduleTouched = (delay?: number): void => schedule(delay, () => new Set(touches.unread));
+  constructor(deps: ReadBackDeps) {
+    this.#deps = deps;
+  }
 
-  /** Reads backends, all when undefined. */
-  const read = async (backends: ReadonlySet<string> | undefined): Promise<void> => {
+  /** Reads the dirty backends soon. Keeps to the time that is set already, if there is one. */
+  schedule(): void {
+    if (this.#timer !== undefined) return;
+    const { state, dirty } = this.#deps;
+    const delayMs = Math.min(readDelayMs.min + state.count(dirty.unread), readDelayMs.max);
+    this.#after(delayMs, () => new Set(dirty.unread));
+  }
+
+  /** Reads the dirty backends at once. `unexpected`: HAProxy has something we do not know of. */
+  scheduleNow({ unexpected }: { readonly unexpected: boolean }): void {
+    this.#unexpected ||= unexpected;
+    this.#after(1, () => new Set(this.#deps.dirty.unread));
+  }
+
+  /** Reads everything after a delay. */
+  scheduleAll(delayMs: number): void {
+    this.#after(delayMs, () => undefined);
+  }
+
+  /** Reads everything now. Resolves to null, or to the reason why it could not be read. Never rejects. */
+  readAll(): Promise<string | null> {
+    return this.#read(undefined);
+  }
+
+  /** Forgets what is scheduled. */
+  stop(): void {
+    clock.clearTimeout(this.#timer);
+    this.#timer = undefined;
+  }
+
+  #after(delayMs: number, backends: () => ReadonlySet<string> | undefined): void {
+    clock.clearTimeout(this.#timer);
+    this.#timer = clock.setTimeout(() => {
+      this.#timer = undefined;
+      void this.#read(backends());
+    }, delayMs);
+  }
+
+  /** Reads these backends, or all when undefined. */
+  async #read(backends: ReadonlySet<string> | undefined): Promise<string | null> {
+    const { log, connection: connected, dirty } = this.#deps;
     const connection = connected();
-    if (connection === undefined) return;
-    const asked = touches.moment();
-    const names = backends === undefined || backends.size > mostNames ? undefined : [...backends];
+    if (connection === undefined) return 'not connected';
+    const moment = dirty.moment();
+    const names = backends === undefined || backends.size > maxSingleBackends ? undefined : [...backends];
     try {
       const commands = names?.map((name) => `show servers state ${name}`) ?? ['show servers state'];
       const replies = await connection.send(commands);
-      if (connection !== connected()) return;
+      if (connection !== connected()) return 'the connection ended';
       const rows = replies.filter((reply) => reply.includes('# ')).flatMap(parseServersState);
-      compare(rows, names, asked);
+      this.#compare(rows, names, moment);
+      return null;
     } catch (error) {
-      log.debug('reading back failed', { reason: reasonOf(error) });
+      const reason = reasonOf(error);
+      log.debug('HAProxy could not be read', { reason });
+      return reason;
     }
-  };
+  }
 
-  const compare = (
-    rows: readonly ServerRow[],
-    names: readonly string[] | undefined,
-    { isStale: stale }: ReturnType<Touches['moment']>,
-  ): void => {
-    // A backend that had more commands since it was asked for is read again instead.
-    const fresh = rows.filter(({ backend }) => !stale(backend));
-    const known = [...(names ?? picture.running.keys())].filter((backend) => !stale(backend));
-    for (const backend of known) touches.read(backend);
-    picture.update(fresh, known, deps.generation());
-    if (surprised) {
-      surprised = false;
-      deps.onRead();
+  #compare(rows: readonly ServerRow[], names: readonly string[] | undefined, { isStale }: ReadingMoment): void {
+    const { services, state, dirty, retries, generation, plan, onUnexpected, onGiveUp, execute } = this.#deps;
+    // A backend that has had commands since it was asked for is read again instead.
+    const fresh = rows.filter(({ backend }) => !isStale(backend));
+    const read = [...(names ?? state.running.keys())].filter((backend) => !isStale(backend));
+    for (const backend of read) dirty.markRead(backend);
+    state.update(fresh, read, generation());
+    if (this.#unexpected) {
+      this.#unexpected = false;
+      onUnexpected();
     }
     const changes: ServerChange[] = [];
     for (const desired of services.values()) {
       const backend = desired.active?.backend;
-      if (backend === undefined || stale(backend) || (names !== undefined && !names.includes(backend))) continue;
-      const { again, given } = attempts.sort(backend, plan(desired).changes);
-      changes.push(...again);
-      if (given.length > 0) giveUp(desired, given);
+      if (backend === undefined || isStale(backend) || (names !== undefined && !names.includes(backend))) continue;
+      const { retry, reload } = retries.sort(backend, plan(desired));
+      changes.push(...retry);
+      if (reload.length > 0) onGiveUp(desired, reload);
     }
     execute(changes);
-    if (touches.unread.size > 0) scheduleTouched();
-  };
-
-  return {
-    schedule: scheduleTouched,
-    scheduleAll: (delay) => schedule(delay, () => undefined),
-    readAll: () => read(undefined),
-    surprised() {
-      surprised = true;
-    },
-    stop() {
-      clock.clearTimeout(timer);
-      timer = undefined;
-    },
-  };
+    if (dirty.unread.size > 0) this.schedule();
+  }
 }

@@ -1,18 +1,21 @@
-/** What a command does, which decides what HAProxy answers when it worked. */
+/** What a command does. It decides what HAProxy replies on success. */
 export type CommandKind = 'add' | 'health' | 'agent' | 'state' | 'weight' | 'maxconn';
 
-/** How a command went. */
-export type Verdict =
+/** The result of one command. */
+export type CommandResult =
   | { readonly result: 'done' }
-  /** HAProxy has something else than we thought: read it again. */
-  | { readonly result: 'surprise'; readonly message: string }
-  /** HAProxy will not do this at run time. */
+  /** HAProxy's state differs from what we know: it has to be read again. */
+  | { readonly result: 'unexpected'; readonly message: string }
+  /** HAProxy does not do this at run time. */
   | { readonly result: 'refused'; readonly message: string };
 
-const done: Verdict = { result: 'done' };
+/** A result that is not `done`. */
+export type CommandFailure = Exclude<CommandResult, { readonly result: 'done' }>;
 
-/** Refusals that come from what we did not know rather than from what we asked for. */
-const surprises: readonly string[] = [
+const done: CommandResult = { result: 'done' };
+
+/** Parts of refusals that come from a state we did not know, and not from what was asked for. */
+const unexpectedStates: readonly string[] = [
   'No such server',
   'No such backend',
   "Can't find backend",
@@ -22,13 +25,14 @@ const surprises: readonly string[] = [
 ];
 
 /**
- * Judges a reply by exact text: error levels (`set severity-output`) are no help, unknown commands have the level of a
- * success. What is not known to be a success is not one. Notices that HAProxy mixes in do not hide a success of `add`.
+ * Judges a reply by its text. Everything that is not known to be a success counts as a failure. HAProxy's error levels
+ * (`set severity-output`) do not help: unknown commands have the level of a success. In a reply to `add`, HAProxy may mix
+ * notices with the confirmation.
  */
-export function judge(kind: CommandKind, reply: string): Verdict {
+export function judge(kind: CommandKind, reply: string): CommandResult {
   const text = reply.trim();
   const ok = kind === 'add' ? text.includes('New server registered') : text === '';
   if (ok) return done;
   const message = text.replace(/\s+/g, ' ').slice(0, 500) || 'an empty reply';
-  return { result: surprises.some((known) => text.includes(known)) ? 'surprise' : 'refused', message };
+  return { result: unexpectedStates.some((part) => text.includes(part)) ? 'unexpected' : 'refused', message };
 }

@@ -3,97 +3,110 @@ import { sameAddress } from '../spec/server.ts';
 import type { RunningBackend, RunningServer } from '../spec/types.ts';
 import type { ServerRow } from './parse.ts';
 
-/** Backend → its servers as they are known, by name. */
+/** Backend → its servers by name. */
 export type RunningServers = ReadonlyMap<string, RunningBackend>;
 
-/** What is known of one HAProxy process: what was read, and what was changed since. */
-export interface Picture {
-  readonly running: Map<string, Map<string, RunningServer>>;
-  /** HAProxy's numbers of backends. */
-  readonly backendIds: ReadonlyMap<string, number>;
-  /** Begins anew with all that a worker has, which runs `generation`. Returns what was known before. */
-  replace(rows: readonly ServerRow[], worker: Knowledge['worker'], generation: string | undefined): RunningServers;
-  /** Puts rows in the place of what was known of these backends. */
-  update(rows: readonly ServerRow[], backends: Iterable<string>, generation: string | undefined): void;
-  /** How many servers there are, in these backends or in all. */
-  count(backends?: Iterable<string>): number;
-}
+/**
+ * How the worker that was read relates to the one that was known.
+ * - `first`: synapse has just started. An earlier synapse may have sent this worker commands.
+ * - `same`: the worker that was known.
+ * - `new`: its successor, which has had no commands of ours.
+ */
+export type WorkerRelation = 'first' | 'same' | 'new';
 
-/** `file` is what a worker has loaded that names the same generation. */
-export function createPicture(file: () => ParsedConfig): Picture {
-  const running = new Map<string, Map<string, RunningServer>>();
-  const backendIds = new Map<string, number>();
+/** What is known of the servers of one HAProxy process: what was read, and what commands have changed since. */
+export class ServerState {
+  readonly #file: () => ParsedConfig;
+  readonly #running = new Map<string, Map<string, RunningServer>>();
+  readonly #backendIds = new Map<string, number>();
 
-  const take = (
+  /** `file`: the present haproxy.cfg. A worker that names the file's generation has loaded it. */
+  constructor(file: () => ParsedConfig) {
+    this.#file = file;
+  }
+
+  get running(): ReadonlyMap<string, Map<string, RunningServer>> {
+    return this.#running;
+  }
+
+  /** Backend → HAProxy's number for it. */
+  get backendIds(): ReadonlyMap<string, number> {
+    return this.#backendIds;
+  }
+
+  /** Takes all rows of a worker that runs `generation`. Returns what was known before. */
+  replace(rows: readonly ServerRow[], worker: WorkerRelation, generation: string | undefined): RunningServers {
+    const before = new Map(this.#running);
+    const runsFile = this.#isInFile(generation);
+    this.#running.clear();
+    this.#backendIds.clear();
+    this.#take(rows, before, { worker, runsFile });
+    // A backend without servers has no row, yet it is there: in the file that the worker has loaded, it has a section.
+    if (worker !== 'same' && runsFile) this.#keepEmpty(this.#file().backends.keys());
+    return before;
+  }
+
+  /** Takes all rows of these backends. They exist even if they have no rows, because they have no servers then. */
+  update(rows: readonly ServerRow[], backends: Iterable<string>, generation: string | undefined): void {
+    const before = new Map(this.#running);
+    for (const backend of backends) this.#running.set(backend, new Map());
+    this.#take(rows, before, { worker: 'same', runsFile: this.#isInFile(generation) });
+  }
+
+  /** The number of servers in these backends, or in all. */
+  count(backends: Iterable<string> = this.#running.keys()): number {
+    let servers = 0;
+    for (const backend of backends) servers += this.#running.get(backend)?.size ?? 0;
+    return servers;
+  }
+
+  #take(
     rows: readonly ServerRow[],
     before: RunningServers,
-    { worker, runsFile }: { readonly worker: Knowledge['worker']; readonly runsFile: boolean },
-  ): void => {
+    { worker, runsFile }: { readonly worker: WorkerRelation; readonly runsFile: boolean },
+  ): void {
     for (const row of rows) {
-      backendIds.set(row.backend, row.backendId);
-      let servers = running.get(row.backend);
+      this.#backendIds.set(row.backend, row.backendId);
+      let servers = this.#running.get(row.backend);
       if (servers === undefined) {
         servers = new Map();
-        running.set(row.backend, servers);
+        this.#running.set(row.backend, servers);
       }
       const previous = before.get(row.backend)?.get(row.name);
-      // Of a server that is known, the file says nothing new, and to read it costs what all servers together cost.
+      // The file tells nothing new about a known server, and parsing it takes time in proportion to all servers.
       const isKnown = worker === 'same' && previous?.fixedWords !== undefined;
-      const line = isKnown ? undefined : file().backends.get(row.backend)?.get(row.name);
-      servers.set(row.name, know(row, { previous, file: line, loaded: !isKnown && runsFile, worker }));
+      const line = isKnown ? undefined : this.#file().backends.get(row.backend)?.get(row.name);
+      servers.set(row.name, runningServerOf(row, { previous, file: line, loaded: !isKnown && runsFile, worker }));
     }
-  };
-  const isInFile = (generation: string | undefined): boolean => {
-    const known = file().generation;
-    return known !== undefined && known === generation;
-  };
+  }
 
-  return {
-    running,
-    backendIds,
-    replace(rows, worker, generation) {
-      const before = new Map(running);
-      const runsFile = isInFile(generation);
-      running.clear();
-      backendIds.clear();
-      take(rows, before, { worker, runsFile });
-      // A backend without servers has no row, yet it is there when the worker runs our configuration.
-      if (worker !== 'same' && runsFile) {
-        for (const backend of file().backends.keys()) if (!running.has(backend)) running.set(backend, new Map());
-      }
-      return before;
-    },
-    update(rows, backends, generation) {
-      const before = new Map(running);
-      // An empty backend has no rows; it is still there.
-      for (const backend of backends) running.set(backend, new Map());
-      take(rows, before, { worker: 'same', runsFile: isInFile(generation) });
-    },
-    count(backends = running.keys()) {
-      let servers = 0;
-      for (const backend of backends) servers += running.get(backend)?.size ?? 0;
-      return servers;
-    },
-  };
+  #keepEmpty(backends: Iterable<string>): void {
+    for (const backend of backends) if (!this.#running.has(backend)) this.#running.set(backend, new Map());
+  }
+
+  #isInFile(generation: string | undefined): boolean {
+    const inFile = this.#file().generation;
+    return inFile !== undefined && inFile === generation;
+  }
 }
 
-/** What is known about a server from before it was read. */
-export interface Knowledge {
-  /** How we last knew it, in the same worker. */
+/** What is known about a server apart from what HAProxy says now. */
+export interface ServerHistory {
+  /** The server as it was last known. */
   readonly previous: RunningServer | undefined;
-  /** Its line in the file; `loaded` when the worker is known to have loaded a file of that generation. */
+  /** Its line in the present file. */
   readonly file: ParsedServer | undefined;
+  /** True when the worker is known to have loaded that file. */
   readonly loaded: boolean;
-  /** `adopted`: synapse has just started and the worker may have had commands from the one before. */
-  readonly worker: 'same' | 'new' | 'adopted';
+  readonly worker: WorkerRelation;
 }
 
 /**
- * Joins what HAProxy says about a server with what we know about how it came to be so. HAProxy tells the state but not
- * who set it: maintenance of a server that the file has is somebody's decision; of one that the file has not, it is
- * ours, because that is how we remove servers.
+ * Joins what HAProxy says about a server with its history. HAProxy tells the state but not who set it. Maintenance of a
+ * server that is in the file was set by an operator. Maintenance of a server that is not in the file was set by synapse,
+ * which removes servers that way.
  */
-export function know(row: ServerRow, { previous, file, loaded, worker }: Knowledge): RunningServer {
+export function runningServerOf(row: ServerRow, { previous, file, loaded, worker }: ServerHistory): RunningServer {
   const { name, id, address, maintenance, drained, failing, weight } = row;
   const base = { name, id, address, maintenance, drained, failing, weight };
   const closed = maintenance || drained;
@@ -104,7 +117,7 @@ export function know(row: ServerRow, { previous, file, loaded, worker }: Knowled
       ...base,
       ourWeight: previous.ourWeight,
       ours: closed && previous.ours,
-      // Both from the file, as soon as it is known to be what the worker has loaded.
+      // Where these two are not known yet, the file tells them as soon as the worker is known to have loaded it.
       fixedWords: previous.fixedWords ?? words,
       maxconn: previous.maxconn === undefined ? line?.maxconn : previous.maxconn,
       lacks: previous.lacks,
@@ -114,8 +127,8 @@ export function know(row: ServerRow, { previous, file, loaded, worker }: Knowled
   if (worker === 'new') return { ...base, ourWeight: row.initialWeight, ours: false, fixedWords: words, maxconn };
   return {
     ...base,
-    // Not in the file: nobody knows, so ours may replace it.
-    ourWeight: file === undefined ? Number.NaN : adoptedWeight(row, file.weight),
+    // The weight of a server that is not in the file may have been set by anybody: ours may replace it.
+    ourWeight: file === undefined ? Number.NaN : lastWeightOfOurs(row, file.weight),
     ours: closed && (file === undefined || (drained && !maintenance && file.weight === 0)),
     fixedWords: words,
     maxconn,
@@ -123,15 +136,15 @@ export function know(row: ServerRow, { previous, file, loaded, worker }: Knowled
 }
 
 /**
- * A weight that is not the one it started with was set by the synapse before, whose file says the same, or by somebody
- * else. The file may be newer than what the worker has loaded.
+ * The last weight that a synapse before this one has set. If the weight differs from the one the server started with, the
+ * file says what that synapse wanted; the file may be newer than what the worker has loaded.
  */
-function adoptedWeight({ weight, initialWeight }: ServerRow, inFile: number | undefined): number {
+function lastWeightOfOurs({ weight, initialWeight }: ServerRow, inFile: number | undefined): number {
   return weight === initialWeight ? weight : (inFile ?? initialWeight);
 }
 
-/** A server whose commands may or may not have been carried out: what it is set to counts as our doing. */
+/** A server whose commands may or may not have been carried out: all that they set may be ours. */
 export function uncertain(before: RunningServer | undefined, after: RunningServer): RunningServer {
-  const known = { ours: true, ourWeight: Number.NaN, maxconn: Number.NaN, fixedWords: after.fixedWords };
-  return { ...(before ?? after), ...known };
+  const unknown = { ours: true, ourWeight: Number.NaN, maxconn: Number.NaN, fixedWords: after.fixedWords };
+  return { ...(before ?? after), ...unknown };
 }

@@ -12,7 +12,7 @@ import {
   type ServerRow,
 } from '../../../synapse/haproxy/runtime/parse.ts';
 import { judge } from '../../../synapse/haproxy/runtime/reply.ts';
-import { know } from '../../../synapse/haproxy/runtime/server-state.ts';
+import { runningServerOf } from '../../../synapse/haproxy/runtime/server-state.ts';
 import { addedLines, buildBackendSpec } from '../../../synapse/haproxy/spec/build-backend.ts';
 import { capabilitiesOf } from '../../../synapse/haproxy/spec/capabilities.ts';
 import {
@@ -109,13 +109,13 @@ describe('replies of the runtime API', () => {
   const cases: readonly [Parameters<typeof judge>[0], string, string][] = [
     ['add', 'New server registered.\n', 'done'],
     ['add', 'Server api/x is going DOWN.\nNew server registered.\n', 'done'],
-    ['add', "'id' : custom id 4 already used at h.cfg:23 ('server w6').\n", 'surprise'],
-    ['add', 'Already exists a server with the same name in backend.\n', 'surprise'],
+    ['add', "'id' : custom id 4 already used at h.cfg:23 ('server w6').\n", 'unexpected'],
+    ['add', 'Already exists a server with the same name in backend.\n', 'unexpected'],
     ['add', 'Backend must use a dynamic load balancing to support dynamic servers.', 'refused'],
     ['add', "unknown keyword 'foo'; did you mean 'tfo' maybe ?\n", 'refused'],
     ['add', '', 'refused'],
     ['state', '', 'done'],
-    ['state', 'No such server.\n', 'surprise'],
+    ['state', 'No such server.\n', 'unexpected'],
     ['state', 'Permission denied\n', 'refused'],
     ['weight', "Backend is using a static LB algorithm and only accepts weights '0%' and '100%'.\n", 'refused'],
     ['weight', 'Unknown command: set', 'refused'],
@@ -163,7 +163,7 @@ describe('what HAProxy says about itself', () => {
       version: '2.6.12-1+deb12u4',
       pid: 12,
       stopping: true,
-      uptime: 7,
+      uptimeSeconds: 7,
     });
     assert.throws(() => parseInfo('Permission denied\n'), /Permission denied/);
     assert.equal(parseEnv('SYNAPSE_GEN=abc\n', 'SYNAPSE_GEN'), 'abc');
@@ -223,70 +223,71 @@ describe('what is known about a server that was read', () => {
     fixedWords: 'w',
     maxconn: 3,
   };
-  const cases: readonly [string, Partial<ServerRow>, Parameters<typeof know>[1], Partial<RunningServer>][] = [
+  const cases: readonly [string, Partial<ServerRow>, Parameters<typeof runningServerOf>[1], Partial<RunningServer>][] =
     [
-      'maintenance of a server that the file has is somebody else’s',
-      { maintenance: true },
-      { previous: undefined, file: open, loaded: true, worker: 'adopted' },
-      { ours: false, fixedWords: 'check', maxconn: null },
-    ],
-    [
-      'maintenance of one that it has not is ours',
-      { maintenance: true },
-      { previous: undefined, file: undefined, loaded: true, worker: 'adopted' },
-      { ours: true, fixedWords: undefined, ourWeight: Number.NaN },
-    ],
-    [
-      'a drain that the file has too is ours',
-      { drained: true },
-      { previous: undefined, file, loaded: true, worker: 'adopted' },
-      { ours: true },
-    ],
-    [
-      'a drain that it has not is somebody else’s',
-      { drained: true },
-      { previous: undefined, file: open, loaded: true, worker: 'adopted' },
-      { ours: false },
-    ],
-    [
-      'a new worker has had no command of ours',
-      { maintenance: true },
-      { previous, file: open, loaded: true, worker: 'new' },
-      { ours: false, ourWeight: 2 },
-    ],
-    [
-      'the same worker has had those we know of',
-      { maintenance: true },
-      { previous, file: open, loaded: true, worker: 'same' },
-      { ours: true, ourWeight: 8, fixedWords: 'w' },
-    ],
-    [
-      'what nobody knew of the same worker is in the file that it is known to have loaded by now',
-      {},
-      {
-        previous: { ...previous, fixedWords: undefined, maxconn: undefined },
-        file: parseConfig('backend b\n\tserver n 1.1.1.1:1 id 1 check maxconn 6\n').backends.get('b')?.get('n'),
-        loaded: true,
-        worker: 'same',
-      },
-      { fixedWords: 'check', maxconn: 6 },
-    ],
-    [
-      'nothing is ours about an open server',
-      {},
-      { previous, file: open, loaded: true, worker: 'same' },
-      { ours: false },
-    ],
-    [
-      'options of a file that was not loaded say nothing',
-      {},
-      { previous: undefined, file: open, loaded: false, worker: 'adopted' },
-      { fixedWords: undefined },
-    ],
-  ];
+      [
+        'maintenance of a server that the file has is somebody else’s',
+        { maintenance: true },
+        { previous: undefined, file: open, loaded: true, worker: 'first' },
+        { ours: false, fixedWords: 'check', maxconn: null },
+      ],
+      [
+        'maintenance of one that it has not is ours',
+        { maintenance: true },
+        { previous: undefined, file: undefined, loaded: true, worker: 'first' },
+        { ours: true, fixedWords: undefined, ourWeight: Number.NaN },
+      ],
+      [
+        'a drain that the file has too is ours',
+        { drained: true },
+        { previous: undefined, file, loaded: true, worker: 'first' },
+        { ours: true },
+      ],
+      [
+        'a drain that it has not is somebody else’s',
+        { drained: true },
+        { previous: undefined, file: open, loaded: true, worker: 'first' },
+        { ours: false },
+      ],
+      [
+        'a new worker has had no command of ours',
+        { maintenance: true },
+        { previous, file: open, loaded: true, worker: 'new' },
+        { ours: false, ourWeight: 2 },
+      ],
+      [
+        'the same worker has had those we know of',
+        { maintenance: true },
+        { previous, file: open, loaded: true, worker: 'same' },
+        { ours: true, ourWeight: 8, fixedWords: 'w' },
+      ],
+      [
+        'what nobody knew of the same worker is in the file that it is known to have loaded by now',
+        {},
+        {
+          previous: { ...previous, fixedWords: undefined, maxconn: undefined },
+          file: parseConfig('backend b\n\tserver n 1.1.1.1:1 id 1 check maxconn 6\n').backends.get('b')?.get('n'),
+          loaded: true,
+          worker: 'same',
+        },
+        { fixedWords: 'check', maxconn: 6 },
+      ],
+      [
+        'nothing is ours about an open server',
+        {},
+        { previous, file: open, loaded: true, worker: 'same' },
+        { ours: false },
+      ],
+      [
+        'options of a file that was not loaded say nothing',
+        {},
+        { previous: undefined, file: open, loaded: false, worker: 'first' },
+        { fixedWords: undefined },
+      ],
+    ];
   for (const [what, different, knowledge, expected] of cases) {
     it(what, () => {
-      const server = know({ ...row, ...different }, knowledge);
+      const server = runningServerOf({ ...row, ...different }, knowledge);
       for (const [key, value] of Object.entries(expected))
         assert.deepEqual(server[key as keyof RunningServer], value, key);
     });

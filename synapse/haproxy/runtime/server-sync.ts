@@ -1,0 +1,186 @@
+import type { Log } from '../../../common/daemon/log.ts';
+import { type Capabilities, capabilitiesOf } from '../spec/capabilities.ts';
+import type { DesiredServer, DesiredService } from '../spec/desired-service.ts';
+import type { ParsedConfig } from '../spec/parse-config.ts';
+import type { ReloadReason } from '../spec/reload-reason.ts';
+import { DirtyBackends, RetryCounts } from './bookkeeping.ts';
+import { carryOver } from './carry-over.ts';
+import type { CommandLog } from './command-log.ts';
+import type { RuntimeConnection } from './connection.ts';
+import { type ChangeResult, Executor, nothingSent } from './execute.ts';
+import { parseServersState } from './parse.ts';
+import type { HeldServer, ServerChange } from './plan.ts';
+import { Planner } from './planner.ts';
+import { ReadBack } from './read-back.ts';
+import { ServerReaper, type ServerReaperDeps } from './server-reaper.ts';
+import { type RunningServers, ServerState, type WorkerRelation } from './server-state.ts';
+
+/** What the servers are kept equal to, and what is told about them. */
+export interface ServerSyncDeps {
+  readonly log: Log;
+  readonly services: ReadonlyMap<string, DesiredService>;
+  readonly config: ServerReaperDeps['config'];
+  /** The present haproxy.cfg. A worker that names the file's generation has loaded it. */
+  readonly file: () => ParsedConfig;
+  readonly commandLog: CommandLog;
+  /** The connection to the worker whose state is known; undefined while there is none: nothing is sent then. */
+  readonly connection: () => RuntimeConnection | undefined;
+  /** Called when something unexpected has been read, before anything is planned. */
+  readonly onUnexpected: () => void;
+  readonly onDeleted: ServerReaperDeps['onDeleted'];
+  /** Called when the reasons for a reload differ from before. */
+  readonly onChange: () => void;
+}
+
+/** What a worker says when it is read for the first time on a connection. */
+export interface WorkerReading {
+  readonly version: string;
+  readonly generation: string | undefined;
+  /** The reply of `show servers state`. */
+  readonly servers: string;
+}
+
+/** Keeps the servers of one HAProxy process equal to what is desired: plans, sends, and reads back what came of it. */
+export class ServerSync {
+  readonly #deps: ServerSyncDeps;
+  readonly #state: ServerState;
+  readonly #planner: Planner;
+  readonly #executor: Executor;
+  readonly #readBack: ReadBack;
+  readonly #reaper: ServerReaper;
+  readonly #dirty = new DirtyBackends();
+  readonly #retries = new RetryCounts();
+  #capabilities: Capabilities = capabilitiesOf('');
+  #generation: string | undefined;
+
+  constructor(deps: ServerSyncDeps) {
+    const { log, services, config, commandLog, connection } = deps;
+    this.#deps = deps;
+    this.#state = new ServerState(deps.file);
+    const { running, backendIds } = this.#state;
+    const capabilities = () => this.#capabilities;
+    this.#planner = new Planner({
+      log,
+      running,
+      capabilities,
+      isIdle: (desired, name) => this.#reaper.isIdle(desired, name),
+      onChange: deps.onChange,
+    });
+    const shared = { log, state: this.#state, dirty: this.#dirty, retries: this.#retries };
+    this.#executor = new Executor({
+      ...shared,
+      commandLog,
+      onSent: () => this.#readBack.schedule(),
+      onFailed: (result) => this.#readBack.scheduleNow({ unexpected: result === 'unexpected' }),
+    });
+    this.#readBack = new ReadBack({
+      ...shared,
+      services,
+      connection,
+      generation: () => this.#generation,
+      onUnexpected: deps.onUnexpected,
+      plan: (desired) => this.#planner.planService(desired),
+      onGiveUp: (desired, reasons) => this.#planner.needsReload(desired, reasons),
+      execute: (changes) => void this.#execute(changes),
+    });
+    this.#reaper = new ServerReaper({
+      log,
+      config,
+      services,
+      running,
+      backendIds,
+      capabilities,
+      onIdle: (desired, name) => void this.change(desired, [{ name, server: undefined }]),
+      onDeleted: deps.onDeleted,
+    });
+  }
+
+  /** The configuration that the worker says it has loaded. */
+  get generation(): string | undefined {
+    return this.#generation;
+  }
+
+  get running(): RunningServers {
+    return this.#state.running;
+  }
+
+  /** Servers that an operator changed, and that stay as they are. */
+  get held(): readonly HeldServer[] {
+    return this.#planner.held;
+  }
+
+  /** Service → why it needs a reload. */
+  get reloadReasons(): ReadonlyMap<string, readonly ReloadReason[]> {
+    return this.#planner.reloadReasons;
+  }
+
+  /** Takes what a worker says as what runs. Returns the servers that were known before. Sends nothing. */
+  begin({ version, generation, servers }: WorkerReading, relation: WorkerRelation): RunningServers {
+    const rows = parseServersState(servers);
+    this.#generation = generation;
+    this.#capabilities = capabilitiesOf(version);
+    if (relation !== 'same' && !this.#capabilities.addServer) {
+      this.#deps.log.warn('this HAProxy is older than 2.6: each new server takes a reload', { version });
+    }
+    if (relation === 'new') this.#reaper.forget();
+    this.#retries.clear();
+    this.#dirty.clear();
+    return this.#state.replace(rows, relation, generation);
+  }
+
+  /** Tells a new worker what an operator had told the worker before it, and which servers had failed their checks there. */
+  carryOver(before: RunningServers): void {
+    const changes = carryOver(this.#deps.services.values(), before, this.running);
+    if (changes.length === 0) return;
+    this.#deps.log.info('the new worker is told what was set by hand and which checks had failed', {
+      servers: changes.length,
+    });
+    void this.#execute(changes);
+  }
+
+  /**
+   * Brings servers of one service to what is wanted. The commands are on their way when this returns. Resolves with their
+   * result when HAProxy has answered, and never rejects. Does nothing without a connection: reading comes first then.
+   */
+  change(desired: DesiredService, wanted: Iterable<DesiredServer>): Promise<ChangeResult> {
+    if (this.#deps.connection() === undefined) return Promise.resolve(nothingSent);
+    return this.#execute(this.#planner.planServers(desired, wanted));
+  }
+
+  /** Plans services again from what was last read. Carries the plan out as {@link ServerSync.change} does. */
+  replan(services: Iterable<DesiredService> = this.#deps.services.values()): Promise<ChangeResult> {
+    if (this.#deps.connection() === undefined) return Promise.resolve(nothingSent);
+    this.#planner.keepOnly(this.#deps.services);
+    return this.#execute([...services].flatMap((desired) => this.#planner.planService(desired)));
+  }
+
+  /** Reads everything now and puts it right. Resolves to null, or to the reason why it could not be read. */
+  readAll(): Promise<string | null> {
+    return this.#readBack.readAll();
+  }
+
+  /** Reads everything after a delay and puts it right. */
+  scheduleReadAll(delayMs: number): void {
+    this.#readBack.scheduleAll(delayMs);
+  }
+
+  /** Ends drains whose connections are gone, and deletes servers that have been out of service for long. */
+  reap(connection: RuntimeConnection): Promise<void> {
+    return this.#reaper.run(connection);
+  }
+
+  /** The connection is over: nothing is read until the next {@link ServerSync.begin}. */
+  end(): void {
+    this.#readBack.stop();
+  }
+
+  /** How many servers run. */
+  count(): number {
+    return this.#state.count();
+  }
+
+  #execute(changes: readonly ServerChange[]): Promise<ChangeResult> {
+    const connection = this.#deps.connection();
+    return connection === undefined ? Promise.resolve(nothingSent) : this.#executor.send(connection, changes);
+  }
+}
