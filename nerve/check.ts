@@ -1,36 +1,60 @@
 import type { Schema } from '../common/config/config.ts';
-import type { PluginFolder } from '../common/plugin.ts';
+import type { Host } from '../common/host.ts';
+import { loadPlugin, type PluginFolder, pluginNames } from '../common/plugin.ts';
 
-/** One probe of a local service: resolves when it is healthy, rejects with the reason when it is not. */
+/** One probe of a service on this host: resolves when the service is healthy, rejects with the reason when it is not. */
 export type Check = (signal: AbortSignal) => Promise<void>;
 
-/** What a check probes unless its own options say otherwise: the service's own address. */
+/** The address of the service. A check probes it unless its own options name another. */
 export interface CheckTarget {
   readonly service: string;
   readonly host: string;
   readonly port: number;
 }
 
+/** What a check may use of the machine beside the network. */
+export interface CheckDeps {
+  readonly host: Pick<Host, 'exec'>;
+}
+
 /**
  * A kind of check: one file in `nerve/checks/`, named after its `type`, that exports it as `check`.
- * The options that every check has (`type`, `name`, `timeout`, `rise`, `fall`, …) are not its business.
+ * nerve itself handles the options that every check has (`type`, `name`, `timeout`, `rise`, `fall`, …).
  */
 export interface CheckPlugin<Options> {
   /** One sentence for `nerve describe`. */
   readonly description: string;
   readonly schema: Schema<Options>;
-  /** How long a probe may take, when options of its own say more than `timeout`. Milliseconds. */
-  readonly deadline?: (options: Options, timeout: number) => number;
+  /** The deadline of a probe in ms, where options of the check's own allow more than `timeoutMs`. */
+  readonly deadline?: (options: Options, timeoutMs: number) => number;
   /**
-   * Prepares the probe; does no I/O. The returned function opens what it needs on each call, closes it before it
-   * settles, and gives up as soon as its signal aborts (that is how its timeout reaches it).
-   * @throws when the options make no sense together; the message becomes a configuration problem
+   * Prepares the probe; does no I/O. On each call the returned function opens what it needs, closes it before it
+   * settles, and gives up as soon as its signal aborts (nerve aborts it at the deadline).
+   * @throws when the options contradict each other; the message becomes a configuration problem
    */
-  create(options: Options, target: CheckTarget): Check;
+  create(options: Options, target: CheckTarget, deps: CheckDeps): Check;
 }
 
+/** A check of a type that is known by its name only. */
+export type AnyCheckPlugin = CheckPlugin<Record<string, unknown>>;
+
+/** Where nerve finds the kinds of checks. */
+export interface CheckTypes {
+  /** All types, sorted. */
+  names(): Promise<readonly string[]>;
+  /** @throws when there is no such type; the message lists the known ones */
+  load(type: string): Promise<AnyCheckPlugin>;
+}
+
+/** The folder of nerve's own checks. */
 export const checkFolder: PluginFolder = {
   kind: 'check type',
   url: new URL('./checks/', import.meta.url),
   symbol: 'check',
+};
+
+/** nerve's own checks. */
+export const ownCheckTypes: CheckTypes = {
+  names: () => pluginNames(checkFolder),
+  load: (type) => loadPlugin(checkFolder, type),
 };

@@ -3,21 +3,21 @@ import { isObject } from '../common/config/formats.ts';
 import type { Drains } from './announce/drain-store.ts';
 import type { Nerve } from './nerve.ts';
 
-/** What `nerve drain` and `nerve undrain` get as an answer. */
+/** The answer to `nerve drain` and `nerve undrain`. */
 export interface DrainAnswer {
   readonly service: string;
   readonly instances: readonly string[];
-  /** Milliseconds that a drained instance gets to finish what it has. */
+  /** How long a drained instance may take to finish its connections, milliseconds. */
   readonly drainTime: number;
-  /** Why it will not be remembered after a restart, or null. */
+  /** Why nerve will forget the change at a restart; null when it remembers it. */
   readonly warning: string | null;
 }
 
-/** The commands that change something, by their path. `drainTime` in milliseconds. */
+/** The routes of the control socket that change something, by their path. */
 export function controlRoutes(
   nerve: Nerve,
   drains: Drains,
-  drainTime: () => number,
+  drainTimeMs: () => number,
 ): Readonly<Record<string, ControlRoute>> {
   const route =
     (drained: boolean): ControlRoute =>
@@ -26,8 +26,8 @@ export function controlRoutes(
       if (typeof service !== 'string') throw new BadRequest('name a service: {"service": "api"}');
       if (instance !== undefined && typeof instance !== 'string') throw new BadRequest('instance must be a string');
       const instances = nerve.drain(service, drained, instance);
-      // In etcd it has begun already: a full disk does not keep an operator from draining.
-      return { service, instances, drainTime: drainTime(), warning: await drains.saved() };
+      // The drain itself has begun: a full disk must not stop an operator from draining.
+      return { service, instances, drainTime: drainTimeMs(), warning: await drains.saved() };
     };
   return { '/api/v1/drain': route(true), '/api/v1/undrain': route(false) };
 }

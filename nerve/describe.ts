@@ -1,30 +1,29 @@
 import { adminSchema } from '../common/admin/options.ts';
 import { describeSchema, formatOptions, type OptionRow } from '../common/cli/describe.ts';
 import { etcdSchema } from '../common/etcd/client/options.ts';
-import { loadPlugin, pluginNames } from '../common/plugin.ts';
 import { statsdSchema } from '../common/statsd/options.ts';
-import { rateLimitSchema } from './announce/rate-limit.ts';
-import { type CheckPlugin, checkFolder } from './check.ts';
+import { ownCheckTypes } from './check.ts';
 import { checkSchema } from './config/check-config.ts';
 import { defaultListen, nerveSchema, shutdownSchema, socketDefault } from './config/config.ts';
+import { rateLimitSchema } from './config/rate-limit.ts';
 import { serviceSchema } from './config/service-config.ts';
 
-/** Options that stand together. */
+/** The options of one section of the configuration. */
 export interface Section {
   readonly title: string;
   readonly options: readonly OptionRow[];
 }
 
-/** All options but those of single checks; or those of one check. */
+/** All options except those of single check types; or the options of one check type. */
 export async function describeOptions(check?: string): Promise<readonly Section[]> {
   if (check !== undefined) {
-    const { description, schema } = await loadPlugin<CheckPlugin<Record<string, unknown>>>(checkFolder, check);
+    const { description, schema } = await ownCheckTypes.load(check);
     return [
       { title: `${check}: ${description}`, options: describeSchema(schema) },
       { title: 'every check', options: describeSchema(checkSchema) },
     ];
   }
-  const checks = await pluginNames(checkFolder);
+  const checks = await ownCheckTypes.names();
   return [
     { title: 'top level', options: describeSchema(nerveSchema) },
     { title: 'etcd', options: describeSchema(etcdSchema) },
@@ -37,7 +36,7 @@ export async function describeOptions(check?: string): Promise<readonly Section[
   ];
 }
 
-/** The same for people. */
+/** The sections as text. */
 export function formatSections(sections: readonly Section[]): string {
   return sections
     .map(

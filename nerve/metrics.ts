@@ -1,12 +1,13 @@
 import { Counter, Gauge, Histogram } from 'prom-client';
 import { registry } from '../common/daemon/metrics.ts';
 
-/** What the gauges say. */
-export interface Observed {
+/** The values of the gauges. */
+export interface ObservedNerve {
   readonly services: readonly ObservedService[];
   readonly leases: { readonly held: number; readonly lost: number };
 }
 
+/** The values of one service's gauges. */
 export interface ObservedService {
   readonly name: string;
   readonly up: boolean;
@@ -14,44 +15,47 @@ export interface ObservedService {
   readonly drained: boolean;
 }
 
-let read: () => Observed = () => ({ services: [], leases: { held: 0, lost: 0 } });
+let read: () => ObservedNerve = () => ({ services: [], leases: { held: 0, lost: 0 } });
 
-/** Where the gauges of this process take their values from when someone asks. */
-export function observe(now: () => Observed): void {
-  read = now;
+/** Names the source of the gauges' values. The gauges call it at each scrape. */
+export function observe(source: () => ObservedNerve): void {
+  read = source;
 }
 
 const registers = [registry];
 
+/** Counts the probes of each check. */
 export const probes = new Counter({
   name: 'nerve_probes_total',
-  help: 'Probes made, by their result: pass, fail or timeout.',
+  help: 'Probes, by result: pass, fail or timeout.',
   labelNames: ['service', 'check', 'result'],
   registers,
 });
 
+/** Measures the probes of each check. */
 export const probeDuration = new Histogram({
   name: 'nerve_probe_duration_seconds',
-  help: 'How long probes took.',
+  help: 'Duration of the probes.',
   labelNames: ['service', 'check'],
   buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10],
   registers,
 });
 
+/** Measures how late this process starts its probes. */
 export const probeLateness = new Histogram({
   name: 'nerve_probe_lateness_seconds',
-  help: 'How much later than planned probes were started: how far behind nerve itself is.',
+  help: 'Delay between the planned and the real start of a probe: how far nerve itself is behind.',
   buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5],
   registers,
 });
 
 gauge('nerve_service_up', '1 while all checks of the service are healthy, else 0.', ({ up }) => up);
-gauge('nerve_service_announced', '1 while etcd shows the service, else 0.', ({ announced }) => announced);
+gauge('nerve_service_announced', '1 while etcd has the key of the service, else 0.', ({ announced }) => announced);
 gauge('nerve_service_drained', '1 while an operator drains the service, else 0.', ({ drained }) => drained);
 
 new Gauge({
   name: 'nerve_services',
-  help: 'Instances of services that this nerve checks.',
+  help: 'Instances that this nerve checks.',
   registers,
   collect() {
     this.set(read().services.length);
@@ -60,7 +64,7 @@ new Gauge({
 
 new Gauge({
   name: 'nerve_leases',
-  help: 'Leases, by state: held, or lost and asked for again; one for each etcd cluster.',
+  help: 'Leases, by state: held, or lost while nerve requests another; one for each etcd cluster.',
   labelNames: ['state'] as const,
   registers,
   collect() {
@@ -70,44 +74,48 @@ new Gauge({
   },
 });
 
+/** Counts the health changes of each service. */
 export const transitions = new Counter({
   name: 'nerve_transitions_total',
-  help: 'Changes of the health of a service, the first verdict included.',
+  help: 'Changes of the health of a service, the first known health included.',
   labelNames: ['service', 'to'],
   registers,
 });
 
+/** Counts the requests to the registry. */
 export const announcements = new Counter({
   name: 'nerve_announcements_total',
-  help: 'What was asked of the registry: announce or withdraw.',
+  help: 'Requests to the registry: announce or withdraw.',
   labelNames: ['service', 'action'],
   registers,
 });
 
+/** Counts the announcements that exceed the rate limit. */
 export const throttled = new Counter({
   name: 'nerve_throttled_total',
-  help: 'Announcements that rate_limiting refused for the moment, or would have if it were not in shadow mode.',
+  help: 'Announcements that rate_limiting delayed, or would delay outside shadow mode.',
   labelNames: ['service', 'shadow'],
   registers,
 });
 
-/** Services that were started: new ones, and those whose options changed. */
+/** Counts the services that nerve started. */
 export const launches = new Counter({
   name: 'nerve_service_launches_total',
-  help: 'Services started, by reason: new, or update because their options changed.',
+  help: 'Services started, by reason: new, or update because the options changed.',
   labelNames: ['service', 'reason'],
   registers,
 });
 
+/** Counts the services that nerve stopped. */
 export const reaps = new Counter({
   name: 'nerve_service_reaps_total',
-  help: 'Services ended, by reason: old because they left the configuration, or update because a changed one took over.',
+  help: 'Services stopped, by reason: old because the configuration no longer has them, or update because the options changed.',
   labelNames: ['service', 'reason'],
   registers,
 });
 
-/** What begins at 0: a first failure is then a step, and not a series that appears. */
-export function prepare(service: string, checks: readonly string[]): void {
+/** Starts the counters of a service at 0, so that its first failure is an increase and not a new series. */
+export function initMetrics(service: string, checks: readonly string[]): void {
   for (const check of checks) {
     for (const result of ['pass', 'fail', 'timeout']) probes.inc({ service, check, result }, 0);
   }
@@ -117,7 +125,7 @@ export function prepare(service: string, checks: readonly string[]): void {
   for (const reason of ['old', 'update']) reaps.inc({ service, reason }, 0);
 }
 
-function gauge(name: string, help: string, of: (service: ObservedService) => boolean): void {
+function gauge(name: string, help: string, flagOf: (service: ObservedService) => boolean): void {
   new Gauge({
     name,
     help,
@@ -125,7 +133,7 @@ function gauge(name: string, help: string, of: (service: ObservedService) => boo
     registers,
     collect() {
       this.reset();
-      for (const service of read().services) this.set({ service: service.name }, of(service) ? 1 : 0);
+      for (const service of read().services) this.set({ service: service.name }, flagOf(service) ? 1 : 0);
     },
   });
 }

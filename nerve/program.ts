@@ -8,7 +8,7 @@ import { drain, undrain } from './commands/drain.ts';
 import { run } from './commands/run.ts';
 import { status } from './commands/status.ts';
 
-/** The command line of nerve: what runs, and what help, manual and completion say of it. */
+/** The command line of nerve, from which help, manual page and completion are made. */
 export const nerveProgram: Program = {
   name: 'nerve',
   version: packageVersion(),

@@ -3,8 +3,8 @@ import type { StatsdNames } from '../common/statsd/report.ts';
 import { announcements, launches, probes, reaps, throttled, transitions } from './metrics.ts';
 import type { Nerve } from './nerve.ts';
 
-/** What SmartStack's nerve told StatsD, as far as it has a meaning here. */
-export function statsdNames(nerve: Pick<Nerve, 'slots'>, version: string): StatsdNames {
+/** The StatsD metrics of SmartStack's nerve that have a meaning here. */
+export function statsdNames(nerve: Pick<Nerve, 'services'>, version: string): StatsdNames {
   return {
     program: 'nerve',
     counters: [
@@ -51,10 +51,10 @@ export function statsdNames(nerve: Pick<Nerve, 'slots'>, version: string): Stats
       },
     ],
     *round() {
-      for (const [service_name, { service, registry }] of nerve.slots) {
+      for (const [service_name, { registry, announcement }] of nerve.services) {
         const ping_result = registry.announcer.lease.held ? 'success' : 'fail';
         yield ['nerve.watcher.status.ping.count', { ping_result, service_name, nerve_version: version }];
-        if (registry.announcer.status(service.config.key).trouble === null) continue;
+        if (announcement.error === null) continue;
         yield ['nerve.watcher.status.report.count', { report_result: 'fail', service_name }];
       }
     },

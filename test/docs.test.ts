@@ -9,12 +9,11 @@ import { fileURLToPath } from 'node:url';
 import { parse } from 'yaml';
 import { isObject } from '../common/config/formats.ts';
 import { makeInstance } from '../common/instance.ts';
-import { loadPlugin } from '../common/plugin.ts';
-import { checkFolder } from '../nerve/check.ts';
+import { ownCheckTypes } from '../nerve/check.ts';
 import { loadConfig } from '../nerve/config/config.ts';
 import { loadOwnOrOurs } from '../synapse/config/user-module.ts';
 import { type InstanceSet, type SourceContext, type SourcePlugin, sourceFolder } from '../synapse/source.ts';
-import type { AnyCheckPlugin } from './support/daemons/check.ts';
+import { checkDeps } from './support/daemons/check.ts';
 import { type DocStack, startDocStack } from './support/docs/documented-host.ts';
 import { anchors, blocks } from './support/docs/markdown.ts';
 import { eventually } from './support/eventually.ts';
@@ -207,10 +206,10 @@ describe('the configurations in', () => {
       server.closeAllConnections();
     });
     const { port } = server.address() as AddressInfo;
-    const plugin = await loadPlugin<AnyCheckPlugin>(checkFolder, 'module');
+    const plugin = await ownCheckTypes.load('module');
     const target = { service: 'api', host: '127.0.0.1', port };
     const probe = (limit: number): Promise<void> =>
-      plugin.create({ file, options: { limit } }, target)(AbortSignal.timeout(10_000));
+      plugin.create({ file, options: { limit } }, target, checkDeps)(AbortSignal.timeout(10_000));
     await probe(100);
     await assert.rejects(probe(50), /the queue is too long/);
   });

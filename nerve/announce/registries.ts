@@ -1,20 +1,20 @@
 import { isDeepStrictEqual } from 'node:util';
 import { type EtcdOptions, parseHosts } from '../../common/etcd/client/options.ts';
 import type { ServiceConfig } from '../config/service-config.ts';
-import type { Announcer, CloseOptions } from './etcd-announcer.ts';
+import type { Announcer, CloseOptions } from './announcer.ts';
 
-/** A cluster to announce in, and for how long a crashed host stays visible there (lease seconds). */
+/** An etcd cluster to announce in, and the TTL of the lease there. */
 export interface Registry {
   readonly etcd: EtcdOptions;
-  readonly ttl: number;
+  readonly ttlSeconds: number;
 }
 
-/** A registry in use: its announcer, and so its lease. */
+/** A registry in use. Its announcer holds one lease. */
 export interface OpenRegistry extends Registry {
   readonly announcer: Announcer;
 }
 
-/** One announcer per registry, whoever asks. */
+/** The registries in use, with one announcer each. */
 export class Registries {
   readonly #open: OpenRegistry[] = [];
   readonly #connect: (registry: Registry) => Announcer;
@@ -28,16 +28,17 @@ export class Registries {
     return this.#open;
   }
 
-  use(registry: Registry): OpenRegistry {
-    const { etcd, ttl } = registry;
-    const found = this.#open.find((open) => open.ttl === ttl && isDeepStrictEqual(open.etcd, etcd));
+  /** The open registry with these options; opens it if need be. */
+  open(registry: Registry): OpenRegistry {
+    const { etcd, ttlSeconds } = registry;
+    const found = this.#open.find((open) => open.ttlSeconds === ttlSeconds && isDeepStrictEqual(open.etcd, etcd));
     if (found !== undefined) return found;
-    const open = { etcd, ttl, announcer: this.#connect(registry) };
-    this.#open.push(open);
-    return open;
+    const opened = { etcd, ttlSeconds, announcer: this.#connect(registry) };
+    this.#open.push(opened);
+    return opened;
   }
 
-  /** Closes those that `inUse` does not name. */
+  /** Closes all registries that are not in `inUse`. */
   async closeUnused(inUse: ReadonlySet<OpenRegistry>, options: CloseOptions): Promise<void> {
     const unused = this.#open.filter((open) => !inUse.has(open));
     for (const open of unused) this.#open.splice(this.#open.indexOf(open), 1);
@@ -45,13 +46,13 @@ export class Registries {
   }
 }
 
-/** The addresses of a registry's members, for people. */
+/** The addresses of a registry's members, as `status` shows them. */
 export function registryHosts({ etcd }: Registry): readonly string[] {
   return parseHosts(etcd.hosts).map(({ url }) => url);
 }
 
-/** A service's own `etcd_host` keeps the credentials, and TLS, of the file's `etcd`. */
-export function etcdOf(etcd: EtcdOptions, { etcdHosts }: ServiceConfig): EtcdOptions {
+/** The etcd options of a service. Its own `etcd_host` uses the credentials and TLS of the `etcd` section. */
+export function etcdOptionsOf(etcd: EtcdOptions, { etcdHosts }: ServiceConfig): EtcdOptions {
   if (etcdHosts === null) return etcd;
   const scheme = etcd.tls ? 'https' : 'http';
   return { ...etcd, hosts: etcdHosts.map((host) => `${scheme}://${host}`) };

@@ -1,85 +1,90 @@
+import { onAbort } from '../../common/async/abort.ts';
 import { clock, type Timer } from '../../common/async/clock.ts';
 import type { Instance } from '../../common/instance.ts';
 import type { ServiceConfig } from '../config/service-config.ts';
 import { announcements, throttled } from '../metrics.ts';
-import type { Announcer } from './etcd-announcer.ts';
-import { newBucket, type RateLimit, takeToken, untilToken } from './rate-limit.ts';
+import type { Announcer } from './announcer.ts';
+import { msUntilToken, newBucket, type TokenBucket, takeToken } from './token-bucket.ts';
 
-/** What the registry shows of one service: what it is told to show, as often as the rate limit allows. */
-export interface Announcement {
+/** The announcement tries for a token at least this often, whatever the rate. */
+const maxWaitMs = 3_600_000;
+
+/** What the registry shows of one service, changed no more often than the rate limit allows. Shows nothing at first. */
+export class ThrottledAnnouncement {
+  readonly #config: Pick<ServiceConfig, 'name' | 'key' | 'instance' | 'rateLimit'>;
+  readonly #announcer: Pick<Announcer, 'announce' | 'withdraw'>;
+  readonly #signal: AbortSignal;
+  #bucket: TokenBucket;
+  #announcedOnce = false;
+  #waiting: Timer | undefined;
+
+  /** An announcement that waits for a token is dropped when `signal` aborts. */
+  constructor(
+    config: Pick<ServiceConfig, 'name' | 'key' | 'instance' | 'rateLimit'>,
+    announcer: Pick<Announcer, 'announce' | 'withdraw'>,
+    signal: AbortSignal,
+  ) {
+    this.#config = config;
+    this.#announcer = announcer;
+    this.#signal = signal;
+    this.#bucket = newBucket(config.rateLimit, clock.now());
+    if (Number.isFinite(config.rateLimit.averageRate)) throttled.inc(this.#throttledLabels, 0);
+    onAbort(signal, () => this.#dropWaiting());
+  }
+
+  /** True while the rate limit holds back the last change. */
+  get heldBack(): boolean {
+    return this.#waiting !== undefined;
+  }
+
   /**
-   * Shows `instance`, or nothing. The first time that anything is shown, what an operator asked for, and a withdrawal
-   * never wait for the rate limit: it is there to spare the registry, not to keep a sick instance in it.
+   * Shows `instance`, or nothing. The first announcement, an operator's request and a withdrawal never wait for the rate
+   * limit: it spares the registry, and must not keep an unhealthy instance in it.
    */
-  show(instance: Instance | null, options?: { readonly operator?: boolean }): void;
-  /** True while the rate limit holds back what was last told. */
-  readonly held: boolean;
-}
+  show(instance: Instance | null, { operator = false } = {}): void {
+    if (this.#signal.aborted) return;
+    this.#dropWaiting();
+    const allowed = this.#takeToken();
+    const { name, key, instance: own, rateLimit } = this.#config;
+    if (!allowed) throttled.inc(this.#throttledLabels);
+    if (instance === null) {
+      announcements.inc({ service: name, action: 'withdraw' });
+      this.#announcer.withdraw(key, own);
+    } else if (allowed || rateLimit.shadow || operator || !this.#announcedOnce) this.#announce(instance);
+    else this.#wait(instance);
+  }
 
-/** Looked at again at least this often, whatever the rate. Milliseconds. */
-const longestWait = 3_600_000;
+  #announce(instance: Instance): void {
+    this.#announcedOnce = true;
+    announcements.inc({ service: this.#config.name, action: 'announce' });
+    this.#announcer.announce(this.#config.key, instance);
+  }
 
-/** Starts with showing nothing and saying nothing. What waits is dropped when `signal` aborts. */
-export function createAnnouncement(
-  config: Pick<ServiceConfig, 'name' | 'key' | 'instance' | 'rateLimit'>,
-  announcer: Pick<Announcer, 'announce' | 'withdraw'>,
-  signal: AbortSignal,
-): Announcement {
-  const { name, key, rateLimit: limit } = config;
-  if (Number.isFinite(limit.averageRate)) throttled.inc({ service: name, shadow: String(limit.shadow) }, 0);
-  let bucket = newBucket(limit, clock.now());
-  let everShown = false;
-  let waiting: Instance | undefined;
-  let timer: Timer | undefined;
+  #wait(instance: Instance): void {
+    const waitMs = Math.ceil(msUntilToken(this.#bucket, this.#config.rateLimit, clock.now()));
+    const timer = clock.setTimeout(
+      () => {
+        if (!this.#takeToken()) return this.#wait(instance);
+        this.#waiting = undefined;
+        this.#announce(instance);
+      },
+      Math.min(waitMs, maxWaitMs),
+    );
+    this.#waiting = timer;
+  }
 
-  const drop = (): void => {
-    clock.clearTimeout(timer);
-    timer = undefined;
-    waiting = undefined;
-  };
-  signal.addEventListener('abort', drop, { once: true });
+  #dropWaiting(): void {
+    clock.clearTimeout(this.#waiting);
+    this.#waiting = undefined;
+  }
 
-  const announce = (instance: Instance): void => {
-    everShown = true;
-    announcements.inc({ service: name, action: 'announce' });
-    announcer.announce(key, instance);
-  };
-
-  /** True when there was a token; it is gone then. */
-  const take = (): boolean => {
-    const left = takeToken(bucket, limit, clock.now());
-    bucket = left ?? bucket;
+  #takeToken(): boolean {
+    const left = takeToken(this.#bucket, this.#config.rateLimit, clock.now());
+    this.#bucket = left ?? this.#bucket;
     return left !== undefined;
-  };
+  }
 
-  const retry = (): void => {
-    const instance = waiting;
-    if (instance === undefined) return;
-    if (take()) {
-      drop();
-      announce(instance);
-    } else wait(instance, limit);
-  };
-
-  const wait = (instance: Instance, rate: RateLimit): void => {
-    waiting = instance;
-    timer = clock.setTimeout(retry, Math.min(Math.ceil(untilToken(bucket, rate, clock.now())), longestWait));
-  };
-
-  return {
-    get held() {
-      return waiting !== undefined;
-    },
-    show(instance, { operator = false } = {}) {
-      if (signal.aborted) return;
-      drop();
-      const allowed = take();
-      if (!allowed) throttled.inc({ service: name, shadow: String(limit.shadow) });
-      if (instance === null) {
-        announcements.inc({ service: name, action: 'withdraw' });
-        announcer.withdraw(key, config.instance);
-      } else if (allowed || limit.shadow || operator || !everShown) announce(instance);
-      else wait(instance, limit);
-    },
-  };
+  get #throttledLabels() {
+    return { service: this.#config.name, shadow: String(this.#config.rateLimit.shadow) };
+  }
 }

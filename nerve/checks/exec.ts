@@ -1,7 +1,6 @@
 import { readFile } from 'node:fs/promises';
-import { exec } from '../../common/daemon/exec.ts';
 import { oneLine } from '../../common/reason.ts';
-import type { CheckPlugin, CheckTarget } from '../check.ts';
+import type { CheckDeps, CheckPlugin, CheckTarget } from '../check.ts';
 
 export interface ExecCheckOptions {
   readonly command: readonly string[];
@@ -40,8 +39,8 @@ export const check: CheckPlugin<ExecCheckOptions> = {
       default: false,
     },
   },
-  create(options, target) {
-    return (signal) => probe(options, target, signal);
+  create(options, target, deps) {
+    return (signal) => probe(options, { target, deps }, signal);
   },
 };
 
@@ -50,26 +49,33 @@ const maxOutput = 4096;
 
 const nagiosCodes = ['ok', 'warning', 'critical', 'unknown'];
 
-async function probe(options: ExecCheckOptions, target: CheckTarget, signal: AbortSignal): Promise<void> {
+interface ProbeContext {
+  readonly target: CheckTarget;
+  readonly deps: CheckDeps;
+}
+
+async function probe(options: ExecCheckOptions, { target, deps }: ProbeContext, signal: AbortSignal): Promise<void> {
   const { command, env, cwd, user, nagios } = options;
   signal.throwIfAborted();
   const account = user === null ? {} : await findUser(user);
   const { service, host, port } = target;
-  const result = await exec(
-    command as [string, ...string[]],
-    {
-      env: { ...process.env, NERVE_SERVICE: service, NERVE_HOST: host, NERVE_PORT: String(port), ...env },
-      ...(cwd !== null && { cwd }),
-      ...account,
-      // Each probe would leave another one.
-      endsGroup: true,
-      maxOutput,
-    },
-    signal,
-  ).catch((error) => {
-    signal.throwIfAborted();
-    throw error;
-  });
+  const result = await deps.host
+    .exec(
+      command as [string, ...string[]],
+      {
+        env: { ...process.env, NERVE_SERVICE: service, NERVE_HOST: host, NERVE_PORT: String(port), ...env },
+        ...(cwd !== null && { cwd }),
+        ...account,
+        // Each probe would leave another one.
+        endsGroup: true,
+        maxOutput,
+      },
+      signal,
+    )
+    .catch((error) => {
+      signal.throwIfAborted();
+      throw error;
+    });
   const { code } = result;
   if (code === 0 || (nagios && code === 1)) return;
   const output = oneLine(result.stdout) || oneLine(result.stderr);

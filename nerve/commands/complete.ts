@@ -2,18 +2,18 @@ import { readState } from '../../common/admin/client.ts';
 import { completeCommand } from '../../common/cli/completion.ts';
 import type { Command } from '../../common/cli/program.ts';
 import { serviceNames } from '../../common/config/service-names.ts';
-import { pluginNames } from '../../common/plugin.ts';
-import { checkFolder } from '../check.ts';
-import type { NerveState } from '../state.ts';
+import { ownCheckTypes } from '../check.ts';
+import type { NerveState } from '../status-shape.ts';
 import { adminTarget } from './context.ts';
 
-/** A shell waits for it; milliseconds. */
-const timeout = 1_000;
+/** Short, because a shell waits for the answer. */
+const timeoutMs = 1_000;
 
+/** The hidden command that shells call for completions. */
 export const complete: Command = completeCommand(async (kind, context) => {
   const { args, config } = context;
-  if (kind === 'plugin') return pluginNames(checkFolder);
-  const state = readState(await adminTarget(context), { program: 'nerve', timeout }) as Promise<NerveState>;
+  if (kind === 'plugin') return ownCheckTypes.names();
+  const state = readState(await adminTarget(context), { program: 'nerve', timeout: timeoutMs }) as Promise<NerveState>;
   if (kind === 'service') {
     return state.then(
       ({ services }) => services.map(({ service }) => service),

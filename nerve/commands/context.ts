@@ -2,12 +2,12 @@ import type { AdminTarget } from '../../common/admin/client.ts';
 import { loadAdminConfig } from '../../common/admin/options.ts';
 import type { CommandContext } from '../../common/cli/program.ts';
 import { findSocket } from '../../common/config/source-map.ts';
-import { defaultListen, type LoadOptions } from '../config/config.ts';
+import { type ConfigSource, defaultListen } from '../config/config.ts';
 
-/** The option that many commands have. */
-export const json = { json: { type: 'boolean', doc: 'print JSON; its keys are in the manual' } } as const;
+/** The option that several commands share. */
+export const json = { json: { type: 'boolean', doc: 'print JSON; the manual lists its keys' } } as const;
 
-/** Where the running nerve is: as its configuration says, or its defaults. */
+/** The address of the running nerve, from its configuration or the defaults. */
 export async function adminTarget({ config, env }: CommandContext): Promise<AdminTarget> {
   const given =
     config === undefined
@@ -17,7 +17,7 @@ export async function adminTarget({ config, env }: CommandContext): Promise<Admi
   return { listen: given.listen, control_socket };
 }
 
-/** What the configuration is read from. */
-export function source({ config: file, options, env }: CommandContext): LoadOptions {
+/** What a command reads the configuration from. */
+export function configSource({ config: file, options, env }: CommandContext): ConfigSource {
   return { file, instanceId: options.instance_id as string | undefined, env };
 }

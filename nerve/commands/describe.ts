@@ -3,6 +3,7 @@ import { type Command, UsageError } from '../../common/cli/program.ts';
 import { describeOptions, formatSections } from '../describe.ts';
 import { json } from './context.ts';
 
+/** `nerve describe` */
 export const describe: Command = {
   summary: 'Show the options of the configuration, or of one check.',
   usage: '[CHECK]',

@@ -1,14 +1,14 @@
 import { reasonOf, silentLog } from '../../common/daemon/log.ts';
 import { type InspectedRecord, inspectRecords } from '../../common/etcd/records/inspect.ts';
-import { etcdOf } from '../announce/registries.ts';
+import { etcdOptionsOf } from '../announce/registries.ts';
 import type { NerveConfig } from '../config/config.ts';
 import type { ServiceConfig } from '../config/service-config.ts';
-import type { RegistryState } from '../state.ts';
+import type { RegistryState } from '../status-shape.ts';
 
-/** Milliseconds for each service; all are asked at the same time. */
-const timeout = 3_000;
+/** Deadline of reading one service. All are read at the same time. */
+const timeoutMs = 3_000;
 
-/** What etcd has of each service of a configuration, read without a running nerve. Changes nothing and never rejects. */
+/** What etcd has of each configured service, read without a running nerve. Changes nothing and never rejects. */
 export function readRegistry(config: NerveConfig): Promise<readonly RegistryState[]> {
   return Promise.all([...config.services.values()].map((service) => stateOf(config, service)));
 }
@@ -18,7 +18,7 @@ async function stateOf({ etcd }: NerveConfig, service: ServiceConfig): Promise<R
   const nothing = { name, instance: instance.id, key, revision: null, lease: null, ttl: null, left: null };
   try {
     const decode = { method: 'nerve' } as const;
-    const records = await inspectRecords(etcdOf(etcd, service), key, { decode, timeoutMs: timeout, log: silentLog });
+    const records = await inspectRecords(etcdOptionsOf(etcd, service), key, { decode, timeoutMs, log: silentLog });
     const record: InspectedRecord | undefined = records.find(({ where }) => where === key);
     if (record === undefined) return { ...nothing, announced: false, reason: null };
     const { reason, revision, lease, ttl, left } = record;

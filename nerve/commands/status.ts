@@ -4,19 +4,20 @@ import type { Command, CommandContext } from '../../common/cli/program.ts';
 import { type Cell, formatTable, heading, plain, type Style, type Tone } from '../../common/cli/table.ts';
 import { ageOf } from '../../common/wording.ts';
 import { loadConfig } from '../config/config.ts';
-import { type NerveState, type NerveStatus, type RegistryState, statusShape } from '../state.ts';
-import { adminTarget, json, source } from './context.ts';
+import { type NerveState, type NerveStatus, type RegistryState, statusShape } from '../status-shape.ts';
+import { adminTarget, configSource, json } from './context.ts';
 
+/** `nerve status` */
 export const status: Command = {
-  summary: 'Show what nerve thinks of each service, and whether it is announced.',
+  summary: 'Show the health of each service and whether it is announced.',
   options: json,
   notes: [
-    'Asks the running nerve. When it is down, nothing checks these services: what etcd still has of them, and what is ' +
-      'left of its leases, is read directly then. Nothing is changed, and the first line says so.',
+    'Asks the running nerve. When nerve does not run, nothing checks these services: the command then reads directly ' +
+      'what etcd still has of them and when the leases expire, and its first line says so. It changes nothing.',
   ],
   exits: {
-    3: 'nerve is not running: what is shown was read from etcd',
-    4: 'nerve runs and is not ready, and the first line says why',
+    3: 'nerve is not running: the output comes from etcd',
+    4: 'nerve runs but is not ready; the first line says why',
   },
   json: statusShape,
   async run(context) {
@@ -32,7 +33,7 @@ async function findStatus(context: CommandContext): Promise<NerveStatus> {
   try {
     const state = (await readState(await adminTarget(context), { program: 'nerve' })) as NerveState;
     if (!Array.isArray(state.services) || !Array.isArray(state.leases))
-      throw new Error('what answers there is not nerve');
+      throw new Error('the program that answers there is not nerve');
     return { ...state, daemon: { running: true, reason: null } };
   } catch (error) {
     if (!(error instanceof NotRunning)) throw error;
@@ -40,18 +41,18 @@ async function findStatus(context: CommandContext): Promise<NerveStatus> {
   }
 }
 
-/** @throws what was wrong with the daemon, when there is no configuration that says where to look instead */
-async function readStatus(context: CommandContext, why: NotRunning): Promise<NerveStatus> {
+/** @throws {NotRunning} when there is no configuration that names the etcd cluster to read instead */
+async function readStatus(context: CommandContext, notRunning: NotRunning): Promise<NerveStatus> {
   if (context.config === undefined && !context.env.NERVE_SERVICE) {
-    throw new Error(`${why.message}; with -c FILE, etcd is read directly`);
+    throw new Error(`${notRunning.message}; with -c FILE, this command reads etcd directly`);
   }
-  const config = await configInstead(why, () => loadConfig(source(context), context.log));
+  const config = await configInstead(notRunning, () => loadConfig(configSource(context), { log: context.log }));
   const { readRegistry } = await import('./offline-status.ts');
   return {
     version: context.version,
     ready: false,
-    reason: why.message,
-    daemon: { running: false, reason: why.message },
+    reason: notRunning.message,
+    daemon: { running: false, reason: notRunning.message },
     services: [],
     leases: [],
     registry: await readRegistry(config),
@@ -63,7 +64,7 @@ const tones: Readonly<Record<string, Tone>> = { up: 'good', down: 'bad' };
 /** What `nerve status` prints. */
 export function formatStatus(status: NerveStatus, style: Style = plain, now: number = clock.wallTime()): string {
   const { daemon, registry = [], version, reason } = status;
-  if (!daemon.running) return formatDirect(daemon.reason, registry, style);
+  if (!daemon.running) return formatOffline(daemon.reason, registry, style);
   const head = `nerve ${version}: ${reason === null ? style('good', 'ready') : style('warn', reason)}\n`;
   return `${head}${leaseLines(status, style)}\n${serviceTable(status, style, now)}`;
 }
@@ -95,7 +96,7 @@ function leaseLines({ leases }: NerveState, style: Style): string {
     .join('');
 }
 
-function formatDirect(reason: string | null, registry: readonly RegistryState[], style: Style): string {
+function formatOffline(reason: string | null, registry: readonly RegistryState[], style: Style): string {
   const rows = registry.map(
     ({ name, instance, announced, reason: why, revision, lease, ttl, left }): readonly Cell[] => [
       name,
@@ -103,7 +104,7 @@ function formatDirect(reason: string | null, registry: readonly RegistryState[],
       announced === null
         ? { text: `cannot be read: ${why}`, tone: 'bad' }
         : announced
-          ? { text: why === null ? 'yes' : `yes, and cannot be used: ${why}`, tone: 'warn' }
+          ? { text: why === null ? 'yes' : `yes, but invalid: ${why}`, tone: 'warn' }
           : 'no',
       revision ?? '',
       lease === null ? '' : left === null ? lease : `${left} of ${ttl} s left`,
@@ -111,7 +112,7 @@ function formatDirect(reason: string | null, registry: readonly RegistryState[],
   );
   return [
     `${style('bad', String(reason))}\n`,
-    'Nothing checks these services now. What etcd has of them was read directly, and nothing was changed:\n\n',
+    'Nothing checks these services now. This is what etcd has of them; nothing was changed:\n\n',
     formatTable([heading(['SERVICE', 'INSTANCE', 'IN ETCD', 'REVISION', 'LEASE']), ...rows], style),
   ].join('');
 }

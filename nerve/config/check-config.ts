@@ -1,21 +1,34 @@
 import { joinPath, type Problem, type Schema, validate } from '../../common/config/config.ts';
 import { formats, isObject } from '../../common/config/formats.ts';
 import { nearest } from '../../common/config/schema.ts';
-import { loadPlugin, pluginNames } from '../../common/plugin.ts';
-import { type Check, type CheckPlugin, type CheckTarget, checkFolder } from '../check.ts';
-import type { Pace, Thresholds } from '../health/rise-fall.ts';
+import type { AnyCheckPlugin, Check, CheckDeps, CheckTarget, CheckTypes } from '../check.ts';
+
+/** How many results in a row change a check's health. Both are at least 1. */
+export interface Thresholds {
+  readonly rise: number;
+  readonly fall: number;
+}
+
+/** How often a check probes: the pauses from the end of one probe to the start of the next. */
+export interface ProbePace {
+  readonly intervalMs: number;
+  /** The pause while results contradict the health, so that a change is known sooner. */
+  readonly fastIntervalMs: number;
+  /** Share of the pause, 0 to 1, by which it is made longer or shorter at random. */
+  readonly jitter: number;
+}
 
 /** One check of a service, validated. */
-export interface CheckConfig extends Thresholds, Pace {
+export interface CheckConfig extends Thresholds, ProbePace {
   readonly type: string;
   /** Unique within the service. */
   readonly name: string;
   readonly target: CheckTarget;
-  /** Milliseconds a probe may take. */
-  readonly timeout: number;
-  /** Of the check's own schema. */
+  /** The deadline of a probe. */
+  readonly timeoutMs: number;
+  /** The options of the check's own schema. */
   readonly options: unknown;
-  /** Made of all the above. */
+  /** The probe that these options describe. */
   readonly probe: Check;
 }
 
@@ -30,9 +43,9 @@ interface CommonOptions extends Thresholds {
   readonly jitter: number;
 }
 
-/** What every check has, whatever its type. */
+/** The options that every check has. */
 export const checkSchema: Schema<CommonOptions> = {
-  type: { doc: 'what kind of check: the name of a file in nerve/checks', format: 'non-empty-string', default: null },
+  type: { doc: 'kind of check: the name of a file in nerve/checks', format: 'non-empty-string', default: null },
   name: { doc: 'name in metrics and logs; by default the type', format: 'non-empty-string', default: undefined },
   host: { doc: "host to probe; by default the service's", format: 'host', default: undefined },
   port: { doc: "port to probe; by default the service's", format: 'port', default: undefined },
@@ -43,35 +56,44 @@ export const checkSchema: Schema<CommonOptions> = {
     default: undefined,
   },
   fast_interval: {
-    doc: 'pause while results disagree with the health so far; by default the same as always',
+    doc: 'pause while results contradict the health; by default the interval',
     format: 'positive-duration',
     default: undefined,
   },
   jitter: {
-    doc: 'share of the pause, 0 to 1, by which each one is longer or shorter at random',
+    doc: 'share of the pause, 0 to 1, by which nerve varies it at random',
     format: readShare,
     type: 'number',
     default: 0.1,
   },
-  rise: { doc: 'passes in a row until it is healthy again', format: 'positive-integer', default: 1 },
-  fall: { doc: 'failures in a row until it is sick', format: 'positive-integer', default: 1 },
+  rise: { doc: 'passes in a row that make it healthy again', format: 'positive-integer', default: 1 },
+  fall: { doc: 'failures in a row that make it unhealthy', format: 'positive-integer', default: 1 },
 };
 
-/** A gem to load the check from, in the original. */
+/** SmartStack's option for the Ruby gem that has the check. */
 const accepted = ['module'];
 
 /** What a check takes from its service. */
 export interface CheckDefaults {
   readonly target: CheckTarget;
-  /** Milliseconds. */
-  readonly interval: number;
+  readonly intervalMs: number;
+}
+
+/** Where checks come from. */
+export interface CheckSources extends CheckDeps {
+  readonly checkTypes: CheckTypes;
+}
+
+interface Place {
+  readonly path: string;
+  readonly problems: Problem[];
 }
 
 /** Validates the `checks` of one service. */
 export async function readChecks(
   value: unknown,
   defaults: CheckDefaults,
-  at: { readonly path: string; readonly problems: Problem[] },
+  at: Place & CheckSources,
 ): Promise<readonly CheckConfig[]> {
   if (value === undefined || value === null) return [];
   if (!Array.isArray(value)) {
@@ -80,25 +102,24 @@ export async function readChecks(
   }
   const checks: CheckConfig[] = [];
   for (const [i, item] of value.entries()) {
-    const place = { path: joinPath(at.path, i), problems: at.problems };
-    const check = await readCheck(item, defaults, place);
+    const check = await readCheck(item, defaults, { ...at, path: joinPath(at.path, i) });
     if (check === undefined) continue;
-    checks.push({ ...check, name: freeName(check.name, checks) });
+    checks.push({ ...check, name: uniqueName(check.name, checks) });
   }
   return checks;
 }
 
 async function readCheck(
   value: unknown,
-  { target: service, interval: serviceInterval }: CheckDefaults,
-  at: { readonly path: string; readonly problems: Problem[] },
+  { target: service, intervalMs: serviceIntervalMs }: CheckDefaults,
+  at: Place & CheckSources,
 ): Promise<CheckConfig | undefined> {
   const plugin = isObject(value) ? await findPlugin(value.type, at) : undefined;
   if (plugin === undefined) {
-    // Without a type nobody can say which keys there are; the rest is still worth a look.
+    // Without a type nerve does not know which other keys are allowed; it still checks the common ones.
     const elsewhere = isObject(value) ? Object.keys(value) : [];
     const problems = isObject(value) && value.type !== undefined ? [] : at.problems;
-    validate(checkSchema, value, { ...at, problems }, { elsewhere });
+    validate(checkSchema, value, { path: at.path, problems }, { elsewhere });
     return undefined;
   }
   const before = errorCount(at.problems);
@@ -106,40 +127,38 @@ async function readCheck(
   const common = all as unknown as CommonOptions;
   const options = Object.fromEntries(Object.entries(all).filter(([key]) => Object.hasOwn(plugin.schema, key)));
   const target = { service: service.service, host: common.host ?? service.host, port: common.port ?? service.port };
-  const { type, name = type, interval = serviceInterval, fast_interval: fastInterval = interval, jitter } = common;
-  const { rise, fall } = common;
+  const { type, name = type, rise, fall, jitter } = common;
+  const { interval: intervalMs = serviceIntervalMs, fast_interval: fastIntervalMs = intervalMs } = common;
   if (errorCount(at.problems) > before) return undefined;
   try {
-    const timeout = plugin.deadline?.(options, common.timeout) ?? common.timeout;
-    const pace = { interval, fastInterval, jitter };
-    return { type, name, target, timeout, rise, fall, ...pace, options, probe: plugin.create(options, target) };
+    const timeoutMs = plugin.deadline?.(options, common.timeout) ?? common.timeout;
+    const pace = { intervalMs, fastIntervalMs, jitter };
+    const probe = plugin.create(options, target, { host: at.host });
+    return { type, name, target, timeoutMs, rise, fall, ...pace, options, probe };
   } catch (error) {
     at.problems.push({ path: at.path, message: (error as Error).message });
     return undefined;
   }
 }
 
-async function findPlugin(
-  type: unknown,
-  at: { readonly path: string; readonly problems: Problem[] },
-): Promise<CheckPlugin<Record<string, unknown>> | undefined> {
+async function findPlugin(type: unknown, at: Place & CheckSources): Promise<AnyCheckPlugin | undefined> {
   if (typeof type !== 'string') return undefined;
   try {
-    return await loadPlugin(checkFolder, type);
+    return await at.checkTypes.load(type);
   } catch (error) {
-    const near = nearest(type, await pluginNames(checkFolder));
+    const near = nearest(type, await at.checkTypes.names());
     const hint = near === undefined || near === type ? '' : `; did you mean ${near}?`;
     at.problems.push({ path: joinPath(at.path, 'type'), message: `${(error as Error).message}${hint}` });
     return undefined;
   }
 }
 
-/** Two checks of one type need two names, or their metrics would run into each other. */
-function freeName(name: string, others: readonly CheckConfig[]): string {
+/** The name, with a number where another check of the service has it: two checks must not share their metrics. */
+function uniqueName(name: string, others: readonly CheckConfig[]): string {
   const taken = new Set(others.map((check) => check.name));
-  let free = name;
-  for (let i = 2; taken.has(free); i++) free = `${name}-${i}`;
-  return free;
+  let unique = name;
+  for (let i = 2; taken.has(unique); i++) unique = `${name}-${i}`;
+  return unique;
 }
 
 function readShare(value: unknown): number {

@@ -12,7 +12,9 @@ import {
 import { formats, isObject } from '../../common/config/formats.ts';
 import type { Log } from '../../common/daemon/log.ts';
 import { checkEtcdOptions, type EtcdOptions, etcdSchema } from '../../common/etcd/client/options.ts';
+import { type Host, thisHost } from '../../common/host.ts';
 import { readStatsd, type StatsdConfig } from '../../common/statsd/options.ts';
+import { type CheckTypes, ownCheckTypes } from '../check.ts';
 import { environmentDocument } from './environment.ts';
 import { readServices, type ServiceConfig } from './service-config.ts';
 
@@ -20,17 +22,17 @@ import { readServices, type ServiceConfig } from './service-config.ts';
 export interface NerveConfig {
   readonly instanceId: string;
   readonly etcd: EtcdOptions;
-  /** Lease seconds. */
-  readonly ttl: number;
+  /** Of the lease. */
+  readonly ttlSeconds: number;
   readonly admin: AdminConfig;
   /** A file to touch while nerve works; null for none. */
   readonly heartbeatPath: string | null;
-  /** Where nerve remembers what is drained; false for nowhere, null for the default place. */
+  /** The file that remembers which services are drained; false for none, null for the default path. */
   readonly stateFile: string | false | null;
-  /** How long a drained instance gets to finish what it has. Milliseconds. */
-  readonly drainTime: number;
+  /** How long a drained instance may take to finish its open connections. */
+  readonly drainTimeMs: number;
   readonly shutdown: ShutdownConfig;
-  /** Undefined: nothing is sent. */
+  /** Undefined: nerve sends nothing. */
   readonly statsd: StatsdConfig | undefined;
   readonly services: ReadonlyMap<string, ServiceConfig>;
 }
@@ -43,10 +45,10 @@ interface TopOptions {
   readonly drain_time: number;
 }
 
-/** Where nerve's HTTP is by default. */
+/** The default address of nerve's HTTP server. */
 export const defaultListen = '127.0.0.1:3210';
 
-/** Where its control socket is by default, for people. */
+/** The default path of its control socket, as the documentation puts it. */
 export const socketDefault = 'by default in $RUNTIME_DIRECTORY, /run/nerve or $TMPDIR/nerve-UID, named after the file';
 
 /** The top level, besides `services`, `etcd` and `admin`. */
@@ -57,55 +59,71 @@ export const nerveSchema: Schema<TopOptions> = {
     type: 'string',
     default: undefined,
   },
-  ttl: { doc: 'lease time: how long a crashed host stays visible', format: readTtl, type: 'duration', default: 10_000 },
+  ttl: {
+    doc: 'lease time: how long the instances of a crashed host stay visible',
+    format: readTtl,
+    type: 'duration',
+    default: 10_000,
+  },
   heartbeat_path: {
-    doc: 'file to touch while nerve works, for a watchdog',
+    doc: 'file that nerve touches while it works, for a watchdog',
     format: 'optional-non-empty-string',
     default: null,
   },
   state_file_path: {
-    doc: 'file that remembers what is drained, or false; by default in $STATE_DIRECTORY, /var/lib/nerve or the folder of the control socket',
+    doc: 'file that remembers which services are drained, or false; by default in $STATE_DIRECTORY, /var/lib/nerve or the folder of the control socket',
     format: optionalPath,
     type: 'path',
     default: null,
   },
   drain_time: {
-    doc: 'how long a drained instance gets to finish what it has: what nerve drain --wait waits for',
+    doc: 'how long a drained instance may take to finish its connections; nerve drain --wait waits for it',
     format: 'duration',
     default: 30_000,
   },
 };
 
-/** Keys of the original that have no meaning here: a broken announcement is repaired. */
+/** Keys of SmartStack that have no meaning here: nerve repairs a failed announcement without a limit. */
 const accepted = ['max_repeated_report_failures'];
 
-export interface LoadOptions {
-  /** Configuration file; without one, the environment names one service. */
+/** What to read the configuration from. */
+export interface ConfigSource {
+  /** Configuration file; without one, the environment describes one service. */
   readonly file: string | undefined;
-  /** Goes before the file's `instance_id`. */
+  /** Overrides the file's `instance_id`. */
   readonly instanceId?: string | undefined;
   readonly env: Readonly<Record<string, string | undefined>>;
+}
+
+/** What reading a configuration needs from outside. */
+export interface ConfigDeps {
+  /** For warnings. */
+  readonly log?: Log;
+  /** Default: nerve's own checks. */
+  readonly checkTypes?: CheckTypes;
+  /** Default: this machine. */
+  readonly host?: Pick<Host, 'exec'>;
 }
 
 /**
  * Reads and validates everything.
  * @throws {ConfigError} with all problems of all files
  */
-export async function loadConfig(options: LoadOptions, log?: Log): Promise<NerveConfig> {
-  const { file, env } = options;
+export async function loadConfig(source: ConfigSource, deps: ConfigDeps = {}): Promise<NerveConfig> {
+  const { file, env } = source;
   const document = file === undefined ? environmentDocument(env) : await readConfig(file, { env });
   const problems: Problem[] = [];
-  const config = await validateDocument(document, options.instanceId, problems);
-  settleProblems(problems, document, log);
+  const config = await validateDocument(document, problems, { ...deps, instanceId: source.instanceId });
+  settleProblems(problems, document, deps.log);
   return config;
 }
 
 async function validateDocument(
-  document: Document,
-  givenId: string | undefined,
+  { value }: Document,
   problems: Problem[],
+  deps: ConfigDeps & { readonly instanceId: string | undefined },
 ): Promise<NerveConfig> {
-  const { value } = document;
+  const { instanceId: givenId, checkTypes = ownCheckTypes, host = thisHost } = deps;
   const top = { path: '', problems };
   const elsewhere = ['services', 'service_conf_dir', 'etcd', 'admin', 'shutdown', 'statsd'];
   const withId = givenId === undefined ? value : { ...value, instance_id: givenId };
@@ -114,7 +132,7 @@ async function validateDocument(
     ttl,
     heartbeat_path,
     state_file_path: stateFile,
-    drain_time: drainTime,
+    drain_time: drainTimeMs,
   } = validate(nerveSchema, withId, top, { elsewhere, accepted });
   const etcd = validate(etcdSchema, value.etcd, { path: 'etcd', problems });
   const admin = validate(adminSchema(defaultListen, socketDefault), value.admin, { path: 'admin', problems });
@@ -132,7 +150,7 @@ async function validateDocument(
   if (!isObject(section)) problems.push({ path: 'services', message: 'must be an object of services by name' });
   for (const [name, item] of Object.entries(isObject(section) ? section : {})) {
     const path = joinPath('services', name);
-    for (const service of await readServices(name, item, { path, problems, instanceId })) {
+    for (const service of await readServices(name, item, { path, problems }, { instanceId, checkTypes, host })) {
       const message = `${service.name} is also the name of an instance of services.${services.get(service.name)?.service}`;
       if (services.has(service.name)) problems.push({ path, message });
       services.set(service.name, service);
@@ -142,25 +160,25 @@ async function validateDocument(
   return {
     instanceId,
     etcd,
-    ttl: Math.ceil(ttl / 1000),
+    ttlSeconds: Math.ceil(ttl / 1000),
     admin,
     heartbeatPath: heartbeat_path,
     stateFile,
-    drainTime,
+    drainTimeMs,
     shutdown,
     statsd,
     services,
   };
 }
 
-/** Two services under one key would overwrite each other for ever. */
+/** Two services with one key would overwrite each other again and again. */
 function reportSharedKeys(services: ReadonlyMap<string, ServiceConfig>, problems: Problem[]): void {
   const owners = new Map<string, string>();
   for (const { name, key, etcdHosts } of services.values()) {
-    const place = JSON.stringify([key, etcdHosts]);
-    const owner = owners.get(place);
+    const clusterAndKey = JSON.stringify([key, etcdHosts]);
+    const owner = owners.get(clusterAndKey);
     const message = `would be announced under the same key as services.${owner}: ${key}`;
-    if (owner === undefined) owners.set(place, name);
+    if (owner === undefined) owners.set(clusterAndKey, name);
     else problems.push({ path: joinPath('services', name), message });
   }
 }
@@ -170,7 +188,7 @@ function readInstanceId(value: unknown): string {
   throw new Error('must be a string of up to 128 of A-Z a-z 0-9 _ . : -');
 }
 
-/** etcd grants whole seconds; below five, one slow election loses the lease. */
+/** A lease time. A short one is at risk: an election among the etcd members can outlast it. */
 function readTtl(value: unknown): number {
   const allowed = 'must be a time from 2s to 1h';
   const ttl = formats.duration(value);
@@ -178,32 +196,33 @@ function readTtl(value: unknown): number {
   return ttl;
 }
 
-/** What happens to the announcements at the end. */
+/** `shutdown`: what happens to the announcements when nerve stops. */
 export interface ShutdownConfig {
-  /** Milliseconds between showing them as draining and withdrawing them. */
+  /** Milliseconds for which the instances are announced as draining before nerve withdraws them. */
   readonly drain: number;
-  /** Leave them to the next process. */
+  /** Leave the announcements to the next process. */
   readonly keep: boolean;
 }
 
 /** `shutdown`. */
 export const shutdownSchema: Schema<ShutdownConfig> = {
   drain: {
-    doc: 'show the instances as draining for so long before they are withdrawn',
+    doc: 'announce the instances as draining for this time before withdrawing them',
     format: 'duration',
     default: 0,
   },
   keep: {
-    doc: 'withdraw nothing: the next nerve, started within the ttl, takes over',
+    doc: 'withdraw nothing: the next nerve takes over when it starts within the ttl',
     format: 'boolean',
     default: false,
   },
 };
 
+/** Validates `shutdown`. */
 export function readShutdown(value: unknown, problems: Problem[]): ShutdownConfig {
   const shutdown = validate(shutdownSchema, value, { path: 'shutdown', problems });
   if (shutdown.keep && shutdown.drain > 0) {
-    const message = 'keep and drain exclude each other: what is kept goes on taking traffic';
+    const message = 'keep and drain exclude each other: with keep the instances go on taking traffic';
     problems.push({ path: 'shutdown', message });
   }
   return shutdown;

@@ -3,11 +3,11 @@ import { request } from 'undici';
 import { reasonOf } from '../../common/daemon/log.ts';
 import type { Family } from './local-address.ts';
 
-/** Link-local, so it needs no DNS; the AWS SDKs read the same variable. */
+/** The address that AWS documents; the AWS SDKs read the same environment variable. */
 const defaultEndpoint = 'http://169.254.169.254';
 
-/** Seconds. One reading takes two requests. */
-const tokenTtl = 60;
+/** Long enough for the one request that follows. */
+const tokenTtlSeconds = 60;
 
 const paths: Readonly<Record<Family, string>> = { ipv4: 'local-ipv4', ipv6: 'ipv6' };
 
@@ -23,14 +23,14 @@ export async function instanceAddress(family: Family, signal: AbortSignal): Prom
       const { statusCode, body } = await request(`${endpoint}${path}`, { method, headers, signal, reset: true });
       const text = await body.text();
       if (statusCode === 200) return text.trim();
-      throw new Error(`status ${statusCode}`);
+      throw new Error(`HTTP ${statusCode}`);
     } catch (error) {
       throw new Error(`EC2 instance metadata: ${method} ${path} failed: ${reasonOf(error)}`, { cause: error });
     }
   };
-  const ttl = { 'x-aws-ec2-metadata-token-ttl-seconds': String(tokenTtl) };
+  const ttl = { 'x-aws-ec2-metadata-token-ttl-seconds': String(tokenTtlSeconds) };
   const token = await ask('PUT', '/latest/api/token', ttl);
   const address = await ask('GET', `/latest/meta-data/${paths[family]}`, { 'x-aws-ec2-metadata-token': token });
   if (isIP(address) !== 0) return address;
-  throw new Error(`EC2 instance metadata: ${JSON.stringify(address.slice(0, 80))} is no address`);
+  throw new Error(`EC2 instance metadata: ${JSON.stringify(address.slice(0, 80))} is not an IP address`);
 }

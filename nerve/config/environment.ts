@@ -43,7 +43,7 @@ export function environmentDocument(env: Readonly<Record<string, string | undefi
   };
 }
 
-/** An empty variable is one that is not set. */
+/** Treats an empty variable as one that is not set. */
 function etcdSection(env: Readonly<Record<string, string | undefined>>): Readonly<Record<string, unknown>> {
   const { ETCD_HOSTS: hosts, ETCD_USERNAME: username, ETCD_PASSWORD: password } = env;
   const tls = { ca: env.ETCD_TLS_CA, cert: env.ETCD_TLS_CERT, key: env.ETCD_TLS_KEY };

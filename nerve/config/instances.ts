@@ -1,35 +1,36 @@
 import { joinPath, type Problem } from '../../common/config/config.ts';
 import { formats, isObject } from '../../common/config/formats.ts';
 
-/** One instance that an entry of `services` asks for. */
-export interface Entry {
-  /** Unique on this host: the service's name, or that with what tells its instances apart. */
+/** One instance that an entry of `services` describes. */
+export interface InstanceEntry {
+  /** Unique in this nerve: the service's name, with the port or a number where the service has several instances. */
   readonly name: string;
-  /** As in the file. */
+  /** The service's name in the file. */
   readonly service: string;
   /** The options of this instance, not yet validated. */
   readonly value: unknown;
-  /** What is appended to the name that it is announced with. */
+  /** Text to append to the instance id. */
   readonly suffix: string;
-  /** Where its own options stand: `services.api`, `services.api.instances[1]`. */
+  /** The path of its own options: `services.api`, `services.api.instances[1]`. */
   readonly path: string;
-  /** Where the options stand that it shares with the other instances, and which those are. */
+  /** The path of the options that all instances share. */
   readonly parent: string;
+  /** The shared options that this instance does not set itself. */
   readonly inherited: readonly string[];
 }
 
-/** More copies than this are a mistake; SmartStack had no limit. */
+/** More copies than this are a mistake. SmartStack has no limit. */
 const maxCopies = 10_000;
 
 /**
- * The instances of one entry of `services`: one; one for each of its `instances`, which say in what they differ from the
- * entry; and, to put load on a registry, `load_test_concurrency` copies of each.
+ * The instances of one entry of `services`: one, or one for each item of its `instances`, whose options override those
+ * of the entry. `load_test_concurrency` copies of each put load on a registry.
  */
 export function expandService(
   service: string,
   value: unknown,
   at: { readonly path: string; readonly problems: Problem[] },
-): readonly Entry[] {
+): readonly InstanceEntry[] {
   const { path, problems } = at;
   if (!isObject(value)) return [{ name: service, service, value, suffix: '', path, parent: path, inherited: [] }];
   const { instances, load_test_concurrency: copies, ...common } = value;
@@ -42,7 +43,7 @@ export function expandService(
     return suffixes.map((suffix) => ({ ...entry, service, suffix, name: entry.name + suffix }));
   });
 
-  function readInstances(): readonly Omit<Entry, 'service' | 'suffix'>[] {
+  function readInstances(): readonly Omit<InstanceEntry, 'service' | 'suffix'>[] {
     const place = joinPath(path, 'instances');
     if (!Array.isArray(instances) || instances.length === 0) {
       problems.push({ path: place, message: 'must be a list of instances, such as [{"port": 3000}, {"port": 3001}]' });
@@ -52,10 +53,10 @@ export function expandService(
     return instances.flatMap((item, i) => {
       const itemPath = joinPath(place, i);
       if (!isObject(item)) {
-        problems.push({ path: itemPath, message: 'must be an object of options in which this instance differs' });
+        problems.push({ path: itemPath, message: 'must be an object of the options that this instance overrides' });
         return [];
       }
-      // Not the index: an instance put first in the list would rename all the others.
+      // The port, not the index: an instance inserted at the top of the list must not rename all the others.
       const own = `${service}:${item.port ?? i}`;
       const name = taken.has(own) ? `${own}-${i}` : own;
       taken.add(name);
@@ -69,7 +70,7 @@ export function expandService(
       const number = formats['positive-integer'](copies) as number;
       if (number <= maxCopies) return number;
     } catch {
-      // Said below.
+      // Reported below.
     }
     const message = `must be a whole number from 1 to ${maxCopies}`;
     problems.push({ path: joinPath(path, 'load_test_concurrency'), message });
@@ -77,15 +78,15 @@ export function expandService(
   }
 }
 
-/** Adds what is wrong with an instance, where the option stands: in the instance, or, once, in the entry it belongs to. */
-export function addProblems(found: readonly Problem[], entry: Entry, problems: Problem[]): void {
+/** Adds the problems of an instance. The problem of a shared option is reported once, at the path of that option. */
+export function addProblems(found: readonly Problem[], entry: InstanceEntry, problems: Problem[]): void {
   for (const problem of found) {
     const key = entry.inherited.find((name) => isBelow(problem.path, joinPath(entry.path, name)));
     const path =
       key === undefined
         ? problem.path
         : joinPath(entry.parent, key) + problem.path.slice(joinPath(entry.path, key).length);
-    // A warning says of itself that it holds wherever it is.
+    // The text of a warning holds for every instance.
     const once = problem.severity === 'warning';
     if (problems.some((other) => other.message === problem.message && (once || other.path === path))) continue;
     problems.push({ ...problem, path });

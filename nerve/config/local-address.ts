@@ -1,14 +1,15 @@
 import { createSocket } from 'node:dgram';
 import { networkInterfaces } from 'node:os';
 
+/** An address family. */
 export type Family = 'ipv4' | 'ipv6';
 
-/** Addresses for documentation (RFC 5737, RFC 3849) that nobody has; routes to them go where those to the rest of the world go. */
-const elsewhere = { ipv4: '192.0.2.1', ipv6: '2001:db8::1' } as const;
+/** Addresses reserved for documentation (RFC 5737, RFC 3849): the kernel routes them like the rest of the internet. */
+const documentationAddress = { ipv4: '192.0.2.1', ipv6: '2001:db8::1' } as const;
 
 /**
- * This host's primary address, IPv4 before IPv6 unless one is asked for: the one that the kernel would send from. Sends
- * nothing. Without a default route, the first address that is not loopback; undefined when there is none.
+ * This host's primary address, which the kernel would use as the source of a packet to the internet; IPv4 before IPv6
+ * without a `family`. Sends nothing. Without a default route, the first address that is not loopback, or undefined.
  */
 export async function primaryAddress(family?: Family): Promise<string | undefined> {
   const families: readonly Family[] = family === undefined ? ['ipv4', 'ipv6'] : [family];
@@ -21,8 +22,8 @@ export async function primaryAddress(family?: Family): Promise<string | undefine
 }
 
 /**
- * The first address of a network interface, IPv4 before IPv6 unless one is asked for.
- * @throws naming the interfaces there are, or the family that it lacks
+ * The first address of a network interface; IPv4 before IPv6 without a `family`.
+ * @throws listing the interfaces of this host, or naming the family that the interface lacks
  */
 export function interfaceAddress(name: string, family?: Family): string {
   const interfaces = networkInterfaces();
@@ -46,7 +47,7 @@ function routedAddress(family: Family): Promise<string | undefined> {
     };
     socket.once('error', () => done(undefined));
     // Connecting a UDP socket only chooses its route.
-    socket.connect(9, elsewhere[family], () => done(socket.address().address));
+    socket.connect(9, documentationAddress[family], () => done(socket.address().address));
   });
 }
 
@@ -62,7 +63,7 @@ function firstOf(list: readonly Address[], families: readonly Family[], loopback
   return sorted[0]?.address;
 }
 
-/** Link-local addresses mean nothing on another host without a zone. */
+/** Not link-local: such an address means nothing on another host without a zone. */
 function isUsable(address: string): boolean {
   return !/^(?:169\.254\.|fe[89ab][0-9a-f]:)/i.test(address);
 }

@@ -3,22 +3,22 @@ import { joinPath, type Problem, type Schema, validate } from '../../common/conf
 import { isObject } from '../../common/config/formats.ts';
 import { reasonOf } from '../../common/daemon/log.ts';
 import { type Instance, InvalidRecord, makeInstance } from '../../common/instance.ts';
-import { type RateLimit, readRateLimit } from '../announce/rate-limit.ts';
-import { type CheckConfig, readChecks } from './check-config.ts';
+import { type CheckConfig, type CheckSources, readChecks } from './check-config.ts';
 import { announcedHost, readHost } from './host.ts';
-import { addProblems, type Entry, expandService } from './instances.ts';
+import { addProblems, expandService, type InstanceEntry } from './instances.ts';
+import { type RateLimit, readRateLimit } from './rate-limit.ts';
 
-/** One service that this nerve looks after, validated. */
+/** One instance of a service that this nerve checks and announces, validated. */
 export interface ServiceConfig {
-  /** Unique on this host. */
+  /** Unique in this nerve. */
   readonly name: string;
-  /** Its name in the configuration; that of all its instances, when it has several. */
+  /** The service's name in the configuration; all its instances share it. */
   readonly service: string;
-  /** Where it is announced. */
+  /** The key in etcd that announces it. */
   readonly key: string;
-  /** What is announced while it is up. */
+  /** The record that nerve announces while the service is up. */
   readonly instance: Instance;
-  /** Where in etcd, when not in the cluster of the whole file: addresses of members. */
+  /** Members of the etcd cluster to announce in; null for the cluster of the `etcd` section. */
   readonly etcdHosts: readonly string[] | null;
   readonly checks: readonly CheckConfig[];
   readonly rateLimit: RateLimit;
@@ -49,7 +49,7 @@ export const serviceSchema: Schema<ServiceOptions> = {
     default: null,
   },
   resolve_host: {
-    doc: 'announce the address that the host name has when the configuration is read, not the name',
+    doc: 'announce the address of the host name, looked up when nerve reads the configuration, instead of the name',
     format: 'boolean',
     default: false,
   },
@@ -58,21 +58,25 @@ export const serviceSchema: Schema<ServiceOptions> = {
   etcd_host: { doc: 'etcd member to announce in, instead of the etcd section', format: 'host', default: undefined },
   etcd_port: { doc: 'port of etcd_host', format: 'port', default: 2379 },
   etcd_path: {
-    doc: 'where to announce; by default /nerve/services/NAME',
+    doc: 'folder of keys to announce in; by default /nerve/services/NAME',
     format: readPath,
     type: 'path',
     default: undefined,
   },
   check_interval: { doc: 'pause between two probes of a check', format: 'positive-duration', default: 500 },
-  check_mocked: { doc: 'make no checks, announce always', format: 'boolean', default: false },
-  // The original refuses an empty weight too: whoever names one means one.
+  check_mocked: { doc: 'make no checks and always announce the service', format: 'boolean', default: false },
+  // SmartStack refuses an empty weight too.
   weight: { doc: 'relative share of traffic, 0 to 256', format: 'weight', default: undefined, nullable: false },
-  backup: { doc: 'take traffic only when no other instance can', format: 'boolean', default: false },
+  backup: { doc: 'take traffic only while no other instance can', format: 'boolean', default: false },
   labels: { doc: 'strings by name, for filters in synapse', format: 'labels', default: undefined },
-  haproxy_server_options: { doc: 'HAProxy server options to ask synapse for', format: 'string', default: undefined },
+  haproxy_server_options: {
+    doc: 'HAProxy server options that synapse should use',
+    format: 'string',
+    default: undefined,
+  },
 };
 
-/** Keys of the original that say nothing to an etcd reporter of today. */
+/** Keys of SmartStack that have no meaning here. */
 const accepted = [
   'zk_hosts',
   'zk_path',
@@ -82,23 +86,29 @@ const accepted = [
   'max_repeated_report_failures',
 ];
 
-/** Validates one entry of `services`. What cannot be used is left out, with its problems. */
+/** Validates one entry of `services`. An instance that nerve cannot use is left out, and its problems are reported. */
 export async function readServices(
   name: string,
   value: unknown,
-  at: { readonly path: string; readonly problems: Problem[]; readonly instanceId: string },
+  at: { readonly path: string; readonly problems: Problem[] },
+  deps: CheckSources & { readonly instanceId: string },
 ): Promise<readonly ServiceConfig[]> {
   const services: ServiceConfig[] = [];
   for (const entry of expandService(name, value, at)) {
     const found: Problem[] = [];
-    const service = await readEntry(entry, found, `${at.instanceId}${entry.suffix}`);
+    const service = await readEntry(entry, found, { ...deps, instanceId: `${deps.instanceId}${entry.suffix}` });
     addProblems(found, entry, at.problems);
     if (service !== undefined) services.push(service);
   }
   return services;
 }
 
-async function readEntry(entry: Entry, problems: Problem[], announcedName: string): Promise<ServiceConfig | undefined> {
+/** One instance; `instanceId` is the name that it is announced with. */
+async function readEntry(
+  entry: InstanceEntry,
+  problems: Problem[],
+  deps: CheckSources & { readonly instanceId: string },
+): Promise<ServiceConfig | undefined> {
   const { name, service, value, path } = entry;
   const options = validate(
     serviceSchema,
@@ -107,14 +117,14 @@ async function readEntry(entry: Entry, problems: Problem[], announcedName: strin
     { elsewhere: ['checks', 'rate_limiting'], accepted },
   );
   const { etcd_path: folder = `/nerve/services/${service}`, weight, labels, backup, haproxy_server_options } = options;
-  // Wrong values are reported by now; any stand-in lets the rest be checked too.
+  // A missing host or port is reported by now; a stand-in lets nerve validate the rest too.
   const host = await findHost(options, problems, joinPath(path, 'host'));
   const address = { host: host ?? '127.0.0.1', port: options.port ?? 1 };
   const { checks: checkList, rate_limiting: rateLimiting } = isObject(value) ? value : {};
   const checks = await readChecks(
     checkList,
-    { target: { service: name, ...address }, interval: options.check_interval },
-    { path: joinPath(path, 'checks'), problems },
+    { target: { service: name, ...address }, intervalMs: options.check_interval },
+    { path: joinPath(path, 'checks'), problems, host: deps.host, checkTypes: deps.checkTypes },
   );
   const rateLimit = readRateLimit(rateLimiting, { path: joinPath(path, 'rate_limiting'), problems });
   if (options.etcd_path === undefined && !pathPattern.test(folder)) {
@@ -123,7 +133,7 @@ async function readEntry(entry: Entry, problems: Problem[], announcedName: strin
   }
   try {
     const instance = makeInstance({
-      name: announcedName,
+      name: deps.instanceId,
       ...address,
       backup,
       ...(weight !== undefined && { weight }),
@@ -147,14 +157,14 @@ async function readEntry(entry: Entry, problems: Problem[], announcedName: strin
   }
 }
 
-/** The host to announce; undefined when there is none. */
+/** The host to announce; undefined, with the problem reported, when there is none. */
 async function findHost(
   { host, resolve_host: resolve }: ServiceOptions,
   problems: Problem[],
   path: string,
 ): Promise<string | undefined> {
   try {
-    // Null when it is missing, which is reported already.
+    // A missing host is null, and reported already.
     return host === null ? undefined : await announcedHost(host, resolve);
   } catch (error) {
     problems.push({ path, message: reasonOf(error) });
@@ -162,12 +172,12 @@ async function findHost(
   }
 }
 
-/** True when nothing that a running service depends on differs. */
+/** True when a running service need not be restarted for the other configuration. */
 export function sameService(a: ServiceConfig, b: ServiceConfig): boolean {
   return isDeepStrictEqual(comparable(a), comparable(b));
 }
 
-/** Without the functions, which are made anew at each reading. */
+/** Without the probe functions, which differ at each reading. */
 function comparable(config: ServiceConfig): unknown {
   return { ...config, checks: config.checks.map(({ probe: _, ...rest }) => rest) };
 }

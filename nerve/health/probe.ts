@@ -1,64 +1,57 @@
+import { aborted, linkAbort } from '../../common/async/abort.ts';
 import { clock } from '../../common/async/clock.ts';
 import { reasonOf } from '../../common/daemon/log.ts';
+import { formatLatency } from '../../common/wording.ts';
 import type { Check } from '../check.ts';
 
-/** What came of one probe. */
+/** The result of one probe. */
 export interface ProbeResult {
   readonly outcome: 'pass' | 'fail' | 'timeout';
   readonly milliseconds: number;
-  /** Why it did not pass. */
+  /** Why it did not pass; null when it did. */
   readonly reason: string | null;
 }
 
-/** A probe under way. */
+/** A running probe. */
 export interface Probe {
-  /** Never rejects, and never comes later than the timeout; or twice that, when this process was held up. */
+  /** Never rejects. Resolves by the deadline, or by twice the deadline when this process was held up. */
   readonly result: Promise<ProbeResult>;
-  /** Resolves when the check has really let go, which is later only for one that ignores its signal. */
+  /** Resolves when the check itself has returned: after `result` for a check that ignores its signal. */
   readonly settled: Promise<void>;
 }
 
-/** A timer this late was held up by our own process, not by chance. Milliseconds. */
-const stall = 10;
+/** A timer that fires this late was delayed by our own process, not by chance. */
+const stallMs = 10;
 
-/** Runs a check once. Its signal aborts at the timeout (milliseconds), and when `signal` does. */
-export function startProbe(check: Check, timeout: number, signal: AbortSignal): Probe {
-  const controller = new AbortController();
-  const start = clock.now();
-  const took = (): number => clock.now() - start;
+/** Runs a check once. The signal of the check aborts at the deadline, and when `signal` does. */
+export function startProbe(check: Check, timeoutMs: number, signal: AbortSignal): Probe {
+  // Not AbortSignal.any: in Node 20 its signal stays in memory as long as `signal` when a check leaves a listener on it.
+  const deadline = linkAbort(signal);
+  const startedAt = clock.now();
+  const elapsed = (): number => clock.now() - startedAt;
+  const timedOut = (): ProbeResult => {
+    return { outcome: 'timeout', milliseconds: elapsed(), reason: reasonOf(deadline.signal.reason) };
+  };
 
-  // Not AbortSignal.any: in Node 20 its signal stays in memory for as long as `signal` when a check leaves a listener on it.
-  const onAbort = (): void => controller.abort(signal.reason);
-  if (signal.aborted) onAbort();
-  else signal.addEventListener('abort', onAbort, { once: true });
-  const expire = (): void => controller.abort(new Error(`no result within ${timeout} ms`));
+  const expire = (): void => deadline.abort(new Error(`no answer within ${formatLatency(timeoutMs)}`));
   let timer = clock.setTimeout(() => {
-    const late = took() - timeout;
-    // While this process was held up, the service may have answered long ago: it gets that time back, once. Without
-    // this, a busy moment of the host would make nerve withdraw everything at the same instant.
-    if (late > stall) timer = clock.setTimeout(expire, Math.min(late, timeout));
+    const lateMs = elapsed() - timeoutMs;
+    // The service may have answered while this process was held up: the probe gets that time back, once. Otherwise a
+    // busy moment of the host would make nerve withdraw all its services at the same instant.
+    if (lateMs > stallMs) timer = clock.setTimeout(expire, Math.min(lateMs, timeoutMs));
     else expire();
-  }, timeout);
+  }, timeoutMs);
 
-  const aborted = new Promise<ProbeResult>((resolve) => {
-    const onEnd = (): void => {
-      resolve({ outcome: 'timeout', milliseconds: took(), reason: reasonOf(controller.signal.reason) });
-    };
-    if (controller.signal.aborted) onEnd();
-    else controller.signal.addEventListener('abort', onEnd, { once: true });
-  });
-  // In a function of its own: a check that throws instead of rejecting is a failed one too.
-  const run = async (): Promise<void> => await check(controller.signal);
-  const ended = run().then(
-    (): ProbeResult => ({ outcome: 'pass', milliseconds: took(), reason: null }),
+  // An async function, so that a check that throws at once has failed too.
+  const run = async (): Promise<void> => await check(deadline.signal);
+  const returned = run().then(
+    (): ProbeResult => ({ outcome: 'pass', milliseconds: elapsed(), reason: null }),
     (error): ProbeResult =>
-      controller.signal.aborted
-        ? { outcome: 'timeout', milliseconds: took(), reason: reasonOf(controller.signal.reason) }
-        : { outcome: 'fail', milliseconds: took(), reason: reasonOf(error) },
+      deadline.signal.aborted ? timedOut() : { outcome: 'fail', milliseconds: elapsed(), reason: reasonOf(error) },
   );
-  const result = Promise.race([ended, aborted]).finally(() => {
+  const result = Promise.race([returned, aborted(deadline.signal).then(timedOut)]).finally(() => {
     clock.clearTimeout(timer);
-    signal.removeEventListener('abort', onAbort);
+    deadline.release();
   });
-  return { result, settled: ended.then(() => undefined) };
+  return { result, settled: returned.then(() => undefined) };
 }

@@ -7,7 +7,7 @@ import { silentLog } from '../../common/daemon/log.ts';
 import { createEtcdClient, type EtcdClient } from '../../common/etcd/client/client.ts';
 import type { Rpc } from '../../common/etcd/client/connection.ts';
 import type { LocalCluster } from '../../etcd-cluster/members/local-cluster.ts';
-import type { NerveState } from '../../nerve/state.ts';
+import type { NerveState } from '../../nerve/status-shape.ts';
 import { startDaemon, type TestDaemon } from '../support/daemons/daemon.ts';
 import { directClient, dump, portOf, testCluster } from '../support/etcd/etcd.ts';
 import { eventually, patienceMs } from '../support/eventually.ts';
@@ -123,7 +123,7 @@ describe('nerve while etcd is in trouble', () => {
       await begin();
       await worksOn(usual);
       api.healthy = false;
-      await troubled(/no lease in etcd|not in etcd as it shall be/);
+      await troubled(/no lease in etcd|etcd does not show \w+ as it should/);
       api.healthy = true;
       await proxy.heal();
       await allIsWell();
@@ -138,7 +138,7 @@ describe('nerve while etcd is in trouble', () => {
     api.healthy = false;
     await eventually(async () => assert.equal(await announced(), 0));
     api.healthy = true;
-    await troubled(/api is not in etcd as it shall be: .*database space exceeded/);
+    await troubled(/etcd does not show api as it should: .*database space exceeded/);
     await worksOn(usual);
     await makeRoom();
     api.healthy = true;
@@ -161,7 +161,7 @@ describe('nerve while etcd is in trouble', () => {
     const root = { hosts: cluster.urls, username: 'root', password: 'r' };
     client = createEtcdClient(root, { log: silentLog }, end.signal);
     await start({ username: 'nerve', password: 'n' });
-    await troubled(/api is not in etcd as it shall be: .*permission denied/);
+    await troubled(/etcd does not show api as it should: .*permission denied/);
     await worksOn(await pace());
     const [key, range_end] = [Buffer.from(prefix), Buffer.from('/nerve/services0')];
     await ask(({ auth }) =>

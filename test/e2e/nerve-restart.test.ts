@@ -6,7 +6,7 @@ import { after, afterEach, before, beforeEach, describe, it } from 'node:test';
 import { exec } from '../../common/daemon/exec.ts';
 import type { EtcdClient } from '../../common/etcd/client/client.ts';
 import type { LocalCluster } from '../../etcd-cluster/members/local-cluster.ts';
-import type { NerveState } from '../../nerve/state.ts';
+import type { NerveState } from '../../nerve/status-shape.ts';
 import { programPath, startDaemon, type TestDaemon } from '../support/daemons/daemon.ts';
 import { directClient, dump, testCluster } from '../support/etcd/etcd.ts';
 import { recordEvents } from '../support/etcd/key-events.ts';
@@ -146,7 +146,7 @@ describe('nerve reloaded, upgraded, killed and drained', () => {
   it('is still drained when its state file is lost but its record in etcd is not', async () => {
     await start(api, { state_file_path: false });
     const { stderr } = await command('drain', 'api');
-    assert.match(stderr, /will not outlive a restart/);
+    assert.match(stderr, /nerve will forget this at a restart/);
     await eventually(() => assert.deepEqual(events, ['put api drain']));
     await nerve.end('SIGKILL');
     nerve = await startDaemon('nerve', file);
@@ -174,7 +174,7 @@ describe('nerve reloaded, upgraded, killed and drained', () => {
     await command('undrain', 'api');
     const { code, stderr } = await waiting;
     assert.equal(code, 1);
-    assert.match(stderr, /api: the drain was taken back while it was waited for/);
+    assert.match(stderr, /api: undrained while this command waited/);
   });
 
   it('drains, waits and withdraws at SIGTERM when it is to', async () => {

@@ -6,7 +6,7 @@ import { after, afterEach, before, beforeEach, describe, it } from 'node:test';
 import { exec } from '../../common/daemon/exec.ts';
 import type { EtcdClient } from '../../common/etcd/client/client.ts';
 import type { LocalCluster } from '../../etcd-cluster/members/local-cluster.ts';
-import type { NerveState } from '../../nerve/state.ts';
+import type { NerveState } from '../../nerve/status-shape.ts';
 import { programPath, startDaemon, type TestDaemon } from '../support/daemons/daemon.ts';
 import { directClient, dump, testCluster } from '../support/etcd/etcd.ts';
 import { recordEvents } from '../support/etcd/key-events.ts';

@@ -23,7 +23,7 @@ const invalid = { services: { api: { host: '10.0.0.1', port: 0, checks: [{ type:
 describe('nerve', () => {
   it('validates without starting anything, by command, by -k and by the environment', async (t) => {
     const path = await file(t, valid);
-    const expected = { code: 0, out: 'the configuration is valid: 1 services\n', err: '' };
+    const expected = { code: 0, out: 'the configuration is valid: 1 service\n', err: '' };
     assert.deepEqual(await nerve(t, ['check', '-c', path]), expected);
     assert.deepEqual(await nerve(t, ['-c', path, '-k']), expected);
     assert.deepEqual(await nerve(t, [], { NERVE_CONFIG: path, NERVE_CHECK_CONFIG: 'true' }), expected);

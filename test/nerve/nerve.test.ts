@@ -2,12 +2,12 @@ import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
 import { BadRequest } from '../../common/admin/admin.ts';
 import { makeInstance } from '../../common/instance.ts';
+import type { Announcer, CloseOptions, OnLeftover } from '../../nerve/announce/announcer.ts';
 import type { Drains } from '../../nerve/announce/drain-store.ts';
-import type { Announcer, CloseOptions } from '../../nerve/announce/etcd-announcer.ts';
-import { noRateLimit } from '../../nerve/announce/rate-limit.ts';
 import type { Registry } from '../../nerve/announce/registries.ts';
-import { Nerve, type OnFound } from '../../nerve/nerve.ts';
-import { describeState } from '../../nerve/state.ts';
+import { noRateLimit } from '../../nerve/config/rate-limit.ts';
+import { Nerve } from '../../nerve/nerve.ts';
+import { describeState } from '../../nerve/status.ts';
 import { healthSwitch, nerveConfig, serviceConfig } from '../support/daemons/nerve-service.ts';
 import { eventually } from '../support/eventually.ts';
 import { nodeWarnings } from '../support/process/node-warnings.ts';
@@ -20,8 +20,8 @@ class FakeRegistry implements Announcer {
   away = false;
   closed = false;
   kept = false;
-  trouble: string | null = null;
-  onFound: OnFound = () => {};
+  error: string | null = null;
+  onLeftover: OnLeftover = () => {};
   readonly #waiting: (() => void)[] = [];
   readonly #name: string;
   readonly #all: string[];
@@ -55,11 +55,11 @@ class FakeRegistry implements Announcer {
   }
 
   status(key: string) {
-    return { announced: this.shown.has(key), reason: null, trouble: this.trouble };
+    return { announced: this.shown.has(key), reason: null, error: this.error };
   }
 
   get lease() {
-    return this.away ? { id: null, held: false, lastError: 'away' } : { id: '1', held: true, lastError: null };
+    return this.away ? { id: null, held: false, reason: 'away' } : { id: '1', held: true, reason: null };
   }
 
   async close({ keep = false }: CloseOptions): Promise<void> {
@@ -92,10 +92,10 @@ function short(key: string): string {
 function start(t: TestContext, drains = memoryDrains()) {
   const calls: string[] = [];
   const registries = new Map<string, FakeRegistry>();
-  const connect = ({ etcd, ttl }: Registry, onFound: OnFound): Announcer => {
-    const name = `${String(etcd.hosts).replace('http://127.0.0.1:', '')}/${ttl}`;
+  const connect = ({ etcd, ttlSeconds }: Registry, onLeftover: OnLeftover): Announcer => {
+    const name = `${String(etcd.hosts).replace('http://127.0.0.1:', '')}/${ttlSeconds}`;
     const fake = new FakeRegistry(name, calls);
-    fake.onFound = onFound;
+    fake.onLeftover = onLeftover;
     registries.set(name, fake);
     return fake;
   };
@@ -129,17 +129,17 @@ describe('Nerve', () => {
     const services = ['a', 'b', 'c'].map((name) => serviceConfig(name, [healthSwitch().probe]));
     nerve.apply(nerveConfig(services));
     await eventually(() => assert.equal(main().shown.size, 3));
-    const slots = new Map(nerve.slots);
+    const slots = new Map(nerve.services);
     main().calls.length = 0;
     // b becomes d; c gets another interval; a is read anew, with a function that is not the same one.
     const again = ['a', 'd'].map((name) => serviceConfig(name, [healthSwitch().probe]));
-    nerve.apply(nerveConfig([...again, serviceConfig('c', [healthSwitch().probe], { check: { interval: 6 } })]));
+    nerve.apply(nerveConfig([...again, serviceConfig('c', [healthSwitch().probe], { check: { intervalMs: 6 } })]));
     await eventually(() =>
       assert.deepEqual(main().calls.toSorted(), ['announce c/:80 up', 'announce d/:80 up', 'withdraw b/:80']),
     );
-    assert.equal(nerve.slots.get('a'), slots.get('a'));
-    assert.notEqual(nerve.slots.get('c'), slots.get('c'));
-    assert.ok(slots.get('b')?.controller.signal.aborted && slots.get('c')?.controller.signal.aborted);
+    assert.equal(nerve.services.get('a'), slots.get('a'));
+    assert.notEqual(nerve.services.get('c'), slots.get('c'));
+    assert.ok(slots.get('b')?.state === 'retired' && slots.get('c')?.state === 'retired');
   });
 
   it('shows the old instance until the new one of a changed service is shown', async (t) => {
@@ -149,7 +149,7 @@ describe('Nerve', () => {
     await eventually(() => assert.equal(main().shown.size, 1));
     let answer = (): void => {};
     const slow = (): Promise<void> => new Promise((resolve) => (answer = resolve));
-    nerve.apply(nerveConfig([serviceConfig('api', [slow], { port: 81, check: { timeout: 3_600_000 } })]));
+    nerve.apply(nerveConfig([serviceConfig('api', [slow], { port: 81, check: { timeoutMs: 3_600_000 } })]));
     const { probes } = api;
     await eventually(() => assert.ok(api.probes > probes + 2, 'the old checks go on'));
     assert.deepEqual(main().calls, ['announce api/:80 up']);
@@ -167,8 +167,8 @@ describe('Nerve', () => {
     const { nerve, main } = start(t);
     const warnings = nodeWarnings(t);
     const names = Array.from({ length: 20 }, (_, i) => `s${i}`);
-    const services = (interval: number) =>
-      nerveConfig(names.map((name) => serviceConfig(name, [healthSwitch().probe], { check: { interval } })));
+    const services = (intervalMs: number) =>
+      nerveConfig(names.map((name) => serviceConfig(name, [healthSwitch().probe], { check: { intervalMs } })));
     nerve.apply(services(5));
     await eventually(() => assert.equal(main().calls.length, names.length));
     main().away = true;
@@ -200,7 +200,7 @@ describe('Nerve', () => {
     const services = [serviceConfig('api', [healthSwitch().probe])];
     nerve.apply(nerveConfig(services));
     await eventually(() => assert.deepEqual(calls, ['2379/10: announce api/:80 up']));
-    nerve.apply(nerveConfig(services, { ttl: 20 }));
+    nerve.apply(nerveConfig(services, { ttlSeconds: 20 }));
     const next = registries.get('2379/20');
     assert.ok(next);
     await eventually(() => assert.equal(registries.get('2379/10')?.closed, true));
@@ -221,11 +221,11 @@ describe('Nerve', () => {
     mistyped.away = true;
     await eventually(() => assert.equal(mistyped.shown.size, 1));
     assert.equal(registries.get('1/10')?.shown.size, 1);
-    assert.match(nerve.ready() ?? '', /no lease in etcd: away/);
+    assert.match(nerve.notReadyReason ?? '', /no lease in etcd: away/);
     nerve.apply(nerveConfig(services, hosts(3)));
     await eventually(() => assert.ok(registries.get('1/10')?.closed && mistyped.closed));
     assert.equal(registries.get('3/10')?.shown.size, 1);
-    assert.equal(nerve.ready(), null);
+    assert.equal(nerve.notReadyReason, null);
     assert.ok(calls.indexOf('3/10: announce api/:80 up') < calls.indexOf('1/10: withdraw api/:80'));
   });
 
@@ -283,7 +283,7 @@ describe('Nerve', () => {
   it('believes a drained record that a predecessor left when it remembers nothing itself', (t) => {
     const { nerve, main } = start(t);
     nerve.apply(nerveConfig([serviceConfig('api', [])]));
-    main().onFound(key, left);
+    main().onLeftover(key, left);
     assert.deepEqual(main().calls, ['announce api/:80 up', 'announce api/:80 drain']);
     nerve.drain('api', false);
     assert.equal(main().calls.at(-1), 'announce api/:80 up');
@@ -292,7 +292,7 @@ describe('Nerve', () => {
   it('believes its own memory more than a record, which an undrain may not have reached', (t) => {
     const { nerve, main } = start(t, memoryDrains(true));
     nerve.apply(nerveConfig([serviceConfig('api', [])]));
-    main().onFound(key, left);
+    main().onLeftover(key, left);
     assert.deepEqual(main().calls, ['announce api/:80 up']);
   });
 
@@ -330,9 +330,9 @@ describe('Nerve', () => {
   it('is not ready while the registry refuses something, and says what', (t) => {
     const { nerve, main } = start(t);
     nerve.apply(nerveConfig([serviceConfig('api', [])]));
-    assert.equal(nerve.ready(), null);
-    main().trouble = 'database space exceeded';
-    assert.equal(nerve.ready(), 'api is not in etcd as it shall be: database space exceeded');
+    assert.equal(nerve.notReadyReason, null);
+    main().error = 'database space exceeded';
+    assert.equal(nerve.notReadyReason, 'etcd does not show api as it should: database space exceeded');
   });
 
   it('ends all checks, closes its registries and starts nothing after that', async (t) => {
@@ -342,7 +342,7 @@ describe('Nerve', () => {
     await eventually(() => assert.equal(main().shown.size, 1));
     await nerve.close(1000);
     assert.deepEqual(main().calls, ['announce api/:80 up', 'close']);
-    assert.equal(nerve.ready(), 'ending');
+    assert.equal(nerve.notReadyReason, 'shutting down');
     nerve.apply(nerveConfig([serviceConfig('web', [])]));
     const { probes } = api;
     await new Promise((resolve) => setTimeout(resolve, 30));

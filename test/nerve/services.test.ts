@@ -1,12 +1,15 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { Problem } from '../../common/config/config.ts';
+import { thisHost } from '../../common/host.ts';
 import { formatInstance } from '../../common/instance.ts';
+import { ownCheckTypes } from '../../nerve/check.ts';
 import { readServices, type ServiceConfig } from '../../nerve/config/service-config.ts';
 
 async function read(value: object) {
   const problems: Problem[] = [];
-  const services = await readServices('api', value, { path: 'services.api', problems, instanceId: 'i-1' });
+  const deps = { instanceId: 'i-1', checkTypes: ownCheckTypes, host: thisHost };
+  const services = await readServices('api', value, { path: 'services.api', problems }, deps);
   return { services, problems: problems.map(({ path, message }) => `${path}: ${message}`) };
 }
 
@@ -76,7 +79,7 @@ describe('several instances of one service', () => {
     [
       'no objects',
       { host: 'h', instances: [3000] },
-      ['services.api.instances[0]: must be an object of options in which this instance differs'],
+      ['services.api.instances[0]: must be an object of the options that this instance overrides'],
     ],
     [
       'no copies',
@@ -123,7 +126,7 @@ describe('the pace of a check', () => {
     const { services, problems } = await read({ host: 'h', port: 1, check_interval: 2, checks });
     assert.deepEqual(problems, []);
     assert.deepEqual(
-      services[0]?.checks.map(({ interval, fastInterval, jitter }) => [interval, fastInterval, jitter]),
+      services[0]?.checks.map(({ intervalMs, fastIntervalMs, jitter }) => [intervalMs, fastIntervalMs, jitter]),
       [
         [2000, 2000, 0.1],
         [3000, 100, 0],

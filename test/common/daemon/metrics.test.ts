@@ -167,7 +167,7 @@ describe('the names of SmartStack', () => {
 
   it('are all in the table of common/metrics.md, and it has no others', async () => {
     const of = (program: 'nerve' | 'synapse') => [`${program}.start`, `${program}.stop`];
-    const nerve = nerveNames({ slots: new Map() }, '');
+    const nerve = nerveNames({ services: new Map() }, '');
     const synapse = synapseNames(() => [{ name: 'a', up: true }], '', haproxyStatsd);
     const known = new Set([
       ...['nerve', 'synapse'].flatMap((program) => of(program as 'nerve')),

@@ -3,35 +3,38 @@ import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { silentLog } from '../../../common/daemon/log.ts';
-import { openDrains } from '../../../nerve/announce/drain-store.ts';
+import { thisHost } from '../../../common/host.ts';
+import { DrainStore } from '../../../nerve/announce/drain-store.ts';
 import { recordingLog } from '../../support/process/recording-log.ts';
 import { tempFolder } from '../../support/temp-folder.ts';
+
+const open = (path: string | null, log = silentLog) => DrainStore.open(path, { log, files: thisHost.files });
 
 describe('drains', () => {
   it('are remembered from one process to the next, as is that there are none any more', async (t) => {
     const path = join(await tempFolder(t), 'state.json');
-    const first = await openDrains(path, silentLog);
+    const first = await open(path);
     assert.equal(first.remembered, false);
     first.set('api', true);
     assert.equal(await first.saved(), null);
-    const second = await openDrains(path, silentLog);
+    const second = await open(path);
     assert.deepEqual([second.remembered, second.since('api')], [true, first.since('api')]);
     second.set('api', false);
     await second.saved();
-    const third = await openDrains(path, silentLog);
+    const third = await open(path);
     assert.deepEqual([third.remembered, third.since('api')], [true, undefined]);
   });
 
   it('leave nothing lying about of a process that was killed while it wrote', async (t) => {
     const folder = await tempFolder(t);
     await writeFile(join(folder, '.state.json.4711.0a1b2c3d'), '');
-    await openDrains(join(folder, 'state.json'), silentLog);
+    await open(join(folder, 'state.json'));
     assert.deepEqual(await readdir(folder), []);
   });
 
   it('write nothing when nothing changes', async (t) => {
     const path = join(await tempFolder(t), 'state.json');
-    const drains = await openDrains(path, silentLog);
+    const drains = await open(path);
     drains.set('api', false);
     await drains.saved();
     await assert.rejects(readFile(path), { code: 'ENOENT' });
@@ -42,7 +45,7 @@ describe('drains', () => {
       const path = join(await tempFolder(t), 'state.json');
       await writeFile(path, text);
       const { log, lines } = recordingLog();
-      const drains = await openDrains(path, log);
+      const drains = await open(path, log);
       assert.equal(drains.remembered, false);
       assert.deepEqual(
         lines.map(({ level, fields }) => [level, fields.path]),
@@ -56,14 +59,14 @@ describe('drains', () => {
   it('hold all the same when they cannot be written, and say why', async (t) => {
     const folder = await tempFolder(t);
     await mkdir(join(folder, 'state.json'));
-    const drains = await openDrains(join(folder, 'state.json'), silentLog);
+    const drains = await open(join(folder, 'state.json'));
     drains.set('api', true);
     assert.match((await drains.saved()) ?? '', /cannot write .*state\.json/);
     assert.ok(drains.since('api'));
   });
 
   it('without a file, say that they will be forgotten', async () => {
-    const drains = await openDrains(null, silentLog);
+    const drains = await open(null);
     drains.set('__proto__', true);
     assert.ok(drains.since('__proto__'));
     assert.equal(await drains.saved(), 'there is no state file');

@@ -2,15 +2,16 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { sleep } from '../../../common/async/supervise.ts';
 import type { CloseOptions, KeyStatus, LeasedKeys } from '../../../common/etcd/keys/leased-keys.ts';
-import { type Instance, makeInstance } from '../../../common/instance.ts';
-import { createEtcdAnnouncer } from '../../../nerve/announce/etcd-announcer.ts';
+import { makeInstance } from '../../../common/instance.ts';
+import type { OnLeftover } from '../../../nerve/announce/announcer.ts';
+import { EtcdAnnouncer } from '../../../nerve/announce/etcd-announcer.ts';
 
 const instance = makeInstance({ name: 'i', host: '10.0.0.1', port: 80, weight: 5 });
 
 const record = '"host":"10.0.0.1","port":80,"name":"i","weight":5';
 const time = /"announced_at":"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z)"/;
 
-function fake(found: (key: string, instance: Instance) => void = () => {}) {
+function fake(onLeftover: OnLeftover = () => {}) {
   const calls: [what: string, key: string, value: string][] = [];
   const forgotten: string[] = [];
   const keys = new Map<string, KeyStatus>();
@@ -29,11 +30,11 @@ function fake(found: (key: string, instance: Instance) => void = () => {}) {
       closing = options;
     },
   };
-  const hold = (tell: typeof onFound): LeasedKeys => {
+  const createKeys = (tell: typeof onFound): LeasedKeys => {
     onFound = tell;
     return leased;
   };
-  const announcer = createEtcdAnnouncer(hold, found);
+  const announcer = new EtcdAnnouncer({ createKeys, onLeftover });
   return { announcer, calls, forgotten, keys, closing: () => closing, onFound };
 }
 
@@ -46,7 +47,7 @@ function timeless(calls: readonly (readonly [string, string, string])[]): unknow
   });
 }
 
-describe('createEtcdAnnouncer', () => {
+describe('EtcdAnnouncer', () => {
   it('writes the record, and a tombstone that says down, each with its time', () => {
     const { announcer, calls } = fake();
     announcer.announce('/k', { ...instance, state: 'drain' });
@@ -107,7 +108,7 @@ describe('createEtcdAnnouncer', () => {
 
   it('gives the same tombstone when it closes, whatever the instance showed', async () => {
     const { announcer, closing } = fake();
-    await announcer.close({ timeout: 1234, keep: true });
+    await announcer.close({ timeoutMs: 1234, keep: true });
     assert.deepEqual([closing()?.timeoutMs, closing()?.keep], [1234, true]);
     const tombstone = closing()?.tombstone?.('/k', `{${record},"state":"drain"}`) ?? '';
     assert.deepEqual(timeless([['', '', tombstone]]), [['', '', `{${record},"state":"down","announced_at":"now"}`]]);
@@ -117,19 +118,19 @@ describe('createEtcdAnnouncer', () => {
     status: KeyStatus | undefined,
     announced: boolean,
     reason: string | null,
-    trouble: string | null,
+    error: string | null,
   ][] = [
-    [undefined, false, 'not asked for yet', null],
+    [undefined, false, 'not requested yet', null],
     [{ desired: 'set', settled: true, reason: null }, true, null, null],
     [{ desired: 'unset', settled: true, reason: null }, false, null, null],
     [{ desired: 'set', settled: false, reason: 'etcd away' }, false, 'etcd away', 'etcd away'],
     [{ desired: 'unset', settled: false, reason: null }, true, 'slow', 'slow'],
   ];
-  for (const [status, announced, reason, trouble] of statuses) {
+  for (const [status, announced, reason, error] of statuses) {
     it(`says ${announced ? 'announced' : 'not announced'} of ${JSON.stringify(status)}`, () => {
       const { announcer, keys } = fake();
       if (status !== undefined) keys.set('/k', status);
-      assert.deepEqual(announcer.status('/k'), { announced, reason, trouble });
+      assert.deepEqual(announcer.status('/k'), { announced, reason, error });
     });
   }
 });

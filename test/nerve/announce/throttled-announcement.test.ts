@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
 import { registry } from '../../../common/daemon/metrics.ts';
-import type { RateLimit } from '../../../nerve/announce/rate-limit.ts';
-import { createAnnouncement } from '../../../nerve/announce/throttled-announcement.ts';
+import { ThrottledAnnouncement } from '../../../nerve/announce/throttled-announcement.ts';
+import type { RateLimit } from '../../../nerve/config/rate-limit.ts';
 import { serviceConfig } from '../../support/daemons/nerve-service.ts';
 import { eventually } from '../../support/eventually.ts';
 
@@ -15,7 +15,7 @@ function start(t: TestContext, rateLimit: RateLimit, name = 'api') {
     announce: (_: string, { state }: { readonly state: string }) => void calls.push(state),
     withdraw: () => void calls.push('-'),
   };
-  const announcement = createAnnouncement(config, announcer, end.signal);
+  const announcement = new ThrottledAnnouncement(config, announcer, end.signal);
   const drained = { ...config.instance, state: 'drain' } as const;
   return { announcement, calls, instance: config.instance, drained, end };
 }
@@ -23,7 +23,7 @@ function start(t: TestContext, rateLimit: RateLimit, name = 'api') {
 /** Never a token. */
 const none: RateLimit = { shadow: false, averageRate: 0, maxBurst: 1 };
 
-describe('announcement', () => {
+describe('ThrottledAnnouncement', () => {
   it('never holds back the first one, nor any withdrawal', (t) => {
     const { announcement, calls, instance } = start(t, none);
     announcement.show(null);
@@ -33,9 +33,9 @@ describe('announcement', () => {
     announcement.show(instance);
     announcement.show(null);
     assert.deepEqual(calls, ['-', 'up', '-', '-'], 'what flaps stays away');
-    assert.equal(announcement.held, false);
+    assert.equal(announcement.heldBack, false);
     announcement.show(instance);
-    assert.equal(announcement.held, true);
+    assert.equal(announcement.heldBack, true);
   });
 
   it('never holds back what an operator asks for', (t) => {
@@ -54,7 +54,7 @@ describe('announcement', () => {
     announcement.show(drained);
     assert.deepEqual(calls, ['up', '-']);
     await eventually(() => assert.deepEqual(calls, ['up', '-', 'drain']));
-    assert.equal(announcement.held, false);
+    assert.equal(announcement.heldBack, false);
   });
 
   it('says nothing more after its end', (t) => {
@@ -64,7 +64,7 @@ describe('announcement', () => {
     announcement.show(instance);
     end.abort();
     announcement.show(null);
-    assert.deepEqual([calls, announcement.held], [['up', '-'], false]);
+    assert.deepEqual([calls, announcement.heldBack], [['up', '-'], false]);
   });
 
   it('only counts in shadow mode', async (t) => {

@@ -5,9 +5,9 @@ import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { type SchemaProperty, validate } from '../../../common/config/schema.ts';
 import { isSecretKey } from '../../../common/config/secrets.ts';
-import { loadPlugin, pluginNames } from '../../../common/plugin.ts';
-import { checkFolder } from '../../../nerve/check.ts';
-import type { AnyCheckPlugin } from '../../support/daemons/check.ts';
+import { pluginNames } from '../../../common/plugin.ts';
+import { checkFolder, ownCheckTypes } from '../../../nerve/check.ts';
+import { checkDeps } from '../../support/daemons/check.ts';
 import { requiredOptions } from '../../support/daemons/required-options.ts';
 import { eventually } from '../../support/eventually.ts';
 import { assertNothingMore, openResources } from '../../support/process/resources.ts';
@@ -40,7 +40,7 @@ describe('every check', () => {
 
   for (const name of names) {
     describe(name, () => {
-      const load = () => loadPlugin<AnyCheckPlugin>(checkFolder, name);
+      const load = () => ownCheckTypes.load(name);
       const options = async () => validate((await load()).schema, await minimum(), { path: name, problems: [] });
       const minimum = async () => requiredOptions((await load()).schema, folder);
       const target = () => ({ service: 'api', host: '127.0.0.1', port: mute.port });
@@ -74,14 +74,14 @@ describe('every check', () => {
         const [plugin, read] = [await load(), await options()];
         const before = await openResources();
         const accepted = mute.accepted;
-        plugin.create(read, target());
+        plugin.create(read, target(), checkDeps);
         await new Promise(setImmediate);
         await assertNothingMore(before);
         assert.equal(mute.accepted, accepted);
       });
 
       it('opens nothing for a signal that has aborted', async () => {
-        const check = (await load()).create(await options(), target());
+        const check = (await load()).create(await options(), target(), checkDeps);
         const accepted = mute.accepted;
         await check(AbortSignal.abort(new Error('too late'))).catch(() => {});
         await new Promise((resolve) => setTimeout(resolve, 20));
@@ -89,7 +89,7 @@ describe('every check', () => {
       });
 
       it('settles when its signal aborts, and leaves nothing open', async () => {
-        const check = (await load()).create(await options(), target());
+        const check = (await load()).create(await options(), target(), checkDeps);
         const before = await openResources();
         const controller = new AbortController();
         const timer = setTimeout(() => controller.abort(new Error('over')), 50);

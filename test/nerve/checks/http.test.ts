@@ -11,6 +11,7 @@ import type { Problem } from '../../../common/config/config.ts';
 import { validate } from '../../../common/config/schema.ts';
 import { exec } from '../../../common/daemon/exec.ts';
 import { check } from '../../../nerve/checks/http.ts';
+import { checkDeps } from '../../support/daemons/check.ts';
 import { eventually } from '../../support/eventually.ts';
 import { startPeer } from '../../support/servers/bad-peers.ts';
 import { makeAuthority, makeCertificate } from '../../support/servers/certificates.ts';
@@ -35,7 +36,7 @@ function probe(options: object, port: number, signal: AbortSignal = AbortSignal.
   const problems: Problem[] = [];
   const valid = validate(check.schema, { uri: '/', ...options }, { path: '', problems });
   assert.deepEqual(problems, []);
-  return check.create(valid, { service: 's', host: '127.0.0.1', port })(signal);
+  return check.create(valid, { service: 's', host: '127.0.0.1', port }, checkDeps)(signal);
 }
 
 describe('http', () => {

@@ -4,9 +4,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { validate } from '../../../common/config/schema.ts';
-import { loadPlugin, pluginNames } from '../../../common/plugin.ts';
-import { type Check, checkFolder } from '../../../nerve/check.ts';
-import type { AnyCheckPlugin } from '../../support/daemons/check.ts';
+import { pluginNames } from '../../../common/plugin.ts';
+import { type Check, checkFolder, ownCheckTypes } from '../../../nerve/check.ts';
+import { checkDeps } from '../../support/daemons/check.ts';
 import { requiredOptions } from '../../support/daemons/required-options.ts';
 import { eventually } from '../../support/eventually.ts';
 import { assertNothingMore, openResources } from '../../support/process/resources.ts';
@@ -65,7 +65,7 @@ describe('thousands of probes leave nothing behind', () => {
 
       for (const name of names) {
         it(name, async () => {
-          const { schema, create } = await loadPlugin<AnyCheckPlugin>(checkFolder, name);
+          const { schema, create } = await ownCheckTypes.load(name);
           const least = requiredOptions(schema, folder);
           const variants = [
             {},
@@ -75,7 +75,7 @@ describe('thousands of probes leave nothing behind', () => {
           ];
           const checks = variants.map((extra) => {
             const options = validate(schema, { ...least, ...extra }, { path: name, problems: [] });
-            return create(options, { service: 'api', host: '127.0.0.1', port: peer.port });
+            return create(options, { service: 'api', host: '127.0.0.1', port: peer.port }, checkDeps);
           });
           const before = await openResources();
           for (const check of checks) {

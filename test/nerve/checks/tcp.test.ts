@@ -4,6 +4,7 @@ import { type AddressInfo, createServer } from 'node:net';
 import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
 import { check } from '../../../nerve/checks/tcp.ts';
+import { checkDeps } from '../../support/daemons/check.ts';
 import { eventually } from '../../support/eventually.ts';
 import { startPeer } from '../../support/servers/bad-peers.ts';
 import { tempFolder } from '../../support/temp-folder.ts';
@@ -25,7 +26,7 @@ const none = { socket: null, send: null, expect: null };
 describe('tcp', () => {
   it('passes while somebody listens, and fails when not', async (t) => {
     const { port, close } = await listener(t);
-    const probe = check.create(none, { service: 's', host: '127.0.0.1', port });
+    const probe = check.create(none, { service: 's', host: '127.0.0.1', port }, checkDeps);
     await probe(signal);
     await close();
     await assert.rejects(probe(signal), { message: `cannot connect to 127.0.0.1:${port}: connection refused` });
@@ -33,16 +34,16 @@ describe('tcp', () => {
 
   it('finds a host by its name, anew at each probe', async (t) => {
     const { port } = await listener(t);
-    await check.create(none, { service: 's', host: 'localhost', port })(signal);
+    await check.create(none, { service: 's', host: 'localhost', port }, checkDeps)(signal);
     await assert.rejects(
-      check.create(none, { service: 's', host: 'no.such.host.invalid', port })(signal),
+      check.create(none, { service: 's', host: 'no.such.host.invalid', port }, checkDeps)(signal),
       /cannot connect to no/,
     );
   });
 
   it('gives up when its signal aborts', async () => {
     // An address of RFC 5737: nobody answers, nobody refuses.
-    const probe = check.create(none, { service: 's', host: '192.0.2.1', port: 9 });
+    const probe = check.create(none, { service: 's', host: '192.0.2.1', port: 9 }, checkDeps);
     await assert.rejects(probe(AbortSignal.timeout(50)), /aborted due to timeout|cannot connect/);
   });
 
@@ -53,12 +54,12 @@ describe('tcp', () => {
     });
     t.after(() => greeter.close());
     const target = { service: 's', host: '127.0.0.1', port: greeter.port };
-    await check.create({ ...none, expect: '220 ' }, target)(signal);
-    await check.create({ ...none, send: 'NOOP\r\n', expect: 'mail 250 OK' }, target)(signal);
-    await assert.rejects(check.create({ ...none, send: 'HELO', expect: '250' }, target)(signal), {
+    await check.create({ ...none, expect: '220 ' }, target, checkDeps)(signal);
+    await check.create({ ...none, send: 'NOOP\r\n', expect: 'mail 250 OK' }, target, checkDeps)(signal);
+    await assert.rejects(check.create({ ...none, send: 'HELO', expect: '250' }, target, checkDeps)(signal), {
       message: `127.0.0.1:${greeter.port}: expected "250", but it said "220 mail 500 what?"`,
     });
-    await assert.rejects(check.create({ ...none, expect: 'bye' }, target)(AbortSignal.timeout(50)), {
+    await assert.rejects(check.create({ ...none, expect: 'bye' }, target, checkDeps)(AbortSignal.timeout(50)), {
       name: 'TimeoutError',
     });
     await eventually(() => assert.equal(greeter.open, 0));
@@ -67,7 +68,7 @@ describe('tcp', () => {
   it('connects to a unix socket', async (t) => {
     const path = join(await tempFolder(t), 'peer.sock');
     const address = { service: 's', host: '127.0.0.1', port: 1 };
-    const probe = check.create({ ...none, socket: path, expect: 'hi' }, address);
+    const probe = check.create({ ...none, socket: path, expect: 'hi' }, address, checkDeps);
     await assert.rejects(probe(signal), { message: `cannot connect to ${path}: no such file` });
     const peer = await startPeer((socket) => void socket.end('hi'), path);
     t.after(() => peer.close());

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { plain } from '../../../common/cli/table.ts';
 import { formatStatus } from '../../../nerve/commands/status.ts';
-import type { NerveStatus } from '../../../nerve/state.ts';
+import type { NerveStatus } from '../../../nerve/status-shape.ts';
 
 const now = Date.parse('2026-11-23T12:00:00Z');
 const base = {
@@ -45,7 +45,7 @@ const state: NerveStatus = {
       health: 'unknown',
       since: '2026-11-23T12:00:01Z',
       announced: false,
-      reason: 'not asked for yet',
+      reason: 'not requested yet',
     },
   ],
   leases: [{ hosts: ['http://a:1', 'http://b:2'], ttl: 10, id: null, held: false, lastError: 'away' }],
@@ -63,7 +63,7 @@ describe('formatStatus', () => {
         'api       i_a:1     up       30 s    yes',
         'draining  i_a:2     up       60 min  draining',
         'web       i_a:3     down     3 d     no         http: status 503',
-        'new       i_a:4     unknown  0 s     no         not asked for yet',
+        'new       i_a:4     unknown  0 s     no         not requested yet',
         '',
       ].join('\n'),
     );
@@ -90,7 +90,7 @@ describe('formatStatus', () => {
     assert.equal(
       formatStatus({ ...state, daemon, registry, services: [] }, plain, now),
       `nerve is not running: nobody answers at x
-Nothing checks these services now. What etcd has of them was read directly, and nothing was changed:
+Nothing checks these services now. This is what etcd has of them; nothing was changed:
 
 SERVICE  INSTANCE  IN ETCD                             REVISION  LEASE
 api      i_a:1     yes                                 7         4 of 10 s left

@@ -54,31 +54,31 @@ describe('loadConfig', () => {
   });
 
   it('has the defaults of SmartStack, and its own', async (t) => {
-    const { instanceId, etcd, ttl, admin, heartbeatPath, services } = await load(t, {
+    const { instanceId, etcd, ttlSeconds, admin, heartbeatPath, services } = await load(t, {
       services: { api: { host: '10.0.0.1', port: 3000, checks: [{ type: 'http', uri: '/health' }] } },
     });
     assert.equal(instanceId, hostname());
     assert.deepEqual(
-      [etcd.hosts, ttl, admin.listen, heartbeatPath],
+      [etcd.hosts, ttlSeconds, admin.listen, heartbeatPath],
       [['http://127.0.0.1:2379'], 10, '127.0.0.1:3210', null],
     );
     const api = services.get('api');
     assert.equal(api?.key, `/nerve/services/api/${hostname()}_10.0.0.1:3000`);
     const [check] = api?.checks ?? [];
     assert.deepEqual(
-      [check?.name, check?.timeout, check?.rise, check?.fall, check?.interval, check?.fastInterval],
+      [check?.name, check?.timeoutMs, check?.rise, check?.fall, check?.intervalMs, check?.fastIntervalMs],
       ['http', 100, 1, 1, 500, 500],
     );
     assert.deepEqual(check?.target, { service: 'api', host: '10.0.0.1', port: 3000 });
   });
 
   it('keeps what it is told to at the end, and drains for a time of one’s own', async (t) => {
-    const { shutdown, drainTime, stateFile } = await load(t, {
+    const { shutdown, drainTimeMs, stateFile } = await load(t, {
       shutdown: { keep: true },
       drain_time: '1m',
       state_file_path: false,
     });
-    assert.deepEqual([shutdown, drainTime, stateFile], [{ keep: true, drain: 0 }, 60_000, false]);
+    assert.deepEqual([shutdown, drainTimeMs, stateFile], [{ keep: true, drain: 0 }, 60_000, false]);
     assert.deepEqual((await load(t, {})).shutdown, { keep: false, drain: 0 });
   });
 
@@ -133,10 +133,10 @@ describe('loadConfig', () => {
       ],
     });
     assert.deepEqual(
-      checks.map(({ name, target, timeout, rise, fall }) => [
+      checks.map(({ name, target, timeoutMs, rise, fall }) => [
         name,
         `${target.host}:${target.port}`,
-        timeout,
+        timeoutMs,
         rise,
         fall,
       ]),
@@ -182,7 +182,7 @@ describe('loadConfig', () => {
     const api = { host: 'a', port: 1, zk_path: '/x' };
     await writeFile(join(folder, 'n.json'), JSON.stringify({ services: { a: api, b: api } }));
     const { log, lines } = recordingLog();
-    await loadConfig({ file: join(folder, 'n.json'), env: {} }, log);
+    await loadConfig({ file: join(folder, 'n.json'), env: {} }, { log });
     assert.deepEqual(
       lines.map(({ level, fields }) => [level, fields.path]),
       [['warn', 'services.a.zk_path']],
@@ -264,7 +264,7 @@ describe('loadConfig', () => {
     [
       'an end that both keeps and drains',
       { shutdown: { keep: true, drain: 5 } },
-      ['shutdown: keep and drain exclude each other: what is kept goes on taking traffic'],
+      ['shutdown: keep and drain exclude each other: with keep the instances go on taking traffic'],
     ],
     [
       'a name that an instance has already',

@@ -83,9 +83,9 @@ describe('host', () => {
     assert.equal(await announcedHost('auto:ec2:ipv6', false), '2600::5');
   });
 
-  it('says what EC2’s metadata answered when that is no address', async (t) => {
+  it('says what EC2’s metadata answered when that is not an address', async (t) => {
     await metadata(t, { '/latest/meta-data/local-ipv4': '<html>' });
-    await assert.rejects(announcedHost('auto:ec2', false), /EC2 instance metadata: "<html>" is no address/);
-    await assert.rejects(announcedHost('auto:ec2:ipv6', false), /GET \/latest\/meta-data\/ipv6 failed: status 401/);
+    await assert.rejects(announcedHost('auto:ec2', false), /EC2 instance metadata: "<html>" is not an IP address/);
+    await assert.rejects(announcedHost('auto:ec2:ipv6', false), /GET \/latest\/meta-data\/ipv6 failed: HTTP 401/);
   });
 });

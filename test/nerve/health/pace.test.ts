@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { firstPause, nextHealth, nextPause, type Pace, unknownHealth } from '../../../nerve/health/rise-fall.ts';
+import type { ProbePace } from '../../../nerve/config/check-config.ts';
+import { firstPause, nextPause } from '../../../nerve/health/pace.ts';
+import { nextHealth, unknownHealth } from '../../../nerve/health/rise-fall.ts';
 
-const pace: Pace = { interval: 1000, fastInterval: 100, jitter: 0 };
+const pace: ProbePace = { intervalMs: 1000, fastIntervalMs: 100, jitter: 0 };
 
 /** The health after these results, with rise 3 and fall 2. */
 function after(results: string) {
@@ -36,15 +38,15 @@ describe('pace', () => {
 
   it('starts at any part of the interval, the first probe soon all the same', () => {
     assert.deepEqual(
-      [0, 0.5].map((random) => firstPause({ ...pace, interval: 10_000 }, () => random)),
+      [0, 0.5].map((random) => firstPause({ ...pace, intervalMs: 10_000 }, () => random)),
       [0, 250],
     );
     assert.equal(
-      firstPause({ ...pace, interval: 100 }, () => 0.5),
+      firstPause({ ...pace, intervalMs: 100 }, () => 0.5),
       50,
     );
     assert.equal(
-      nextPause({ ...pace, interval: 10_000 }, after('p'), () => 0.5),
+      nextPause({ ...pace, intervalMs: 10_000 }, after('p'), () => 0.5),
       5000,
     );
   });

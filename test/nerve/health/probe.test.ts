@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { getEventListeners, once } from 'node:events';
 import { type AddressInfo, createServer } from 'node:net';
 import { describe, it } from 'node:test';
-import { check as tcp } from '../../../nerve/checks/tcp.ts';
 import { startProbe } from '../../../nerve/health/probe.ts';
+import { makeCheck } from '../../support/daemons/check.ts';
 
 const hour = 3_600_000;
 const never = new AbortController().signal;
@@ -35,7 +35,7 @@ describe('startProbe', () => {
   it('times out, and tells the check through its signal', async () => {
     const probe = startProbe(hanging, 20, never);
     const { outcome, reason } = await probe.result;
-    assert.deepEqual([outcome, reason], ['timeout', 'no result within 20 ms']);
+    assert.deepEqual([outcome, reason], ['timeout', 'no answer within 20 ms']);
     await probe.settled;
   });
 
@@ -58,7 +58,7 @@ describe('startProbe', () => {
     t.after(() => server.close());
     await once(server, 'listening');
     const { port } = server.address() as AddressInfo;
-    const check = tcp.create({ socket: null, send: null, expect: null }, { service: 's', host: '127.0.0.1', port });
+    const check = await makeCheck('tcp', {}, { port });
     const probe = startProbe(check, 100, never);
     const until = performance.now() + 300;
     while (performance.now() < until);

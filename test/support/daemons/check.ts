@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict';
 import { type Problem, validate } from '../../../common/config/config.ts';
 import { reasonOf } from '../../../common/daemon/log.ts';
-import { loadPlugin } from '../../../common/plugin.ts';
-import { type Check, type CheckPlugin, type CheckTarget, checkFolder } from '../../../nerve/check.ts';
+import { thisHost } from '../../../common/host.ts';
+import { type Check, type CheckDeps, type CheckTarget, ownCheckTypes } from '../../../nerve/check.ts';
 import { patienceMs } from '../eventually.ts';
 
-export type AnyCheckPlugin = CheckPlugin<Record<string, unknown>>;
+/** Checks in tests use this machine. */
+export const checkDeps: CheckDeps = { host: thisHost };
 
 /** A check as nerve makes it from a configuration. @throws when its options are not accepted */
 export async function makeCheck(
@@ -13,11 +14,11 @@ export async function makeCheck(
   options: Readonly<Record<string, unknown>>,
   target: Partial<CheckTarget> = {},
 ): Promise<Check> {
-  const plugin = await loadPlugin<AnyCheckPlugin>(checkFolder, type);
+  const plugin = await ownCheckTypes.load(type);
   const problems: Problem[] = [];
   const read = validate(plugin.schema, options, { path: 'check', problems });
   if (problems.length > 0) throw new Error(problems.map(({ path, message }) => `${path}: ${message}`).join('; '));
-  return plugin.create(read, { service: 'api', host: '127.0.0.1', port: 1, ...target });
+  return plugin.create(read, { service: 'api', host: '127.0.0.1', port: 1, ...target }, checkDeps);
 }
 
 /** Passes within half a minute, which no check here needs. */
@@ -36,7 +37,7 @@ export async function assertFails(check: Check, reason: RegExp): Promise<void> {
 /** Gives up when its signal aborts, with the signal's reason. */
 export async function assertGivesUp(check: Check): Promise<void> {
   await assert.rejects(check(AbortSignal.abort(new Error('over before it began'))), /over before it began/);
-  for (const reason of ['no result within 60 ms', 'the service went']) {
+  for (const reason of ['no answer within 60 ms', 'the service went']) {
     const controller = new AbortController();
     // Not AbortSignal.timeout: its timer keeps no process alive.
     setTimeout(() => controller.abort(new Error(reason)), 60);

@@ -1,8 +1,8 @@
 import { makeInstance } from '../../../common/instance.ts';
-import { noRateLimit } from '../../../nerve/announce/rate-limit.ts';
 import type { Check } from '../../../nerve/check.ts';
 import type { CheckConfig } from '../../../nerve/config/check-config.ts';
 import type { NerveConfig } from '../../../nerve/config/config.ts';
+import { noRateLimit } from '../../../nerve/config/rate-limit.ts';
 import type { ServiceConfig } from '../../../nerve/config/service-config.ts';
 
 /** A check whose health a test turns. */
@@ -49,11 +49,11 @@ export function serviceConfig(
       type: 'switch',
       name: `switch-${i}`,
       target,
-      timeout: 1000,
+      timeoutMs: 1000,
       rise: 1,
       fall: 1,
-      interval: 5,
-      fastInterval: 5,
+      intervalMs: 5,
+      fastIntervalMs: 5,
       jitter: 0,
       options: {},
       probe,
@@ -67,11 +67,11 @@ export function nerveConfig(services: readonly ServiceConfig[], options: Partial
   return {
     instanceId: 'i-1',
     etcd: { hosts: ['http://127.0.0.1:2379'] },
-    ttl: 10,
+    ttlSeconds: 10,
     admin: { listen: false, hosts: [], control_socket: null, control_socket_mode: 0o600 },
     heartbeatPath: null,
     stateFile: false,
-    drainTime: 0,
+    drainTimeMs: 0,
     shutdown: { drain: 0, keep: false },
     statsd: undefined,
     services: new Map(services.map((service) => [service.name, service])),

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { newBucket, type RateLimit, takeToken, untilToken } from '../../../nerve/announce/rate-limit.ts';
+import { msUntilToken, newBucket, takeToken } from '../../../nerve/announce/token-bucket.ts';
+import type { RateLimit } from '../../../nerve/config/rate-limit.ts';
 
 /** Takes as often as each step says, at its second; t for a token, f for none. */
 function play(limit: RateLimit, steps: readonly (readonly [second: number, times: number])[]): string {
@@ -70,9 +71,9 @@ describe('rate limit', () => {
 
   it('says how long until the next token', () => {
     const limit = { shadow: false, averageRate: 0.5, maxBurst: 10 };
-    assert.equal(untilToken(newBucket(limit, 0), limit, 0), 1000);
-    assert.equal(untilToken(newBucket(limit, 0), limit, 1000), 0);
+    assert.equal(msUntilToken(newBucket(limit, 0), limit, 0), 1000);
+    assert.equal(msUntilToken(newBucket(limit, 0), limit, 1000), 0);
     const never = { ...limit, averageRate: 0 };
-    assert.equal(untilToken(newBucket(never, 0), never, 1e9), Number.POSITIVE_INFINITY);
+    assert.equal(msUntilToken(newBucket(never, 0), never, 1e9), Number.POSITIVE_INFINITY);
   });
 });

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
 import { registry } from '../../../common/daemon/metrics.ts';
 import type { ServiceConfig } from '../../../nerve/config/service-config.ts';
-import { createService, type Service } from '../../../nerve/health/service.ts';
+import { ServiceHealth } from '../../../nerve/health/service-health.ts';
 import { healthSwitch, serviceConfig } from '../../support/daemons/nerve-service.ts';
 import { eventually } from '../../support/eventually.ts';
 import { nodeWarnings } from '../../support/process/node-warnings.ts';
@@ -11,7 +11,7 @@ import { recordingLog } from '../../support/process/recording-log.ts';
 function start(t: TestContext, config: ServiceConfig) {
   const end = new AbortController();
   const { log, lines } = recordingLog();
-  const service: Service = createService(config, { log });
+  const service = new ServiceHealth(config, { log });
   const verdicts: string[] = [];
   const running = service.run((verdict) => verdicts.push(verdict), end.signal);
   t.after(async () => {
@@ -24,7 +24,7 @@ function start(t: TestContext, config: ServiceConfig) {
 describe('service', () => {
   it('is up at once without checks', (t) => {
     const { service, verdicts } = start(t, serviceConfig('api', []));
-    assert.deepEqual([service.verdict, verdicts], ['up', ['up']]);
+    assert.deepEqual([service.health, verdicts], ['up', ['up']]);
   });
 
   it('follows its check, and logs transitions only', async (t) => {
@@ -37,7 +37,7 @@ describe('service', () => {
     await eventually(() => assert.deepEqual(verdicts, ['up', 'down']));
     api.healthy = true;
     await eventually(() => assert.deepEqual(verdicts, ['up', 'down', 'up']));
-    assert.equal(service.verdict, 'up');
+    assert.equal(service.health, 'up');
     assert.deepEqual(
       lines.map(({ message, fields }) => [message, fields.service, fields.check, fields.reason]),
       [
@@ -55,9 +55,12 @@ describe('service', () => {
     const good = healthSwitch();
     let answer = (): void => {};
     const slow = (): Promise<void> => new Promise((resolve) => (answer = resolve));
-    const { service, verdicts } = start(t, serviceConfig('api', [good.probe, slow], { check: { timeout: 3_600_000 } }));
+    const { service, verdicts } = start(
+      t,
+      serviceConfig('api', [good.probe, slow], { check: { timeoutMs: 3_600_000 } }),
+    );
     await eventually(() => assert.ok(good.probes > 2));
-    assert.equal(service.verdict, 'unknown');
+    assert.equal(service.health, 'unknown');
     answer();
     await eventually(() => assert.deepEqual(verdicts, ['up']));
     good.healthy = false;
@@ -70,7 +73,7 @@ describe('service', () => {
     let i = 0;
     let downAfter = 0;
     const check = async (): Promise<void> => {
-      if (service.verdict === 'down') downAfter ||= i;
+      if (service.health === 'down') downAfter ||= i;
       if (outcomes[i++] !== 'p') throw new Error('f');
     };
     const { service, verdicts } = start(t, serviceConfig('api', [check], { check: { rise: 2, fall: 3 } }));
@@ -88,9 +91,9 @@ describe('service', () => {
       await new Promise<void>((resolve) => (letGo = resolve));
       running -= 1;
     };
-    const { service, verdicts } = start(t, serviceConfig('api', [stubborn], { check: { timeout: 10 } }));
+    const { service, verdicts } = start(t, serviceConfig('api', [stubborn], { check: { timeoutMs: 10 } }));
     await eventually(() => assert.deepEqual(verdicts, ['down']));
-    await eventually(() => assert.equal(service.checks[0]?.last?.reason, 'the previous probe has not ended'));
+    await eventually(() => assert.equal(service.checks[0]?.last?.reason, 'the previous probe is still running'));
     assert.equal(most, 1);
     const hung = letGo;
     hung();
@@ -102,7 +105,7 @@ describe('service', () => {
   it('passes no verdict on probes that its own end cut short', async (t) => {
     const hanging = (signal: AbortSignal): Promise<void> =>
       new Promise((_, reject) => signal.addEventListener('abort', () => reject(new Error('gave up'))));
-    const { verdicts, end, running } = start(t, serviceConfig('api', [hanging], { check: { timeout: 3_600_000 } }));
+    const { verdicts, end, running } = start(t, serviceConfig('api', [hanging], { check: { timeoutMs: 3_600_000 } }));
     end.abort();
     await running;
     assert.deepEqual(verdicts, []);
@@ -118,7 +121,7 @@ describe('service', () => {
 
   it('shows the last result of each check, and counts', async (t) => {
     const { service } = start(t, serviceConfig('counted', [healthSwitch(false).probe]));
-    await eventually(() => assert.equal(service.verdict, 'down'));
+    await eventually(() => assert.equal(service.health, 'down'));
     const [check] = service.checks;
     assert.deepEqual(
       [check?.name, check?.type, check?.up, check?.last?.outcome, check?.last?.reason],

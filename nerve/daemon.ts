@@ -1,0 +1,215 @@
+import { isDeepStrictEqual } from 'node:util';
+import { type AdminServer, serveAdmin } from '../common/admin/admin.ts';
+import type { AdminConfig } from '../common/admin/options.ts';
+import { type LinkedAbort, linkAbort, timeoutSignal } from '../common/async/abort.ts';
+import { sleep } from '../common/async/supervise.ts';
+import { ConfigError } from '../common/config/problem.ts';
+import { defaultSocket, defaultStateFile, type Owner } from '../common/config/source-map.ts';
+import { defaultGrace } from '../common/daemon/lifecycle.ts';
+import type { Log } from '../common/daemon/log.ts';
+import { countReload, startMetrics } from '../common/daemon/metrics.ts';
+import { createNotifier, type Notifier } from '../common/daemon/notify.ts';
+import type { EtcdClient } from '../common/etcd/client/client.ts';
+import type { EtcdOptions } from '../common/etcd/client/options.ts';
+import { createLeasedKeys } from '../common/etcd/keys/leased-keys.ts';
+import type { Files } from '../common/host.ts';
+import { createStatsdReport, type StatsdReport } from '../common/statsd/report.ts';
+import { counted } from '../common/wording.ts';
+import type { Announcer, OnLeftover } from './announce/announcer.ts';
+import { DrainStore, type Drains } from './announce/drain-store.ts';
+import { EtcdAnnouncer } from './announce/etcd-announcer.ts';
+import type { Registry } from './announce/registries.ts';
+import type { NerveConfig } from './config/config.ts';
+import { controlRoutes } from './control.ts';
+import { heartbeat } from './heartbeat.ts';
+import { observe } from './metrics.ts';
+import { Nerve } from './nerve.ts';
+import { statsdNames } from './statsd.ts';
+import { describeState, observed } from './status.ts';
+
+/** What the daemon uses of the world around it; a simulation hands in its own. */
+export interface DaemonDeps {
+  readonly log: Log;
+  readonly version: string;
+  readonly files: Files;
+  /** Creates an etcd client that works until `signal` aborts. */
+  readonly openEtcd: (options: EtcdOptions, deps: { readonly log: Log }, signal: AbortSignal) => EtcdClient;
+  /** Reads the configuration; called at the start and at each reload. @throws {ConfigError} */
+  readonly loadConfig: () => Promise<NerveConfig>;
+  /** Whose state file, control socket and environment the daemon uses. */
+  readonly owner: Owner;
+}
+
+/** Deadline of withdrawing everything at the shutdown; what is left goes when the lease expires. */
+const withdrawTimeoutMs = 5000;
+
+/** The parts of a running daemon. */
+interface Parts {
+  readonly nerve: Nerve;
+  readonly drains: Drains;
+  readonly statsd: StatsdReport;
+  readonly systemd: Notifier;
+  readonly server: AdminServer;
+  /** Ends the etcd clients and the admin server, which the shutdown itself needs. */
+  readonly lastStop: AbortController;
+}
+
+/** A whole nerve: its services, and all that reads, controls and watches them. */
+export class NerveDaemon {
+  readonly #deps: DaemonDeps;
+  readonly #parts: Parts;
+  /** Aborts when the shutdown begins. */
+  readonly #shutdown = new AbortController();
+  #config: NerveConfig;
+  #heartbeat: LinkedAbort;
+  #reloading = Promise.resolve();
+
+  /**
+   * Starts the daemon; does not wait for etcd.
+   * @throws {ConfigError} when the configuration is invalid; another error when the admin address cannot be used
+   */
+  static async start(deps: DaemonDeps): Promise<NerveDaemon> {
+    const { log, version, files, owner } = deps;
+    const config = await deps.loadConfig();
+    const stateFile = config.stateFile ?? (await defaultStateFile(owner));
+    const drains = await DrainStore.open(stateFile === false ? null : stateFile, { log, files });
+    const lastStop = new AbortController();
+    const nerve = new Nerve({
+      log,
+      drains,
+      connect: (registry, onLeftover) => connectEtcd(registry, { ...deps, onLeftover }, lastStop.signal),
+    });
+    startMetrics('nerve', { version, ready: () => nerve.notReadyReason === null });
+    observe(() => observed(nerve));
+    let daemon: NerveDaemon | undefined;
+    const admin = {
+      ...(await adminSection(config.admin, owner)),
+      ready: () => nerve.notReadyReason,
+      state: () => describeState(nerve, version),
+      control: controlRoutes(nerve, drains, () => (daemon === undefined ? config : daemon.#config).drainTimeMs),
+    };
+    const server = await serveAdmin(admin, { log }, lastStop.signal);
+    log.info('nerve runs', {
+      version,
+      instance_id: config.instanceId,
+      services: config.services.size,
+      admin: server.address,
+      control_socket: admin.control_socket,
+      state_file: stateFile,
+    });
+    nerve.apply(config);
+    const statsd = createStatsdReport(statsdNames(nerve, version), { log });
+    statsd.configure(config.statsd);
+    const systemd = createNotifier({ env: owner.env, status: () => statusLine(nerve) }, { log }, lastStop.signal);
+    // Ready even when nothing is announced yet: while etcd is down, systemd must not end a nerve that works.
+    systemd.ready(statusLine(nerve));
+    daemon = new NerveDaemon(config, { nerve, drains, statsd, systemd, server, lastStop }, deps);
+    return daemon;
+  }
+
+  private constructor(config: NerveConfig, parts: Parts, deps: DaemonDeps) {
+    this.#config = config;
+    this.#parts = parts;
+    this.#deps = deps;
+    this.#heartbeat = this.#startHeartbeat();
+  }
+
+  /** How long {@link shutDown} may take. */
+  get shutdownTimeMs(): number {
+    return defaultGrace + this.#config.shutdown.drain;
+  }
+
+  /** Reads the configuration again and applies it. Reloads run one after another, so that the last one wins. */
+  reload(): void {
+    this.#reloading = this.#reloading.then(() => this.#reload());
+  }
+
+  /** Stops everything: drains and withdraws the services as configured, then ends what reported on that. */
+  async shutDown(): Promise<void> {
+    const { nerve, drains, statsd, systemd, server, lastStop } = this.#parts;
+    const { log } = this.#deps;
+    const { drain: drainMs, keep } = this.#config.shutdown;
+    this.#shutdown.abort();
+    systemd.stopping(this.shutdownTimeMs);
+    // The checks go on while the services drain: one that fails is withdrawn at once.
+    if (drainMs > 0 && (await nerve.drainAll(timeoutSignal(withdrawTimeoutMs)))) {
+      log.info('draining before the shutdown', { milliseconds: drainMs });
+      await sleep(drainMs);
+    }
+    await nerve.close(withdrawTimeoutMs, { keep });
+    await drains.saved();
+    await statsd.end();
+    await systemd.flushed();
+    lastStop.abort();
+    await server.closed;
+    log.info('nerve ended');
+  }
+
+  async #reload(): Promise<void> {
+    const { nerve, systemd } = this.#parts;
+    systemd.reloading();
+    const config = await this.#loadAgain();
+    if (config !== undefined && !this.#shutdown.signal.aborted) this.#apply(config);
+    systemd.ready(statusLine(nerve));
+  }
+
+  /** The new configuration; undefined, with its problems logged, when it is invalid. */
+  async #loadAgain(): Promise<NerveConfig | undefined> {
+    try {
+      const config = await this.#deps.loadConfig();
+      countReload('ok');
+      this.#deps.log.info('configuration read again', { services: config.services.size });
+      return config;
+    } catch (error) {
+      countReload('invalid');
+      const problems = error instanceof ConfigError ? error.problems : [{ path: '', message: String(error) }];
+      this.#deps.log.error('the new configuration is invalid, the old one stays in force', { problems });
+      return undefined;
+    }
+  }
+
+  #apply(config: NerveConfig): void {
+    const old = this.#config;
+    const { log } = this.#deps;
+    if (!isDeepStrictEqual(config.admin, old.admin)) log.warn('a new admin section needs a restart');
+    if (config.stateFile !== old.stateFile) log.warn('a new state_file_path needs a restart');
+    this.#config = config;
+    this.#parts.nerve.apply(config);
+    this.#parts.statsd.configure(config.statsd);
+    if (config.heartbeatPath === old.heartbeatPath) return;
+    this.#heartbeat.abort();
+    this.#heartbeat.release();
+    this.#heartbeat = this.#startHeartbeat();
+  }
+
+  #startHeartbeat(): LinkedAbort {
+    const beating = linkAbort(this.#shutdown.signal);
+    const { heartbeatPath } = this.#config;
+    if (heartbeatPath !== null) void heartbeat(heartbeatPath, this.#deps, beating.signal);
+    return beating;
+  }
+}
+
+/** Connects to an etcd cluster, under a lease of its own, until `signal` aborts. */
+function connectEtcd(
+  { etcd, ttlSeconds }: Registry,
+  { log, openEtcd, onLeftover }: Pick<DaemonDeps, 'log' | 'openEtcd'> & { readonly onLeftover: OnLeftover },
+  signal: AbortSignal,
+): Announcer {
+  const client = openEtcd(etcd, { log }, signal);
+  return new EtcdAnnouncer({
+    createKeys: (onFound) => createLeasedKeys(client, { ttlSeconds, onFound }, { log }, signal),
+    onLeftover,
+  });
+}
+
+/** The admin section, with the default control socket when it names none. */
+async function adminSection(admin: AdminConfig, owner: Owner) {
+  if (admin.control_socket !== null) return admin;
+  return { ...admin, control_socket: await defaultSocket(owner), socketOptional: true };
+}
+
+/** The status of the systemd unit. */
+function statusLine(nerve: Nerve): string {
+  return nerve.notReadyReason ?? `ready: ${counted(nerve.services.size, 'service')}`;
+}
