@@ -8,11 +8,11 @@ import { runCommand } from '../command.ts';
 import {
   type BackgroundCluster,
   type BackgroundMember,
-  describe,
+  createCluster,
   endMembers,
-  freeze,
-  lookUp,
-  prepare,
+  findCluster,
+  memberRows,
+  setFrozen,
   startMembers,
   wipe,
 } from '../members/background.ts';
@@ -21,21 +21,22 @@ const defaults = { port: 2379, folder: fileURLToPath(new URL('../../../.cache/lo
 
 const usage = `Usage: etcd-cluster/local COMMAND [OPTIONS]
 
-Three etcd members on loopback, in the background: for trying things out, not for production.
+Runs three etcd members on loopback, in the background: for trying things out, not for production.
 
-  start       start the members that do not run; their data are kept from one start to the next
-  status      what each member does; exits with 1 when there is no leader
-  stop        end them in order; 'start' brings them back
-  kill N      SIGKILL to member N (1, 2 or 3); 'start' brings it back
-  freeze N    SIGSTOP: its connections stay open and nothing answers
-  thaw N      SIGCONT
-  wipe        kill them and remove all data
+  start       start the members that do not run; members keep their data from one start to the next
+  status      show the state of each member; exit with 1 when there is no leader
+  stop        send all members SIGTERM and wait for their end; 'start' starts them again
+  kill N      send member N (1, 2 or 3) SIGKILL; 'start' starts it again
+  freeze N    send member N SIGSTOP: its connections stay open, and it answers nothing
+  thaw N      send member N SIGCONT
+  wipe        kill all members and remove their data
 
-  --dir DIR   where their data are, default ${defaults.folder}
+  --dir DIR   the folder for the members' data, default ${defaults.folder}
   --port P    at the first start: the first of nine ports, default ${defaults.port}
-  --etcd V    at the first start: the version, 3.4 or 3.5, default what is on the PATH
-  --tls DIR   at the first start: talk TLS, with what 'etcd-cluster/certificates' made in DIR for etcd1, etcd2, etcd3
-  --help      this text
+  --etcd V    at the first start: the version, 3.4 or 3.5; default: the one on the PATH
+  --tls DIR   at the first start: use TLS with the certificates that 'etcd-cluster/certificates' made in DIR for
+              etcd1, etcd2 and etcd3
+  --help      show this text
 `;
 
 await runCommand({
@@ -45,17 +46,18 @@ await runCommand({
     const [command, ...rest] = words;
     const folder = resolve(String(values.dir ?? defaults.folder));
     if (command === 'start' && rest.length === 0) return start(folder, values);
-    const known = ['stop', 'status', 'wipe', 'kill', 'freeze', 'thaw'];
-    if (command === undefined || !known.includes(command)) {
-      throw new UsageError(`name a command: start, ${known.join(', ')}`);
+    const commands = ['stop', 'status', 'wipe', 'kill', 'freeze', 'thaw'];
+    if (command === undefined || !commands.includes(command)) {
+      throw new UsageError(`name a command: start, ${commands.join(', ')}`);
     }
     for (const option of ['port', 'etcd', 'tls']) {
       if (values[option] !== undefined) throw new UsageError(`--${option} goes with 'start'`);
     }
-    const cluster = await lookUp(folder);
-    if (cluster === undefined) throw new Error(`there is no cluster in ${folder}: start one`);
+    const cluster = await findCluster(folder);
+    if (cluster === undefined) throw new Error(`there is no cluster in ${folder}: run 'etcd-cluster/local start'`);
     if (['kill', 'freeze', 'thaw'].includes(command)) await disturb(cluster, command, memberOf(cluster, rest));
-    else if (rest.length > 0) throw new UsageError(`${command} takes no ${rest[0]}: it is for all members`);
+    else if (rest.length > 0)
+      throw new UsageError(`${command} takes no argument, but got ${rest[0]}: it applies to all members`);
     else if (command === 'stop') await endMembers(cluster, cluster.members, 'SIGTERM');
     else if (command === 'wipe') return wipe(folder, cluster);
     await report(folder, command === 'status');
@@ -63,23 +65,23 @@ await runCommand({
 });
 
 async function start(folder: string, values: Readonly<Record<string, string | boolean | undefined>>): Promise<void> {
-  if ((await lookUp(folder)) === undefined) {
+  if ((await findCluster(folder)) === undefined) {
     const port = Number(values.port ?? defaults.port);
     if (!Number.isInteger(port) || port < 1 || port > 65_527) throw new UsageError(`--port ${values.port}: not a port`);
     const version = values.etcd === undefined ? {} : { version: String(values.etcd) };
     const tls = values.tls === undefined ? null : resolve(String(values.tls));
-    await prepare(folder, { etcd: await findProgram('etcd', version), port, tls });
+    await createCluster(folder, { etcd: await findProgram('etcd', version), port, tls });
   } else if (values.port !== undefined || values.etcd !== undefined || values.tls !== undefined) {
-    throw new UsageError(`${folder} has a cluster already: wipe it first, or name another folder with --dir`);
+    throw new UsageError(`there is a cluster in ${folder} already: wipe it first, or name another folder with --dir`);
   }
-  await startMembers((await lookUp(folder)) as BackgroundCluster);
+  await startMembers((await findCluster(folder)) as BackgroundCluster);
   await report(folder, false);
 }
 
 async function disturb(cluster: BackgroundCluster, command: string, member: BackgroundMember): Promise<void> {
   if (member.process === undefined) throw new Error(`${member.name} does not run`);
   if (command === 'kill') return endMembers(cluster, [member], 'SIGKILL');
-  await freeze(cluster, member, command === 'freeze');
+  await setFrozen(cluster, member, command === 'freeze');
 }
 
 function memberOf({ members }: BackgroundCluster, [word, ...more]: readonly string[]): BackgroundMember {
@@ -88,11 +90,11 @@ function memberOf({ members }: BackgroundCluster, [word, ...more]: readonly stri
   return member;
 }
 
-async function report(folder: string, strict: boolean): Promise<void> {
-  const cluster = (await lookUp(folder)) as BackgroundCluster;
-  const rows = await describe(cluster);
+async function report(folder: string, needsLeader: boolean): Promise<void> {
+  const cluster = (await findCluster(folder)) as BackgroundCluster;
+  const rows = await memberRows(cluster);
   process.stdout.write(formatTable(rows));
   const urls = cluster.members.map(({ url }) => url).join(',');
   process.stdout.write(`\nETCD_HOSTS=${urls}\nETCDCTL_ENDPOINTS=${urls}\n`);
-  if (strict && !rows.some(([, , state]) => state === 'leader')) process.exitCode = 1;
+  if (needsLeader && !rows.some(([, , state]) => state === 'leader')) process.exitCode = 1;
 }

@@ -1,16 +1,14 @@
-import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { closeSync, openSync } from 'node:fs';
-import { mkdir, readdir, readFile, rm, rmdir } from 'node:fs/promises';
+import { mkdir, readdir, rm, rmdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { sleep } from '../../common/async/supervise.ts';
 import { memberTls } from '../tls/layout.ts';
 import { type ClusterRecord, readRecord, recordPath, writeRecord } from './cluster-record.ts';
-import { clientUrl, dataFolder, type MemberAddress, memberFlags } from './flags.ts';
-import { isHealthy, isLeader } from './health.ts';
-import { newToken } from './local-cluster.ts';
+import { clientUrl, dataFolder, type MemberAddress, memberAddresses, memberFlags, newToken } from './flags.ts';
+import { isHealthy, isLeader, waitForHealth } from './health.ts';
+import { launchEtcd, quoteLog } from './launch.ts';
 import { isFree } from './ports.ts';
-import { type Found, findProcess } from './processes.ts';
+import { findProcess, type ProcessInfo } from './processes.ts';
 import { canSkipFsync } from './version.ts';
 
 /** A member of a cluster in the background, as it is now. */
@@ -18,9 +16,10 @@ export interface BackgroundMember extends MemberAddress {
   readonly folder: string;
   readonly url: string;
   /** Undefined when it does not run. */
-  readonly process: Found | undefined;
+  readonly process: ProcessInfo | undefined;
 }
 
+/** A cluster in the background, as it is now: its members outlive the processes that start and stop them. */
 export interface BackgroundCluster {
   readonly record: ClusterRecord;
   readonly members: readonly BackgroundMember[];
@@ -31,41 +30,42 @@ export interface NewCluster {
   readonly etcd: string;
   /** The first of nine ports on loopback: three for each member. */
   readonly port: number;
+  /** The folder with certificates from `etcd-cluster/certificates`; null without TLS. */
   readonly tls: string | null;
 }
 
-/** How long members may take, milliseconds. */
-const limits = { healthy: 60_000, end: 10_000 } as const;
+const healthTimeoutMs = 60_000;
+/** How long a member may take to end, or to be frozen. */
+const signalTimeoutMs = 10_000;
 
-/** @returns undefined when none was ever started in `folder`, or it was wiped */
-export async function lookUp(folder: string): Promise<BackgroundCluster | undefined> {
+/** The cluster in `folder`; undefined when none was started there, or it was wiped. */
+export async function findCluster(folder: string): Promise<BackgroundCluster | undefined> {
   const record = await readRecord(folder);
   if (record === undefined) return undefined;
-  const members = record.members.map(async (member): Promise<BackgroundMember> => {
-    const url = clientUrl(member, record.tls !== null);
-    const known = { ...member, folder: join(folder, member.name), url, process: undefined };
-    return { ...known, process: await find(record, known) };
+  const members = record.members.map(async (address): Promise<BackgroundMember> => {
+    const url = clientUrl(address, record.tls !== null);
+    const member = { ...address, folder: join(folder, address.name), url, process: undefined };
+    return { ...member, process: await processOf(record, member) };
   });
   return { record, members: await Promise.all(members) };
 }
 
-/** Makes the folder of a cluster that does not exist yet; starts nothing. @throws when the folder is used for other things */
-export async function prepare(folder: string, { etcd, port, tls }: NewCluster): Promise<void> {
+/** Makes the folder of a cluster that does not exist yet; starts nothing. @throws when the folder has other things in it */
+export async function createCluster(folder: string, { etcd, port, tls }: NewCluster): Promise<void> {
   await mkdir(folder, { recursive: true, mode: 0o700 });
-  const before = await readdir(folder);
-  const members = [1, 2, 3].map((number, index) => {
-    const first = port + index * 3;
-    return { name: `etcd${number}`, client: first, peer: first + 1, metrics: first + 2 };
-  });
-  // It would be wiped one day: the certificates of a member, for example.
-  const taken = members.find(({ name }) => before.includes(name));
-  if (taken !== undefined) throw new Error(`${join(folder, taken.name)} is somebody else's: name another folder`);
+  const existing = await readdir(folder);
+  const members = memberAddresses(Array.from({ length: 9 }, (_, index) => port + index));
+  // `wipe` would remove it: the certificates of a member, for example.
+  const taken = members.find(({ name }) => existing.includes(name));
+  if (taken !== undefined) {
+    throw new Error(`${join(folder, taken.name)} exists and is not the folder of a member: name another folder`);
+  }
   await writeRecord(folder, { etcd, token: newToken(), members, tls });
 }
 
 /**
  * Starts the members that do not run, and waits until they are healthy. They outlive this process.
- * @throws when a port is taken, or a member ends or does not get healthy in time, with the end of what it said
+ * @throws when a port is taken, or when a member ends or is not healthy in time, with the end of its output
  */
 export async function startMembers({ record, members }: BackgroundCluster): Promise<void> {
   const missing = members.filter((member) => member.process === undefined);
@@ -76,57 +76,41 @@ export async function startMembers({ record, members }: BackgroundCluster): Prom
     }
   }
   for (const member of missing) await launch(record, member);
-  const end = performance.now() + limits.healthy;
+  const deadline = performance.now() + healthTimeoutMs;
   for (const member of missing) {
-    while (!(await isHealthy(member.metrics))) {
-      const late = performance.now() > end;
-      if (late || (await find(record, member)) === undefined) {
-        const what = late ? `is not healthy after ${limits.healthy / 1_000} s` : 'ended at once';
-        throw new Error(`${member.name} ${what}; the end of ${logFile(member)}:\n${await logEnd(member)}`);
-      }
-      await sleep(100);
-    }
+    const isRunning = async (): Promise<boolean> => (await processOf(record, member)) !== undefined;
+    const result = await waitForHealth(member.metrics, { isRunning, deadline });
+    if (result === 'healthy') continue;
+    const what = result === 'ended' ? 'ended at once' : `is not healthy after ${healthTimeoutMs / 1_000} s`;
+    throw new Error(`${member.name} ${what}; ${await quoteLog(member.folder)}`);
   }
 }
 
-async function launch(record: ClusterRecord, member: BackgroundMember): Promise<void> {
-  const { etcd, token, members, tls } = record;
-  await mkdir(member.folder, { recursive: true, mode: 0o700 });
+async function launch({ etcd, token, members, tls }: ClusterRecord, member: BackgroundMember): Promise<void> {
   const unsafe = await canSkipFsync(etcd);
-  const own = tls === null ? undefined : memberTls(tls, member.name);
-  const flags = memberFlags(member, member.folder, { members, token, unsafe, ...(own && { tls: own }) });
-  const log = openSync(logFile(member), 'a');
-  // A session of its own: neither Ctrl-C nor the end of the terminal reaches it.
-  const child = spawn(etcd, flags, {
-    detached: true,
-    stdio: ['ignore', log, log],
-    env: { PATH: process.env.PATH ?? '' },
-  });
-  closeSync(log);
+  const ownTls = tls === null ? undefined : memberTls(tls, member.name);
+  const flags = memberFlags(member, member.folder, { members, token, unsafe, ...(ownTls && { tls: ownTls }) });
+  const child = launchEtcd(etcd, { folder: member.folder, flags, detached: true });
   await once(child, 'spawn');
   child.unref();
 }
 
-function logFile(member: BackgroundMember): string {
-  return join(member.folder, 'etcd.log');
-}
-
-async function logEnd(member: BackgroundMember): Promise<string> {
-  const text = await readFile(logFile(member), 'utf8').catch(() => '');
-  return text.trim().split('\n').slice(-5).join('\n');
-}
-
-/** Stops a member by SIGSTOP, or lets it go on, and waits until it has. */
-export async function freeze({ record }: BackgroundCluster, member: BackgroundMember, frozen: boolean): Promise<void> {
+/** Sends a member SIGSTOP or SIGCONT, and waits until that has taken effect. */
+export async function setFrozen(
+  { record }: BackgroundCluster,
+  member: BackgroundMember,
+  frozen: boolean,
+): Promise<void> {
   send(member, frozen ? 'SIGSTOP' : 'SIGCONT');
-  for (let left = limits.end; left > 0; left -= 20) {
-    const now = await find(record, member);
-    if (now === undefined || now.frozen === frozen) return;
+  const deadline = performance.now() + signalTimeoutMs;
+  while (performance.now() < deadline) {
+    const found = await processOf(record, member);
+    if (found === undefined || found.frozen === frozen) return;
     await sleep(20);
   }
 }
 
-function find({ etcd }: ClusterRecord, { name, folder }: BackgroundMember): Promise<Found | undefined> {
+function processOf({ etcd }: ClusterRecord, { name, folder }: BackgroundMember): Promise<ProcessInfo | undefined> {
   return findProcess(etcd, [`--name=${name}`, `--data-dir=${dataFolder(folder)}`]);
 }
 
@@ -142,7 +126,7 @@ function send({ name, process: found }: BackgroundMember, signal: NodeJS.Signals
   }
 }
 
-/** Ends members, in order or by SIGKILL, and waits until they are gone. */
+/** Sends members a signal and waits until they have ended; a member that takes longer than 10 s gets SIGKILL. */
 export async function endMembers(
   { record }: BackgroundCluster,
   members: readonly BackgroundMember[],
@@ -150,33 +134,33 @@ export async function endMembers(
 ): Promise<void> {
   for (const member of members) {
     send(member, signal);
-    // A frozen one hears of it only now.
+    // A frozen process handles SIGTERM only once it runs again.
     if (member.process?.frozen) send(member, 'SIGCONT');
   }
-  const end = performance.now() + limits.end;
+  const deadline = performance.now() + signalTimeoutMs;
   for (const member of members) {
     for (;;) {
-      const found = await find(record, member);
+      const found = await processOf(record, member);
       if (found === undefined) break;
-      if (performance.now() > end) send({ ...member, process: found }, 'SIGKILL');
+      if (performance.now() > deadline) send({ ...member, process: found }, 'SIGKILL');
       await sleep(20);
     }
   }
 }
 
-/** Kills the members and removes what {@link prepare} and {@link startMembers} made, nothing else. */
+/** Kills the members and removes what {@link createCluster} and {@link startMembers} made, nothing else. */
 export async function wipe(folder: string, cluster: BackgroundCluster): Promise<void> {
   await endMembers(cluster, cluster.members, 'SIGKILL');
   for (const member of cluster.members) await rm(member.folder, { recursive: true, force: true });
   await rm(recordPath(folder));
-  // What others put there stays, and the folder with it.
+  // Files of others stay, and the folder with them.
   await rmdir(folder).catch(() => {});
 }
 
-/** One line for each member. */
-export async function describe(cluster: BackgroundCluster): Promise<readonly (readonly string[])[]> {
+/** A row for each member: its name, address, state and, when it runs, process id. */
+export async function memberRows({ members }: BackgroundCluster): Promise<readonly (readonly string[])[]> {
   return Promise.all(
-    cluster.members.map(async ({ name, url, metrics, process: found }) => {
+    members.map(async ({ name, url, metrics, process: found }) => {
       if (found === undefined) return [name, url, 'down'];
       if (found.frozen) return [name, url, 'frozen', `pid ${found.pid}`];
       const [healthy, leader] = await Promise.all([isHealthy(metrics), isLeader(metrics)]);

@@ -1,6 +1,7 @@
+import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 
-/** A member's name and its ports on loopback. */
+/** A member's name and its ports on loopback: for clients, for the other members, for metrics and health. */
 export interface MemberAddress {
   readonly name: string;
   readonly client: number;
@@ -14,34 +15,48 @@ export interface KeyPair {
   readonly key: string;
 }
 
-/** What a member shows to clients and to other members. */
+/** The certificate that a member shows to clients, and to other members. */
 export interface MemberTls extends KeyPair {
-  /** Clients must show a certificate of this authority. */
+  /** With it, clients must show a certificate of this authority. */
   readonly ca?: string;
-  /** Members talk TLS to each other too, each proving itself to the other as `name`. */
+  /** With it, members talk TLS to each other too; each must show a certificate with the common name `name`. */
   readonly peer?: KeyPair & { readonly ca: string; readonly name: string };
 }
 
+/** What all members of a cluster have in common. */
 export interface ClusterFlags {
   readonly members: readonly MemberAddress[];
-  /** The cluster id follows from the addresses and this: with a new one, old members and clients notice. */
+  /** etcd derives the cluster id from the addresses and this token. */
   readonly token: string;
-  /** Writes without fsync: whoever kills a member loses nothing, whoever cuts the power does. etcd 3.5 and newer. */
+  /** Writes without fsync, which loses data only when the machine loses power. etcd 3.5 and newer. */
   readonly unsafe: boolean;
   readonly tls?: MemberTls;
 }
 
-/** The address that clients of a member use. */
+/** Addresses of members etcd1, etcd2 and so on, with three of the ports for each. */
+export function memberAddresses(ports: readonly number[]): readonly MemberAddress[] {
+  return Array.from({ length: ports.length / 3 }, (_, index) => {
+    const [client, peer, metrics] = ports.slice(index * 3) as [number, number, number];
+    return { name: `etcd${index + 1}`, client, peer, metrics };
+  });
+}
+
+/** A token for a cluster that has an id of its own. */
+export function newToken(): string {
+  return `local-${randomBytes(6).toString('hex')}`;
+}
+
+/** The address at which clients reach a member. */
 export function clientUrl({ client }: MemberAddress, secure: boolean): string {
   return `${secure ? 'https' : 'http'}://127.0.0.1:${client}`;
 }
 
-/** The address that the other members use. */
+/** The address at which the other members reach a member. */
 export function peerUrl({ peer }: MemberAddress, secure: boolean): string {
   return `${secure ? 'https' : 'http'}://127.0.0.1:${peer}`;
 }
 
-/** Where a member keeps its data: below its folder. */
+/** The folder for a member's data, below the member's folder. */
 export function dataFolder(folder: string): string {
   return join(folder, 'data');
 }
@@ -65,7 +80,7 @@ export function memberFlags(member: MemberAddress, folder: string, cluster: Clus
     '--logger=zap',
     '--log-outputs=stderr',
     '--log-level=warn',
-    // Fast elections on one machine, yet not so fast that a busy one holds them for no reason.
+    // Elections are fast on one machine; with less, a busy machine would hold elections without need.
     '--heartbeat-interval=100',
     '--election-timeout=1000',
     ...(unsafe ? ['--unsafe-no-fsync'] : []),
@@ -81,7 +96,7 @@ function peerFlags({ cert, key, ca, name }: NonNullable<MemberTls['peer']>): rea
     `--peer-key-file=${key}`,
     '--peer-client-cert-auth',
     `--peer-trusted-ca-file=${ca}`,
-    // Without it, everybody with a certificate of the authority could pass for a member.
+    // Without it, every client with a certificate of the authority could pass for a member.
     `--peer-cert-allowed-cn=${name}`,
   ];
 }

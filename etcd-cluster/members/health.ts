@@ -1,11 +1,26 @@
-/** True when the member whose metrics are at this port of loopback knows a leader and reads through a quorum. */
-export async function isHealthy(metrics: number): Promise<boolean> {
-  return /"health":\s*"?true/.test(await get(metrics, '/health'));
+import { sleep } from '../../common/async/supervise.ts';
+
+/** True when the member with this metrics port on loopback knows a leader and can read through a quorum. */
+export async function isHealthy(metricsPort: number): Promise<boolean> {
+  return /"health":\s*"?true/.test(await get(metricsPort, '/health'));
 }
 
-/** True when it leads. */
-export async function isLeader(metrics: number): Promise<boolean> {
-  return /^etcd_server_is_leader 1$/m.test(await get(metrics, '/metrics'));
+/** True when the member with this metrics port on loopback is the leader. */
+export async function isLeader(metricsPort: number): Promise<boolean> {
+  return /^etcd_server_is_leader 1$/m.test(await get(metricsPort, '/metrics'));
+}
+
+/** Waits until a member is healthy, has ended, or `deadline` (milliseconds of `performance.now()`) has passed. */
+export async function waitForHealth(
+  metricsPort: number,
+  { isRunning, deadline }: { readonly isRunning: () => boolean | Promise<boolean>; readonly deadline: number },
+): Promise<'healthy' | 'ended' | 'late'> {
+  for (;;) {
+    if (!(await isRunning())) return 'ended';
+    if (await isHealthy(metricsPort)) return 'healthy';
+    if (performance.now() > deadline) return 'late';
+    await sleep(50);
+  }
 }
 
 async function get(port: number, path: string): Promise<string> {
@@ -13,7 +28,7 @@ async function get(port: number, path: string): Promise<string> {
     const response = await fetch(`http://127.0.0.1:${port}${path}`, { signal: AbortSignal.timeout(3_000) });
     return await response.text();
   } catch {
-    // Not up, or not any more: the caller asks again.
+    // The member does not run yet, or not any more: the caller asks again.
     return '';
   }
 }

@@ -1,9 +1,8 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { closeSync, mkdirSync, openSync } from 'node:fs';
-import { join } from 'node:path';
 import type { Log } from '../../common/daemon/log.ts';
 import { clientUrl, type MemberAddress } from './flags.ts';
-import { isHealthy, isLeader } from './health.ts';
+import { isHealthy, isLeader, waitForHealth } from './health.ts';
+import { launchEtcd, quoteLog } from './launch.ts';
 
 export interface LocalMemberOptions {
   readonly address: MemberAddress;
@@ -15,15 +14,15 @@ export interface LocalMemberOptions {
   readonly log: Log;
 }
 
-/** `exited` is an end nobody asked for. */
+/** `stopped`: ended on request; `exited`: ended for any other reason. */
 export type MemberStatus = 'running' | 'frozen' | 'stopped' | 'exited';
 
-/** One etcd process on loopback. */
+/** One etcd process on loopback, which ends with this process. */
 export class LocalMember {
   readonly name: string;
-  /** For clients. */
+  /** The address for clients. */
   readonly url: string;
-  /** Where it talks to the other members. */
+  /** The port for the other members. */
   readonly peerPort: number;
   readonly folder: string;
   readonly #options: LocalMemberOptions;
@@ -51,23 +50,19 @@ export class LocalMember {
   }
 
   /**
-   * Starts the process; a cluster's first start takes a majority, so that this does not wait until it is healthy. `start`
-   * may name another etcd program, and more flags, for this time.
+   * Starts the process. Does not wait until it is healthy, because that takes a majority of the members. `overrides` has
+   * another etcd program, and more flags, for this start only.
    */
-  async start(token: string = this.#token, start: { etcd?: string; flags?: readonly string[] } = {}): Promise<void> {
+  async start(
+    token: string = this.#token,
+    overrides: { readonly etcd?: string; readonly flags?: readonly string[] } = {},
+  ): Promise<void> {
     if (this.#status === 'running' || this.#status === 'frozen') return;
     this.#token = token;
     const { flags, log } = this.#options;
-    const { etcd = this.#options.etcd, flags: more = [] } = start;
+    const { etcd = this.#options.etcd, flags: moreFlags = [] } = overrides;
     const { name } = this;
-    mkdirSync(this.folder, { recursive: true });
-    const output = openSync(join(this.folder, 'etcd.log'), 'a');
-    const child = spawn(etcd, [...flags(token), ...more], {
-      stdio: ['ignore', output, output],
-      // etcd takes every flag from ETCD_… variables too, which may be meant for something else.
-      env: { PATH: process.env.PATH ?? '' },
-    });
-    closeSync(output);
+    const child = launchEtcd(etcd, { folder: this.folder, flags: [...flags(token), ...moreFlags] });
     this.#child = child;
     this.#status = 'running';
     this.#exited = new Promise((resolve) => {
@@ -76,8 +71,8 @@ export class LocalMember {
         this.#ended(child);
         resolve();
       });
-      child.once('exit', (code, by) => {
-        if (this.#status === 'running') log.warn('etcd member exited', { member: name, code, signal: by });
+      child.once('exit', (code, signal) => {
+        if (this.#status === 'running') log.warn('etcd member exited', { member: name, code, signal });
         this.#ended(child);
         resolve();
       });
@@ -85,46 +80,56 @@ export class LocalMember {
     if (child.pid !== undefined) this.#guard = guard(child.pid);
   }
 
-  /** SIGTERM; waits for the end. A frozen one is killed: it would not hear. */
+  /** Sends SIGTERM and waits for the end. A frozen member gets SIGKILL, because it cannot handle SIGTERM. */
   async stop(): Promise<void> {
     await this.#end(this.#status === 'frozen' ? 'SIGKILL' : 'SIGTERM');
   }
 
-  /** SIGKILL; waits for the end. */
+  /** Sends SIGKILL and waits for the end. */
   async kill(): Promise<void> {
     await this.#end('SIGKILL');
   }
 
-  /** SIGSTOP: connections stay open and nothing answers. */
+  /** Sends SIGSTOP: connections stay open, and the member answers nothing. */
   freeze(): void {
     if (this.#status !== 'running') return;
     this.#child?.kill('SIGSTOP');
     this.#status = 'frozen';
   }
 
-  /** SIGCONT. */
+  /** Sends SIGCONT. */
   thaw(): void {
     if (this.#status !== 'frozen') return;
     this.#child?.kill('SIGCONT');
     this.#status = 'running';
   }
 
-  /** True when it knows a leader and reads through a quorum. */
+  /** True when it knows a leader and can read through a quorum. */
   healthy(): Promise<boolean> {
     return isHealthy(this.#options.address.metrics);
   }
 
-  /** True when it leads. */
+  /** Waits until it is healthy, does not run, or `deadline` (milliseconds of `performance.now()`) has passed. */
+  waitForHealth(deadline: number): Promise<'healthy' | 'ended' | 'late'> {
+    return waitForHealth(this.#options.address.metrics, { isRunning: () => this.#status === 'running', deadline });
+  }
+
+  /** True when it is the leader. */
   leads(): Promise<boolean> {
     return isLeader(this.#options.address.metrics);
   }
 
-  async #end(by: NodeJS.Signals): Promise<void> {
+  /** The end of its output, for an error. */
+  quoteLog(): Promise<string> {
+    return quoteLog(this.folder);
+  }
+
+  async #end(signal: NodeJS.Signals): Promise<void> {
     if (this.#child === undefined) return;
     const child = this.#child;
     this.#status = 'stopped';
-    child.kill(by);
-    // etcd waits for its clients' streams to end; ours are meant to notice on their own.
+    child.kill(signal);
+    // etcd waits for its clients to end their streams, and the clients under test do not.
     const late = setTimeout(() => child.kill('SIGKILL'), 5_000);
     await this.#exited;
     clearTimeout(late);
@@ -140,8 +145,8 @@ export class LocalMember {
 }
 
 /**
- * Ends `pid` when this process is gone, however it ended: a shell in a session of its own waits for the end of a pipe
- * that only we hold.
+ * Kills the process `pid` when this process is gone, however it ended: a shell in a session of its own waits for the end
+ * of a pipe that only this process holds.
  */
 function guard(pid: number): ChildProcess {
   const shell = spawn('/bin/sh', ['-c', `read _; kill -9 ${pid}`], {

@@ -4,27 +4,27 @@ import { createServer } from 'node:net';
 /** Below Linux' range for outgoing connections (32768 and up), so that no client takes a port before its server does. */
 const range = { first: 10_000, end: 32_000 } as const;
 /**
- * Processes that look at the same time look in different parts of the range: between finding a port free and listening
- * on it another process would find it free, too.
+ * Each process looks in its own part of the range: between the check that a port is free and the start of the server
+ * that listens on it, another process would find the same port free.
  */
 const share = 200;
 let next = randomInt(share);
 
-/** A TCP port on 127.0.0.1 that nothing listens on, each time another one: the preferred one if it is free. */
+/** A TCP port on 127.0.0.1 that nothing listens on: `preferred` if that is free, else another one at each call. */
 export async function freePort(preferred?: number): Promise<number> {
   for (let port = preferred ?? nextPort(); ; port = nextPort()) {
     if (await isFree(port)) return port;
   }
 }
 
-/** So many of them, all different. */
+/** `count` free ports, all different. */
 export async function freePorts(count: number): Promise<readonly number[]> {
   const ports = new Set<number>();
   while (ports.size < count) ports.add(await freePort());
   return [...ports];
 }
 
-/** The first of so many in a row. */
+/** The first of `count` consecutive free ports. */
 export async function freePortRow(count: number): Promise<number> {
   for (;;) {
     const row = Array.from({ length: count }, nextPort);
@@ -37,11 +37,11 @@ export async function freePortRow(count: number): Promise<number> {
 function nextPort(): number {
   const own = process.pid % Math.floor((range.end - range.first) / share);
   next += 1;
-  // Who needs more than a share goes on in the next one.
+  // A process that needs more ports continues in the next part.
   return range.first + ((own * share + next) % (range.end - range.first));
 }
 
-/** True when nothing listens on it. */
+/** True when nothing listens on the port of 127.0.0.1. */
 export function isFree(port: number): Promise<boolean> {
   return new Promise((resolve) => {
     const server = createServer();

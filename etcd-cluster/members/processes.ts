@@ -1,18 +1,18 @@
 import { readdir, readFile } from 'node:fs/promises';
 
 /** A process as the kernel shows it. */
-export interface Found {
+export interface ProcessInfo {
   readonly pid: number;
   /** Stopped by a signal: it keeps its connections and answers nothing. */
   readonly frozen: boolean;
 }
 
 /**
- * The process that was started as `program` with all of these arguments. Asked of the kernel each time: a number kept in
- * a file may long belong to somebody else's process.
+ * The process that was started as `program` with all of these arguments. The kernel is asked each time, because a process
+ * id that is kept in a file may belong to another program by now.
  * @throws where there is no /proc
  */
-export async function findProcess(program: string, args: readonly string[]): Promise<Found | undefined> {
+export async function findProcess(program: string, args: readonly string[]): Promise<ProcessInfo | undefined> {
   for (const name of await readdir('/proc')) {
     if (!/^\d+$/.test(name)) continue;
     try {

@@ -1,6 +1,6 @@
 import { exec } from '../../common/daemon/exec.ts';
 
-/** Whether this etcd can write without fsync: from 3.5 on. @throws when the program is not etcd */
+/** True when this etcd has `--unsafe-no-fsync`: from 3.5 on. @throws when the program is not etcd */
 export async function canSkipFsync(etcd: string): Promise<boolean> {
   const { stdout } = await exec([etcd, '--version'], { timeout: 10_000 });
   const match = /etcd Version: (\d+)\.(\d+)/.exec(stdout);

@@ -118,8 +118,8 @@ describe('a command line of etcd-cluster/local', () => {
     ['', 2, /name a command: start, stop, /],
     ['begin', 2, /name a command/],
     ['start now', 2, /name a command/],
-    ['stop', 1, /there is no cluster in .*: start one/],
-    ['wipe', 1, /there is no cluster in .*: start one/],
+    ['stop', 1, /there is no cluster in .*: run 'etcd-cluster\/local start'/],
+    ['wipe', 1, /there is no cluster in .*: run 'etcd-cluster\/local start'/],
     ['status --port 1', 2, /--port goes with 'start'/],
     ['start --port x', 2, /--port x: not a port/],
     ['start --prot 1', 2, /Unknown option '--prot'/],
@@ -141,7 +141,7 @@ describe('a command line of etcd-cluster/local', () => {
       PATH: `${dirname(await etcdProgram('3.5'))}:${process.env.PATH}`,
     });
     const member = join(secure.folder, 'etcd1');
-    assert.deepEqual([code, stderr], [1, `${member} is somebody else's: name another folder\n`]);
+    assert.deepEqual([code, stderr], [1, `${member} exists and is not the folder of a member: name another folder\n`]);
     assert.equal((await clusterCommand('local', ['wipe', '--dir', secure.folder])).code, 1);
     await access(join(member, 'server.pem'));
   });

@@ -1,11 +1,14 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
-import { rm } from 'node:fs/promises';
+import { readdir, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { startCluster } from '../../../etcd-cluster/members/local-cluster.ts';
 import { directClient, dump, etcdProgram, etcdVersions, put, testCluster } from '../../support/etcd/etcd.ts';
 import { eventually } from '../../support/eventually.ts';
+import { tempFolder } from '../../support/temp-folder.ts';
 
 for (const version of etcdVersions) {
   describe(`a local cluster of etcd ${version}`, () => {
@@ -37,6 +40,17 @@ for (const version of etcdVersions) {
     });
   });
 }
+
+it('a local cluster whose etcd ends at once is an error that quotes its output', async (t) => {
+  const folder = await tempFolder(t);
+  const etcd = join(folder, 'etcd');
+  const script =
+    '#!/bin/sh\n[ "$1" != --version ] || { echo "etcd Version: 3.5.30"; exit; }\necho no luck >&2\nexit 1\n';
+  await writeFile(etcd, script, { mode: 0o755 });
+  const dataDir = join(folder, 'data');
+  await assert.rejects(startCluster({ etcd, dataDir }), /etcd member etcd1 ended at once; the end of .*:\nno luck$/);
+  assert.deepEqual(await readdir(dataDir), []);
+});
 
 it('no member outlives the process that started it, even a frozen one', async () => {
   const module = new URL('../../../etcd-cluster/members/local-cluster.js', import.meta.url).href;

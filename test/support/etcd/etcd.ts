@@ -40,7 +40,7 @@ export function testLog(): Log {
 }
 
 /** A client for writing and checking, beside the one under test. */
-export function directClient(cluster: LocalCluster, signal: AbortSignal): EtcdClient {
+export function directClient(cluster: Pick<LocalCluster, 'urls'>, signal: AbortSignal): EtcdClient {
   return createEtcdClient({ hosts: cluster.urls }, { log: silentLog }, signal);
 }
 
