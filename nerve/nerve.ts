@@ -113,7 +113,7 @@ export class Nerve {
     const services = [...this.#services.values()];
     for (const service of services) service.onDrainChange();
     await Promise.allSettled(this.#registries.all.map(({ announcer }) => announcer.settled(signal)));
-    return services.some(({ health }) => health === 'up');
+    return services.some(({ isUp }) => isUp);
   }
 
   /** Ends all checks and withdraws all services; with `keep`, leaves their records to the next process. */

@@ -95,10 +95,16 @@ export class RunningService {
       });
   }
 
+  /** True while the instance that the registry shows is healthy. */
+  get isUp(): boolean {
+    return this.#inCharge.health === 'up';
+  }
+
   /** Brings the registry up to date after the service was drained, or is no longer. */
   onDrainChange(): void {
-    this.#update();
-    this.#show({ operator: true });
+    const service = this.#inCharge;
+    service.#update();
+    service.#show({ operator: true });
   }
 
   /** Ends the checks of the service and of those that it replaces. Their records stay. */
@@ -116,6 +122,11 @@ export class RunningService {
     const { name, key, instance } = this.config;
     announcements.inc({ service: name, action: 'withdraw' });
     this.registry.announcer.withdraw(key, instance, { forget: true });
+  }
+
+  /** The service whose health counts: the one that it replaces, until its own health is known. */
+  get #inCharge(): RunningService {
+    return this.health === 'unknown' && this.#predecessor !== null ? this.#predecessor.#inCharge : this;
   }
 
   #onHealth(): void {

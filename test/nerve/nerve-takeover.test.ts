@@ -93,6 +93,21 @@ describe('a service whose configuration changes', () => {
     assert.ok(calls.indexOf('3/10: announce api/:80 up') < calls.indexOf('1/10: withdraw api/:80'));
   });
 
+  it('is drained at its old address while its health at the new one is unknown', async (t) => {
+    const { nerve, main } = startNerve(t);
+    nerve.apply(nerveConfig([serviceConfig('api', [healthSwitch().probe])]));
+    await eventually(() => assert.deepEqual(main().calls, ['announce api/:80 up']));
+    const { answer, probe } = slowProbe();
+    nerve.apply(nerveConfig([serviceConfig('api', [probe], { port: 81, check: { timeoutMs: 3_600_000 } })]));
+    nerve.drain('api', true);
+    assert.deepEqual(main().calls.slice(1), ['announce api/:80 drain']);
+    nerve.drain('api', false);
+    assert.deepEqual(main().calls.slice(2), ['announce api/:80 up']);
+    assert.equal(await nerve.drainAll(AbortSignal.timeout(1000)), true);
+    assert.deepEqual(main().calls.slice(3), ['announce api/:80 drain']);
+    answer();
+  });
+
   it('counts as replaced once, even when its health changes before the registry shows it', async (t) => {
     const { nerve, main } = startNerve(t);
     const replaced = /nerve_service_reaps_total\{service="flapping",reason="update"\} (\d+)/;
