@@ -26,7 +26,7 @@ export function loadCredentials(host: Host, tls: EtcdTls | undefined, previous?:
   const read = (file: string | undefined): Buffer | null => (file ? attempt(file, (path) => readFileSync(path)) : null);
   const expected = tls?.serverName ?? hostOf(host);
   const channel = ChannelCredentials.createSsl(read(tls?.ca), read(tls?.key), read(tls?.cert), {
-    // Whatever name the server was asked for, see askedName.
+    // Whatever name the server was asked for, see requestedServerName.
     checkServerIdentity: (_, certificate) => checkServerIdentity(expected, certificate),
   });
   return { channel, mark };
@@ -36,7 +36,7 @@ export function loadCredentials(host: Host, tls: EtcdTls | undefined, previous?:
  * The name to ask a server for, where that is not the one in its address. TLS has no server names that are addresses (RFC
  * 6066, section 3), and Node complains of them: a server that is reached by its address is asked for any name.
  */
-export function askedName(host: Host, tls: EtcdTls | undefined): string | undefined {
+export function requestedServerName(host: Host, tls: EtcdTls | undefined): string | undefined {
   if (!host.secure) return undefined;
   return tls?.serverName ?? (isIP(hostOf(host)) === 0 ? undefined : 'etcd');
 }

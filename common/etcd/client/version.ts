@@ -2,6 +2,7 @@ import { clock } from '../../async/clock.ts';
 import { type Log, reasonOf } from '../../daemon/log.ts';
 import { isDenied } from './errors.ts';
 import type { Member } from './member.ts';
+import { versionLimits } from './timing.ts';
 
 /** Oldest release whose watches and leases have no known fault that loses something (etcd's CHANGELOG-3.5). */
 const recommended = [3, 5, 28] as const;
@@ -32,30 +33,39 @@ export function revokesWrongly(version: string | undefined): boolean {
 }
 
 /** Learns each member's version once it has answered, in the background, and warns once about each that has known faults. */
-export function adviseOnVersion(log: Log): (member: Member) => void {
-  const asked = new Map<string, number>();
-  const warned = new Set<string>();
-  return (member) => {
+export class VersionAdvice {
+  readonly #log: Log;
+  /** When each member was last asked, milliseconds of `clock.now()`. */
+  readonly #askedAt = new Map<string, number>();
+  readonly #warned = new Set<string>();
+
+  constructor(log: Log) {
+    this.#log = log;
+  }
+
+  /** To be called when a member has answered. Returns at once. */
+  consider(member: Member): void {
     if (member.version !== undefined) return;
     const now = clock.now();
-    if (now - (asked.get(member.url) ?? Number.NEGATIVE_INFINITY) < 30_000) return;
-    asked.set(member.url, now);
-    const learn = async (): Promise<void> => {
-      const { rpc } = await member.rpc(2_000);
-      const { version } = await rpc.maintenance.status({});
-      member.version = version;
-      if (warned.has(version) || atLeast(version, recommended)) return;
-      warned.add(version);
-      const why = atLeast(version, [3, 5, 0])
-        ? 'releases before 3.5.28 have known faults in watches and leases'
-        : 'etcd 3.4 is at its end of life and has known faults in watches and leases';
-      log.warn('etcd is old, please upgrade to 3.5.28 or later', { member: member.url, version, why });
-    };
-    learn().catch((error: unknown) => {
+    if (now - (this.#askedAt.get(member.url) ?? Number.NEGATIVE_INFINITY) < versionLimits.retryMs) return;
+    this.#askedAt.set(member.url, now);
+    this.#learn(member).catch((error: unknown) => {
       const reason = reasonOf(error);
-      log.debug('etcd version unknown', { member: member.url, reason });
-      // Releases that tell root only (3.5.30) have none of the faults that are asked for.
-      if (isDenied(reason)) asked.set(member.url, Number.POSITIVE_INFINITY);
+      this.#log.debug('etcd version unknown', { member: member.url, reason });
+      // Releases that tell their version to root only (3.5.30) have none of the faults that it is asked for.
+      if (isDenied(reason)) this.#askedAt.set(member.url, Number.POSITIVE_INFINITY);
     });
-  };
+  }
+
+  async #learn(member: Member): Promise<void> {
+    const { rpc } = await member.rpc(versionLimits.timeoutMs);
+    const { version } = await rpc.maintenance.status({});
+    member.version = version;
+    if (this.#warned.has(version) || atLeast(version, recommended)) return;
+    this.#warned.add(version);
+    const why = atLeast(version, [3, 5, 0])
+      ? 'releases before 3.5.28 have known faults in watches and leases'
+      : 'etcd 3.4 is at its end of life and has known faults in watches and leases';
+    this.#log.warn('etcd is old, please upgrade to 3.5.28 or later', { member: member.url, version, why });
+  }
 }

@@ -171,7 +171,8 @@ for (const version of etcdVersions) {
 /** Users `root` and `nerve`, who may use what is below /mine/ only. */
 async function enableAuth(cluster: LocalCluster): Promise<void> {
   const setup = new AbortController();
-  const { call } = createEtcdClient({ hosts: cluster.urls }, { log: testLog() }, setup.signal);
+  const client = createEtcdClient({ hosts: cluster.urls }, { log: testLog() }, setup.signal);
+  const call: typeof client.call = (run) => client.call(run);
   await call((rpc) => rpc.auth.userAdd({ name: 'root', password: 'root-secret' }));
   await call((rpc) => rpc.auth.roleAdd({ name: 'root' }));
   await call((rpc) => rpc.auth.userGrantRole({ user: 'root', role: 'root' }));

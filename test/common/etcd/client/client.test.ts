@@ -108,7 +108,7 @@ for (const version of etcdVersions) {
       await proxy.heal();
       await put(client, '/client/a', 'y');
       assert.ok(alive, 'the stream on the old connection was ended');
-      const created = new Promise((resolve) => watch.stream.once('data', resolve));
+      const created = new Promise((resolve) => watch.stream.on('data', resolve));
       watch.stream.write({ create_request: { key: Buffer.from('a') } });
       assert.equal(((await created) as { created: boolean }).created, true);
     });

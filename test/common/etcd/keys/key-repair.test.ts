@@ -138,7 +138,7 @@ for (const version of etcdVersions) {
       const blind: EtcdClient = {
         hosts: client.hosts,
         status: client.status,
-        call: client.call,
+        call: (run, options, signal) => client.call(run, options, signal),
         open: (start, options, signal) =>
           client.open(
             (rpc) => start({ ...rpc, watch: { watch: () => Promise.reject(new Error('no watch')) } as never }),
