@@ -41,8 +41,9 @@ export class ServerState {
     this.#running.clear();
     this.#backendIds.clear();
     this.#take(rows, before, { worker, runsFile });
-    // A backend without servers has no row, yet it is there: in the file that the worker has loaded, it has a section.
-    if (worker !== 'same' && runsFile) this.#keepEmpty(this.#file().backends.keys());
+    // A backend without servers has no row, yet it is there. It was known before, or the loaded file has a section for it.
+    if (worker === 'same') this.#keepEmpty(before.keys());
+    else if (runsFile) this.#keepEmpty(this.#file().backends.keys());
     return before;
   }
 

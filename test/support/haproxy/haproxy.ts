@@ -189,6 +189,8 @@ export interface RecordingProxy {
   readonly path: string;
   /** All commands so far, in order. */
   readonly commands: readonly string[];
+  /** Ends all connections at once; new ones are accepted. */
+  disconnect(): void;
   close(): Promise<void>;
 }
 
@@ -202,7 +204,9 @@ export interface ProxyFaults {
 /** Listens at `path` and passes everything on to `target`. */
 export async function recordingProxy(path: string, target: string, faults: ProxyFaults = {}): Promise<RecordingProxy> {
   const commands: string[] = [];
+  const clients = new Set<Socket>();
   const server = createServer((client) => {
+    clients.add(client);
     const upstream = connect({ path: target });
     let rest = '';
     client.setEncoding('utf8');
@@ -215,13 +219,19 @@ export async function recordingProxy(path: string, target: string, faults: Proxy
     });
     if (faults.trickle === undefined) upstream.pipe(client);
     else void trickle(upstream, client, faults.trickle);
-    client.on('close', () => upstream.destroy());
+    client.on('close', () => {
+      clients.delete(client);
+      upstream.destroy();
+    });
     upstream.on('close', () => client.destroy());
     client.on('error', () => {});
     upstream.on('error', () => {});
   });
   await new Promise<void>((resolve) => server.listen(path, resolve));
-  return { path, commands, close: () => new Promise((resolve) => server.close(() => resolve())) };
+  const disconnect = (): void => {
+    for (const client of clients) client.destroy();
+  };
+  return { path, commands, disconnect, close: () => new Promise((resolve) => server.close(() => resolve())) };
 }
 
 async function trickle(from: Socket, to: Socket, size: number): Promise<void> {

@@ -336,6 +336,24 @@ function onHaproxy(version: HaproxyVersion): void {
     await eventually(async () => assert.deepEqual(await answers(), ['one', 'two']));
   });
 
+  it('still has its empty backend when synapse connects to the same worker again', async (t) => {
+    const apply = await inStep({}, []);
+    const proxy = await behindProxy(t);
+    await apply([]);
+    await eventually(() => assert.equal(synapse.output.status.sockets[0]?.connected, true));
+    const greetings = () => proxy.commands.filter((command) => command === 'prompt').length;
+    for (let count = 1; count <= 3; count++) {
+      proxy.disconnect();
+      await eventually(() => assert.equal(greetings(), count + 1));
+      await eventually(() => assert.equal(synapse.output.status.sockets[0]?.connected, true));
+      assert.deepEqual(synapse.output.status.pendingReload, []);
+    }
+    const one = await web(t, 'one');
+    await apply([one]);
+    assert.deepEqual(await answers(), ['one']);
+    assert.equal(synapse.reloads(), 0);
+  });
+
   it('is kept right although its replies come slowly', async (t) => {
     const servers = [await web(t, 'one'), await web(t, 'two')];
     const many = Array.from({ length: 60 }, (_, index) => instance(2_000 + index, { host: '127.0.9.9' }));
