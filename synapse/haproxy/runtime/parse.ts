@@ -26,6 +26,8 @@ export interface WorkerInfo {
   /** The worker has been told to finish: another one has taken over. */
   readonly stopping: boolean;
   readonly uptimeSeconds: number;
+  /** Seconds since 1970; undefined where this version does not say it. */
+  readonly startedAt: number | undefined;
 }
 
 const forcedMaintenance = 0x01;
@@ -92,7 +94,14 @@ export function parseInfo(reply: string): WorkerInfo {
   if (version === undefined || !Number.isInteger(pid)) {
     throw new Error(`show info answered ${JSON.stringify(reply.slice(0, 100))}`);
   }
-  return { version, pid, stopping: value('Stopping') === '1', uptimeSeconds: Number(value('Uptime_sec') ?? 0) };
+  const start = value('Start_time_sec');
+  return {
+    version,
+    pid,
+    stopping: value('Stopping') === '1',
+    uptimeSeconds: Number(value('Uptime_sec') ?? 0),
+    startedAt: start === undefined ? undefined : Number(start),
+  };
 }
 
 /**

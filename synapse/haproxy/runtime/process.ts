@@ -18,7 +18,7 @@ import {
   type ProcessState,
   reasonOfState,
 } from './process-state.ts';
-import type { RunningServers } from './server-state.ts';
+import type { RunningServers, WorkerRelation } from './server-state.ts';
 import { ServerSync, type ServerSyncDeps, type WorkerReading } from './server-sync.ts';
 import { isSameWorker, noWorkers, relationOf, type WorkerHistory, withWorker } from './worker.ts';
 
@@ -37,7 +37,7 @@ export interface HaproxyProcessDeps extends Pick<ServerSyncDeps, 'log' | 'servic
 const replyTimeoutMs = 3_000;
 /** How often we make sure that the connection leads to the worker in charge. */
 const checkIntervalMs = 1_000;
-/** The pause before connecting again when the socket still led to a worker that finishes. */
+/** The pause before connecting again when the socket still leads to an old worker. */
 const oldWorkerPauseMs = 20;
 /** The time between two readings of everything: grows by 1 ms per server, because HAProxy needs time for each. */
 const readIntervalMs = { min: 5_000, max: 60_000 };
@@ -155,11 +155,12 @@ export class HaproxyProcess {
       const connection = await connectRuntime(this.path, { connectUnix, replyTimeoutMs }, scope.signal);
       this.#move({ type: 'connected', connection });
       const { worker, reading } = await this.#read(connection);
-      if (worker.stopping) {
+      const relation = relationOf(this.#workers, worker);
+      if (worker.stopping || relation === 'replaced') {
         await sleep(oldWorkerPauseMs, signal);
         return;
       }
-      this.#begin(worker, reading);
+      this.#begin(worker, relation, reading);
       // HAProxy may still carry out commands that the last connection left unread in its socket: read again soon.
       this.#servers.scheduleReadAll(checkIntervalMs);
       await this.#watch(connection);
@@ -189,8 +190,7 @@ export class HaproxyProcess {
   }
 
   /** Synchronous up to the plans: otherwise plans for the worker before might be the reason for a reload. */
-  #begin(worker: WorkerInfo, reading: WorkerReading): void {
-    const relation = relationOf(this.#workers, worker);
+  #begin(worker: WorkerInfo, relation: WorkerRelation, reading: WorkerReading): void {
     const before = this.#servers.begin(reading, relation);
     this.#workers = withWorker(this.#workers, worker);
     this.#move({ type: 'read' });

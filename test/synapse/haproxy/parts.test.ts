@@ -159,12 +159,18 @@ describe('what HAProxy says about itself', () => {
     assert.equal(parseSessions('\n', 's'), undefined);
   });
   it('reads the process and the environment', () => {
-    assert.deepEqual(parseInfo('Name: HAProxy\nVersion: 2.6.12-1+deb12u4\nPid: 12\nUptime_sec: 7\nStopping: 1\n'), {
-      version: '2.6.12-1+deb12u4',
-      pid: 12,
-      stopping: true,
-      uptimeSeconds: 7,
-    });
+    assert.deepEqual(
+      parseInfo(
+        'Name: HAProxy\nVersion: 2.6.12-1+deb12u4\nPid: 12\nUptime_sec: 7\nStart_time_sec: 1700000000\nStopping: 1\n',
+      ),
+      {
+        version: '2.6.12-1+deb12u4',
+        pid: 12,
+        stopping: true,
+        uptimeSeconds: 7,
+        startedAt: 1_700_000_000,
+      },
+    );
     assert.throws(() => parseInfo('Permission denied\n'), /Permission denied/);
     assert.equal(parseEnv('SYNAPSE_GEN=abc\n', 'SYNAPSE_GEN'), 'abc');
     assert.equal(parseEnv('Variable not found\n', 'SYNAPSE_GEN'), undefined);

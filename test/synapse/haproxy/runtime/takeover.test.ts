@@ -1,0 +1,81 @@
+import assert from 'node:assert/strict';
+import { connect } from 'node:net';
+import { describe, it, type TestContext } from 'node:test';
+import { silentLog } from '../../../../common/daemon/log.ts';
+import { HaproxyProcess } from '../../../../synapse/haproxy/runtime/process.ts';
+import { buildBackendSpec } from '../../../../synapse/haproxy/spec/build-backend.ts';
+import { createDesiredService } from '../../../../synapse/haproxy/spec/desired-service.ts';
+import { parseConfig } from '../../../../synapse/haproxy/spec/parse-config.ts';
+import { eventually } from '../../../support/eventually.ts';
+import { fakeRuntime, fakeWorker } from '../../../support/haproxy/fake-runtime.ts';
+import { instance, serviceConfig } from '../../../support/haproxy/haproxy-output.ts';
+import { plainConfig } from '../../../support/haproxy/haproxy-text.ts';
+
+/** A process whose connections lead to one worker after the other: the last one of `order` takes all that follow. */
+async function processOver(t: TestContext, order: readonly ReturnType<typeof fakeWorker>[]) {
+  const paths = new Map<ReturnType<typeof fakeWorker>, string>();
+  for (const answer of new Set(order)) paths.set(answer, (await fakeRuntime(t, { answer })).path);
+  let connections = 0;
+  const connectUnix = () => {
+    const answer = order[Math.min(connections, order.length - 1)];
+    connections += 1;
+    return connect({ path: paths.get(answer as ReturnType<typeof fakeWorker>) ?? '' });
+  };
+  const config = plainConfig();
+  const desired = createDesiredService('api', 100);
+  desired.active = buildBackendSpec('api', serviceConfig({ port: 1 }), config);
+  desired.instances = [instance(1)];
+  const haproxy = new HaproxyProcess('/run/haproxy.sock', {
+    log: silentLog,
+    host: { connectUnix },
+    services: new Map([['api', desired]]),
+    config,
+    file: () => parseConfig(`global\n\tsetenv SYNAPSE_GEN g\nbackend api\n\tserver ${instance(1).id} 127.0.0.1:1\n`),
+    onRead: () => {},
+    onDeleted: () => {},
+    onSync: () => {},
+    onChange: () => {},
+  });
+  const end = new AbortController();
+  const running = haproxy.run(end.signal);
+  t.after(async () => {
+    end.abort();
+    await running;
+  });
+  return { haproxy, connections: () => connections };
+}
+
+const { id } = instance(1);
+const up = `3 api 1 ${id} 127.0.0.1 2 0 1 1 0 1 0 0 0 0 0 0 - 1 - 0 0 - - 0`;
+const inMaintenance = up.replace('127.0.0.1 2 0', '127.0.0.1 0 1');
+const old = fakeWorker({
+  pid: 7,
+  startedAt: 1_000,
+  generation: 'g',
+  servers: [up, inMaintenance.replace(id, 'x_127.0.0.1:1')],
+});
+const successor = fakeWorker({ pid: 8, startedAt: 2_000, generation: 'g', servers: [up] });
+
+describe('two workers behind one socket during a reload', () => {
+  it('are told apart: a worker that was replaced is not taken for a new one', async (t) => {
+    const { haproxy, connections } = await processOver(t, [old, successor, old, old, successor]);
+    await eventually(() => assert.deepEqual([haproxy.inSync, haproxy.worker?.pid], [true, 7]));
+    haproxy.release();
+    await eventually(() => assert.deepEqual([haproxy.inSync, haproxy.worker?.pid], [true, 8]));
+    haproxy.release();
+    await eventually(() => assert.deepEqual([haproxy.inSync, connections()], [true, 5]));
+    assert.deepEqual([haproxy.worker?.pid, haproxy.workersSeen], [8, 2]);
+    assert.deepEqual(haproxy.held, []);
+  });
+
+  it('are told apart by their start when they have the same pid', async (t) => {
+    const restarted = fakeWorker({ pid: 7, startedAt: 3_000, generation: 'g', servers: [up] });
+    const { haproxy } = await processOver(t, [old, successor, restarted]);
+    await eventually(() => assert.equal(haproxy.inSync, true));
+    for (const seen of [2, 3]) {
+      haproxy.release();
+      await eventually(() => assert.deepEqual([haproxy.inSync, haproxy.workersSeen], [true, seen]));
+    }
+    assert.equal(haproxy.worker?.pid, 7);
+  });
+});
