@@ -5,23 +5,24 @@ import { reasonOf } from '../common/daemon/log.ts';
 
 type Options = NonNullable<ParseArgsConfig['options']>;
 
-/** A command line, taken apart. */
-export interface Given {
+/** A parsed command line. */
+export interface CommandLine {
   readonly values: Readonly<Record<string, string | boolean | undefined>>;
   readonly words: readonly string[];
 }
 
-export interface CommandShape {
+/** A command of this folder. */
+export interface Command {
   /** What `--help` prints. */
   readonly usage: string;
-  /** As `node:util`'s `parseArgs` takes them; `--help` is added. */
+  /** Options for `parseArgs` of `node:util`; `--help` is added. */
   readonly options: Options;
   /** @throws {UsageError} when the command line makes no sense */
-  run(given: Given): Promise<void>;
+  run(given: CommandLine): Promise<void>;
 }
 
-/** Runs one of the commands of this folder; sets the exit code to 0 (done), 1 (failed) or 2 (wrong usage). */
-export async function runCommand({ usage, options, run }: CommandShape): Promise<void> {
+/** Runs a command; sets the exit code to 0 (done), 1 (failed) or 2 (wrong usage or configuration). */
+export async function runCommand({ usage, options, run }: Command): Promise<void> {
   try {
     const { values, positionals } = parse(options);
     if (values.help === true) process.stdout.write(usage);
@@ -36,7 +37,7 @@ export async function runCommand({ usage, options, run }: CommandShape): Promise
 }
 
 function parse(options: Options): {
-  readonly values: Given['values'];
+  readonly values: CommandLine['values'];
   readonly positionals: readonly string[];
 } {
   try {
@@ -44,7 +45,7 @@ function parse(options: Options): {
       options: { ...options, help: { type: 'boolean', short: 'h' } },
       allowPositionals: true,
     });
-    return { values: parsed.values as Given['values'], positionals: parsed.positionals };
+    return { values: parsed.values as CommandLine['values'], positionals: parsed.positionals };
   } catch (error) {
     throw new UsageError(reasonOf(error));
   }

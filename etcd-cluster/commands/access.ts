@@ -6,29 +6,30 @@ import { readAccess } from '../users/access-config.ts';
 
 const usage = `Usage: etcd-cluster/access [--dry-run] FILE
 
-Gives the users in FILE exactly the rights that it says, and has etcd ask everybody who they are. Run it again after each
-change of FILE: what is as it should be is not touched, and users that are not in it are left alone. FILE (YAML or JSON):
+Gives the users in FILE exactly the rights in FILE, and enables authentication in etcd. Run it again after each change of
+FILE: it changes only what differs, and does not touch other users. FILE (YAML or JSON):
 
-  etcd:                                     # how to reach etcd, as root
+  etcd:                                     # the connection to etcd, as root
     hosts: [https://10.0.0.1:2379]
     tls: { ca: tls/root/ca.pem, cert: tls/root/client.pem, key: tls/root/client-key.pem }
-    username: root                          # where root has no certificate
+    username: root                          # when root has no certificate
     password: \${ETCD_ROOT_PASSWORD}
   users:
     nerve-api: { write: [/nerve/services/api/] }      # may also read what it may write
     synapse: { read: [/nerve/services/], password: \${SYNAPSE_PASSWORD} }
 
-A key that ends with / stands for every key below it. A user without a password has a certificate with its name.
+A key that ends with / stands for every key below it. A user without a password proves itself with a certificate that
+has its name.
 
-  --dry-run  say what would be done, do nothing
-  --help     this text
+  --dry-run  print the changes, and change nothing
+  --help     show this text
 `;
 
 await runCommand({
   usage,
   options: { 'dry-run': { type: 'boolean' } },
   async run({ values, words: [file, ...more] }) {
-    if (file === undefined || more.length > 0) throw new UsageError('name one FILE');
+    if (file === undefined || more.length > 0) throw new UsageError('name exactly one FILE');
     const config = await readAccess(file);
     const ended = new AbortController();
     try {

@@ -4,27 +4,27 @@ import { join } from 'node:path';
 import { ifThere, readIfThere, writeFileAtomic } from '../../common/file.ts';
 import { createKey, type Signer, sign } from './openssl.ts';
 
-/** Who vouches for all certificates of a cluster. */
+/** The certificate authority of a cluster. */
 export interface Authority extends Required<Signer> {
   readonly certificate: X509Certificate;
-  /** The same as PEM. */
+  /** The certificate as PEM. */
   readonly pem: string;
 }
 
-/** A certificate is good from a little before it is made: clocks differ. Milliseconds. */
-export const backdate = 5 * 60_000;
-export const day = 24 * 3600 * 1_000;
+/** Certificates are valid from this long before they are made, because the clocks of hosts differ. */
+export const backdateMs = 5 * 60_000;
+export const dayMs = 24 * 3600 * 1_000;
 
 /**
- * The authority in `folder`, made when there is none; its key never leaves that folder.
- * @throws when others may read the key, when only one of its files is there, or when it has expired
+ * Opens the authority in `folder`, or makes one when the folder has none; its key never leaves that folder.
+ * @throws when other users may read the key, when one of the two files is missing, or when the authority has expired
  */
 export async function openAuthority(folder: string, days: number): Promise<Authority> {
   await mkdir(folder, { recursive: true, mode: 0o700 });
   const [cert, key] = [join(folder, 'ca.pem'), join(folder, 'ca-key.pem')];
   const [pem, mode] = [await readIfThere(cert), (await ifThere(stat(key)))?.mode];
   if ((pem === undefined) !== (mode === undefined)) {
-    throw new Error(`${folder}: has only one of ca.pem and ca-key.pem; bring back the other, or remove it`);
+    throw new Error(`${folder}: has only one of ca.pem and ca-key.pem; restore the other file, or remove this one`);
   }
   if (pem === undefined || mode === undefined) {
     await chmod(folder, 0o700);
@@ -33,22 +33,22 @@ export async function openAuthority(folder: string, days: number): Promise<Autho
     const text = {
       commonName: 'authority of etcd',
       extensions: ['basicConstraints = critical,CA:TRUE', 'keyUsage = critical,keyCertSign,cRLSign'],
-      from: new Date(now - backdate),
-      until: new Date(now + days * day),
+      from: new Date(now - backdateMs),
+      until: new Date(now + days * dayMs),
     };
     try {
       await writeFileAtomic(cert, await sign(key, text, { key }));
     } catch (error) {
-      // Without OpenSSL, for example: the next run begins anew.
+      // OpenSSL may be missing, for example: the next run starts from the beginning.
       await rm(key);
       throw error;
     }
     return openAuthority(folder, days);
   }
-  if ((mode & 0o077) !== 0) throw new Error(`${key}: others may read it; chmod 600 ${key}`);
+  if ((mode & 0o077) !== 0) throw new Error(`${key}: other users may read it; run chmod 600 ${key}`);
   const certificate = new X509Certificate(pem);
   if (Date.parse(certificate.validTo) < Date.now()) {
-    throw new Error(`${cert}: the authority has expired on ${certificate.validTo}; make another in a new folder`);
+    throw new Error(`${cert}: the authority expired on ${certificate.validTo}; make another one in a new folder`);
   }
   return { cert, key, pem, certificate };
 }

@@ -4,9 +4,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { exec } from '../../common/daemon/exec.ts';
 
-/** What a certificate says. */
+/** The content of a certificate. */
 export interface CertificateText {
-  /** Null for none: etcd takes the common name of whoever calls for a user's. */
+  /** Null for none: etcd takes a client's common name as the name of its user. */
   readonly commonName: string | null;
   /** The lines of OpenSSL's extension section. */
   readonly extensions: readonly string[];
@@ -14,14 +14,14 @@ export interface CertificateText {
   readonly until: Date;
 }
 
-/** Who signs: itself, or an authority. Paths of PEM files. */
+/** The key that signs, and the certificate of its authority: paths of PEM files. */
 export interface Signer {
   readonly key: string;
-  /** Absent for a certificate that signs itself. */
+  /** Absent for a self-signed certificate. */
   readonly cert?: string;
 }
 
-/** A new private key for signatures on P-256, PEM. */
+/** Makes a private key for signatures on P-256. @returns PEM */
 export function createKey(): string {
   const { privateKey } = generateKeyPairSync('ec', {
     namedCurve: 'P-256',
@@ -34,7 +34,7 @@ export function createKey(): string {
 /**
  * Makes a certificate for the key in the file `key`.
  * @returns PEM
- * @throws with OpenSSL's words
+ * @throws with OpenSSL's message
  */
 export async function sign(key: string, text: CertificateText, signer: Signer): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), 'smartstack-sign-'));
@@ -56,7 +56,7 @@ export async function sign(key: string, text: CertificateText, signer: Signer): 
   }
 }
 
-/** OpenSSL's `ca` is the one of its commands that takes dates in all versions. It wants files for its memory. */
+/** For OpenSSL's `ca`, the only command that takes dates in all versions. It needs files for its database. */
 function configuration(folder: string, { extensions }: CertificateText): string {
   return [
     '[ca]',

@@ -11,13 +11,15 @@ import { reasonOf } from '../../common/daemon/log.ts';
 import { checkEtcdOptions, type EtcdOptions, etcdSchema } from '../../common/etcd/client/options.ts';
 import { type Permission, rangeOf, type UserRights } from './access-plan.ts';
 
+/** A user as configured. */
 export interface AccessUser extends UserRights {
-  /** Null: it proves itself by a certificate with its name. */
+  /** Null: the user proves itself with a certificate that has its name. */
   readonly password: string | null;
 }
 
+/** A configuration file of `etcd-cluster/access`. */
 export interface AccessConfig {
-  /** How to reach etcd, as root. */
+  /** The connection to etcd, as root. */
   readonly etcd: EtcdOptions;
   readonly users: readonly AccessUser[];
 }
@@ -29,14 +31,20 @@ interface UserOptions {
 }
 
 const userSchema: Schema<UserOptions> = {
-  read: { doc: 'keys to read', format: readPlaces, default: [] },
-  write: { doc: 'keys to read, write and delete', format: readPlaces, default: [] },
-  password: { doc: 'none: by certificate only', format: readPassword, default: null, sensitive: true, nullable: true },
+  read: { doc: 'Keys that the user may read.', format: readKeys, default: [] },
+  write: { doc: 'Keys that the user may read, write and delete.', format: readKeys, default: [] },
+  password: {
+    doc: 'Password; default none: the user has a certificate.',
+    format: readPassword,
+    default: null,
+    sensitive: true,
+    nullable: true,
+  },
 };
 
 /**
- * Reads who may do what.
- * @throws {ConfigError} with everything that is wrong in it
+ * Reads the configuration file.
+ * @throws {ConfigError} with every problem in it
  */
 export async function readAccess(file: string): Promise<AccessConfig> {
   const document = await readConfig(file);
@@ -51,25 +59,28 @@ export async function readAccess(file: string): Promise<AccessConfig> {
       problems.push({ path: 'etcd', message: reasonOf(error) });
     }
   }
-  if (!isObject(users)) problems.push({ path: 'users', message: 'must be an object: for each user what it may do' });
-  const read = Object.entries(isObject(users) ? users : {}).map(([name, value]) => readUser(name, value, problems));
+  if (!isObject(users))
+    problems.push({ path: 'users', message: 'must be an object with the rights of each user by its name' });
+  const accessUsers = Object.entries(isObject(users) ? users : {}).map(([name, value]) =>
+    readUser(name, value, problems),
+  );
   settleProblems(problems, document);
-  return { etcd: options, users: read };
+  return { etcd: options, users: accessUsers };
 }
 
 function readUser(name: string, value: unknown, problems: Problem[]): AccessUser {
   const path = joinPath('users', name);
-  if (name === 'root') problems.push({ path, message: 'root may do everything; its password is etcd.password' });
+  if (name === 'root') problems.push({ path, message: 'root has all rights; its password is etcd.password' });
   const { read, write, password } = validate(userSchema, value, { path, problems });
   const permissions: Permission[] = [
     ...write.map((where) => ({ ...rangeOf(where), may: 'both' as const })),
     ...read.filter((where) => !write.includes(where)).map((where) => ({ ...rangeOf(where), may: 'read' as const })),
   ];
-  if (permissions.length === 0) problems.push({ path, message: 'may do nothing: give it read or write' });
+  if (permissions.length === 0) problems.push({ path, message: 'has no rights: add read or write' });
   return { name, permissions, password };
 }
 
-function readPlaces(value: unknown): readonly string[] {
+function readKeys(value: unknown): readonly string[] {
   const list = typeof value === 'string' ? [value] : value;
   if (!Array.isArray(list) || !list.every((item) => typeof item === 'string' && item !== '')) {
     throw new Error('must be a list of keys; one that ends with / is for every key below it: [/nerve/services/api/]');
@@ -79,6 +90,6 @@ function readPlaces(value: unknown): readonly string[] {
 
 function readPassword(value: unknown): string | null {
   if (value === null) return null;
-  if (typeof value !== 'string' || value === '') throw new Error('must be a text that is not empty');
+  if (typeof value !== 'string' || value === '') throw new Error('must be a non-empty string');
   return value;
 }

@@ -1,16 +1,16 @@
 import { type KeyRange, keyRange, prefixRange } from '../../common/etcd/client/key-value.ts';
 
-/** What a user may do with a range of keys. */
+/** A right to a range of keys. */
 export interface Permission extends KeyRange {
   readonly may: 'read' | 'write' | 'both';
 }
 
-/** `/nerve/services/` is every key below it, `/nerve/config` that key alone. */
-export function rangeOf(where: string): KeyRange {
-  return where.endsWith('/') ? prefixRange(where) : keyRange(where);
+/** The range that a key of the configuration stands for: `/nerve/services/` all keys below it, `/nerve/config` one key. */
+export function rangeOf(key: string): KeyRange {
+  return key.endsWith('/') ? prefixRange(key) : keyRange(key);
 }
 
-/** A user; its role has the same name. */
+/** The rights of a user, which are those of a role with the same name. */
 export interface UserRights {
   readonly name: string;
   readonly permissions: readonly Permission[];
@@ -23,18 +23,18 @@ export interface AccessState {
   readonly roles: ReadonlyMap<string, readonly Permission[]>;
 }
 
-/** One change. */
+/** One change in etcd. */
 export type Step =
   | { readonly do: 'add user' | 'add role'; readonly name: string }
   | { readonly do: 'give role' | 'take role'; readonly name: string; readonly role: string }
   | { readonly do: 'grant' | 'revoke'; readonly name: string; readonly permission: Permission };
 
-/** etcd lets the user with this role do everything, and wants one before it asks who calls. */
+/** The name of the user and role with all rights; etcd enables authentication only when they exist. */
 export const rootName = 'root';
 
 /**
- * What makes the users of `wanted`, and root, have exactly the rights they should have. Users and roles that are not in it
- * are left alone. Nothing is to be done when all is as it should be.
+ * The steps after which the users of `wanted`, and root, have exactly their rights. Other users and roles are not touched.
+ * Empty when nothing differs.
  */
 export function planAccess(state: AccessState, wanted: readonly UserRights[]): readonly Step[] {
   const others = wanted.filter(({ name }) => name !== rootName);
@@ -46,14 +46,14 @@ function planUser({ users, roles }: AccessState, { name, permissions }: UserRigh
   const given = users.get(name) ?? [];
   const steps: Step[] = [];
   if (has === undefined) steps.push({ do: 'add role', name });
-  // First what is new: while this runs, nobody has less than before and after.
+  // New permissions come first, so that no user lacks a permission meanwhile that it had before and has after.
   for (const permission of permissions) {
-    if (!has?.some((one) => isSamePlace(one, permission) && one.may === permission.may))
+    if (!has?.some((one) => isSameRange(one, permission) && one.may === permission.may))
       steps.push({ do: 'grant', name, permission });
   }
   for (const permission of has ?? []) {
-    // A grant for the same place has replaced it.
-    const replaced = permissions.some((one) => isSamePlace(one, permission));
+    // A grant for the same range has replaced it.
+    const replaced = permissions.some((one) => isSameRange(one, permission));
     if (!replaced && name !== rootName) steps.push({ do: 'revoke', name, permission });
   }
   if (!users.has(name)) steps.push({ do: 'add user', name });
@@ -62,12 +62,12 @@ function planUser({ users, roles }: AccessState, { name, permissions }: UserRigh
   return steps;
 }
 
-function isSamePlace(a: KeyRange, b: KeyRange): boolean {
+function isSameRange(a: KeyRange, b: KeyRange): boolean {
   return a.key.equals(b.key) && a.end.equals(b.end);
 }
 
-/** For people. */
-export function sayStep(step: Step): string {
+/** A step as text for people. */
+export function formatStep(step: Step): string {
   const { name } = step;
   switch (step.do) {
     case 'add user':
@@ -78,13 +78,13 @@ export function sayStep(step: Step): string {
     case 'take role':
       return `take role ${step.role} from user ${name}`;
     default:
-      return `${step.do} role ${name}: ${sayPermission(step.permission)}`;
+      return `${step.do} role ${name}: ${formatPermission(step.permission)}`;
   }
 }
 
-function sayPermission({ key, end, may }: Permission): string {
+function formatPermission({ key, end, may }: Permission): string {
   const where = key.toString();
-  // A range that is neither one key nor all below one was made by others.
-  const place = isSamePlace(rangeOf(where), { key, end }) ? where : `${where} to ${end}`;
-  return `${may === 'both' ? 'read and write' : may} ${place}`;
+  // Other programs may have made a range that is neither one key nor all keys below one.
+  const range = isSameRange(rangeOf(where), { key, end }) ? where : `${where} to ${end}`;
+  return `${may === 'both' ? 'read and write' : may} ${range}`;
 }

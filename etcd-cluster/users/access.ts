@@ -1,19 +1,20 @@
 import { randomBytes } from 'node:crypto';
+import { linkAbort } from '../../common/async/abort.ts';
 import { reasonOf, silentLog } from '../../common/daemon/log.ts';
 import { createEtcdClient, type EtcdClient } from '../../common/etcd/client/client.ts';
 import type { Rpc } from '../../common/etcd/client/connection.ts';
 import { EtcdError, isAnswer, isAuthOff } from '../../common/etcd/client/errors.ts';
 import type { AccessConfig, AccessUser } from './access-config.ts';
-import { type AccessState, type Permission, planAccess, rootName, type Step, sayStep } from './access-plan.ts';
+import { type AccessState, formatStep, type Permission, planAccess, rootName, type Step } from './access-plan.ts';
 
-/** etcd's words for what a user may do. */
-const words = { read: 'Read', write: 'Write', both: 'Readwrite' } as const;
+/** etcd's names of the permission types. */
+const permissionTypes = { read: 'Read', write: 'Write', both: 'Readwrite' } as const;
 
 /**
- * Gives the users of `config` exactly their rights and has etcd ask everybody who they are. May be run again at any time:
- * what is as it should be is not touched.
- * @returns what was done, or with `dryRun` would be
- * @throws {EtcdError} when etcd does not do it; what was done until then stands
+ * Gives the users of `config` exactly their rights, and enables authentication. May be run again at any time: it changes
+ * only what differs.
+ * @returns the changes as text, which with `dryRun` were not made
+ * @throws {EtcdError} when a change fails; earlier changes are not undone
  */
 export async function applyAccess(
   config: AccessConfig,
@@ -25,20 +26,20 @@ export async function applyAccess(
   const done: string[] = [];
   const run = async (what: string, change: (rpc: Rpc) => Promise<unknown>): Promise<void> => {
     done.push(what);
-    // Sent once: a second time it would find its own work and call it an error.
+    // Sent once: a second try would fail because the first one had made the change.
     if (!dryRun) await client.call(change, { maxTries: 1, attemptMs: 10_000, totalMs: 10_000 });
   };
   const state = await readState(client);
   const passwords = new Map(config.users.map((user) => [user.name, user.password]));
   const rootPassword = config.etcd.username === rootName ? config.etcd.password : null;
-  // Nobody knows it: such a user has a certificate, or nothing.
+  // A random password is thrown away: then root has a certificate.
   const secret = rootPassword ?? randomPassword();
   passwords.set(rootName, secret);
   for (const step of planAccess(state, config.users)) {
-    await run(sayStep(step), carryOut(step, passwords));
+    await run(formatStep(step), requestFor(step, passwords));
   }
   for (const user of config.users) {
-    if (!state.users.has(user.name) || (await isCurrent(config, user, { enabled }, signal))) continue;
+    if (!state.users.has(user.name) || (await hasPassword(config, user, { enabled }, signal))) continue;
     await run(`set the password of user ${user.name}`, (rpc) =>
       rpc.auth.userChangePassword({ name: user.name, password: String(user.password) }),
     );
@@ -54,29 +55,29 @@ export async function applyAccess(
   return done;
 }
 
-/** Undoes the last step when it has shut us out: with a password that nobody knows, nobody could. */
+/** Disables authentication again when this client is not root: with a random password, no other client could. */
 async function assertRoot(config: AccessConfig, secret: string, signal: AbortSignal): Promise<void> {
-  const over = new AbortController();
-  signal.addEventListener('abort', () => over.abort(), { once: true });
+  const over = linkAbort(signal);
   try {
     const again = createEtcdClient(config.etcd, { log: silentLog }, over.signal);
     await again.call((rpc) => rpc.auth.userList(), { maxTries: 1, attemptMs: 10_000, totalMs: 10_000 });
   } catch (error) {
-    // That it could not be asked proves nothing.
+    // Without an answer from etcd it is not known whether this client is root.
     if (!(error instanceof EtcdError && isAnswer(error))) throw error;
     const root = { ...config.etcd, username: rootName, password: secret };
     await createEtcdClient(root, { log: silentLog }, over.signal).call((rpc) => rpc.auth.authDisable({}));
     throw new Error(
-      `authentication is off again, because etcd does not take us for root (${reasonOf(error)}): give etcd.username ` +
-        'root and a password, or a certificate of root to members that run with --client-cert-auth',
+      `authentication is disabled again, because etcd does not accept this client as root (${reasonOf(error)}): set ` +
+        'etcd.username to root with a password, or use a certificate of root with members that run with --client-cert-auth',
       { cause: error },
     );
   } finally {
     over.abort();
+    over.release();
   }
 }
 
-/** Whether etcd asks who calls. */
+/** Whether authentication is enabled. */
 async function isEnabled(client: EtcdClient): Promise<boolean> {
   try {
     await client.call((rpc) => rpc.auth.authenticate({ name: rootName, password: '' }));
@@ -97,7 +98,7 @@ async function readState(client: EtcdClient): Promise<AccessState> {
   for (const role of roles) {
     const { perm } = await client.call((rpc) => rpc.auth.roleGet({ role }));
     const permissions = perm.map(({ permType, key, range_end: end }): Permission => {
-      const may = permType === words.both ? 'both' : permType === words.read ? 'read' : 'write';
+      const may = permType === permissionTypes.both ? 'both' : permType === permissionTypes.read ? 'read' : 'write';
       return { key, end, may };
     });
     state.roles.set(role, permissions);
@@ -105,7 +106,7 @@ async function readState(client: EtcdClient): Promise<AccessState> {
   return state;
 }
 
-function carryOut(step: Step, passwords: ReadonlyMap<string, string | null>): (rpc: Rpc) => Promise<unknown> {
+function requestFor(step: Step, passwords: ReadonlyMap<string, string | null>): (rpc: Rpc) => Promise<unknown> {
   const { name } = step;
   switch (step.do) {
     case 'add user':
@@ -118,7 +119,7 @@ function carryOut(step: Step, passwords: ReadonlyMap<string, string | null>): (r
       return (rpc) => rpc.auth.userRevokeRole({ name, role: step.role });
     case 'grant': {
       const { key, end } = step.permission;
-      const perm = { permType: words[step.permission.may], key, range_end: end };
+      const perm = { permType: permissionTypes[step.permission.may], key, range_end: end };
       return (rpc) => rpc.auth.roleGrantPermission({ name, perm });
     }
     case 'revoke': {
@@ -128,8 +129,8 @@ function carryOut(step: Step, passwords: ReadonlyMap<string, string | null>): (r
   }
 }
 
-/** True when the user's password is the one it should have, as far as can be known. */
-async function isCurrent(
+/** True when the user has the configured password, or none is configured. While authentication is disabled, the answer is false. */
+async function hasPassword(
   config: AccessConfig,
   { name, password }: AccessUser,
   { enabled }: { readonly enabled: boolean },

@@ -13,8 +13,8 @@ import { directClient, dump, etcdProgram, testCluster, testLog } from '../suppor
 import { assertSound, createRecorder } from '../support/etcd/watch-recorder.ts';
 import { eventually } from '../support/eventually.ts';
 
-/** Commands of etcd-cluster/README.md, as they stand there, while somebody announces and somebody follows. */
-describe('the care of a cluster', () => {
+/** Runs commands of etcd-cluster/README.md while one client announces a key and another follows it. */
+describe('etcd-cluster/README.md on running a cluster', () => {
   let cluster: LocalCluster;
   let client: EtcdClient;
   let keys: LeasedKeys;
@@ -29,8 +29,8 @@ describe('the care of a cluster', () => {
     keys = createLeasedKeys(client, { ttlSeconds: 10 }, { log: testLog() }, one.signal);
     void createReflector(client, { log: testLog() }, one.signal).follow(prefix, recorder.onChange, one.signal);
   };
-  /** A change that is written and seen. */
-  const follows = async (key: string, value: string): Promise<void> => {
+  /** Writes a value and waits until the watch has it. */
+  const change = async (key: string, value: string): Promise<void> => {
     keys.set(key, value);
     await eventually(() => assert.equal(recorder.values[key], value));
   };
@@ -46,36 +46,36 @@ describe('the care of a cluster', () => {
     await cluster?.stopAll();
   });
 
-  it('shows how the members are', async () => {
+  it('has commands that show the health of the members', async () => {
     begin('/look/');
     const shown = await run(/endpoint health/);
     assert.equal(shown.match(/is healthy/g)?.length, 3);
     assert.equal(shown.match(/ 3\.5\.\d+ /g)?.length, 3);
   });
 
-  it('replaces a member that is lost', async () => {
+  it('has commands that replace a lost member', async () => {
     begin('/replace/');
-    await follows('/replace/a', '1');
+    await change('/replace/a', '1');
     const lost = cluster.members[2] as LocalMember;
     await lost.kill();
     await rm(lost.folder, { recursive: true });
-    await follows('/replace/a', '2');
+    await change('/replace/a', '2');
     const others = { ETCDCTL_ENDPOINTS: cluster.urls.slice(0, 2).join() };
     await run(/member remove/, { ...others, LOST: lost.name });
     const env = { ...others, NEW: lost.name, NEW_PEER_URL: `http://127.0.0.1:${lost.peerPort}` };
     await eventually(async () => void (await run(/member add/, env)));
     await lost.start(undefined, { flags: ['--initial-cluster-state=existing'] });
     await cluster.ready();
-    await follows('/replace/a', '3');
+    await change('/replace/a', '3');
     const only = directClient({ urls: [lost.url] }, one.signal);
     await eventually(async () => assert.deepEqual(await dump(only, '/replace/'), { '/replace/a': '3' }));
     assertSound(recorder);
   });
 
-  // Last: a member that joins later reads the whole log, and may be full again.
-  it('makes room in an etcd that is full, and everything goes on by itself', async () => {
+  // The last test: a member that joins later reads the whole log, and may be full again.
+  it('has commands that free space in a full etcd, after which keys are announced without a restart', async () => {
     begin('/full/');
-    await follows('/full/a', '1');
+    await change('/full/a', '1');
     const value = randomBytes(512 * 1024);
     const fill = async (): Promise<void> => {
       for (;;) await client.call((rpc) => rpc.kv.put({ key: Buffer.from('/history'), value }), { maxTries: 1 });
@@ -90,7 +90,7 @@ describe('the care of a cluster', () => {
   });
 });
 
-it('members of 3.4 become members of 3.5, one after the other, and nobody who follows or announces notices', async () => {
+it('an upgrade of the members from 3.4 to 3.5, one after the other, disturbs no watch and no announced key', async () => {
   const cluster = await testCluster('3.4');
   const signal = new AbortController();
   try {

@@ -18,13 +18,13 @@ import { type Server, startServer } from '../support/servers/server.ts';
 
 const root = fileURLToPath(new URL('../../../', import.meta.url));
 
-/** The rest of its commands is run by care.test.ts and the end-to-end test of a restored etcd. */
+/** care.test.ts and the end-to-end test of a restored etcd run the other commands of the page. */
 describe('etcd-cluster/README.md', () => {
   let folder: string;
 
   before(async () => {
     folder = await mkdtemp(join(tmpdir(), 'etcd-page-'));
-    // Loopback stands for the three hosts.
+    // Loopback replaces the three hosts.
     const block = (await pageBlock(/etcd-cluster\/certificates/)).replace(/10\.0\.0\.\d/g, '127.0.0.1');
     const { code, stderr } = await shell(block.replace('etcd-cluster/', `${root}etcd-cluster/`), {
       ...{ timeout: 120_000, cwd: folder, env: process.env },
@@ -34,7 +34,7 @@ describe('etcd-cluster/README.md', () => {
   after(() => rm(folder, { recursive: true, force: true }));
 
   for (const version of etcdVersions) {
-    it(`has variables with which etcd ${version} becomes a cluster, and names metrics that it has`, async () => {
+    it(`has variables with which etcd ${version} forms a cluster, and names metrics that etcd has`, async () => {
       const text = await pageBlock(/^ETCD_NAME=/m);
       const ports = await freePorts(9);
       const port = (member: number, kind: number): string => String(ports[member * 3 + kind]);
@@ -78,7 +78,7 @@ describe('etcd-cluster/README.md', () => {
         await put(createEtcdClient(options, { log: testLog() }, ended.signal), '/a', '1');
         const named = [...(await pageText()).matchAll(/`(etcd_[a-z_]+)`/g)].map(([, name]) => name as string);
         assert.ok(named.length > 7);
-        // Some come with the first measurement.
+        // Some metrics appear with the first measurement.
         await eventually(async () => {
           const found = await (await fetch(`http://127.0.0.1:${metrics(0)}/metrics`)).text();
           const missing = named.filter((name) => !found.includes(`# TYPE ${name} `));
@@ -92,7 +92,7 @@ describe('etcd-cluster/README.md', () => {
     });
   }
 
-  it('has a section of etcd that both daemons take', async () => {
+  it('has a valid etcd section for both daemons', async () => {
     const [, block] = /^```yaml\n(.*?)^```$/ms.exec(await pageText()) ?? [];
     const problems: Problem[] = [];
     const options = validate(etcdSchema, parse(block ?? '').etcd, { path: 'etcd', problems });
@@ -100,7 +100,7 @@ describe('etcd-cluster/README.md', () => {
     assert.equal(checkEtcdOptions(options).length, 3);
   });
 
-  it('names files and commands that are there', async () => {
+  it('names files and commands that exist', async () => {
     const text = await pageText();
     for (const [, path] of text.matchAll(/\]\(([^)#]+)\)/g)) await readFile(join(root, 'etcd-cluster', path as string));
     for (const [, name] of text.matchAll(/^etcd-cluster\/(\w+)/gm))

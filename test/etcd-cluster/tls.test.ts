@@ -41,14 +41,14 @@ for (const version of etcdVersions) {
         totalMs: 10_000,
       });
     };
-    /** Connects with a client's or peer's files. @returns the serial number of the certificate that is shown */
-    const shown = async (port: number, files: { ca: string; cert: string; key: string }): Promise<string> => {
+    /** Connects with a client's or peer's files. @returns the serial number of the certificate that the server shows */
+    const shownSerial = async (port: number, files: { ca: string; cert: string; key: string }): Promise<string> => {
       const [ca, cert, key] = await Promise.all([readFile(files.ca), readFile(files.cert), readFile(files.key)]);
       const socket = connect({ host: '127.0.0.1', port, ca, cert, key });
       try {
         await once(socket, 'secureConnect');
         const { serialNumber } = socket.getPeerCertificate();
-        // A client that is refused hears of it after its own handshake (TLS 1.3).
+        // With TLS 1.3 a refused client is told after its own handshake.
         const ended = once(socket, 'close').then(() => 'closed');
         socket.on('error', () => {});
         if ((await Promise.race([ended, sleep(300)])) === 'closed') throw new Error('refused');
@@ -62,7 +62,7 @@ for (const version of etcdVersions) {
       await put(client(certificates.client('nerve')), '/a', '1');
     });
 
-    it('refuses others, each with a reason that can be read', async () => {
+    it('refuses other clients with a readable reason', async () => {
       const { ca, cert, key } = certificates.client('nerve');
       const stranger = await clusterCertificates(join(folder, 'stranger'));
       const other = stranger.client('nerve');
@@ -73,24 +73,24 @@ for (const version of etcdVersions) {
       await assert.rejects(tryOnce(certificates.client('operator')), /certificate (?:has )?expired|bad certificate/i);
     });
 
-    it('takes nobody for a member who is none', async () => {
+    it('does not accept a client as a member', async () => {
       const port = (cluster.members[0] as LocalMember).peerPort;
-      await shown(port, certificates.files('etcd2', 'peer'));
-      await assert.rejects(shown(port, certificates.client('root')), /bad certificate|certificate required/);
+      await shownSerial(port, certificates.files('etcd2', 'peer'));
+      await assert.rejects(shownSerial(port, certificates.client('root')), /bad certificate|certificate required/);
     });
 
     it('shows renewed certificates to clients and members without a restart', async () => {
       await certificates.make('--renew-within', '31', '--new-keys');
       for (const member of cluster.members) {
         const wanted = await certificates.serial(member.name, 'server');
-        assert.equal(await shown(portOf(member.url), certificates.client('nerve')), wanted);
+        assert.equal(await shownSerial(portOf(member.url), certificates.client('nerve')), wanted);
         const peer = await certificates.serial(member.name, 'peer');
-        assert.equal(await shown(member.peerPort, certificates.files('etcd1', 'peer')), peer);
+        assert.equal(await shownSerial(member.peerPort, certificates.files('etcd1', 'peer')), peer);
       }
       await put(client(certificates.client('nerve')), '/a', '2');
     });
 
-    it('lets a member with an expired certificate serve nobody new, says why, and goes on once it is renewed', async () => {
+    it('refuses new clients at a member whose certificate has expired, until it is renewed', async () => {
       const { name, url } = cluster.members[0] as LocalMember;
       await certificates.expire(name, 'server');
       await assert.rejects(tryOnce(certificates.client('nerve'), [url]), /certificate has expired/);
@@ -98,7 +98,7 @@ for (const version of etcdVersions) {
       await eventually(() => tryOnce(certificates.client('nerve'), [url]));
     });
 
-    it('trusts another authority only after a restart', async () => {
+    it('trusts another authority only after a restart of the member', async () => {
       const next = await clusterCertificates(join(folder, 'next'));
       await certificates.make('--also-trust', join(folder, 'next/ca/ca.pem'));
       const moved = { ...next.client('nerve'), ca: certificates.client('nerve').ca };

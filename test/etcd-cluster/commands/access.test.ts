@@ -15,7 +15,7 @@ import { clusterCommand } from '../../support/etcd/cluster-command.ts';
 import { dump, etcdVersions, put, testCluster, testLog } from '../../support/etcd/etcd.ts';
 import { tempFolder } from '../../support/temp-folder.ts';
 
-/** bcrypt as cheap as it goes. */
+/** The lowest cost of bcrypt, because the tests need no security. */
 const flags = ['--bcrypt-cost=4'];
 const names = ['nerve-api', 'synapse', 'operator'] as const;
 const users = {
@@ -30,7 +30,7 @@ const outside = '/config';
 const key = (name: string): { key: Buffer } => ({ key: Buffer.from(name) });
 const range = (prefix: string) => ({ key: prefixRange(prefix).key, range_end: prefixRange(prefix).end });
 
-/** What each may do: nerve-api, synapse, operator; `3.4` means there only, because newer releases deny it. */
+/** The rights of nerve-api, synapse and operator; `3.4`: allowed on 3.4 only, because newer releases deny it. */
 const rights: readonly (readonly [what: string, call: (rpc: Rpc) => Promise<unknown>, ...may: (boolean | '3.4')[]])[] =
   [
     ['read a key of its service', (rpc) => rpc.kv.range(key(mine)), true, true, true],
@@ -58,7 +58,6 @@ const rights: readonly (readonly [what: string, call: (rpc: Rpc) => Promise<unkn
     ['be granted a lease and revoke it', grantAndRevoke, true, true, true],
     ["revoke the lease of another service's keys", (rpc) => rpc.lease.leaseRevoke({ ID: '88' }), false, false, true],
     ['list all leases', (rpc) => rpc.lease.leaseLeases({}), '3.4', '3.4', '3.4'],
-    // Who may write can do harm there: another reason for newer releases.
     ['drop the history', (rpc) => rpc.kv.compact({ revision: '1' }), '3.4', '3.4', '3.4'],
     ['add a member', (rpc) => rpc.cluster.memberAdd({ peerURLs: ['http://127.0.0.1:1'] }), false, false, false],
     ['make a user', (rpc) => rpc.auth.userAdd({ name: 'evil', password: 'x' }), false, false, false],
@@ -97,7 +96,7 @@ for (const version of etcdVersions) {
       clients.set(name + password, known);
       return known;
     };
-    /** @returns the lines that it says */
+    /** @returns the lines that the command prints */
     const apply = async (wanted: object, ...options: readonly string[]): Promise<readonly string[]> => {
       const file = join(folder, 'access.json');
       await writeFile(file, JSON.stringify(wanted));
@@ -107,14 +106,14 @@ for (const version of etcdVersions) {
     };
     const etcd = (): object => ({ hosts: cluster.urls, username: 'root', password: 'r' });
 
-    it('says what it would do, and does nothing, when told so', async () => {
+    it('prints its steps with --dry-run and changes nothing', async () => {
       const steps = await apply({ etcd: etcd(), users }, '--dry-run');
       assert.equal(steps.at(-1), 'enable authentication');
       assert.equal(steps.length, 3 + 3 * 4 + 1);
       assert.deepEqual((await root.call((rpc) => rpc.auth.userList())).users, []);
     });
 
-    it('makes users and roles, and has nothing to do the second time', async () => {
+    it('makes users and roles, and changes nothing when it runs again', async () => {
       await put(root, outside, 'kept');
       assert.equal((await apply({ etcd: etcd(), users })).length, 3 + 3 * 4 + 1);
       assert.deepEqual(await apply({ etcd: etcd(), users }), ['nothing to do']);
@@ -131,7 +130,7 @@ for (const version of etcdVersions) {
           if (/lease/.test(what)) await leaseElsewhere();
           const done = as(name).call(call, { maxTries: 1 });
           if (/drop the history/.test(what) && allowed) {
-            // The second one finds it dropped already.
+            // For the second user the history has been dropped already.
             await done.catch((error) => assert.match(error.message, /compacted/));
           } else if (allowed) await done;
           else await assert.rejects(done, /permission denied/);
@@ -139,7 +138,7 @@ for (const version of etcdVersions) {
       }
     }
 
-    /** A key of another service, and one that is none of theirs, each under a lease. */
+    /** Puts a key of another service, and a key outside all services, each under a lease. */
     const leaseElsewhere = async (): Promise<void> => {
       for (const [ID, name] of [['88', others] as const, ['89', `${outside}/leased`] as const]) {
         await root.call((rpc) => rpc.lease.leaseGrant({ TTL: 3600, ID })).catch(() => {});
@@ -156,7 +155,7 @@ for (const version of etcdVersions) {
       keepalive.close();
     });
 
-    it('takes away what the file no longer grants, and changes passwords', async () => {
+    it('revokes rights that the file no longer grants, and changes passwords', async () => {
       const changed = { ...users, operator: { read: ['/nerve/services/web/'], password: 'new' } };
       const steps = await apply({ etcd: etcd(), users: changed });
       assert.deepEqual(steps, [
@@ -172,7 +171,7 @@ for (const version of etcdVersions) {
       );
     });
 
-    it('leaves the data alone', async () => {
+    it('does not touch the data', async () => {
       assert.equal((await dump(root, outside))[outside], 'kept');
     });
   });
@@ -197,7 +196,7 @@ for (const version of etcdVersions) {
     const as = (name: string): EtcdClient =>
       createEtcdClient({ hosts: cluster.urls, tls: certificates.client(name) }, { log: testLog() }, signal.signal);
 
-    it('works with the file that comes with it, and takes everybody for whom the certificate names', async () => {
+    it('works with access.yaml, and gives each certificate the rights of the user that it names', async () => {
       const env = { ETCD_HOSTS: cluster.urls.join(), ETCD_TLS: join(folder, 'tls') };
       for (const last of ['enable authentication', 'nothing to do']) {
         const file = fileURLToPath(new URL('../../../../etcd-cluster/access.yaml', import.meta.url));
@@ -219,14 +218,14 @@ for (const version of etcdVersions) {
 }
 
 describe('etcd-cluster/access', () => {
-  it('leaves nobody shut out when etcd does not take it for root', async (t) => {
+  it('disables authentication again when etcd does not accept it as root', async (t) => {
     const cluster = await testCluster('3.5', { size: 1, flags });
     t.after(() => cluster.stopAll());
     const file = join(await tempFolder(t), 'access.json');
     await writeFile(file, JSON.stringify({ etcd: { hosts: cluster.urls }, users }));
     const { code, stderr } = await clusterCommand('access', [file]);
     assert.equal(code, 1);
-    assert.match(stderr, /authentication is off again, because etcd does not take us for root/);
+    assert.match(stderr, /authentication is disabled again, because etcd does not accept this client as root/);
     const ended = new AbortController();
     const anyone = createEtcdClient({ hosts: cluster.urls }, { log: testLog() }, ended.signal);
     await put(anyone, mine, '1');
@@ -234,9 +233,9 @@ describe('etcd-cluster/access', () => {
   });
 
   const wrong: readonly (readonly [file: object, message: RegExp])[] = [
-    [{ users: { a: {} } }, /users\.a: may do nothing: give it read or write/],
+    [{ users: { a: {} } }, /users\.a: has no rights: add read or write/],
     [{ users: { a: { reed: ['/'] } } }, /users\.a\.reed: unknown key; did you mean read\?/],
-    [{ users: { root: { read: ['/'] } } }, /users\.root: root may do everything/],
+    [{ users: { root: { read: ['/'] } } }, /users\.root: root has all rights/],
     [{ users: { a: { read: '' } } }, /users\.a\.read: must be a list of keys/],
     [{ roles: {} }, /roles: unknown key/],
     [{ users: {}, etcd: { hosts: 'x', username: 'root' } }, /etcd: username "root": needs a password/],

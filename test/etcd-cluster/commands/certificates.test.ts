@@ -18,12 +18,12 @@ describe('etcd-cluster/certificates', () => {
 
   const run = (...args: readonly string[]) =>
     clusterCommand('certificates', ['--ca', below('ca'), '--out', below('out'), ...args]);
-  /** Runs it. @returns what it says of each certificate */
+  /** Runs the command. @returns what it prints about each certificate */
   const make = async (...args: readonly string[]): Promise<Readonly<Record<string, string>>> => {
     const { code, stdout, stderr } = await run(...args);
     assert.deepEqual([code, stderr], [0, '']);
     return Object.fromEntries(
-      [...stdout.matchAll(/^(\S+) +(.+?) {2,}good until/gm)].map(([, file, what]) => [file, what]),
+      [...stdout.matchAll(/^(\S+) +(.+?) {2,}valid until/gm)].map(([, file, what]) => [file, what]),
     );
   };
   const all = (what: string) =>
@@ -41,7 +41,7 @@ describe('etcd-cluster/certificates', () => {
   });
   after(() => rm(folder, { recursive: true, force: true }));
 
-  it('makes certificates of one authority, with the names that each is reached by', async () => {
+  it('makes certificates of one authority, with the names by which each member is reached', async () => {
     const authority = new X509Certificate(await readFile(below('ca/ca.pem')));
     const names: Record<string, unknown> = {};
     for (const file of Object.keys(all(''))) {
@@ -62,7 +62,7 @@ describe('etcd-cluster/certificates', () => {
     });
   });
 
-  it('begins anew after a run that could not make the authority', async () => {
+  it('starts from the beginning after a run that could not make the authority', async () => {
     const args = ['--ca', below('late-ca'), '--out', below('late'), 'etcd1=10.0.0.1'];
     const failed = await clusterCommand('certificates', args, { PATH: below('nothing') });
     assert.deepEqual([failed.code, failed.stderr], [1, 'cannot run openssl: spawn openssl ENOENT\n']);
@@ -70,7 +70,7 @@ describe('etcd-cluster/certificates', () => {
     assert.deepEqual([code, stderr], [0, '']);
   });
 
-  it('keeps the keys to their owner, and the key of the authority to its folder', async () => {
+  it('makes keys that only their owner can read, and keeps the key of the authority in its folder', async () => {
     for (const holder of ['etcd1', 'etcd2', 'nerve', 'root']) {
       const files = await readdir(below('out', holder));
       assert.ok(!files.includes('ca-key.pem'));
@@ -83,19 +83,18 @@ describe('etcd-cluster/certificates', () => {
     assert.equal((await stat(below('ca'))).mode & 0o777, 0o700);
   });
 
-  it('touches nothing when run again', async () => {
+  it('changes nothing when it runs again', async () => {
     const before = await stat(below('out/nerve/client.pem'));
     assert.deepEqual(await make(...members, ...clients), all('kept'));
     assert.equal((await stat(below('out/nerve/client.pem'))).mtimeMs, before.mtimeMs);
   });
 
-  it('renews what expires soon, with the same key, and no reader ever sees two files that do not match', async () => {
+  it('renews a certificate that expires soon with the same key, so that no reader sees files that do not match', async () => {
     const key = await readFile(below('out/nerve/client-key.pem'), 'utf8');
     const { serialNumber } = await certificate('nerve/client.pem');
-    let running = true;
-    let looks = 0;
-    const look = async (): Promise<void> => {
-      for (; running; looks += 1) {
+    let isRenewed = false;
+    const readUntilRenewed = async (): Promise<void> => {
+      for (let reads = 0; !isRenewed || reads < 10; reads += 1) {
         const [cert, own] = [
           await readFile(below('out/nerve/client.pem')),
           await readFile(below('out/nerve/client-key.pem')),
@@ -104,16 +103,15 @@ describe('etcd-cluster/certificates', () => {
         await sleep(1);
       }
     };
-    const looking = look();
+    const reading = readUntilRenewed();
     assert.deepEqual(await make(...members, ...clients, '--renew-within', '31'), all('made (expires soon)'));
-    running = false;
-    await looking;
-    assert.ok(looks > 10);
+    isRenewed = true;
+    await reading;
     assert.equal(await readFile(below('out/nerve/client-key.pem'), 'utf8'), key);
     assert.notEqual((await certificate('nerve/client.pem')).serialNumber, serialNumber);
   });
 
-  it('makes new keys when it is told to, for whom the folder was given', async () => {
+  it('makes new keys with --new-keys, owned by the owner of the folder', async () => {
     const root = process.getuid?.() === 0;
     if (root) await chown(below('out/nerve'), 10001, 10001);
     const key = await readFile(below('out/nerve/client-key.pem'), 'utf8');
@@ -127,35 +125,35 @@ describe('etcd-cluster/certificates', () => {
     );
   });
 
-  it('makes the certificate of a member anew when its addresses change', async () => {
+  it('renews the certificates of a member when its addresses change', async () => {
     const made = await make(members[0] as string, 'etcd2=10.0.0.2', ...clients);
-    const changed = { 'etcd2/server.pem': 'made (of other names)', 'etcd2/peer.pem': 'made (of other names)' };
+    const changed = { 'etcd2/server.pem': 'made (has other names)', 'etcd2/peer.pem': 'made (has other names)' };
     assert.deepEqual(made, { ...all('kept'), ...changed });
   });
 
-  it('makes all anew under another authority, and has everybody trust the former one as well', async () => {
+  it('renews all certificates under another authority, and makes all trust the former one as well', async () => {
     const former = below('ca/ca.pem');
     const args = ['--ca', below('ca2'), '--out', below('out'), '--also-trust', former, ...members, ...clients];
     const { code, stdout } = await clusterCommand('certificates', args);
     assert.equal(code, 0);
-    assert.equal(stdout.match(/made \(of another authority\)/g)?.length, 6);
+    assert.equal(stdout.match(/made \(from another authority\)/g)?.length, 6);
     const both = (await readFile(below('ca2/ca.pem'), 'utf8')) + (await readFile(former, 'utf8'));
     assert.equal(await readFile(below('out/etcd1/ca.pem'), 'utf8'), both);
   });
 
-  it('refuses an authority whose key others may read', async () => {
+  it('refuses an authority whose key other users may read', async () => {
     await chmod(below('ca/ca-key.pem'), 0o640);
     const { code, stderr } = await run(...members);
     assert.equal(code, 1);
-    assert.match(stderr, /ca-key\.pem: others may read it; chmod 600/);
+    assert.match(stderr, /ca-key\.pem: other users may read it; run chmod 600/);
     await chmod(below('ca/ca-key.pem'), 0o600);
   });
 
   const wrong: readonly (readonly [args: string, message: RegExp])[] = [
-    ['etcd1', /etcd1: '' cannot be a name/],
-    ['etcd1=', /etcd1=: '' is no address and no host name/],
-    ['etcd1=10.0.0.256', /'10\.0\.0\.256' is no address/],
-    ['../x=10.0.0.1', /'\.\.\/x' cannot be a name/],
+    ['etcd1', /etcd1: '' is not a valid name/],
+    ['etcd1=', /etcd1=: '' is not an address or a host name/],
+    ['etcd1=10.0.0.256', /'10\.0\.0\.256' is not an address/],
+    ['../x=10.0.0.1', /'\.\.\/x' is not a valid name/],
     ['a=10.0.0.1 a=10.0.0.2', /a is named twice/],
     ['--client etcd-peer', /no client may have this name/],
     ['--days 0', /--days 0: must be a number of days/],

@@ -34,47 +34,47 @@ describe('etcd-cluster/local', () => {
 
   const local = (...args: readonly string[]) => clusterCommand('local', [...args, '--dir', folder], { PATH: path });
 
-  /** Runs it. @returns what it says of each member */
+  /** Runs the command. @returns the state that it prints for each member */
   const states = async (...args: readonly string[]): Promise<readonly string[]> => {
     const { code, stdout, stderr } = await local(...args);
     assert.equal(code, 0, stderr);
     return [...stdout.matchAll(/^etcd\d +\S+ +(\w+)/gm)].map(([, state]) => state as string);
   };
-  /** Two followers and a leader. */
-  const well = (seen: readonly string[]): void => assert.deepEqual([...seen].sort(), ['healthy', 'healthy', 'leader']);
+  const assertAllHealthy = (found: readonly string[]): void =>
+    assert.deepEqual([...found].sort(), ['healthy', 'healthy', 'leader']);
 
-  it('starts three members that outlive it, and says how to reach them', async () => {
+  it('starts three members that outlive it, and prints their addresses', async () => {
     const port = await freePortRow(9);
     const { code, stdout, stderr } = await local('start', '--port', String(port));
     assert.equal(code, 0, stderr);
     const hosts = /^ETCD_HOSTS=(\S+)$/m.exec(stdout)?.[1] ?? '';
     assert.equal(hosts, [0, 3, 6].map((more) => `http://127.0.0.1:${port + more}`).join());
-    well(await states('status'));
+    assertAllHealthy(await states('status'));
     const client = createEtcdClient({ hosts: hosts.split(',') }, { log: silentLog }, signal.signal);
     await put(client, '/a', '1');
   });
 
-  it('kills, freezes and thaws the member that is named, and brings back what is down', async () => {
+  it('kills, freezes and thaws the named member, and starts members that do not run', async () => {
     const killed = await states('kill', '2');
     assert.equal(killed[1], 'down');
     assert.equal((await states('freeze', 'etcd3'))[2], 'frozen');
-    assert.equal((await local('status')).code, 1, 'one of three is no majority');
+    assert.equal((await local('status')).code, 1, 'one of three members has no majority');
     assert.notEqual((await states('thaw', '3'))[2], 'frozen');
-    well(await states('start'));
-    well(await states('start'));
+    assertAllHealthy(await states('start'));
+    assertAllHealthy(await states('start'));
   });
 
   it('keeps the data from stop to start', async () => {
     await states('freeze', '1');
     assert.deepEqual(await states('stop'), ['down', 'down', 'down']);
-    well(await states('start'));
+    assertAllHealthy(await states('start'));
     const { stdout } = await local('status');
     const hosts = /^ETCD_HOSTS=(\S+)$/m.exec(stdout)?.[1] ?? '';
     const client = createEtcdClient({ hosts: hosts.split(',') }, { log: silentLog }, signal.signal);
     assert.deepEqual(await dump(client, '/'), { '/a': '1' });
   });
 
-  it('talks TLS with what the other command made', async (t) => {
+  it('uses TLS with certificates from etcd-cluster/certificates', async (t) => {
     const secure = await clusterCertificates(await tempFolder(t));
     const own = ['--dir', join(parent, 'secure')];
     t.after(() => clusterCommand('local', ['wipe', ...own]));
@@ -86,7 +86,7 @@ describe('etcd-cluster/local', () => {
     await put(createEtcdClient({ hosts, tls: secure.client('nerve') }, { log: silentLog }, signal.signal), '/a', '1');
   });
 
-  it('leaves every process alone that is not its own, whatever it is called with', async (t) => {
+  it('does not touch other processes, even with the same arguments as a member', async (t) => {
     const flags = ['--name=etcd1', `--data-dir=${join(folder, 'etcd1/data')}`];
     const stranger = spawn(process.execPath, ['-e', 'setInterval(() => {}, 1000)', '--', ...flags], {
       stdio: 'ignore',
@@ -101,7 +101,7 @@ describe('etcd-cluster/local', () => {
     assert.deepEqual(await readdir(folder), ['notes.txt']);
   });
 
-  it('says which port is taken, and starts nothing', async (t) => {
+  it('names a port that is in use, and starts no member', async (t) => {
     const port = await freePortRow(9);
     const argv = ['-e', `require('net').createServer().listen(${port + 4}, '127.0.0.1')`];
     const other = await startServer([process.execPath, ...argv], { ready: () => listens(port + 4) });
@@ -135,7 +135,7 @@ describe('a command line of etcd-cluster/local', () => {
     });
   }
 
-  it('takes no folder in which it would wipe what is not its own', async (t) => {
+  it('refuses a folder in which wipe would remove the files of others', async (t) => {
     const secure = await clusterCertificates(await tempFolder(t));
     const { code, stderr } = await clusterCommand('local', ['start', '--dir', secure.folder, '--tls', secure.folder], {
       PATH: `${dirname(await etcdProgram('3.5'))}:${process.env.PATH}`,
@@ -146,7 +146,7 @@ describe('a command line of etcd-cluster/local', () => {
     await access(join(member, 'server.pem'));
   });
 
-  it('says which file of its folder is damaged', async (t) => {
+  it('names a damaged file in its folder', async (t) => {
     const folder = await tempFolder(t);
     await mkdir(folder, { recursive: true });
     await writeFile(
@@ -158,7 +158,7 @@ describe('a command line of etcd-cluster/local', () => {
     assert.match(stderr, /cluster\.json is damaged; remove the folder/);
   });
 
-  it('is there to be run from a checkout', async () => {
+  it('can be run from a checkout', async () => {
     const script = fileURLToPath(new URL('../../../../etcd-cluster/local', import.meta.url));
     const { code, stdout, stderr } = await exec([script, '--help'], { timeout: 120_000, cwd: '/' });
     assert.deepEqual([code, stderr], [0, '']);

@@ -41,7 +41,7 @@ for (const version of etcdVersions) {
   });
 }
 
-it('a local cluster whose etcd ends at once is an error that quotes its output', async (t) => {
+it('a local cluster whose etcd ends at once fails with the end of its output', async (t) => {
   const folder = await tempFolder(t);
   const etcd = join(folder, 'etcd');
   const script =
@@ -75,7 +75,7 @@ it('no member outlives the process that started it, even a frozen one', async ()
   }
 });
 
-/** Processes that were told to keep their data below `dataDir`. */
+/** The number of processes whose data folder is below `dataDir`. */
 function membersBelow(dataDir: string): number {
   return processIds().filter((pid) => commandLine(pid).includes(`--data-dir=${dataDir}/`)).length;
 }

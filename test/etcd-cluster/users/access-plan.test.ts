@@ -2,13 +2,13 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import {
   type AccessState,
+  formatStep,
   type Permission,
   planAccess,
   rangeOf,
-  sayStep,
 } from '../../../etcd-cluster/users/access-plan.ts';
 
-const may = (what: Permission['may'], where: string): Permission => ({ ...rangeOf(where), may: what });
+const may = (right: Permission['may'], key: string): Permission => ({ ...rangeOf(key), may: right });
 const state = (
   users: Record<string, readonly string[]>,
   roles: Record<string, readonly Permission[]>,
@@ -19,10 +19,10 @@ const state = (
 const root = [{ root: ['root'] }, { root: [] }] as const;
 const nerve = { name: 'nerve', permissions: [may('both', '/nerve/services/')] };
 
-describe('the plan of access', () => {
+describe('a plan of access', () => {
   const cases: readonly (readonly [name: string, state: AccessState, steps: readonly string[]])[] = [
     [
-      'begins with nothing',
+      'makes all users and roles in an empty etcd',
       state({}, {}),
       [
         ...['add role root', 'add user root', 'give role root to user root'],
@@ -31,7 +31,7 @@ describe('the plan of access', () => {
       ],
     ],
     [
-      'is empty when all is as it should be, and leaves others alone',
+      'is empty when nothing differs, and does not touch other users',
       state(
         { ...root[0], nerve: ['nerve'], backup: ['backup'] },
         { ...root[1], nerve: [...nerve.permissions], backup: [may('read', '/')] },
@@ -39,12 +39,12 @@ describe('the plan of access', () => {
       [],
     ],
     [
-      'goes on where it was interrupted',
+      'completes a plan that was interrupted',
       state({ ...root[0] }, { ...root[1], nerve: [] }),
       ['grant role nerve: read and write /nerve/services/', 'add user nerve', 'give role nerve to user nerve'],
     ],
     [
-      'grants what is missing before it revokes what is too much',
+      'grants missing permissions before it revokes superfluous ones',
       state({ ...root[0], nerve: ['nerve'] }, { ...root[1], nerve: [may('both', '/'), may('read', '/config')] }),
       [
         'grant role nerve: read and write /nerve/services/',
@@ -53,12 +53,12 @@ describe('the plan of access', () => {
       ],
     ],
     [
-      'replaces a right by another one for the same keys',
+      'replaces a permission by another one for the same keys with one grant',
       state({ ...root[0], nerve: ['nerve'] }, { ...root[1], nerve: [may('read', '/nerve/services/')] }),
       ['grant role nerve: read and write /nerve/services/'],
     ],
     [
-      'revokes ranges that others made, as they are',
+      'revokes ranges that other programs made, exactly as they are',
       state(
         { ...root[0], nerve: ['nerve'] },
         {
@@ -69,7 +69,7 @@ describe('the plan of access', () => {
       ['revoke role nerve: write /a to /q'],
     ],
     [
-      'takes roles that are not its own from a user, but not the rights of root',
+      'takes additional roles from a user, but no permissions from root',
       state(
         { root: ['root', 'other'], nerve: ['root', 'nerve'] },
         { root: [may('both', '/')], nerve: [...nerve.permissions], other: [] },
@@ -78,6 +78,6 @@ describe('the plan of access', () => {
     ],
   ];
   for (const [name, has, steps] of cases) {
-    it(name, () => assert.deepEqual(planAccess(has, [nerve]).map(sayStep), steps));
+    it(name, () => assert.deepEqual(planAccess(has, [nerve]).map(formatStep), steps));
   }
 });
