@@ -1,8 +1,9 @@
 import { isDeepStrictEqual } from 'node:util';
 import { type AdminServer, serveAdmin } from '../common/admin/admin.ts';
 import type { AdminConfig } from '../common/admin/options.ts';
-import { type LinkedAbort, linkAbort, timeoutSignal } from '../common/async/abort.ts';
-import { sleep } from '../common/async/supervise.ts';
+import { type LinkedAbort, linkAbort } from '../common/async/abort.ts';
+import { sleep } from '../common/async/sleep.ts';
+import { timeoutSignal } from '../common/async/timeout.ts';
 import { ConfigError } from '../common/config/problem.ts';
 import { defaultSocket, defaultStateFile, type Owner } from '../common/config/source-map.ts';
 import { defaultGrace } from '../common/daemon/lifecycle.ts';

@@ -1,5 +1,5 @@
 import { clock } from '../common/async/clock.ts';
-import { sleep } from '../common/async/supervise.ts';
+import { sleep } from '../common/async/sleep.ts';
 import { type Log, reasonOf } from '../common/daemon/log.ts';
 import type { Files } from '../common/host.ts';
 

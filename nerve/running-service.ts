@@ -1,4 +1,4 @@
-import { timeoutSignal } from '../common/async/abort.ts';
+import { timeoutSignal } from '../common/async/timeout.ts';
 import { type Log, reasonOf } from '../common/daemon/log.ts';
 import type { AnnouncementStatus } from './announce/announcer.ts';
 import type { OpenRegistry } from './announce/registries.ts';

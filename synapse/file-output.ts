@@ -1,7 +1,7 @@
 import { mkdir, readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { coalesce } from '../common/async/coalesce.ts';
-import { sleep } from '../common/async/supervise.ts';
+import { sleep } from '../common/async/sleep.ts';
 import type { Schema } from '../common/config/config.ts';
 import { type Log, reasonOf } from '../common/daemon/log.ts';
 import { writeFileAtomic } from '../common/file.ts';

@@ -3,7 +3,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { type AdminOptions, serveAdmin } from '../common/admin/admin.ts';
 import { journalRoutes } from '../common/admin/journal.ts';
 import { clock } from '../common/async/clock.ts';
-import { sleep } from '../common/async/supervise.ts';
+import { sleep } from '../common/async/sleep.ts';
 import { daemonSignals } from '../common/cli/daemon.ts';
 import { ConfigError } from '../common/config/problem.ts';
 import { defaultGrace } from '../common/daemon/lifecycle.ts';

@@ -1,6 +1,6 @@
 import { clock, type Timer } from '../common/async/clock.ts';
-import { coalesce, type Touch } from '../common/async/coalesce.ts';
-import { sleep } from '../common/async/supervise.ts';
+import { coalesce, type MarkDirty } from '../common/async/coalesce.ts';
+import { sleep } from '../common/async/sleep.ts';
 import { type Log, reasonOf } from '../common/daemon/log.ts';
 import { pruneLater } from '../common/daemon/metrics.ts';
 import type { Instance } from '../common/instance.ts';
@@ -65,7 +65,7 @@ export function createSynapse(initial: SynapseConfig, deps: SynapseDeps): Synaps
   let files: FileWriting | undefined;
   let applied: Snapshot = new Map();
   let everApplied = false;
-  let touch: Touch<string | typeof all> = () => {};
+  let touch: MarkDirty<string | typeof all> = () => {};
   let ending = false;
   /** By service: when its first suspect is given up. */
   const timers = new Map<string, Timer>();

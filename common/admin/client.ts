@@ -1,5 +1,5 @@
 import { type IncomingMessage, request } from 'node:http';
-import { timeoutSignal } from '../async/abort.ts';
+import { timeoutSignal } from '../async/timeout.ts';
 import { ConfigError, formatProblem } from '../config/problem.ts';
 import { type AdminConfig, splitListen } from './options.ts';
 

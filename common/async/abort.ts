@@ -1,8 +1,6 @@
-import { clock } from './clock.ts';
-
 /**
  * Calls `run` with the signal's reason when `signal` aborts; at once when it has aborted already.
- * @returns a function that takes the listener away; safe to call more than once
+ * @returns a function that removes the listener; may be called more than once
  */
 export function onAbort(signal: AbortSignal, run: (reason: unknown) => void): () => void {
   if (signal.aborted) {
@@ -14,15 +12,15 @@ export function onAbort(signal: AbortSignal, run: (reason: unknown) => void): ()
   return () => signal.removeEventListener('abort', listener);
 }
 
-/** A controller of its own that also aborts, with the same reason, when its parent does. */
+/** An abort controller that also aborts, with the same reason, when its parent does. */
 export interface LinkedAbort {
   readonly signal: AbortSignal;
   abort(reason?: unknown): void;
-  /** Takes the listener off the parent: to be called when the work is over, or a long-lived parent collects listeners. */
+  /** Removes the listener from the parent. Call it when the work is over, or a long-lived parent collects listeners. */
   release(): void;
 }
 
-/** Makes a signal that ends with `parent`, or earlier. */
+/** Makes a controller that aborts with `parent`, or earlier. */
 export function linkAbort(parent: AbortSignal): LinkedAbort {
   const controller = new AbortController();
   const release = onAbort(parent, (reason) => controller.abort(reason));
@@ -36,10 +34,13 @@ export function aborted(signal: AbortSignal): Promise<void> {
   });
 }
 
-/** Aborts after `delayMs` with a TimeoutError, as `AbortSignal.timeout` does, by the clock in use. */
-export function timeoutSignal(delayMs: number): AbortSignal {
-  const controller = new AbortController();
-  const error = new DOMException('The operation was aborted due to timeout', 'TimeoutError');
-  clock.setTimeout(() => controller.abort(error), delayMs).unref();
-  return controller.signal;
+/**
+ * The promise, or a rejection with the signal's reason as soon as it aborts: for work that takes no signal. The caller
+ * closes what the work has open; how the work ends after that is ignored.
+ */
+export function abortable<Result>(work: Promise<Result>, signal: AbortSignal): Promise<Result> {
+  return new Promise((resolve, reject) => {
+    const release = onAbort(signal, reject);
+    work.then(resolve, reject).finally(release);
+  });
 }

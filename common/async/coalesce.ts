@@ -1,5 +1,5 @@
 /** Marks a key dirty; the key will be handed to a run that starts after this call. */
-export type Touch<Key> = (key: Key) => void;
+export type MarkDirty<Key> = (key: Key) => void;
 
 /**
  * Merges a burst of changes into one run. The first change runs at once (in a microtask, so that all changes of one
@@ -8,7 +8,7 @@ export type Touch<Key> = (key: Key) => void;
  *
  * `run` must not reject; what goes wrong in it is its own business, and the keys it failed on are its own to touch again.
  */
-export function coalesce<Key>(run: (dirty: ReadonlySet<Key>) => Promise<void>, signal: AbortSignal): Touch<Key> {
+export function coalesce<Key>(run: (dirty: ReadonlySet<Key>) => Promise<void>, signal: AbortSignal): MarkDirty<Key> {
   let dirty = new Set<Key>();
   let scheduled = false;
 

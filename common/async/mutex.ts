@@ -1,9 +1,11 @@
-/** Runs tasks one after the other, in the order of the calls; one that fails does not keep the next from running. */
-export function createSerial(): <Result>(task: () => Promise<Result>) => Promise<Result> {
-  let last: Promise<unknown> = Promise.resolve();
-  return (task) => {
-    const result = last.then(task);
-    last = result.catch(() => {});
+/** Runs one task at a time. */
+export class Mutex {
+  #last: Promise<unknown> = Promise.resolve();
+
+  /** Runs `task` after those of earlier calls, also when one of them failed. Settles as the task does. */
+  run<Result>(task: () => Promise<Result>): Promise<Result> {
+    const result = this.#last.then(task);
+    this.#last = result.catch(() => {});
     return result;
-  };
+  }
 }

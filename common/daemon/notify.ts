@@ -1,4 +1,4 @@
-import { sleep } from '../async/supervise.ts';
+import { sleep } from '../async/sleep.ts';
 import { exec } from './exec.ts';
 import { type Log, reasonOf } from './log.ts';
 

@@ -1,6 +1,6 @@
 import { connect, type Socket } from 'node:net';
 import { connect as connectTls, type TLSSocket } from 'node:tls';
-import { abortable } from '../async/deadline.ts';
+import { abortable } from '../async/abort.ts';
 import { failure } from '../reason.ts';
 import { sharedLookup } from './lookup.ts';
 import type { TlsConnection } from './tls-client.ts';

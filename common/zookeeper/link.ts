@@ -1,5 +1,6 @@
+import { jittered } from '../async/backoff.ts';
 import { clock } from '../async/clock.ts';
-import { jittered, sleep } from '../async/supervise.ts';
+import { sleep } from '../async/sleep.ts';
 import { openSession, type ZookeeperSession } from './session.ts';
 
 /** One session at a time for everyone who reads from the same ensemble. */
@@ -24,7 +25,7 @@ export function createZookeeperLink(
 
   const open = async (): Promise<ZookeeperSession> => {
     // However many ask: a server that is away is not asked by each of them.
-    if (failures > 0) await sleep(jittered({ min: 500, max: 5_000 }, failures - 1), signal);
+    if (failures > 0) await sleep(jittered({ baseMs: 500, maxMs: 5_000 }, failures - 1), signal);
     const { host, port } = parseHost(hosts[next++ % hosts.length] ?? '');
     try {
       last = await openSession({ host, port, timeout: options.timeout }, signal);

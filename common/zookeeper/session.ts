@@ -1,7 +1,7 @@
 import { setMaxListeners } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { clock, type Timer } from '../async/clock.ts';
-import { within } from '../async/deadline.ts';
+import { withTimeout } from '../async/timeout.ts';
 import { createFramer, JuteReader, JuteWriter } from './jute.ts';
 
 export interface SessionOptions {
@@ -60,7 +60,11 @@ export async function openSession(options: SessionOptions, signal: AbortSignal):
   const what = `ZooKeeper at ${host}:${port}`;
   const socket = connect({ host, port, noDelay: true });
   try {
-    return await within(timeout, what, (end) => shakeHands(socket, { timeout, what }, end, signal), signal);
+    return await withTimeout(
+      (end) => shakeHands(socket, { timeout, what }, end, signal),
+      { timeoutMs: timeout, what },
+      signal,
+    );
   } catch (error) {
     socket.destroy();
     signal.throwIfAborted();

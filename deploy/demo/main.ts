@@ -3,7 +3,7 @@
  * `npm run demo -- --once`: plays the scenario once, checks it with real requests, and exits with 0 or 1.
  */
 import { parseArgs } from 'node:util';
-import { sleep } from '../../common/async/supervise.ts';
+import { sleep } from '../../common/async/sleep.ts';
 import { reasonOf } from '../../common/daemon/log.ts';
 import { playScenario } from './scenario.ts';
 import { openToShells } from './shell.ts';

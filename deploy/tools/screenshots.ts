@@ -1,5 +1,5 @@
 import { fileURLToPath } from 'node:url';
-import { sleep } from '../../common/async/supervise.ts';
+import { sleep } from '../../common/async/sleep.ts';
 import { startStack } from '../demo/stack.ts';
 import { openBrowser } from './browser.ts';
 

@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { mkdir, readdir, rm, rmdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { sleep } from '../../common/async/supervise.ts';
+import { sleep } from '../../common/async/sleep.ts';
 import { memberTls } from '../tls/layout.ts';
 import { type ClusterRecord, readRecord, recordPath, writeRecord } from './cluster-record.ts';
 import { clientUrl, dataFolder, type MemberAddress, memberAddresses, memberFlags, newToken } from './flags.ts';

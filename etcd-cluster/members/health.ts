@@ -1,4 +1,4 @@
-import { sleep } from '../../common/async/supervise.ts';
+import { sleep } from '../../common/async/sleep.ts';
 
 /** True when the member with this metrics port on loopback knows a leader and can read through a quorum. */
 export async function isHealthy(metricsPort: number): Promise<boolean> {

@@ -1,6 +1,6 @@
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { sleep } from '../../common/async/supervise.ts';
+import { sleep } from '../../common/async/sleep.ts';
 import { type Log, silentLog } from '../../common/daemon/log.ts';
 import { type MemberTls, memberAddresses, memberFlags, newToken } from './flags.ts';
 import { LocalMember } from './member.ts';

@@ -1,6 +1,6 @@
 import { stat } from 'node:fs/promises';
+import { abortable } from '../../common/async/abort.ts';
 import { clock } from '../../common/async/clock.ts';
-import { abortable } from '../../common/async/deadline.ts';
 import { failure } from '../../common/reason.ts';
 import { formatDuration } from '../../common/wording.ts';
 import type { CheckPlugin } from '../check.ts';

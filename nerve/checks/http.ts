@@ -1,4 +1,4 @@
-import { abortable } from '../../common/async/deadline.ts';
+import { abortable } from '../../common/async/abort.ts';
 import { formatAddress } from '../../common/net/socket.ts';
 import { checkTlsClient } from '../../common/net/tls-client.ts';
 import { plainReason } from '../../common/reason.ts';

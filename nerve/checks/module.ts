@@ -1,5 +1,5 @@
 import { pathToFileURL } from 'node:url';
-import { abortable } from '../../common/async/deadline.ts';
+import { abortable } from '../../common/async/abort.ts';
 import { type Problem, type Schema, validate } from '../../common/config/config.ts';
 import { failure, oneLine } from '../../common/reason.ts';
 import type { Check, CheckPlugin, CheckTarget } from '../check.ts';

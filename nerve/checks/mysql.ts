@@ -1,4 +1,4 @@
-import { abortable } from '../../common/async/deadline.ts';
+import { abortable } from '../../common/async/abort.ts';
 import { type Address, formatAddress, openSocket } from '../../common/net/socket.ts';
 import { checkTlsClient, type TlsClientOptions, tlsClient, tlsClientSchema } from '../../common/net/tls-client.ts';
 import { optionalPackage } from '../../common/plugin.ts';

@@ -1,6 +1,6 @@
 import { Socket } from 'node:net';
 import { checkServerIdentity } from 'node:tls';
-import { abortable } from '../../common/async/deadline.ts';
+import { abortable } from '../../common/async/abort.ts';
 import { sharedLookup } from '../../common/net/lookup.ts';
 import { type Address, formatAddress } from '../../common/net/socket.ts';
 import { checkTlsClient, type TlsClientOptions, tlsClient, tlsClientSchema } from '../../common/net/tls-client.ts';

@@ -1,5 +1,5 @@
 import type { RedisClientOptions } from '@redis/client';
-import { abortable } from '../../common/async/deadline.ts';
+import { abortable } from '../../common/async/abort.ts';
 import { sharedLookup } from '../../common/net/lookup.ts';
 import { type Address, formatAddress, openSocket } from '../../common/net/socket.ts';
 import { checkTlsClient, type TlsClientOptions, tlsClient, tlsClientSchema } from '../../common/net/tls-client.ts';

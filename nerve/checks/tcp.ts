@@ -1,5 +1,5 @@
 import type { Socket } from 'node:net';
-import { abortable } from '../../common/async/deadline.ts';
+import { abortable } from '../../common/async/abort.ts';
 import { type Address, formatAddress, openSocket } from '../../common/net/socket.ts';
 import { failure, oneLine } from '../../common/reason.ts';
 import type { CheckPlugin } from '../check.ts';

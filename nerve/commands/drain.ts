@@ -1,6 +1,6 @@
 import { type AdminTarget, control, readState } from '../../common/admin/client.ts';
 import { clock } from '../../common/async/clock.ts';
-import { sleep } from '../../common/async/supervise.ts';
+import { sleep } from '../../common/async/sleep.ts';
 import type { Command, CommandContext } from '../../common/cli/program.ts';
 import type { DrainAnswer } from '../control.ts';
 import type { CheckStatus, NerveState } from '../status-shape.ts';

@@ -1,6 +1,5 @@
 import { lookup } from 'node:dns/promises';
-import { timeoutSignal } from '../../common/async/abort.ts';
-import { within } from '../../common/async/deadline.ts';
+import { timeoutSignal, withTimeout } from '../../common/async/timeout.ts';
 import { formats } from '../../common/config/formats.ts';
 import { reasonOf } from '../../common/daemon/log.ts';
 import { type Family, interfaceAddress, primaryAddress } from './local-address.ts';
@@ -43,7 +42,7 @@ export async function announcedHost(host: string, resolve: boolean): Promise<str
 async function resolveName(host: string): Promise<string> {
   const never = new AbortController().signal;
   try {
-    return (await within(timeoutMs, 'DNS', () => lookup(host), never)).address;
+    return (await withTimeout(() => lookup(host), { timeoutMs, what: 'DNS' }, never)).address;
   } catch (error) {
     throw new Error(`cannot resolve ${host}: ${reasonOf(error)}`, { cause: error });
   }

@@ -1,5 +1,6 @@
 import { clock } from '../../common/async/clock.ts';
-import { sleep, supervise } from '../../common/async/supervise.ts';
+import { sleep } from '../../common/async/sleep.ts';
+import { supervise } from '../../common/async/supervise.ts';
 import type { Log } from '../../common/daemon/log.ts';
 import type { CheckConfig } from '../config/check-config.ts';
 import { probeDuration, probeLateness, probes } from '../metrics.ts';

@@ -1,6 +1,6 @@
 import { readFile, rename } from 'node:fs/promises';
 import { clock } from '../../common/async/clock.ts';
-import { sleep } from '../../common/async/supervise.ts';
+import { sleep } from '../../common/async/sleep.ts';
 import { isObject } from '../../common/config/formats.ts';
 import { type Log, reasonOf } from '../../common/daemon/log.ts';
 import { removeUnfinished, writeFileAtomic } from '../../common/file.ts';

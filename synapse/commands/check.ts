@@ -1,4 +1,4 @@
-import { timeoutSignal } from '../../common/async/abort.ts';
+import { timeoutSignal } from '../../common/async/timeout.ts';
 import type { Command } from '../../common/cli/program.ts';
 import { ConfigError, type Problem } from '../../common/config/problem.ts';
 import { sampleSnapshot, withTemporaryFile } from '../config/sample.ts';

@@ -1,4 +1,4 @@
-import { timeoutSignal } from '../../common/async/abort.ts';
+import { timeoutSignal } from '../../common/async/timeout.ts';
 import { type Fields, field, type Shaped } from '../../common/cli/json-shape.ts';
 import type { Command } from '../../common/cli/program.ts';
 import type { Style } from '../../common/cli/table.ts';

@@ -1,4 +1,5 @@
-import { sleep, supervise } from '../../common/async/supervise.ts';
+import { sleep } from '../../common/async/sleep.ts';
+import { supervise } from '../../common/async/supervise.ts';
 import type { SectionContext } from '../../common/config/config.ts';
 import type { Log } from '../../common/daemon/log.ts';
 import type { EtcdOptions } from '../../common/etcd/client/options.ts';
@@ -173,11 +174,11 @@ export class Discoverer {
       running.answered = true;
       this.#onAnswer();
     };
-    const onState = (failure: string | null): void => {
+    const onReason = (failure: string | null): void => {
       running.failure = failure;
       if (failure !== null) sourceStarts.inc({ service, reason: 'failed' });
     };
-    running.done = supervise((stop) => source(publish, stop), { what: `source of ${service}`, log, onState }, signal);
+    running.done = supervise((stop) => source(publish, stop), { what: `source of ${service}`, log, onReason }, signal);
     return running;
   }
 

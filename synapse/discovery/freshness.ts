@@ -1,4 +1,4 @@
-import { sleep } from '../../common/async/supervise.ts';
+import { sleep } from '../../common/async/sleep.ts';
 import { about, type Events } from '../report/events.ts';
 import type { DiscoveryStatus } from './discoverer.ts';
 

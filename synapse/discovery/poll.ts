@@ -1,6 +1,7 @@
 import { clock } from '../../common/async/clock.ts';
-import { within } from '../../common/async/deadline.ts';
-import { sleep, supervise } from '../../common/async/supervise.ts';
+import { sleep } from '../../common/async/sleep.ts';
+import { supervise } from '../../common/async/supervise.ts';
+import { withTimeout } from '../../common/async/timeout.ts';
 import type { Log } from '../../common/daemon/log.ts';
 import type { SourceStatus } from '../source.ts';
 
@@ -39,7 +40,7 @@ export function createPoll(look: (signal: AbortSignal) => Promise<number | undef
     while (!signal.aborted) {
       // Before the look: what happens from now on may be too late for it.
       awake = new AbortController();
-      const wait = (await within(timeout, what, look, signal)) ?? interval;
+      const wait = (await withTimeout(look, { timeoutMs: timeout, what }, signal)) ?? interval;
       reason = null;
       provedAt = clock.now();
       const part = first ? clock.random() : 1;
@@ -52,13 +53,13 @@ export function createPoll(look: (signal: AbortSignal) => Promise<number | undef
     async run(signal) {
       const wake = (): void => awake.abort();
       signal.addEventListener('abort', wake, { once: true });
-      const backoff = { min: Math.min(1_000, interval), max: interval };
-      const onState = (failure: string | null): void => {
+      const backoff = { baseMs: Math.min(1_000, interval), maxMs: interval };
+      const onReason = (failure: string | null): void => {
         if (failure !== null) reason = failure;
       };
       try {
         // A look that hangs is no sign of health.
-        await supervise(loop, { what, log, backoff, healthyAfter: timeout + 1_000, onState }, signal);
+        await supervise(loop, { what, log, backoff, healthyAfterMs: timeout + 1_000, onReason }, signal);
       } finally {
         signal.removeEventListener('abort', wake);
       }

@@ -1,6 +1,6 @@
-import { timeoutSignal } from '../../common/async/abort.ts';
 import { clock } from '../../common/async/clock.ts';
-import { sleep } from '../../common/async/supervise.ts';
+import { sleep } from '../../common/async/sleep.ts';
+import { timeoutSignal } from '../../common/async/timeout.ts';
 import { type Log, reasonOf } from '../../common/daemon/log.ts';
 import type { Persist } from './configfile/config-writer.ts';
 import { type LastWrite, writeTime } from './configfile/write-pace.ts';

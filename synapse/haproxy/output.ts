@@ -289,7 +289,7 @@ export function createHaproxyOutput(config: HaproxyConfig, deps: HaproxyDeps, si
   async function keepUp(scope: AbortSignal): Promise<void> {
     await supervise(
       (each) => upkeep.run(each),
-      { what: 'writing and reloading HAProxy', log, healthyAfter: 2_000 },
+      { what: 'writing and reloading HAProxy', log, healthyAfterMs: 2_000 },
       scope,
     );
   }

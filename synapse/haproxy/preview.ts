@@ -1,4 +1,4 @@
-import { timeoutSignal } from '../../common/async/abort.ts';
+import { timeoutSignal } from '../../common/async/timeout.ts';
 import { thisHost } from '../../common/host.ts';
 import type { Snapshot } from '../output.ts';
 import { createFileWriter } from './configfile/file-text.ts';

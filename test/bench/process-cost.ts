@@ -1,5 +1,5 @@
 import { readFile } from 'node:fs/promises';
-import { sleep } from '../../common/async/supervise.ts';
+import { sleep } from '../../common/async/sleep.ts';
 
 /** Resident memory of a process now, MB. */
 export async function residentMegabytes(pid: number): Promise<number> {

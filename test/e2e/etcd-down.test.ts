@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { after, before, describe, it } from 'node:test';
 import { request } from 'undici';
-import { sleep } from '../../common/async/supervise.ts';
+import { sleep } from '../../common/async/sleep.ts';
 import { readyServers, workerPid } from '../../deploy/demo/haproxy.ts';
 import { type Stack, startStack } from '../../deploy/demo/stack.ts';
 import { eventually } from '../support/eventually.ts';

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { setMaxListeners } from 'node:events';
 import { after, before, describe, it } from 'node:test';
-import { sleep } from '../../common/async/supervise.ts';
+import { sleep } from '../../common/async/sleep.ts';
 import { silentLog } from '../../common/daemon/log.ts';
 import { createEtcdClient, type EtcdClient } from '../../common/etcd/client/client.ts';
 import { formatInstance, makeInstance } from '../../common/instance.ts';

@@ -3,7 +3,7 @@ import { access } from 'node:fs/promises';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { describe, it } from 'node:test';
-import { sleep } from '../../common/async/supervise.ts';
+import { sleep } from '../../common/async/sleep.ts';
 import type { Instance } from '../../common/instance.ts';
 import { freePort } from '../../etcd-cluster/members/ports.ts';
 import { eventually } from '../support/eventually.ts';

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { createServer, type Server } from 'node:http';
 import { after, before, describe, it } from 'node:test';
 import { Etcd3 } from 'etcd3';
-import { sleep } from '../../common/async/supervise.ts';
+import { sleep } from '../../common/async/sleep.ts';
 import { formatInstance, type Instance, makeInstance } from '../../common/instance.ts';
 import { readServers, workerPid } from '../../deploy/demo/haproxy.ts';
 import { type Stack, startStack } from '../../deploy/demo/stack.ts';

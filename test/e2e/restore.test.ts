@@ -3,7 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import { sleep } from '../../common/async/supervise.ts';
+import { sleep } from '../../common/async/sleep.ts';
 import type { EtcdClient } from '../../common/etcd/client/client.ts';
 import { readyServers, workerPid } from '../../deploy/demo/haproxy.ts';
 import type { SampleInstance } from '../../deploy/demo/parts.ts';

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { connect } from 'node:tls';
-import { sleep } from '../../common/async/supervise.ts';
+import { sleep } from '../../common/async/sleep.ts';
 import { createEtcdClient } from '../../common/etcd/client/client.ts';
 import type { EtcdTls } from '../../common/etcd/client/options.ts';
 import type { LocalCluster } from '../../etcd-cluster/members/local-cluster.ts';

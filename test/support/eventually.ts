@@ -1,4 +1,4 @@
-import { sleep } from '../../common/async/supervise.ts';
+import { sleep } from '../../common/async/sleep.ts';
 
 /**
  * How long a test waits for anything. It bounds a hang and measures nothing: a machine with other heavy work on it may

@@ -1,6 +1,7 @@
 import { status } from '@grpc/grpc-js';
+import { jittered } from '../../async/backoff.ts';
 import { clock } from '../../async/clock.ts';
-import { jittered, sleep } from '../../async/supervise.ts';
+import { sleep } from '../../async/sleep.ts';
 import type { Rpc } from './connection.ts';
 import { EtcdError, etcdError, isPermanent, isStaleToken } from './errors.ts';
 import type { Member, MemberCall } from './member.ts';

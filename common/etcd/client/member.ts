@@ -1,6 +1,6 @@
 import { status } from '@grpc/grpc-js';
+import { jittered } from '../../async/backoff.ts';
 import { clock } from '../../async/clock.ts';
-import { jittered } from '../../async/supervise.ts';
 import type { Connection, Dial, Rpc } from './connection.ts';
 import { EtcdError, isAnswer, isAuthOff, isRefused } from './errors.ts';
 import type { EtcdOptions, Host } from './options.ts';
@@ -72,7 +72,7 @@ export class Member {
     const hung = error.code === status.DEADLINE_EXCEEDED && !isAnswer(error);
     this.#failures += 1;
     const backoff = hung ? memberBackoff.hanging : memberBackoff.answering;
-    this.#badUntil = clock.now() + backoff.min / 2 + jittered(backoff, this.#failures - 1);
+    this.#badUntil = clock.now() + backoff.baseMs / 2 + jittered(backoff, this.#failures - 1);
     if (!hung || isRefused(error)) return;
     this.#suspectSince = clock.now();
     this.#hangs += 1;
@@ -98,8 +98,8 @@ export class Member {
    * lingers until that peer ends it, so that they are not replaced too often.
    */
   #isWorthReplacing(connection: Connection): boolean {
-    const { min, max } = reconnectBackoff;
-    const minAgeMs = Math.min(max, min * 2 ** (this.#hangs - 1)) / 2;
+    const { baseMs, maxMs } = reconnectBackoff;
+    const minAgeMs = Math.min(maxMs, baseMs * 2 ** (this.#hangs - 1)) / 2;
     return (!connection.ready || this.#hangs >= 2) && clock.now() - connection.openedAt >= minAgeMs;
   }
 

@@ -1,4 +1,4 @@
-import type { Backoff } from '../../async/supervise.ts';
+import type { Backoff } from '../../async/backoff.ts';
 
 /* How long calls to etcd may take, and how long to wait after a failure. All times of `common/etcd/client/` stand here. */
 
@@ -6,7 +6,7 @@ import type { Backoff } from '../../async/supervise.ts';
 export const callLimits = { attemptMs: 2_000, totalMs: 8_000 } as const;
 
 /** After every member has failed once, before the next round. */
-export const roundBackoff: Backoff = { min: 50, max: 1_000 };
+export const roundBackoff: Backoff = { baseMs: 50, maxMs: 1_000 };
 
 /** A last try that is shorter than this is not made: it would only hide why the others failed. */
 export const shortestAttemptMs = 100;
@@ -16,12 +16,12 @@ export const shortestAttemptMs = 100;
  * again; a hung one costs a deadline at every try.
  */
 export const memberBackoff: { readonly answering: Backoff; readonly hanging: Backoff } = {
-  answering: { min: 250, max: 2_000 },
-  hanging: { min: 1_000, max: 15_000 },
+  answering: { baseMs: 250, maxMs: 2_000 },
+  hanging: { baseMs: 1_000, maxMs: 15_000 },
 };
 
 /** A member that hangs gets a new connection at most this often, doubling with each hang. */
-export const reconnectBackoff: Backoff = { min: 1_000, max: 15_000 };
+export const reconnectBackoff: Backoff = { baseMs: 1_000, maxMs: 15_000 };
 
 /** A member makes its tokens itself; making one takes a password hash, about 100 ms of its time. */
 export const loginTimeoutMs = 3_000;

@@ -1,7 +1,7 @@
 import { onAbort } from '../../async/abort.ts';
+import { jittered } from '../../async/backoff.ts';
 import { clock, type Timer } from '../../async/clock.ts';
-import { createLimit } from '../../async/limit.ts';
-import { jittered } from '../../async/supervise.ts';
+import { Semaphore } from '../../async/semaphore.ts';
 import type { Log } from '../../daemon/log.ts';
 import type { EtcdClient } from '../client/client.ts';
 import { beginKey, isSettled, reduceKey } from './key-lifecycle.ts';
@@ -37,7 +37,7 @@ export class KeyReconciler {
   readonly #deps: KeyReconcilerDeps;
   readonly #signal: AbortSignal;
   readonly #tasks = new Map<string, Task>();
-  readonly #limit = createLimit(concurrentRequests);
+  readonly #limit = new Semaphore(concurrentRequests);
   #closing = false;
 
   constructor(
@@ -170,7 +170,7 @@ export class KeyReconciler {
 
   /** Waits for a turn and sends the request that the key needs by then. */
   async #queue(task: Task): Promise<void> {
-    const answer = await this.#limit(async () => {
+    const answer = await this.#limit.run(async () => {
       if (this.#signal.aborted) return undefined;
       const { effects } = this.#reduce(task, { kind: 'turn' });
       const request = effects.find((effect) => effect.kind === 'send');

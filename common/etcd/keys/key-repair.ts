@@ -1,5 +1,5 @@
 import { clock } from '../../async/clock.ts';
-import { sleep } from '../../async/supervise.ts';
+import { sleep } from '../../async/sleep.ts';
 import { type Log, reasonOf } from '../../daemon/log.ts';
 import type { EtcdClient } from '../client/client.ts';
 import { losesEvents } from '../client/version.ts';

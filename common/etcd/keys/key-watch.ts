@@ -94,7 +94,7 @@ export class KeyWatch {
       what: 'etcd watch of own keys',
       log: this.#deps.log,
       backoff: keyWatchBackoff,
-      healthyAfter: keyWatchHealthyMs,
+      healthyAfterMs: keyWatchHealthyMs,
     };
     void supervise(() => this.#watchOnce(), options, this.#signal);
   }

@@ -1,7 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import { onAbort } from '../../async/abort.ts';
+import { jittered } from '../../async/backoff.ts';
 import { clock } from '../../async/clock.ts';
-import { jittered, sleep } from '../../async/supervise.ts';
+import { sleep } from '../../async/sleep.ts';
 import { type Log, reasonOf } from '../../daemon/log.ts';
 import type { EtcdClient } from '../client/client.ts';
 import { EtcdError, isLeaseNotFound } from '../client/errors.ts';

@@ -1,6 +1,7 @@
 import { setMaxListeners } from 'node:events';
-import { linkAbort, onAbort, timeoutSignal } from '../../async/abort.ts';
+import { linkAbort, onAbort } from '../../async/abort.ts';
 import { clock } from '../../async/clock.ts';
+import { timeoutSignal } from '../../async/timeout.ts';
 import { type Log, reasonOf } from '../../daemon/log.ts';
 import type { EtcdClient } from '../client/client.ts';
 import { hex } from '../client/key-value.ts';

@@ -1,5 +1,5 @@
+import type { Backoff } from '../../async/backoff.ts';
 import { clock } from '../../async/clock.ts';
-import type { Backoff } from '../../async/supervise.ts';
 import type { LivenessLimits } from '../watch/liveness.ts';
 import type { Pause } from './owned-key.ts';
 
@@ -37,15 +37,15 @@ export function renewalAttemptMs(ttlSeconds: number): number {
 }
 
 /** Between two failed tries to get or renew a lease. */
-export const leaseBackoff: Backoff = { min: 100, max: 1_000 };
+export const leaseBackoff: Backoff = { baseMs: 100, maxMs: 1_000 };
 
 /** One try of a read or write: what became of a write must be known before the next one. */
 export const requestTimeoutMs = 2_000;
 
 /** The waits of one key. A disturbed key waits up to `verifyEveryMs`. */
 export function pauseBackoff(pause: Pause, verifyEveryMs: number): Backoff {
-  if (pause === 'retry') return { min: 50, max: 2_000 };
-  return { min: 100, max: pause === 'contention' ? 1_000 : verifyEveryMs };
+  if (pause === 'retry') return { baseMs: 50, maxMs: 2_000 };
+  return { baseMs: 100, maxMs: pause === 'contention' ? 1_000 : verifyEveryMs };
 }
 
 /** How often keys are read without a watch: this often, or once per TTL when that is longer. */
@@ -56,7 +56,7 @@ export const watchedVerifyFactor = 6;
 export const verifyJitter = 0.2;
 
 /** Between two watch streams of own keys. */
-export const keyWatchBackoff: Backoff = { min: 50, max: 5_000 };
+export const keyWatchBackoff: Backoff = { baseMs: 50, maxMs: 5_000 };
 /** A watch that lasted this long ended an outage. */
 export const keyWatchHealthyMs = 10_000;
 

@@ -1,4 +1,4 @@
-import { timeoutSignal } from '../../async/abort.ts';
+import { timeoutSignal } from '../../async/timeout.ts';
 import { type Log, reasonOf } from '../../daemon/log.ts';
 import { announcedAtOf } from '../../instance.ts';
 import { createEtcdClient, type EtcdClient } from '../client/client.ts';

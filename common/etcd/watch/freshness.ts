@@ -1,6 +1,6 @@
 import { status } from '@grpc/grpc-js';
 import { clock } from '../../async/clock.ts';
-import { sleep } from '../../async/supervise.ts';
+import { sleep } from '../../async/sleep.ts';
 import type { EtcdClient } from '../client/client.ts';
 import { EtcdError } from '../client/errors.ts';
 import { type ClusterIdentity, type ClusterReset, readHeader } from './cluster-identity.ts';

@@ -1,8 +1,9 @@
 import { setMaxListeners } from 'node:events';
 import { status } from '@grpc/grpc-js';
+import { jittered } from '../../async/backoff.ts';
 import { clock } from '../../async/clock.ts';
-import { createLimit } from '../../async/limit.ts';
-import { jittered, sleep } from '../../async/supervise.ts';
+import { Semaphore } from '../../async/semaphore.ts';
+import { sleep } from '../../async/sleep.ts';
 import { type Log, reasonOf } from '../../daemon/log.ts';
 import type { EtcdClient } from '../client/client.ts';
 import { EtcdError, isDenied } from '../client/errors.ts';
@@ -60,7 +61,7 @@ export function createReflector(client: EtcdClient, deps: { readonly log: Log },
   setMaxListeners(0, signal);
   const cluster = new ClusterIdentity();
   const hub = createSharedWatch(client, { log, cluster }, signal);
-  const limit = createLimit(concurrentLists);
+  const limit = new Semaphore(concurrentLists);
   const follows = new Set<PrefixState>();
   const watched = new Set<PrefixState>();
   const denied = new Map<string, string>();
@@ -135,14 +136,14 @@ export function createReflector(client: EtcdClient, deps: { readonly log: Log },
       for (const followed of watched) {
         if (followed.checkAt > now) continue;
         followed.checkAt = nextCheck(0.1);
-        void limit(() => check(followed));
+        void limit.run(() => check(followed));
       }
     }
   };
 
   /** One round: read, then watch until that cannot go on. */
   const round = async (followed: PrefixState, reason: string, abort: AbortSignal): Promise<WatchEnd> => {
-    await limit(async () => {
+    await limit.run(async () => {
       if (abort.aborted) return;
       if (reason !== 'initial') relists.inc({ reason });
       await refresh(followed, abort);
@@ -201,7 +202,7 @@ export function createReflector(client: EtcdClient, deps: { readonly log: Log },
           if (refused) deny(prefix, text);
           else log.debug('etcd prefix could not be read', { prefix, reason: text });
         }
-        const backoff = refused ? { min: 20_000, max: 20_000 } : { min: 100, max: 5_000 };
+        const backoff = refused ? { baseMs: 20_000, maxMs: 20_000 } : { baseMs: 100, maxMs: 5_000 };
         await sleep((refused ? 10_000 : 0) + jittered(backoff, failures), either.signal);
         failures += 1;
       }

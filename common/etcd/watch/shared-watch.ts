@@ -1,6 +1,7 @@
 import type { IWatchRequest, IWatchResponse } from 'etcd3/lib/rpc.js';
 import { clock } from '../../async/clock.ts';
-import { sleep, supervise } from '../../async/supervise.ts';
+import { sleep } from '../../async/sleep.ts';
+import { supervise } from '../../async/supervise.ts';
 import { type Log, reasonOf } from '../../daemon/log.ts';
 import type { EtcdClient } from '../client/client.ts';
 import { isStaleToken } from '../client/errors.ts';
@@ -149,9 +150,9 @@ export function createSharedWatch(
       what: 'etcd watch',
       log,
       // An outage ends for all at once: full jitter spreads them, and nobody stays out for long.
-      backoff: { min: 50, max: 2_000 },
-      healthyAfter: 10_000,
-      onState: (reason) => {
+      backoff: { baseMs: 50, maxMs: 2_000 },
+      healthyAfterMs: 10_000,
+      onReason: (reason) => {
         lastError = reason;
       },
     },

@@ -79,11 +79,11 @@ export class Child {
       this.#take(run, set);
       onChange(set.seenAt);
     };
-    const onState = (reason: string | null): void => {
+    const onReason = (reason: string | null): void => {
       if (!run.signal.aborted) this.#reason = reason;
     };
     const what = `source ${this.name} of ${this.#service}`;
-    const options = { what, log: this.#log, onState };
+    const options = { what, log: this.#log, onReason };
     this.#ended = this.#ended.then(() => supervise((end) => this.#source(publish, end), options, run.signal));
   }
 

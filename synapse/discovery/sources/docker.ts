@@ -128,12 +128,12 @@ function create(options: DockerOptions, context: SourceContext): Source {
         engine.provedAt = clock.now();
         update();
       };
-      const onState = (reason: string | null): void => {
+      const onReason = (reason: string | null): void => {
         if (reason !== null) engine.reason = reason;
       };
       return supervise(
         (end) => followContainers(engine.server.engine, { labels, interval, timeout }, onList, end),
-        { what: 'Docker', log: context.log, onState, healthyAfter: timeout + 1_000 },
+        { what: 'Docker', log: context.log, onReason, healthyAfterMs: timeout + 1_000 },
         signal,
       );
     };

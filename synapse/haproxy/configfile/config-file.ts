@@ -1,6 +1,6 @@
 import { readFile, stat } from 'node:fs/promises';
 import { basename } from 'node:path';
-import { createSerial } from '../../../common/async/mutex.ts';
+import { Mutex } from '../../../common/async/mutex.ts';
 import type { Log } from '../../../common/daemon/log.ts';
 import type { HaproxyConfig } from '../options/config.ts';
 import { type CheckResult, checkCandidate, type Finding } from './check.ts';
@@ -38,7 +38,7 @@ export interface ConfigFile {
 export function createConfigFile(config: HaproxyConfig & { config_file_path: string }, log: Log): ConfigFile {
   const path = config.config_file_path;
   /** There is one candidate: a write while HAProxy reloads and one that takes it back must not meet. */
-  const serial = createSerial();
+  const mutex = new Mutex();
   const staging = createStaging(path, config.candidate_config_file_path, log);
   let current = '';
   let seen: string | undefined;
@@ -137,11 +137,11 @@ export function createConfigFile(config: HaproxyConfig & { config_file_path: str
       return file.text;
     },
     read: file.read,
-    check: (text, signal) => serial(() => file.check(text, signal)),
-    write: (text, options, signal) => serial(() => file.write(text, options, signal)),
-    rewrite: () => serial(() => file.rewrite()),
-    keep: (text) => serial(() => file.keep(text)),
-    restore: () => serial(() => file.restore()),
+    check: (text, signal) => mutex.run(() => file.check(text, signal)),
+    write: (text, options, signal) => mutex.run(() => file.write(text, options, signal)),
+    rewrite: () => mutex.run(() => file.rewrite()),
+    keep: (text) => mutex.run(() => file.keep(text)),
+    restore: () => mutex.run(() => file.restore()),
   };
 }
 

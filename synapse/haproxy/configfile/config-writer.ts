@@ -1,5 +1,5 @@
 import { clock } from '../../../common/async/clock.ts';
-import { createSerial } from '../../../common/async/mutex.ts';
+import { Mutex } from '../../../common/async/mutex.ts';
 import { type Log, reasonOf } from '../../../common/daemon/log.ts';
 import type { HaproxyEvent } from '../events.ts';
 import { configsTotal } from '../metrics.ts';
@@ -70,7 +70,7 @@ const rounds = 3;
 export function createPersist(config: HaproxyConfig, deps: PersistDeps): Persist {
   const { log, emit, services, processes, file, existing } = deps;
   /** A write and a roll-back must not meet half-way. */
-  const serial = createSerial();
+  const mutex = new Mutex();
   const writer = createFileWriter(config, services);
   let accepted: string | null = null;
   const choice = createChoice({ log, services, existing, isAccepted: () => accepted !== null });
@@ -276,8 +276,8 @@ export function createPersist(config: HaproxyConfig, deps: PersistDeps): Persist
       promote(generation);
       return true;
     },
-    write: (signal) => serial(() => write(signal)),
-    rollBack: (why, signal) => serial(() => rollBack(why, signal)),
+    write: (signal) => mutex.run(() => write(signal)),
+    rollBack: (why, signal) => mutex.run(() => rollBack(why, signal)),
     due() {
       const before = wanted;
       if (wantedGeneration() !== before && before !== undefined) return true;

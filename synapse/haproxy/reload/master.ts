@@ -1,6 +1,6 @@
 import { connect } from 'node:net';
 import { clock } from '../../../common/async/clock.ts';
-import { sleep } from '../../../common/async/supervise.ts';
+import { sleep } from '../../../common/async/sleep.ts';
 import { failure } from '../../../common/reason.ts';
 import { wrongIn } from '../configfile/check.ts';
 

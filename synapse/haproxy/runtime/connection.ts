@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net';
 import { onAbort } from '../../../common/async/abort.ts';
 import { clock, type Timer } from '../../../common/async/clock.ts';
-import { sleep } from '../../../common/async/supervise.ts';
+import { sleep } from '../../../common/async/sleep.ts';
 import type { Host } from '../../../common/host.ts';
 import { plainReason } from '../../../common/reason.ts';
 

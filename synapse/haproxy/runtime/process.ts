@@ -1,6 +1,7 @@
 import { linkAbort } from '../../../common/async/abort.ts';
 import { clock } from '../../../common/async/clock.ts';
-import { sleep, supervise } from '../../../common/async/supervise.ts';
+import { sleep } from '../../../common/async/sleep.ts';
+import { supervise } from '../../../common/async/supervise.ts';
 import type { Host } from '../../../common/host.ts';
 import { generationVariable } from '../spec/build-backend.ts';
 import type { DesiredServer, DesiredService } from '../spec/desired-service.ts';
@@ -113,9 +114,9 @@ export class HaproxyProcess {
     const options = {
       what: `HAProxy's runtime API at ${this.path}`,
       log: this.#deps.log,
-      backoff: { min: 50, max: 1_000 },
-      healthyAfter: 1_000,
-      onState: (reason: string | null) => {
+      backoff: { baseMs: 50, maxMs: 1_000 },
+      healthyAfterMs: 1_000,
+      onReason: (reason: string | null) => {
         if (reason !== null) this.#move({ type: 'failed', reason });
       },
     };

@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { getEventListeners } from 'node:events';
 import { describe, it } from 'node:test';
-import { aborted, linkAbort, onAbort, timeoutSignal } from '../../../common/async/abort.ts';
+import { abortable, aborted, linkAbort, onAbort } from '../../../common/async/abort.ts';
 
 describe('abort signals', () => {
-  it('a listener hears the reason once', () => {
+  it('call a listener once, with the reason', () => {
     const parent = new AbortController();
     const heard: unknown[] = [];
     onAbort(parent.signal, (reason) => heard.push(reason));
@@ -13,13 +13,13 @@ describe('abort signals', () => {
     assert.equal(getEventListeners(parent.signal, 'abort').length, 0);
   });
 
-  it('a listener on an aborted signal is called at once', () => {
+  it('call a listener at once when they have aborted already', () => {
     const heard: unknown[] = [];
     onAbort(AbortSignal.abort('over'), (reason) => heard.push(reason))();
     assert.deepEqual(heard, ['over']);
   });
 
-  it('a listener that was taken away hears nothing and leaves nothing', () => {
+  it('do not call a listener that was removed, and keep nothing of it', () => {
     const parent = new AbortController();
     const heard: unknown[] = [];
     const release = onAbort(parent.signal, (reason) => heard.push(reason));
@@ -30,14 +30,14 @@ describe('abort signals', () => {
     assert.deepEqual(heard, []);
   });
 
-  it('a linked signal ends with its parent, with the same reason', () => {
+  it('abort a linked signal with the same reason', () => {
     const parent = new AbortController();
     const link = linkAbort(parent.signal);
     parent.abort('over');
     assert.equal(link.signal.reason, 'over');
   });
 
-  it('a linked signal ends alone, and releases its parent', () => {
+  it('do not abort when a signal linked to them does', () => {
     const parent = new AbortController();
     const link = linkAbort(parent.signal);
     link.abort('done');
@@ -47,19 +47,41 @@ describe('abort signals', () => {
     assert.equal(getEventListeners(parent.signal, 'abort').length, 0);
   });
 
-  it('waiting for a signal ends when it aborts', async () => {
+  it('resolve a promise that waits for them', async () => {
     const parent = new AbortController();
     const waiting = aborted(parent.signal);
     parent.abort();
     await waiting;
     await aborted(parent.signal);
   });
+});
 
-  it('a timeout aborts with a TimeoutError', async () => {
-    const signal = timeoutSignal(1);
-    const keepAlive = setInterval(() => {}, 1_000);
-    await aborted(signal);
-    clearInterval(keepAlive);
-    assert.equal((signal.reason as Error).name, 'TimeoutError');
+describe('abortable', () => {
+  it('settles as the work does when nothing aborts', async () => {
+    const { signal } = new AbortController();
+    assert.equal(await abortable(Promise.resolve(1), signal), 1);
+    await assert.rejects(abortable(Promise.reject(new Error('no')), signal), /no/);
+  });
+
+  it('rejects with the reason when the signal aborts, and ignores how the work ends after that', async () => {
+    const controller = new AbortController();
+    const { promise, reject } = deferred();
+    const result = abortable(promise, controller.signal);
+    controller.abort(new Error('over'));
+    await assert.rejects(result, /over/);
+    reject(new Error('nobody listens'));
+    await new Promise(setImmediate);
+  });
+
+  it('rejects at once when the signal has aborted already', async () => {
+    await assert.rejects(abortable(new Promise(() => {}), AbortSignal.abort(new Error('over'))), /over/);
   });
 });
+
+function deferred(): { promise: Promise<void>; reject: (error: Error) => void } {
+  let reject: (error: Error) => void = () => {};
+  const promise = new Promise<void>((_, refuse) => {
+    reject = refuse;
+  });
+  return { promise, reject };
+}

@@ -1,13 +1,13 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { createSerial } from '../../../common/async/mutex.ts';
+import { Mutex } from '../../../common/async/mutex.ts';
 
-describe('tasks one after the other', () => {
-  it('run in the order of the calls, also after one that fails', async () => {
-    const serial = createSerial();
+describe('a mutex', () => {
+  it('runs tasks one after the other in the order of the calls, also after one that fails', async () => {
+    const mutex = new Mutex();
     const seen: string[] = [];
     const task = (name: string, fails = false) =>
-      serial(async () => {
+      mutex.run(async () => {
         seen.push(`${name} begins`);
         await new Promise((resolve) => setImmediate(resolve));
         seen.push(`${name} ends`);

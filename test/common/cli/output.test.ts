@@ -10,7 +10,7 @@ function onFullDisk(which: 'stdout' | 'stderr', run: string) {
   const code = `
     import { main } from ${module('cli/daemon')};
     import { daemonSignals } from ${module('daemon/lifecycle')};
-    import { sleep } from ${module('async/supervise')};
+    import { sleep } from ${module('async/sleep')};
     const run = async ({ log, print }) => { ${run} };
     await main({ name: 'nerve', version: '1', summary: '', configEnv: 'X', commands: { run: { summary: '', run } } });`;
   const full = openSync('/dev/full', 'w');

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { createSecureContext } from 'node:tls';
-import { sleep } from '../../../common/async/supervise.ts';
+import { sleep } from '../../../common/async/sleep.ts';
 import { clusterCommand } from '../../support/etcd/cluster-command.ts';
 
 const members = ['etcd1=10.0.0.1,etcd1.example,fd00:0::1', 'etcd2=etcd2.example'];

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { sleep } from '../../../common/async/supervise.ts';
+import { sleep } from '../../../common/async/sleep.ts';
 import type { CloseOptions, KeyStatus, LeasedKeys } from '../../../common/etcd/keys/leased-keys.ts';
 import { makeInstance } from '../../../common/instance.ts';
 import type { OnLeftover } from '../../../nerve/announce/announcer.ts';

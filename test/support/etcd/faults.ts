@@ -1,4 +1,4 @@
-import { sleep } from '../../../common/async/supervise.ts';
+import { sleep } from '../../../common/async/sleep.ts';
 import type { LocalCluster } from '../../../etcd-cluster/members/local-cluster.ts';
 import type { FaultProxy } from '../servers/fault-proxy.ts';
 

@@ -5,7 +5,7 @@ import { createServer as createHttpServer } from 'node:http';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { sleep } from '../../../common/async/supervise.ts';
+import { sleep } from '../../../common/async/sleep.ts';
 import { findProgram } from '../../../deploy/tools/debian/programs.ts';
 import { eventually } from '../eventually.ts';
 import type { HaproxyVersion } from './versions.ts';

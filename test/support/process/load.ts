@@ -1,6 +1,6 @@
 import { Agent, request } from 'node:http';
 import type { TestContext } from 'node:test';
-import { sleep } from '../../../common/async/supervise.ts';
+import { sleep } from '../../../common/async/sleep.ts';
 import { patienceMs } from '../eventually.ts';
 
 export interface LoadResult {

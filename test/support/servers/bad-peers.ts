@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { createServer, type Socket } from 'node:net';
-import { sleep } from '../../../common/async/supervise.ts';
+import { sleep } from '../../../common/async/sleep.ts';
 
 /** Servers that are no good: what a client must expect of the network. */
 export const peers: Readonly<Record<string, (socket: Socket) => void>> = {

@@ -3,7 +3,7 @@ import { access, readFile, writeFile } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, it, type TestContext } from 'node:test';
-import { sleep } from '../../../common/async/supervise.ts';
+import { sleep } from '../../../common/async/sleep.ts';
 import type { Instance } from '../../../common/instance.ts';
 import { freePort, freePorts } from '../../../etcd-cluster/members/ports.ts';
 import { eventually } from '../../support/eventually.ts';

@@ -1,6 +1,6 @@
-import { type LinkedAbort, linkAbort } from '../../../../common/async/abort.ts';
-import { within } from '../../../../common/async/deadline.ts';
-import { sleep } from '../../../../common/async/supervise.ts';
+import { linkAbort } from '../../../../common/async/abort.ts';
+import { WakeableSleep } from '../../../../common/async/sleep.ts';
+import { withTimeout } from '../../../../common/async/timeout.ts';
 import { isObject } from '../../../../common/config/formats.ts';
 import { type DockerAddress, DockerClient } from '../../../../common/net/docker.ts';
 
@@ -55,42 +55,40 @@ export async function followContainers(
   const { labels, interval, timeout } = options;
   const engine = new DockerClient(address);
   const streaming = linkAbort(signal);
-  let waiting: LinkedAbort | undefined;
+  const pause = new WakeableSleep();
   let broken: Error | undefined;
   try {
     // The stream comes first: what changes while we list is an event.
     const events = { path: '/events', filters: { type: ['container', 'network'], event: watchedEvents } };
-    const stream = await within(timeout, 'events', () => engine.stream(events, streaming.signal), signal);
+    const open = () => engine.stream(events, streaming.signal);
+    const stream = await withTimeout(open, { timeoutMs: timeout, what: 'events' }, signal);
     let changed = false;
     stream.on('data', () => {
       changed = true;
-      waiting?.abort();
+      pause.wake();
     });
     stream.on('error', (error) => {
       broken = error;
-      waiting?.abort();
+      pause.wake();
     });
     stream.on('close', () => {
       broken ??= new Error('the stream of events ended');
-      waiting?.abort();
+      pause.wake();
     });
 
+    const running = { status: ['running'], ...(labels.length > 0 && { label: labels }) };
+    const list = (limit: AbortSignal) => listContainers(engine, running, limit);
     while (!signal.aborted) {
-      // Before the list is asked for: an event during it ends the wait that follows.
-      waiting = linkAbort(signal);
-      const pause = changed ? Math.min(settling, interval) : interval;
-      changed = false;
       if (broken !== undefined) throw broken;
-      const running = { status: ['running'], ...(labels.length > 0 && { label: labels }) };
-      onList(await within(timeout, 'containers', (limit) => listContainers(engine, running, limit), signal));
-      await sleep(pause, waiting.signal);
-      waiting.release();
+      const delay = changed ? Math.min(settling, interval) : interval;
+      changed = false;
+      onList(await withTimeout(list, { timeoutMs: timeout, what: 'containers' }, signal));
+      await pause.sleep(delay, signal);
     }
   } catch (error) {
     if (signal.aborted) return;
     throw new Error(`Docker at ${engine.where}`, { cause: error });
   } finally {
-    waiting?.release();
     streaming.release();
     streaming.abort();
   }

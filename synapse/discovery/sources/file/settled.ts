@@ -1,6 +1,6 @@
 import { open } from 'node:fs/promises';
 import { clock } from '../../../../common/async/clock.ts';
-import { sleep } from '../../../../common/async/supervise.ts';
+import { sleep } from '../../../../common/async/sleep.ts';
 
 /** Far more than any list of instances needs. */
 const maxBytes = 16 << 20;

@@ -1,5 +1,5 @@
 import { clock } from '../../../../common/async/clock.ts';
-import { sleep } from '../../../../common/async/supervise.ts';
+import { sleep } from '../../../../common/async/sleep.ts';
 import type { ZookeeperSession } from '../../../../common/zookeeper/session.ts';
 import { decodeName } from './records.ts';
 

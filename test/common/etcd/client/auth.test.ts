@@ -4,7 +4,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, afterEach, before, describe, it } from 'node:test';
-import { sleep } from '../../../../common/async/supervise.ts';
+import { sleep } from '../../../../common/async/sleep.ts';
 import { createEtcdClient, type EtcdClient } from '../../../../common/etcd/client/client.ts';
 import { createLeasedKeys } from '../../../../common/etcd/keys/leased-keys.ts';
 import { createReflector } from '../../../../common/etcd/watch/reflector.ts';

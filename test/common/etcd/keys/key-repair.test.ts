@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, afterEach, before, describe, it } from 'node:test';
-import { sleep } from '../../../../common/async/supervise.ts';
+import { sleep } from '../../../../common/async/sleep.ts';
 import type { EtcdClient } from '../../../../common/etcd/client/client.ts';
 import { requests } from '../../../../common/etcd/client/metrics.ts';
 import { createLeasedKeys, type LeasedKeys } from '../../../../common/etcd/keys/leased-keys.ts';

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { sleep } from '../../../../common/async/supervise.ts';
+import { sleep } from '../../../../common/async/sleep.ts';
 import type { Entry } from '../../../../common/etcd/client/key-value.ts';
 import { delayDeletes } from '../../../../common/etcd/watch/delayed-deletes.ts';
 import type { PrefixChange } from '../../../../common/etcd/watch/prefix-state.ts';

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { sleep } from '../../../../common/async/supervise.ts';
+import { sleep } from '../../../../common/async/sleep.ts';
 import { createEtcdClient } from '../../../../common/etcd/client/client.ts';
 import { createReflector } from '../../../../common/etcd/watch/reflector.ts';
 import { directClient, etcdProgram, etcdVersions, put, testCluster } from '../../../support/etcd/etcd.ts';

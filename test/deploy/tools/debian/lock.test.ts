@@ -3,7 +3,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
-import { sleep } from '../../../../common/async/supervise.ts';
+import { sleep } from '../../../../common/async/sleep.ts';
 import { locked } from '../../../../deploy/tools/debian/lock.ts';
 import { tempFolder } from '../../../support/temp-folder.ts';
 

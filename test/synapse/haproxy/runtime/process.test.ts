@@ -4,7 +4,7 @@ import { access, readFile, rename } from 'node:fs/promises';
 import { Agent, createServer as createHttpServer, request } from 'node:http';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { afterEach, beforeEach, describe, it, type TestContext } from 'node:test';
-import { sleep } from '../../../../common/async/supervise.ts';
+import { sleep } from '../../../../common/async/sleep.ts';
 import { thisHost } from '../../../../common/host.ts';
 import type { Instance } from '../../../../common/instance.ts';
 import { freePort } from '../../../../etcd-cluster/members/ports.ts';
