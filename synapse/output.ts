@@ -20,14 +20,26 @@ export interface ServiceState {
 /** All services at one moment, in the order of the configuration. */
 export type Snapshot = ReadonlyMap<string, ServiceState>;
 
+/** What one call of {@link Output.apply} did about one service. */
+export interface AppliedService {
+  readonly service: string;
+  /** Runtime API commands. */
+  readonly commands: number;
+  /** The commands that failed. */
+  readonly failed: number;
+  /** From the moment the change was seen until the last reply. */
+  readonly milliseconds: number;
+}
+
 /** Makes snapshots real: in HAProxy, or in files that other programs read. */
 export interface Output {
   /**
    * Brings the output to `snapshot`. Only the `changed` services differ from the previous call; a changed name that is
    * not in the snapshot was removed. Calls never overlap. Resolves when users feel the change, which may be before it
    * is on disk; never rejects for what the output can put right later by itself.
+   * @returns the services for which commands were sent
    */
-  apply(snapshot: Snapshot, changed: ReadonlySet<string>): Promise<void>;
+  apply(snapshot: Snapshot, changed: ReadonlySet<string>): Promise<readonly AppliedService[]>;
   /** Works until `signal` aborts, then writes what is pending and leaves the result as it is. */
   run(signal: AbortSignal): Promise<void>;
   /** Why the result may not be what was applied; null while it is. */

@@ -1,6 +1,7 @@
 import { timeoutSignal } from '../../common/async/timeout.ts';
 import type { Command } from '../../common/cli/program.ts';
 import { ConfigError, type Problem } from '../../common/config/problem.ts';
+import { thisHost } from '../../common/host.ts';
 import { sampleSnapshot, withTemporaryFile } from '../config/sample.ts';
 import { checkCandidate } from '../haproxy/configfile/check.ts';
 import type { HaproxyConfig } from '../haproxy/options/config.ts';
@@ -28,5 +29,7 @@ export const check: Command = {
 function checkText(text: string, config: HaproxyConfig) {
   // The user's own check_command looks at the real candidate's path, which must not be touched here.
   const own = { ...config, do_checks: config.do_checks === false ? null : config.do_checks, check_command: null };
-  return withTemporaryFile(text, (path) => checkCandidate(path, own, timeoutSignal(config.check_timeout)));
+  return withTemporaryFile(text, (path) =>
+    checkCandidate(path, { config: own, host: thisHost }, timeoutSignal(config.check_timeout)),
+  );
 }

@@ -1,126 +1,150 @@
+import { linkAbort } from '../../common/async/abort.ts';
 import { clock } from '../../common/async/clock.ts';
 import { sleep } from '../../common/async/sleep.ts';
 import { timeoutSignal } from '../../common/async/timeout.ts';
 import { type Log, reasonOf } from '../../common/daemon/log.ts';
-import type { Persist } from './configfile/config-writer.ts';
+import type { ConfigWriter } from './configfile/config-writer.ts';
 import { type LastWrite, writeTime } from './configfile/write-pace.ts';
 import type { FileUse } from './options/config.ts';
-import type { Reloading } from './reload/reloader.ts';
+import type { Reloader } from './reload/reloader.ts';
 import type { HaproxyProcess } from './runtime/process.ts';
 
-/** The slow half: the file, at most every few hundred milliseconds, and reloads when there is a reason. */
-export interface Upkeep {
-  /** Something changed that the file has to say; `urgent`: it cannot be done in another way. */
-  touch(urgent?: boolean): void;
-  /** Look again whether a reload is due. */
-  wake(): void;
-  run(signal: AbortSignal): Promise<void>;
-  /** Writes what is pending. Never rejects. */
-  flush(): Promise<void>;
-  /** Why the file could not be written the last time; null when it could. */
-  readonly failure: string | null;
-}
-
-export interface UpkeepDeps {
+/** What {@link ApplyLoop} needs. */
+export interface ApplyLoopDeps {
   readonly log: Log;
-  readonly processes: readonly HaproxyProcess[];
-  readonly persist: Persist;
-  readonly reloading: Reloading;
+  readonly processes: readonly Pick<HaproxyProcess, 'inSync' | 'reason'>[];
+  readonly writer: Pick<ConfigWriter, 'observe' | 'write'>;
+  readonly reloader: Pick<Reloader, 'observe' | 'reload' | 'run'>;
   readonly use: FileUse;
 }
 
-/** How long the first file waits for HAProxy to say what runs. */
-const firstReadTime = 2_000;
-/** How often it is looked whether a reload is due when nothing says so. */
-const lookInterval = 1_000;
-const flushTime = 10_000;
+/** How long the first file waits until HAProxy has said what runs. */
+const firstReadMs = 2_000;
+/** How often the loop looks whether that is so. */
+const firstReadPollMs = 20;
+/** How often the loop looks whether a reload is due when nothing wakes it. */
+const intervalMs = 1_000;
+/** How long the last write may take at the end. */
+const flushTimeoutMs = 10_000;
 
-/** Orders the slow effects: the file always comes before a reload, and a reload does not keep the file waiting. */
-export function createUpkeep({ log, processes, persist, reloading, use }: UpkeepDeps): Upkeep {
-  let dirtySince: number | undefined;
-  let urgent = false;
-  let last: LastWrite = { at: Number.NEGATIVE_INFINITY, took: 0 };
-  let reload: Promise<void> | undefined;
-  let failure: string | null = null;
-  let ring: () => void = () => {};
+/**
+ * The slow half of the output: writes the file, at most every few hundred milliseconds, and reloads when there is a
+ * reason. The file always comes before a reload, and a reload does not delay the file.
+ */
+export class ApplyLoop {
+  readonly #deps: ApplyLoopDeps;
+  /** When the first change came that the file lacks; undefined when it lacks none. */
+  #dirtySince: number | undefined;
+  #isUrgent = false;
+  #lastWrite: LastWrite = { at: Number.NEGATIVE_INFINITY, took: 0 };
+  #reload: Promise<void> | undefined;
+  #reason: string | null = null;
+  #wake: () => void = () => {};
 
-  const wake = (): void => ring();
-  const woken = (): Promise<void> =>
-    new Promise((resolve) => {
-      ring = resolve;
-    });
+  constructor(deps: ApplyLoopDeps) {
+    this.#deps = deps;
+  }
 
-  const write = async (signal: AbortSignal): Promise<void> => {
-    dirtySince = undefined;
-    urgent = false;
+  /** Why the last write of the file failed; null when it worked. */
+  get reason(): string | null {
+    return this.#reason;
+  }
+
+  /** The file lacks a change; `urgent`: only the file can bring it about. */
+  touch(urgent = false): void {
+    this.#dirtySince ??= clock.now();
+    this.#isUrgent ||= urgent;
+    this.wake();
+  }
+
+  /** Looks again whether a reload is due. */
+  wake(): void {
+    this.#wake();
+  }
+
+  /** Writes and reloads until `signal` aborts. @throws when the file cannot be written */
+  async run(signal: AbortSignal): Promise<void> {
+    const readUntil = clock.now() + firstReadMs;
+    void this.#deps.reloader.run(signal);
+    while (!signal.aborted) {
+      const woken = new Promise<void>((resolve) => {
+        this.#wake = resolve;
+      });
+      const isReading = clock.now() < readUntil && this.#isReading();
+      if (this.#deps.writer.observe()) {
+        this.#dirtySince ??= clock.now();
+        this.#isUrgent = true;
+      }
+      const writeInMs = this.#writeInMs();
+      if (writeInMs <= 0 && !isReading) {
+        await this.#write(signal);
+        continue;
+      }
+      const reloadInMs = this.#reload === undefined ? this.#deps.reloader.observe() : undefined;
+      if (reloadInMs === 0) {
+        await this.#beginReload(signal);
+        continue;
+      }
+      const nextMs = Math.min(Math.max(writeInMs, 1), reloadInMs ?? intervalMs, intervalMs);
+      await sleepOr(woken, isReading ? Math.min(nextMs, firstReadPollMs) : nextMs, signal);
+    }
+  }
+
+  /** Writes what is pending. Never rejects. */
+  async flush(): Promise<void> {
+    await this.#reload;
+    if (this.#dirtySince === undefined) return;
+    try {
+      await this.#write(timeoutSignal(flushTimeoutMs));
+    } catch (error) {
+      this.#deps.log.error('the last changes could not be written', { reason: reasonOf(error) });
+    }
+  }
+
+  /** A HAProxy may still say what it runs. */
+  #isReading(): boolean {
+    return this.#deps.processes.some(({ inSync, reason }) => !inSync && reason === null);
+  }
+
+  #writeInMs(): number {
+    if (this.#dirtySince === undefined) return Number.POSITIVE_INFINITY;
+    const pending = { since: this.#dirtySince, urgent: this.#isUrgent };
+    return writeTime(this.#deps.use, pending, this.#lastWrite) - clock.now();
+  }
+
+  async #write(signal: AbortSignal): Promise<void> {
+    this.#dirtySince = undefined;
+    this.#isUrgent = false;
     const start = clock.now();
     try {
-      await persist.write(signal);
-      failure = null;
+      await this.#deps.writer.write(signal);
+      this.#reason = null;
     } catch (error) {
-      dirtySince ??= start;
-      if (!signal.aborted) failure = reasonOf(error);
+      this.#dirtySince ??= start;
+      if (!signal.aborted) this.#reason = reasonOf(error);
       throw error;
     }
     const at = clock.now();
-    last = { at, took: at - start };
-  };
-  const writeWait = (): number => {
-    if (dirtySince === undefined) return Number.POSITIVE_INFINITY;
-    return writeTime(use, { since: dirtySince, urgent }, last) - clock.now();
-  };
+    this.#lastWrite = { at, took: at - start };
+  }
 
-  return {
-    touch(now = false) {
-      dirtySince ??= clock.now();
-      urgent ||= now;
-      wake();
-    },
-    wake,
-    async run(signal) {
-      const start = clock.now();
-      void reloading.run(signal);
-      while (!signal.aborted) {
-        const bell = woken();
-        const reading =
-          processes.some((haproxy) => !haproxy.inSync && haproxy.reason === null) &&
-          clock.now() - start < firstReadTime;
-        if (persist.due()) {
-          dirtySince ??= clock.now();
-          urgent = true;
-        }
-        const wait = writeWait();
-        if (wait <= 0 && !reading) {
-          await write(signal);
-          continue;
-        }
-        const reloadWait = reload === undefined ? reloading.wait() : undefined;
-        if (reloadWait === 0) {
-          // Every reload of ours loads what is live, even if somebody else has changed the file meanwhile.
-          await write(signal);
-          reload = reloading.reload(signal).finally(() => {
-            reload = undefined;
-            wake();
-          });
-          continue;
-        }
-        const timer = new AbortController();
-        const next = Math.min(Math.max(wait, 1), reloadWait ?? lookInterval, lookInterval);
-        await Promise.race([bell, sleep(reading ? Math.min(next, 20) : next, AbortSignal.any([signal, timer.signal]))]);
-        timer.abort();
-      }
-    },
-    async flush() {
-      await reload;
-      if (dirtySince === undefined) return;
-      try {
-        await write(timeoutSignal(flushTime));
-      } catch (error) {
-        log.error('the last changes could not be written', { reason: reasonOf(error) });
-      }
-    },
-    get failure() {
-      return failure;
-    },
-  };
+  async #beginReload(signal: AbortSignal): Promise<void> {
+    // A reload of ours loads what is wanted now, even if somebody else has changed the file meanwhile.
+    await this.#write(signal);
+    this.#reload = this.#deps.reloader.reload(signal).finally(() => {
+      this.#reload = undefined;
+      this.wake();
+    });
+  }
+}
+
+/** Waits until `woken` resolves, `delayMs` have passed or `signal` aborts. */
+async function sleepOr(woken: Promise<void>, delayMs: number, signal: AbortSignal): Promise<void> {
+  const timer = linkAbort(signal);
+  try {
+    await Promise.race([woken, sleep(delayMs, timer.signal)]);
+  } finally {
+    timer.abort();
+    timer.release();
+  }
 }

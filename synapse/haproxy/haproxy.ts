@@ -1,7 +1,7 @@
 import type { Output, ServersOf, Snapshot } from '../output.ts';
 import { observeHaproxy } from './metrics.ts';
 import { type HaproxyConfig, socketPaths } from './options/config.ts';
-import { createHaproxyOutput, type HaproxyDeps, type HaproxyOutput } from './output.ts';
+import { type HaproxyDeps, HaproxyOutput } from './output.ts';
 import type { Sent } from './runtime/command-log.ts';
 import { type ServicesStatistics, statisticsByService } from './statistics/counters.ts';
 import { StatisticsReader } from './statistics/reader.ts';
@@ -14,9 +14,9 @@ export interface RunningHaproxy extends Output, Omit<HaproxyOutput, 'slots' | 's
   sent(service: string, name: string): readonly Sent[];
 }
 
-/** Makes it; see {@link createHaproxyOutput}. */
+/** Makes it; see {@link HaproxyOutput}. */
 export function haproxyOutput(config: HaproxyConfig, deps: HaproxyDeps, signal: AbortSignal): RunningHaproxy {
-  const output = createHaproxyOutput(config, deps, signal);
+  const output = new HaproxyOutput(config, deps, signal);
   const reader = new StatisticsReader(config.do_socket ? socketPaths(config) : [], deps.host);
   observeHaproxy(() => output.status);
   let latest: Snapshot = new Map();

@@ -1,7 +1,7 @@
 import { timeoutSignal } from '../../common/async/timeout.ts';
 import { thisHost } from '../../common/host.ts';
 import type { Snapshot } from '../output.ts';
-import { createFileWriter } from './configfile/file-text.ts';
+import { ConfigTextBuilder, selectWanted } from './configfile/config-text.ts';
 import { generationOf } from './configfile/render.ts';
 import { type HaproxyConfig, socketPaths } from './options/config.ts';
 import { createSlotKeeper } from './ports/port-assignment.ts';
@@ -80,7 +80,7 @@ export async function preview(given: HaproxyConfig, snapshot: Snapshot): Promise
   for (const desired of services.values()) desired.ids.reset(numbersIn(existing, desired.wanted?.backend));
   const structures = [...services.values()].map(({ wanted }) => wanted).filter((wanted) => wanted !== undefined);
   const generation = generationOf(config, structures);
-  const { text } = createFileWriter(config, services).text('wanted', generation, {
+  const { text } = new ConfigTextBuilder(config, services).build(selectWanted, generation, {
     file: () => existing,
     running: new Map(),
   });

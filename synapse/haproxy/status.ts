@@ -1,6 +1,6 @@
-import type { Persist } from './configfile/config-writer.ts';
+import type { ConfigWriter } from './configfile/config-writer.ts';
 import type { SlotKeeper } from './ports/port-assignment.ts';
-import type { Reloading } from './reload/reloader.ts';
+import type { Reloader } from './reload/reloader.ts';
 import type { HeldServer } from './runtime/plan.ts';
 import type { HaproxyProcess } from './runtime/process.ts';
 import { backendOf, type DesiredService, nameInUse } from './spec/desired-service.ts';
@@ -47,38 +47,38 @@ export interface SocketStatus {
   readonly lastError: string | null;
 }
 
-/** Who knows what. */
+/** The parts that the status is made of. */
 export interface StatusParts {
   readonly services: ReadonlyMap<string, DesiredService>;
   readonly processes: readonly HaproxyProcess[];
-  readonly persist: Persist;
-  readonly reloading: Reloading;
-  /** Why the file could not be written. */
-  readonly unwritten: string | null;
+  readonly writer: ConfigWriter;
+  readonly reloader: Reloader;
+  /** Why the last write of the file failed; null when it worked. */
+  readonly writeReason: string | null;
   readonly slots: SlotKeeper | undefined;
   /** Service → why it cannot be in HAProxy. */
   readonly problems: ReadonlyMap<string, string>;
 }
 
-/** All of it at this moment. */
+/** The status at this moment. Changes nothing. */
 export function statusOf(parts: StatusParts): HaproxyStatus {
-  const { services, processes, persist, reloading, unwritten, slots, problems } = parts;
+  const { services, processes, writer, reloader, writeReason, slots, problems } = parts;
   const quarantined = Object.fromEntries(
-    Object.entries(persist.quarantined).map(([key, reason]) => {
+    Object.entries(writer.quarantined).map(([key, reason]) => {
       const desired = services.get(key);
       return [desired === undefined ? key : nameInUse(desired), reason];
     }),
   );
   return {
-    generation: persist.accepted,
-    wantedGeneration: persist.wanted,
-    rejected: persist.rejected,
+    generation: writer.accepted,
+    wantedGeneration: writer.state.wanted,
+    rejected: writer.reason,
     quarantined,
-    pendingReload: textsOf(reloading.reasons),
-    oldWorkers: reloading.oldWorkers,
-    lastError: unwritten ?? reloading.lastError,
-    fileWrittenAt: persist.writtenAt?.toISOString() ?? null,
-    lastReloadAt: reloading.lastReloadAt?.toISOString() ?? null,
+    pendingReload: textsOf(reloader.reasons),
+    oldWorkers: reloader.oldWorkers,
+    lastError: writeReason ?? reloader.reason,
+    fileWrittenAt: writer.writtenAt?.toISOString() ?? null,
+    lastReloadAt: reloader.lastReloadAt?.toISOString() ?? null,
     sockets: processes.map((haproxy) => ({
       path: haproxy.path,
       connected: haproxy.inSync,

@@ -37,7 +37,7 @@ export async function measureBursts(services: number, perService: number): Promi
   };
   for (let service = 0; service < services; service++) set(`s${service}`, numbered(0, perService));
   let synapse = runOutput(config);
-  const all = (): Promise<void> => synapse.output.apply(snapshot, new Set(snapshot.keys()));
+  const all = () => synapse.output.apply(snapshot, new Set(snapshot.keys()));
   /** Milliseconds until HAProxy has answered. */
   const timed = async (service: string, instances: readonly Instance[]): Promise<number> => {
     const begun = performance.now();

@@ -116,6 +116,7 @@ describe('synapse', () => {
         const entry = { output: nameOf(config), dirty: [...dirty].sort(), instances };
         await effects.apply(entry);
         applied.push(entry);
+        return [];
       },
       run: (signal) =>
         new Promise((resolve) => {

@@ -1,33 +1,44 @@
 import { basename } from 'node:path';
-import { ExecError, exec, shell } from '../../../common/daemon/exec.ts';
+import { ExecError } from '../../../common/daemon/exec.ts';
 import { reasonOf } from '../../../common/daemon/log.ts';
+import type { Host } from '../../../common/host.ts';
 import type { HaproxyConfig } from '../options/config.ts';
 
 /** What a check said about a candidate file. */
 export type CheckResult =
   | { readonly result: 'accepted' }
-  /** There is nothing to check with. */
+  /** Nothing checked it. */
   | { readonly result: 'unchecked'; readonly reason: string }
   | { readonly result: 'refused'; readonly message: string; readonly findings: readonly Finding[] };
 
-/** Has a candidate checked: by the user's command, or by HAProxy itself where it is installed. Never rejects but for an abort. */
-export async function checkCandidate(path: string, config: HaproxyConfig, signal: AbortSignal): Promise<CheckResult> {
-  if (config.do_checks === false) return { result: 'unchecked', reason: 'do_checks is false' };
-  const options = { timeout: config.check_timeout };
-  const run =
-    config.check_command === null
-      ? exec([config.haproxy_path, '-c', '-f', path], options, signal)
-      : shell(config.check_command, options, signal);
+/** What {@link checkCandidate} needs. */
+export interface CheckDeps {
+  readonly config: HaproxyConfig;
+  readonly host: Pick<Host, 'exec'>;
+}
+
+/**
+ * Checks a candidate file with the user's command, or with HAProxy itself where it is installed.
+ * Rejects only when `signal` aborts.
+ */
+export async function checkCandidate(
+  path: string,
+  { config, host }: CheckDeps,
+  signal: AbortSignal,
+): Promise<CheckResult> {
+  const { do_checks: wanted, check_command: command, check_timeout: timeout, haproxy_path: haproxy } = config;
+  if (wanted === false) return { result: 'unchecked', reason: 'do_checks is false' };
   try {
-    const { code, signal: ending, stdout, stderr } = await run;
+    const program = command === null ? ([haproxy, '-c', '-f', path] as const) : (['/bin/sh', '-c', command] as const);
+    const { code, signal: ending, stdout, stderr } = await host.exec(program, { timeout }, signal);
     if (code === 0) return { result: 'accepted' };
     const output = `${stderr}\n${stdout}`;
-    const message = wrongIn(output) || (code === null ? `ended by ${ending}` : `exit code ${code}`);
+    const message = errorsIn(output) || (code === null ? `ended by ${ending}` : `exit code ${code}`);
     return { result: 'refused', message, findings: findingsIn(output, basename(path)) };
   } catch (error) {
     if (signal.aborted) throw error;
-    if (isMissing(error) && config.do_checks === null && config.check_command === null) {
-      return { result: 'unchecked', reason: `${config.haproxy_path} is not installed here` };
+    if (isMissing(error) && wanted === null && command === null) {
+      return { result: 'unchecked', reason: `${haproxy} is not installed here` };
     }
     return { result: 'refused', message: reasonOf(error), findings: [] };
   }
@@ -37,32 +48,37 @@ function isMissing(error: unknown): boolean {
   return error instanceof ExecError && (error.cause as NodeJS.ErrnoException | undefined)?.code === 'ENOENT';
 }
 
-/** One thing that HAProxy found wrong, at a line of the file (counted from 1) where it names one. */
+/** One error that HAProxy reports. */
 export interface Finding {
+  /** Line of the file, counted from 1; undefined when HAProxy names none. */
   readonly line: number | undefined;
   readonly message: string;
 }
 
-const longest = 2_000;
+/** Messages are cut to this many characters. */
+const longestMessage = 2_000;
 
-/** HAProxy's own words about what is wrong, without its warnings; all of the output when there are none. */
-export function wrongIn(output: string): string {
+/** The errors in HAProxy's output without its warnings, in one line; the whole output when it has no errors. */
+export function errorsIn(output: string): string {
   const lines = linesOf(output);
-  const wrong = lines.filter(isWrong);
-  return (wrong.length > 0 ? wrong : lines).map(words).join('; ').slice(0, longest);
+  const errors = lines.filter(isError);
+  return (errors.length > 0 ? errors : lines).map(withoutPrefix).join('; ').slice(0, longestMessage);
 }
 
 /**
- * What is wrong with the file `name` one by one: `[ALERT] (12) : config : parsing [/etc/haproxy/haproxy.cfg:7] : …`.
- * Addresses have the same form, so the file's name counts.
+ * The errors in HAProxy's output, such as `[ALERT] (12) : config : parsing [/etc/haproxy/haproxy.cfg:7] : …`, with their
+ * lines in the file called `name`. Addresses look like places in a file, so only places in this file count.
  */
 export function findingsIn(output: string, name: string): readonly Finding[] {
   return linesOf(output)
-    .filter(isWrong)
+    .filter(isError)
     .map((text): Finding => {
       const places = [...text.matchAll(/\[([^\]\s]*):([0-9]+)\]/g)];
       const line = places.find(([, path = '']) => path === name || path.endsWith(`/${name}`))?.[2];
-      return { line: line === undefined ? undefined : Number(line), message: words(text).slice(0, longest) };
+      return {
+        line: line === undefined ? undefined : Number(line),
+        message: withoutPrefix(text).slice(0, longestMessage),
+      };
     });
 }
 
@@ -73,10 +89,10 @@ function linesOf(output: string): readonly string[] {
     .filter((line) => line !== '');
 }
 
-function isWrong(line: string): boolean {
+function isError(line: string): boolean {
   return /^\[(ALERT|EMERG|CRIT)\]/.test(line);
 }
 
-function words(line: string): string {
+function withoutPrefix(line: string): string {
   return line.replace(/^\[[A-Z]+\]\s*(\S+\s+)?\([0-9]+\)\s*:\s*/, '');
 }

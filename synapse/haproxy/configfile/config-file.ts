@@ -1,152 +1,169 @@
-import { readFile, stat } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { Mutex } from '../../../common/async/mutex.ts';
 import type { Log } from '../../../common/daemon/log.ts';
+import type { Files, Host } from '../../../common/host.ts';
 import type { HaproxyConfig } from '../options/config.ts';
 import { type CheckResult, checkCandidate, type Finding } from './check.ts';
-import { createStaging } from './staging.ts';
+import { Staging } from './staging.ts';
 
-/** How a new text fared. */
+/** What became of a new text. */
 export type WriteResult =
+  /** It is in the file. `checked`: a check accepted it. */
   | { readonly result: 'written'; readonly checked: boolean }
+  /** It was in the file already. */
   | { readonly result: 'unchanged' }
+  /** The check refused it; the file is unchanged. */
   | { readonly result: 'refused'; readonly message: string; readonly findings: readonly Finding[] };
 
-/** Keeps haproxy.cfg: never half-written, never replaced by something HAProxy would not load. */
-export interface ConfigFile {
+/** What {@link ConfigFile} needs. */
+export interface ConfigFileDeps {
+  readonly log: Log;
+  readonly host: Pick<Host, 'files' | 'exec'>;
+}
+
+/** haproxy.cfg: never half-written, never replaced by a text that the check refuses. */
+export class ConfigFile {
   /** The last part of its path. */
   readonly name: string;
-  /** The text that is there; empty when there is none. */
-  readonly text: string;
-  /** @throws when the file is there and cannot be read */
-  read(): Promise<string>;
-  /** Has a text checked; changes nothing. @throws when the candidate cannot be written */
-  check(text: string, signal: AbortSignal): Promise<CheckResult>;
+  readonly #path: string;
+  readonly #config: HaproxyConfig;
+  readonly #log: Log;
+  readonly #host: Pick<Host, 'files' | 'exec'>;
+  /** There is one candidate: a write during a reload and the roll-back of that reload take turns. */
+  readonly #mutex = new Mutex();
+  readonly #staging: Staging;
+  #text = '';
+  /** {@link identityOf} the file when it was last read or written. */
+  #identity: string | undefined;
+  #hasWarned = false;
+  /** HAProxy has loaded the text that is kept. Before that, the file that synapse found at its start is the best one. */
+  #isProven = false;
+
+  constructor(config: HaproxyConfig & { readonly config_file_path: string }, { log, host }: ConfigFileDeps) {
+    this.#path = config.config_file_path;
+    this.name = basename(this.#path);
+    this.#config = config;
+    this.#log = log;
+    this.#host = host;
+    this.#staging = new Staging(this.#path, { candidate: config.candidate_config_file_path, files: host.files, log });
+  }
+
+  /** The text that is there; empty when there is no file. */
+  get text(): string {
+    return this.#text;
+  }
+
+  /** Reads the file. @throws when it is there and cannot be read */
+  async read(): Promise<string> {
+    try {
+      this.#identity = await identityOf(this.#path, this.#host.files);
+      this.#text = await this.#host.files.read(this.#path);
+    } catch (error) {
+      const isMissing = (error as NodeJS.ErrnoException).code === 'ENOENT';
+      if (!isMissing) throw new Error(`cannot read ${this.#path}`, { cause: error });
+      this.#text = '';
+    }
+    return this.#text;
+  }
+
+  /** Checks a text and changes nothing. @throws when the candidate cannot be written */
+  check(text: string, signal: AbortSignal): Promise<CheckResult> {
+    return this.#exclusively('check', async () => {
+      try {
+        await this.#staging.stage(text);
+        return await this.#checkStaged(signal);
+      } finally {
+        await this.#staging.discard();
+      }
+    });
+  }
+
   /**
-   * Puts a new text in place: candidate, check, fsync, rename. A refused one changes nothing.
+   * Replaces the file: candidate, check, fsync, rename. A text that the check refuses changes nothing.
    * @throws when the file cannot be written
    */
-  write(text: string, options: { readonly check: boolean }, signal: AbortSignal): Promise<WriteResult>;
-  /** Puts the same text in place once more, for whoever watches the file and missed it. @throws when it cannot */
-  rewrite(): Promise<void>;
+  write(text: string, { check }: { readonly check: boolean }, signal: AbortSignal): Promise<WriteResult> {
+    return this.#mutex.run(async () => {
+      // Another program may have written to it: the text that is there counts.
+      if ((await identityOf(this.#path, this.#host.files)) !== this.#identity) await this.read();
+      if (text === this.#text) return { result: 'unchanged' };
+      return await this.#explain('write', () => this.#replace(text, check, signal));
+    });
+  }
+
+  /** Replaces the file with the same text, for a program that watches the file and missed a change. @throws when it cannot */
+  rewrite(): Promise<void> {
+    return this.#exclusively('write', () => this.#place(this.#text));
+  }
+
   /** Keeps a text that HAProxy has loaded, for {@link ConfigFile.restore}. @throws when it cannot be written */
-  keep(text: string): Promise<void>;
-  /** Puts the last text that HAProxy is known to have loaded in place. False when there is none. @throws when it cannot */
-  restore(): Promise<boolean>;
-}
+  keep(text: string): Promise<void> {
+    return this.#mutex.run(async () => {
+      this.#isProven = true;
+      await this.#staging.keep(text);
+    });
+  }
 
-export function createConfigFile(config: HaproxyConfig & { config_file_path: string }, log: Log): ConfigFile {
-  const path = config.config_file_path;
-  /** There is one candidate: a write while HAProxy reloads and one that takes it back must not meet. */
-  const mutex = new Mutex();
-  const staging = createStaging(path, config.candidate_config_file_path, log);
-  let current = '';
-  let seen: string | undefined;
-  let told = false;
-  /** HAProxy has loaded what is kept. Before that, the file that was there first is the best we have. */
-  let proven = false;
+  /** Puts back the last text that HAProxy has loaded. @returns false when there is none @throws when it cannot be written */
+  restore(): Promise<boolean> {
+    return this.#exclusively('restore', async () => {
+      const text = await this.#staging.kept();
+      if (text === undefined) return false;
+      await this.#place(text);
+      return true;
+    });
+  }
 
-  const read = async (): Promise<string> => {
+  async #replace(text: string, check: boolean, signal: AbortSignal): Promise<WriteResult> {
+    await this.#staging.stage(text);
+    let checked = false;
+    if (check) {
+      const result = await this.#checkStaged(signal);
+      if (result.result === 'refused') return result;
+      checked = result.result === 'accepted';
+      if (this.#text !== '' && !this.#isProven) await this.#staging.keep(this.#text);
+    }
+    await this.#commit(text);
+    return { result: 'written', checked };
+  }
+
+  async #place(text: string): Promise<void> {
+    await this.#staging.stage(text);
+    await this.#commit(text);
+  }
+
+  async #commit(text: string): Promise<void> {
+    // Taken before the rename, which keeps it: a write of another program right after the rename is noticed.
+    const identity = await identityOf(this.#staging.candidate, this.#host.files);
+    await this.#staging.commit(text);
+    this.#text = text;
+    this.#identity = identity;
+  }
+
+  async #checkStaged(signal: AbortSignal): Promise<CheckResult> {
+    const result = await checkCandidate(this.#staging.candidate, { config: this.#config, host: this.#host }, signal);
+    if (result.result === 'unchecked' && !this.#hasWarned) {
+      this.#hasWarned = true;
+      this.#log.warn('new configurations are not checked before they are used', { reason: result.reason });
+    }
+    return result;
+  }
+
+  #exclusively<Result>(verb: string, task: () => Promise<Result>): Promise<Result> {
+    return this.#mutex.run(() => this.#explain(verb, task));
+  }
+
+  async #explain<Result>(verb: string, task: () => Promise<Result>): Promise<Result> {
     try {
-      seen = await identityOf(path);
-      current = await readFile(path, 'utf8');
+      return await task();
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw new Error(`cannot read ${path}`, { cause: error });
-      current = '';
+      throw new Error(`cannot ${verb} ${this.#path}`, { cause: error });
     }
-    return current;
-  };
-  const place = async (text: string): Promise<void> => {
-    // Taken before the rename, which keeps it: whoever writes to the file right after it is not mistaken for us.
-    const ours = await identityOf(staging.candidate);
-    await staging.commit(text);
-    current = text;
-    seen = ours;
-  };
-  const verdictOf = async (signal: AbortSignal): Promise<CheckResult> => {
-    const verdict = await checkCandidate(staging.candidate, config, signal);
-    if (verdict.result === 'unchecked' && !told) {
-      told = true;
-      log.warn('new configurations are not checked before they are used', { reason: verdict.reason });
-    }
-    return verdict;
-  };
-
-  const file: ConfigFile = {
-    name: basename(path),
-    get text() {
-      return current;
-    },
-    read,
-    async check(text, signal) {
-      try {
-        await staging.stage(text);
-        return await verdictOf(signal);
-      } catch (error) {
-        throw new Error(`cannot check ${path}`, { cause: error });
-      } finally {
-        await staging.discard();
-      }
-    },
-    async write(text, { check }, signal) {
-      // Somebody else may have written to it: what counts is what is there.
-      if ((await identityOf(path)) !== seen) await read();
-      if (text === current) return { result: 'unchanged' };
-      try {
-        await staging.stage(text);
-        let checked = false;
-        if (check) {
-          const verdict = await verdictOf(signal);
-          if (verdict.result === 'refused') return verdict;
-          checked = verdict.result === 'accepted';
-          if (current !== '' && !proven) await staging.keep(current);
-        }
-        await place(text);
-        return { result: 'written', checked };
-      } catch (error) {
-        throw new Error(`cannot write ${path}`, { cause: error });
-      }
-    },
-    async rewrite() {
-      try {
-        await staging.stage(current);
-        await place(current);
-      } catch (error) {
-        throw new Error(`cannot write ${path}`, { cause: error });
-      }
-    },
-    async keep(text) {
-      proven = true;
-      await staging.keep(text);
-    },
-    async restore() {
-      try {
-        const text = await staging.kept();
-        if (text === undefined) return false;
-        await staging.stage(text);
-        await place(text);
-        return true;
-      } catch (error) {
-        throw new Error(`cannot restore ${path}`, { cause: error });
-      }
-    },
-  };
-  return {
-    name: file.name,
-    get text() {
-      return file.text;
-    },
-    read: file.read,
-    check: (text, signal) => mutex.run(() => file.check(text, signal)),
-    write: (text, options, signal) => mutex.run(() => file.write(text, options, signal)),
-    rewrite: () => mutex.run(() => file.rewrite()),
-    keep: (text) => mutex.run(() => file.keep(text)),
-    restore: () => mutex.run(() => file.restore()),
-  };
+  }
 }
 
-/** Changes when somebody replaces or edits the file; undefined when it is not there. */
-async function identityOf(path: string): Promise<string | undefined> {
-  const found = await stat(path).catch(() => undefined);
-  return found && `${found.ino} ${found.size} ${found.mtimeMs}`;
+/** Changes when a program replaces or edits the file; undefined when there is no file. */
+async function identityOf(path: string, files: Files): Promise<string | undefined> {
+  const facts = await files.facts(path).catch(() => undefined);
+  return facts?.identity;
 }

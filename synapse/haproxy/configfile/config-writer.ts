@@ -7,295 +7,298 @@ import type { HaproxyConfig } from '../options/config.ts';
 import type { HaproxyProcess } from '../runtime/process.ts';
 import { type DesiredService, nameInUse } from '../spec/desired-service.ts';
 import type { ParsedConfig } from '../spec/parse-config.ts';
-import type { BackendSpec } from '../spec/types.ts';
-import { findingsIn } from './check.ts';
+import { ActiveSpecs, type LoadFailure } from './active-specs.ts';
 import type { ConfigFile } from './config-file.ts';
-import { createFileWriter, type FileText } from './file-text.ts';
-import { findPoison, type Refusal } from './find-refused.ts';
+import { advance, type ConfigEffect, type ConfigEvent, type ConfigState, initialConfig } from './config-lifecycle.ts';
+import { type ConfigText, ConfigTextBuilder, type TextSelection } from './config-text.ts';
+import { findRefused, type Refusal } from './find-refused.ts';
 import { generationOf } from './render.ts';
-import { createChoice } from './selection.ts';
+import { Selection } from './selection.ts';
 
-/** Brings the file to what is desired, and decides from when on a new configuration counts. */
-export interface Persist {
-  /** The configuration that was accepted: the file has it. Null before the first. */
-  readonly accepted: string | null;
-  /** The configuration that is wanted, as far as nothing of it is quarantined. */
-  readonly wanted: string;
-  /** Why HAProxy refused the wanted configuration as a whole; null when it did not. */
-  readonly rejected: string | null;
-  /** Service → what HAProxy refuses of it. */
-  readonly quarantined: Readonly<Record<string, string>>;
-  readonly writtenAt: Date | undefined;
-  /** More than servers changed: the wanted configuration has to be worked out again. */
-  invalidate(): void;
-  /** True when the file that is there, or a running HAProxy, has the wanted configuration already: nothing to check then. */
-  adopt(): boolean;
-  /** Writes if there is anything to write. @throws when the file cannot be written */
-  write(signal: AbortSignal): Promise<void>;
-  /** True when something that was refused is to be tried again. */
-  due(): boolean;
-  /** HAProxy runs the accepted configuration: from now on it is the one to go back to. */
-  confirm(): void;
-  /**
-   * HAProxy did not load the file: goes back to the last configuration that it did load, so that a restart of it
-   * works. What is new in the other one is quarantined. @throws when the file cannot be written
-   */
-  rollBack(why: { readonly message: string; readonly output: string }, signal: AbortSignal): Promise<void>;
-}
-
-export interface PersistDeps {
+/** What {@link ConfigWriter} needs. */
+export interface ConfigWriterDeps {
   readonly log: Log;
   readonly emit: (event: HaproxyEvent) => void;
   readonly services: Map<string, DesiredService>;
-  readonly processes: readonly HaproxyProcess[];
+  readonly processes: readonly Pick<HaproxyProcess, 'running' | 'replan'>[];
   /** Undefined when files are not to be written. */
-  readonly file: ConfigFile | undefined;
-  readonly existing: () => ParsedConfig;
+  readonly file: Pick<ConfigFile, 'name' | 'text' | 'check' | 'write' | 'keep' | 'restore'> | undefined;
+  /** The file that is there. */
+  readonly present: () => ParsedConfig;
 }
 
-/** A configuration that is bad as a whole. */
-interface Bad {
-  readonly generation: string;
-  readonly message: string;
-  readonly by: 'check' | 'load';
-  readonly failures: number;
-  readonly retryAt: number;
-}
+/** How many texts one call tries; changes that come meanwhile are left to the next call. */
+const mostRounds = 3;
 
-const firstWait = { check: 60_000, load: 5_000 } as const;
-const longestWait = 300_000;
-/** How often one call looks for what a text is refused for; what changes meanwhile is for the next call. */
-const rounds = 3;
+/**
+ * Writes what is desired into the file. A new configuration counts from the moment it is accepted: until then, servers are
+ * kept right in the one before. The states are those of `config-lifecycle.ts`; this class carries out the effects.
+ */
+export class ConfigWriter {
+  readonly #config: HaproxyConfig;
+  readonly #deps: ConfigWriterDeps;
+  /** A write and a roll-back take turns. */
+  readonly #mutex = new Mutex();
+  readonly #builder: ConfigTextBuilder;
+  readonly #selection: Selection;
+  readonly #specs: ActiveSpecs;
+  /** Shapes of server lines that a check has accepted: HAProxy accepts other servers of the same shape too. */
+  readonly #acceptedShapes = new Set<string>();
+  #state: ConfigState;
+  #writtenAt: Date | undefined;
 
-export function createPersist(config: HaproxyConfig, deps: PersistDeps): Persist {
-  const { log, emit, services, processes, file, existing } = deps;
-  /** A write and a roll-back must not meet half-way. */
-  const mutex = new Mutex();
-  const writer = createFileWriter(config, services);
-  let accepted: string | null = null;
-  const choice = createChoice({ log, services, existing, isAccepted: () => accepted !== null });
-  const { quarantine } = choice;
-  /** Shapes of server lines that a check has accepted: HAProxy takes another server of the same shape too. */
-  const acceptedShapes = new Set<string>();
-  let wanted: string | undefined;
-  let bad: Bad | undefined;
-  let refusedText: string | undefined;
-  let writtenAt: Date | undefined;
-  /** What HAProxy is known to have loaded: the generation, and each service's structure in it. */
-  let loaded: { readonly generation: string; readonly structures: ReadonlyMap<string, BackendSpec> } | undefined;
+  constructor(config: HaproxyConfig, deps: ConfigWriterDeps) {
+    const { log, services, present } = deps;
+    this.#config = config;
+    this.#deps = deps;
+    this.#specs = new ActiveSpecs(deps);
+    this.#builder = new ConfigTextBuilder(config, services);
+    this.#selection = new Selection({ log, services, present, isAccepted: () => this.#state.accepted !== null });
+    this.#state = initialConfig(generationOf(config, []));
+  }
 
-  const wantedGeneration = (): string => {
-    if (choice.release()) wanted = undefined;
-    wanted ??= generationOf(
-      config,
-      [...services.values()].map(choice.structureOf).filter((structure) => structure !== undefined),
-    );
-    return wanted;
-  };
-  const present = () => ({ file: existing, running: processes[0]?.running ?? new Map() });
-  const textNow = (generation: string): FileText => writer.text(choice, generation, present());
-  const isBad = (generation: string): boolean => bad?.generation === generation && clock.now() < bad.retryAt;
+  /** Where the wanted configuration is in its life. */
+  get state(): ConfigState {
+    return this.#state;
+  }
 
-  const nameOf = (key: string): string => {
-    const desired = services.get(key);
-    return desired === undefined ? key : nameInUse(desired);
-  };
-  const replan = (): void => {
-    for (const haproxy of processes) void haproxy.replan();
-  };
-  /** From now on membership is kept right in the new configuration. */
-  const promote = (generation: string): void => {
-    quarantine.passed('check');
-    for (const desired of [...services.values()]) {
-      desired.active = choice.structureOf(desired);
-      if (desired.active === undefined && desired.wanted === undefined) services.delete(desired.service);
+  /** The generation that was accepted: the file has it. Null before the first. */
+  get accepted(): string | null {
+    return this.#state.accepted;
+  }
+
+  /** Why HAProxy refused the wanted configuration as a whole; null when it did not. */
+  get reason(): string | null {
+    const { refusal, wanted } = this.#state;
+    return refusal?.generation === wanted ? refusal.message : null;
+  }
+
+  /** Service → what HAProxy refuses of it. */
+  get quarantined(): Readonly<Record<string, string>> {
+    return this.#selection.quarantine.reasons;
+  }
+
+  /** When the file was written last. */
+  get writtenAt(): Date | undefined {
+    return this.#writtenAt;
+  }
+
+  /**
+   * Works out the wanted configuration again, because more than servers changed. When the file, or a running HAProxy, has
+   * it already, it is accepted at once and without a check.
+   */
+  specsChanged(): void {
+    const { file, present } = this.#deps;
+    this.#selection.release();
+    this.#workOutWanted();
+    const { accepted, wanted } = this.#state;
+    if (accepted === wanted) this.#specs.replan();
+    else if (file === undefined || present().generation === wanted) {
+      this.#dispatch({ type: 'adopted', at: clock.now() });
     }
-    // Last: until now, the last good form of a service may be the one of the file that was there first.
-    accepted = generation;
-  };
-  /** Nothing of ours was accepted yet: what HAProxy runs under these names is kept right at run time all the same. */
-  const withoutFile = (): void => {
-    for (const desired of services.values()) desired.active = desired.wanted;
-    replan();
-  };
-  const reject = (generation: string, message: string, by: 'check' | 'load'): void => {
-    const failures = (bad?.generation === generation ? bad.failures : 0) + 1;
-    bad = {
-      generation,
-      message,
-      by,
-      failures,
-      retryAt: clock.now() + Math.min(firstWait[by] * 2 ** (failures - 1), longestWait),
-    };
-    configsTotal.inc({ result: 'refused' });
-    if (failures === 1) log.error('a new configuration was refused, the old one stays', { reason: message });
-    if (failures === 1) emit({ type: 'rejected', services: [], reason: message });
-    if (accepted === null) withoutFile();
-  };
+  }
 
-  /** Null when the text is in the file now. */
-  const put = async ({ text, shapes }: FileText, check: boolean, signal: AbortSignal): Promise<Refusal | null> => {
+  /** Moves on with time. @returns true when the file is to be written because something refused may be tried again */
+  observe(): boolean {
+    const hasReleased = this.#selection.release();
+    if (hasReleased) this.#workOutWanted();
+    const effects = this.#dispatch({ type: 'tick', at: clock.now() });
+    return hasReleased || effects.some(({ type }) => type === 'write');
+  }
+
+  /** HAProxy runs the accepted configuration: from now on it is the one to go back to. */
+  loaded(): void {
+    this.#dispatch({ type: 'loaded', at: clock.now() });
+  }
+
+  /** Writes the file if it is to be changed. @throws when it cannot be written */
+  write(signal: AbortSignal): Promise<void> {
+    return this.#mutex.run(async () => {
+      for (let round = 0; round < mostRounds; round++) if ((await this.#writeOnce(signal)) === 'done') return;
+    });
+  }
+
+  /**
+   * HAProxy did not load the file: goes back to the last configuration that it did load, so that it can be restarted, and
+   * quarantines what is new. @throws when the file cannot be written
+   */
+  rollBack(failure: LoadFailure, signal: AbortSignal): Promise<void> {
+    return this.#mutex.run(() => this.#rollBack(failure, signal));
+  }
+
+  /** `again`: another text is to be tried. */
+  async #writeOnce(signal: AbortSignal): Promise<'done' | 'again'> {
+    this.observe();
+    const state = this.#state;
+    if (state.phase === 'refused' || state.phase === 'rolled-back') {
+      await this.#writeServersOf(state.accepted, signal);
+      return 'done';
+    }
+    const generation = state.wanted;
+    const text = this.#textOf(this.#selection, generation);
+    if (state.phase === 'servers-refused' && state.refusal.text === text.text) return 'done';
+    const check = generation !== state.accepted || !this.#isAccepted(text) || this.#config.check_command !== null;
+    this.#dispatch({ type: 'check-started' });
+    try {
+      const refusal = await this.#put(text, { check }, signal);
+      if (refusal !== null) return await this.#handleRefusal({ text, refusal, generation }, signal);
+      this.#dispatch({ type: 'written', generation, at: clock.now() });
+      return generation === this.#state.wanted ? 'done' : 'again';
+    } catch (error) {
+      this.#dispatch({ type: 'write-failed', at: clock.now() });
+      throw error;
+    }
+  }
+
+  /** The wanted configuration is refused: writes the present servers into the accepted one. */
+  async #writeServersOf(accepted: string | null, signal: AbortSignal): Promise<void> {
+    if (accepted === null) return;
+    const text = this.#textOf(this.#selection.active, accepted);
+    if (this.#isAccepted(text)) await this.#put(text, { check: false }, signal);
+  }
+
+  /** Quarantines the parts for which a text was refused. */
+  async #handleRefusal(
+    { text, refusal, generation }: { text: ConfigText; refusal: Refusal; generation: string },
+    signal: AbortSignal,
+  ): Promise<'done' | 'again'> {
+    const { quarantine } = this.#selection;
+    const refused = await findRefused({ text, refusal }, this.#selection.suspects(this.#acceptedShapes), {
+      textWithout: (out) => this.#textOf(this.#selection.without(out), generation),
+      check: async (candidate) => {
+        const result = await this.#deps.file?.check(candidate.text, signal);
+        return result?.result === 'refused' ? result : null;
+      },
+    });
+    const at = clock.now();
+    if ('everything' in refused) {
+      this.#dispatch({ type: 'check-refused', message: refused.everything, text: text.text, at });
+      return generation === this.#state.wanted ? 'done' : 'again';
+    }
+    this.#dispatch({ type: 'check-abandoned', at });
+    if (generation !== this.#state.wanted) return 'again';
+    for (const [unit, message] of refused.found) {
+      configsTotal.inc({ result: 'refused' });
+      const isNews = quarantine.add(unit, this.#selection.wantedOf(unit), { message, by: 'check' });
+      if (isNews) this.#deps.emit({ type: 'rejected', services: [this.#nameOf(unit.service)], reason: message });
+    }
+    this.#workOutWanted();
+    return 'again';
+  }
+
+  /** Puts a text into the file. @returns null when the file has it now @throws when it cannot be written */
+  async #put(
+    { text, shapes }: ConfigText,
+    { check }: { readonly check: boolean },
+    signal: AbortSignal,
+  ): Promise<Refusal | null> {
+    const { file, emit } = this.#deps;
     if (file === undefined) return null;
-    const fare = await file.write(text, { check }, signal);
-    if (fare.result === 'refused') return fare;
-    if (fare.result === 'written') {
-      writtenAt = clock.date();
+    const result = await file.write(text, { check }, signal);
+    if (result.result === 'refused') return result;
+    if (result.result === 'written') {
+      this.#writtenAt = clock.date();
       configsTotal.inc({ result: 'written' });
       emit({ type: 'written', bytes: text.length });
     }
-    if (check || fare.result === 'unchanged') for (const shape of shapes) acceptedShapes.add(shape);
+    if (check || result.result === 'unchanged') for (const shape of shapes) this.#acceptedShapes.add(shape);
     return null;
-  };
+  }
 
-  /** True when parts were quarantined, so that the rest can be tried. */
-  const quarantinePoison = async (
-    text: FileText,
-    refusal: Refusal,
-    generation: string,
-    signal: AbortSignal,
-  ): Promise<boolean> => {
-    if (file === undefined) return false;
-    const suspects = choice.suspects(acceptedShapes);
-    const poison = await findPoison(text, refusal, suspects, {
-      textWithout: (out) => writer.text(choice.without(out), generation, present()),
-      check: async (candidate) => {
-        const verdict = await file.check(candidate.text, signal);
-        return verdict.result === 'refused' ? verdict : null;
-      },
-    });
-    if (generation !== wantedGeneration()) return true;
-    if ('everything' in poison) {
-      reject(generation, poison.everything, 'check');
-      return false;
+  async #rollBack(failure: LoadFailure, signal: AbortSignal): Promise<void> {
+    const { file, log } = this.#deps;
+    const { accepted } = this.#state;
+    if (file === undefined || accepted === null) return;
+    const text = this.#textOf(this.#selection, accepted);
+    const culprits = this.#specs.culpritsIn(failure, { text, file: file.name });
+    const { message } = failure;
+    const effects = this.#dispatch({ type: 'load-failed', message, hasCulprits: culprits.size > 0 });
+    if (effects.some(({ type }) => type === 'quarantine-culprits')) await this.#leaveOut(culprits, message, signal);
+    if (effects.some(({ type }) => type === 'restore-file')) {
+      try {
+        if (await file.restore()) log.warn('the last good file was put back');
+      } finally {
+        this.#dispatch({ type: 'restore-ended', at: clock.now() });
+      }
     }
-    for (const [unit, message] of poison.found) {
-      configsTotal.inc({ result: 'refused' });
-      const news = quarantine.add(unit, choice.askedOf(unit), { message, by: 'check' });
-      if (news) emit({ type: 'rejected', services: [nameOf(unit.service)], reason: message });
-    }
-    wanted = undefined;
-    return poison.found.size > 0;
-  };
+  }
 
-  const write = async (signal: AbortSignal): Promise<void> => {
-    for (let round = 0; round < rounds; round++) {
-      const generation = wantedGeneration();
-      const isNew = accepted !== generation;
-      // Of a bad one, nothing is written; membership goes on in the one before.
-      if (isNew && isBad(generation)) {
-        if (accepted === null) return;
-        const text = writer.text({ ...choice, structureOf: ({ active }) => active }, accepted, present());
-        if ([...text.shapes].every((shape) => acceptedShapes.has(shape))) await put(text, false, signal);
-        return;
-      }
-      const text = textNow(generation);
-      if (!isNew && text.text === refusedText) return;
-      const fresh = [...text.shapes].some((shape) => !acceptedShapes.has(shape));
-      const check = isNew || fresh || config.check_command !== null;
-      const refusal = await put(text, check, signal).catch((error) => {
-        if (accepted === null) withoutFile();
-        throw error;
-      });
-      if (refusal === null) {
-        if (generation !== wantedGeneration()) continue; // it changed meanwhile: the next round takes the newer one
-        if (isNew) {
-          promote(generation);
-          replan();
-        } else {
-          quarantine.passed('check');
-          if (bad?.generation === generation && bad.by === 'check') bad = undefined;
-        }
-        refusedText = undefined;
-        return;
-      }
-      if (!(await quarantinePoison(text, refusal, generation, signal))) {
-        refusedText = text.text;
-        return;
-      }
-    }
-  };
-  const rollBack: Persist['rollBack'] = async ({ message, output }, signal) => {
-    if (file === undefined || accepted === null || loaded?.generation === accepted) return;
-    const changed = [...services.values()].filter(
-      ({ service, active }) =>
-        active !== undefined && loaded?.structures.get(service)?.fingerprint !== active.fingerprint,
-    );
-    const text = textNow(accepted);
-    const named = new Map<string, string>();
-    for (const { line, message: said } of findingsIn(output, file.name)) {
-      const service = line === undefined ? undefined : text.locate(line)?.service;
-      if (service !== undefined && !named.has(service)) named.set(service, said);
-    }
-    const guilty = changed.filter(({ service }) => named.size === 0 || named.has(service));
-    if (loaded === undefined || guilty.length === 0) {
-      const generation = accepted;
-      accepted = null;
-      const restored = await file.restore();
-      if (restored) log.warn('the last good file was put back');
-      reject(generation, message, 'load');
-      return;
-    }
-    for (const desired of guilty) {
-      desired.active = loaded.structures.get(desired.service);
+  /** Quarantines services that HAProxy did not load, and writes the rest. */
+  async #leaveOut(culprits: ReadonlyMap<DesiredService, string>, message: string, signal: AbortSignal): Promise<void> {
+    for (const [desired, why] of culprits) {
+      this.#specs.useLoaded(desired);
       const unit = { service: desired.service };
-      quarantine.add(unit, choice.askedOf(unit), { message: named.get(desired.service) ?? message, by: 'load' });
+      this.#selection.quarantine.add(unit, this.#selection.wantedOf(unit), { message: why, by: 'load' });
     }
     configsTotal.inc({ result: 'refused' });
-    emit({ type: 'rejected', services: guilty.map(nameInUse), reason: message });
-    wanted = undefined;
-    const generation = wantedGeneration();
-    await put(textNow(generation), false, signal);
-    promote(generation);
-    replan();
-  };
+    this.#deps.emit({ type: 'rejected', services: [...culprits.keys()].map(nameInUse), reason: message });
+    this.#workOutWanted();
+    const generation = this.#state.wanted;
+    await this.#put(this.#textOf(this.#selection, generation), { check: false }, signal);
+    this.#dispatch({ type: 'written', generation, at: clock.now() });
+  }
 
-  return {
-    get accepted() {
-      return accepted;
-    },
-    get wanted() {
-      return wantedGeneration();
-    },
-    get rejected() {
-      return bad?.generation === wantedGeneration() ? bad.message : null;
-    },
-    get quarantined() {
-      return quarantine.reasons;
-    },
-    get writtenAt() {
-      return writtenAt;
-    },
-    invalidate() {
-      wanted = undefined;
-    },
-    adopt() {
-      const generation = wantedGeneration();
-      if (accepted === generation) return true;
-      const known = file === undefined || existing().generation === generation;
-      if (!known || isBad(generation)) return false;
-      promote(generation);
-      return true;
-    },
-    write: (signal) => mutex.run(() => write(signal)),
-    rollBack: (why, signal) => mutex.run(() => rollBack(why, signal)),
-    due() {
-      const before = wanted;
-      if (wantedGeneration() !== before && before !== undefined) return true;
-      if (bad === undefined || bad.generation !== wanted || clock.now() < bad.retryAt) return false;
-      if (accepted === wanted && refusedText === undefined) return false;
-      refusedText = undefined;
-      return true;
-    },
-    confirm() {
-      if (accepted === null || loaded?.generation === accepted) return;
-      const structures = new Map<string, BackendSpec>();
-      for (const { service, active } of services.values()) if (active !== undefined) structures.set(service, active);
-      loaded = { generation: accepted, structures };
-      bad = undefined;
-      quarantine.passed('load');
-      file
-        ?.keep(file.text)
-        .catch((error) => log.warn('the last good file cannot be kept', { reason: reasonOf(error) }));
-    },
-  };
+  /** Moves the state and carries out the effects, apart from those that the caller waits for. */
+  #dispatch(event: ConfigEvent): readonly ConfigEffect[] {
+    const { state, effects } = advance(this.#state, event);
+    // Effects first: the specs to promote are those selected in the state before.
+    for (const effect of effects) this.#perform(effect);
+    this.#state = state;
+    return effects;
+  }
+
+  #perform(effect: ConfigEffect): void {
+    switch (effect.type) {
+      case 'promote':
+        this.#specs.promote(this.#selection.specOf);
+        break;
+      case 'use-wanted':
+        this.#specs.useWanted();
+        break;
+      case 'replan':
+        this.#specs.replan();
+        break;
+      case 'release-passed':
+        this.#selection.quarantine.passed(effect.by);
+        break;
+      case 'report-refusal':
+        this.#reportRefusal(effect);
+        break;
+      case 'keep-loaded':
+        this.#keepLoaded();
+    }
+  }
+
+  #reportRefusal({ message, news }: { readonly message: string; readonly news: boolean }): void {
+    const { log, emit } = this.#deps;
+    configsTotal.inc({ result: 'refused' });
+    if (!news) return;
+    log.error('a new configuration was refused, the old one stays', { reason: message });
+    emit({ type: 'rejected', services: [], reason: message });
+  }
+
+  #keepLoaded(): void {
+    const { file, log } = this.#deps;
+    this.#specs.rememberLoaded();
+    file?.keep(file.text).catch((error) => log.warn('the last good file cannot be kept', { reason: reasonOf(error) }));
+  }
+
+  #workOutWanted(): void {
+    const specs = [...this.#deps.services.values()].map(this.#selection.specOf).filter((spec) => spec !== undefined);
+    this.#dispatch({ type: 'wanted', generation: generationOf(this.#config, specs), at: clock.now() });
+  }
+
+  #textOf(selection: TextSelection, generation: string): ConfigText {
+    const { present: file, processes } = this.#deps;
+    return this.#builder.build(selection, generation, { file, running: processes[0]?.running ?? new Map() });
+  }
+
+  #isAccepted({ shapes }: ConfigText): boolean {
+    return [...shapes].every((shape) => this.#acceptedShapes.has(shape));
+  }
+
+  #nameOf(service: string): string {
+    const desired = this.#deps.services.get(service);
+    return desired === undefined ? service : nameInUse(desired);
+  }
 }

@@ -8,7 +8,7 @@ import type { BackendSpec } from '../spec/types.ts';
 
 /** One service's part of the file. */
 export interface ServicePart {
-  readonly structure: BackendSpec;
+  readonly spec: BackendSpec;
   /** `server …` lines without indentation, in order. */
   readonly servers: readonly string[];
 }
@@ -20,25 +20,21 @@ export interface Surroundings {
 }
 
 /** The text of one service: its frontend, if it has a port, and its backend. */
-export function renderService(
-  { template = defaultTemplate }: HaproxyConfig,
-  { structure, servers }: ServicePart,
-): string {
-  const { service, backend, lines } = structure;
-  const frontend =
-    structure.frontend === undefined ? undefined : { name: `${service}${structure.suffix}`, lines: structure.frontend };
+export function renderService({ template = defaultTemplate }: HaproxyConfig, { spec, servers }: ServicePart): string {
+  const { service, backend, lines } = spec;
+  const frontend = spec.frontend === undefined ? undefined : { name: `${service}${spec.suffix}`, lines: spec.frontend };
   return renderTemplate(template.service, { service, frontend, backend, lines, servers });
 }
 
 /**
- * A hash of everything that a reload is needed for to change: all text but the server lines, and how servers are made.
- * Membership never alters it, so a running HAProxy with the same value needs no reload.
+ * A hash of everything that takes a reload to change: all text but the server lines, and how servers are made.
+ * Membership never changes it, so a HAProxy that runs the same generation needs no reload.
  */
-export function generationOf(config: HaproxyConfig, structures: readonly BackendSpec[]): string {
-  const services = structures.map(
+export function generationOf(config: HaproxyConfig, specs: readonly BackendSpec[]): string {
+  const services = specs.map(
     ({ service, backend, slot, fingerprint }) => `${slot === undefined ? service : backend} ${fingerprint}`,
   );
-  const { head, tail } = renderAround(config, structures, undefined);
+  const { head, tail } = renderAround(config, specs, undefined);
   const own = config.template === undefined ? [] : [config.template.service];
   return digest([head, tail, ...services, ...own].join('\n'));
 }
@@ -46,7 +42,7 @@ export function generationOf(config: HaproxyConfig, structures: readonly Backend
 /** The sections around the services. */
 export function renderAround(
   config: HaproxyConfig,
-  structures: readonly BackendSpec[],
+  specs: readonly BackendSpec[],
   generation: string | undefined,
 ): Surroundings {
   const { template = defaultTemplate } = config;
@@ -56,11 +52,11 @@ export function renderAround(
     generation: generation ?? '',
     global: [...modernize(config.global).lines, ...added.global, ...mark],
     defaults: [...modernize(config.defaults).lines, ...added.defaults],
-    sections: [...rewriteSections(config.extra_sections).sections, ...slotSections(config, structures)],
+    sections: [...rewriteSections(config.extra_sections).sections, ...slotSections(config, specs)],
     shared_frontend:
       config.shared_frontend === null
         ? undefined
-        : { lines: modernize([...config.shared_frontend, ...structures.flatMap(({ shared }) => shared)]).lines },
+        : { lines: modernize([...config.shared_frontend, ...specs.flatMap(({ shared }) => shared)]).lines },
   };
   return { head: renderTemplate(template.head, view), tail: renderTemplate(template.tail, view) };
 }

@@ -1,103 +1,116 @@
 import type { Log } from '../../../common/daemon/log.ts';
 import { type DesiredService, desiredServers } from '../spec/desired-service.ts';
 import { type ParsedConfig, recoverBackendSpec } from '../spec/parse-config.ts';
-import type { BackendSpec } from '../spec/types.ts';
-import { shapeOf, type TextChoice } from './file-text.ts';
+import type { BackendSpec, Server } from '../spec/types.ts';
+import { shapeOf, type TextSelection } from './config-text.ts';
 import type { LeftOut, Suspect } from './find-refused.ts';
-import { type Asked, createQuarantine, type Quarantine, type Unit } from './quarantine.ts';
+import { Quarantine, type QuarantineUnit, type WantedThen } from './quarantine.ts';
 
-/** What each service has in the file: what is wanted of it, or its last good form while that is quarantined. */
-export interface Choice extends TextChoice {
-  readonly quarantine: Quarantine;
-  /** Lets out of the quarantine what is to be tried again; true when that changes anything. */
-  release(): boolean;
-  /** What was asked for in this unit. */
-  askedOf(unit: Unit): Asked;
-  /** The same with more left out. */
-  without(out: LeftOut): TextChoice;
-  /** Services with anything new in them. */
-  suspects(acceptedShapes: ReadonlySet<string>): readonly Suspect[];
-}
-
-export interface ChoiceDeps {
+/** What {@link Selection} needs. */
+export interface SelectionDeps {
   readonly log: Log;
   readonly services: ReadonlyMap<string, DesiredService>;
-  readonly existing: () => ParsedConfig;
-  /** Whether any configuration of ours was accepted: then the active structures are the last good ones. */
+  /** The file that is there. */
+  readonly present: () => ParsedConfig;
+  /** True when a configuration of ours was accepted: then the active specs are the last good ones. */
   readonly isAccepted: () => boolean;
 }
 
-export function createChoice({ log, services, existing, isAccepted }: ChoiceDeps): Choice {
-  const quarantine = createQuarantine(log);
-  const recovered = new WeakSet<BackendSpec>();
-  const recoveries = new WeakMap<BackendSpec, { readonly structure: BackendSpec | undefined }>();
+/** Selects what each service has in the file: what is wanted of it, or its last good spec while it is quarantined. */
+export class Selection implements TextSelection {
+  readonly quarantine: Quarantine;
+  readonly #deps: SelectionDeps;
+  /** Wanted spec → what the present file has for it. */
+  readonly #recoveries = new WeakMap<BackendSpec, { readonly spec: BackendSpec | undefined }>();
+  readonly #recovered = new WeakSet<BackendSpec>();
 
-  const lastGood = (desired: DesiredService): BackendSpec | undefined => {
-    const { active, wanted } = desired;
-    if (isAccepted() || wanted === undefined) return active;
-    let known = recoveries.get(wanted);
-    if (known === undefined) {
-      known = { structure: recoverBackendSpec(existing(), wanted) };
-      recoveries.set(wanted, known);
-      if (known.structure !== undefined) recovered.add(known.structure);
-    }
-    return known.structure;
-  };
-  const structureOf = (desired: DesiredService): BackendSpec | undefined =>
-    quarantine.holds(desired.service) ? lastGood(desired) : desired.wanted;
-  const serversOf = (desired: DesiredService, structure: BackendSpec) =>
-    recovered.has(structure) ? [] : [...(desiredServers(desired, structure)?.values() ?? [])];
-  const asks = (desired: DesiredService, shape: string): boolean => {
-    const structure = structureOf(desired);
-    return (
-      structure !== undefined && serversOf(desired, structure).some((server) => shapeOf(server, structure) === shape)
-    );
-  };
-  const askedNow = ({ service }: Unit): Asked | undefined => {
-    const desired = services.get(service);
-    return desired?.wanted && { fingerprint: desired.wanted.fingerprint, instances: desired.instances };
-  };
-  const isRecovered = (structure: BackendSpec): boolean => recovered.has(structure);
+  constructor(deps: SelectionDeps) {
+    this.#deps = deps;
+    this.quarantine = new Quarantine(deps.log);
+  }
 
-  return {
-    quarantine,
-    structureOf,
-    isRecovered,
-    get accept() {
-      return quarantine.isEmpty ? undefined : (shape: string) => !quarantine.refuses(shape);
-    },
-    release() {
-      if (quarantine.isEmpty) return false;
-      return quarantine.release((unit) => {
-        const asked = askedNow(unit);
-        const desired = services.get(unit.service);
-        if (unit.shape === undefined || desired === undefined || asked === undefined) return asked;
-        // Instances that are gone take their quarantine with them.
-        return asks(desired, unit.shape) ? asked : undefined;
-      });
-    },
-    askedOf: (unit) => askedNow(unit) ?? { fingerprint: '', instances: undefined },
-    without: ({ services: held, shapes }) => ({
-      structureOf: (desired) => (held.has(desired.service) ? lastGood(desired) : structureOf(desired)),
-      accept: (shape) => !shapes.has(shape) && !quarantine.refuses(shape),
-      isRecovered,
-    }),
-    suspects(acceptedShapes) {
-      const found: Suspect[] = [];
-      for (const desired of services.values()) {
-        const structure = structureOf(desired);
-        if (structure === undefined) continue;
-        const changed = !isAccepted() || structure.fingerprint !== desired.active?.fingerprint;
-        const restructured = structure === desired.wanted && changed;
-        const shapes = new Set<string>();
-        for (const server of serversOf(desired, structure)) {
-          const shape = shapeOf(server, structure);
-          if (!acceptedShapes.has(shape) && !quarantine.refuses(shape)) shapes.add(shape);
-        }
-        if (restructured || shapes.size > 0)
-          found.push({ service: desired.service, restructured, shapes: [...shapes] });
+  readonly specOf = (desired: DesiredService): BackendSpec | undefined =>
+    this.quarantine.holds(desired.service) ? this.#lastGood(desired) : desired.wanted;
+
+  readonly isRecovered = (spec: BackendSpec): boolean => this.#recovered.has(spec);
+
+  get accept(): ((shape: string) => boolean) | undefined {
+    return this.quarantine.isEmpty ? undefined : (shape) => !this.quarantine.refuses(shape);
+  }
+
+  /** Lets out of the quarantine what is to be tried again. @returns true when it let anything out */
+  release(): boolean {
+    if (this.quarantine.isEmpty) return false;
+    return this.quarantine.release((unit) => {
+      const wanted = this.#wantedNow(unit);
+      const desired = this.#deps.services.get(unit.service);
+      if (unit.shape === undefined || desired === undefined || wanted === undefined) return wanted;
+      // Instances that are gone take their quarantine with them.
+      return this.#hasShape(desired, unit.shape) ? wanted : undefined;
+    });
+  }
+
+  /** What is wanted of this unit now. */
+  wantedOf(unit: QuarantineUnit): WantedThen {
+    return this.#wantedNow(unit) ?? { fingerprint: '', instances: undefined };
+  }
+
+  /** The same selection with more left out. */
+  without({ services, shapes }: LeftOut): TextSelection {
+    return {
+      specOf: (desired) => (services.has(desired.service) ? this.#lastGood(desired) : this.specOf(desired)),
+      accept: (shape) => !shapes.has(shape) && !this.quarantine.refuses(shape),
+      isRecovered: this.isRecovered,
+    };
+  }
+
+  /** The same selection with the active spec of each service: what the file has now. */
+  get active(): TextSelection {
+    const { accept, isRecovered } = this;
+    return { specOf: ({ active }) => active, accept, isRecovered };
+  }
+
+  /** The services with anything that was not accepted before. */
+  suspects(acceptedShapes: ReadonlySet<string>): readonly Suspect[] {
+    const found: Suspect[] = [];
+    for (const desired of this.#deps.services.values()) {
+      const spec = this.specOf(desired);
+      if (spec === undefined) continue;
+      const hasChanged = !this.#deps.isAccepted() || spec.fingerprint !== desired.active?.fingerprint;
+      const hasNewOptions = spec === desired.wanted && hasChanged;
+      const shapes = new Set<string>();
+      for (const server of this.#serversOf(desired, spec)) {
+        const shape = shapeOf(server, spec);
+        if (!acceptedShapes.has(shape) && !this.quarantine.refuses(shape)) shapes.add(shape);
       }
-      return found;
-    },
-  };
+      if (hasNewOptions || shapes.size > 0)
+        found.push({ service: desired.service, hasNewOptions, shapes: [...shapes] });
+    }
+    return found;
+  }
+
+  #lastGood({ active, wanted }: DesiredService): BackendSpec | undefined {
+    if (this.#deps.isAccepted() || wanted === undefined) return active;
+    let known = this.#recoveries.get(wanted);
+    if (known === undefined) {
+      known = { spec: recoverBackendSpec(this.#deps.present(), wanted) };
+      this.#recoveries.set(wanted, known);
+      if (known.spec !== undefined) this.#recovered.add(known.spec);
+    }
+    return known.spec;
+  }
+
+  #wantedNow({ service }: QuarantineUnit): WantedThen | undefined {
+    const desired = this.#deps.services.get(service);
+    return desired?.wanted && { fingerprint: desired.wanted.fingerprint, instances: desired.instances };
+  }
+
+  #serversOf(desired: DesiredService, spec: BackendSpec): readonly Server[] {
+    return this.#recovered.has(spec) ? [] : [...(desiredServers(desired, spec)?.values() ?? [])];
+  }
+
+  #hasShape(desired: DesiredService, shape: string): boolean {
+    const spec = this.specOf(desired);
+    return spec !== undefined && this.#serversOf(desired, spec).some((server) => shapeOf(server, spec) === shape);
+  }
 }

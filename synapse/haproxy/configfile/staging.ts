@@ -1,117 +1,116 @@
-import { chmod, mkdir, open, readFile, rename, rm, stat } from 'node:fs/promises';
-
 import { basename, dirname, join } from 'node:path';
 import type { Log } from '../../../common/daemon/log.ts';
 import { writeFileAtomic } from '../../../common/file.ts';
-import { thisHost } from '../../../common/host.ts';
+import type { Files } from '../../../common/host.ts';
 
-/** Where a new file is put together before it takes the old one's place, and where the last good one is kept. */
-export interface Staging {
-  /** Path of the candidate. */
-  readonly candidate: string;
-  /** Writes the candidate, with the permissions of the file it is to replace. @throws when that fails; nothing of it stays */
-  stage(text: string): Promise<void>;
-  /** Puts the candidate in the file's place. @throws when that fails; the old file is untouched then */
-  commit(text: string): Promise<void>;
-  /** Removes a candidate that is not to be used. */
-  discard(): Promise<void>;
-  /** Keeps a text as the last good one. */
-  keep(text: string): Promise<void>;
-  /** The last good one; undefined when there is none. */
-  kept(): Promise<string | undefined>;
+/** What {@link Staging} needs. */
+export interface StagingOptions {
+  /** Path of the candidate; null: the folder `.synapse` beside the file. */
+  readonly candidate: string | null;
+  readonly files: Files;
+  readonly log: Log;
 }
 
 /**
- * Stages in a folder of its own below the file's: whoever watches the file's folder must not see a candidate come and
- * go, and it is the same file system, so that the last step is a rename.
+ * Where the text of a new file is put together before it replaces the old file, and where the last good text is kept.
+ * That is a folder of its own below the file's folder: a program that watches the file's folder does not see candidates
+ * come and go, and the file system is the same, so that a rename puts the candidate in place.
  */
-export function createStaging(path: string, candidatePath: string | null, log: Log): Staging {
-  const folder = join(dirname(path), '.synapse');
-  const candidate = candidatePath ?? join(folder, basename(path));
-  const lastGood = join(folder, `${basename(path)}.lkg`);
-  let told = false;
+export class Staging {
+  /** Path of the candidate. */
+  readonly candidate: string;
+  readonly #path: string;
+  readonly #folder: string;
+  readonly #lastGood: string;
+  readonly #files: Files;
+  readonly #log: Log;
+  #hasWarned = false;
 
-  const discard = (): Promise<void> => rm(candidate, { force: true });
-  const stage = async (text: string): Promise<void> => {
-    if (dirname(candidate) === folder) await makeFolder(folder);
-    await discard();
+  constructor(path: string, { candidate, files, log }: StagingOptions) {
+    this.#path = path;
+    this.#folder = join(dirname(path), '.synapse');
+    this.#lastGood = join(this.#folder, `${basename(path)}.lkg`);
+    this.candidate = candidate ?? join(this.#folder, basename(path));
+    this.#files = files;
+    this.#log = log;
+  }
+
+  /** Writes the candidate with the permissions of the file. @throws when that fails; no part of the candidate stays then */
+  async stage(text: string): Promise<void> {
+    if (dirname(this.candidate) === this.#folder) await this.#makeFolder();
+    await this.discard();
     try {
-      const file = await open(candidate, 'wx', 0o644);
-      try {
-        await file.writeFile(text);
-        await file.sync();
-      } finally {
-        await file.close();
-      }
-      const old = await stat(path).catch(() => undefined);
-      if (old !== undefined) await chmod(candidate, old.mode & 0o7777);
+      await this.#files.write(this.candidate, text, { how: 'new' });
+      const old = await this.#files.facts(this.#path).catch(() => undefined);
+      if (old !== undefined) await this.#files.changeMode(this.candidate, old.mode);
     } catch (error) {
-      await discard();
+      await this.discard();
       throw error;
     }
-  };
-
-  return {
-    candidate,
-    stage,
-    discard,
-    async commit(text) {
-      try {
-        await rename(candidate, path);
-      } catch (error) {
-        const code = (error as NodeJS.ErrnoException).code;
-        // A file mounted into a container on its own can neither be replaced nor be on another file's file system.
-        if (code !== 'EBUSY' && code !== 'EXDEV') {
-          await discard();
-          throw error;
-        }
-        if (!told)
-          log.warn('the file cannot be replaced, only filled anew, which is not atomic: mount its folder', { path });
-        told = true;
-        await fill(path, text);
-        await discard();
-      }
-      await thisHost.files.syncFolder(dirname(path));
-    },
-    async keep(text) {
-      await makeFolder(folder);
-      await writeFileAtomic(lastGood, text);
-    },
-    async kept() {
-      try {
-        return await readFile(lastGood, 'utf8');
-      } catch (error) {
-        if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
-        return undefined;
-      }
-    },
-  };
-}
-
-/** Writes into the file that is there; when that fails, such as on a full disk, puts back what was in it. */
-async function fill(path: string, text: string): Promise<void> {
-  const before = await readFile(path, 'utf8');
-  const put = async (content: string): Promise<void> => {
-    const file = await open(path, 'r+');
-    try {
-      await file.writeFile(content);
-      await file.truncate(Buffer.byteLength(content));
-      await file.sync();
-    } finally {
-      await file.close();
-    }
-  };
-  try {
-    await put(text);
-  } catch (error) {
-    await put(before);
-    throw error;
   }
-}
 
-/** Not recursive, which reports a folder that cannot be written as one that is missing. */
-async function makeFolder(path: string): Promise<void> {
-  await mkdir(path).catch((error: NodeJS.ErrnoException) => {
-    if (error.code !== 'EEXIST') throw error;
-  });
+  /** Replaces the file with the candidate. @throws when that fails; the file is unchanged then */
+  async commit(text: string): Promise<void> {
+    try {
+      await this.#files.rename(this.candidate, this.#path);
+    } catch (error) {
+      const code = (error as NodeJS.ErrnoException).code;
+      // A file that is mounted into a container on its own cannot be replaced, and is on another file system.
+      if (code !== 'EBUSY' && code !== 'EXDEV') {
+        await this.discard();
+        throw error;
+      }
+      this.#warnOnce();
+      await this.#overwrite(text);
+      await this.discard();
+    }
+    await this.#files.syncFolder(dirname(this.#path));
+  }
+
+  /** Removes the candidate. */
+  discard(): Promise<void> {
+    return this.#files.remove(this.candidate);
+  }
+
+  /** Keeps a text as the last good one. */
+  async keep(text: string): Promise<void> {
+    await this.#makeFolder();
+    await writeFileAtomic(this.#lastGood, text, { files: this.#files });
+  }
+
+  /** The last good text; undefined when there is none. */
+  async kept(): Promise<string | undefined> {
+    try {
+      return await this.#files.read(this.#lastGood);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+      return undefined;
+    }
+  }
+
+  /** Writes into the file that is there; when that fails, such as on a full disk, writes its old text back. */
+  async #overwrite(text: string): Promise<void> {
+    const before = await this.#files.read(this.#path);
+    try {
+      await this.#files.write(this.#path, text, { how: 'existing' });
+    } catch (error) {
+      await this.#files.write(this.#path, before, { how: 'existing' });
+      throw error;
+    }
+  }
+
+  #warnOnce(): void {
+    if (this.#hasWarned) return;
+    this.#hasWarned = true;
+    this.#log.warn('the file cannot be replaced and is overwritten, which is not atomic: mount its folder instead', {
+      path: this.#path,
+    });
+  }
+
+  /** Not recursive: a recursive mkdir reports a folder that is not writable as one that is missing. */
+  async #makeFolder(): Promise<void> {
+    await this.#files.makeFolder(this.#folder).catch((error: NodeJS.ErrnoException) => {
+      if (error.code !== 'EEXIST') throw error;
+    });
+  }
 }

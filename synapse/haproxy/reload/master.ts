@@ -1,22 +1,23 @@
-import { connect } from 'node:net';
-import { clock } from '../../../common/async/clock.ts';
+import { onAbort } from '../../../common/async/abort.ts';
+import { clock, type Timer } from '../../../common/async/clock.ts';
 import { sleep } from '../../../common/async/sleep.ts';
+import type { Host } from '../../../common/host.ts';
 import { failure } from '../../../common/reason.ts';
-import { wrongIn } from '../configfile/check.ts';
+import { errorsIn } from '../configfile/check.ts';
 
-/** What `show proc` on the master socket says about reloads. */
+/** The reply of `show proc` on the master socket, as far as it is about reloads. */
 export interface MasterState {
   readonly reloads: number;
-  /** Reloads that failed since the last that worked. */
+  /** Failed reloads since the last one that worked. */
   readonly failed: number;
-  /** Workers that finish their connections. */
+  /** Workers of earlier reloads, which finish their connections. */
   readonly oldWorkers: number;
 }
 
-/** HAProxy has read the new configuration and did not take it: asking again would not help. */
+/** HAProxy has read the new configuration and did not load it: another try would fail too. */
 export class LoadRefused extends Error {
   override readonly name = 'LoadRefused';
-  /** What HAProxy printed, where it says so. */
+  /** What HAProxy printed; empty before 2.7, which does not say. */
   readonly output: string;
 
   constructor(message: string, output: string) {
@@ -25,35 +26,41 @@ export class LoadRefused extends Error {
   }
 }
 
-const pollInterval = 30;
-const replyTimeout = 5_000;
+const pollIntervalMs = 30;
+const replyTimeoutMs = 5_000;
+
+/** How the master socket is reached. */
+export interface MasterOptions {
+  readonly host: Pick<Host, 'connectUnix'>;
+  /** How long a reload may take. */
+  readonly timeoutMs: number;
+}
 
 /**
- * Asks the master process for a reload and waits for its word that the new worker is there (management guide, 9.4):
- * since 2.7 the command itself says so; before, `show proc` has to be watched.
- * @throws {LoadRefused} when HAProxy did not take the new configuration; an ordinary error when it cannot be asked or
- * does not answer in time
+ * Asks the master process for a reload and waits until it says that the new worker is there (management guide, 9.4):
+ * from 2.7 on the command itself says so; before, `show proc` has to be polled.
+ * @throws {LoadRefused} when HAProxy did not load the new configuration; an ordinary error when the master cannot be asked
+ * or does not answer in time
  */
-export async function reloadMaster(
-  path: string,
-  options: { readonly timeout: number },
-  signal: AbortSignal,
-): Promise<void> {
-  const deadline = clock.now() + options.timeout;
-  const before = parseProc(await ask(path, 'show proc', replyTimeout, signal));
-  const answer = await ask(path, 'reload', options.timeout, signal);
+export async function reloadMaster(path: string, options: MasterOptions, signal: AbortSignal): Promise<void> {
+  const { host, timeoutMs } = options;
+  const deadline = clock.now() + timeoutMs;
+  const showProc = async (): Promise<MasterState> =>
+    parseProc(await ask(path, 'show proc', { host, timeoutMs: replyTimeoutMs }, signal));
+  const before = await showProc();
+  const answer = await ask(path, 'reload', options, signal);
   const success = /^Success=([01])/m.exec(answer)?.[1];
   if (success === '1') return;
-  if (success === '0') throw new LoadRefused(`HAProxy keeps the old one: ${wrongIn(answer)}`, answer);
+  if (success === '0') throw new LoadRefused(`HAProxy keeps the old one: ${errorsIn(answer)}`, answer);
   while (clock.now() < deadline) {
-    await sleep(pollInterval, signal);
+    await sleep(pollIntervalMs, signal);
     signal.throwIfAborted();
-    const now = await ask(path, 'show proc', replyTimeout, signal).then(parseProc, () => undefined);
+    const now = await showProc().catch(() => undefined);
     if (now === undefined || now.reloads <= before.reloads) continue;
     if (now.failed > 0) throw new LoadRefused('HAProxy did not take the configuration; it keeps the old one', '');
     return;
   }
-  throw new Error(`no new HAProxy worker within ${options.timeout} ms`);
+  throw new Error(`no new HAProxy worker within ${timeoutMs} ms`);
 }
 
 /** Reads the reply of `show proc`. @throws when it is not such a reply */
@@ -65,42 +72,53 @@ export function parseProc(reply: string): MasterState {
     return section.split('\n').filter((line) => /^\d+\s+worker\b/.test(line)).length;
   };
   const old = workersBelow('old workers');
-  // After a reload that failed, 3.2 lists the worker in charge among the old ones.
+  // After a failed reload, 3.2 lists the worker in charge among the old workers.
   const inCharge = workersBelow('workers') === 0 ? 1 : 0;
   return { reloads: Number(reloads), failed: Number(failed), oldWorkers: Math.max(0, old - inCharge) };
 }
 
-/** How many workers finish their connections. @throws when the master cannot be asked */
-export async function countOldWorkers(path: string, signal: AbortSignal): Promise<number> {
-  return parseProc(await ask(path, 'show proc', replyTimeout, signal)).oldWorkers;
+/** Counts the workers that finish their connections. @throws when the master cannot be asked */
+export async function countOldWorkers(
+  path: string,
+  host: Pick<Host, 'connectUnix'>,
+  signal: AbortSignal,
+): Promise<number> {
+  return parseProc(await ask(path, 'show proc', { host, timeoutMs: replyTimeoutMs }, signal)).oldWorkers;
 }
 
-/** One command on a connection of its own; the master keeps it open unless told to quit. */
-function ask(path: string, command: string, timeout: number, signal: AbortSignal): Promise<string> {
-  return new Promise((resolve, reject) => {
-    const socket = connect({ path, allowHalfOpen: true });
-    let answer = '';
-    const finish = (error?: Error): void => {
-      clock.clearTimeout(timer);
-      signal.removeEventListener('abort', onAbort);
-      socket.destroy();
-      if (error === undefined) resolve(answer);
-      else reject(failure(`cannot ask HAProxy's master at ${path} (${command})`, error));
-    };
-    const timer = clock.setTimeout(() => finish(new Error(`no answer within ${timeout} ms`)), timeout);
-    const onAbort = (): void => finish(new Error('aborted'));
-    signal.addEventListener('abort', onAbort, { once: true });
-    socket.setEncoding('utf8');
-    socket.on('data', (chunk: string) => {
-      answer += chunk;
+/** Sends one command on a connection of its own; the master keeps the connection open unless it is told to quit. */
+async function ask(
+  path: string,
+  command: string,
+  { host, timeoutMs }: MasterOptions,
+  signal: AbortSignal,
+): Promise<string> {
+  const socket = host.connectUnix(path);
+  let timer: Timer | undefined;
+  let release = (): void => {};
+  try {
+    return await new Promise((resolve, reject) => {
+      let answer = '';
+      timer = clock.setTimeout(() => reject(new Error(`no answer within ${timeoutMs} ms`)), timeoutMs);
+      socket.setEncoding('utf8');
+      socket.on('data', (chunk: string) => {
+        answer += chunk;
+      });
+      socket.on('error', (error: NodeJS.ErrnoException) => {
+        // A master that executes itself for a reload resets connections that it has answered already.
+        if (command === 'reload' && error.code !== 'ENOENT' && error.code !== 'ECONNREFUSED') resolve(answer);
+        else reject(error);
+      });
+      socket.on('end', () => resolve(answer));
+      socket.on('close', () => resolve(answer));
+      release = onAbort(signal, () => reject(new Error('aborted')));
+      socket.write(command === 'reload' ? 'reload\n' : `${command};quit\n`);
     });
-    socket.on('error', (error: NodeJS.ErrnoException) => {
-      // A master that executes itself anew resets connections it has already answered.
-      if (command === 'reload' && error.code !== 'ENOENT' && error.code !== 'ECONNREFUSED') finish();
-      else finish(error);
-    });
-    socket.on('end', () => finish());
-    socket.on('close', () => finish());
-    socket.write(command === 'reload' ? 'reload\n' : `${command};quit\n`);
-  });
+  } catch (error) {
+    throw failure(`cannot ask HAProxy's master at ${path} (${command})`, error);
+  } finally {
+    clock.clearTimeout(timer);
+    release();
+    socket.destroy();
+  }
 }

@@ -1,69 +1,76 @@
 import { clock } from '../../../common/async/clock.ts';
 import { sleep } from '../../../common/async/sleep.ts';
 import { type Log, reasonOf } from '../../../common/daemon/log.ts';
+import type { Host } from '../../../common/host.ts';
 import type { HaproxyConfig } from '../options/config.ts';
 import { countOldWorkers } from './master.ts';
 
-/** Counts the workers that finish their connections: each holds memory, and each reload makes one more. */
-export interface Crowd {
-  /** Undefined where there is no master to ask. */
-  readonly count: number | undefined;
-  /** Milliseconds for which a reload that is due should wait for old workers to end; 0: it need not. */
-  wait(due: boolean): number;
-  /** Counts now. Never rejects. */
-  refresh(signal: AbortSignal): Promise<void>;
-  /** Counts again and again until `signal` aborts. */
-  run(signal: AbortSignal): Promise<void>;
+/** A reload waits while there are this many old workers … */
+const mostOldWorkers = 5;
+/** … but no longer than this. */
+const longestPauseMs = 60_000;
+const countIntervalMs = 5_000;
+/** While a reload waits. */
+const waitingIntervalMs = 1_000;
+
+/** What {@link OldWorkers} needs. */
+export interface OldWorkersDeps {
+  readonly log: Log;
+  readonly host: Pick<Host, 'connectUnix'>;
 }
 
-/** With so many old workers, reloads wait … */
-const mostOldWorkers = 5;
-/** … but not for longer than this; milliseconds. */
-const longestPause = 60_000;
-const countInterval = 5_000;
-/** While a reload waits; milliseconds. */
-const waitingInterval = 1_000;
+/** Counts the workers that finish their connections after a reload: each holds memory, and each reload makes one more. */
+export class OldWorkers {
+  readonly #path: string | null;
+  readonly #deps: OldWorkersDeps;
+  #count: number | undefined;
+  /** Since when a reload waits for them. */
+  #waitingSince: number | undefined;
 
-export function createCrowd(
-  config: Pick<HaproxyConfig, 'master_socket_path' | 'do_reloads'>,
-  log: Log,
-  now: () => number = () => clock.now(),
-): Crowd {
-  const path = config.do_reloads ? config.master_socket_path : null;
-  let count: number | undefined;
-  let waitingSince: number | undefined;
+  constructor(config: Pick<HaproxyConfig, 'master_socket_path' | 'do_reloads'>, deps: OldWorkersDeps) {
+    this.#path = config.do_reloads ? config.master_socket_path : null;
+    this.#deps = deps;
+  }
 
-  const refresh = async (signal: AbortSignal): Promise<void> => {
-    if (path === null) return;
-    try {
-      count = await countOldWorkers(path, signal);
-    } catch (error) {
-      count = undefined;
-      if (!signal.aborted) log.debug('the old workers cannot be counted', { reason: reasonOf(error) });
+  /** Undefined where there is no master process to ask. */
+  get count(): number | undefined {
+    return this.#count;
+  }
+
+  /** Milliseconds that a due reload still waits for old workers to end; 0: it need not wait. */
+  get waitMs(): number {
+    return this.#waitingSince === undefined ? 0 : Math.max(0, this.#waitingSince + longestPauseMs - clock.now());
+  }
+
+  /** Notes whether a reload is due: it begins to wait, or waits no more. */
+  observe(due: boolean): void {
+    if (!due || this.#count === undefined || this.#count < mostOldWorkers) {
+      this.#waitingSince = undefined;
+    } else if (this.#waitingSince === undefined) {
+      this.#waitingSince = clock.now();
+      this.#deps.log.warn('a reload waits for old HAProxy workers to end', {
+        workers: this.#count,
+        longest: longestPauseMs,
+      });
     }
-  };
+  }
 
-  return {
-    get count() {
-      return count;
-    },
-    wait(due) {
-      if (!due || count === undefined || count < mostOldWorkers) {
-        waitingSince = undefined;
-        return 0;
-      }
-      if (waitingSince === undefined) {
-        waitingSince = now();
-        log.warn('a reload waits for old HAProxy workers to end', { workers: count, longest: longestPause });
-      }
-      return Math.max(0, waitingSince + longestPause - now());
-    },
-    refresh,
-    async run(signal) {
-      while (path !== null && !signal.aborted) {
-        await refresh(signal);
-        await sleep(waitingSince === undefined ? countInterval : waitingInterval, signal);
-      }
-    },
-  };
+  /** Counts now. Never rejects. */
+  async refresh(signal: AbortSignal): Promise<void> {
+    if (this.#path === null) return;
+    try {
+      this.#count = await countOldWorkers(this.#path, this.#deps.host, signal);
+    } catch (error) {
+      this.#count = undefined;
+      if (!signal.aborted) this.#deps.log.debug('the old workers cannot be counted', { reason: reasonOf(error) });
+    }
+  }
+
+  /** Counts from time to time until `signal` aborts. */
+  async run(signal: AbortSignal): Promise<void> {
+    while (this.#path !== null && !signal.aborted) {
+      await this.refresh(signal);
+      await sleep(this.#waitingSince === undefined ? countIntervalMs : waitingIntervalMs, signal);
+    }
+  }
 }

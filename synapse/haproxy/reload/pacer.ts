@@ -1,59 +1,73 @@
 import { clock } from '../../../common/async/clock.ts';
+import { retryDelayMs } from '../configfile/config-lifecycle.ts';
 import type { HaproxyConfig } from '../options/config.ts';
 
-/** Knows when the next reload may begin. */
-export interface ReloadPacer {
-  /** Milliseconds until it may; 0 when it may now. */
-  wait(): number;
-  /** One has ended after so many milliseconds. Failures in a row wait longer and longer. */
-  done(worked: boolean, took?: number): void;
-  /** Failures so far count no more; the interval does. */
-  forget(): void;
-}
-
-const firstFailureWait = 5_000;
-const longestFailureWait = 300_000;
-/** The interval when the user gives none, SmartStack's; milliseconds. */
-const defaultInterval = 2_000;
-/** Without an interval of the user's, so many reloads may follow each other at once after a quiet time. */
+/** The interval when the user gives none: SmartStack's. */
+const defaultIntervalMs = 2_000;
+/** Without an interval of the user's, this many reloads may follow each other at once after a quiet time. */
 const defaultBurst = 2;
-/** A reload that takes long keeps a processor busy: so many times its duration are between two. */
+/** The minimum gap between two reloads, as a multiple of the duration of the first: a reload keeps a processor busy. */
 const idleFactor = 3;
 
+/** What a {@link ReloadPacer} takes from the machine. */
+export interface PacerDeps {
+  readonly now?: () => number;
+  readonly random?: () => number;
+}
+
 /**
- * A token bucket: one reload for each `restart_interval`, lengthened by a random part of it up to `restart_jitter`.
- * An interval that the user gives holds between any two reloads; the default lets a second one follow at once.
+ * Says when the next reload may begin. A token bucket: one reload per `restart_interval`, which is lengthened by a random
+ * part of it, up to `restart_jitter`. An interval that the user gives holds between any two reloads; with the default one,
+ * a second reload may follow at once.
  */
-export function createReloadPacer(
-  config: Pick<HaproxyConfig, 'restart_interval' | 'restart_jitter'>,
-  now: () => number = () => clock.now(),
-  random: () => number = clock.random,
-): ReloadPacer {
-  const interval = config.restart_interval ?? defaultInterval;
-  const burst = config.restart_interval === null ? defaultBurst : 1;
-  /** When each token that was spent comes back, oldest first. */
-  let spent: number[] = [];
-  let rested = 0;
-  let failures = 0;
-  let retryAt = 0;
-  const soonest = (): number => {
-    spent = spent.filter((back) => back > now());
-    return Math.max(rested, spent.length < burst ? 0 : (spent[spent.length - burst] ?? 0));
-  };
-  return {
-    wait: () => Math.max(0, Math.max(soonest(), retryAt) - now()),
-    done(worked, took = 0) {
-      failures = worked ? 0 : failures + 1;
-      const pause = failures === 0 ? 0 : Math.min(firstFailureWait * 2 ** (failures - 1), longestFailureWait);
-      soonest();
-      const from = burst === 1 ? now() : Math.max(now(), spent.at(-1) ?? 0);
-      spent.push(from + interval * (1 + config.restart_jitter * random()));
-      rested = now() + idleFactor * took;
-      retryAt = now() + pause;
-    },
-    forget() {
-      failures = 0;
-      retryAt = 0;
-    },
-  };
+export class ReloadPacer {
+  readonly #intervalMs: number;
+  readonly #jitter: number;
+  readonly #burst: number;
+  readonly #now: () => number;
+  readonly #random: () => number;
+  /** When each spent token comes back, oldest first. */
+  #spent: readonly number[] = [];
+  #restedAt = 0;
+  #failures = 0;
+  #retryAt = 0;
+
+  constructor(
+    config: Pick<HaproxyConfig, 'restart_interval' | 'restart_jitter'>,
+    { now = () => clock.now(), random = clock.random }: PacerDeps = {},
+  ) {
+    this.#intervalMs = config.restart_interval ?? defaultIntervalMs;
+    this.#jitter = config.restart_jitter;
+    this.#burst = config.restart_interval === null ? defaultBurst : 1;
+    this.#now = now;
+    this.#random = random;
+  }
+
+  /** Milliseconds until a reload may begin; 0 when it may now. */
+  get waitMs(): number {
+    const pending = this.#pending();
+    const tokenAt = pending.length < this.#burst ? 0 : (pending[pending.length - this.#burst] ?? 0);
+    return Math.max(0, Math.max(this.#restedAt, tokenAt, this.#retryAt) - this.#now());
+  }
+
+  /** A reload has ended after `tookMs`. After failures in a row, the next one waits ever longer. */
+  done(worked: boolean, tookMs = 0): void {
+    const now = this.#now();
+    this.#failures = worked ? 0 : this.#failures + 1;
+    const pending = this.#pending();
+    const from = this.#burst === 1 ? now : Math.max(now, pending.at(-1) ?? 0);
+    this.#spent = [...pending, from + this.#intervalMs * (1 + this.#jitter * this.#random())];
+    this.#restedAt = now + idleFactor * tookMs;
+    this.#retryAt = worked ? now : now + retryDelayMs('load', this.#failures);
+  }
+
+  /** Forgets the failures so far; the interval holds all the same. */
+  forget(): void {
+    this.#failures = 0;
+    this.#retryAt = 0;
+  }
+
+  #pending(): readonly number[] {
+    return this.#spent.filter((back) => back > this.#now());
+  }
 }

@@ -1,7 +1,10 @@
 import { clock } from '../../../common/async/clock.ts';
 import { sleep } from '../../../common/async/sleep.ts';
 import { type Log, reasonOf } from '../../../common/daemon/log.ts';
-import type { Persist } from '../configfile/config-writer.ts';
+import type { Host } from '../../../common/host.ts';
+import { firstOf } from '../../../common/wording.ts';
+import type { ConfigFile } from '../configfile/config-file.ts';
+import type { ConfigWriter } from '../configfile/config-writer.ts';
 import type { HaproxyEvent } from '../events.ts';
 import { reloadDuration, reloadsTotal } from '../metrics.ts';
 import { type HaproxyConfig, isReloadedByOthers } from '../options/config.ts';
@@ -16,226 +19,301 @@ import {
   textsOf,
 } from '../spec/reload-reason.ts';
 import { LoadRefused } from './master.ts';
-import { createCrowd } from './old-workers.ts';
-import { createReloadPacer } from './pacer.ts';
+import { OldWorkers } from './old-workers.ts';
+import { ReloadPacer } from './pacer.ts';
 import { triggerReload } from './reload.ts';
 
-/** Reloads HAProxy when there is a reason, one at a time, and proves what runs afterwards. */
-export interface Reloading {
-  /** Why a reload is due; empty when none is. */
-  readonly reasons: readonly ReloadReason[];
-  /** Milliseconds until one may begin; undefined when none is due. */
-  wait(): number | undefined;
-  /** Records what a reload would bring, for people. */
-  restructured(reason: ReloadReason): void;
-  /** The file has been read: HAProxy is taken to run it. */
-  begin(): void;
-  /** One reload, with one retry when nothing is known of the first. What fails to load is rolled back. Never rejects. */
-  reload(signal: AbortSignal): Promise<void>;
-  /** Watches the workers that finish their connections, until `signal` aborts. */
-  run(signal: AbortSignal): Promise<void>;
-  /** How many there are; null where there is no master to ask. */
-  readonly oldWorkers: number | null;
-  readonly lastError: string | null;
-  readonly lastReloadAt: Date | undefined;
-}
-
-export interface ReloadingDeps {
+/** What {@link Reloader} needs. */
+export interface ReloaderDeps {
   readonly log: Log;
   readonly emit: (event: HaproxyEvent) => void;
-  readonly processes: readonly HaproxyProcess[];
-  readonly persist: Persist;
-  /** The text that is in the file. */
-  readonly text: () => string;
-  /** Puts the file in place once more. */
-  readonly rewrite: () => Promise<void>;
+  readonly host: Pick<Host, 'exec' | 'connectUnix'>;
+  readonly processes: readonly Pick<
+    HaproxyProcess,
+    'inSync' | 'generation' | 'reloadReasons' | 'workersSeen' | 'refresh' | 'release'
+  >[];
+  readonly writer: Pick<ConfigWriter, 'accepted' | 'reason' | 'quarantined' | 'loaded' | 'rollBack'>;
+  /** Undefined when files are not to be written. */
+  readonly file: Pick<ConfigFile, 'text' | 'rewrite'> | undefined;
 }
 
-/** How long a runtime API may be away until a reload is tried to bring it back; milliseconds. */
-const unreachableTime = 5_000;
-const pollInterval = 10;
-/** So many different ones are told of; more say no more. */
-const mostRestructurings = 100;
-const tries = 2;
-/** How long whoever watches the file may take, until it is put in place once more; milliseconds. */
-const watchTime = 5_000;
+/** How long a runtime API may be away until a reload is tried to bring it back. */
+const unreachableMs = 5_000;
+const pollIntervalMs = 10;
+/** Further changes of specs get no reason of their own. */
+const mostSpecChanges = 100;
+/** The most reasons that one log line or event lists. */
+const mostListed = 10;
+const mostTries = 2;
+/** How long the external watcher has to reload before the file is written again. */
+const watcherTimeoutMs = 5_000;
 
-export function createReloading(config: HaproxyConfig, deps: ReloadingDeps): Reloading {
-  const { log, emit, processes, persist, text, rewrite } = deps;
-  const watched = isReloadedByOthers(config);
-  const pacer = createReloadPacer(config);
-  const crowd = createCrowd(config, log);
-  const started = clock.now();
-  let restructurings: ReloadReason[] = [];
-  /** What was still wrong right after a reload that worked: another one would not mend it. */
-  let settled: string | undefined;
-  let loadedText: string | undefined;
-  let lastSynced = started;
-  let failedAt: number | undefined;
-  let lastError: string | null = null;
-  let lastReloadAt: Date | undefined;
+/** Reloads HAProxy when there is a reason, one reload at a time, and proves what runs afterwards. */
+export class Reloader {
+  readonly #config: HaproxyConfig;
+  readonly #deps: ReloaderDeps;
+  /** A program that watches the file reloads HAProxy. */
+  readonly #isWatched: boolean;
+  readonly #pacer: ReloadPacer;
+  readonly #oldWorkers: OldWorkers;
+  /** The changes that the next configuration brings, for people. */
+  #specChanges: ReloadReason[] = [];
+  /** {@link keyOf} the reasons that were left right after a reload that worked: another one would not help. */
+  #unmended: string | undefined;
+  /** The text that HAProxy is taken to run, where no runtime API says so. */
+  #loadedText: string | undefined;
+  #lastInSync = clock.now();
+  /** How many workers had been seen when a reload failed. */
+  #failedAt: number | undefined;
+  #reason: string | null = null;
+  #lastReloadAt: Date | undefined;
 
-  const reasons = (): readonly ReloadReason[] => {
-    // A reload brings what is in the file: without a file of ours there is nothing to hope for.
-    if (!config.do_writes || persist.accepted === null) return [];
-    if (processes.length === 0) {
-      if (watched) return [];
-      return loadedText === text()
-        ? []
-        : [membershipReason('the file changed, and the runtime API is not used (do_socket)')];
-    }
+  constructor(config: HaproxyConfig, deps: ReloaderDeps) {
+    this.#config = config;
+    this.#deps = deps;
+    this.#isWatched = isReloadedByOthers(config);
+    this.#pacer = new ReloadPacer(config);
+    this.#oldWorkers = new OldWorkers(config, deps);
+  }
+
+  /** Why a reload is due; empty when none is. */
+  get reasons(): readonly ReloadReason[] {
+    const { processes, writer } = this.#deps;
+    // A reload brings what is in the file: it does not help without a file of ours.
+    if (!this.#config.do_writes || writer.accepted === null) return [];
+    if (processes.length === 0) return this.#fileReasons();
     const found: ReloadReason[] = [];
     for (const haproxy of processes) {
       if (!haproxy.inSync) continue;
-      lastSynced = clock.now();
-      loadedText = undefined;
-      if (haproxy.generation !== persist.accepted) {
-        const foreign = `HAProxy runs ${haproxy.generation === undefined ? 'a configuration that is not ours' : 'another configuration'}`;
-        found.push(...(restructurings.length > 0 ? restructurings : [configurationReason(foreign)]));
-      } else {
-        found.push(...[...haproxy.reloadReasons.values()].flat());
-      }
+      if (haproxy.generation === writer.accepted) found.push(...[...haproxy.reloadReasons.values()].flat());
+      else if (this.#specChanges.length > 0) found.push(...this.#specChanges);
+      else found.push(configurationReason(otherConfiguration(haproxy.generation)));
     }
-    if (processes.every((haproxy) => haproxy.inSync && haproxy.generation === persist.accepted)) persist.confirm();
     // A reload brings HAProxy what the file says; only a restart brings back a socket file that somebody removed.
-    if (isUnreachable() && loadedText !== text()) found.push(socketReason('the runtime API cannot be reached'));
+    if (this.#isUnreachable() && this.#loadedText !== this.#text) {
+      found.push(socketReason('the runtime API cannot be reached'));
+    }
     return distinctReasons(found);
-  };
-  const isUnreachable = (): boolean =>
-    processes.every((haproxy) => !haproxy.inSync) && clock.now() - lastSynced > unreachableTime;
-  const workers = (): number => processes.reduce((sum, haproxy) => sum + haproxy.workersSeen, 0);
-  const keyOf = (found: readonly ReloadReason[]): string =>
-    JSON.stringify([textsOf(found), persist.accepted, processes.map((haproxy) => haproxy.workersSeen)]);
+  }
 
-  /** HAProxy answers and has stayed with the configuration from before: it did not take the new one. */
-  const hasStayed = (before: readonly number[]): boolean =>
-    processes.some(
-      (haproxy, index) =>
-        haproxy.inSync && haproxy.workersSeen === before[index] && haproxy.generation !== persist.accepted,
-    );
+  /** How many workers finish their connections; null where there is no master process to ask. */
+  get oldWorkers(): number | null {
+    return this.#oldWorkers.count ?? null;
+  }
 
-  /** One try: asks, then waits until every socket's worker is a new one that has loaded what the file has. */
-  const attempt = async (again: boolean, signal: AbortSignal): Promise<void> => {
-    // What somebody has set by hand since it was last read has to be known to be set again.
-    await Promise.all(processes.map((haproxy) => haproxy.refresh()));
-    const before = processes.map((haproxy) => (haproxy.inSync ? haproxy.workersSeen : -1));
-    const loading = text();
-    const blind = isUnreachable();
-    if (!watched) await triggerReload(config, signal);
-    else if (again) await rewrite();
-    const time = watched && !again ? watchTime : config.reload_timeout;
-    if (blind) {
-      loadedText = loading;
-      return;
+  /** Why the last reload failed; null when it worked, or its reasons are gone. */
+  get reason(): string | null {
+    return this.#reason;
+  }
+
+  /** When the last reload that worked ended. */
+  get lastReloadAt(): Date | undefined {
+    return this.#lastReloadAt;
+  }
+
+  /** The file has been read for the first time: without a runtime API, HAProxy is taken to run it. */
+  fileRead(): void {
+    if (this.#deps.processes.length === 0) this.#loadedText = this.#text;
+  }
+
+  /** A reload is to bring this change of the specs. */
+  specChanged(reason: ReloadReason): void {
+    // While HAProxy is away, the same changes happen again and again.
+    if (this.#specChanges.length >= mostSpecChanges) return;
+    if (!this.#specChanges.some(({ text }) => text === reason.text)) this.#specChanges.push(reason);
+  }
+
+  /** Notes what HAProxy runs now. @returns milliseconds until a reload may begin; undefined when none is due */
+  observe(): number | undefined {
+    this.#observeProcesses();
+    const { reasons } = this;
+    if (reasons.length === 0) {
+      this.#oldWorkers.observe(false);
+      if (this.#deps.processes.some(({ inSync }) => inSync)) this.#settle();
+      return undefined;
     }
-    for (const haproxy of processes) haproxy.release();
-    const deadline = clock.now() + time;
-    const isNew = (haproxy: HaproxyProcess, index: number): boolean =>
-      haproxy.inSync && haproxy.workersSeen !== before[index] && haproxy.generation === persist.accepted;
-    while (!processes.every(isNew)) {
-      if (clock.now() > deadline) {
-        const message = `the reload did not bring a worker with configuration ${persist.accepted} in ${time} ms`;
-        throw hasStayed(before) ? new NotLoaded(message) : new Error(message);
-      }
-      await sleep(pollInterval, signal);
-      signal.throwIfAborted();
-    }
-    loadedText = loading;
-  };
+    if (!this.#config.do_reloads) return undefined;
+    const isDue = this.#keyOf(reasons) !== this.#unmended;
+    this.#oldWorkers.observe(isDue);
+    // Another worker is another chance: the failure may have been the trouble of its predecessor.
+    if (this.#workersSeen() !== this.#failedAt) this.#pacer.forget();
+    return isDue ? Math.max(this.#oldWorkers.waitMs, this.#pacer.waitMs) : undefined;
+  }
 
-  return {
-    get reasons() {
-      return reasons();
-    },
-    wait() {
-      const found = reasons();
-      if (found.length === 0) {
-        if (!processes.some((haproxy) => haproxy.inSync)) return undefined;
-        settled = undefined;
-        restructurings = [];
-        // What could not be loaded is wanted no more, or works now.
-        if (persist.rejected === null && Object.keys(persist.quarantined).length === 0) lastError = null;
+  /**
+   * Reloads, with one retry when nothing is known of the first try. A configuration that HAProxy does not load is rolled
+   * back. Never rejects.
+   */
+  async reload(signal: AbortSignal): Promise<void> {
+    const { log, emit } = this.#deps;
+    this.#observeProcesses();
+    const { reasons } = this;
+    const listed = listOf(reasons);
+    log.info('reloading HAProxy', { reasons: listed });
+    emit({ type: 'reloading', reasons: listed });
+    const start = clock.now();
+    const error = await this.#tryTwice(signal);
+    if (error === undefined) this.#onWorked(reasons, Math.round(clock.now() - start), signal);
+    else if (!signal.aborted) await this.#onFailed(reasons, error, signal);
+  }
+
+  /** Counts the workers that finish their connections, until `signal` aborts. */
+  run(signal: AbortSignal): Promise<void> {
+    return this.#oldWorkers.run(signal);
+  }
+
+  get #text(): string {
+    return this.#deps.file?.text ?? '';
+  }
+
+  #fileReasons(): readonly ReloadReason[] {
+    if (this.#isWatched || this.#loadedText === this.#text) return [];
+    return [membershipReason('the file changed, and the runtime API is not used (do_socket)')];
+  }
+
+  #observeProcesses(): void {
+    const { processes, writer } = this.#deps;
+    if (processes.length === 0) return;
+    if (processes.some(({ inSync }) => inSync)) {
+      this.#lastInSync = clock.now();
+      this.#loadedText = undefined;
+    }
+    const isLoaded = processes.every(({ inSync, generation }) => inSync && generation === writer.accepted);
+    if (isLoaded) writer.loaded();
+  }
+
+  /** Nothing is left to reload for. */
+  #settle(): void {
+    const { writer } = this.#deps;
+    this.#unmended = undefined;
+    this.#specChanges = [];
+    // What could not be loaded is not wanted any more, or works now.
+    if (writer.reason === null && Object.keys(writer.quarantined).length === 0) this.#reason = null;
+  }
+
+  /** @returns the error of the last try; undefined when one worked */
+  async #tryTwice(signal: AbortSignal): Promise<Error | undefined> {
+    let failure: Error | undefined;
+    for (let count = 1; count <= mostTries; count++) {
+      try {
+        await this.#try(count > 1, signal);
         return undefined;
+      } catch (error) {
+        failure = error instanceof Error ? error : new Error(reasonOf(error));
+        if (signal.aborted) return failure;
+        this.#reason = reasonOf(error);
+        // HAProxy has read the file: it would refuse it again.
+        if (error instanceof LoadRefused) return failure;
       }
-      if (!config.do_reloads) return undefined;
-      const crowded = crowd.wait(keyOf(found) !== settled);
-      // Another worker is another chance: what failed before may have been its predecessor's trouble.
-      if (workers() !== failedAt) pacer.forget();
-      return keyOf(found) === settled ? undefined : Math.max(crowded, pacer.wait());
-    },
-    begin() {
-      if (processes.length === 0) loadedText = text();
-    },
-    restructured(reason) {
-      // While HAProxy is away, the same happens again and again, and nobody reads thousands.
-      if (restructurings.length < mostRestructurings && !restructurings.some(({ text }) => text === reason.text))
-        restructurings.push(reason);
-    },
-    async reload(signal) {
-      const why = reasons();
-      const kind = kindOfReload(why);
-      log.info('reloading HAProxy', { reasons: shorten(why) });
-      emit({ type: 'reloading', reasons: shorten(why) });
-      const start = clock.now();
-      let failure: unknown;
-      for (let count = 1; count <= tries; count++) {
-        try {
-          await attempt(count > 1, signal);
-          const milliseconds = Math.round(clock.now() - start);
-          log.info('HAProxy has reloaded', { milliseconds });
-          reloadsTotal.inc({ reason: kind, result: 'done' });
-          reloadDuration.observe(milliseconds / 1000);
-          lastError = null;
-          lastReloadAt = clock.date();
-          if (processes.length === 0 && config.master_socket_path !== null) persist.confirm();
-          restructurings = [];
-          pacer.done(true, milliseconds);
-          void crowd.refresh(signal);
-          const still = reasons();
-          settled = still.length > 0 ? keyOf(still) : undefined;
-          if (settled !== undefined) log.warn('a reload did not mend everything', { reasons: shorten(still) });
-          emit({ type: 'reloaded', reasons: textsOf(why), milliseconds });
-          return;
-        } catch (error) {
-          if (signal.aborted) return;
-          lastError = reasonOf(error);
-          failure = error;
-          // It has been read: the same file would fare the same again.
-          if (error instanceof LoadRefused) break;
-        }
+    }
+    return failure;
+  }
+
+  /** Asks for a reload, then waits until each process has a new worker that has loaded the accepted configuration. */
+  async #try(again: boolean, signal: AbortSignal): Promise<void> {
+    const { processes, host, file } = this.#deps;
+    // What an operator has set by hand since the last reading has to be known, to be set again.
+    await Promise.all(processes.map((haproxy) => haproxy.refresh()));
+    const before = processes.map(({ inSync, workersSeen }) => (inSync ? workersSeen : -1));
+    const text = this.#text;
+    const isBlind = this.#isUnreachable();
+    if (!this.#isWatched) await triggerReload({ config: this.#config, host }, signal);
+    else if (again) await file?.rewrite();
+    if (!isBlind) {
+      for (const haproxy of processes) haproxy.release();
+      await this.#waitForWorkers(
+        before,
+        this.#isWatched && !again ? watcherTimeoutMs : this.#config.reload_timeout,
+        signal,
+      );
+    }
+    this.#loadedText = text;
+  }
+
+  /** Waits for other workers than those of `before`. @throws when they do not come in time */
+  async #waitForWorkers(before: readonly number[], timeoutMs: number, signal: AbortSignal): Promise<void> {
+    const { processes, writer } = this.#deps;
+    const deadline = clock.now() + timeoutMs;
+    const isLoaded = (index: number): boolean => processes[index]?.generation === writer.accepted;
+    const isNew = (index: number): boolean => processes[index]?.workersSeen !== before[index];
+    while (!processes.every(({ inSync }, index) => inSync && isNew(index) && isLoaded(index))) {
+      if (clock.now() > deadline) {
+        const message = `the reload did not bring a worker with configuration ${writer.accepted} in ${timeoutMs} ms`;
+        // HAProxy answers and runs what it ran before: it did not load the new configuration.
+        const hasStayed = processes.some(({ inSync }, index) => inSync && !isNew(index) && !isLoaded(index));
+        throw hasStayed ? new NotLoaded(message) : new Error(message);
       }
-      reloadsTotal.inc({ reason: kind, result: 'failed' });
-      log.error('reloading HAProxy failed', { reason: lastError, reasons: shorten(why) });
-      if (failure instanceof LoadRefused || failure instanceof NotLoaded) {
-        // What waits now is the quarantine: others need not wait with it.
-        pacer.done(true);
-        const output = failure instanceof LoadRefused ? failure.output : '';
-        await persist
-          .rollBack({ message: failure.message, output }, signal)
-          .catch((error) => log.error('the last good configuration cannot be put back', { reason: reasonOf(error) }));
-      } else {
-        pacer.done(false);
-        failedAt = workers();
-      }
-      emit({ type: 'reload-failed', reasons: textsOf(why), reason: lastError ?? '' });
-    },
-    run: (signal) => crowd.run(signal),
-    get oldWorkers() {
-      return crowd.count ?? null;
-    },
-    get lastError() {
-      return lastError;
-    },
-    get lastReloadAt() {
-      return lastReloadAt;
-    },
-  };
+      await sleep(pollIntervalMs, signal);
+      signal.throwIfAborted();
+      this.#observeProcesses();
+    }
+  }
+
+  #onWorked(reasons: readonly ReloadReason[], milliseconds: number, signal: AbortSignal): void {
+    const { log, emit, processes, writer } = this.#deps;
+    log.info('HAProxy has reloaded', { milliseconds });
+    reloadsTotal.inc({ reason: kindOfReload(reasons), result: 'done' });
+    reloadDuration.observe(milliseconds / 1000);
+    this.#reason = null;
+    this.#lastReloadAt = clock.date();
+    if (processes.length === 0 && this.#config.master_socket_path !== null) writer.loaded();
+    this.#specChanges = [];
+    this.#pacer.done(true, milliseconds);
+    void this.#oldWorkers.refresh(signal);
+    this.#observeProcesses();
+    const left = this.reasons;
+    this.#unmended = left.length > 0 ? this.#keyOf(left) : undefined;
+    if (left.length > 0) log.warn('the reload left something to reload for', { reasons: listOf(left) });
+    emit({ type: 'reloaded', reasons: textsOf(reasons), milliseconds });
+  }
+
+  async #onFailed(reasons: readonly ReloadReason[], error: Error, signal: AbortSignal): Promise<void> {
+    const { log, emit } = this.#deps;
+    const reason = reasonOf(error);
+    reloadsTotal.inc({ reason: kindOfReload(reasons), result: 'failed' });
+    log.error('reloading HAProxy failed', { reason, reasons: listOf(reasons) });
+    if (error instanceof LoadRefused || error instanceof NotLoaded) {
+      // The quarantine waits now: other changes need not wait with it.
+      this.#pacer.done(true);
+      await this.#rollBack(error, signal);
+    } else {
+      this.#pacer.done(false);
+      this.#failedAt = this.#workersSeen();
+    }
+    emit({ type: 'reload-failed', reasons: textsOf(reasons), reason });
+  }
+
+  async #rollBack(error: LoadRefused | NotLoaded, signal: AbortSignal): Promise<void> {
+    const output = error instanceof LoadRefused ? error.output : '';
+    try {
+      await this.#deps.writer.rollBack({ message: error.message, output }, signal);
+    } catch (failure) {
+      this.#deps.log.error('the last good configuration cannot be put back', { reason: reasonOf(failure) });
+    }
+  }
+
+  #isUnreachable(): boolean {
+    return this.#deps.processes.every(({ inSync }) => !inSync) && clock.now() - this.#lastInSync > unreachableMs;
+  }
+
+  #workersSeen(): number {
+    return this.#deps.processes.reduce((sum, { workersSeen }) => sum + workersSeen, 0);
+  }
+
+  /** Differs when the reasons, the accepted configuration or the workers are others. */
+  #keyOf(reasons: readonly ReloadReason[]): string {
+    const { processes, writer } = this.#deps;
+    return JSON.stringify([textsOf(reasons), writer.accepted, processes.map(({ workersSeen }) => workersSeen)]);
+  }
 }
 
 /** HAProxy was asked twice and still runs what it ran before. */
 class NotLoaded extends Error {}
 
-function shorten(reasons: readonly ReloadReason[]): readonly string[] {
-  const texts = textsOf(reasons);
-  return texts.length <= 10 ? texts : [...texts.slice(0, 10), `and ${texts.length - 10} more`];
+function otherConfiguration(generation: string | undefined): string {
+  return `HAProxy runs ${generation === undefined ? 'a configuration that is not ours' : 'another configuration'}`;
+}
+
+function listOf(reasons: readonly ReloadReason[]): readonly string[] {
+  return firstOf(textsOf(reasons), mostListed);
 }

@@ -1,72 +1,83 @@
-import type { Log } from '../../../common/daemon/log.ts';
+import { type Log, reasonOf } from '../../../common/daemon/log.ts';
 import type { HaproxyConfig } from '../options/config.ts';
 import type { ServiceHaproxyConfig } from '../options/service-config.ts';
 import { buildBackendSpec } from './build-backend.ts';
 import { modernize } from './legacy-directives.ts';
 import type { BackendSpec } from './types.ts';
 
-/** What services are in HAProxy's file without their servers; each built once for each of its configurations. */
-export interface BackendSpecs {
-  /** Undefined when it cannot be in HAProxy; `problems` says why. */
-  of(service: string, config: ServiceHaproxyConfig): BackendSpec | undefined;
-  /** The same, unless another service has its backend: two would remove each other's servers for ever. */
-  unlessTaken(service: string, structure: BackendSpec | undefined): BackendSpec | undefined;
-  /** From now on the backends belong to this service. */
-  own(service: string, before: BackendSpec | undefined, structure: BackendSpec | undefined): void;
+/** The specs of all services. A spec is built once for each configuration of a service. */
+export class BackendSpecs {
+  readonly #log: Log;
+  readonly #config: () => HaproxyConfig;
+  readonly #problems = new Map<string, string>();
+  /** Backend → its service. */
+  readonly #owners = new Map<string, string>();
+  readonly #specs = new WeakMap<ServiceHaproxyConfig, { readonly spec: BackendSpec | undefined }>();
+
+  /** `config` returns the options with everything decided that depends on HAProxy's version, once that is known. */
+  constructor(log: Log, config: () => HaproxyConfig) {
+    this.#log = log;
+    this.#config = config;
+  }
+
   /** Service → why it cannot be in HAProxy. */
-  readonly problems: ReadonlyMap<string, string>;
-}
+  get problems(): ReadonlyMap<string, string> {
+    return this.#problems;
+  }
 
-/** `named` is the configuration with the names decided, once they are. */
-export function createBackendSpecs(log: Log, named: () => HaproxyConfig): BackendSpecs {
-  const problems = new Map<string, string>();
-  /** Backend → the service that has it. */
-  const owners = new Map<string, string>();
-  const structures = new WeakMap<ServiceHaproxyConfig, { structure: BackendSpec | undefined }>();
+  /** The spec of a service; undefined when it cannot be in HAProxy, and then `problems` says why. */
+  of(service: string, config: ServiceHaproxyConfig): BackendSpec | undefined {
+    let built = this.#specs.get(config);
+    if (built === undefined) {
+      built = { spec: this.#build(service, config) };
+      this.#specs.set(config, built);
+    }
+    return built.spec;
+  }
 
-  const build = (service: string, config: ServiceHaproxyConfig): BackendSpec | undefined => {
-    problems.delete(service);
+  /** The same spec, unless another service has its backend: each of the two would remove the other's servers. */
+  unlessTaken(service: string, spec: BackendSpec | undefined): BackendSpec | undefined {
+    if (spec === undefined) return undefined;
+    const owner = this.#owners.get(spec.backend);
+    if (owner === undefined || owner === service) return spec;
+    this.#refuse(service, `its backend ${spec.backend} is service ${owner}'s already`);
+    return undefined;
+  }
+
+  /** From now on a service has the backend of `spec`, and not that of `before`. */
+  own(service: string, before: BackendSpec | undefined, spec: BackendSpec | undefined): void {
+    if (before !== undefined) this.#owners.delete(before.backend);
+    if (spec !== undefined) this.#owners.set(spec.backend, service);
+  }
+
+  #build(service: string, config: ServiceHaproxyConfig): BackendSpec | undefined {
+    this.#problems.delete(service);
     try {
-      const { frontend, backend, listen } = config;
-      const { notes } = modernize([...frontend, ...backend, ...listen]);
-      for (const note of notes) log.warn('an old form was rewritten', { service, note });
-      if (named().knowsInitState === false && /(^|\s)init-state\s/.test(String(config.server_options))) {
-        log.warn('this HAProxy has no init-state: servers added are set down by command, at a reload they start up', {
-          service,
-        });
-      }
-      return buildBackendSpec(service, config, named());
+      this.#warnOf(service, config);
+      return buildBackendSpec(service, config, this.#config());
     } catch (error) {
-      const reason = (error as Error).message;
-      log.error('a service cannot be in HAProxy', { service, reason });
-      problems.set(service, reason);
+      this.#refuse(service, reasonOf(error));
       return undefined;
     }
-  };
+  }
 
-  return {
-    problems,
-    of(service, config) {
-      let built = structures.get(config);
-      if (built === undefined) {
-        built = { structure: build(service, config) };
-        structures.set(config, built);
-      }
-      return built.structure;
-    },
-    // The first one has it.
-    unlessTaken(service, structure) {
-      if (structure === undefined) return undefined;
-      const owner = owners.get(structure.backend);
-      if (owner === undefined || owner === service) return structure;
-      const reason = `its backend ${structure.backend} is service ${owner}'s already`;
-      if (problems.get(service) !== reason) log.error('a service cannot be in HAProxy', { service, reason });
-      problems.set(service, reason);
-      return undefined;
-    },
-    own(service, before, structure) {
-      if (before !== undefined) owners.delete(before.backend);
-      if (structure !== undefined) owners.set(structure.backend, service);
-    },
-  };
+  #warnOf(service: string, { frontend, backend, listen, server_options }: ServiceHaproxyConfig): void {
+    const { notes } = modernize([...frontend, ...backend, ...listen]);
+    for (const note of notes) this.#log.warn('an old form was rewritten', { service, note });
+    if (this.#config().knowsInitState === false && /(^|\s)init-state\s/.test(String(server_options))) {
+      this.#log.warn(
+        'this HAProxy has no init-state: servers added are set down by command, at a reload they start up',
+        {
+          service,
+        },
+      );
+    }
+  }
+
+  #refuse(service: string, reason: string): void {
+    if (this.#problems.get(service) !== reason) {
+      this.#log.error('a service cannot be in HAProxy', { service, reason });
+    }
+    this.#problems.set(service, reason);
+  }
 }

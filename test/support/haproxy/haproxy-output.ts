@@ -7,7 +7,7 @@ import { type Instance, makeInstance } from '../../../common/instance.ts';
 import type { HaproxyEvent } from '../../../synapse/haproxy/events.ts';
 import { type HaproxyConfig, haproxySchema } from '../../../synapse/haproxy/options/config.ts';
 import { type ServiceHaproxyConfig, serviceHaproxySchema } from '../../../synapse/haproxy/options/service-config.ts';
-import { createHaproxyOutput, type HaproxyOutput } from '../../../synapse/haproxy/output.ts';
+import { HaproxyOutput } from '../../../synapse/haproxy/output.ts';
 import type { ServiceState } from '../../../synapse/output.ts';
 import { haproxySection, type TestHaproxy } from './haproxy.ts';
 
@@ -64,7 +64,7 @@ export function testConfig(haproxy: TestHaproxy, more: Record<string, unknown> =
 export function runOutput(config: HaproxyConfig, log: Log = testLog()): RunningOutput {
   const controller = new AbortController();
   const events: HaproxyEvent[] = [];
-  const output = createHaproxyOutput(
+  const output = new HaproxyOutput(
     config,
     { log, host: thisHost, onEvent: (event) => events.push(event) },
     controller.signal,

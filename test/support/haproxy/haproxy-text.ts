@@ -1,5 +1,5 @@
 import { type Instance, type InstanceFields, makeInstance } from '../../../common/instance.ts';
-import { createFileWriter } from '../../../synapse/haproxy/configfile/file-text.ts';
+import { ConfigTextBuilder, selectWanted } from '../../../synapse/haproxy/configfile/config-text.ts';
 import { generationOf } from '../../../synapse/haproxy/configfile/render.ts';
 import type { HaproxyConfig } from '../../../synapse/haproxy/options/config.ts';
 import { buildBackendSpec } from '../../../synapse/haproxy/spec/build-backend.ts';
@@ -35,7 +35,7 @@ export function fileText(config: HaproxyConfig, services: Readonly<Record<string
   }
   const structures = [...desired.values()].map(({ wanted }) => wanted).filter((wanted) => wanted !== undefined);
   const present = { file: () => parseConfig(''), running: new Map() };
-  return createFileWriter(config, desired).text('wanted', generationOf(config, structures), present).text;
+  return new ConfigTextBuilder(config, desired).build(selectWanted, generationOf(config, structures), present).text;
 }
 
 /** The part of the file that one service has. */

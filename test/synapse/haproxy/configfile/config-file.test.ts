@@ -6,7 +6,8 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 import { setImmediate } from 'node:timers/promises';
 import { silentLog } from '../../../../common/daemon/log.ts';
-import { createConfigFile } from '../../../../synapse/haproxy/configfile/config-file.ts';
+import { thisHost } from '../../../../common/host.ts';
+import { ConfigFile } from '../../../../synapse/haproxy/configfile/config-file.ts';
 import { plainConfig } from '../../../support/haproxy/haproxy-text.ts';
 
 describe('the file', () => {
@@ -20,7 +21,10 @@ describe('the file', () => {
   afterEach(() => rm(folder, { recursive: true, force: true }));
 
   const open = (more: Record<string, unknown> = {}) =>
-    createConfigFile({ ...plainConfig({ check_command: 'true', ...more }), config_file_path: path }, silentLog);
+    new ConfigFile(
+      { ...plainConfig({ check_command: 'true', ...more }), config_file_path: path },
+      { log: silentLog, host: thisHost },
+    );
 
   it('is written when it is missing, and counts as empty until then', async () => {
     const file = open();
@@ -80,8 +84,8 @@ describe('the file', () => {
 
   it('is refused when the check hangs', async () => {
     const file = open({ check_command: 'sleep 60', check_timeout: '100ms' });
-    const fare = await file.write('new\n', { check: true }, signal);
-    assert.match(fare.result === 'refused' ? fare.message : '', /killed after 100 ms/);
+    const result = await file.write('new\n', { check: true }, signal);
+    assert.match(result.result === 'refused' ? result.message : '', /killed after 100 ms/);
     await assert.rejects(readFile(path), /ENOENT/);
   });
 

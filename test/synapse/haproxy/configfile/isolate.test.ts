@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { isolate } from '../../../../synapse/haproxy/configfile/find-refused.ts';
+import { isolate } from '../../../../synapse/haproxy/configfile/isolate.ts';
 
 const numbers = Array.from({ length: 100 }, (_, index) => index);
 const isBad = (bad: readonly number[]) => (included: readonly number[]) => {

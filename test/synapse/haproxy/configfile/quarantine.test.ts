@@ -4,7 +4,7 @@ import { after, afterEach, before, beforeEach, describe, it } from 'node:test';
 import { silentLog } from '../../../../common/daemon/log.ts';
 import { registry } from '../../../../common/daemon/metrics.ts';
 import { freePort } from '../../../../etcd-cluster/members/ports.ts';
-import { createQuarantine } from '../../../../synapse/haproxy/configfile/quarantine.ts';
+import { Quarantine } from '../../../../synapse/haproxy/configfile/quarantine.ts';
 import type { HaproxyConfig } from '../../../../synapse/haproxy/options/config.ts';
 import { eventually } from '../../../support/eventually.ts';
 import { type NamedServer, namedServer, type TestHaproxy, testHaproxy } from '../../../support/haproxy/haproxy.ts';
@@ -24,7 +24,7 @@ describe('the quarantine', () => {
   const a = { service: 'a' };
   const open = () => {
     const clock = { now: 0 };
-    return { clock, quarantine: createQuarantine(silentLog, () => clock.now) };
+    return { clock, quarantine: new Quarantine(silentLog, () => clock.now) };
   };
 
   it('is counted, and says why', async () => {

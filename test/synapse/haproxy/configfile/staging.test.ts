@@ -5,7 +5,8 @@ import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
 import { exec } from '../../../../common/daemon/exec.ts';
 import { silentLog } from '../../../../common/daemon/log.ts';
-import { createConfigFile } from '../../../../synapse/haproxy/configfile/config-file.ts';
+import { thisHost } from '../../../../common/host.ts';
+import { ConfigFile } from '../../../../synapse/haproxy/configfile/config-file.ts';
 import { plainConfig } from '../../../support/haproxy/haproxy-text.ts';
 import { recordingLog } from '../../../support/process/recording-log.ts';
 import { tempFolder } from '../../../support/temp-folder.ts';
@@ -32,7 +33,7 @@ async function folderWithMounts(t: TestContext, ...mounts: readonly string[]): P
 }
 
 const open = (path: string, log = silentLog) =>
-  createConfigFile({ ...plainConfig({ check_command: 'true' }), config_file_path: path }, log);
+  new ConfigFile({ ...plainConfig({ check_command: 'true' }), config_file_path: path }, { log, host: thisHost });
 
 describe('where the file cannot be replaced', () => {
   it('a full disk: a clear error, the old file as it was, nothing half-written', { skip: mayMount }, async (t) => {

@@ -1,0 +1,155 @@
+import { clock } from '../../common/async/clock.ts';
+import type { Log } from '../../common/daemon/log.ts';
+import type { Instance } from '../../common/instance.ts';
+import type { ServiceState, Snapshot } from '../output.ts';
+import type { HaproxyConfig } from './options/config.ts';
+import { createPlacement, createSlotKeeper, type Placement, type SlotKeeper } from './ports/port-assignment.ts';
+import { BackendSpecs } from './spec/backends.ts';
+import { createDesiredService, type DesiredService } from './spec/desired-service.ts';
+import { configurationReason, type ReloadReason } from './spec/reload-reason.ts';
+import type { BackendSpec } from './spec/types.ts';
+
+/** The instances that a service has now. */
+export interface InstanceChange {
+  readonly desired: DesiredService;
+  readonly instances: readonly Instance[];
+  /** When the change was seen, by `clock.now()`. */
+  readonly seenAt: number;
+  /** Another service may have taken the port: all servers are compared. */
+  readonly all: boolean;
+}
+
+/** What a new snapshot changes. */
+export interface DesiredChanges {
+  readonly instances: readonly InstanceChange[];
+  /** The changes that take another configuration. */
+  readonly reasons: readonly ReloadReason[];
+}
+
+/** What {@link DesiredServices} needs. */
+export interface DesiredServicesDeps {
+  readonly log: Log;
+  /** Gives servers the numbers that they have already, because the service has a backend now. */
+  readonly renumber: (desired: DesiredService) => void;
+}
+
+/** What is desired of each service. Decides what a snapshot changes; sends and writes nothing. */
+export class DesiredServices {
+  /** By name, in the order of the configuration. Services that left it stay until the file is written without them. */
+  readonly byName = new Map<string, DesiredService>();
+  readonly #log: Log;
+  readonly #renumber: (desired: DesiredService) => void;
+  readonly #specs: BackendSpecs;
+  #config: HaproxyConfig;
+  /** Made in {@link begin}. */
+  #slots: SlotKeeper | undefined;
+  #placement: Placement | undefined;
+
+  constructor(config: HaproxyConfig, { log, renumber }: DesiredServicesDeps) {
+    this.#config = config;
+    this.#log = log;
+    this.#renumber = renumber;
+    this.#specs = new BackendSpecs(log, () => this.#config);
+  }
+
+  /** Service → why it cannot be in HAProxy. */
+  get problems(): ReadonlyMap<string, string> {
+    return this.#specs.problems;
+  }
+
+  /** The ports of `reload_free_services`; undefined before {@link begin}. */
+  get slots(): SlotKeeper | undefined {
+    return this.#slots;
+  }
+
+  /** Takes the options with everything decided that depends on HAProxy's version. To be called before {@link update}. */
+  begin(config: HaproxyConfig): void {
+    this.#config = config;
+    this.#slots = createSlotKeeper(config);
+    this.#placement = createPlacement(this.#slots, this.#specs, this.#log);
+  }
+
+  /** Takes a snapshot, in which only the `changed` services differ from the one before. */
+  update(snapshot: Snapshot, changed: ReadonlySet<string>): DesiredChanges {
+    const update = { snapshot, instances: [] as InstanceChange[], reasons: [] as ReloadReason[] };
+    const moved = new Set<DesiredService>();
+    for (const { desired, structure: spec, occupant } of this.#placement?.assign(snapshot, changed) ?? []) {
+      moved.add(desired);
+      this.byName.set(desired.service, desired);
+      this.#want(desired, spec, update.reasons);
+      const state = occupant === undefined ? undefined : snapshot.get(occupant);
+      const instances = occupant === undefined ? [] : state?.instances;
+      const seenAt = state?.seenAt ?? clock.now();
+      if (instances !== undefined) update.instances.push({ desired, instances, seenAt, all: true });
+    }
+    for (const name of changed) this.#updateService(name, moved, update);
+    if (update.reasons.length > 0) this.#reorder(snapshot);
+    return update;
+  }
+
+  #updateService(
+    name: string,
+    moved: ReadonlySet<DesiredService>,
+    update: { readonly snapshot: Snapshot; readonly instances: InstanceChange[]; readonly reasons: ReloadReason[] },
+  ): void {
+    const state = update.snapshot.get(name);
+    const slot = this.#slots?.of(name);
+    const desired = this.byName.get(name);
+    if (state === undefined || slot !== undefined) {
+      if (desired !== undefined && !isSlot(desired)) this.#want(desired, undefined, update.reasons);
+      const isOnSlot = state?.instances !== undefined && slot !== undefined && !moved.has(slot);
+      if (isOnSlot) update.instances.push(changeOf(slot, state, state.instances));
+      return;
+    }
+    const spec = this.#slots?.refused.has(name)
+      ? undefined
+      : this.#specs.unlessTaken(name, this.#specs.of(name, state.config));
+    const present = desired ?? (spec && this.#add(name));
+    if (present === undefined) return;
+    this.#want(present, spec, update.reasons);
+    if (state.instances !== undefined) update.instances.push(changeOf(present, state, state.instances));
+  }
+
+  #add(name: string): DesiredService {
+    const desired = createDesiredService(name, this.#config.max_server_id);
+    this.byName.set(name, desired);
+    return desired;
+  }
+
+  /** Sets the wanted spec; adds a reason when that takes another configuration. */
+  #want(desired: DesiredService, spec: BackendSpec | undefined, reasons: ReloadReason[]): void {
+    const { service, wanted } = desired;
+    desired.wanted = spec;
+    if (wanted?.fingerprint === spec?.fingerprint) {
+      // Another service on the same port: the same for HAProxy.
+      if (desired.active === wanted) desired.active = spec;
+      return;
+    }
+    this.#specs.own(service, wanted, spec);
+    if (wanted === undefined) this.#renumber(desired);
+    const what = wanted === undefined ? 'is new' : spec === undefined ? 'was removed' : 'has other options';
+    const isOnSlot = (wanted ?? spec)?.slot !== undefined;
+    const text = isOnSlot ? 'the ports of reload_free_services changed' : `service ${service} ${what}`;
+    reasons.push(configurationReason(text));
+  }
+
+  #reorder(snapshot: Snapshot): void {
+    const services = this.byName;
+    const kept = new Set(
+      [...snapshot.keys()].map((name) => services.get(name)).filter((desired) => desired !== undefined),
+    );
+    const onSlots = (this.#slots?.all ?? []).filter(({ service }) => services.has(service));
+    for (const desired of onSlots) kept.delete(desired);
+    const left = [...services.values()].filter((desired) => !kept.has(desired) && !onSlots.includes(desired));
+    services.clear();
+    for (const desired of [...kept, ...left, ...onSlots]) services.set(desired.service, desired);
+  }
+}
+
+function changeOf(desired: DesiredService, { seenAt }: ServiceState, instances: readonly Instance[]): InstanceChange {
+  return { desired, instances, seenAt, all: false };
+}
+
+function isSlot({ wanted, active }: DesiredService): boolean {
+  return (wanted ?? active)?.slot !== undefined;
+}
