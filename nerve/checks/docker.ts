@@ -3,14 +3,16 @@ import { DockerClient, DockerRefusal } from '../../common/net/docker.ts';
 import { oneLine, plainReason } from '../../common/reason.ts';
 import type { CheckPlugin } from '../check.ts';
 
+/** The options of the check `docker`. */
 export interface DockerCheckOptions {
   readonly container: string;
   readonly socket: string;
   readonly require_health: boolean;
 }
 
+/** `docker` */
 export const check: CheckPlugin<DockerCheckOptions> = {
-  description: 'Passes while a container runs and, where it has a health check of its own, that one says healthy.',
+  description: 'Passes while a container runs and its own health check, if it has one, reports healthy.',
   schema: {
     container: { doc: 'name or id of the container', format: readContainer, type: 'string', default: null },
     socket: { doc: "unix socket of the container engine's API", format: 'string', default: '/var/run/docker.sock' },
@@ -21,7 +23,7 @@ export const check: CheckPlugin<DockerCheckOptions> = {
   },
 };
 
-/** What we read of the answer (Docker Engine API, ContainerInspect). */
+/** The part of the answer that the check reads (Docker Engine API, ContainerInspect). */
 interface ContainerState {
   readonly Status?: string;
   readonly Running?: boolean;
@@ -40,7 +42,7 @@ async function probe(options: DockerCheckOptions, signal: AbortSignal): Promise<
   try {
     const path = `/containers/${encodeURIComponent(container)}/json`;
     const answer = await engine.json({ path }, { maxBytes: maxAnswer }, signal);
-    judge((isObject(answer) && isObject(answer.State) ? answer.State : {}) as ContainerState, options);
+    assertRunning((isObject(answer) && isObject(answer.State) ? answer.State : {}) as ContainerState, options);
   } catch (error) {
     signal.throwIfAborted();
     throw new Error(`container ${container}: ${reasonFor(error, engine)}`);
@@ -50,27 +52,27 @@ async function probe(options: DockerCheckOptions, signal: AbortSignal): Promise<
 function reasonFor(error: unknown, engine: DockerClient): string {
   if (error instanceof DockerRefusal) {
     if (error.status === 404) return 'there is no such container';
-    return `the engine answers with status ${error.status}: ${error.explanation}`;
+    return `HTTP ${error.status} from the engine: ${error.explanation}`;
   }
   const where =
     (error as { code?: unknown }).code === undefined ? '' : `no answer from the engine at ${engine.where}: `;
   return `${where}${plainReason(error)}`;
 }
 
-function judge(state: ContainerState, { require_health }: DockerCheckOptions): void {
-  // A paused container, and one that is being restarted over and over, count as running too.
+function assertRunning(state: ContainerState, { require_health }: DockerCheckOptions): void {
+  // The engine reports a paused or restarting container as running too.
   if (!state.Running || state.Paused || state.Restarting) {
     const code = state.Running ? '' : ` (exit code ${state.ExitCode})`;
-    throw new Error(`is ${state.Status ?? 'in an unknown state'}${code}, not running`);
+    throw new Error(`state is ${state.Status ?? 'unknown'}${code}, expected running`);
   }
   const health = state.Health?.Status;
   if (health === undefined || health === 'none') {
-    if (require_health) throw new Error('has no health check');
+    if (require_health) throw new Error('the container has no health check');
     return;
   }
   if (health === 'healthy') return;
   const output = oneLine(state.Health?.Log?.at(-1)?.Output ?? '');
-  throw new Error(`its health is ${health}${output === '' ? '' : `: ${output}`}`);
+  throw new Error(`health is ${health}${output === '' ? '' : `: ${output}`}`);
 }
 
 function readContainer(value: unknown): void {

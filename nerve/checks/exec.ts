@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { oneLine } from '../../common/reason.ts';
 import type { CheckDeps, CheckPlugin, CheckTarget } from '../check.ts';
 
+/** The options of the check `exec`. */
 export interface ExecCheckOptions {
   readonly command: readonly string[];
   readonly env: Readonly<Record<string, string>>;
@@ -10,24 +11,25 @@ export interface ExecCheckOptions {
   readonly nagios: boolean;
 }
 
+/** `exec` */
 export const check: CheckPlugin<ExecCheckOptions> = {
-  description: 'Passes when a command exits with 0. What it prints is the reason when it does not.',
+  description: 'Passes when a command exits with code 0. Otherwise its output is the reason.',
   schema: {
     command: {
-      doc: 'program and arguments, a list; no shell unless you name one: ["/bin/sh", "-c", "…"]',
+      doc: 'program and arguments, a list; runs without a shell unless it names one: ["/bin/sh", "-c", "…"]',
       format: readCommand,
       type: 'list',
       default: null,
     },
     env: {
-      doc: "environment on top of nerve's own; the command also finds NERVE_SERVICE, NERVE_HOST and NERVE_PORT there",
+      doc: "environment variables, added to nerve's own and to NERVE_SERVICE, NERVE_HOST and NERVE_PORT",
       format: 'labels',
       default: {},
       sensitive: true,
     },
-    cwd: { doc: "folder to run in; by default nerve's", format: 'optional-non-empty-string', default: null },
+    cwd: { doc: "working directory; by default nerve's", format: 'optional-non-empty-string', default: null },
     user: {
-      doc: "user to run as, by name or number; needs nerve to run as root; by default nerve's",
+      doc: "user to run as, by name or number; requires nerve to run as root; by default nerve's user",
       format: readUser,
       type: 'string',
       default: null,
@@ -44,7 +46,7 @@ export const check: CheckPlugin<ExecCheckOptions> = {
   },
 };
 
-/** How much of the output is kept, bytes; a reason is shorter still. */
+/** How much of the output is kept, bytes; a reason is shorter. */
 const maxOutput = 4096;
 
 const nagiosCodes = ['ok', 'warning', 'critical', 'unknown'];
@@ -66,7 +68,7 @@ async function probe(options: ExecCheckOptions, { target, deps }: ProbeContext, 
         env: { ...process.env, NERVE_SERVICE: service, NERVE_HOST: host, NERVE_PORT: String(port), ...env },
         ...(cwd !== null && { cwd }),
         ...account,
-        // Each probe would leave another one.
+        // Children that a command leaves behind would pile up, some at each probe.
         endsGroup: true,
         maxOutput,
       },
@@ -84,7 +86,7 @@ async function probe(options: ExecCheckOptions, { target, deps }: ProbeContext, 
   throw new Error(`${word ?? ended}${output === '' ? '' : `: ${output}`}`);
 }
 
-/** Looks into /etc/passwd at each probe, as the system does: accounts come and go. */
+/** Reads /etc/passwd at each probe, as the system does: accounts come and go. */
 async function findUser(user: string): Promise<{ readonly uid: number; readonly gid: number }> {
   const lines = (await readFile('/etc/passwd', 'utf8')).split('\n').map((line) => line.split(':'));
   const entry = lines.find(([name, , uid]) => name === user || uid === user);

@@ -2,22 +2,24 @@ import { stat } from 'node:fs/promises';
 import { abortable } from '../../common/async/abort.ts';
 import { clock } from '../../common/async/clock.ts';
 import { failure } from '../../common/reason.ts';
-import { formatDuration } from '../../common/wording.ts';
+import { formatAge, formatDuration } from '../../common/wording.ts';
 import type { CheckPlugin } from '../check.ts';
 
+/** The options of the check `file`. */
 export interface FileCheckOptions {
   readonly path: string;
   readonly state: 'present' | 'absent';
   readonly max_age: number | null;
 }
 
+/** `file` */
 export const check: CheckPlugin<FileCheckOptions> = {
-  description: 'Passes while a file or folder exists, or while there is none: flags of readiness or maintenance.',
+  description: 'Passes while a file or folder exists, or while it does not: a flag of readiness or maintenance.',
   schema: {
     path: { doc: 'absolute path of the file', format: readPath, type: 'path', default: null },
-    state: { doc: 'what it must be', format: ['present', 'absent'], default: 'present' },
+    state: { doc: 'whether it must exist', format: ['present', 'absent'], default: 'present' },
     max_age: {
-      doc: 'longest time since it was last written; by default any',
+      doc: 'longest time since the last write; by default any',
       format: 'optional-positive-duration',
       default: null,
     },
@@ -27,7 +29,7 @@ export const check: CheckPlugin<FileCheckOptions> = {
     let pending: Promise<number | null> | undefined;
     return async (signal) => {
       signal.throwIfAborted();
-      // A look at a dead network file system cannot be called off, and each one holds a thread: never two at a time.
+      // A stat call on a dead network file system cannot be cancelled and holds a thread: one call at a time.
       pending ??= modified(path).finally(() => {
         pending = undefined;
       });
@@ -39,23 +41,21 @@ export const check: CheckPlugin<FileCheckOptions> = {
       if (time === null) throw new Error(`${path} does not exist`);
       const age = clock.wallTime() - time;
       if (max_age !== null && age > max_age) {
-        throw new Error(
-          `${path} was written ${Math.round(age / 1000)} s ago, at most ${formatDuration(max_age)} allowed`,
-        );
+        throw new Error(`${path} was last written ${formatAge(age)} ago, max_age is ${formatDuration(max_age)}`);
       }
     };
   },
 };
 
-/** When the file was last written, milliseconds since 1970; null when there is none. */
+/** The time of the last write, milliseconds since 1970; null when the file does not exist. */
 async function modified(path: string): Promise<number | null> {
   try {
     return (await stat(path)).mtimeMs;
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     if (code === 'ENOENT' || code === 'ENOTDIR') return null;
-    // Whoever may not look says so: to them the file is neither there nor absent.
-    throw failure(`cannot look at ${path}`, error);
+    // Without the permission to look, the file counts neither as present nor as absent.
+    throw failure(`cannot stat ${path}`, error);
   }
 }
 

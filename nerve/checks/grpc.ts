@@ -8,23 +8,25 @@ import {
 import type { Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 import { abortable } from '../../common/async/abort.ts';
-import { type Address, formatAddress, openSocket } from '../../common/net/socket.ts';
+import { formatAddress, openSocket } from '../../common/net/socket.ts';
 import { checkTlsClient, type TlsClientOptions, tlsClient, tlsClientSchema } from '../../common/net/tls-client.ts';
 import { failure, oneLine } from '../../common/reason.ts';
 import type { CheckPlugin, CheckTarget } from '../check.ts';
 
+/** The options of the check `grpc`. */
 export interface GrpcCheckOptions extends TlsClientOptions {
   readonly service: string;
   readonly metadata: Readonly<Record<string, string>>;
   readonly ssl: boolean;
 }
 
+/** `grpc` */
 export const check: CheckPlugin<GrpcCheckOptions> = {
-  description: "Passes when the server's own gRPC health service (grpc.health.v1) says SERVING.",
+  description: "Passes when the server's gRPC health service (grpc.health.v1) answers SERVING.",
   schema: {
-    service: { doc: 'gRPC service to ask about; empty for the server as a whole', format: 'string', default: '' },
+    service: { doc: 'gRPC service to ask about; empty for the whole server', format: 'string', default: '' },
     metadata: {
-      doc: 'request metadata, by name; often holds a token, so it is kept out of messages',
+      doc: 'request metadata by name; kept out of messages, because it often has a token',
       format: readMetadata,
       type: 'object',
       default: {},
@@ -40,8 +42,8 @@ export const check: CheckPlugin<GrpcCheckOptions> = {
 };
 
 /**
- * A call on a connection of its own, over node:http2 rather than a gRPC client: those have no way to give up a
- * connection attempt on which the other side stays mute.
+ * Calls the health service on a connection of its own. It uses node:http2, because a gRPC client cannot cancel a
+ * connection attempt to a server that does not answer.
  */
 async function probe(options: GrpcCheckOptions, target: CheckTarget, signal: AbortSignal): Promise<void> {
   const names = options.ssl ? await tlsClient(options, target.host) : undefined;
@@ -55,7 +57,7 @@ async function probe(options: GrpcCheckOptions, target: CheckTarget, signal: Abo
     });
     await abortable(call(session, socket, options), signal).catch((error) => {
       signal.throwIfAborted();
-      throw error instanceof HealthError ? error : unusable(target, error);
+      throw error instanceof HealthError ? error : failure(`gRPC call to ${formatAddress(target)} failed`, error);
     });
   } finally {
     session?.destroy();
@@ -63,17 +65,13 @@ async function probe(options: GrpcCheckOptions, target: CheckTarget, signal: Abo
   }
 }
 
-/** The server has answered, and not that it serves. */
+/** The server answered, but not SERVING. */
 class HealthError extends Error {}
-
-function unusable(target: Address, error: unknown): Error {
-  return failure(`no gRPC with ${formatAddress(target)}`, error);
-}
 
 /** HealthCheckResponse.ServingStatus of grpc/health/v1/health.proto. */
 const servingStatus = ['UNKNOWN', 'SERVING', 'NOT_SERVING', 'SERVICE_UNKNOWN'];
 
-/** More than any answer of the health service has. */
+/** More than any answer of the health service has, bytes. */
 const maxAnswer = 4096;
 
 function call(session: ClientHttp2Session, socket: Socket, options: GrpcCheckOptions): Promise<void> {
@@ -90,11 +88,11 @@ function call(session: ClientHttp2Session, socket: Socket, options: GrpcCheckOpt
     });
     let headers: IncomingHttpHeaders = {};
     let body = Buffer.alloc(0);
-    const take = (more: IncomingHttpHeaders): void => {
+    const addHeaders = (more: IncomingHttpHeaders): void => {
       headers = { ...headers, ...more };
     };
-    stream.on('response', take);
-    stream.on('trailers', take);
+    stream.on('response', addHeaders);
+    stream.on('trailers', addHeaders);
     stream.on('data', (chunk: Buffer) => {
       body = Buffer.concat([body, chunk]);
       if (body.length > maxAnswer) reject(new Error('the answer is too long for a health service'));
@@ -102,29 +100,29 @@ function call(session: ClientHttp2Session, socket: Socket, options: GrpcCheckOpt
     stream.on('error', reject);
     stream.on('end', () => {
       try {
-        judge(headers, body);
+        assertServing(headers, body);
         resolve();
       } catch (error) {
         reject(error);
       }
     });
-    stream.end(request(options.service));
+    stream.end(encodeRequest(options.service));
   });
 }
 
-function judge(headers: IncomingHttpHeaders, body: Buffer): void {
+function assertServing(headers: IncomingHttpHeaders, body: Buffer): void {
   const http = headers[constants.HTTP2_HEADER_STATUS];
   const code = headers['grpc-status'];
-  if (code === undefined) throw new HealthError(`status ${http}, and no gRPC status: is this a gRPC server?`);
+  if (code === undefined) throw new HealthError(`HTTP ${http} without a gRPC status: not a gRPC server?`);
   if (code !== '0') {
     const message = oneLine(decodeMessage(String(headers['grpc-message'] ?? '')));
     throw new HealthError(`gRPC status ${statusName(String(code))}${message === '' ? '' : `: ${message}`}`);
   }
-  const status = readStatus(body);
-  if (status !== 1) throw new HealthError(`status ${servingStatus[status] ?? status}, not SERVING`);
+  const status = decodeStatus(body);
+  if (status !== 1) throw new HealthError(`health status ${servingStatus[status] ?? status}, expected SERVING`);
 }
 
-/** The codes a health service answers with (grpc/doc/statuscodes.md, health.proto). */
+/** The status codes that a health service uses (grpc/doc/statuscodes.md, health.proto). */
 const statusNames: Readonly<Record<string, string>> = {
   '4': 'DEADLINE_EXCEEDED',
   '5': 'NOT_FOUND',
@@ -149,7 +147,7 @@ function decodeMessage(text: string): string {
 }
 
 /** A gRPC frame with a HealthCheckRequest: field 1, the service, as a string. */
-function request(service: string): Buffer {
+function encodeRequest(service: string): Buffer {
   const name = Buffer.from(service);
   const message = name.length === 0 ? name : Buffer.concat([Buffer.from([0x0a, ...varint(name.length)]), name]);
   const frame = Buffer.alloc(5);
@@ -162,13 +160,13 @@ function varint(value: number): readonly number[] {
 }
 
 /** Field 1 of a HealthCheckResponse, an enum; absent means 0. Its values are small enough for one byte. */
-function readStatus(body: Buffer): number {
+function decodeStatus(body: Buffer): number {
   if (body.length < 5 || body[0] !== 0 || body.readUInt32BE(1) !== body.length - 5) {
-    throw new HealthError('the answer is no gRPC message');
+    throw new HealthError('the answer is not a gRPC message');
   }
   const message = body.subarray(5);
   if (message.length === 0) return 0;
-  if (message[0] !== 0x08 || message[1] === undefined) throw new HealthError('the answer is no HealthCheckResponse');
+  if (message[0] !== 0x08 || message[1] === undefined) throw new HealthError('the answer is not a HealthCheckResponse');
   return message[1];
 }
 
@@ -177,7 +175,8 @@ function readMetadata(value: unknown): void {
   if (value === null || typeof value !== 'object' || Array.isArray(value)) throw new Error(allowed);
   for (const [name, text] of Object.entries(value)) {
     // gRPC over HTTP/2, 'Custom-Metadata'.
-    if (!/^[0-9a-z_.-]+$/.test(name) || name.startsWith('grpc-')) throw new Error(`${allowed}; not ${name}`);
-    if (typeof text !== 'string' || !/^[ -~]*$/.test(text)) throw new Error(`${allowed}; ${name} is no one-line text`);
+    if (!/^[0-9a-z_.-]+$/.test(name) || name.startsWith('grpc-')) throw new Error(`${allowed}; ${name} is not allowed`);
+    if (typeof text !== 'string' || !/^[ -~]*$/.test(text))
+      throw new Error(`${allowed}; ${name} must be a one-line text`);
   }
 }

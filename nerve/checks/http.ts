@@ -4,24 +4,26 @@ import { checkTlsClient } from '../../common/net/tls-client.ts';
 import { plainReason } from '../../common/reason.ts';
 import type { CheckPlugin, CheckTarget } from '../check.ts';
 import { openConnection } from './http/connection.ts';
-import { judge } from './http/expectations.ts';
+import { assertExpected } from './http/expectations.ts';
 import { type HttpCheckOptions, httpSchema, wantsBody } from './http/options.ts';
-import { type Answer, askHttp1, askHttp2 } from './http/request.ts';
+import { type Answer, ReadTimeout, requestHttp1, requestHttp2 } from './http/request.ts';
 
+/** `http` */
 export const check: CheckPlugin<HttpCheckOptions> = {
-  description: 'Passes when a path answers with a status from 200 to 399 or as told and, if asked, a certain body.',
+  description:
+    'Passes when the server answers a request with an expected status, 200 to 399 by default, and an expected body.',
   schema: httpSchema,
   deadline({ open_timeout: open, read_timeout: read, ssl_timeout: ssl }, timeout) {
-    // Existing files give each phase its own time and leave timeout at its small default.
+    // Files written for SmartStack give each phase its own time and leave timeout at its small default.
     if (open === null && read === null && ssl === null) return timeout;
     return Math.max(timeout, (open ?? 0) + (ssl ?? 0) + (read ?? timeout));
   },
   create(options, target) {
     checkTlsClient(options);
     const { method, body } = options;
-    if (method === 'GET' && body !== null) throw new Error('body needs another method than GET');
+    if (method === 'GET' && body !== null) throw new Error('body needs a method other than GET');
     if (method === 'HEAD' && wantsBody(options)) {
-      throw new Error('an answer to HEAD has no body to look at');
+      throw new Error('an answer to HEAD has no body: expect, matches and json need another method');
     }
     return (signal) => probe(options, target, signal);
   },
@@ -32,34 +34,36 @@ async function probe(options: HttpCheckOptions, target: CheckTarget, signal: Abo
   const origin = `${ssl ? 'https' : 'http'}://${formatAddress(target)}`;
   let path = options.uri;
   for (let redirects = 0; ; redirects++) {
-    const { status, location, body } = await ask(path, options, { origin, target, signal });
+    const { status, location, body } = await send(path, options, { origin, target, signal });
     if (status >= 300 && status < 400 && location !== undefined && redirects < follow_redirects) {
       const next = new URL(location, `${origin}${path}`);
       if (next.origin !== new URL(origin).origin) throw new Error(`redirected to another server, ${next.origin}`);
       path = next.pathname + next.search;
       continue;
     }
-    return judge({ status, body }, options);
+    // Without the query, which may have a token.
+    return assertExpected({ status, body }, `${options.method} ${path.split('?')[0]}`, options);
   }
 }
 
-interface Place {
+interface Destination {
   readonly origin: string;
   readonly target: CheckTarget;
   readonly signal: AbortSignal;
 }
 
 /**
- * One request on a connection of its own: a connection kept open would hide that no new one can be made. We open it
- * ourselves, because the client does not give up on a TLS handshake when its signal aborts.
+ * Sends one request on a connection of its own: a connection kept open would hide that the server accepts no new ones.
+ * The HTTP client does not open it, because it goes on with a TLS handshake after its signal has aborted.
  */
-async function ask(path: string, options: HttpCheckOptions, { origin, target, signal }: Place): Promise<Answer> {
+async function send(path: string, options: HttpCheckOptions, { origin, target, signal }: Destination): Promise<Answer> {
   const { socket, channel } = await openConnection(options, target, signal);
-  const place = { origin, channel, signal };
+  const request = options.http2 ? requestHttp2 : requestHttp1;
   try {
-    return await abortable(options.http2 ? askHttp2(path, options, place) : askHttp1(path, options, place), signal);
+    return await abortable(request(path, options, { origin, channel, signal }), signal);
   } catch (error) {
     signal.throwIfAborted();
+    if (error instanceof ReadTimeout) throw error;
     throw new Error(`no answer from ${origin}: ${plainReason(error)}`);
   } finally {
     socket.destroy();

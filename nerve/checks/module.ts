@@ -4,14 +4,15 @@ import { type Problem, type Schema, validate } from '../../common/config/config.
 import { failure, oneLine } from '../../common/reason.ts';
 import type { Check, CheckPlugin, CheckTarget } from '../check.ts';
 
+/** The options of the check `module`. */
 export interface ModuleCheckOptions {
   readonly file: string;
   readonly options: Readonly<Record<string, unknown>>;
 }
 
 /**
- * What a user's file exports as `check`: the shape of nerve's own checks, of which only `create` is required. It stays
- * as it is within a major version.
+ * What a user's file exports as `check`: the interface of nerve's own checks, of which only `create` is required. It
+ * does not change within a major version.
  *
  * ```js
  * export const check = {
@@ -26,15 +27,16 @@ export interface ModuleCheckOptions {
  * ```
  *
  * The probe opens what it needs each time, closes it before it returns, and gives up when `signal` aborts. Without a
- * schema the options arrive as they stand in the configuration.
+ * schema, `create` gets the options as the configuration has them.
  */
 export interface UserCheck {
   readonly schema?: Schema<Record<string, unknown>>;
   create(options: Readonly<Record<string, unknown>>, target: CheckTarget): Check;
 }
 
+/** `module` */
 export const check: CheckPlugin<ModuleCheckOptions> = {
-  description: "A check of your own: a JavaScript file that exports one, in the shape of nerve's.",
+  description: 'A check of your own: a JavaScript file that exports one.',
   schema: {
     file: { doc: 'absolute path of the file (.js or .mjs)', format: readPath, type: 'path', default: null },
     options: { doc: 'options for that check', format: 'object', default: {} },
@@ -43,7 +45,7 @@ export const check: CheckPlugin<ModuleCheckOptions> = {
     let loading: Promise<Check> | undefined;
     return async (signal) => {
       signal.throwIfAborted();
-      // Once; and a file that takes longer to load than one probe may take is there for the next.
+      // Loaded once. When that takes longer than the deadline of one probe, the next probe has it.
       loading ??= load(file, options, target);
       const probe = await abortable(loading, signal);
       await abortable(run(probe, signal), signal);
@@ -51,7 +53,7 @@ export const check: CheckPlugin<ModuleCheckOptions> = {
   },
 };
 
-/** In a function of its own: a check that throws at once is a failed one too. */
+/** An async function, so that a check that throws at once has failed too. */
 async function run(probe: Check, signal: AbortSignal): Promise<void> {
   await probe(signal);
 }

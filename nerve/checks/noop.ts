@@ -1,6 +1,6 @@
 import type { CheckPlugin } from '../check.ts';
 
-/** Always healthy: for services whose health is none of nerve's business. */
+/** `noop`, for services whose health nerve must not check. */
 export const check: CheckPlugin<Record<never, never>> = {
   description: 'Always passes.',
   schema: {},

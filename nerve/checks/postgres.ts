@@ -10,6 +10,7 @@ import type { CheckPlugin, CheckTarget } from '../check.ts';
 
 const pg = await optionalPackage('pg', async () => (await import('pg')).default);
 
+/** The options of the check `postgres`. */
 export interface PostgresCheckOptions extends TlsClientOptions {
   readonly socket: string | null;
   readonly username: string;
@@ -19,8 +20,9 @@ export interface PostgresCheckOptions extends TlsClientOptions {
   readonly ssl: boolean;
 }
 
+/** `postgres` */
 export const check: CheckPlugin<PostgresCheckOptions> = {
-  description: 'Passes when PostgreSQL lets us log in and answers SELECT 1 and, if asked, has a certain role.',
+  description: 'Passes when PostgreSQL accepts a login, answers SELECT 1 and has the required role.',
   schema: {
     socket: {
       doc: 'unix socket to use instead of host and port, such as /run/postgresql/.s.PGSQL.5432',
@@ -31,7 +33,7 @@ export const check: CheckPlugin<PostgresCheckOptions> = {
     password: { doc: 'password of the user', format: 'optional-string', default: null, sensitive: true },
     database: { doc: 'database to log in to', format: 'non-empty-string', default: 'postgres' },
     role: {
-      doc: 'what it must be: primary is not in recovery, standby is',
+      doc: 'required role: a primary is not in recovery, a standby is',
       format: ['any', 'primary', 'standby'],
       default: 'any',
     },
@@ -52,15 +54,15 @@ async function probe(options: PostgresCheckOptions, target: CheckTarget, signal:
   const names = ssl ? await tlsClient(options, target.host) : undefined;
   signal.throwIfAborted();
   const socket = new Socket({ signal });
-  // The client says connect itself; it shall connect where we want, whatever name the certificate is to carry.
-  const dial = socket.connect.bind(socket);
-  Object.assign(socket, { connect: () => dial({ ...address, lookup: sharedLookup }) });
+  // The client calls connect itself, with the name in the certificate; the socket must go to the target instead.
+  const connect = socket.connect.bind(socket);
+  Object.assign(socket, { connect: () => connect({ ...address, lookup: sharedLookup }) });
   const client = new (pg().Client)({
     stream: () => socket,
     host: names?.host ?? target.host,
     port: target.port,
     user,
-    // Never undefined: the client would look for one in the environment and in files.
+    // Never undefined: the client would look for a password in the environment and in files.
     password: password ?? '',
     database,
     application_name: 'nerve',
@@ -69,7 +71,7 @@ async function probe(options: PostgresCheckOptions, target: CheckTarget, signal:
         ? false
         : { ...names, checkServerIdentity: (_, certificate) => checkServerIdentity(names.host, certificate) },
   });
-  client.on('error', () => {}); // each one also rejects what is under way
+  client.on('error', () => {}); // each error also rejects the running call
   const work = async (): Promise<void> => {
     await client.connect();
     const sql = role === 'any' ? 'SELECT 1' : 'SELECT pg_is_in_recovery() AS standby';
@@ -79,7 +81,7 @@ async function probe(options: PostgresCheckOptions, target: CheckTarget, signal:
     const found = rows[0]?.standby ? 'standby' : 'primary';
     await client.end();
     if (role !== 'any' && role !== found) {
-      throw new Error(`is ${found === 'standby' ? 'a standby, in recovery' : 'a primary'}; ${role} wanted`);
+      throw new Error(`role is ${found}, expected ${role}`);
     }
   };
   try {

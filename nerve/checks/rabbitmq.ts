@@ -10,6 +10,7 @@ import type { CheckPlugin, CheckTarget } from '../check.ts';
 
 const amqp = await optionalPackage('amqplib', async () => (await import('amqplib')).default);
 
+/** The options of the check `rabbitmq`. */
 export interface RabbitmqCheckOptions extends TlsClientOptions {
   readonly username: string;
   readonly password: string;
@@ -19,15 +20,17 @@ export interface RabbitmqCheckOptions extends TlsClientOptions {
   readonly ssl: boolean;
 }
 
+/** `rabbitmq` */
 export const check: CheckPlugin<RabbitmqCheckOptions> = {
-  description: 'Passes when RabbitMQ lets us log in to a virtual host and, if asked, has a queue or carries a message.',
+  description:
+    'Passes when RabbitMQ accepts a login to a virtual host and, where required, has a queue or delivers a message.',
   schema: {
     username: { doc: 'user to log in as', format: 'non-empty-string', default: 'guest' },
     password: { doc: 'password of the user', format: 'string', default: 'guest', sensitive: true },
     vhost: { doc: 'virtual host to open', format: 'non-empty-string', default: '/' },
     queue: { doc: 'queue that must exist; by default none', format: 'optional-non-empty-string', default: null },
     round_trip: {
-      doc: "publish a message to a queue 'nerve' (made when missing) and get it back, as SmartStack does",
+      doc: "publish a message to the queue 'nerve' (created if missing) and get it back, as SmartStack does",
       format: 'boolean',
       default: false,
     },
@@ -44,10 +47,10 @@ export const check: CheckPlugin<RabbitmqCheckOptions> = {
 async function probe(options: RabbitmqCheckOptions, target: CheckTarget, signal: AbortSignal): Promise<void> {
   const { username, password, vhost, queue, round_trip, ssl } = options;
   const names = ssl ? await tlsClient(options, target.host) : undefined;
-  // The client opens plain connections itself, with a signal that ends them; encrypted ones go over ours.
+  // The client opens a plain connection itself, with a signal that ends it. TLS goes over a socket of the check.
   const raw: Socket | undefined = names === undefined ? undefined : await openSocket(target, signal);
   let connection: ChannelModel | undefined;
-  // A socket made with a signal that has aborted before would open all the same (node:net).
+  // node:net opens a socket even when its signal has aborted before.
   signal.throwIfAborted();
   const work = async (): Promise<void> => {
     connection = await amqp().connect(
@@ -57,7 +60,7 @@ async function probe(options: RabbitmqCheckOptions, target: CheckTarget, signal:
         port: target.port,
         username,
         password,
-        // The client takes it for a part of a URL.
+        // The client expects it encoded as in a URL.
         vhost: encodeURIComponent(vhost),
         heartbeat: 0,
       },
@@ -66,32 +69,32 @@ async function probe(options: RabbitmqCheckOptions, target: CheckTarget, signal:
         ...(names === undefined ? { signal, lookup: sharedLookup } : { ...names, socket: raw }),
       } as SocketOptions,
     );
-    await Promise.race([broken(connection), use(connection, { queue, round_trip })]);
+    await Promise.race([broken(connection), useBroker(connection, { queue, round_trip })]);
   };
   try {
     await abortable(work(), signal);
   } catch (error) {
     signal.throwIfAborted();
-    throw failure(`rabbitmq at ${formatAddress(target)}`, noVhost.test(String(error)) ? missing(options) : error);
+    throw failure(`rabbitmq at ${formatAddress(target)}`, vhostRefused.test(String(error)) ? noVhost(options) : error);
   } finally {
     if (connection !== undefined) socketOf(connection).destroy();
     raw?.destroy();
   }
 }
 
-/** How the client says that the server closed the connection instead of opening the virtual host. */
-const noVhost = /Expected ConnectionOpenOk; got <ConnectionClose/;
+/** The client's error when the server closes the connection instead of opening the virtual host. */
+const vhostRefused = /Expected ConnectionOpenOk; got <ConnectionClose/;
 
-function missing({ username, vhost }: RabbitmqCheckOptions): string {
+function noVhost({ username, vhost }: RabbitmqCheckOptions): string {
   return `there is no virtual host ${vhost}, or user ${username} may not use it`;
 }
 
-/** Rejects when the connection breaks: what is under way on it would not always be told. */
+/** Rejects when the connection breaks: the client does not always reject the running calls then. */
 function broken(connection: ChannelModel): Promise<never> {
   return new Promise((_, reject) => connection.on('error', reject));
 }
 
-async function use(
+async function useBroker(
   connection: ChannelModel,
   { queue, round_trip }: { queue: string | null; round_trip: boolean },
 ): Promise<void> {
@@ -99,27 +102,27 @@ async function use(
     const channel = await openChannel(connection);
     await channel.checkQueue(queue);
   }
-  if (round_trip) await carry(await openChannel(connection));
-  // Says good-bye: the server logs a warning about each one who just hangs up.
+  if (round_trip) await roundTrip(await openChannel(connection));
+  // Not destroy: the server logs a warning about each connection that is dropped.
   await connection.close();
 }
 
 async function openChannel(connection: ChannelModel): Promise<Channel> {
   const channel = await connection.createChannel();
-  channel.on('error', () => {}); // each one also rejects what is under way
+  channel.on('error', () => {}); // each error also rejects the running call
   return channel;
 }
 
-/** The queue, the message and its life of two seconds are those of SmartStack, so that both can run side by side. */
-async function carry(channel: Channel): Promise<void> {
+/** Uses SmartStack's queue, message and expiration of two seconds, so that both can run side by side. */
+async function roundTrip(channel: Channel): Promise<void> {
   await channel.assertQueue('nerve', { durable: false });
   channel.sendToQueue('nerve', Buffer.from('nerve test message'), { expiration: 2000 });
   const message = await channel.get('nerve');
-  if (message === false) throw new Error('the message that was published did not come back');
+  if (message === false) throw new Error('the published message did not come back');
   channel.ack(message);
 }
 
-/** The client's types hide the stream that it speaks over. */
+/** The socket of the connection, which the client's types hide. */
 function socketOf(connection: ChannelModel): Socket {
   return (connection.connection as unknown as { readonly stream: Socket }).stream;
 }

@@ -9,6 +9,7 @@ import type { CheckPlugin, CheckTarget } from '../check.ts';
 
 const redis = await optionalPackage('@redis/client', () => import('@redis/client'));
 
+/** The options of the check `redis`. */
 export interface RedisCheckOptions extends TlsClientOptions {
   readonly socket: string | null;
   readonly username: string | null;
@@ -19,21 +20,22 @@ export interface RedisCheckOptions extends TlsClientOptions {
   readonly ssl: boolean;
 }
 
+/** `redis` */
 export const check: CheckPlugin<RedisCheckOptions> = {
-  description: 'Passes when Redis answers PING and EXISTS and, if asked, has a certain role and is in step.',
+  description: 'Passes when Redis answers PING and EXISTS, has the required role and, where required, is in sync.',
   schema: {
     socket: { doc: 'unix socket to use instead of host and port', format: 'optional-non-empty-string', default: null },
     username: { doc: 'ACL user; by default the one named default', format: 'optional-string', default: null },
     password: { doc: 'password for AUTH', format: 'optional-string', default: null, sensitive: true },
     key: {
-      doc: 'key to ask EXISTS for, so that a proxy must reach a server behind it; null asks PING only',
+      doc: 'key for EXISTS, which makes a proxy reach a server behind it; null for PING only',
       format: 'optional-non-empty-string',
       default: 'nerve-redis-service-check',
       nullable: true,
     },
-    role: { doc: 'what it must be', format: ['any', 'master', 'replica'], default: 'any' },
+    role: { doc: 'required role', format: ['any', 'master', 'replica'], default: 'any' },
     synced: {
-      doc: 'a replica must have its link to the master up, and no full synchronization under way',
+      doc: 'require a replica to have its link to the master up and no full synchronization running',
       format: 'boolean',
       default: false,
     },
@@ -55,27 +57,27 @@ async function probe(options: RedisCheckOptions, target: CheckTarget, signal: Ab
   const names = ssl ? await tlsClient(options, target.host) : undefined;
   const raw = names === undefined ? undefined : await openSocket(address, signal);
   const client = redis().createClient({
-    RESP: 2, // The newer protocol, and a name for the connection, cost a round trip, and proxies know neither.
+    RESP: 2, // the newer protocol and a name for the connection cost a round trip, and proxies know neither
     disableClientInfo: true,
     ...(username !== null && { username }),
     ...(password !== null && { password }),
     socket: {
       ...address,
-      // Passed on to node:net and node:tls: what is given here can be ended from here at any time.
+      // The client passes these on to node:net and node:tls, so that the check can end the connection at any time.
       ...(names === undefined ? { signal, lookup: sharedLookup } : { ...names, tls: true, socket: raw }),
       connectTimeout: 0,
       reconnectStrategy: false,
     } as NonNullable<RedisClientOptions['socket']>,
   });
-  client.on('error', () => {}); // each one also rejects what is under way
-  // A socket made with a signal that has aborted before would open all the same (node:net).
+  client.on('error', () => {}); // each error also rejects the running call
+  // node:net opens a socket even when its signal has aborted before.
   signal.throwIfAborted();
   const work = async (): Promise<void> => {
     await client.connect();
     const answer = await client.sendCommand<string>(['PING']);
-    if (answer !== 'PONG') throw new Error(`PING: the answer is ${answer}`);
+    if (answer !== 'PONG') throw new Error(`PING answered ${answer}, expected PONG`);
     if (key !== null) await client.sendCommand(['EXISTS', key]);
-    if (role !== 'any' || synced) judge(await client.sendCommand<string>(['INFO', 'replication']), options);
+    if (role !== 'any' || synced) assertReplication(await client.sendCommand<string>(['INFO', 'replication']), options);
   };
   try {
     await abortable(work(), signal);
@@ -88,14 +90,14 @@ async function probe(options: RedisCheckOptions, target: CheckTarget, signal: Ab
   }
 }
 
-/** INFO, section Replication: lines of `name:value`. */
-function judge(info: string, { role, synced }: RedisCheckOptions): void {
+/** Checks the Replication section of INFO: lines of `name:value`. */
+function assertReplication(info: string, { role, synced }: RedisCheckOptions): void {
   const fields = new Map(info.split('\r\n').map((line) => line.split(':', 2) as [string, string]));
   // Redis calls a replica 'slave' here.
   const found = fields.get('role') === 'slave' ? 'replica' : fields.get('role');
-  if (role !== 'any' && found !== role) throw new Error(`role is ${found}, ${role} wanted`);
+  if (role !== 'any' && found !== role) throw new Error(`role is ${found}, expected ${role}`);
   if (!synced || found !== 'replica') return;
-  if (fields.get('master_sync_in_progress') === '1') throw new Error('full synchronization with the master under way');
+  if (fields.get('master_sync_in_progress') === '1') throw new Error('full synchronization with the master is running');
   const link = fields.get('master_link_status');
   if (link !== 'up') throw new Error(`link to the master is ${link}`);
 }

@@ -4,14 +4,16 @@ import { type Address, formatAddress, openSocket } from '../../common/net/socket
 import { failure, oneLine } from '../../common/reason.ts';
 import type { CheckPlugin } from '../check.ts';
 
+/** The options of the check `tcp`. */
 export interface TcpCheckOptions {
   readonly socket: string | null;
   readonly send: string | null;
   readonly expect: string | null;
 }
 
+/** `tcp` */
 export const check: CheckPlugin<TcpCheckOptions> = {
-  description: 'Passes when a TCP connection can be opened and, if asked, the other side says a certain text.',
+  description: 'Passes when a TCP connection opens and, with expect, the server sends an expected text.',
   schema: {
     socket: { doc: 'unix socket to use instead of host and port', format: 'optional-non-empty-string', default: null },
     send: {
@@ -21,19 +23,19 @@ export const check: CheckPlugin<TcpCheckOptions> = {
       sensitive: true,
     },
     expect: {
-      doc: 'text that the other side must say; by default it need not say anything',
+      doc: 'text that the server must send; by default none',
       format: 'optional-non-empty-string',
       default: null,
     },
   },
   create({ socket: path, send, expect }, { host, port }) {
     const address: Address = path === null ? { host, port } : { path };
-    // The name is looked up at each probe: an address remembered from the start would go stale.
+    // Each probe looks the name up again: its address may change.
     return async (signal) => {
       const socket = await openSocket(address, signal);
       try {
         if (send !== null) socket.write(send);
-        if (expect !== null) await abortable(hear(socket, expect), signal);
+        if (expect !== null) await abortable(readUntil(socket, expect), signal);
       } catch (error) {
         signal.throwIfAborted();
         throw failure(formatAddress(address), error);
@@ -44,17 +46,18 @@ export const check: CheckPlugin<TcpCheckOptions> = {
   },
 };
 
-/** How much is listened to, bytes. */
+/** How much of the answer the check searches, bytes. */
 const maxAnswer = 64 * 1024;
 
-async function hear(socket: Socket, text: string): Promise<void> {
-  const wanted = Buffer.from(text);
-  let heard = Buffer.alloc(0);
+/** @throws when the connection ends, or the answer is too long, without the text */
+async function readUntil(socket: Socket, text: string): Promise<void> {
+  const expected = Buffer.from(text);
+  let received = Buffer.alloc(0);
   for await (const chunk of socket) {
-    heard = Buffer.concat([heard, chunk as Buffer]);
-    if (heard.includes(wanted)) return;
-    if (heard.length > maxAnswer) break;
+    received = Buffer.concat([received, chunk as Buffer]);
+    if (received.includes(expected)) return;
+    if (received.length > maxAnswer) break;
   }
-  const said = heard.length === 0 ? 'nothing' : JSON.stringify(oneLine(heard.toString()));
-  throw new Error(`expected ${JSON.stringify(text)}, but it said ${said}`);
+  const answer = received.length === 0 ? 'nothing' : JSON.stringify(oneLine(received.toString()));
+  throw new Error(`expected ${JSON.stringify(text)}, received ${answer}`);
 }

@@ -49,7 +49,7 @@ describe('with a real Docker engine', () => {
       await engine.docker(['unpause', 'alive']);
       await assertPasses(alive);
       await engine.docker(['kill', 'alive']);
-      await eventually(() => assertFails(alive, /is exited \(exit code 137\), not running/));
+      await eventually(() => assertFails(alive, /state is exited \(exit code 137\), expected running/));
       await engine.docker(['start', 'alive']);
       await assertPasses(alive);
       await engine.docker(['rm', '--force', 'alive']);
@@ -66,11 +66,11 @@ describe('with a real Docker engine', () => {
       ];
       await start('moody', ...options, '--health-start-period=1h');
       const moody = await check('moody', { require_health: true });
-      await assertFails(moody, /its health is starting/);
+      await assertFails(moody, /health is starting/);
       await engine.docker(['exec', 'moody', 'touch', '/tmp/well']);
       await eventually(() => assertPasses(moody));
       await engine.docker(['exec', 'moody', 'rm', '/tmp/well']);
-      await eventually(() => assertFails(moody, /its health is unhealthy: not well/));
+      await eventually(() => assertFails(moody, /health is unhealthy: not well/));
       await engine.docker(['rm', '--force', 'moody']);
     });
   });

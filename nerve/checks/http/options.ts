@@ -1,6 +1,7 @@
 import type { Schema } from '../../../common/config/config.ts';
 import { type TlsClientOptions, tlsClientSchema } from '../../../common/net/tls-client.ts';
 
+/** The options of the check `http`. */
 export interface HttpCheckOptions extends TlsClientOptions {
   readonly uri: string;
   readonly method: 'GET' | 'HEAD' | 'POST' | 'PUT' | 'PATCH' | 'DELETE' | 'OPTIONS';
@@ -21,21 +22,22 @@ export interface HttpCheckOptions extends TlsClientOptions {
 
 const time = { format: 'optional-positive-duration', default: null } as const;
 
+/** The schema of {@link HttpCheckOptions}. */
 export const httpSchema: Schema<HttpCheckOptions> = {
-  uri: { doc: 'path to ask for, such as /health', format: readUri, type: 'path', default: null },
+  uri: { doc: 'path to request, such as /health', format: readUri, type: 'path', default: null },
   method: {
-    doc: 'how to ask for it',
+    doc: 'method of the request',
     format: ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'],
     default: 'GET',
   },
   headers: {
-    doc: 'request headers, by name; Host among them',
+    doc: 'request headers by name, such as Host',
     format: readHeaders,
     type: 'object',
     default: {},
     sensitive: true,
   },
-  body: { doc: 'what to send; by default nothing', format: 'optional-string', default: null, sensitive: true },
+  body: { doc: 'body of the request; by default none', format: 'optional-string', default: null, sensitive: true },
   statuses: {
     doc: 'statuses that pass: numbers and ranges',
     format: readStatuses,
@@ -51,12 +53,12 @@ export const httpSchema: Schema<HttpCheckOptions> = {
     nullable: true,
   },
   json: {
-    doc: 'values that the body, as JSON, must have: {"status": "ok", "db.replicas": 2}',
+    doc: 'values that the body, read as JSON, must have: {"status": "ok", "db.replicas": 2}',
     format: 'object',
     default: {},
   },
   follow_redirects: {
-    doc: 'how many redirects to follow, on the same server only; by default a redirect is the answer',
+    doc: 'number of redirects to follow, on the same server only; by default the redirect is the answer',
     format: 'natural-number',
     default: 0,
   },
@@ -64,18 +66,18 @@ export const httpSchema: Schema<HttpCheckOptions> = {
   socket: { doc: 'unix socket to use instead of host and port', format: 'optional-non-empty-string', default: null },
   ssl: { doc: 'speak https', format: 'boolean', default: false },
   ...tlsClientSchema,
-  open_timeout: { doc: 'longest time to connect; by default only timeout counts', ...time },
-  read_timeout: { doc: 'longest time to wait for the answer; by default only timeout counts', ...time },
-  ssl_timeout: { doc: 'as in SmartStack; counts together with open_timeout', ...time },
+  open_timeout: { doc: 'longest time to connect; by default only timeout applies', ...time },
+  read_timeout: { doc: 'longest time to wait for the answer; by default only timeout applies', ...time },
+  ssl_timeout: { doc: 'longest time for TLS, added to open_timeout; as in SmartStack', ...time },
 };
 
-/** Whether anything is asked of the body. */
+/** True when the check looks at the body. */
 export function wantsBody({ expect, matches, json }: HttpCheckOptions): boolean {
   return expect !== null || matches !== null || Object.keys(json).length > 0;
 }
 
 function readUri(value: unknown): void {
-  // What may stand in a request line: visible ASCII.
+  // A request line may have visible ASCII only.
   if (typeof value !== 'string' || !/^\/[!-~]*$/.test(value)) throw new Error('must be a path that starts with /');
 }
 
@@ -103,7 +105,7 @@ function readHeaders(value: unknown): Readonly<Record<string, string>> {
   for (const [name, text] of Object.entries(value)) {
     // RFC 9110, sections 5.1 and 5.5.
     if (!/^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/.test(name))
-      throw new Error(`${allowed}; ${JSON.stringify(name)} is no header name`);
+      throw new Error(`${allowed}; ${JSON.stringify(name)} is not a header name`);
     if (typeof text !== 'string' || !/^[\t -~\x80-\xff]*$/.test(text))
       throw new Error(`${allowed}; ${name} must be a one-line string`);
   }

@@ -3,56 +3,70 @@ import { connect, type IncomingHttpHeaders, type IncomingHttpStatusHeader } from
 import type { Socket } from 'node:net';
 import type { Readable } from 'node:stream';
 import { Client } from 'undici';
+import { formatLatency } from '../../../common/wording.ts';
 import { type HttpCheckOptions, wantsBody } from './options.ts';
 
-/** One request of HTTP/1.1. */
-export async function askHttp1(
-  path: string,
-  options: HttpCheckOptions,
-  { origin, channel, signal }: Channel,
-): Promise<Answer> {
-  const { method, headers, body, read_timeout } = options;
-  const client = new Client(origin, {
-    // 0 means none of its own: the signal is the deadline then.
-    headersTimeout: read_timeout ?? 0,
-    bodyTimeout: read_timeout ?? 0,
-    allowH2: false,
-    // Not at once: the client would ask for a connection again and again.
-    connect: (_, callback) => setImmediate(callback, null, channel),
-  });
-  try {
-    const response = await client.request({ method, path, headers: { ...headers }, body, reset: true, signal });
-    response.body.on('error', () => {}); // a body that breaks off after the verdict is no crash
-    const { location } = response.headers;
-    return {
-      status: response.statusCode,
-      location: typeof location === 'string' ? location : undefined,
-      body: wantsBody(options) ? await readBody(response.body) : '',
-    };
-  } finally {
-    client.destroy().catch(() => {});
-  }
-}
-
-/** What a server said. */
+/** What a server answered. */
 export interface Answer {
   readonly status: number;
   readonly location: string | undefined;
+  /** Its beginning, as much as the check searches; empty when the check does not look at it. */
   readonly body: string;
 }
 
-/** Where a question goes. */
+/** The connection of one request. */
 export interface Channel {
   readonly origin: string;
   readonly channel: Socket;
   readonly signal: AbortSignal;
 }
 
-/** How much of a body is searched, bytes. Health pages are short; an endless one must not fill memory. */
+/** The server did not answer within `read_timeout`. */
+export class ReadTimeout extends Error {
+  override readonly name = 'ReadTimeout';
+
+  constructor(timeoutMs: number) {
+    super(`no answer within ${formatLatency(timeoutMs)}`);
+  }
+}
+
+/** Sends one request over HTTP/1.1. */
+export async function requestHttp1(
+  path: string,
+  options: HttpCheckOptions,
+  { origin, channel, signal }: Channel,
+): Promise<Answer> {
+  const { method, headers, body, read_timeout } = options;
+  const client = new Client(origin, {
+    // 0 turns the client's own deadline off: the signal is the deadline then.
+    headersTimeout: read_timeout ?? 0,
+    bodyTimeout: read_timeout ?? 0,
+    allowH2: false,
+    // Not synchronously: the client would ask for a connection again and again.
+    connect: (_, callback) => setImmediate(callback, null, channel),
+  });
+  try {
+    const response = await client.request({ method, path, headers: { ...headers }, body, reset: true, signal });
+    response.body.on('error', () => {}); // a body that breaks off after the check has its result is no crash
+    const { location } = response.headers;
+    return {
+      status: response.statusCode,
+      location: typeof location === 'string' ? location : undefined,
+      body: wantsBody(options) ? await readBody(response.body) : '',
+    };
+  } catch (error) {
+    const { code } = error as { code?: unknown };
+    const late = code === 'UND_ERR_HEADERS_TIMEOUT' || code === 'UND_ERR_BODY_TIMEOUT';
+    throw late && read_timeout !== null ? new ReadTimeout(read_timeout) : error;
+  } finally {
+    client.destroy().catch(() => {});
+  }
+}
+
+/** How much of a body the check searches, bytes. Health pages are short; an endless one must not fill memory. */
 const maxBody = 1024 * 1024;
 
-/** As much of it as is looked at. */
-export async function readBody(body: Readable): Promise<string> {
+async function readBody(body: Readable): Promise<string> {
   const chunks: Buffer[] = [];
   let size = 0;
   for await (const chunk of body) {
@@ -63,8 +77,12 @@ export async function readBody(body: Readable): Promise<string> {
   return Buffer.concat(chunks).toString();
 }
 
-/** One request of HTTP/2. Over node:http2: undici 7 crashes the process when a connection of HTTP/2 is destroyed under it. */
-export async function askHttp2(path: string, options: HttpCheckOptions, { origin, channel }: Channel): Promise<Answer> {
+/** Sends one request over HTTP/2, with node:http2: undici 7 crashes the process when its HTTP/2 connection is destroyed. */
+export async function requestHttp2(
+  path: string,
+  options: HttpCheckOptions,
+  { origin, channel }: Channel,
+): Promise<Answer> {
   const { method, body, read_timeout } = options;
   const { host, ...headers } = Object.fromEntries(
     Object.entries(options.headers).map(([name, value]) => [name.toLowerCase(), value]),
@@ -74,13 +92,11 @@ export async function askHttp2(path: string, options: HttpCheckOptions, { origin
     const broken = new Promise<never>((_, reject) => {
       session.on('error', reject);
       session.once('close', () => reject(new Error('connection closed')));
-      if (read_timeout !== null) {
-        session.setTimeout(read_timeout, () => reject(new Error(`no answer within ${read_timeout} ms`)));
-      }
+      if (read_timeout !== null) session.setTimeout(read_timeout, () => reject(new ReadTimeout(read_timeout)));
     });
     const pseudo = { ':method': method, ':path': path, ...(host !== undefined && { ':authority': host }) };
     const stream = session.request({ ...headers, ...pseudo });
-    stream.on('error', () => {}); // the waits below hear of it
+    stream.on('error', () => {}); // each error also rejects the promises below
     stream.end(body ?? undefined);
     const answer = async (): Promise<Answer> => {
       const [response] = (await once(stream, 'response')) as [IncomingHttpHeaders & IncomingHttpStatusHeader];

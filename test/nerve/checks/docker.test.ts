@@ -59,21 +59,17 @@ describe('the docker check', () => {
     ['passes a container that runs and has no health check', 'web', null],
     ['passes a container whose health check was switched off', 'none', null],
     ['passes a container that says it is healthy', 'healthy', null],
-    ['fails one that has just started', 'starting', /^container starting: its health is starting$/],
+    ['fails one that has just started', 'starting', /^container starting: health is starting$/],
     [
       'fails one that is unhealthy, with the last words of its check',
       'sick',
-      /: its health is unhealthy: curl: \(7\) Failed/,
+      /: health is unhealthy: curl: \(7\) Failed/,
     ],
-    ['fails one that has exited', 'dead', /^container dead: is exited \(exit code 137\), not running$/],
-    ['fails one that is paused', 'asleep', /^container asleep: is paused, not running$/],
-    ['fails one that is restarted over and over', 'looping', /: is restarting, not running$/],
+    ['fails one that has exited', 'dead', /^container dead: state is exited \(exit code 137\), expected running$/],
+    ['fails one that is paused', 'asleep', /^container asleep: state is paused, expected running$/],
+    ['fails one that is restarted over and over', 'looping', /: state is restarting, expected running$/],
     ['fails when there is no such container', 'nobody', /^container nobody: there is no such container$/],
-    [
-      'fails when the engine refuses',
-      'forbidden',
-      /: the engine answers with status 403: authorization denied by plugin ask/,
-    ],
+    ['fails when the engine refuses', 'forbidden', /: HTTP 403 from the engine: authorization denied by plugin ask/],
     ['fails when the engine talks nonsense', 'garbage', /^container garbage: the engine's answer is not JSON$/],
   ];
   for (const [title, container, reason] of cases) {
@@ -87,7 +83,7 @@ describe('the docker check', () => {
   it('fails a container without a health check when one is required', async () => {
     await assertFails(
       await makeCheck('docker', { container: 'web', socket, require_health: true }),
-      /: has no health check$/,
+      /: the container has no health check$/,
     );
     await assertPasses(await makeCheck('docker', { container: 'healthy', socket, require_health: true }));
   });

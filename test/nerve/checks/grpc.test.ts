@@ -95,8 +95,14 @@ describe('the grpc check', () => {
   });
 
   it('fails when it says anything else', async () => {
-    await assertFails(await makeCheck('grpc', { service: 'bills' }, { port }), /^status NOT_SERVING, not SERVING$/);
-    await assertFails(await makeCheck('grpc', { service: 'odd' }, { port }), /^status UNKNOWN, not SERVING$/);
+    await assertFails(
+      await makeCheck('grpc', { service: 'bills' }, { port }),
+      /^health status NOT_SERVING, expected SERVING$/,
+    );
+    await assertFails(
+      await makeCheck('grpc', { service: 'odd' }, { port }),
+      /^health status UNKNOWN, expected SERVING$/,
+    );
     await assertFails(
       await makeCheck('grpc', { service: 'none' }, { port }),
       /^gRPC status 5 \(NOT_FOUND\): unknown service$/,
@@ -123,10 +129,13 @@ describe('the grpc check', () => {
       await makeCheck('grpc', { ssl: true, ssl_ca: ca, ssl_server_name: 'grpc.test' }, { port: tlsPort }),
     );
     await assertPasses(await makeCheck('grpc', { ssl: true, ssl_verify: false }, { port: tlsPort }));
-    await assertFails(await makeCheck('grpc', { ssl: true }, { port: tlsPort }), /^no gRPC with .*certificate/);
+    await assertFails(
+      await makeCheck('grpc', { ssl: true }, { port: tlsPort }),
+      /^gRPC call to .* failed: .*certificate/,
+    );
     await assertFails(
       await makeCheck('grpc', { ssl: true, ssl_ca: ca, ssl_server_name: 'other.test' }, { port: tlsPort }),
-      /^no gRPC with .*other\.test/,
+      /^gRPC call to .* failed: .*other\.test/,
     );
   });
 
@@ -141,9 +150,9 @@ describe('the grpc check', () => {
       const { port: webPort } = web.address() as { port: number };
       await assertFails(
         await makeCheck('grpc', {}, { port: webPort }),
-        /^status 404, and no gRPC status: is this a gRPC/,
+        /^HTTP 404 without a gRPC status: not a gRPC server\?/,
       );
-      await assertFails(await makeCheck('grpc', {}, { port: plain.port }), /^no gRPC with 127\.0\.0\.1:\d+: /);
+      await assertFails(await makeCheck('grpc', {}, { port: plain.port }), /^gRPC call to 127\.0\.0\.1:\d+ failed: /);
     } finally {
       web.close();
       await plain.close();

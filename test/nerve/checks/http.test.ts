@@ -53,14 +53,14 @@ describe('http', () => {
     it(`${passes ? 'passes' : 'fails'} with status ${status}`, async (t) => {
       const port = await serve(t, (_, response) => response.writeHead(status, { location: 'http://192.0.2.1/' }).end());
       if (passes) await probe({}, port);
-      else await assert.rejects(probe({}, port), { message: `status ${status}, not 200 to 399` });
+      else await assert.rejects(probe({}, port), { message: `HTTP ${status} from GET /, expected 200 to 399` });
     });
   }
 
   it('looks for the text that is expected', async (t) => {
     const port = await serve(t, (_, response) => response.end('xOKx'));
     await probe({ expect: 'OK' }, port);
-    await assert.rejects(probe({ expect: 'FINE' }, port), { message: 'the body does not contain "FINE"' });
+    await assert.rejects(probe({ expect: 'FINE' }, port), { message: 'the body of GET / does not contain "FINE"' });
   });
 
   it('finds a text that came in two pieces', async (t) => {
@@ -133,7 +133,7 @@ describe('http', () => {
 
   it('keeps read_timeout', async (t) => {
     const port = await serve(t, () => {});
-    await assert.rejects(probe({ read_timeout: '50ms' }, port), /Headers Timeout/);
+    await assert.rejects(probe({ read_timeout: '50ms' }, port), { message: 'no answer within 50 ms' });
   });
 
   it('speaks https, and verifies the certificate unless told not to', async (t) => {
@@ -181,21 +181,24 @@ describe('http', () => {
     await probe({ method: 'PUT', body: 'pong', statuses: [204, '400-409'] }, port);
     await probe({ method: 'HEAD', statuses: 409 }, port);
     await assert.rejects(probe({ method: 'POST', body: 'pong', statuses: ['200', '300-399'] }, port), {
-      message: 'status 409, not 200, 300 to 399',
+      message: 'HTTP 409 from POST /, expected 200, 300 to 399',
     });
   });
 
   it('matches the body with a regular expression, and looks at values in JSON', async (t) => {
     const port = await serve(t, (_, response) => response.end('{"status":"ok","db":{"up":true,"lag":[1,2]}}'));
     await probe({ matches: '"lag":\\[\\d' }, port);
-    await assert.rejects(probe({ matches: '^ok$' }, port), { message: 'the body does not match ^ok$' });
+    await assert.rejects(probe({ matches: '^ok$' }, port), { message: 'the body of GET / does not match ^ok$' });
     await probe({ json: { status: 'ok', 'db.up': true, 'db.lag.1': 2 } }, port);
     await assert.rejects(probe({ json: { 'db.up': false } }, port), {
-      message: 'db.up of the body is true, not false',
+      message: 'db.up in the body of GET / is true, expected false',
     });
-    await assert.rejects(probe({ json: { 'db.constructor': 1 } }, port), /db\.constructor of the body is undefined/);
+    await assert.rejects(
+      probe({ json: { 'db.constructor': 1 } }, port),
+      /db\.constructor in the body of GET \/ is undefined/,
+    );
     const plain = await serve(t, (_, response) => response.end('OK'));
-    await assert.rejects(probe({ json: { status: 'ok' } }, plain), { message: 'the body is no JSON' });
+    await assert.rejects(probe({ json: { status: 'ok' } }, plain), { message: 'the body of GET / is not JSON' });
   });
 
   it('follows redirects on the same server when asked, and no more than asked', async (t) => {
@@ -205,7 +208,9 @@ describe('http', () => {
       else response.writeHead(302, { location: url === '/' ? '/old' : 'new' }).end('moved');
     });
     await probe({ follow_redirects: 2, expect: 'here', statuses: 200 }, port);
-    await assert.rejects(probe({ follow_redirects: 1, statuses: 200 }, port), { message: 'status 302, not 200' });
+    await assert.rejects(probe({ follow_redirects: 1, statuses: 200 }, port), {
+      message: 'HTTP 302 from GET /old, expected 200',
+    });
     await assert.rejects(probe({ uri: '/away', follow_redirects: 9 }, port), /another server, http:\/\/192\.0\.2\.1/);
   });
 
@@ -257,7 +262,7 @@ describe('http', () => {
   });
 
   const senseless: readonly [options: object, problem: RegExp][] = [
-    [{ body: 'x' }, /body needs another method/],
+    [{ body: 'x' }, /body needs a method other than GET/],
     [{ method: 'HEAD', expect: 'x' }, /HEAD has no body/],
     [{ ssl_cert: '/c.pem' }, /ssl_cert and ssl_key go together/],
   ];
@@ -272,7 +277,7 @@ describe('http', () => {
     [{ uri: 'health' }, /must be a path that starts with \/, not "health"/],
     [{ uri: '/a b' }, /must be a path/],
     [{ uri: '/a\r\nX: y' }, /must be a path/],
-    [{ uri: '/', headers: { 'X Y': '1' } }, /"X Y" is no header name/],
+    [{ uri: '/', headers: { 'X Y': '1' } }, /"X Y" is not a header name/],
     [{ uri: '/', headers: { X: 'a\r\nY: b' } }, /X must be a one-line string/],
     [{ uri: '/', expect: 5 }, /must be a string/],
     [{ uri: '/', statuses: ['2xx'] }, /must be a list of statuses/],

@@ -65,11 +65,11 @@ describe('the postgres check', () => {
     await assertPasses(await makeCheck('postgres', { ...user, role: 'primary' }, { port: primary.port }));
     await assertFails(
       await makeCheck('postgres', { ...user, role: 'primary' }, { port: standby.port }),
-      /: is a standby, in recovery; primary wanted$/,
+      /: role is standby, expected primary$/,
     );
     await assertFails(
       await makeCheck('postgres', { ...user, role: 'standby' }, { port: primary.port }),
-      /: is a primary; standby wanted$/,
+      /: role is primary, expected standby$/,
     );
   });
 

@@ -74,11 +74,11 @@ describe('the redis check', () => {
     await assertPasses(await makeCheck('redis', { role: 'replica' }, { port: replica.port }));
     await assertFails(
       await makeCheck('redis', { role: 'replica' }, { port: master.port }),
-      /role is master, replica wanted$/,
+      /role is master, expected replica$/,
     );
     await assertFails(
       await makeCheck('redis', { role: 'master' }, { port: replica.port }),
-      /role is replica, master wanted$/,
+      /role is replica, expected master$/,
     );
   });
 

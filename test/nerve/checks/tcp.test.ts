@@ -57,7 +57,7 @@ describe('tcp', () => {
     await check.create({ ...none, expect: '220 ' }, target, checkDeps)(signal);
     await check.create({ ...none, send: 'NOOP\r\n', expect: 'mail 250 OK' }, target, checkDeps)(signal);
     await assert.rejects(check.create({ ...none, send: 'HELO', expect: '250' }, target, checkDeps)(signal), {
-      message: `127.0.0.1:${greeter.port}: expected "250", but it said "220 mail 500 what?"`,
+      message: `127.0.0.1:${greeter.port}: expected "250", received "220 mail 500 what?"`,
     });
     await assert.rejects(check.create({ ...none, expect: 'bye' }, target, checkDeps)(AbortSignal.timeout(50)), {
       name: 'TimeoutError',

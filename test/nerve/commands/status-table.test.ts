@@ -15,7 +15,12 @@ const base = {
   settled: true,
   checks: [],
 };
-const last = { outcome: 'fail', milliseconds: 1, reason: 'status 503', at: '' } as const;
+const last = {
+  outcome: 'fail',
+  milliseconds: 1,
+  reason: 'HTTP 503 from GET /health, expected 200 to 399',
+  at: '',
+} as const;
 
 const state: NerveStatus = {
   daemon: { running: true, reason: null },
@@ -62,7 +67,7 @@ describe('formatStatus', () => {
         'SERVICE   INSTANCE  HEALTH   SINCE   ANNOUNCED  REASON',
         'api       i_a:1     up       30 s    yes',
         'draining  i_a:2     up       60 min  draining',
-        'web       i_a:3     down     3 d     no         http: status 503',
+        'web       i_a:3     down     3 d     no         http: HTTP 503 from GET /health, expected 200 to 399',
         'new       i_a:4     unknown  0 s     no         not requested yet',
         '',
       ].join('\n'),
