@@ -1,15 +1,18 @@
-import type {
-  DesiredKey,
-  KeyContext,
-  KeyEffect,
-  KeyEvent,
-  KeyVersion,
-  ObservedKey,
-  OwnedKey,
-  Phase,
-  RequestFailure,
-  Transition,
+import {
+  type DesiredKey,
+  isResting,
+  isSettled,
+  type KeyContext,
+  type KeyEffect,
+  type KeyEvent,
+  type KeyVersion,
+  type ObservedKey,
+  type OwnedKey,
+  type Phase,
+  type RequestFailure,
+  type Transition,
 } from './owned-key.ts';
+import { calmMs } from './timing.ts';
 
 /*
  * The life of one owned key in etcd, as a pure reducer. It decides; `key-reconciler.ts` carries the effects out.
@@ -24,22 +27,8 @@ import type {
  * out late changes nothing once the key has moved on.
  */
 
-/** A key that nobody disturbed for this long is put right at once. */
-const calmMs = 10_000;
 /** A pause is made after this many requests that did not end the work. */
 const requestsBetweenPauses = 10;
-
-const resting: ReadonlySet<Phase> = new Set(['disturbed', 'waitingForLease', 'conflict', 'held', 'gone']);
-
-/** True when the key is as desired. */
-export function isSettled({ phase }: OwnedKey): boolean {
-  return phase === 'held' || phase === 'gone';
-}
-
-/** True when no request is under way or planned: what others do to the key is to be looked at. */
-export function isResting({ phase }: OwnedKey): boolean {
-  return resting.has(phase);
-}
 
 /** A key of which nothing is known yet. */
 export function beginKey(key: string, desired: DesiredKey, forget: boolean): Transition {

@@ -4,10 +4,19 @@ import { clock, type Timer } from '../../async/clock.ts';
 import { Semaphore } from '../../async/semaphore.ts';
 import type { Log } from '../../daemon/log.ts';
 import type { EtcdClient } from '../client/client.ts';
-import { beginKey, isSettled, reduceKey } from './key-lifecycle.ts';
+import { beginKey, reduceKey } from './key-lifecycle.ts';
 import { sendRequest } from './key-operations.ts';
 import type { LeaseHolder } from './lease.ts';
-import type { DesiredKey, KeyContext, KeyEffect, KeyEvent, KeyRequest, OwnedKey, Transition } from './owned-key.ts';
+import {
+  type DesiredKey,
+  isSettled,
+  type KeyContext,
+  type KeyEffect,
+  type KeyEvent,
+  type KeyRequest,
+  type OwnedKey,
+  type Transition,
+} from './owned-key.ts';
 import { pauseBackoff } from './timing.ts';
 
 /** What the reconciler needs, and whom it tells. */

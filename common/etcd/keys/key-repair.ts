@@ -3,12 +3,11 @@ import { sleep } from '../../async/sleep.ts';
 import { type Log, reasonOf } from '../../daemon/log.ts';
 import type { EtcdClient } from '../client/client.ts';
 import { losesEvents } from '../client/version.ts';
-import { isResting } from './key-lifecycle.ts';
 import { readKeys } from './key-operations.ts';
 import type { KeyReconciler } from './key-reconciler.ts';
 import { KeyWatch } from './key-watch.ts';
 import { keyRepairs } from './metrics.ts';
-import type { OwnedKey } from './owned-key.ts';
+import { isResting, type OwnedKey } from './owned-key.ts';
 import { repairReportDelayMs, verifyJitter, watchedVerifyFactor } from './timing.ts';
 
 /**

@@ -6,7 +6,7 @@ import type { EtcdClient } from '../client/client.ts';
 import { type KeyRange, keyRange } from '../client/key-value.ts';
 import { watchStreamEnds } from '../client/metrics.ts';
 import { ClusterIdentity } from '../watch/cluster-identity.ts';
-import { watchLiveness } from '../watch/liveness.ts';
+import { Liveness } from '../watch/liveness.ts';
 import { type Watched, type WatcherEnd, WatchStream } from '../watch/watch-stream.ts';
 import { versionOf } from './key-operations.ts';
 import type { KeyVersion } from './owned-key.ts';
@@ -113,7 +113,7 @@ export class KeyWatch {
         onWatcherEnd: (watched, end, error) => this.#onWatcherEnd(stream, watched, { end, error }),
       });
       this.#stream = stream;
-      watchLiveness(stream, { limits: keyWatchLiveness }, over.signal);
+      new Liveness(stream, keyWatchLiveness).start(over.signal);
       await Promise.all([stream.ended, this.#catchUp(stream, over.signal)]);
     } catch (error) {
       if (this.#signal.aborted) return;

@@ -5,11 +5,10 @@ import { timeoutSignal } from '../../async/timeout.ts';
 import { type Log, reasonOf } from '../../daemon/log.ts';
 import type { EtcdClient } from '../client/client.ts';
 import { hex } from '../client/key-value.ts';
-import { isSettled } from './key-lifecycle.ts';
 import { KeyReconciler } from './key-reconciler.ts';
 import { KeyRepair } from './key-repair.ts';
 import { LeaseHolder } from './lease.ts';
-import type { DesiredKey, OwnedKey } from './owned-key.ts';
+import { type DesiredKey, isSettled, type OwnedKey } from './owned-key.ts';
 import { minVerifyEveryMs } from './timing.ts';
 
 /** Keys that exist in etcd as long as this process lives and wants them to, all under one lease. */

@@ -154,3 +154,15 @@ export interface Transition {
   readonly key: OwnedKey;
   readonly effects: readonly KeyEffect[];
 }
+
+const resting: ReadonlySet<Phase> = new Set(['disturbed', 'waitingForLease', 'conflict', 'held', 'gone']);
+
+/** True when the key is as desired. */
+export function isSettled({ phase }: OwnedKey): boolean {
+  return phase === 'held' || phase === 'gone';
+}
+
+/** True when no request is under way or planned: what others do to the key is to be looked at. */
+export function isResting({ phase }: OwnedKey): boolean {
+  return resting.has(phase);
+}

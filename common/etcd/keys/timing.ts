@@ -64,7 +64,15 @@ export const keyWatchHealthyMs = 10_000;
  * Easier on etcd than where a watch is all there is: the connection's own pings notice a member that froze within 13 s,
  * and reading finds whatever the watch missed until then.
  */
-export const keyWatchLiveness: LivenessLimits = { firstAnswer: 3_000, idle: 30_000, answer: 2_000, tick: 1_000 };
+export const keyWatchLiveness: LivenessLimits = {
+  firstAnswerMs: 3_000,
+  idleMs: 30_000,
+  answerMs: 2_000,
+  tickMs: 1_000,
+};
 
 /** Keys that are found wrong within this time are logged together. */
 export const repairReportDelayMs = 200;
+
+/** A key that others left alone for this long is put right at once when they change it. */
+export const calmMs = 10_000;

@@ -1,50 +1,70 @@
+import { onAbort } from '../../async/abort.ts';
 import { clock, type Timer } from '../../async/clock.ts';
 import type { KeyChange, OnChange, PrefixChange } from './prefix-state.ts';
 
+/** Which deletes are delayed, and how long. */
 export interface DelayDeletesOptions {
-  /** Whether the loss of this key may be a mistake of the server's. */
-  readonly mayReturn: (lost: KeyChange) => boolean;
-  /** How long its owner has to put it again, milliseconds. */
+  /** True when etcd may have deleted this key by mistake, so that its owner may put it again. */
+  readonly mayReturn: (deleted: KeyChange) => boolean;
+  /** How long its owner has to put it again. */
   readonly delayMs: number;
 }
 
 /**
- * Passes changes on, but holds back the loss of a key that is in doubt until its owner has had the time to put it again;
- * if that happens, nobody hears of the loss. Needed on servers that revoke leases which are kept alive: their owners
- * notice at the next renewal and put their keys again at once.
+ * Passes changes on to `onChange`, but delays the delete of a key that may return: when its owner puts it again in time,
+ * the delete is never passed on. Needed for servers that revoke leases which are kept alive: the owners notice that at
+ * their next renewal, and put their keys again at once.
  */
 export function delayDeletes(onChange: OnChange, options: DelayDeletesOptions, signal: AbortSignal): OnChange {
-  const { mayReturn, delayMs } = options;
-  const held = new Map<string, Timer>();
-  /** What was told last, to be told again with the losses that turned out to be true. */
-  let last: PrefixChange | undefined;
+  const delayed = new DelayedDeletes(onChange, options, signal);
+  return (change) => delayed.take(change);
+}
 
-  const release = (key: string): void => {
-    clock.clearTimeout(held.get(key));
-    held.delete(key);
-  };
-  const confirm = (lost: KeyChange): void => {
-    held.delete(lost.key);
-    if (last !== undefined) onChange({ ...last, changed: [lost], seenAt: clock.now(), reason: 'watch' });
-  };
-  signal.addEventListener('abort', () => [...held.keys()].forEach(release), { once: true });
+class DelayedDeletes {
+  readonly #onChange: OnChange;
+  readonly #options: DelayDeletesOptions;
+  readonly #signal: AbortSignal;
+  /** A timer for each delayed delete, by its key. */
+  readonly #timers = new Map<string, Timer>();
+  /** The last change: it is passed on again with each delete whose delay is over. */
+  #last: PrefixChange | undefined;
 
-  return (change) => {
-    last = change;
+  constructor(onChange: OnChange, options: DelayDeletesOptions, signal: AbortSignal) {
+    this.#onChange = onChange;
+    this.#options = options;
+    this.#signal = signal;
+    onAbort(signal, () => {
+      for (const key of [...this.#timers.keys()]) this.#cancel(key);
+    });
+  }
+
+  take(change: PrefixChange): void {
+    this.#last = change;
     const changed: KeyChange[] = [];
     for (const item of change.changed) {
-      const loss = item.entry === undefined;
-      release(item.key);
-      if (loss && !signal.aborted && mayReturn(item))
-        held.set(
-          item.key,
-          clock.setTimeout(() => confirm(item), delayMs),
-        );
+      this.#cancel(item.key);
+      if (item.entry === undefined && !this.#signal.aborted && this.#options.mayReturn(item)) this.#delay(item);
       else changed.push(item);
     }
-    // A first list is passed on even when it is empty: nothing is there, and that is known now.
+    // A first list is passed on even when it is empty: it says that there are no keys.
     if (changed.length === 0 && change.changed.length > 0) return;
-    // A whole list would say by itself that a key in doubt is gone: where one is, only what differs is told.
-    onChange(held.size === 0 ? change : { ...change, changed, reason: 'watch' });
-  };
+    // A whole list would say that the keys of delayed deletes are gone: then only the differences are passed on.
+    this.#onChange(this.#timers.size === 0 ? change : { ...change, changed, reason: 'watch' });
+  }
+
+  #delay(deleted: KeyChange): void {
+    const timer = clock.setTimeout(() => this.#passOn(deleted), this.#options.delayMs);
+    this.#timers.set(deleted.key, timer);
+  }
+
+  #cancel(key: string): void {
+    clock.clearTimeout(this.#timers.get(key));
+    this.#timers.delete(key);
+  }
+
+  #passOn(deleted: KeyChange): void {
+    this.#timers.delete(deleted.key);
+    if (this.#last === undefined) return;
+    this.#onChange({ ...this.#last, changed: [deleted], seenAt: clock.now(), reason: 'watch' });
+  }
 }

@@ -2,6 +2,7 @@ import type { IRangeResponse } from 'etcd3/lib/rpc.js';
 import type { EtcdClient } from '../client/client.ts';
 import { EtcdError, isCompacted } from '../client/errors.ts';
 import { type Entry, type KeyRange, toEntry } from '../client/key-value.ts';
+import { listLimits } from './timing.ts';
 
 /** All keys of a range at one revision. */
 export interface Listing {
@@ -10,21 +11,22 @@ export interface Listing {
   readonly entries: ReadonlyMap<string, Entry>;
 }
 
-/** Keys per page: reading one blocks the event loop for about 10 ms at most. */
+/** Keys per page: reading a page blocks the event loop for about 10 ms at most. */
 const pageSize = 1_000;
-const restarts = 5;
+/** How often a list is begun again because its revision was compacted between two pages. */
+const maxAttempts = 5;
 
 /**
  * Reads a range page by page, all pages at the revision of the first, which is linearizable.
- * @throws {EtcdError} when a page cannot be had
+ * @throws {EtcdError} when a page cannot be read
  */
 export async function list(client: EtcdClient, range: KeyRange, signal: AbortSignal): Promise<Listing> {
   for (let attempt = 1; ; attempt += 1) {
     try {
       return await listOnce(client, range, signal);
     } catch (error) {
-      // The revision was compacted between two pages: start over at a newer one.
-      if (attempt < restarts && error instanceof EtcdError && isCompacted(error.details)) continue;
+      // Compacted between two pages: begins again at a newer revision.
+      if (attempt < maxAttempts && error instanceof EtcdError && isCompacted(error.details)) continue;
       throw error;
     }
   }
@@ -39,7 +41,7 @@ async function listOnce(client: EtcdClient, range: KeyRange, signal: AbortSignal
     const from = key;
     const page = await client.call(
       (rpc) => rpc.kv.range({ key: from, range_end: range.end, limit: pageSize, revision }),
-      { attemptMs: 5_000, totalMs: 15_000 },
+      listLimits,
       signal,
     );
     first ??= page;

@@ -1,93 +1,100 @@
 import { status } from '@grpc/grpc-js';
+import { onAbort } from '../../async/abort.ts';
 import { clock } from '../../async/clock.ts';
 import { EtcdError, isAnswer, isDenied } from '../client/errors.ts';
 import type { Watched, WatchStream } from './watch-stream.ts';
 
-/** How a stream proves that it lives; milliseconds. */
+/** How a stream proves that its member lives. */
 export interface LivenessLimits {
-  /** A first answer must have come by then; grpc-js itself would wait for ever. */
-  readonly firstAnswer: number;
-  /** Silence after which the member is asked. */
-  readonly idle: number;
-  /** A member that does not answer within this is asked over the same connection in another way, with the same limit. */
-  readonly answer: number;
+  /** When a first answer must have come; grpc-js itself would wait for ever. */
+  readonly firstAnswerMs: number;
+  /** After this silence the member is asked for its progress. */
+  readonly idleMs: number;
+  /** How long it has to answer; then it is asked with a unary call on the same connection, with the same limit. */
+  readonly answerMs: number;
   /** How often to look. */
-  readonly tick: number;
-}
-
-export const livenessLimits: LivenessLimits = { firstAnswer: 3_000, idle: 3_000, answer: 2_000, tick: 500 };
-
-/** Whether a member answers progress requests: etcd does, etcd's grpc-proxy does not. */
-export interface Liveness {
-  readonly quiet: boolean;
+  readonly tickMs: number;
 }
 
 /**
- * Watches over a stream until it is over, and ends it when the member no longer shows that it lives: after some silence
- * it is asked for its progress; when that is not answered, with a unary call on the same connection; when that is not
- * answered either, the stream is dead.
+ * Watches over a stream, and ends it when the member no longer shows that it lives: after some silence it is asked for its
+ * progress; when it does not answer, with a unary call on the same connection; when it does not answer that either, the
+ * stream is dead.
  */
-export function watchLiveness(
-  stream: WatchStream<Watched>,
-  options: { readonly limits?: LivenessLimits } = {},
-  signal: AbortSignal,
-): Liveness {
-  const { limits = livenessLimits } = options;
-  let askedAt: number | undefined;
-  let unanswered = 0;
-  let probing = false;
-  let quiet = false;
+export class Liveness {
+  readonly #stream: WatchStream<Watched>;
+  readonly #limits: LivenessLimits;
+  /** When the member was asked for its progress; undefined while no answer is due. */
+  #askedAt: number | undefined;
+  #unanswered = 0;
+  #probing = false;
+  #quiet = false;
 
-  const dead = (why: string): void => {
-    stream.end(new EtcdError(`${stream.open.member} watch`, status.DEADLINE_EXCEEDED, why));
-  };
+  constructor(stream: WatchStream<Watched>, limits: LivenessLimits) {
+    this.#stream = stream;
+    this.#limits = limits;
+  }
 
-  const probe = async (): Promise<void> => {
-    probing = true;
-    try {
-      await stream.open
-        .probe((rpc) => rpc.maintenance.status({}), limits.answer)
-        .catch((error: unknown) => {
-          // Only root may ask (etcd 3.5.30): the answer is as good as any.
-          if (!(error instanceof EtcdError && isDenied(error.details))) throw error;
-        });
-      unanswered += 1;
-      if (unanswered >= 2 && stream.progress === undefined && stream.pending === 0) quiet = true;
-    } catch (error) {
-      // A member that answers with an error lives; whether it is of any use is what the audit finds out.
-      if (!(error instanceof EtcdError && isAnswer(error))) dead('the member no longer answers');
-    } finally {
-      probing = false;
-      askedAt = undefined;
-    }
-  };
+  /** The member lives but answers no progress requests: etcd does, etcd's grpc-proxy does not. */
+  get quiet(): boolean {
+    return this.#quiet;
+  }
 
-  const look = (): void => {
+  /** Looks from now on, until `signal` aborts. */
+  start(signal: AbortSignal): void {
+    const timer = clock.setInterval(() => this.#look(), this.#limits.tickMs);
+    onAbort(signal, () => clock.clearInterval(timer));
+  }
+
+  #look(): void {
     const now = clock.now();
-    const silence = now - stream.lastMessageAt;
-    if (stream.pending > 0 && silence > limits.firstAnswer) {
-      dead(`no answer to a watch request within ${limits.firstAnswer} ms`);
+    const { pending, lastMessageAt, open } = this.#stream;
+    const { firstAnswerMs, idleMs, answerMs } = this.#limits;
+    const silenceMs = now - lastMessageAt;
+    if (pending > 0 && silenceMs > firstAnswerMs) {
+      this.#endStream(`no answer to a watch request within ${firstAnswerMs} ms`);
       return;
     }
-    if (askedAt !== undefined && stream.lastMessageAt > askedAt) {
-      askedAt = undefined;
-      unanswered = 0;
+    if (this.#askedAt !== undefined && lastMessageAt > this.#askedAt) {
+      this.#askedAt = undefined;
+      this.#unanswered = 0;
     }
-    const suspect = stream.open.suspectSince() > stream.lastMessageAt;
-    if (askedAt === undefined) {
-      if (silence < limits.idle && !suspect) return;
-      askedAt = now;
-      stream.requestProgress();
+    const isSuspect = open.suspectSince() > lastMessageAt;
+    if (this.#askedAt === undefined) {
+      if (silenceMs < idleMs && !isSuspect) return;
+      this.#askedAt = now;
+      this.#stream.requestProgress();
       // Another call to this member went without an answer: no need to be patient.
-      if (suspect && !probing) void probe();
-    } else if (!probing && now - askedAt > limits.answer) void probe();
-  };
+      if (isSuspect && !this.#probing) void this.#probe();
+    } else if (!this.#probing && now - this.#askedAt > answerMs) void this.#probe();
+  }
 
-  const timer = clock.setInterval(look, limits.tick);
-  signal.addEventListener('abort', () => clock.clearInterval(timer), { once: true });
-  return {
-    get quiet() {
-      return quiet;
-    },
-  };
+  async #probe(): Promise<void> {
+    this.#probing = true;
+    try {
+      await this.#askStatus();
+      this.#unanswered += 1;
+      const { progress, pending } = this.#stream;
+      if (this.#unanswered >= 2 && progress === undefined && pending === 0) this.#quiet = true;
+    } catch (error) {
+      // A member that answers with an error lives. Whether it is of any use is for freshness.ts to find out.
+      if (!(error instanceof EtcdError && isAnswer(error))) this.#endStream('the member no longer answers');
+    } finally {
+      this.#probing = false;
+      this.#askedAt = undefined;
+    }
+  }
+
+  async #askStatus(): Promise<void> {
+    try {
+      await this.#stream.open.probe((rpc) => rpc.maintenance.status({}), this.#limits.answerMs);
+    } catch (error) {
+      // etcd 3.5.30 lets only root ask: that answer is as good as any.
+      if (!(error instanceof EtcdError && isDenied(error.details))) throw error;
+    }
+  }
+
+  #endStream(details: string): void {
+    this.#stream.end(new EtcdError(`${this.#stream.open.member} watch`, status.DEADLINE_EXCEEDED, details));
+  }
 }

@@ -2,7 +2,7 @@ import type { IEvent } from 'etcd3/lib/rpc.js';
 import { type Entry, isPut, type KeyRange, prefixRange, toEntry } from '../client/key-value.ts';
 import type { Listing } from './list.ts';
 
-/** One key that differs from before; without `entry` it was deleted. */
+/** One key that has changed; without `entry` it was deleted. */
 export interface KeyChange {
   readonly key: string;
   readonly entry?: Entry;
@@ -11,49 +11,44 @@ export interface KeyChange {
 
 /** What happened to the keys under a prefix. */
 export interface PrefixChange {
-  /** The whole prefix after the change: a live map, to be read before returning. */
+  /** All keys after the change: a live map, to be read before the handler returns. */
   readonly entries: ReadonlyMap<string, Entry>;
-  /** What differs, in order; the first time, all of it. A key may be there more than once. */
+  /** The differences, in order; the first time, all keys. A key may occur more than once. */
   readonly changed: readonly KeyChange[];
-  /** The revision that `entries` shows. */
+  /** The revision of `entries`. */
   readonly revision: string;
-  /** When it reached us, milliseconds of `clock.now()`. */
+  /** When it reached this process, milliseconds of `clock.now()`. */
   readonly seenAt: number;
-  /** First read, event, or difference found by reading again. */
+  /** The first list, an event, or a difference that a later list found. */
   readonly reason: 'list' | 'watch' | 'relist';
 }
 
-/** Revisions of what events changed while a list was under way. */
+/** The revisions at which events changed keys while a list was under way. */
 export type Journal = Map<string, number>;
 
-/** Takes a change; see {@link PrefixChange}. */
+/** Handles a change; see {@link PrefixChange}. */
 export type OnChange = (change: PrefixChange) => void;
 
-/** A watch went back in time: some releases do, after a member was given a snapshot (etcd #15271). */
+/** A watch went back in time: some releases do that after a member was given a snapshot (etcd #15271). */
 export class OutOfOrder extends Error {
   override readonly name = 'OutOfOrder';
 }
 
-/** The keys under one prefix, and how far they have been followed. */
+/** The keys under one prefix, brought up to date by lists and events, which may overlap and repeat each other. */
 export class PrefixState {
   readonly prefix: string;
   readonly range: KeyRange;
-  /** The first revision that is not known yet: only a whole list or an event moves it on. */
-  nextRevision = 0;
-  /** Up to here events may come again: a watch resumes one revision early, and a list may have been ahead of it. */
+  #nextRevision = 0;
+  /** Events up to this revision may come again: a watch resumes one revision early, and a list may have been ahead of it. */
   #floor = 0;
-  /** When the last list was asked for, milliseconds of `clock.now()`. */
-  listedAt = Number.NEGATIVE_INFINITY;
-  /** When to read everything again, milliseconds of `clock.now()`. */
-  checkAt = 0;
   readonly #entries = new Map<string, Entry>();
   readonly #onChange: OnChange;
-  /** Of the lists under way. */
+  /** Journals of the lists that are under way. */
   readonly #journals = new Set<Journal>();
   /** The revision of the last list that was taken over. */
   #listRevision = 0;
   #listed = false;
-  /** The handler threw: it may have lost a change, so that the next list gives it everything again. */
+  /** The handler threw and may have lost a change: the next list gives it all keys again. */
   #owed = false;
 
   constructor(prefix: string, onChange: OnChange) {
@@ -62,7 +57,12 @@ export class PrefixState {
     this.#onChange = onChange;
   }
 
-  /** The handler threw and has not had everything since. */
+  /** The first revision that is not known yet: only a whole list or an event moves it on. */
+  get nextRevision(): number {
+    return this.#nextRevision;
+  }
+
+  /** The handler threw and has not had all keys since. */
   get owed(): boolean {
     return this.#owed;
   }
@@ -72,13 +72,13 @@ export class PrefixState {
     return this.#listed;
   }
 
-  /** The revision to watch from. One early: a delete lost at the compaction revision becomes a refusal (etcd #18089). */
+  /** The revision to watch from. One early, so that a delete lost at the compaction revision shows as a refusal (etcd #18089). */
   resume(): number {
-    this.#floor = this.nextRevision - 1;
+    this.#floor = this.#nextRevision - 1;
     return Math.max(1, this.#floor);
   }
 
-  /** To be called before a list is asked for, so that {@link applyList} knows which events came after it. */
+  /** To be called before a list is requested, so that {@link applyList} knows which events are newer. */
   beginList(): Journal {
     const journal: Journal = new Map();
     this.#journals.add(journal);
@@ -91,13 +91,13 @@ export class PrefixState {
   }
 
   /**
-   * Takes a list over and tells the handler what differs. Events newer than the list, received meanwhile, stand.
-   * With `reset`, the list is of another cluster, whose revisions have nothing to do with what is known.
+   * Applies a list, and tells the handler what differs. Events that are newer than the list stand.
+   * @param options `reset`: the list is another cluster's, whose revisions have nothing to do with the known ones
    * @returns how many keys differed
    * @throws what the handler throws
    */
   applyList(listing: Listing, journal: Journal, options: { readonly reset: boolean; readonly seenAt: number }): number {
-    // A list that was overtaken by another one says nothing new.
+    // A newer list has been applied already.
     if (!options.reset && listing.revision < this.#listRevision) return 0;
     this.#listRevision = listing.revision;
     const newer = (key: string): boolean => !options.reset && (journal.get(key) ?? 0) > listing.revision;
@@ -114,7 +114,7 @@ export class PrefixState {
       this.#entries.set(key, entry);
       changed.push(previous === undefined ? { key, entry } : { key, entry, previous });
     }
-    this.nextRevision = options.reset ? listing.revision + 1 : Math.max(this.nextRevision, listing.revision + 1);
+    this.#nextRevision = options.reset ? listing.revision + 1 : Math.max(this.#nextRevision, listing.revision + 1);
     this.#floor = Math.max(options.reset ? 0 : this.#floor, listing.revision);
     const reason = this.#listed ? 'relist' : 'list';
     if (this.#listed && this.#owed) this.#tell([...this.#entries.values()].map(asChange), options.seenAt, reason);
@@ -123,20 +123,20 @@ export class PrefixState {
   }
 
   /**
-   * Takes events over and tells the handler, if any of them is new.
-   * @returns how many were
-   * @throws {OutOfOrder} when one is older than what came before it: there may be more that never came; what the handler throws
+   * Applies events, and tells the handler what differs.
+   * @returns how many were new
+   * @throws {OutOfOrder} when one is older than an earlier one: others may never have come; what the handler throws
    */
   applyEvents(events: readonly IEvent[], seenAt: number): number {
     const changed: KeyChange[] = [];
-    let last = this.nextRevision - 1;
+    let last = this.#nextRevision - 1;
     for (const event of events) {
       const revision = Number(event.kv.mod_revision);
       if (revision <= this.#floor) continue;
-      if (revision < this.nextRevision) {
-        // What came before it in the same response is known now, and the handler has not heard of it.
+      if (revision < this.#nextRevision) {
+        // The events before it in this response have been applied, and the handler was not told.
         if (changed.length > 0) this.#owed = true;
-        throw new OutOfOrder(`revision ${revision} came after ${this.nextRevision - 1}`);
+        throw new OutOfOrder(`revision ${revision} came after ${this.#nextRevision - 1}`);
       }
       last = Math.max(last, revision);
       const key = event.kv.key.toString();
@@ -153,7 +153,7 @@ export class PrefixState {
         changed.push({ key, previous });
       }
     }
-    this.nextRevision = last + 1;
+    this.#nextRevision = last + 1;
     if (changed.length > 0) this.#tell(changed, seenAt, 'watch');
     return changed.length;
   }
@@ -161,7 +161,7 @@ export class PrefixState {
   #tell(changed: readonly KeyChange[], seenAt: number, reason: PrefixChange['reason']): void {
     this.#owed = true;
     this.#listed = true;
-    this.#onChange({ entries: this.#entries, changed, revision: String(this.nextRevision - 1), seenAt, reason });
+    this.#onChange({ entries: this.#entries, changed, revision: String(this.#nextRevision - 1), seenAt, reason });
     this.#owed = false;
   }
 }

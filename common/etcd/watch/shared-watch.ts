@@ -1,4 +1,5 @@
 import type { IWatchRequest, IWatchResponse } from 'etcd3/lib/rpc.js';
+import { onAbort } from '../../async/abort.ts';
 import { clock } from '../../async/clock.ts';
 import { sleep } from '../../async/sleep.ts';
 import { supervise } from '../../async/supervise.ts';
@@ -8,206 +9,226 @@ import { isStaleToken } from '../client/errors.ts';
 import { watchStreamEnds } from '../client/metrics.ts';
 import { atLeast } from '../client/version.ts';
 import { type ClusterIdentity, type ClusterReset, readHeader } from './cluster-identity.ts';
-import { checkFreshness, confirmReset, proven } from './freshness.ts';
-import { type Liveness, watchLiveness } from './liveness.ts';
+import { checkFreshness, confirmReset, type Freshness, type FreshnessDeps, hasShown } from './freshness.ts';
+import { Liveness } from './liveness.ts';
 import type { PrefixState } from './prefix-state.ts';
+import { freshness, sharedWatchLiveness, streamBackoff, streamHealthyMs } from './timing.ts';
 import { type WatcherEnd, WatchStream } from './watch-stream.ts';
 
-/** Why a prefix has to be read again before it can be watched on. */
+/** Why the watch of a prefix ended: before it is watched again, it has to be listed. */
 export interface WatchEnd {
   readonly why: WatcherEnd | ClusterReset | 'aborted';
   readonly error?: unknown;
 }
 
-/** Keeps one watch stream going for all prefixes that are attached, on whichever member works. */
-export interface SharedWatch {
-  /** Watches from where `followed` is. Resolves when that cannot go on; loss of the stream is no such reason. */
-  attach(followed: PrefixState, signal: AbortSignal): Promise<WatchEnd>;
-  /** Has everything read again. */
-  resetAll(why: ClusterReset): void;
-  /** True when the watch of `followed` is known to have seen `revision`; waits for that at most `limit` ms. */
-  proven(revision: number, limit: number): Promise<boolean>;
-  /** When everything that is watched was last known to be the cluster's truth; -Infinity before. */
-  readonly provenAt: number;
-  readonly member: string | null;
-  readonly lastError: string | null;
-  /** The member answers no progress requests (grpc-proxy): only reading again shows whether anything is missing. */
-  readonly quiet: boolean;
+/** What a shared watch needs. */
+export interface SharedWatchDeps {
+  readonly log: Log;
+  readonly cluster: ClusterIdentity;
 }
 
-/** How often to audit, milliseconds, and how soon after a stream has begun. */
-const auditEvery = 30_000;
-const firstAudit = 1_000;
+/**
+ * One watch stream for all prefixes of a reflector, on whichever member works. The loss of the stream ends no prefix's
+ * watch: the next stream resumes each where it was.
+ */
+export class SharedWatch {
+  readonly #client: EtcdClient;
+  readonly #log: Log;
+  readonly #cluster: ClusterIdentity;
+  readonly #signal: AbortSignal;
+  /** The prefixes that are watched, each with what ends its watch. */
+  readonly #attached = new Map<PrefixState, (end: WatchEnd) => void>();
+  #onFirstPrefix = (): void => {};
+  #stream: WatchStream<PrefixState> | undefined;
+  #liveness: Liveness | undefined;
+  #provenAt = Number.NEGATIVE_INFINITY;
+  #reason: string | null = null;
+  #avoid: string | undefined;
 
-/** Makes a hub; opens a stream as soon as a prefix is attached. */
-export function createSharedWatch(
-  client: EtcdClient,
-  deps: { readonly log: Log; readonly cluster: ClusterIdentity },
-  signal: AbortSignal,
-): SharedWatch {
-  const { log, cluster } = deps;
-  const attached = new Map<PrefixState, (detached: WatchEnd) => void>();
-  let wake = (): void => {};
-  let stream: WatchStream<PrefixState> | undefined;
-  let liveness: Liveness | undefined;
-  let provenAt = Number.NEGATIVE_INFINITY;
-  let lastError: string | null = null;
-  let avoid: string | undefined;
+  constructor(client: EtcdClient, { log, cluster }: SharedWatchDeps, signal: AbortSignal) {
+    this.#client = client;
+    this.#log = log;
+    this.#cluster = cluster;
+    this.#signal = signal;
+  }
 
-  const detach = (followed: PrefixState, detached: WatchEnd): void => {
-    const resolve = attached.get(followed);
-    attached.delete(followed);
-    resolve?.(detached);
-  };
+  /** When everything that is watched was last known to be what the cluster has; -Infinity before. */
+  get provenAt(): number {
+    return this.#provenAt;
+  }
 
-  const resetAll = (why: ClusterReset): void => {
-    for (const followed of [...attached.keys()]) {
-      stream?.remove(followed);
-      detach(followed, { why });
-    }
-  };
+  /** Whose stream is open; null while there is none. */
+  get member(): string | null {
+    return this.#stream?.open.member ?? null;
+  }
 
-  /** The stream showed another cluster: asks the cluster itself, and has everything read again if it is so. */
-  const settleUpheaval = async (): Promise<void> => {
-    const followed = pick(attached);
-    if (followed === undefined) return;
-    const deps = { client, cluster, key: followed.range.key, known: cluster.revision };
-    const why = await confirmReset(await readHeader(client, deps.key, {}, signal), deps, signal);
-    if (why === undefined) return;
-    log.warn('etcd is another cluster or was put back, reading everything again', { why });
-    resetAll(why);
-  };
+  /** Why what is known may be out of date; null while all is well. */
+  get reason(): string | null {
+    return this.#reason;
+  }
 
-  const auditLoop = async (current: WatchStream<PrefixState>, abort: AbortSignal): Promise<void> => {
-    for (let wait = firstAudit; ; wait = auditEvery * (0.9 + 0.2 * clock.random())) {
-      await sleep(wait, abort);
-      if (abort.aborted) return;
-      const followed = pick(attached);
-      if (followed === undefined || liveness?.quiet) continue;
-      try {
-        const verdict = await checkFreshness(current, { client, cluster, key: followed.range.key }, abort);
-        if (abort.aborted) return;
-        if (verdict.kind === 'fresh') {
-          provenAt = verdict.since;
-          lastError = null;
-          current.open.good();
-          avoid = undefined;
-        } else if (verdict.kind === 'upheaval') {
-          log.warn('etcd is another cluster or was put back, reading everything again', { why: verdict.why });
-          resetAll(verdict.why);
-        } else if (verdict.kind === 'stale') current.end(verdict.error);
-      } catch (error) {
-        if (!abort.aborted) log.debug('etcd audit failed', { reason: reasonOf(error) });
+  /** The member answers no progress requests (grpc-proxy): only another list shows whether anything is missing. */
+  get quiet(): boolean {
+    return this.#liveness?.quiet === true;
+  }
+
+  /** Opens a stream as soon as a prefix is watched, and another one when that ends; to be called once. */
+  start(): void {
+    onAbort(this.#signal, () => this.#stop());
+    const options = {
+      what: 'etcd watch',
+      log: this.#log,
+      backoff: streamBackoff,
+      healthyAfterMs: streamHealthyMs,
+      onReason: (reason: string | null) => {
+        this.#reason = reason;
+      },
+    };
+    void supervise(() => this.#watchOnce(), options, this.#signal);
+  }
+
+  /** Watches a prefix from where it is. Resolves when that cannot go on. */
+  watch(state: PrefixState, signal: AbortSignal): Promise<WatchEnd> {
+    return new Promise((resolve) => {
+      if (this.#signal.aborted || signal.aborted) {
+        resolve({ why: 'aborted' });
+        return;
       }
-    }
-  };
-
-  const runStream = async (): Promise<void> => {
-    while (attached.size === 0 && !signal.aborted) {
-      await new Promise<void>((resolve) => {
-        wake = resolve;
+      const release = onAbort(signal, () => this.#detach(state, { why: 'aborted' }));
+      this.#attached.set(state, (end) => {
+        release();
+        resolve(end);
       });
-    }
-    if (signal.aborted) return;
+      this.#stream?.add(state);
+      this.#onFirstPrefix();
+    });
+  }
+
+  /** Ends every prefix's watch, so that all are listed again. */
+  resetAll(reset: ClusterReset): void {
+    this.#log.warn('etcd is another cluster or was restored from a backup, reading everything again', { why: reset });
+    for (const state of [...this.#attached.keys()]) this.#detach(state, { why: reset });
+  }
+
+  /** True when the watch is known to have shown `revision`; waits for that at most `limitMs`. */
+  async hasShown(revision: number, limitMs: number): Promise<boolean> {
+    const stream = this.#stream;
+    if (stream === undefined || stream.pending > 0) return false;
+    stream.requestProgress();
+    // Older releases answer ahead of events (etcd #15220).
+    const isTrusted = atLeast(stream.open.version, [3, 5, 8]);
+    return (await hasShown(stream, revision, limitMs, this.#signal)) && isTrusted && this.#stream === stream;
+  }
+
+  #stop(): void {
+    this.#onFirstPrefix();
+    this.#stream?.end(new Error('aborted'));
+    for (const state of [...this.#attached.keys()]) this.#detach(state, { why: 'aborted' });
+  }
+
+  #detach(state: PrefixState, end: WatchEnd): void {
+    this.#stream?.remove(state);
+    const resolve = this.#attached.get(state);
+    this.#attached.delete(state);
+    resolve?.(end);
+  }
+
+  /** Opens one stream and watches over it until it ends. */
+  async #watchOnce(): Promise<void> {
+    await this.#untilFirstPrefix();
+    if (this.#signal.aborted) return;
     const over = new AbortController();
     try {
-      const open = await client.open<IWatchRequest, IWatchResponse>((rpc) => rpc.watch.watch(), { avoid }, signal);
-      const current = new WatchStream<PrefixState>(open, cluster, {
-        onWatcherEnd: (followed, why, error) => detach(followed, { why, error }),
-      });
-      stream = current;
-      liveness = watchLiveness(current, {}, over.signal);
-      for (const followed of attached.keys()) current.add(followed);
-      log.debug('etcd watch opened', { member: open.member, prefixes: attached.size });
-      auditLoop(current, over.signal);
-      await current.ended;
+      const stream = await this.#open();
+      this.#stream = stream;
+      this.#liveness = new Liveness(stream, sharedWatchLiveness);
+      this.#liveness.start(over.signal);
+      for (const state of this.#attached.keys()) stream.add(state);
+      this.#log.debug('etcd watch opened', { member: stream.open.member, prefixes: this.#attached.size });
+      void this.#checkLoop(stream, over.signal);
+      await stream.ended;
     } catch (error) {
-      if (signal.aborted) return;
-      const reason = reasonOf(error);
-      lastError = reason;
-      watchStreamEnds.inc({ reason: isStaleToken(reason) ? 'token' : stream === undefined ? 'open' : 'stream' });
-      avoid = isStaleToken(reason) ? undefined : stream?.open.member;
-      stream?.open.failed(error);
-      if (stream?.upheaval !== undefined) await settleUpheaval();
+      if (this.#signal.aborted) return;
+      this.#streamFailed(error);
+      if (this.#stream?.suspectedReset !== undefined) await this.#settleReset();
       throw error;
     } finally {
       over.abort();
-      stream = undefined;
-      liveness = undefined;
+      this.#stream = undefined;
+      this.#liveness = undefined;
     }
-  };
-
-  const stop = (): void => {
-    wake();
-    stream?.end(new Error('aborted'));
-    for (const followed of [...attached.keys()]) detach(followed, { why: 'aborted' });
-  };
-  signal.addEventListener('abort', stop, { once: true });
-
-  void supervise(
-    runStream,
-    {
-      what: 'etcd watch',
-      log,
-      // An outage ends for all at once: full jitter spreads them, and nobody stays out for long.
-      backoff: { baseMs: 50, maxMs: 2_000 },
-      healthyAfterMs: 10_000,
-      onReason: (reason) => {
-        lastError = reason;
-      },
-    },
-    signal,
-  );
-
-  return {
-    attach(followed, abort) {
-      return new Promise((resolve) => {
-        if (signal.aborted || abort.aborted) {
-          resolve({ why: 'aborted' });
-          return;
-        }
-        const onAbort = (): void => {
-          stream?.remove(followed);
-          detach(followed, { why: 'aborted' });
-        };
-        abort.addEventListener('abort', onAbort, { once: true });
-        attached.set(followed, (detached) => {
-          abort.removeEventListener('abort', onAbort);
-          resolve(detached);
-        });
-        stream?.add(followed);
-        wake();
-      });
-    },
-    resetAll,
-    async proven(revision, limit) {
-      const current = stream;
-      if (current === undefined || current.pending > 0) return false;
-      current.requestProgress();
-      const trusted = atLeast(current.open.version, [3, 5, 8]);
-      return (await proven(current, revision, limit, signal)) && trusted && stream === current;
-    },
-    get provenAt() {
-      return provenAt;
-    },
-    get member() {
-      return stream?.open.member ?? null;
-    },
-    get lastError() {
-      return lastError;
-    },
-    get quiet() {
-      return liveness?.quiet === true;
-    },
-  };
-}
-
-function pick(attached: ReadonlyMap<PrefixState, unknown>): PrefixState | undefined {
-  const skip = Math.floor(clock.random() * attached.size);
-  let index = 0;
-  for (const followed of attached.keys()) {
-    if (index === skip) return followed;
-    index += 1;
   }
-  return undefined;
+
+  async #untilFirstPrefix(): Promise<void> {
+    while (this.#attached.size === 0 && !this.#signal.aborted) {
+      await new Promise<void>((resolve) => {
+        this.#onFirstPrefix = resolve;
+      });
+    }
+  }
+
+  async #open(): Promise<WatchStream<PrefixState>> {
+    const limits = { avoid: this.#avoid };
+    const open = await this.#client.open<IWatchRequest, IWatchResponse>(
+      (rpc) => rpc.watch.watch(),
+      limits,
+      this.#signal,
+    );
+    return new WatchStream<PrefixState>(open, this.#cluster, {
+      onWatcherEnd: (state, why, error) => this.#detach(state, { why, error }),
+    });
+  }
+
+  #streamFailed(error: unknown): void {
+    const reason = reasonOf(error);
+    const isToken = isStaleToken(reason);
+    this.#reason = reason;
+    watchStreamEnds.inc({ reason: isToken ? 'token' : this.#stream === undefined ? 'open' : 'stream' });
+    this.#avoid = isToken ? undefined : this.#stream?.open.member;
+    this.#stream?.open.failed(error);
+  }
+
+  /** The stream showed another cluster: asks the cluster itself, and has everything listed again when it is so. */
+  async #settleReset(): Promise<void> {
+    const deps = this.#freshnessDeps();
+    if (deps === undefined) return;
+    const knownRevision = this.#cluster.revision;
+    const header = await readHeader(this.#client, deps.key, {}, this.#signal);
+    const reset = await confirmReset(header, { ...deps, knownRevision }, this.#signal);
+    if (reset !== undefined) this.resetAll(reset);
+  }
+
+  async #checkLoop(stream: WatchStream<PrefixState>, signal: AbortSignal): Promise<void> {
+    const { firstCheckMs, checkEveryMs, jitter } = freshness;
+    for (let waitMs = firstCheckMs; ; waitMs = checkEveryMs * (1 - jitter + 2 * jitter * clock.random())) {
+      await sleep(waitMs, signal);
+      if (signal.aborted) return;
+      const deps = this.#freshnessDeps();
+      if (deps === undefined || this.quiet) continue;
+      try {
+        const found = await checkFreshness(stream, deps, signal);
+        if (signal.aborted) return;
+        this.#judge(stream, found);
+      } catch (error) {
+        if (!signal.aborted) this.#log.debug('etcd freshness check failed', { reason: reasonOf(error) });
+      }
+    }
+  }
+
+  #judge(stream: WatchStream<PrefixState>, found: Freshness): void {
+    if (found.kind === 'fresh') {
+      this.#provenAt = found.since;
+      this.#reason = null;
+      this.#avoid = undefined;
+      stream.open.good();
+    } else if (found.kind === 'reset') this.resetAll(found.reset);
+    else if (found.kind === 'stale') stream.end(found.error);
+  }
+
+  /** Asks below one of the prefixes, any one: users may not read elsewhere. Undefined while no prefix is watched. */
+  #freshnessDeps(): FreshnessDeps | undefined {
+    const states = [...this.#attached.keys()];
+    const state = states[Math.floor(clock.random() * states.length)];
+    return state && { client: this.#client, cluster: this.#cluster, key: state.range.key };
+  }
 }

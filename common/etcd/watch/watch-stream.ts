@@ -14,40 +14,41 @@ export type WatcherEnd = 'compacted' | 'denied' | 'canceled' | 'disorder' | 'han
 /** What one watcher of a stream watches. */
 export interface Watched {
   readonly range: KeyRange;
-  /** The revision to watch from. */
+  /** Called when the watch is requested. @returns the revision to watch from */
   resume(): number;
   /**
-   * Takes events. @returns how many were new
-   * @throws what is wrong with them, or with who handles them: the watcher ends
+   * Takes events.
+   * @returns how many were new
+   * @throws when the events or their handling are wrong: the watcher ends
    */
   applyEvents(events: readonly IEvent[], seenAt: number): number;
 }
 
-/** What a stream tells its owner. */
+/** How a stream tells its owner. */
 export interface WatchHooks<W extends Watched> {
+  /** One watcher ended; the stream goes on. */
   onWatcherEnd(watched: W, end: WatcherEnd, error: unknown): void;
+}
+
+/** How far a member says that all watchers of a stream are. */
+export interface WatchProgress {
+  readonly revision: number;
+  /** Milliseconds of `clock.now()`. */
+  readonly at: number;
 }
 
 interface Watcher<W extends Watched> {
   readonly watched: W;
-  /** The parts of one response that have come so far. */
+  /** The fragments of one response that have come so far. */
   parts: IEvent[];
   removed: boolean;
 }
 
-/** One watch stream with many watchers; applies what comes in the stream's own callback. */
+/** One watch stream with many watchers. Events are applied in the stream's own callback, without a delay. */
 export class WatchStream<W extends Watched> {
   readonly open: OpenStream<IWatchRequest, IWatchResponse>;
-  /** What the stream showed: another cluster answers. To be confirmed. */
-  upheaval: ClusterReset | undefined;
   /** Rejects when the stream is over; never resolves. */
   readonly ended: Promise<never>;
-  readonly openedAt = clock.now();
-  lastMessageAt = clock.now();
-  /** The last answer to a progress request. */
-  progress: { readonly revision: number; readonly at: number } | undefined;
-  /** The highest revision an event has shown. */
-  eventRevision = 0;
   readonly #cluster: ClusterIdentity;
   readonly #hooks: WatchHooks<W>;
   /** In the order of their requests, which is the order of the answers. */
@@ -55,8 +56,12 @@ export class WatchStream<W extends Watched> {
   readonly #watchers = new Map<string, Watcher<W>>();
   readonly #byWatched = new Map<W, Watcher<W>>();
   readonly #ids = new Map<Watcher<W>, string>();
+  #suspectedReset: ClusterReset | undefined;
+  #lastMessageAt = clock.now();
+  #progress: WatchProgress | undefined;
+  #eventRevision = 0;
   #fail: (error: unknown) => void = () => {};
-  #over = false;
+  #isOver = false;
 
   constructor(open: OpenStream<IWatchRequest, IWatchResponse>, cluster: ClusterIdentity, hooks: WatchHooks<W>) {
     this.open = open;
@@ -71,12 +76,32 @@ export class WatchStream<W extends Watched> {
     open.stream.on('end', () => this.end(this.#error(status.UNAVAILABLE, 'the member ended the watch stream')));
   }
 
+  /** The stream showed another cluster, or a restored one; to be confirmed by a read. */
+  get suspectedReset(): ClusterReset | undefined {
+    return this.#suspectedReset;
+  }
+
+  /** Milliseconds of `clock.now()`. */
+  get lastMessageAt(): number {
+    return this.#lastMessageAt;
+  }
+
+  /** The last answer to a progress request; undefined before the first. */
+  get progress(): WatchProgress | undefined {
+    return this.#progress;
+  }
+
+  /** The highest revision that an event has shown. */
+  get eventRevision(): number {
+    return this.#eventRevision;
+  }
+
   /** How many watchers the member has not confirmed yet. */
   get pending(): number {
     return this.#pending.length;
   }
 
-  /** Starts to watch from where it is. */
+  /** Starts to watch from the revision at which `watched` resumes. */
   add(watched: W): void {
     const watcher: Watcher<W> = { watched, parts: [], removed: false };
     this.#pending.push(watcher);
@@ -86,7 +111,7 @@ export class WatchStream<W extends Watched> {
     this.#write({ create_request: { key, range_end: end, start_revision, fragment: true } });
   }
 
-  /** Stops watching; what still comes is dropped. */
+  /** Stops watching; events that are still under way are dropped. */
   remove(watched: W): void {
     const watcher = this.#byWatched.get(watched);
     if (watcher === undefined) return;
@@ -98,45 +123,45 @@ export class WatchStream<W extends Watched> {
     this.#write({ cancel_request: { watch_id: id } });
   }
 
-  /** Asks the member how far all watchers of this stream are; it answers when they are in step. */
+  /** Asks the member how far all watchers of this stream are; it answers once they are in step. */
   requestProgress(): void {
     this.#write({ progress_request: {} });
   }
 
   /** Ends the stream; the first reason counts. */
   end(error: unknown): void {
-    if (this.#over) return;
-    this.#over = true;
+    if (this.#isOver) return;
+    this.#isOver = true;
     this.#fail(error);
     this.open.stream.cancel();
   }
 
   #write(request: IWatchRequest): void {
-    if (!this.#over) this.open.stream.write(request);
+    if (!this.#isOver) this.open.stream.write(request);
   }
 
   #receive(response: IWatchResponse): void {
-    if (this.#over) return;
+    if (this.#isOver) return;
     const seenAt = clock.now();
-    this.lastMessageAt = seenAt;
-    const upheaval = this.#cluster.judge(response.header);
-    if (upheaval !== undefined) {
-      this.upheaval = upheaval;
-      this.end(this.#error(status.ABORTED, upheaval));
+    this.#lastMessageAt = seenAt;
+    const reset = this.#cluster.judge(response.header);
+    if (reset !== undefined) {
+      this.#suspectedReset = reset;
+      this.end(this.#error(status.ABORTED, reset));
     } else if (response.created) this.#created(response);
     else if (response.canceled) this.#canceled(response);
     else if (response.events.length === 0 && !response.fragment) {
-      // How far the member is. Not a place to resume from: some releases answer ahead of events (etcd #15220).
-      this.progress = { revision: Number(response.header.revision), at: seenAt };
+      // Not a revision to resume from: some releases answer ahead of events (etcd #15220).
+      this.#progress = { revision: Number(response.header.revision), at: seenAt };
     } else this.#events(response, seenAt);
   }
 
   #created(response: IWatchResponse): void {
     const watcher = this.#pending.shift();
     if (watcher === undefined) {
-      this.end(this.#error(status.INTERNAL, 'a watcher nobody asked for'));
+      this.end(this.#error(status.INTERNAL, 'the member confirmed a watcher that was not requested'));
     } else if (response.canceled) {
-      // A refused watcher comes with an id that may be another one's.
+      // A refused watcher comes with an id that may belong to another one.
       this.#refused(watcher, response);
     } else {
       const id = response.watch_id;
@@ -189,7 +214,7 @@ export class WatchStream<W extends Watched> {
       this.#hooks.onWatcherEnd(watched, error instanceof OutOfOrder ? 'disorder' : 'handler', error);
     }
     const last = Number(events.at(-1)?.kv.mod_revision ?? 0);
-    this.eventRevision = Math.max(this.eventRevision, last);
+    this.#eventRevision = Math.max(this.#eventRevision, last);
     this.#cluster.note(last);
   }
 

@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { beginKey, isResting, isSettled, reduceKey } from '../../../../common/etcd/keys/key-lifecycle.ts';
+import { beginKey, reduceKey } from '../../../../common/etcd/keys/key-lifecycle.ts';
 import {
   absentKey,
   type DesiredKey,
+  isResting,
+  isSettled,
   type KeyContext,
   type KeyEffect,
   type KeyEvent,

@@ -1,0 +1,220 @@
+import { status } from '@grpc/grpc-js';
+import { jittered } from '../../async/backoff.ts';
+import { clock } from '../../async/clock.ts';
+import type { Semaphore } from '../../async/semaphore.ts';
+import { sleep } from '../../async/sleep.ts';
+import { type Log, reasonOf } from '../../daemon/log.ts';
+import type { EtcdClient } from '../client/client.ts';
+import { EtcdError, isDenied } from '../client/errors.ts';
+import type { ClusterIdentity, ClusterReset } from './cluster-identity.ts';
+import { confirmReset } from './freshness.ts';
+import { type Listing, list } from './list.ts';
+import { type OnChange, PrefixState } from './prefix-state.ts';
+import { relists, resyncRepairs } from './reflector-metrics.ts';
+import type { SharedWatch, WatchEnd } from './shared-watch.ts';
+import { deniedDelay, listBackoff, prefixHealthyMs, resync } from './timing.ts';
+
+/** What the followers of one reflector share. */
+export interface FollowerDeps {
+  readonly client: EtcdClient;
+  readonly log: Log;
+  readonly cluster: ClusterIdentity;
+  readonly watch: SharedWatch;
+  /** Limits how many lists are under way. */
+  readonly lists: Semaphore;
+  /** How long after a list a watched prefix is listed again, at present. */
+  readonly resyncEveryMs: () => number;
+  /** Told why a list failed; null when one worked. */
+  readonly onListed: (reason: string | null) => void;
+}
+
+/** Ends of a watch after which the prefix is not listed again at once: the same might happen again. */
+const suspectEnds: ReadonlySet<WatchEnd['why']> = new Set(['denied', 'handler', 'canceled', 'disorder']);
+
+/**
+ * Follows one prefix in three phases, as client-go's reflector does: **list** all keys, **watch** from there until that
+ * cannot go on, then list again; and **resync** now and then while the watch goes on: list, to find what it lost.
+ */
+export class PrefixFollower {
+  readonly prefix: string;
+  readonly #deps: FollowerDeps;
+  /** Ends the reflector, unlike the signal of {@link run}. */
+  readonly #signal: AbortSignal;
+  readonly #state: PrefixState;
+  /** The cluster's generation at the last list; undefined before. */
+  #generation: number | undefined;
+  #listedAt = Number.NEGATIVE_INFINITY;
+  #isWatched = false;
+  /** When to resync, milliseconds of `clock.now()`. */
+  #resyncAt = 0;
+  #denied: string | null = null;
+  #failures = 0;
+
+  /** @param signal ends the reflector */
+  constructor(prefix: string, onChange: OnChange, deps: FollowerDeps, signal: AbortSignal) {
+    this.prefix = prefix;
+    this.#deps = deps;
+    this.#signal = signal;
+    this.#state = new PrefixState(prefix, onChange);
+  }
+
+  /** The handler has had all keys once. */
+  get synced(): boolean {
+    return this.#state.listed;
+  }
+
+  /** When the last list was requested, milliseconds of `clock.now()`; -Infinity before the first. */
+  get listedAt(): number {
+    return this.#listedAt;
+  }
+
+  /** Why this prefix may not be read; null when it may. */
+  get denied(): string | null {
+    return this.#denied;
+  }
+
+  /** Lists and watches until `signal` aborts. */
+  async run(signal: AbortSignal): Promise<void> {
+    let why: string | null = null;
+    while (!signal.aborted) {
+      const startedAt = clock.now();
+      let refused: boolean;
+      try {
+        await this.#list(why, signal);
+        const end = await this.#watch(signal);
+        if (signal.aborted) return;
+        if (clock.now() - startedAt > prefixHealthyMs) this.#failures = 0;
+        why = end.why;
+        this.#watchEnded(end);
+        if (!suspectEnds.has(end.why)) continue;
+        refused = end.why === 'denied';
+      } catch (error) {
+        if (signal.aborted) return;
+        refused = isDenied(reasonOf(error));
+        this.#listFailed(error);
+      }
+      await sleep(this.#delayMs(refused), signal);
+      this.#failures += 1;
+    }
+  }
+
+  /** Resyncs in the background when it is time for that. */
+  resyncIfDue(now: number): void {
+    if (!this.#isWatched || this.#resyncAt > now) return;
+    this.#scheduleResync(resync.jitter);
+    void this.#deps.lists.run(() => this.#resync());
+  }
+
+  /** @param why why the prefix is listed again; null the first time */
+  async #list(why: string | null, signal: AbortSignal): Promise<void> {
+    const { lists, log, onListed } = this.#deps;
+    await lists.run(async () => {
+      if (signal.aborted) return;
+      if (why !== null) relists.inc({ reason: why });
+      await this.#read(signal, async () => true);
+    });
+    if (this.#denied !== null) log.info('etcd prefix may be read again', { prefix: this.prefix });
+    this.#denied = null;
+    onListed(null);
+    this.#scheduleResync(resync.firstJitter);
+  }
+
+  async #watch(signal: AbortSignal): Promise<WatchEnd> {
+    this.#isWatched = true;
+    try {
+      return await this.#deps.watch.watch(this.#state, signal);
+    } finally {
+      this.#isWatched = false;
+    }
+  }
+
+  /** Lists while the watch goes on, and puts right what the watch lost. */
+  async #resync(): Promise<void> {
+    const { log, watch } = this.#deps;
+    relists.inc({ reason: 'periodic' });
+    try {
+      let isProven = false;
+      const lost = await this.#read(this.#signal, async ({ revision }) => {
+        isProven = await watch.hasShown(revision, resync.proofMs);
+        return this.#isWatched;
+      });
+      if (lost === 0 || !isProven) return;
+      resyncRepairs.inc(lost);
+      log.error('etcd watch had lost changes, put right', { prefix: this.prefix, keys: lost });
+    } catch (error) {
+      if (this.#signal.aborted) return;
+      log.debug('etcd periodic list failed', { prefix: this.prefix, reason: reasonOf(error) });
+      // A handler that threw is to have what it lost soon.
+      if (this.#state.owed) this.#resyncAt = clock.now() + resync.owedMs;
+    }
+  }
+
+  /**
+   * Reads all keys, and applies them if `isWanted` still says so.
+   * @returns how many keys differed
+   */
+  async #read(signal: AbortSignal, isWanted: (listing: Listing) => Promise<boolean>): Promise<number> {
+    const { client, cluster } = this.#deps;
+    const { generation, revision: knownRevision } = cluster;
+    const askedAt = clock.now();
+    const journal = this.#state.beginList();
+    try {
+      const listing = await list(client, this.#state.range, signal);
+      await this.#checkReset(listing, knownRevision, signal);
+      if (!(await isWanted(listing)) || signal.aborted) return 0;
+      if (cluster.generation !== generation) {
+        throw new EtcdError('etcd list', status.ABORTED, 'read before it was known that the cluster was replaced');
+      }
+      cluster.note(listing.revision);
+      const reset = this.#generation !== undefined && this.#generation !== generation;
+      this.#generation = generation;
+      this.#listedAt = askedAt;
+      return this.#state.applyList(listing, journal, { reset, seenAt: clock.now() });
+    } finally {
+      this.#state.endList(journal);
+    }
+  }
+
+  async #checkReset({ clusterId, revision }: Listing, knownRevision: number, signal: AbortSignal): Promise<void> {
+    const { client, cluster, watch } = this.#deps;
+    const deps = { client, cluster, key: this.#state.range.key, knownRevision };
+    const header = { cluster_id: clusterId, revision: String(revision) };
+    const reset: ClusterReset | undefined = await confirmReset(header, deps, signal);
+    if (reset !== undefined) watch.resetAll(reset);
+  }
+
+  #watchEnded({ why, error }: WatchEnd): void {
+    const { log } = this.#deps;
+    const { prefix } = this;
+    const reason = reasonOf(error);
+    if (why === 'denied') this.#deny(reason);
+    if (why === 'handler') log.error('etcd change handler failed', { prefix, reason });
+    else log.debug('etcd watch of a prefix ended, reading it again', { prefix, why });
+    if (why === 'disorder') log.warn('etcd watch went back in time, reading the prefix again', { prefix });
+  }
+
+  #listFailed(error: unknown): void {
+    const reason = reasonOf(error);
+    this.#deps.onListed(reason);
+    if (isDenied(reason)) this.#deny(reason);
+    else this.#deps.log.debug('etcd prefix could not be read', { prefix: this.prefix, reason });
+  }
+
+  #deny(reason: string): void {
+    const { prefix } = this;
+    if (this.#denied === null) {
+      this.#deps.log.error('etcd prefix may not be read, keeping what is known', { prefix, reason });
+    }
+    this.#denied = reason;
+  }
+
+  /** How long to wait before the next list; longer when this user may not read the prefix. */
+  #delayMs(refused: boolean): number {
+    const { minMs, spread } = deniedDelay;
+    return refused ? minMs + jittered(spread, this.#failures) : jittered(listBackoff, this.#failures);
+  }
+
+  #scheduleResync(jitter: number): void {
+    this.#resyncAt = clock.now() + this.#deps.resyncEveryMs() * (1 - jitter + 2 * jitter * clock.random());
+  }
+}
