@@ -30,7 +30,7 @@ export interface ReloaderDeps {
   readonly host: Pick<Host, 'exec' | 'connectUnix'>;
   readonly processes: readonly Pick<
     HaproxyProcess,
-    'inSync' | 'generation' | 'reloadReasons' | 'workersSeen' | 'refresh' | 'release'
+    'path' | 'inSync' | 'generation' | 'reloadReasons' | 'workersSeen' | 'refresh' | 'release'
   >[];
   readonly writer: Pick<ConfigWriter, 'accepted' | 'reason' | 'quarantined' | 'loaded' | 'rollBack'>;
   /** Undefined when files are not to be written. */
@@ -45,6 +45,8 @@ const mostSpecChanges = 100;
 /** The most reasons that one log line or event lists. */
 const mostListed = 10;
 const mostTries = 2;
+/** How long a reload waits for HAProxy to be read: one reply may time out, and another connection may follow. */
+const readTimeoutMs = 5_000;
 /** How long the external watcher has to reload before the file is written again. */
 const watcherTimeoutMs = 5_000;
 
@@ -213,7 +215,7 @@ export class Reloader {
   async #try(again: boolean, signal: AbortSignal): Promise<void> {
     const { processes, host, file } = this.#deps;
     // What an operator has set by hand since the last reading has to be known, to be set again.
-    await Promise.all(processes.map((haproxy) => haproxy.refresh()));
+    await Promise.all(processes.map((haproxy) => this.#read(haproxy, signal)));
     const before = processes.map(({ inSync, workersSeen }) => (inSync ? workersSeen : -1));
     const text = this.#text;
     const isBlind = this.#isUnreachable();
@@ -228,6 +230,13 @@ export class Reloader {
       );
     }
     this.#loadedText = text;
+  }
+
+  async #read(haproxy: Pick<HaproxyProcess, 'path' | 'refresh'>, signal: AbortSignal): Promise<void> {
+    const reason = await haproxy.refresh({ withinMs: readTimeoutMs }, signal);
+    if (reason === null || signal.aborted) return;
+    const message = 'HAProxy could not be read before its reload, which may undo what was just set by hand';
+    this.#deps.log.warn(message, { socket: haproxy.path, reason });
   }
 
   /** Waits for other workers than those of `before`. @throws when they do not come in time */

@@ -40,6 +40,8 @@ const replyTimeoutMs = 3_000;
 const checkIntervalMs = 1_000;
 /** The pause before connecting again when the socket still leads to an old worker. */
 const oldWorkerPauseMs = 20;
+/** The pause before reading again what could not be read. */
+const refreshPauseMs = 20;
 /** The time between two readings of everything: grows by 1 ms per server, because HAProxy needs time for each. */
 const readIntervalMs = { min: 5_000, max: 60_000 };
 
@@ -136,9 +138,18 @@ export class HaproxyProcess {
     return this.#servers.replan(services);
   }
 
-  /** Reads everything again and puts it right. Never rejects. */
-  async refresh(): Promise<void> {
-    await this.#servers.readAll();
+  /**
+   * Reads everything again and puts it right; on the next connection if this one breaks. Resolves to null, or to the reason
+   * why it could not be read within `withinMs`. Does nothing while not in sync. Never rejects.
+   */
+  async refresh({ withinMs }: { readonly withinMs: number }, signal: AbortSignal): Promise<string | null> {
+    if (!this.inSync) return null;
+    const deadline = clock.now() + withinMs;
+    for (;;) {
+      const reason = this.inSync ? await this.#servers.readAll() : (this.reason ?? 'not connected');
+      if (reason === null || clock.now() >= deadline || signal.aborted) return reason;
+      await sleep(refreshPauseMs, signal);
+    }
   }
 
   /** Closes the connection, because it may lead to an old worker, and opens a new one. */

@@ -92,7 +92,9 @@ export class ReadBack {
       const commands = names?.map((name) => `show servers state ${name}`) ?? ['show servers state'];
       const replies = await connection.send(commands);
       if (connection !== connected()) return 'the connection ended';
-      const rows = replies.filter((reply) => reply.includes('# ')).flatMap(parseServersState);
+      // A single backend may not exist; all backends always have a reply.
+      const readable = names === undefined ? replies : replies.filter((reply) => reply.includes('# '));
+      const rows = readable.flatMap(parseServersState);
       this.#compare(rows, names, moment);
       return null;
     } catch (error) {

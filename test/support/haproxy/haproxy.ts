@@ -189,8 +189,8 @@ export interface RecordingProxy {
   readonly path: string;
   /** All commands so far, in order. */
   readonly commands: readonly string[];
-  /** Ends all connections at once; new ones are accepted. */
-  disconnect(): void;
+  /** Ends all connections at once, and new ones at once for `forMs`. */
+  disconnect(forMs?: number): void;
   close(): Promise<void>;
 }
 
@@ -205,7 +205,12 @@ export interface ProxyFaults {
 export async function recordingProxy(path: string, target: string, faults: ProxyFaults = {}): Promise<RecordingProxy> {
   const commands: string[] = [];
   const clients = new Set<Socket>();
+  let refusedUntil = 0;
   const server = createServer((client) => {
+    if (performance.now() < refusedUntil) {
+      client.destroy();
+      return;
+    }
     clients.add(client);
     const upstream = connect({ path: target });
     let rest = '';
@@ -228,7 +233,8 @@ export async function recordingProxy(path: string, target: string, faults: Proxy
     upstream.on('error', () => {});
   });
   await new Promise<void>((resolve) => server.listen(path, resolve));
-  const disconnect = (): void => {
+  const disconnect = (forMs = 0): void => {
+    refusedUntil = performance.now() + forMs;
     for (const client of clients) client.destroy();
   };
   return { path, commands, disconnect, close: () => new Promise((resolve) => server.close(() => resolve())) };

@@ -278,6 +278,33 @@ function onHaproxy(version: HaproxyVersion): void {
     await eventually(async () => assert.deepEqual(await answers(30), ['1', '3']));
   });
 
+  it('keeps what an operator set by hand although the connection breaks while it is read before a reload', async (t) => {
+    const [one, two] = [await web(t, 'one'), await web(t, 'two')];
+    const apply = await inStep({}, [one, two]);
+    let isArmed = false;
+    const proxy = await behindProxy(t, {
+      onCommand: (command) => {
+        if (!isArmed || command !== 'show servers state') return;
+        isArmed = false;
+        proxy.disconnect(500);
+      },
+    });
+    await apply([one, two]);
+    await eventually(() => assert.equal(synapse.output.status.sockets[0]?.connected, true));
+    const readings = () => proxy.commands.filter((command) => command === 'show servers state').length;
+    await eventually(() => assert.equal(readings(), 2));
+    isArmed = true;
+    await askSocket(`${haproxy.folder}/behind.sock`, `set server api/${one.id} state maint`);
+    // A host name cannot be added at run time.
+    await apply([one, two, instance(1, { host: 'localhost', state: 'drain' })]);
+    await eventually(() => assert.equal(synapse.reloads(), 1));
+    await eventually(async () => assert.deepEqual(await answers(30), ['two']));
+    assert.deepEqual(
+      synapse.output.status.held.map(({ name, held }) => `${name} ${held}`),
+      [`${one.id} maintenance`],
+    );
+  });
+
   it('gives added servers their cookies, at run time where it can', async (t) => {
     const [one, two] = [await web(t, 'one'), await web(t, 'two')];
     const apply = await inStep({ service: { backend: ['cookie SRV insert indirect nocache'] } }, [one]);

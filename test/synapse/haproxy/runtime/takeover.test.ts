@@ -56,6 +56,22 @@ const old = fakeWorker({
 });
 const successor = fakeWorker({ pid: 8, startedAt: 2_000, generation: 'g', servers: [up] });
 
+describe('reading a HAProxy again', () => {
+  it('resolves to null when it worked, and to the reason when HAProxy answered something else', async (t) => {
+    let isDenied = false;
+    const worker = (line: string): string =>
+      isDenied && line === 'show servers state' ? 'Permission denied\n\n> ' : successor(line);
+    const { haproxy } = await processOver(t, [worker]);
+    const { signal } = new AbortController();
+    assert.equal(await haproxy.refresh({ withinMs: 0 }, signal), null);
+    await eventually(() => assert.equal(haproxy.inSync, true));
+    assert.equal(await haproxy.refresh({ withinMs: 0 }, signal), null);
+    isDenied = true;
+    assert.match((await haproxy.refresh({ withinMs: 0 }, signal)) ?? '', /Permission denied/);
+    assert.deepEqual([...(haproxy.running.get('api')?.keys() ?? [])], [id]);
+  });
+});
+
 describe('two workers behind one socket during a reload', () => {
   it('are told apart: a worker that was replaced is not taken for a new one', async (t) => {
     const { haproxy, connections } = await processOver(t, [old, successor, old, old, successor]);
