@@ -29,16 +29,11 @@ export function ageOf(time: string | null, now: number): string {
   return time === null ? '' : formatAge(now - Date.parse(time));
 }
 
-/** A latency with one decimal at most: `0.4 ms`, `12 ms`, `1.5 s`. Milliseconds; never negative. */
+/** A latency with one decimal at most: `0.4 ms`, `12 ms`, `1550 ms`, `14 s`. Milliseconds; never negative. */
 export function formatLatency(milliseconds: number): string {
   const time = Math.max(0, milliseconds);
   if (time >= 10_000) return formatAge(time);
-  if (time >= 1_000) return `${tenths(time / 1000)} s`;
-  return `${time >= 10 ? Math.round(time) : tenths(time)} ms`;
-}
-
-function tenths(value: number): number {
-  return Math.round(value * 10) / 10;
+  return `${time >= 10 ? Math.round(time) : Math.round(time * 10) / 10} ms`;
 }
 
 /** Milliseconds in each unit of a duration in the configuration. */

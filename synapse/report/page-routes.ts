@@ -1,29 +1,37 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { type ReadRoute, sendText } from '../../common/admin/routes.ts';
 
-const types = {
-  html: 'text/html; charset=utf-8',
-  css: 'text/css; charset=utf-8',
-  js: 'text/javascript; charset=utf-8',
-} as const;
+/** The folder that this file is built into, `dist/`, and the package around it. */
+const built = new URL('../../', import.meta.url);
+const packageRoot = new URL('../', built);
 
+/** Files of the page that are not built, by path. */
 const files = [
-  'index.html',
-  'page.css',
-  'main.js',
-  'connection.js',
-  'detail.js',
-  'dom.js',
-  'list.js',
-  'rates.js',
-  'services.js',
-  'timeline.js',
-  'verdict.js',
-  'words.js',
+  { path: '/', file: 'synapse/page/index.html', type: 'text/html; charset=utf-8' },
+  { path: '/page.css', file: 'synapse/page/page.css', type: 'text/css; charset=utf-8' },
 ] as const;
 
-/** Nothing but our own files runs or is loaded, whatever a record in the registry says. */
-const policy = [
+/** Modules of the page and what they import. Each is served under its path in `dist/`, so that their imports find it. */
+const modules = [
+  'common/cli/json-shape.js',
+  'common/wording.js',
+  'synapse/page/connection.js',
+  'synapse/page/detail.js',
+  'synapse/page/dom.js',
+  'synapse/page/headline.js',
+  'synapse/page/list.js',
+  'synapse/page/main.js',
+  'synapse/page/rates.js',
+  'synapse/page/services.js',
+  'synapse/page/timeline.js',
+  'synapse/page/words.js',
+  'synapse/report/event-shape.js',
+  'synapse/report/problems.js',
+  'synapse/report/service-notes.js',
+] as const;
+
+/** Only our own files run and load in the page, whatever a record in the registry says. */
+const contentPolicy = [
   "default-src 'none'",
   "script-src 'self'",
   "style-src 'self'",
@@ -34,31 +42,23 @@ const policy = [
   "frame-ancestors 'none'",
 ].join('; ');
 
-/** The live page at `/`, as it lies in the package. @throws when a file of it is missing */
+/** The live page at `/`, as it is in the package. @throws when a file of it is missing */
 export function pageRoutes(): Readonly<Record<string, ReadRoute>> {
-  return Object.fromEntries(
-    files.map((name) => {
-      const text = readPage(name);
-      const type = types[name.slice(name.lastIndexOf('.') + 1) as keyof typeof types];
-      const route: ReadRoute = (_, response) => {
-        response.setHeader('Content-Security-Policy', policy);
-        response.setHeader('Referrer-Policy', 'no-referrer');
-        sendText(response, 200, text, type);
-      };
-      return [name === 'index.html' ? '/' : `/${name}`, route];
-    }),
-  );
+  const served = [
+    ...files.map(({ path, file, type }) => ({ path, type, text: readFileSync(new URL(file, packageRoot), 'utf8') })),
+    ...modules.map((name) => ({
+      path: `/${name}`,
+      type: 'text/javascript; charset=utf-8',
+      text: readFileSync(new URL(name, built), 'utf8'),
+    })),
+  ];
+  return Object.fromEntries(served.map(({ path, type, text }) => [path, textRoute(text, type)]));
 }
 
-function readPage(name: string): string {
-  return readFileSync(pageFile(name), 'utf8');
-}
-
-/** Where a file of the page lies: not built, beside the sources, also for what is in `dist/`. @throws when it is missing */
-export function pageFile(name: string): URL {
-  for (const folder of ['../page/', '../../../synapse/page/']) {
-    const url = new URL(`${folder}${name}`, import.meta.url);
-    if (existsSync(url)) return url;
-  }
-  throw new Error(`synapse/page/${name} is missing in the package`);
+function textRoute(text: string, type: string): ReadRoute {
+  return (_, response) => {
+    response.setHeader('Content-Security-Policy', contentPolicy);
+    response.setHeader('Referrer-Policy', 'no-referrer');
+    sendText(response, 200, text, type);
+  };
 }

@@ -43,7 +43,7 @@ describe('the wording of times', () => {
   for (const [milliseconds, latency] of [
     [0.4444, '0.4 ms'],
     [666.6666666666666, '667 ms'],
-    [1_549, '1.5 s'],
+    [1_549.5, '1550 ms'],
     [60_000, '60 s'],
   ] as const) {
     it(`gives a latency of ${milliseconds} ms with one decimal at most`, () =>

@@ -3,7 +3,6 @@ import { readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { execute } from '../../common/cli/daemon.ts';
-import { mismatches } from '../../common/cli/json-shape.ts';
 import type { Command, Program } from '../../common/cli/program.ts';
 import type { EtcdClient } from '../../common/etcd/client/client.ts';
 import type { LocalCluster } from '../../etcd-cluster/members/local-cluster.ts';
@@ -21,6 +20,7 @@ import {
   type TestHaproxy,
   testHaproxy,
 } from '../support/haproxy/haproxy.ts';
+import { mismatches } from '../support/json-shape.ts';
 import { until } from '../support/until.ts';
 
 /** What the commands say of one stack of real parts, in what may happen to it. Each test leaves all well behind. */

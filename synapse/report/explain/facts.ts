@@ -2,32 +2,35 @@ import type { Instance } from '../../../common/instance.ts';
 import type { RegistryRecord } from '../../source.ts';
 import type { SeenServers } from '../api.ts';
 import type { HaproxyReport, ServerReport } from '../haproxy-shape.ts';
+import { haproxyNotes, serviceNotes } from '../service-notes.ts';
 import type { ServiceReport } from '../service-shape.ts';
 import type { DaemonState } from '../status-shape.ts';
 import type { Trace } from '../trace-shape.ts';
 import type { SentReport } from './explain-shape.ts';
 
-/** All that is known of one service, from all who know of it. */
+/** Everything that is known of one service: by synapse, by HAProxy and by the registry. */
 export interface ServiceFacts {
   readonly daemon: DaemonState;
   readonly service: string;
   readonly report: ServiceReport;
-  /** HAProxy's output; null before the first. */
+  /** State of HAProxy's output; null before it starts. */
   readonly haproxy: HaproxyReport | null;
   readonly seen: SeenServers;
-  /** What the registry itself has; `records` null when it was not asked or did not answer, which `reason` says. */
+  /** The registry's records; null when it was not asked or did not answer, which `reason` says. */
   readonly registry: { readonly records: readonly RegistryRecord[] | null; readonly reason: string | null };
+  /** The newest change of each instance, by id. */
   readonly traces: Readonly<Record<string, Trace>>;
+  /** The last commands about each instance, by id. */
   readonly sent: Readonly<Record<string, readonly SentReport[]>>;
 }
 
-/** The same of one instance, or of a record that is none. */
+/** Everything that is known of one instance, or of a record that cannot be used. */
 export interface InstanceFacts {
   /** Its id; of a record that cannot be used, its key. */
   readonly id: string;
-  /** As it is used; undefined when it is not. */
+  /** The instance in use; undefined when it is not in use. */
   readonly instance: Instance | undefined;
-  /** Why a rule leaves it out. */
+  /** The rule that leaves it out. */
   readonly leftOut: string | undefined;
   /** Why its record cannot be used. */
   readonly rejected: string | undefined;
@@ -37,18 +40,27 @@ export interface InstanceFacts {
   readonly server: ServerReport | undefined;
   /** Until when it is kept as a suspect, ISO 8601. */
   readonly suspectUntil: string | undefined;
-  /** What somebody else set in HAProxy. */
+  /** What was set in HAProxy by hand: maintenance, drain or weight. */
   readonly held: string | undefined;
 }
 
-/** Everything that is there, was left out, or should not be there; with `server` also what is gone, and only that one. */
+/** The service as a whole, a line each. */
+export function notesOf({ daemon, service, report, haproxy }: ServiceFacts): readonly string[] {
+  return [
+    ...(daemon.running ? [] : [`${daemon.reason}; what follows was read without it, and nothing was changed`]),
+    ...serviceNotes(service, report),
+    ...haproxyNotes(service, haproxy),
+  ];
+}
+
+/** Every instance that is used, left out or unexpected in HAProxy; with `server` only that one, even when it is gone. */
 export function instancesOf(facts: ServiceFacts, server?: string): readonly InstanceFacts[] {
   const { report, seen, registry, traces } = facts;
   const ids = new Set((report.instances ?? []).map(({ id }) => id));
   for (const { id } of report.left_out) ids.add(id);
   for (const { where } of report.rejected) ids.add(where);
   for (const { id, where } of registry.records ?? []) ids.add(id ?? where);
-  // In maintenance is what we took out of service and could not delete yet.
+  // A server in maintenance was taken out of service and could not be deleted yet.
   for (const { name, status } of seen.servers ?? []) if (!/^MAINT/.test(status) || name === server) ids.add(name);
   if (server !== undefined) for (const id of Object.keys(traces)) ids.add(id);
   return [...ids]
@@ -60,11 +72,11 @@ function instanceOf(
   { service, report, haproxy, seen, registry, traces, sent }: ServiceFacts,
   id: string,
 ): InstanceFacts {
-  const { instances, left_out: out, rejected, suspects = {} } = report;
+  const { instances, left_out: leftOut, rejected, suspects = {} } = report;
   return {
     id,
     instance: instances?.find((instance) => instance.id === id),
-    leftOut: out.find((one) => one.id === id)?.reason,
+    leftOut: leftOut.find((one) => one.id === id)?.reason,
     rejected: rejected.find(({ where }) => where === id)?.reason ?? unusable(registry.records, id),
     record: registry.records?.find((record) => record.id === id || record.where === id),
     trace: own(traces, id),

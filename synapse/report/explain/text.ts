@@ -1,29 +1,26 @@
 import { clock } from '../../../common/async/clock.ts';
 import { type Cell, formatTable, heading, plain, type Style } from '../../../common/cli/table.ts';
 import { oneLine } from '../../../common/reason.ts';
-import { formatAge } from '../../../common/wording.ts';
+import { formatAge, formatLatency } from '../../../common/wording.ts';
 import type { RegistryRecord } from '../../source.ts';
 import type { ServerReport } from '../haproxy-shape.ts';
 import type { ServiceReport } from '../service-shape.ts';
 import type { Trace } from '../trace-shape.ts';
-import { type Verdict, verdictOf } from './diagnosis.ts';
-import { type InstanceFacts, instancesOf, type ServiceFacts } from './facts.ts';
-import { serviceNotes } from './service.ts';
+import { type Diagnosis, diagnose } from './diagnosis.ts';
+import { type InstanceFacts, instancesOf, notesOf, type ServiceFacts } from './facts.ts';
 
 /** What `synapse explain SERVICE` prints: the service, and one line for each of its instances. */
 export function formatService(facts: ServiceFacts, style: Style = plain): string {
   const rows = instancesOf(facts).map((one): readonly Cell[] => {
-    const { level, text } = verdictOf(facts, one);
+    const { level, text } = diagnose(facts, one);
     return [one.id, one.instance === undefined ? 'no' : 'yes', { text: `${marks[level]} ${text}`, tone: level }];
   });
   const table =
     rows.length === 0 ? 'no instance is known\n' : formatTable([heading(['INSTANCE', 'USED', 'WHY']), ...rows], style);
-  return `${serviceNotes(facts)
-    .map((line) => `${line}\n`)
-    .join('')}\n${table}`;
+  return `${formatNotes(facts)}\n${table}`;
 }
 
-/** What `synapse explain SERVICE SERVER` prints: the whole way of each instance of that name. */
+/** What `synapse explain SERVICE SERVER` prints: each step from the announcement to HAProxy, and the diagnosis. */
 export function formatInstances(
   facts: ServiceFacts,
   instances: readonly InstanceFacts[],
@@ -31,29 +28,31 @@ export function formatInstances(
   now: number = clock.wallTime(),
 ): string {
   const blocks = instances.map((one) => {
-    const steps: readonly (readonly [string, string | readonly string[]])[] = [
+    const steps: readonly (readonly [step: string, text: string | readonly string[]])[] = [
       ['announced', announcedText(facts, one.record)],
       ['seen', seenText(facts, one, now)],
-      ['chosen', chosenText(facts.report, one)],
+      ['selected', selectedText(facts.report, one)],
       ['sent', sentText(facts, one)],
       ['HAProxy', haproxyText(facts, one.server)],
     ];
-    const rows = steps.flatMap(([title, text]) =>
-      (typeof text === 'string' ? [text] : text).map((line, index): readonly Cell[] => [
-        index === 0 ? { text: title, tone: 'strong' } : '',
-        line,
-      ]),
+    const rows = steps.flatMap(([step, text]) =>
+      [text].flat().map((line, index): readonly Cell[] => [index === 0 ? { text: step, tone: 'strong' } : '', line]),
     );
-    return `${style('strong', `${facts.service} ${one.id}`)}\n${formatTable(rows, style)}${verdictLine(verdictOf(facts, one), style)}\n`;
+    const title = style('strong', `${facts.service} ${one.id}`);
+    return `${title}\n${formatTable(rows, style)}${formatDiagnosis(diagnose(facts, one), style)}\n`;
   });
-  return `${serviceNotes(facts)
+  return `${formatNotes(facts)}\n${blocks.join('\n')}`;
+}
+
+function formatNotes(facts: ServiceFacts): string {
+  return notesOf(facts)
     .map((line) => `${line}\n`)
-    .join('')}\n${blocks.join('\n')}`;
+    .join('');
 }
 
 const marks = { good: '✓', warn: '!', bad: '✗' } as const;
 
-function verdictLine({ level, text }: Verdict, style: Style): string {
+function formatDiagnosis({ level, text }: Diagnosis, style: Style): string {
   return style(level, `${marks[level]} ${text}`);
 }
 
@@ -70,63 +69,65 @@ function announcedText(
     created === revision
       ? `written at revision ${created}`
       : `first written at revision ${created}, last at ${revision}`;
-  const kept =
-    lease === null
-      ? 'no lease: it stays until somebody deletes it'
-      : `lease ${lease}${left === null ? ', which could not be asked for' : `, ${left} of ${ttl} s left`}`;
+  const lifetime =
+    lease === null ? 'no lease: it stays until somebody deletes it' : `lease ${lease}${leftText(left, ttl)}`;
   const when = at === null ? '' : ` at ${at}`;
-  return [`by ${name === '' ? 'somebody who gives no name' : name}${when}, as ${where}`, `${written}; ${kept}`];
+  return [`by ${name === '' ? 'an unnamed announcer' : name}${when}, as ${where}`, `${written}; ${lifetime}`];
+}
+
+function leftText(left: number | null, ttl: number | null): string {
+  return left === null ? ', whose time left is not known' : `, ${left} of ${ttl} s left`;
 }
 
 function seenText({ report, daemon }: ServiceFacts, { trace, instance, record }: InstanceFacts, now: number): string {
   if (!daemon.running) return 'not known: synapse is not running';
   if (trace === undefined) {
     if (instance !== undefined) return firstSetText(report, now);
-    return record === undefined ? 'no' : `synapse has seen etcd up to revision ${report.revision ?? 'none'}`;
+    return record === undefined ? 'no' : `not yet: synapse has seen etcd up to revision ${report.revision ?? 'none'}`;
   }
   const { change, seen_at: at, source, revision } = trace;
-  const ago = formatAge(now - Date.parse(at));
+  const age = formatAge(now - Date.parse(at));
   const from = `${source === undefined ? '' : `, from ${source}`}${revision === undefined ? '' : ` at revision ${revision}`}`;
-  return `${change} at ${at}, ${ago} ago${from}${latencyText(trace, record)}`;
+  return `${change} at ${at}, ${age} ago${from}${latencyText(trace, record)}`;
 }
 
-/** Of one that has not changed since synapse began. */
+/** When an instance was seen that has not changed since synapse started. */
 function firstSetText({ answered_at: at }: ServiceReport, now: number): string {
-  if (at === undefined) return 'not since synapse began: its source has not answered yet';
-  return `in the first full set that synapse took, at ${at}, ${formatAge(now - Date.parse(at))} ago; it has not changed since`;
+  if (at === undefined) return 'not since synapse started: its source has not answered yet';
+  return `in the first answer of its source, at ${at}, ${formatAge(now - Date.parse(at))} ago; it has not changed since`;
 }
 
-/** Clocks that are kept by NTP differ by less, milliseconds. */
-const tolerance = 10;
+/** Milliseconds by which clocks that NTP keeps may differ. */
+const clockToleranceMs = 10;
 
-/** How long it took from the announcement, by two clocks. */
+/** How long after the announcement synapse saw it, by the clocks of two hosts. */
 function latencyText({ change, seen_at: at, revision }: Trace, record: RegistryRecord | undefined): string {
   const announced = record?.announced_at ?? null;
-  // Written once more since: its time is not that of what was seen.
+  // A record that was written again since has a later time than what was seen.
   if (announced === null || change === 'removed' || Number(record?.revision) > Number(revision)) return '';
-  const late = Date.parse(at) - Date.parse(announced);
-  if (late < -tolerance) return `; this host's clock is at least ${-late} ms behind the announcer's`;
-  const after = late < 10_000 ? `${Math.max(late, 0)} ms` : formatAge(late);
-  return `, ${after} after it was announced by the announcer's clock`;
+  const lateMs = Date.parse(at) - Date.parse(announced);
+  if (lateMs < -clockToleranceMs) return `; this host's clock is at least ${-lateMs} ms behind the announcer's`;
+  return `, ${formatLatency(lateMs)} after it was announced by the announcer's clock`;
 }
 
-function chosenText({ rules = [], origin, sources }: ServiceReport, one: InstanceFacts): string {
+function selectedText({ rules = [], origin, sources }: ServiceReport, one: InstanceFacts): string {
   if (one.rejected !== undefined) return 'no: its record is skipped';
   if (one.leftOut !== undefined) return `no: ${one.leftOut}`;
   if (one.instance === undefined) return 'no';
+  const { state, backup } = one.instance;
+  const how = state === 'up' ? (backup ? 'as a backup' : 'yes') : `to ${state}`;
   const used = sources?.filter(({ role }) => role === 'used').map(({ name, method }) => `${name} (${method})`);
-  const by = rules.length === 0 ? 'nothing is filtered' : rules.join('; ');
   const from = used === undefined || used.length === 0 ? '' : `, from ${used.join(', ')}`;
-  const kept = origin === 'discovered' ? '' : `, ${origins[origin] ?? origin}`;
   const guard = one.suspectUntil === undefined ? '' : `, kept by the expiry guard until ${one.suspectUntil}`;
-  const how = one.instance.state === 'up' ? (one.instance.backup ? 'as a backup' : 'yes') : `to ${one.instance.state}`;
-  return `${how}${from}${kept}${guard}; ${by}`;
+  return `${how}${from}${origins[origin]}${guard}; ${rules.length === 0 ? 'no rule filters instances' : rules.join('; ')}`;
 }
 
-const origins: Readonly<Record<string, string>> = {
-  previous: 'because it was there before and the source finds nothing now',
-  defaults: 'as a default server, because the source finds nothing',
-  cache: 'from the state file, because the source has not answered',
+const origins: Readonly<Record<ServiceReport['origin'], string>> = {
+  discovered: '',
+  previous: ', as before, because the source finds no instance now',
+  defaults: ', as a default server, because the source finds no instance',
+  cache: ', from the state file, because the source has not answered yet',
+  nothing: '',
 };
 
 function sentText(
@@ -137,18 +138,20 @@ function sentText(
   if (sent.length === 0) {
     if (server === undefined) return 'nothing';
     const reload = haproxy?.lastReloadAt;
-    return `no command since synapse began: HAProxy had it, or has it from its file${reload ? `, loaded at ${reload}` : ''}`;
+    return `no command since synapse started: HAProxy had it already, or has it from its file${reload ? `, loaded at ${reload}` : ''}`;
   }
   return sent.flatMap(({ socket, time, milliseconds, commands }) => [
-    `at ${time} to ${socket}, answered within ${milliseconds} ms${trace === undefined ? '' : `; in force ${trace.milliseconds} ms after it was seen`}`,
-    ...commands.map(
-      ({ command, reply }) => `  ${command} → ${reply === null ? 'no reply' : reply === '' ? 'done' : oneLine(reply)}`,
-    ),
+    `at ${time} to ${socket}, answered within ${formatLatency(milliseconds)}${trace === undefined ? '' : `; in force ${formatLatency(trace.milliseconds)} after it was seen`}`,
+    ...commands.map(({ command, reply }) => `  ${command} → ${replyText(reply)}`),
   ]);
 }
 
+function replyText(reply: string | null): string {
+  return reply === null ? 'no reply' : reply === '' ? 'done' : oneLine(reply);
+}
+
 function haproxyText({ seen }: ServiceFacts, server: ServerReport | undefined): string {
-  if (seen.reason !== null) return `cannot be asked: ${seen.reason}`;
+  if (seen.reason !== null) return `does not answer: ${seen.reason}`;
   if (server === undefined) return 'does not have it';
   const { status, weight, address, check, detail, since } = server;
   const said = check === '' ? 'not checked by HAProxy' : oneLine(`check ${check} ${detail}`);

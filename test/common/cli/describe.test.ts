@@ -2,10 +2,10 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { execute } from '../../../common/cli/daemon.ts';
 import { describeSchema, describeShape, formatOptions } from '../../../common/cli/describe.ts';
-import { mismatches } from '../../../common/cli/json-shape.ts';
 import type { Schema } from '../../../common/config/schema.ts';
 import { nerveProgram } from '../../../nerve/program.ts';
 import { synapseProgram } from '../../../synapse/program.ts';
+import { mismatches } from '../../support/json-shape.ts';
 
 const schema: Schema<Record<'host' | 'timeout' | 'mode' | 'own' | 'note' | 'list' | 'perm', unknown>> = {
   host: { doc: 'where', format: 'host', default: null },

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { type Fields, field, mismatches, optional, type Shaped, shapeRows } from '../../../common/cli/json-shape.ts';
+import { type Fields, field, optional, type Shaped, shapeRows } from '../../../common/cli/json-shape.ts';
+import { mismatches } from '../../support/json-shape.ts';
 
 const shape = {
   fields: {

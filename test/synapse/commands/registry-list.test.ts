@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import { mismatches } from '../../../common/cli/json-shape.ts';
 import { plain } from '../../../common/cli/table.ts';
 import { silentLog } from '../../../common/daemon/log.ts';
 import type { EtcdClient } from '../../../common/etcd/client/client.ts';
@@ -15,6 +14,7 @@ import {
 } from '../../../synapse/commands/registry-list.ts';
 import { directClient, put, remove, testCluster } from '../../support/etcd/etcd.ts';
 import { patienceMs } from '../../support/eventually.ts';
+import { mismatches } from '../../support/json-shape.ts';
 import { until } from '../../support/until.ts';
 
 describe('the list of the registry', () => {

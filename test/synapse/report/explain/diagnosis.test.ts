@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { plain } from '../../../../common/cli/table.ts';
 import { type InstanceFields, makeInstance } from '../../../../common/instance.ts';
-import { verdictOf } from '../../../../synapse/report/explain/diagnosis.ts';
+import { diagnose } from '../../../../synapse/report/explain/diagnosis.ts';
 import { instancesOf, type ServiceFacts } from '../../../../synapse/report/explain/facts.ts';
 import { formatInstances, formatService } from '../../../../synapse/report/explain/text.ts';
 import type { HaproxyReport, ServerReport } from '../../../../synapse/report/haproxy-shape.ts';
@@ -58,81 +58,107 @@ const seeing = (more: Partial<ServerReport>, own: Partial<InstanceFields> = {}):
   seen: { servers: [server(more)], reason: null },
 });
 
-describe('the verdict on an instance', () => {
-  const cases: readonly [sentence: string, facts: ServiceFacts, level: string, text: string | RegExp][] = [
-    ['takes traffic', well, 'good', "takes traffic; HAProxy's own check agrees (L7OK)"],
-    ['without checks', seeing({ status: 'no check', check: '' }), 'good', 'takes traffic; HAProxy does not check it'],
-    ['as a backup', seeing({}, { backup: true }), 'good', /^stands by as a backup/],
-    ['without weight', seeing({ weight: 0 }), 'warn', 'gets no traffic: its weight is 0'],
+describe('the diagnosis of an instance', () => {
+  const cases: readonly [title: string, facts: ServiceFacts, level: string, text: string | RegExp][] = [
+    ['a healthy instance takes traffic', well, 'good', "takes traffic; HAProxy's own check agrees (L7OK)"],
     [
-      'about to fail',
+      'an instance without HAProxy checks takes traffic',
+      seeing({ status: 'no check', check: '' }),
+      'good',
+      'takes traffic; HAProxy does not check it',
+    ],
+    ['a backup stands by', seeing({}, { backup: true }), 'good', /^stands by as a backup/],
+    ['an instance of weight 0 gets no traffic', seeing({ weight: 0 }), 'warn', 'gets no traffic: its weight is 0'],
+    [
+      'an instance whose HAProxy check fails for the first time is about to go down',
       seeing({ status: 'UP 1/2', check: 'L4CON' }),
       'warn',
-      /about to change its mind \(UP 1\/2, L4CON\)/,
+      "takes traffic; HAProxy's own check is about to fail (UP 1/2, L4CON)",
     ],
     [
-      'whose check fails in HAProxy',
+      'an instance whose HAProxy check fails gets no traffic',
       seeing({ status: 'DOWN', check: 'L4CON', detail: 'Connection refused' }),
       'bad',
-      'in HAProxy, which does not use it: its own check fails (L4CON Connection refused)',
+      "in HAProxy, but gets no traffic: HAProxy's own check fails (L4CON Connection refused)",
     ],
-    ['that drains', seeing({ status: 'DRAIN' }, { state: 'drain' }), 'warn', /^drains: it finishes/],
-    ['that should drain and does not', seeing({}, { state: 'drain' }), 'bad', /still gives it new connections/],
-    ['in maintenance for no reason', seeing({ status: 'MAINT' }), 'bad', /^in maintenance in HAProxy/],
     [
-      'held by hand',
+      'a draining instance gets no new connections',
+      seeing({ status: 'DRAIN' }, { state: 'drain' }),
+      'warn',
+      'drains: it finishes its connections and gets no new ones',
+    ],
+    [
+      'a drain that HAProxy does not know is bad',
+      seeing({}, { state: 'drain' }),
+      'bad',
+      'should drain, but HAProxy still gives it new connections',
+    ],
+    [
+      'an instance in maintenance should take traffic',
+      seeing({ status: 'MAINT' }),
+      'bad',
+      'in maintenance in HAProxy, but it should take traffic',
+    ],
+    [
+      'an instance that was set to maintenance by hand is left so',
       {
         ...seeing({ status: 'MAINT' }),
         haproxy: haproxy({ held: [{ service: 'api', backend: 'api', name: id, held: 'maintenance' }] }),
       },
       'warn',
-      'in maintenance: set in HAProxy by somebody else, and kept',
+      'in maintenance: set in HAProxy by hand; synapse leaves it so',
     ],
     [
-      'a suspect',
+      'a suspect takes traffic until it is given up',
       { ...well, report: { ...well.report, suspects: { [id]: '2026-01-01T00:05:00.000Z' } } },
       'warn',
-      /as a suspect: .*agrees \(L7OK\); kept until 2026-01-01T00:05/,
+      /^takes traffic as a suspect, .*agrees \(L7OK\); kept until 2026-01-01T00:05/,
     ],
     [
-      'HAProxy is away',
+      'a HAProxy that does not answer is named',
       { ...well, seen: { servers: null, reason: 'connection refused' } },
       'bad',
-      /cannot be asked .*: connection refused/,
+      'HAProxy does not answer, so whether it has it is not known: connection refused',
     ],
     [
-      'waits for a reload',
+      'an instance of a new service waits for a reload',
       { ...missing, haproxy: haproxy({ pendingReload: ['service api is new'] }) },
       'warn',
-      /reload: service api is new/,
+      'not in HAProxy yet: it waits for a reload: service api is new',
     ],
     [
-      'in a quarantined service',
-      { ...missing, haproxy: haproxy({ problems: { api: 'HAProxy refuses it' } }) },
+      'an instance of a quarantined service is not in HAProxy',
+      { ...missing, haproxy: haproxy({ problems: { api: 'unknown keyword' } }) },
       'bad',
-      'not in HAProxy: HAProxy refuses it',
+      'not in HAProxy, which cannot take the configuration of api: unknown keyword',
     ],
     [
-      'all is refused',
+      'an instance is not in a HAProxy that refuses the configuration',
       { ...missing, haproxy: haproxy({ rejected: 'bad keyword' }) },
       'bad',
-      /refuses the new configuration: bad keyword/,
+      'not in HAProxy, which refuses the new configuration: bad keyword',
     ],
-    ['should be there', missing, 'bad', 'not in HAProxy, and it should be'],
+    ['an instance that HAProxy lacks for no known reason is bad', missing, 'bad', 'not in HAProxy, but it should be'],
     [
-      'left out by a rule',
+      'an instance is missing while synapse does not run',
+      { ...missing, daemon: { running: false, reason: 'synapse is not running' } },
+      'bad',
+      'not in HAProxy, and synapse does not run to add it',
+    ],
+    [
+      'an instance that a rule leaves out is not in HAProxy',
       { ...gone, report: { ...gone.report, left_out: [{ id, reason: 'it is not the leader' }] } },
       'warn',
       'not in HAProxy: it is not the leader',
     ],
     [
-      'announced, and the source is stale',
+      'an announced instance is missing while the source is out of date',
       { ...gone, registry: well.registry, report: { ...gone.report, reason: 'no leader' } },
       'bad',
-      /synapse may be out of date: no leader$/,
+      'not in HAProxy: it is announced, but synapse may be out of date: no leader',
     ],
     [
-      'announced, and a fallback is in use',
+      'an announced instance is not used while a fallback is in use',
       {
         ...gone,
         registry: well.registry,
@@ -142,53 +168,64 @@ describe('the verdict on an instance', () => {
         },
       },
       'warn',
-      'not in HAProxy: the service gets its instances from fallback (static)',
+      'not in HAProxy: the service gets its instances from fallback (static) now',
     ],
-    ['announced a moment ago', { ...gone, registry: well.registry }, 'warn', /^not in HAProxy yet/],
     [
-      'withdrawn',
+      'an instance that was announced a moment ago is on its way',
+      { ...gone, registry: well.registry },
+      'warn',
+      'not in HAProxy yet: it is announced, but synapse has not taken it over',
+    ],
+    [
+      'a withdrawn instance is gone',
       { ...gone, traces: { [id]: { ...trace, change: 'removed', how: 'withdrawn' } } },
       'warn',
-      /withdrawn in good order/,
+      'gone: its nerve withdrew it',
     ],
     [
-      'expired',
+      'an instance whose lease expired is gone',
       { ...gone, traces: { [id]: { ...trace, change: 'removed', how: 'expired' } } },
       'bad',
-      /its lease ran out/,
+      'gone: its lease expired, so its nerve or its host died, or lost its connection to etcd',
     ],
-    ['nobody knows why it is there', { ...gone, seen: well.seen }, 'bad', /no source of the service has it/],
     [
-      'there, and nothing is known of the service',
+      'a server that no source has should not be in HAProxy',
+      { ...gone, seen: well.seen },
+      'bad',
+      'in HAProxy (UP), but no source of the service has it',
+    ],
+    [
+      'a server stays in HAProxy while nothing is known of its service',
       { ...gone, report: { ...gone.report, instances: null, reason: 'no answer' }, seen: well.seen },
       'warn',
-      /^in HAProxy \(UP\); whether it should be is not known/,
+      'in HAProxy (UP), and kept there until the source answers',
     ],
     [
-      'not there, and etcd is away',
+      'it is not known whether an instance is announced while etcd is down',
       { ...gone, registry: { records: null, reason: 'no route to host' }, traces: { [id]: trace } },
       'bad',
-      /whether it is announced is not known: no route to host$/,
+      'not in use; whether it is announced is not known: no route to host',
     ],
+    ['an instance that has no record is not announced', { ...gone, traces: { [id]: trace } }, 'bad', 'not announced'],
     [
-      'out of service',
+      'a server of a former instance is out of service',
       { ...gone, seen: { servers: [server({ status: 'MAINT' })], reason: null } },
       'warn',
       /as it should be/,
     ],
   ];
-  for (const [sentence, facts, level, text] of cases) {
-    it(sentence, () => {
+  for (const [title, facts, level, text] of cases) {
+    it(title, () => {
       const [one] = instancesOf(facts, id);
       assert.ok(one !== undefined);
-      const verdict = verdictOf(facts, one);
-      assert.equal(verdict.level, level);
-      if (typeof text === 'string') assert.equal(verdict.text, text);
-      else assert.match(verdict.text, text);
+      const diagnosis = diagnose(facts, one);
+      assert.equal(diagnosis.level, level);
+      if (typeof text === 'string') assert.equal(diagnosis.text, text);
+      else assert.match(diagnosis.text, text);
     });
   }
 
-  it('of a record that cannot be used names what is wrong with it, by its key', () => {
+  it('a record that cannot be used is named by its key, with what is wrong', () => {
     const where = '/nerve/services/api/bad';
     const facts = { ...gone, report: { ...gone.report, rejected: [{ where, reason: 'not JSON: "x"' }] } };
     assert.match(
@@ -199,23 +236,23 @@ describe('the verdict on an instance', () => {
   });
 });
 
-describe('the way of one instance', () => {
-  it('says when the first full set came, of one that has not changed since', () => {
+describe('the explanation of one instance', () => {
+  it('says when the first answer of the source brought an instance that has not changed since', () => {
     const report = { ...well.report, answered_at: '2026-01-01T00:00:00.000Z' };
     const facts = { ...well, report, traces: {} };
     const now = Date.parse('2026-01-01T00:01:00.000Z');
     assert.match(
       formatInstances(facts, instancesOf(facts, id), plain, now),
-      /^seen +in the first full set that synapse took, at 2026-01-01T00:00:00\.000Z, 60 s ago; it has not changed since$/m,
+      /^seen +in the first answer of its source, at 2026-01-01T00:00:00\.000Z, 60 s ago; it has not changed since$/m,
     );
     const cached = { ...well, traces: {} };
     assert.match(
       formatInstances(cached, instancesOf(cached, id), plain, now),
-      /^seen +not since synapse began: its source has not answered yet$/m,
+      /^seen +not since synapse started: its source has not answered yet$/m,
     );
   });
 
-  it('goes from etcd to HAProxy and ends with the verdict', () => {
+  it('goes from etcd to HAProxy and ends with the diagnosis', () => {
     const time = '2026-01-01T00:00:00.001Z';
     const commands = [
       { command: `add server api/${id} 10.0.0.1:80 check`, reply: 'New server registered.' },
@@ -225,14 +262,13 @@ describe('the way of one instance', () => {
     const now = Date.parse('2026-01-01T00:01:00.000Z');
     assert.equal(
       formatInstances(facts, instancesOf(facts, id), plain, now),
-      `api: from what its source found
-source etcd, revision 9: known to be current, last proof 0.3 s ago
+      `api: instances from etcd revision 9, checked 0 s ago
 
 api ${id}
 announced  by a at 2025-12-31T23:59:59.996Z, as /nerve/services/api/${id}
            first written at revision 7, last at 9; lease beef, 8 of 10 s left
 seen       added at 2026-01-01T00:00:00.000Z, 60 s ago, from etcd at revision 7
-chosen     yes; nothing is filtered
+selected   yes; no rule filters instances
 sent       at ${time} to /a.sock, answered within 1.2 ms; in force 3 ms after it was seen
              add server api/${id} 10.0.0.1:80 check → New server registered.
              set server api/${id} state ready → done
@@ -243,34 +279,40 @@ HAProxy    UP for 5 s, weight 1, 10.0.0.1:80, check L7OK
   });
 
   const times: readonly [
-    sentence: string,
+    title: string,
     announced: string | null,
     revision: string,
     seen: Partial<Trace>,
     end: RegExp,
   ][] = [
     [
-      'how late',
+      'says how long after the announcement synapse saw the change',
       '2025-12-31T23:59:59.996Z',
       '7',
       {},
       /revision 7, 4 ms after it was announced by the announcer's clock$/m,
     ],
-    ['how late, long after', '2025-12-31T23:00:00.000Z', '7', {}, /revision 7, 60 min after it was announced/],
-    ['that clocks may differ a little', '2026-01-01T00:00:00.009Z', '7', {}, /revision 7, 0 ms after it was announced/],
+    ['gives a long delay in minutes', '2025-12-31T23:00:00.000Z', '7', {}, /revision 7, 60 min after it was announced/],
     [
-      'that clocks differ',
+      'takes a small difference of two clocks for no delay',
+      '2026-01-01T00:00:00.009Z',
+      '7',
+      {},
+      /revision 7, 0 ms after it was announced/,
+    ],
+    [
+      'says that the clocks of two hosts differ',
       '2026-01-01T00:00:02.000Z',
       '7',
       {},
       /revision 7; this host's clock is at least 2000 ms behind the announcer's$/m,
     ],
-    ['nothing of a record without a time', null, '7', {}, /revision 7$/m],
-    ['nothing of a record written since', '2025-12-31T23:59:59.996Z', '8', {}, /revision 7$/m],
-    ['nothing of a removal', '2025-12-31T23:59:59.996Z', '7', { change: 'removed' }, /revision 7$/m],
+    ['gives no delay for a record without a time', null, '7', {}, /revision 7$/m],
+    ['gives no delay for a record that was written again since', '2025-12-31T23:59:59.996Z', '8', {}, /revision 7$/m],
+    ['gives no delay for a removal', '2025-12-31T23:59:59.996Z', '7', { change: 'removed' }, /revision 7$/m],
   ];
-  for (const [sentence, announced, revision, seen, end] of times) {
-    it(`says ${sentence}`, () => {
+  for (const [title, announced, revision, seen, end] of times) {
+    it(title, () => {
       const facts: ServiceFacts = {
         ...well,
         registry: { records: [{ ...record, announced_at: announced, revision }], reason: null },
@@ -280,7 +322,7 @@ HAProxy    UP for 5 s, weight 1, 10.0.0.1:80, check L7OK
     });
   }
 
-  it('says what is not known when nobody runs, and that etcd was not asked', () => {
+  it('says what is not known while synapse and etcd are down', () => {
     const facts: ServiceFacts = {
       ...well,
       daemon: { running: false, reason: 'synapse is not running' },
@@ -288,7 +330,7 @@ HAProxy    UP for 5 s, weight 1, 10.0.0.1:80, check L7OK
       traces: {},
     };
     const text = formatInstances(facts, instancesOf(facts, id));
-    assert.match(text, /^synapse is not running; what follows was read directly, and nothing was changed$/m);
+    assert.match(text, /^synapse is not running; what follows was read without it, and nothing was changed$/m);
     assert.match(text, /^announced {2}not known: connection refused$/m);
     assert.match(text, /^seen {7}not known: synapse is not running$/m);
   });

@@ -1,0 +1,88 @@
+import { counted, formatAge } from '../../common/wording.ts';
+import type { HaproxyReport } from './haproxy-shape.ts';
+import type { ServiceReport } from './service-shape.ts';
+
+type Part = NonNullable<ServiceReport['sources']>[number];
+
+/** Where the instances of a service come from, whether they are current, and what chooses among them; a line each. */
+export function serviceNotes(name: string, report: ServiceReport): readonly string[] {
+  const { sources = [], rules = [], published, prefer } = report;
+  return [
+    `${name}: ${originText(report)}`,
+    ...sources.map((part) => `  ${part.name} (${part.method}): ${partText(part)}`),
+    ...rules.map((rule) => `rule: ${rule}`),
+    ...(published === undefined ? [] : publishedNotes(published)),
+    ...(prefer === undefined ? [] : [preferenceNote(prefer)]),
+    ...guardNotes(report),
+  ];
+}
+
+/** Where the instances come from, and how well that is known. */
+function originText({ method, revision, origin, reason, age }: ServiceReport): string {
+  const source = revision === null ? method : `${method} revision ${revision}`;
+  const why = reason === null ? '' : `: ${reason}`;
+  const checked = age === null ? '' : `checked ${formatAge(age * 1000)} ago`;
+  const freshness =
+    reason === null
+      ? `, ${checked || 'known to be current'}`
+      : `, which may be out of date${why}${checked === '' ? '' : `; last ${checked}`}`;
+  switch (origin) {
+    case 'discovered':
+      return `instances from ${source}${freshness}`;
+    case 'previous':
+      return `the previous instances, because none is found now in ${source}${freshness}`;
+    case 'defaults':
+      return `the default servers, because no instance is found in ${source}${freshness}`;
+    case 'cache':
+      return `instances from the state file, because ${method} has not answered yet${why}`;
+    case 'nothing':
+      return `no instances known, because ${method} has not answered yet${why}; HAProxy keeps the servers it has`;
+  }
+}
+
+const roles: Readonly<Record<Part['role'], string>> = {
+  used: 'in use',
+  asked: 'running, not in use',
+  idle: 'not running',
+};
+
+/** How one of several sources is doing. */
+function partText({ role, instances, reason }: Part): string {
+  const stale = reason === null ? '' : `, may be out of date: ${reason}`;
+  if (role === 'idle') return `${roles[role]}${stale}`;
+  if (instances === null) return `${roles[role]}, no answer yet${reason === null ? '' : `: ${reason}`}`;
+  return `${roles[role]}, ${counted(instances, 'instance')}${stale}`;
+}
+
+function publishedNotes({ where, refused }: NonNullable<ServiceReport['published']>): readonly string[] {
+  return [
+    ...(where === null ? [] : [`the configuration published at ${where} is in force, on top of the local one`]),
+    ...(refused === null ? [] : [`the newest published configuration is refused: ${refused}`]),
+  ];
+}
+
+function preferenceNote({ label, value, local, in_force: inForce }: NonNullable<ServiceReport['prefer']>): string {
+  const order = inForce ? 'they come first' : 'too few to come first, so all instances are used alike';
+  return `prefers ${label} ${value}: ${counted(local, 'local instance')}, ${order}`;
+}
+
+function guardNotes({ suspects = {} }: ServiceReport): readonly string[] {
+  const count = Object.keys(suspects).length;
+  if (count === 0) return [];
+  const kept = count === 1 ? 'is kept as a suspect' : 'are kept as suspects';
+  return [`expiry guard in force: ${counted(count, 'instance')} ${kept}, because most leases expired together`];
+}
+
+/** What HAProxy's output says of a service, a line each. */
+export function haproxyNotes(name: string, haproxy: HaproxyReport | null): readonly string[] {
+  if (haproxy === null) return [];
+  const { rejected, pendingReload = [], held = [], problems } = haproxy;
+  return [
+    ...(Object.hasOwn(problems, name) ? [`HAProxy cannot take the configuration of ${name}: ${problems[name]}`] : []),
+    ...(rejected ? [`HAProxy refuses the new configuration: ${rejected}`] : []),
+    ...pendingReload.map((reason) => `HAProxy needs a reload: ${reason}`),
+    ...held
+      .filter(({ service }) => service === name)
+      .map((server) => `HAProxy: ${server.held} of ${server.name} was set by hand; synapse leaves it so`),
+  ];
+}
