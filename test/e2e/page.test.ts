@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { after, before, describe, test } from 'node:test';
+import { after, before, describe, it } from 'node:test';
 import type { Browser, Page } from 'playwright-core';
 import { exec } from '../../common/daemon/exec.ts';
 import type { EtcdClient } from '../../common/etcd/client/client.ts';
@@ -19,10 +19,10 @@ import {
   testHaproxy,
 } from '../support/haproxy/haproxy.ts';
 
-/** How long the page may take to show something on a loaded machine; milliseconds. */
+/** Milliseconds that the page may take to show something on a loaded machine. */
 const timeout = patienceMs;
 
-/** The live page in a real browser, before real parts. The tests follow each other: each leaves all well behind. */
+/** The live page in a real browser, with a real etcd and HAProxy. The tests follow each other: each ends with all well. */
 describe('the live page', () => {
   const end = new AbortController();
   const complaints: string[] = [];
@@ -79,7 +79,7 @@ describe('the live page', () => {
     page = await chromium.browser.newPage({ viewport: { width: 1280, height: 800 } });
     page.setDefaultTimeout(timeout);
     page.on('pageerror', (error) => complaints.push(error.message));
-    // A record must not be able to make the browser try anything else.
+    // A record must not make the browser ask any other host.
     page.on('request', (request) => {
       if (!request.url().startsWith(`http://${synapse.admin}/`)) complaints.push(request.url());
     });
@@ -115,14 +115,14 @@ describe('the live page', () => {
     if (process.env.SCREENSHOTS) await page.screenshot({ path: join(process.env.SCREENSHOTS, `${name}.png`) });
   }
 
-  test('says that all is well', async () => {
+  it('says that all is well', async () => {
     await headline('All is well');
     assert.equal(await page.locator('#verdict').getAttribute('data-level'), 'good');
     assert.equal(await page.locator('#figure-services').innerText(), '3');
     await shot('well');
   });
 
-  test('shows a change in etcd without being loaded again', async () => {
+  it('shows a change in etcd without being loaded again', async () => {
     await page.evaluate(() => Object.assign(globalThis, { same: true }));
     await announce('api', 'two', { labels: { az: 'zone-b' } });
     await eventually(
@@ -136,7 +136,7 @@ describe('the live page', () => {
     assert.equal(await page.evaluate(() => (globalThis as { same?: boolean }).same), true);
   });
 
-  test('has the same events on the command line', async () => {
+  it('shows the same events as the command line', async () => {
     const argv = [process.execPath, programPath('synapse'), 'events', '-c', config] as const;
     const { stdout } = await exec(argv, { timeout });
     assert.match(stdout, /api +instances: \+two_127\.0\.0\.1:\d+ {2}from etcd at \d+ {2}\(\d+ commands?, [\d.]+ ms\)/);
@@ -144,11 +144,11 @@ describe('the live page', () => {
     assert.ok(lines.map((line) => JSON.parse(line)).some(({ kind, pid }) => kind === 'haproxy_connected' && pid > 0));
   });
 
-  test('opens a service with the keyboard alone, with HAProxy beside us, and closes it', async () => {
+  it('opens and closes a service with the keyboard alone, and shows its servers in HAProxy', async () => {
     await page.keyboard.press('/');
     await page.keyboard.type('ap');
     await eventually(async () => assert.equal(await page.locator('#list .row').count(), 1), timeout);
-    // Past the choice of which services are shown; whoever comes to the list is at its first row.
+    // Past the choice of services; the first row of the list becomes active.
     await page.keyboard.press('Tab');
     await page.keyboard.press('Tab');
     await eventually(
@@ -165,7 +165,7 @@ describe('the live page', () => {
     await page.locator('#search').fill('');
   });
 
-  test('marks where HAProxy differs, and shows how many requests there are', async () => {
+  it('marks servers that differ in HAProxy, and shows the request rate', async () => {
     await row('api').click();
     await eventually(async () => assert.match(await page.locator('#figure-requests').innerText(), /^[1-9]/), timeout);
     await eventually(async () => {
@@ -178,7 +178,7 @@ describe('the live page', () => {
     await page.keyboard.press('Escape');
   });
 
-  test('takes whatever a record says for text', async () => {
+  it('shows HTML in a record as text', async () => {
     await announce('api', 'three', { labels: { az: '<img src=x onerror=alert(1)>' } });
     await put(client, '/nerve/services/web/<b>bad</b>', '{"host":"<script>alert(1)</script>","port":1}');
     await headline(/Records skipped: web/);
@@ -194,7 +194,7 @@ describe('the live page', () => {
     await headline('All is well');
   });
 
-  test('says that a fallback is in use', async () => {
+  it('says that a fallback is in use', async () => {
     await remove(client, key('job', 'one'));
     await headline(/Fallback in use: job from/);
     await page.locator('#events li[data-kind="source_switched"]').first().waitFor();
@@ -203,13 +203,13 @@ describe('the live page', () => {
     await headline('All is well');
   });
 
-  test('says that a guard is in force', async () => {
+  it('says that an expiry guard is in force', async () => {
     await Promise.all(['a', 'b', 'c', 'd'].map((name) => announce('web', name)));
     await eventually(
       async () => assert.match((await row('web').getAttribute('aria-label')) ?? '', /^web: 5 up/),
       timeout,
     );
-    // Gone at once without a word, as when their leases expire together.
+    // Deleted at once without a tombstone, as when their leases expire together.
     const [first, last] = [Buffer.from('/nerve/services/web/a'), Buffer.from('/nerve/services/web/e')];
     await client.call((rpc) => rpc.kv.deleteRange({ key: first, range_end: last }));
     await headline(/Expiry guard in force: web/);
@@ -218,7 +218,7 @@ describe('the live page', () => {
     await headline('All is well');
   });
 
-  /** Has synapse read its configuration again, with these lines in one service's haproxy section. */
+  /** Makes synapse read its configuration again, with these keys in the haproxy section of one service. */
   async function reconfigure(service: string, haproxy: object): Promise<void> {
     const { services } = value;
     const own = { ...services[service], haproxy: { ...services[service]?.haproxy, ...haproxy } };
@@ -226,7 +226,7 @@ describe('the live page', () => {
     synapse.kill('SIGHUP');
   }
 
-  test('says that a published configuration is refused', async () => {
+  it('says that a published configuration is refused', async () => {
     await put(client, '/config/web', JSON.stringify({ haproxy: { backend: ['external-check command /bin/sh'] } }));
     await headline(/Published configuration of web refused/);
     assert.match(await page.locator('#problems').innerText(), /external-check.*may not be published/);
@@ -236,9 +236,9 @@ describe('the live page', () => {
     await headline('All is well');
   });
 
-  test('says which service HAProxy refuses, while a change of another goes live', async () => {
+  it('says which service HAProxy refuses, while a change of another goes live', async () => {
     await reconfigure('web', { listen: ['mode http', 'timeout server soon'] });
-    await headline(/HAProxy refuses web/);
+    await headline(/HAProxy cannot take the configuration of web/);
     assert.match(await page.locator('#problems').innerText(), /unexpected character 's'/);
     await page.locator('#events li[data-kind="haproxy_refused"]').first().waitFor();
     await announce('api', 'four');
@@ -252,11 +252,11 @@ describe('the live page', () => {
     await headline('All is well');
   });
 
-  test('says that a reload failed, and why', async () => {
+  it('says that a reload failed, and why', async () => {
     const taken = await namedServer('taken');
     try {
       await reconfigure('job', { port: taken.port });
-      await headline(/HAProxy refuses job|The last reload of HAProxy failed/);
+      await headline(/HAProxy cannot take the configuration of job|The last reload of HAProxy failed/);
       await page.locator('#events li[data-kind="reload_failed"]').first().waitFor();
       // HAProxy 2.6 does not say why.
       await shows('#problems', /did not take the configuration|Address already in use/);
@@ -268,7 +268,7 @@ describe('the live page', () => {
     }
   });
 
-  test('is readable on a phone and in the dark', async () => {
+  it('is readable on a phone and in the dark', async () => {
     await page.emulateMedia({ colorScheme: 'dark' });
     await shot('dark');
     await page.setViewportSize({ width: 390, height: 844 });
@@ -284,7 +284,7 @@ describe('the live page', () => {
     await page.setViewportSize({ width: 1280, height: 800 });
   });
 
-  test('says that HAProxy is down, and that it is back', async () => {
+  it('says that HAProxy is down, and that it is back', async () => {
     await haproxy.kill();
     await headline(/HAProxy does not answer/);
     assert.equal(await page.locator('#verdict').getAttribute('data-level'), 'bad');
@@ -296,7 +296,7 @@ describe('the live page', () => {
     await headline('All is well');
   });
 
-  test('says that etcd is down, and shows what is served', async () => {
+  it('says that etcd is down, and still shows the instances in use', async () => {
     await cluster.stopAll();
     await headline(/3 services may be out of date/);
     await page.locator('#events li[data-kind="source_stale"]').first().waitFor();
@@ -304,15 +304,15 @@ describe('the live page', () => {
     await shot('etcd-down');
   });
 
-  test('says that synapse itself is gone', async () => {
+  it('says that synapse itself is gone', async () => {
     await synapse.end('SIGKILL');
     await headline('synapse does not answer');
-    await shows('#since', /^is it running\? systemctl status synapse; what is shown may be out of date$/);
+    await shows('#since', /^does it run\? systemctl status synapse; this page may be out of date$/);
     await shows('#live', /^not live, /);
     await shot('gone');
   });
 
-  test('has tried nothing else and has thrown nothing', () => assert.deepEqual(complaints, []));
+  it('has asked no other host and has thrown no error', () => assert.deepEqual(complaints, []));
 });
 
 function asPattern(text: string | RegExp): RegExp {
