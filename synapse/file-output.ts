@@ -1,12 +1,14 @@
-import { mkdir, readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { coalesce } from '../common/async/coalesce.ts';
+import { aborted } from '../common/async/abort.ts';
+import { coalesce, type MarkDirty } from '../common/async/coalesce.ts';
 import { sleep } from '../common/async/sleep.ts';
 import type { Schema } from '../common/config/config.ts';
 import { type Log, reasonOf } from '../common/daemon/log.ts';
-import { writeFileAtomic } from '../common/file.ts';
+import { readIfThere, writeFileAtomic } from '../common/file.ts';
+import type { Files } from '../common/host.ts';
 import type { Instance } from '../common/instance.ts';
 import { fileFailures } from './metrics.ts';
+import type { AppliedService, Output, Snapshot } from './output.ts';
 
 /** The top-level section `file_output`. */
 export interface FileOutputConfig {
@@ -30,7 +32,7 @@ export const serviceFileOutputSchema: Schema<ServiceFileOutput> = {
   disabled: { doc: 'Write no file for this service.', format: 'boolean', default: false },
 };
 
-/** What a client reads of one instance: SmartStack's keys in its order, those that are set, and our `backup`. */
+/** What a client reads of one instance: SmartStack's keys in its order, and our `backup`; keys without a value are left out. */
 export function backendRecord({ name, host, port, weight, serverOptions, labels, backup }: Instance): object {
   return {
     ...(name !== '' && { name }),
@@ -43,94 +45,124 @@ export function backendRecord({ name, host, port, weight, serverOptions, labels,
   };
 }
 
-/** The file of a service. An instance that drains is not in it: who reads the file would open new connections to it. */
+/** The file of a service. It leaves out instances that drain: clients would open new connections to them. */
 export function fileText(instances: readonly Instance[]): string {
   return JSON.stringify(instances.filter(({ state }) => state === 'up').map(backendRecord));
 }
 
+/** The folder and its files, as they are to be. */
+export interface WantedFiles {
+  readonly folder: string;
+  /** The services that have a file; undefined while nothing is known about a service, which keeps the file it has. */
+  readonly services: ReadonlyMap<string, readonly Instance[] | undefined>;
+}
+
 /**
- * Writes `<service>.json` for each service that has one and removes every other JSON file of the folder, as SmartStack
- * does. A service of which nothing is known keeps the file it has. A file that says the same already is left alone.
- * @throws naming the folder or the file when it cannot be written; what was written stays
+ * Writes `<service>.json` for the changed services and removes every other JSON file of the folder, as SmartStack does.
+ * A file that has the right text already is left alone.
+ * @throws naming the folder or the file when it cannot be written; the files written before that stay
  */
 export async function writeFiles(
-  folder: string,
-  services: ReadonlyMap<string, readonly Instance[] | undefined>,
-  dirty: ReadonlySet<string>,
+  { folder, services }: WantedFiles,
+  changed: Iterable<string>,
+  files: Files,
 ): Promise<void> {
   try {
-    await mkdir(folder, { recursive: true });
+    await files.makeFolder(folder, { recursive: true });
   } catch (error) {
     throw new Error(`provided output directory ${folder} is not present or creatable`, { cause: error });
   }
-  for (const [name, instances] of services) {
-    if (instances === undefined || !dirty.has(name)) continue;
-    const path = join(folder, fileName(name));
-    const text = fileText(instances);
-    if ((await readFile(path, 'utf8').catch(() => undefined)) !== text) await writeFileAtomic(path, text);
+  for (const name of changed) {
+    const instances = services.get(name);
+    if (instances !== undefined) await writeIfDifferent(join(folder, fileName(name)), fileText(instances), files);
   }
   const wanted = new Set([...services.keys()].map(fileName));
-  for (const file of await readdir(folder)) {
-    if (file.endsWith('.json') && !wanted.has(file)) await rm(join(folder, file), { force: true });
+  for (const file of await files.list(folder)) {
+    if (file.endsWith('.json') && !wanted.has(file)) await files.remove(join(folder, file));
   }
 }
 
-/** The names of services have no slash; one that begins with a dot would be hidden, and `..` is none. */
+async function writeIfDifferent(path: string, text: string, files: Files): Promise<void> {
+  const present = await readIfThere(path, files).catch(() => undefined);
+  if (present !== text) await writeFileAtomic(path, text, { files });
+}
+
+/** The name of a service has no slash in it, so that its file stays in the folder. */
 function fileName(service: string): string {
   return `${service}.json`;
 }
 
-/** What goes into files at this moment. */
-export interface FilesNow {
-  readonly folder: string;
-  /** Services that have a file; undefined instances: nothing is known. */
-  readonly services: ReadonlyMap<string, readonly Instance[] | undefined>;
-}
-
-/** Keeps the files for other readers right, beside HAProxy and without ever keeping it waiting. */
-export interface FileWriting {
-  /** These services may have changed; undefined stands for all, and for the list of services itself. */
-  touch(names: Iterable<string> | undefined): void;
-  /** Why the files may be out of date; null while they are right. */
-  readonly trouble: string | null;
-}
-
-/** Stands for every service among the names of changed ones. */
+/** Stands for all services among the names of changed ones. */
 const all = Symbol('all services');
 
-/** `read` says what is to be in the files; undefined: there are none. A failure is logged once and tried again. */
-export function createFileWriting(
-  read: () => FilesNow | undefined,
-  deps: { readonly log: Log },
-  signal: AbortSignal,
-): FileWriting {
-  const { log } = deps;
-  let trouble: string | null = null;
-  const touch = coalesce<string | typeof all>(async (dirty) => {
-    const now = read();
-    if (now === undefined) {
-      trouble = null;
+/** Milliseconds until a failed write is tried again. */
+const retryMs = 1_000;
+
+/** What the configuration says about the files. */
+export interface FileOutputTarget {
+  /** Undefined: no files are written. */
+  readonly folder: string | undefined;
+  /** The services that have a file. */
+  readonly services: readonly string[];
+}
+
+/** Keeps the files of `file_output` right. A snapshot is only taken over by `apply`: HAProxy never waits for a file. */
+export class FileOutput implements Output {
+  readonly #log: Log;
+  readonly #files: Files;
+  #target: FileOutputTarget;
+  #snapshot: Snapshot = new Map();
+  #touch: MarkDirty<string | typeof all> = () => {};
+  #reason: string | null = null;
+
+  constructor(target: FileOutputTarget, deps: { readonly log: Log; readonly files: Files }) {
+    this.#target = target;
+    this.#log = deps.log;
+    this.#files = deps.files;
+  }
+
+  /** Why the files may be out of date; null while they are right. */
+  get reason(): string | null {
+    return this.#reason;
+  }
+
+  /** Takes another folder or other services. */
+  configure(target: FileOutputTarget, snapshot: Snapshot): void {
+    this.#target = target;
+    this.#snapshot = snapshot;
+    this.#touch(all);
+  }
+
+  async apply(snapshot: Snapshot, changed: ReadonlySet<string>): Promise<readonly AppliedService[]> {
+    this.#snapshot = snapshot;
+    for (const name of changed) this.#touch(name);
+    return [];
+  }
+
+  /** Writes in the background until `signal` aborts. A failure is logged once and tried again. */
+  async run(signal: AbortSignal): Promise<void> {
+    this.#touch = coalesce((changed) => this.#write(changed, signal), signal);
+    await aborted(signal);
+  }
+
+  async #write(changed: ReadonlySet<string | typeof all>, signal: AbortSignal): Promise<void> {
+    const { folder, services } = this.#target;
+    if (folder === undefined) {
+      this.#reason = null;
       return;
     }
-    const names = dirty.has(all) ? new Set(now.services.keys()) : (dirty as ReadonlySet<string>);
+    const instances = new Map(services.map((name) => [name, this.#snapshot.get(name)?.instances]));
+    const names = changed.has(all) ? services : (changed as ReadonlySet<string>);
     try {
-      await writeFiles(now.folder, now.services, names);
-      if (trouble !== null) log.info('the files of file_output are written again');
-      trouble = null;
+      await writeFiles({ folder, services: instances }, names, this.#files);
+      if (this.#reason !== null) this.#log.info('the files of file_output are written again');
+      this.#reason = null;
     } catch (error) {
       fileFailures.inc();
-      if (trouble === null) log.error('the files of file_output cannot be written', { reason: reasonOf(error) });
-      trouble = reasonOf(error);
-      void sleep(1_000, signal).then(() => touch(all));
+      const reason = reasonOf(error);
+      if (this.#reason === null) this.#log.error('the files of file_output cannot be written', { reason });
+      this.#reason = reason;
+      void sleep(retryMs, signal).then(() => this.#touch(all));
     }
-  }, signal);
-  return {
-    touch(names) {
-      if (names === undefined) touch(all);
-      else for (const name of names) touch(name);
-    },
-    get trouble() {
-      return trouble;
-    },
-  };
+  }
 }

@@ -1,5 +1,6 @@
 import type { Schema } from '../common/config/config.ts';
 import type { Log } from '../common/daemon/log.ts';
+import type { createEtcdClient } from '../common/etcd/client/client.ts';
 import type { EtcdOptions } from '../common/etcd/client/options.ts';
 import type { InspectedRecord } from '../common/etcd/records/inspect.ts';
 import type { Instance } from '../common/instance.ts';
@@ -43,6 +44,9 @@ export interface InstanceSet {
   readonly seenAt: number;
 }
 
+/** How an instance left its registry: its announcer withdrew it, or was cut off or crashed, and its lease expired. */
+export type Departure = 'withdrawn' | 'expired';
+
 /** Hands over the whole set; never a part of it, and never an empty set because of an error. */
 export type Publish = (set: InstanceSet) => void;
 
@@ -77,16 +81,21 @@ export type Source = ((publish: Publish, signal: AbortSignal) => Promise<void>) 
   readonly status?: () => SourceStatus;
 };
 
+/** Makes a client of an etcd cluster, as {@link createEtcdClient} does. */
+export type OpenEtcd = typeof createEtcdClient;
+
 /** What a source may use besides its own options. */
 export interface SourceContext {
   readonly service: string;
   readonly log: Log;
   /** Counts and logs a record that cannot be used: to be called once for each new version of it. */
   rejected(record: Rejected): void;
-  /** Counts an instance that is gone: `withdrawn` said so first, `expired` did not. */
-  gone(id: string, how: 'withdrawn' | 'expired'): void;
+  /** Counts an instance that left its registry: to be called before the set without it is published. */
+  gone(id: string, how: Departure): void;
   /** The top-level `etcd` section, for the sources that talk to etcd. */
   readonly etcd: EtcdOptions;
+  /** Opens a connection to an etcd cluster; only while the source runs. */
+  readonly openEtcd: OpenEtcd;
   /**
    * One thing for all sources that name the same key: an etcd connection, one poll that serves many services.
    * It is made at the first call and lives until the last source that asked for it has ended. Its log names no service.

@@ -1,276 +1,298 @@
-import { clock, type Timer } from '../common/async/clock.ts';
+import { aborted } from '../common/async/abort.ts';
 import { coalesce, type MarkDirty } from '../common/async/coalesce.ts';
 import { sleep } from '../common/async/sleep.ts';
 import { type Log, reasonOf } from '../common/daemon/log.ts';
 import { pruneLater } from '../common/daemon/metrics.ts';
-import type { Instance } from '../common/instance.ts';
-import { Catalog } from './catalog/catalog.ts';
-import { type Cache, createCache, readCache } from './catalog/state-file.ts';
+import type { Host } from '../common/host.ts';
+import { listed } from '../common/wording.ts';
+import { Catalog, type CatalogChange } from './catalog/catalog.ts';
+import { Departures, type DeparturesTaken } from './catalog/departures.ts';
+import { HoldTimers } from './catalog/hold-timers.ts';
+import { readStateFile, type ServiceToSave, StateFileWriter } from './catalog/state-file.ts';
 import type { SynapseConfig } from './config/config.ts';
 import { keepEqual } from './config/keep-equal.ts';
 import { Discoverer } from './discovery/discoverer.ts';
-import { watchFreshness } from './discovery/freshness.ts';
-import { createFileWriting, type FilesNow, type FileWriting } from './file-output.ts';
+import { FileOutput, type FileOutputTarget } from './file-output.ts';
 import type { RunningHaproxy } from './haproxy/haproxy.ts';
 import type { HaproxyConfig } from './haproxy/options/config.ts';
 import type { Sent } from './haproxy/runtime/command-log.ts';
 import type { ServicesStatistics } from './haproxy/statistics/counters.ts';
-import { applies, guardedInstances, observe, refusedConfigs } from './metrics.ts';
+import { applies, observe } from './metrics.ts';
 import type { ServersOf, Snapshot } from './output.ts';
+import { recordCatalogChange } from './report/catalog-events.ts';
 import { Events } from './report/events.ts';
-import { report } from './report/report.ts';
-import { observed, remembered, stateOf } from './report/state.ts';
+import { type Applied, report } from './report/report.ts';
+import { watchFreshness } from './report/source-freshness.ts';
+import { observed, stateOf } from './report/state.ts';
 import type { SynapseState } from './report/status-shape.ts';
 import type { Trace } from './report/trace-shape.ts';
 import { Traces } from './report/traces.ts';
+import type { OpenEtcd } from './source.ts';
 
+/** What a synapse uses of its surroundings. */
 export interface SynapseDeps {
   readonly log: Log;
-  /** Where what happens is written down; one of its own when not given. */
+  /** Where events are recorded; by default a journal that only this synapse knows. */
   readonly events?: Events;
+  /** The files of the state file and of `file_output`. */
+  readonly host: Pick<Host, 'files'>;
+  readonly openEtcd: OpenEtcd;
   createHaproxy(config: HaproxyConfig, signal: AbortSignal): RunningHaproxy;
 }
 
-/** The daemon without its process: sources in, outputs out. */
-export interface Synapse {
-  /** Runs until `signal` aborts; the world stays as it is then, and everything pending is on disk. */
-  run(signal: AbortSignal): Promise<void>;
-  /** Takes a new configuration and touches only what changed. */
-  reconfigure(config: SynapseConfig): void;
-  /** Null when every service is known and the output has it; otherwise the reason. */
-  ready(): string | null;
-  /** Of all services, or of those named. */
-  state(names?: readonly string[]): SynapseState;
-  /** What HAProxy itself says, see {@link RunningHaproxy.view}. @throws when it cannot be asked */
-  view(of?: ServersOf): Promise<ServicesStatistics>;
-  /** How the newest change of each instance of a service went, as far as it is remembered; by id. */
-  traces(service: string): Readonly<Record<string, Trace>>;
-  /** What was sent to HAProxy last about one instance. */
-  sent(service: string, id: string): readonly Sent[];
-}
-
-/** Stands for every service among the names of changed ones. */
-const all = Symbol('all services');
-
-/** Makes it; does no I/O. */
-export function createSynapse(initial: SynapseConfig, deps: SynapseDeps): Synapse {
-  const { log, events = new Events() } = deps;
-  const traces = new Traces();
-  let config = initial;
-  const catalog = new Catalog();
-  let output: OpenOutput | undefined;
-  let cache: Cache | undefined;
-  /** Until the gate opens, changes are only remembered: the first write has all of them. */
-  let gateOpen = false;
-  let files: FileWriting | undefined;
-  let applied: Snapshot = new Map();
-  let everApplied = false;
-  let touch: MarkDirty<string | typeof all> = () => {};
-  let ending = false;
-  /** By service: when its first suspect is given up. */
-  const timers = new Map<string, Timer>();
-
-  const discoverer = new Discoverer(
-    (service, set) => {
-      const known = catalog.recall(service);
-      const before = known?.guarded?.suspects.size ?? 0;
-      const refusedBefore = known?.refused ?? null;
-      if (catalog.update(service, set)) touch(service);
-      cache?.touch();
-      watchSuspects(service, before);
-      const refused = catalog.recall(service)?.refused ?? null;
-      if (refused === refusedBefore || refused === null) return;
-      refusedConfigs.inc({ service });
-      log.error('a published configuration is refused', { service, reason: refused });
-      events.record({ kind: 'published_refused', level: 'error', service, reason: refused });
-    },
-    { log, events, traces, onOther: (service) => catalog.otherSource(service) },
-  );
-
-  const forgetTimer = (service: string): void => {
-    clock.clearTimeout(timers.get(service));
-    timers.delete(service);
-  };
-
-  /** Says so when suspects are more or none any more, and gives them up in time. */
-  const watchSuspects = (service: string, before: number): void => {
-    const suspects = catalog.recall(service)?.guarded?.suspects ?? new Map();
-    if (suspects.size > before) {
-      guardedInstances.inc({ service }, suspects.size - before);
-      log.warn('instances whose leases expired together are kept as suspects', { service, suspects: suspects.size });
-      const reason = `${suspects.size} instances whose leases expired together are kept as suspects`;
-      events.record({ kind: 'guard_in_force', level: 'warn', service, instances: suspects.size, reason });
-    } else if (suspects.size === 0 && before > 0) {
-      log.info('no instance is suspect any more', { service });
-      events.record({ kind: 'guard_lifted', level: 'info', service });
-    }
-    forgetTimer(service);
-    const at = catalog.refreshAt(service);
-    if (at === undefined || ending) return;
-    const giveUp = (): void => {
-      if (catalog.refresh(service)) touch(service);
-      cache?.touch();
-      watchSuspects(service, suspects.size);
-    };
-    timers.set(service, clock.setTimeout(giveUp, Math.max(1, Math.ceil(at - clock.now()))));
-  };
-
-  const filesNow = (): FilesNow | undefined => {
-    if (config.fileOutput === undefined) return undefined;
-    const services = new Map<string, readonly Instance[] | undefined>();
-    for (const [name, { hasFile = true }] of config.services) {
-      if (hasFile) services.set(name, catalog.state(name)?.instances);
-    }
-    return { folder: config.fileOutput.output_directory, services };
-  };
-
-  const origin = (service: string): { source?: string; revision?: string } => {
-    const source = discoverer.status(service)?.method;
-    const revision = catalog.recall(service)?.set?.revision;
-    return { ...(source !== undefined && { source }), ...(revision !== undefined && { revision }) };
-  };
-
-  const apply = async (dirty: ReadonlySet<string | typeof all>, signal: AbortSignal): Promise<void> => {
-    let names: Set<string> | undefined = new Set();
-    for (const name of dirty) {
-      if (name === all) names = undefined;
-      else names?.add(name);
-    }
-    try {
-      if (output?.config !== config.haproxy) {
-        // A new output knows nothing yet, and must hear everything even if this is tried again.
-        names = undefined;
-        await output?.close();
-        if (signal.aborted) return;
-        output = openOutput(config.haproxy, deps);
-      }
-      const snapshot = catalog.snapshot();
-      // At the same time: neither waits for the other.
-      files?.touch(names);
-      // Those that were removed meanwhile are named too.
-      await output.output.apply(snapshot, names ?? new Set([...applied.keys(), ...snapshot.keys()]));
-      report({ before: applied, after: snapshot }, names, { log, events, traces, origin });
-      applied = snapshot;
-      everApplied = true;
-      applies.inc({ result: 'ok' });
-    } catch (error) {
-      applies.inc({ result: 'failed' });
-      log.error('a snapshot could not be applied, trying again', { reason: reasonOf(error) });
-      const again: Iterable<string | typeof all> = names ?? [all];
-      void sleep(1_000, signal).then(() => {
-        for (const name of again) touch(name);
-      });
-    }
-  };
-
-  return {
-    async run(signal) {
-      const { stateFile } = config;
-      const restored = stateFile && (await readCache(stateFile, { log }));
-      catalog.configure(config.services);
-      for (const [name, known] of restored ?? []) catalog.restore(name, known);
-      discoverer.configure(config.services, config.etcd);
-      observe(() => observed(catalog, discoverer));
-      let saving: Promise<void> | undefined;
-      if (stateFile !== undefined) {
-        cache = createCache(stateFile, () => remembered(catalog, discoverer), { log, ...(restored && { restored }) });
-        saving = cache.run(signal);
-      }
-
-      const waiting = await discoverer.answers(config.initialWait, signal);
-      if (waiting.length > 0 && !signal.aborted) {
-        const cached = waiting.filter((name) => catalog.recall(name)?.good !== undefined);
-        log.warn('starting without the answer of some sources', { waiting, cached });
-      }
-      files = createFileWriting(filesNow, { log }, signal);
-      touch = coalesce((dirty) => apply(dirty, signal), signal);
-      gateOpen = true;
-      touch(all);
-      void watchFreshness(
-        () => [...catalog.names()].map((name) => [name, discoverer.status(name)] as const),
-        events,
-        signal,
-      );
-
-      await aborted(signal);
-      ending = true;
-      for (const timer of timers.values()) clock.clearTimeout(timer);
-      // Not waiting for an apply under way: what it waits for may be what is away.
-      await Promise.all([saving, output?.close()]);
-      // Last: while they run, the state file knows what is current.
-      await discoverer.end();
-    },
-
-    reconfigure(next) {
-      config = keepEqual(config, next);
-      const suspects = [...timers.keys()].map(
-        (name) => [name, catalog.recall(name)?.guarded?.suspects.size ?? 0] as const,
-      );
-      for (const name of catalog.configure(config.services)) touch(name);
-      for (const [name, before] of suspects) {
-        // Another guard may have given them up, or gives them up at another time.
-        if (config.services.has(name)) watchSuspects(name, before);
-        else forgetTimer(name);
-      }
-      discoverer.configure(config.services, config.etcd);
-      pruneLater((service) => config.services.has(service));
-      if (output !== undefined && output.config !== config.haproxy) touch(all);
-      files?.touch(undefined);
-      cache?.touch();
-    },
-
-    ready() {
-      if (!gateOpen) return `waiting for the first answer of ${shorten(discoverer.unanswered())}`;
-      const unknown = [...catalog.snapshot().values()].filter(({ instances }) => instances === undefined);
-      if (unknown.length > 0) return `no answer and nothing cached for ${shorten(unknown.map(({ name }) => name))}`;
-      if (!everApplied) return 'the first snapshot has not been applied yet';
-      return output?.output.reason ?? null;
-    },
-
-    async view(of) {
-      if (output === undefined) throw new Error('there is no HAProxy to ask yet');
-      return output.output.view(of);
-    },
-
-    traces: (service) => traces.of(service),
-    sent: (service, id) => output?.output.sent(service, id) ?? [],
-
-    state: (names) => ({
-      ...stateOf(catalog, discoverer, output?.output.status ?? null, names),
-      ...(config.fileOutput !== undefined && {
-        file_output: { directory: config.fileOutput.output_directory, reason: files?.trouble ?? null },
-      }),
-    }),
-  };
-}
-
+/** An output that runs with one configuration. */
 interface OpenOutput {
   readonly config: HaproxyConfig;
-  readonly output: RunningHaproxy;
+  readonly haproxy: RunningHaproxy;
   close(): Promise<void>;
 }
 
-function openOutput(config: HaproxyConfig, deps: SynapseDeps): OpenOutput {
-  const end = new AbortController();
-  const output = deps.createHaproxy(config, end.signal);
-  const done = output.run(end.signal).catch((error) => {
-    deps.log.error('the output ended with an error', { reason: reasonOf(error) });
-  });
-  const close = (): Promise<void> => {
-    end.abort();
-    return done;
-  };
-  return { config, output, close };
-}
+/**
+ * - `waiting`: for the first answers of the sources. Changes are only remembered; the first apply has all of them.
+ * - `running`: each change is applied.
+ * - `stopping`: what is pending is written to disk, and nothing is applied any more.
+ */
+type Phase = 'waiting' | 'running' | 'stopping';
 
-function aborted(signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal.aborted) resolve();
-    else signal.addEventListener('abort', () => resolve(), { once: true });
-  });
-}
+/** Stands for all services among the names of changed ones. */
+const all = Symbol('all services');
 
-function shorten(names: readonly string[]): string {
-  const more = names.length - 5;
-  return more > 0 ? `${names.slice(0, 5).join(', ')} and ${more} more` : names.join(', ');
+/** Milliseconds until an apply that failed is tried again. */
+const retryMs = 1_000;
+
+/** The daemon without its process: sources → catalog → outputs. The constructor does no I/O. */
+export class Synapse {
+  readonly #deps: SynapseDeps;
+  readonly #log: Log;
+  readonly #events: Events;
+  readonly #traces = new Traces();
+  readonly #catalog = new Catalog();
+  readonly #departures = new Departures();
+  readonly #holdTimers = new HoldTimers((service) => this.#dropSuspects(service));
+  readonly #discoverer: Discoverer;
+  readonly #fileOutput: FileOutput;
+  #config: SynapseConfig;
+  #phase: Phase = 'waiting';
+  #haproxy: OpenOutput | undefined;
+  #stateFile: StateFileWriter | undefined;
+  /** The last snapshot that was applied; undefined before the first. */
+  #applied: Snapshot | undefined;
+  /** Has a service, or all, applied soon. */
+  #touch: MarkDirty<string | typeof all> = () => {};
+
+  constructor(config: SynapseConfig, deps: SynapseDeps) {
+    const { log, openEtcd, events = new Events() } = deps;
+    this.#config = config;
+    this.#deps = deps;
+    this.#log = log;
+    this.#events = events;
+    this.#fileOutput = new FileOutput(this.#fileTarget(), { log, files: deps.host.files });
+    this.#discoverer = new Discoverer(
+      {
+        onSet: (service, set) => this.#take(this.#catalog.update(service, set)),
+        onReplaced: (service) => this.#catalog.sourceReplaced(service),
+        onGone: (service, id, how) => this.#departures.add(service, id, how),
+        onRejected: (service, record) =>
+          void events.record({ kind: 'record_rejected', level: 'warn', service, ...record }),
+      },
+      { log, openEtcd },
+    );
+  }
+
+  /** Runs until `signal` aborts; then everything pending is written to disk, and HAProxy is left running as it is. */
+  async run(signal: AbortSignal): Promise<void> {
+    const saving = await this.#start(signal);
+    await this.#awaitFirstAnswers(signal);
+    this.#applyChanges(signal);
+    await aborted(signal);
+    await this.#stop(saving);
+  }
+
+  /** Takes a new configuration and touches only what changed. */
+  reconfigure(next: SynapseConfig): void {
+    this.#config = keepEqual(this.#config, next);
+    const { services, etcd, haproxy } = this.#config;
+    for (const change of this.#catalog.configure(services)) {
+      this.#noteDropped(change);
+      this.#take(change);
+    }
+    this.#discoverer.configure(services, etcd);
+    pruneLater((service) => services.has(service));
+    if (this.#haproxy !== undefined && this.#haproxy.config !== haproxy) this.#touch(all);
+    this.#fileOutput.configure(this.#fileTarget(), this.#catalog.snapshot());
+    this.#stateFile?.touch();
+  }
+
+  /** Null when every service is known and HAProxy runs what was applied; otherwise the reason. */
+  ready(): string | null {
+    if (this.#phase === 'waiting')
+      return `waiting for the first answer for ${listed(this.#discoverer.unanswered(), 5)}`;
+    const unknown = [...this.#catalog.snapshot().values()].filter(({ instances }) => instances === undefined);
+    if (unknown.length > 0) {
+      const names = unknown.map(({ name }) => name);
+      return `no answer from the source and no entry in the state file for ${listed(names, 5)}`;
+    }
+    if (this.#applied === undefined) return 'the first snapshot has not been applied yet';
+    return this.#haproxy?.haproxy.reason ?? null;
+  }
+
+  /** All services, or the named ones. */
+  state(names?: readonly string[]): SynapseState {
+    const { fileOutput } = this.#config;
+    const files = fileOutput && { directory: fileOutput.output_directory, reason: this.#fileOutput.reason };
+    return {
+      ...stateOf(this.#catalog, this.#discoverer, this.#haproxy?.haproxy.status ?? null, names),
+      ...(files !== undefined && { file_output: files }),
+    };
+  }
+
+  /** HAProxy's own counters. @throws when HAProxy cannot be asked */
+  async statistics(of?: ServersOf): Promise<ServicesStatistics> {
+    if (this.#haproxy === undefined) throw new Error('there is no HAProxy to ask yet');
+    return this.#haproxy.haproxy.statistics(of);
+  }
+
+  /** The newest changes of a service's instances, as far as they are remembered, by id. */
+  traces(service: string): Readonly<Record<string, Trace>> {
+    return this.#traces.of(service);
+  }
+
+  /** The last commands that were sent to HAProxy about one instance. */
+  sent(service: string, id: string): readonly Sent[] {
+    return this.#haproxy?.haproxy.sent(service, id) ?? [];
+  }
+
+  /** Restores what a previous process knew and starts the sources. Returns what to wait for at the end. */
+  async #start(signal: AbortSignal): Promise<Promise<void>[]> {
+    const log = this.#log;
+    const { files } = this.#deps.host;
+    const { stateFile } = this.#config;
+    const restored = stateFile && (await readStateFile(stateFile, { log, files }));
+    const { services, etcd } = this.#config;
+    this.#catalog.configure(services);
+    for (const [name, saved] of restored ?? []) this.#catalog.restore(name, saved);
+    this.#discoverer.configure(services, etcd);
+    observe(() => observed(this.#catalog, this.#discoverer));
+    if (stateFile === undefined) return [];
+    const read = () => this.#toSave();
+    this.#stateFile = new StateFileWriter(stateFile, { log, files, read, ...(restored && { restored }) });
+    return [this.#stateFile.run(signal)];
+  }
+
+  async #awaitFirstAnswers(signal: AbortSignal): Promise<void> {
+    const waiting = await this.#discoverer.answers(this.#config.initialWaitMs, signal);
+    if (waiting.length === 0 || signal.aborted) return;
+    const cached = waiting.filter((name) => this.#catalog.entry(name)?.lastGood !== undefined);
+    this.#log.warn('some sources have not answered; starting without them', { waiting, cached });
+  }
+
+  #applyChanges(signal: AbortSignal): void {
+    void this.#fileOutput.run(signal);
+    this.#touch = coalesce((dirty) => this.#apply(dirty, signal), signal);
+    this.#phase = 'running';
+    this.#touch(all);
+    const statuses = () => [...this.#catalog.names()].map((name) => [name, this.#discoverer.status(name)] as const);
+    void watchFreshness(statuses, this.#events, signal);
+  }
+
+  async #stop(saving: readonly Promise<void>[]): Promise<void> {
+    this.#phase = 'stopping';
+    this.#holdTimers.clear();
+    // An apply that is under way is not waited for: it may wait for a HAProxy that is down.
+    await Promise.all([...saving, this.#haproxy?.close()]);
+    // Last: while the sources run, the state file can tell which sets are current.
+    await this.#discoverer.end();
+  }
+
+  /** Acts on what an update of the catalog changed. */
+  #take(change: CatalogChange | undefined): void {
+    if (change === undefined) return;
+    const { service, stateChanged, holdEnd } = change;
+    if (stateChanged) this.#touch(service);
+    this.#stateFile?.touch();
+    this.#holdTimers.set(service, this.#phase === 'stopping' ? undefined : holdEnd);
+    if (this.#config.services.has(service)) recordCatalogChange(change, { log: this.#log, events: this.#events });
+  }
+
+  #dropSuspects(service: string): void {
+    const change = this.#catalog.refresh(service);
+    if (change === undefined) return;
+    this.#noteDropped(change);
+    this.#take(change);
+  }
+
+  /** Suspects that the guard gave up are gone because their leases expired, long ago. */
+  #noteDropped({ service, suspectsBefore, suspects }: CatalogChange): void {
+    for (const id of suspectsBefore.keys()) if (!suspects.has(id)) this.#departures.add(service, id, 'expired');
+  }
+
+  async #apply(dirty: ReadonlySet<string | typeof all>, signal: AbortSignal): Promise<void> {
+    const isNew = this.#haproxy?.config !== this.#config.haproxy;
+    // A new output knows nothing yet and must be given everything, also when this is tried again.
+    const names = isNew || dirty.has(all) ? undefined : (dirty as ReadonlySet<string>);
+    let departures: DeparturesTaken = new Map();
+    try {
+      if (isNew) await this.#replaceHaproxy(signal);
+      if (this.#haproxy === undefined || signal.aborted) return;
+      departures = this.#departures.take(names);
+      const before: Snapshot = this.#applied ?? new Map();
+      const after = this.#catalog.snapshot();
+      // Services that were removed since the last apply are named too.
+      const changed = names ?? new Set([...before.keys(), ...after.keys()]);
+      void this.#fileOutput.apply(after, changed);
+      const services = await this.#haproxy.haproxy.apply(after, changed);
+      this.#report({ before, after, changed: names, services, departures });
+      this.#applied = after;
+      applies.inc({ result: 'ok' });
+    } catch (error) {
+      applies.inc({ result: 'failed' });
+      this.#departures.putBack(departures);
+      this.#log.error('a snapshot could not be applied, trying again', { reason: reasonOf(error) });
+      void sleep(retryMs, signal).then(() => {
+        for (const name of names ?? new Set([all] as const)) this.#touch(name);
+      });
+    }
+  }
+
+  /** Ends the output with the former configuration, if there is one, and starts another. */
+  async #replaceHaproxy(signal: AbortSignal): Promise<void> {
+    await this.#haproxy?.close();
+    if (signal.aborted) return;
+    const config = this.#config.haproxy;
+    const end = new AbortController();
+    const haproxy = this.#deps.createHaproxy(config, end.signal);
+    const done = haproxy.run(end.signal).catch((error) => {
+      this.#log.error("HAProxy's output ended with an error", { reason: reasonOf(error) });
+    });
+    const close = (): Promise<void> => {
+      end.abort();
+      return done;
+    };
+    this.#haproxy = { config, haproxy, close };
+  }
+
+  #report(applied: Applied): void {
+    const origin = (service: string) => {
+      const source = this.#discoverer.status(service)?.method;
+      const revision = this.#catalog.entry(service)?.set?.revision;
+      return { ...(source !== undefined && { source }), ...(revision !== undefined && { revision }) };
+    };
+    report(applied, { log: this.#log, events: this.#events, traces: this.#traces, origin });
+  }
+
+  #fileTarget(): FileOutputTarget {
+    const { fileOutput, services } = this.#config;
+    const withFile = [...services].filter(([, { hasFile = true }]) => hasFile).map(([name]) => name);
+    return { folder: fileOutput?.output_directory, services: withFile };
+  }
+
+  /** The sets in force, for the state file. */
+  *#toSave(): Iterable<readonly [string, ServiceToSave]> {
+    for (const name of this.#catalog.names()) {
+      const { lastGood: set, published, guarded } = this.#catalog.entry(name) ?? {};
+      if (set === undefined) continue;
+      const current = this.#discoverer.status(name)?.reason === null;
+      yield [name, { set, current, published, suspects: guarded?.suspects }];
+    }
+  }
 }

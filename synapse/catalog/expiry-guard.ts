@@ -1,106 +1,101 @@
 import type { Instance } from '../../common/instance.ts';
 import type { InstanceSet } from '../source.ts';
 
-/** When instances that expire together are kept. */
+/** When the guard keeps instances whose leases expired. */
 export interface ExpiryGuard {
-  /** More than this share of a service, 0 to 1. */
+  /** It keeps them when they are more than this share of their service, 0 to 1. */
   readonly share: number;
-  /** For how long, milliseconds. */
-  readonly time: number;
+  /** How long it keeps them, in milliseconds. */
+  readonly holdMs: number;
 }
 
 /** An instance whose lease expired. */
 export interface Expired {
   readonly instance: Instance;
-  /** Milliseconds of `clock.now()`. */
+  /** When, in milliseconds of `clock.now()`. */
   readonly at: number;
 }
 
-/** What the guard remembers of one service, and what it makes of its newest set. */
-export interface Guarded {
-  /** As the source published it. */
+/** Expired instances by id. */
+export type ExpiredById = ReadonlyMap<string, Expired>;
+
+/** What the guard remembers of one service, and what it makes of the newest set. */
+export interface GuardState {
+  /** The set as the source published it. */
   readonly raw: InstanceSet;
-  /** The same with the suspects. */
+  /** The same set together with the suspects. */
   readonly set: InstanceSet;
-  /** Kept although their leases expired, by id. */
-  readonly suspects: ReadonlyMap<string, Expired>;
-  /** Expired a short time ago and not kept: part of the wave, should one come, by id. */
-  readonly lately: ReadonlyMap<string, Expired>;
+  /** Instances that are kept although their leases expired. */
+  readonly suspects: ExpiredById;
+  /** Instances that expired within {@link waveMs} and were not kept; they are part of the wave if one comes. */
+  readonly recent: ExpiredById;
 }
 
-/** A service with fewer instances cannot tell a wave from an accident. */
-const fewest = 3;
+/** A service with fewer instances is not guarded: one or two expiries may well be two crashes. */
+const minInstances = 3;
 /**
- * Expiries within this time are one wave, milliseconds: leases of announcers that were cut off at the same moment end
- * up to a keepalive interval apart, and etcd revokes a thousand a second at most.
+ * Expiries within this time are one wave, in milliseconds: leases of announcers that were cut off at the same moment end
+ * up to a keepalive interval apart, and etcd revokes at most a thousand leases a second.
  */
-const wave = 30_000;
+const waveMs = 30_000;
 
 /**
- * Keeps instances that expire in a wave: when most of a service loses its leases within seconds, it is etcd or the
- * network that failed, not most of the service, and HAProxy's own checks know better who is there. An instance that
- * comes back is no suspect any more, whatever it says then; one alone that expires is gone at once.
+ * Keeps instances that expire in a wave. When most of a service loses its leases within seconds, etcd or the network
+ * has failed, not most of the service; HAProxy's own checks know better which instances work. A suspect that comes back
+ * is an ordinary instance again, in whatever state; a single instance that expires is dropped at once.
  */
 export function guardExpiry(
-  before: Guarded | undefined,
+  before: GuardState | undefined,
   raw: InstanceSet,
-  guard: ExpiryGuard | undefined,
-  now: number,
-): Guarded {
-  if (guard === undefined) return { raw, set: raw, suspects: none, lately: none };
+  { guard, now }: { readonly guard: ExpiryGuard | undefined; readonly now: number },
+): GuardState {
+  if (guard === undefined) return { raw, set: raw, suspects: none, recent: none };
   const present = new Set(raw.instances.map(({ id }) => id));
-  const isGone = (id: string): boolean => !present.has(id) && raw.withdrawn?.has(id) !== true;
-  const suspects = still(before?.suspects, (id, { at }) => isGone(id) && now < at + guard.time);
-  const lately = still(before?.lately, (id, { at }) => isGone(id) && now < at + wave);
-  const known = lately.size + suspects.size;
+  const hasExpired = (id: string): boolean => !present.has(id) && raw.withdrawn?.has(id) !== true;
+  const suspects = kept(before?.suspects, (id, { at }) => hasExpired(id) && now < at + guard.holdMs);
+  const recent = kept(before?.recent, (id, { at }) => hasExpired(id) && now < at + waveMs);
+  const known = recent.size + suspects.size;
   for (const instance of before?.raw.instances ?? []) {
-    if (instance.state !== 'down' && isGone(instance.id)) lately.set(instance.id, { instance, at: now });
+    if (instance.state !== 'down' && hasExpired(instance.id)) recent.set(instance.id, { instance, at: now });
   }
-  const isWave = lately.size + suspects.size > known && exceeds(guard.share, raw, lately.size + suspects.size);
-  if (isWave) {
-    for (const [id, expired] of lately) suspects.set(id, expired);
-    lately.clear();
+  const expired = recent.size + suspects.size;
+  if (expired > known && isWave(expired, raw, guard)) {
+    for (const [id, one] of recent) suspects.set(id, one);
+    recent.clear();
   }
-  return { raw, set: withSuspects(before?.set, raw, suspects), suspects, lately };
+  return { raw, set: withSuspects(before?.set, raw, suspects), suspects, recent };
 }
 
-/** When the first of the suspects is given up, milliseconds of `clock.now()`; undefined when there is none. */
-export function nextGivenUp({ suspects }: Guarded, guard: ExpiryGuard | undefined): number | undefined {
-  let first: number | undefined;
-  for (const { at } of suspects.values()) first = Math.min(first ?? at, at);
-  return first === undefined || guard === undefined ? undefined : first + guard.time;
+/** When the hold of the first suspect ends, in milliseconds of `clock.now()`; undefined when there is no suspect. */
+export function holdEnd({ suspects }: GuardState, guard: ExpiryGuard | undefined): number | undefined {
+  let first = Number.POSITIVE_INFINITY;
+  for (const { at } of suspects.values()) first = Math.min(first, at);
+  return guard === undefined || suspects.size === 0 ? undefined : first + guard.holdMs;
 }
 
 /**
- * What a previous process kept. Who went while no process watched may have said goodbye: nobody but the suspects of then
- * is kept for being gone now.
+ * The state after a restart. An instance that left while synapse was down may have been withdrawn, so only the suspects
+ * in the state file are kept.
  */
-export function restoredGuard(set: InstanceSet, suspects: ReadonlyMap<string, Expired>): Guarded {
-  return { raw: { ...set, instances: [] }, set, suspects, lately: none };
+export function restoredGuard(set: InstanceSet, suspects: ExpiredById): GuardState {
+  return { raw: { ...set, instances: [] }, set, suspects, recent: none };
 }
 
-const none: ReadonlyMap<string, Expired> = new Map();
+const none: ExpiredById = new Map();
 
-function still(
-  all: ReadonlyMap<string, Expired> | undefined,
-  keep: (id: string, expired: Expired) => boolean,
-): Map<string, Expired> {
-  return new Map([...(all ?? [])].filter(([id, expired]) => keep(id, expired)));
+function kept(expired: ExpiredById | undefined, keep: (id: string, expired: Expired) => boolean): Map<string, Expired> {
+  return new Map([...(expired ?? [])].filter(([id, one]) => keep(id, one)));
 }
 
-function exceeds(share: number, { instances }: InstanceSet, expired: number): boolean {
+function isWave(expired: number, { instances }: InstanceSet, { share }: ExpiryGuard): boolean {
   const total = instances.filter(({ state }) => state !== 'down').length + expired;
-  return total >= fewest && expired / total > share;
+  return total >= minInstances && expired / total > share;
 }
 
-/** The suspects at the places they had; those that had left already come last. */
-function withSuspects(
-  before: InstanceSet | undefined,
-  raw: InstanceSet,
-  suspects: ReadonlyMap<string, Expired>,
-): InstanceSet {
+/** Puts the suspects back where they were in the previous set; those that are in neither set come last. */
+function withSuspects(before: InstanceSet | undefined, raw: InstanceSet, suspects: ExpiredById): InstanceSet {
   if (suspects.size === 0) return raw;
-  const places = new Map(raw.instances.map(({ id }, index) => [id, index]));
+  const positions = new Map(raw.instances.map(({ id }, index) => [id, index]));
   const instances: Instance[] = [];
   const sequence: number[] = [];
   let next = 0;
@@ -114,13 +109,13 @@ function withSuspects(
   const add = ({ instance }: Expired): void => {
     left.delete(instance.id);
     instances.push(instance);
-    // A suspect does not lead while another one is there.
+    // A suspect is not elected leader while another instance is there.
     sequence.push(Number.POSITIVE_INFINITY);
   };
   for (const { id } of before?.instances ?? []) {
     const suspect = left.get(id);
     if (suspect !== undefined) add(suspect);
-    else takeUpTo((places.get(id) ?? -1) + 1);
+    else takeUpTo((positions.get(id) ?? -1) + 1);
   }
   takeUpTo(raw.instances.length);
   for (const suspect of left.values()) add(suspect);

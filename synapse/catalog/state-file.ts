@@ -1,171 +1,188 @@
-import { readFile, rename } from 'node:fs/promises';
+import { linkAbort } from '../../common/async/abort.ts';
 import { clock } from '../../common/async/clock.ts';
 import { sleep } from '../../common/async/sleep.ts';
 import { isObject } from '../../common/config/formats.ts';
 import { type Log, reasonOf } from '../../common/daemon/log.ts';
-import { removeUnfinished, writeFileAtomic } from '../../common/file.ts';
+import { readIfThere, removeUnfinished, writeFileAtomic } from '../../common/file.ts';
+import type { Files } from '../../common/host.ts';
 import { formatInstance, readRecord } from '../../common/instance.ts';
 import type { Published } from '../../common/published.ts';
 import type { InstanceSet } from '../source.ts';
-import type { Expired } from './expiry-guard.ts';
+import type { ExpiredById } from './expiry-guard.ts';
 
 /** Where the last good catalog is kept. */
 export interface StateFile {
   readonly path: string;
-  /** Milliseconds after which what the file says about a service is too old to be used. */
-  readonly ttl: number;
+  /** Milliseconds after which the file's entry for a service is too old to be used. */
+  readonly ttlMs: number;
 }
 
-export interface CacheOptions extends StateFile {
-  /** Milliseconds between two writes at least; changes in between share one. Default 5 s. */
-  readonly interval?: number;
-}
-
-/** What is to be remembered of one service. */
-export interface CacheInput extends KeptWith {
+/** What is in force for one service. */
+interface ServiceContent {
   readonly set: InstanceSet;
+  /** The published configuration that is in force. */
+  readonly published?: Published | undefined;
+  /** Those instances of the set that are kept although their leases expired. */
+  readonly suspects?: ExpiredById | undefined;
+}
+
+/** What is to be saved of one service. */
+export interface ServiceToSave extends ServiceContent {
   /** The set is known to be right at this moment. */
   readonly current: boolean;
 }
 
 /** One service as the file has it. */
-export interface CachedService extends KeptWith {
-  readonly set: InstanceSet;
+export interface SavedService extends ServiceContent {
   /** When the set was last known to be right, in milliseconds of `clock.wallTime()`. */
   readonly at: number;
 }
 
-/** What is remembered beside the set. */
-interface KeptWith {
-  /** The configuration from the registry that is in force. */
-  readonly published?: Published | undefined;
-  /** Those of its instances that are kept although their leases expired, by id. */
-  readonly suspects?: ReadonlyMap<string, Expired> | undefined;
-}
+export type SavedServices = ReadonlyMap<string, SavedService>;
 
-/** The last good catalog on disk, so that a start while the registry is away knows what to serve. */
-export interface Cache {
-  /** Something changed; it will be on disk within the interval. */
-  touch(): void;
-  /** Writes while there is something to write; the last time when `signal` aborts. Never rejects. */
-  run(signal: AbortSignal): Promise<void>;
-}
-
-const version = 1;
-
-/**
- * Reads the file. Services older than the ttl are left out. A file that is not ours or is damaged is set aside as
- * `<path>.damaged` and reported; a missing one is an empty one. Never rejects: a cache that cannot be read is no
- * reason not to start.
- */
-export async function readCache(
-  options: CacheOptions,
-  deps: { log: Log },
-): Promise<ReadonlyMap<string, CachedService>> {
-  const { path } = options;
-  await removeUnfinished(path);
-  const { services, unreadable, damaged } = await peekCache(options);
-  if (unreadable) deps.log.error('the state file cannot be read', { path, reason: unreadable });
-  if (damaged) {
-    deps.log.error('the state file is damaged and not used', { path, reason: damaged });
-    await rename(path, `${path}.damaged`).catch((cause) => {
-      deps.log.error('the damaged state file cannot be set aside', { path, reason: reasonOf(cause) });
-    });
-  }
-  return services;
-}
-
-/** What the file says, and why it says nothing. */
-export interface Peeked {
-  readonly services: ReadonlyMap<string, CachedService>;
+/** What the file says, or why it says nothing. */
+export interface StateFileContent {
+  /** Without the services that are older than the ttl. */
+  readonly services: SavedServices;
   /** There is no file. */
   readonly missing?: true;
   readonly unreadable?: string;
   readonly damaged?: string;
 }
 
-/** The same without touching anything. Never rejects. */
-export async function peekCache({ path, ttl }: Pick<CacheOptions, 'path' | 'ttl'>): Promise<Peeked> {
-  const services = new Map<string, CachedService>();
-  let text: string;
+/** The version of the file's format. */
+const version = 1;
+
+/**
+ * Reads the file when the daemon starts. A damaged file, or one of another program, is moved to `<path>.damaged` and
+ * reported; a missing one is empty. Never rejects: synapse can start without it.
+ */
+export async function readStateFile(
+  file: StateFile,
+  { log, files }: { readonly log: Log; readonly files: Files },
+): Promise<SavedServices> {
+  const { path } = file;
+  await removeUnfinished(path, files);
+  const { services, unreadable, damaged } = await inspectStateFile(file, files);
+  if (unreadable) log.error('the state file cannot be read', { path, reason: unreadable });
+  if (damaged) {
+    log.error('the state file is damaged and not used', { path, reason: damaged });
+    await files.rename(path, `${path}.damaged`).catch((error) => {
+      log.error('the damaged state file cannot be moved away', { path, reason: reasonOf(error) });
+    });
+  }
+  return services;
+}
+
+/** Reads the file and changes nothing. Never rejects. */
+export async function inspectStateFile({ path, ttlMs }: StateFile, files: Files): Promise<StateFileContent> {
+  const services = new Map<string, SavedService>();
+  let text: string | undefined;
   try {
-    text = await readFile(path, 'utf8');
+    text = await readIfThere(path, files);
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return { services, missing: true };
     return { services, unreadable: reasonOf(error) };
   }
+  if (text === undefined) return { services, missing: true };
   try {
     const now = clock.wallTime();
     // Both ways: a time in the future is as wrong as one too long ago.
-    return { services: new Map([...parseCache(text)].filter(([, { at }]) => Math.abs(now - at) <= ttl)) };
+    return { services: new Map([...parseStateFile(text)].filter(([, { at }]) => Math.abs(now - at) <= ttlMs)) };
   } catch (error) {
     return { services, damaged: reasonOf(error) };
   }
 }
 
-/** Keeps the file up to date with what `read` returns at the time of writing. */
-export function createCache(
-  options: CacheOptions,
-  read: () => Iterable<readonly [string, CacheInput]>,
-  deps: { readonly log: Log; readonly restored?: ReadonlyMap<string, CachedService> },
-): Cache {
-  const { path, ttl, interval = 5_000 } = options;
-  const { log } = deps;
-  // What is unchanged for long must not look old: written again well before it expires.
-  const refresh = Math.min(ttl / 4, 3_600_000);
-  let written = deps.restored ?? new Map<string, CachedService>();
-  let wake: (() => void) | undefined; // ends the wait for the next touch
-  let dirty = false;
-  let failing = false;
+export interface StateFileDeps {
+  readonly log: Log;
+  readonly files: Files;
+  /** What is to be in the file at this moment. */
+  read(): Iterable<readonly [string, ServiceToSave]>;
+  /** What was in the file at the start. */
+  readonly restored?: SavedServices;
+  /** Milliseconds from a change to its write; changes in between share that write. Default 5 s. */
+  readonly intervalMs?: number;
+}
 
-  const write = async (): Promise<void> => {
-    dirty = false;
+/** Keeps the last good catalog on disk, so that synapse can start and serve while the registry is away. */
+export class StateFileWriter {
+  readonly #path: string;
+  /** Milliseconds until unchanged services are written again: well before the file would count as too old. */
+  readonly #refreshMs: number;
+  readonly #intervalMs: number;
+  readonly #deps: StateFileDeps;
+  #written: SavedServices;
+  #dirty = false;
+  #failing = false;
+  /** Ends the wait for the next change. */
+  #wake: () => void = () => {};
+
+  constructor({ path, ttlMs }: StateFile, deps: StateFileDeps) {
+    this.#path = path;
+    this.#refreshMs = Math.min(ttlMs / 4, 3_600_000);
+    this.#intervalMs = deps.intervalMs ?? 5_000;
+    this.#deps = deps;
+    this.#written = deps.restored ?? new Map();
+  }
+
+  /** Something changed; it will be on disk within the interval. */
+  touch(): void {
+    this.#dirty = true;
+    this.#wake();
+  }
+
+  /** Writes what changes until `signal` aborts, and once more then if anything is left. Never rejects. */
+  async run(signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
+      if (!this.#dirty) await this.#nextTouch(signal);
+      if (signal.aborted) break;
+      await sleep(this.#intervalMs, signal);
+      await this.#write();
+    }
+    if (this.#dirty) await this.#write();
+  }
+
+  /** Resolves at the next touch, when it is time to write again, or at abort. */
+  async #nextTouch(signal: AbortSignal): Promise<void> {
+    const touched = linkAbort(signal);
+    this.#wake = touched.abort;
+    await sleep(this.#refreshMs, touched.signal);
+    touched.release();
+  }
+
+  async #write(): Promise<void> {
+    const { log, files } = this.#deps;
+    const path = this.#path;
+    this.#dirty = false;
+    const next = this.#nextContent();
+    try {
+      await writeFileAtomic(path, formatStateFile(next), { files });
+      this.#written = next;
+      if (this.#failing) log.info('the state file is written again', { path });
+      this.#failing = false;
+    } catch (error) {
+      this.#dirty = true;
+      if (!this.#failing) log.error('the state file cannot be written', { path, reason: reasonOf(error) });
+      this.#failing = true;
+    }
+  }
+
+  /** An unchanged set that is not known to be right at this moment keeps its time. */
+  #nextContent(): SavedServices {
     const now = clock.wallTime();
-    const next = new Map<string, CachedService>();
-    for (const [name, { set, current, published, suspects }] of read()) {
-      const last = written.get(name);
+    const next = new Map<string, SavedService>();
+    for (const [name, { set, current, published, suspects }] of this.#deps.read()) {
+      const last = this.#written.get(name);
       next.set(name, { set, at: current || last?.set !== set ? now : last.at, published, suspects });
     }
-    try {
-      await writeFileAtomic(path, formatCache(next));
-      written = next;
-      if (failing) log.info('the state file is written again', { path });
-      failing = false;
-    } catch (error) {
-      dirty = true;
-      if (!failing) log.error('the state file cannot be written', { path, reason: reasonOf(error) });
-      failing = true;
-    }
-  };
-
-  return {
-    touch() {
-      dirty = true;
-      wake?.();
-    },
-    async run(signal) {
-      while (!signal.aborted) {
-        if (!dirty) await nextTouch(refresh, signal);
-        if (signal.aborted) break;
-        await sleep(interval, signal);
-        await write();
-      }
-      if (dirty) await write();
-    },
-  };
-
-  /** Resolves at the next touch, after `limit` milliseconds, or at abort. */
-  function nextTouch(limit: number, signal: AbortSignal): Promise<void> {
-    const touched = new AbortController();
-    wake = () => touched.abort();
-    return sleep(limit, AbortSignal.any([signal, touched.signal]));
+    return next;
   }
 }
 
-/** The text of each set's instances, made once. */
+/** The text of each set's instances, formatted once. */
 const texts = new WeakMap<InstanceSet, string>();
 
-function formatCache(services: ReadonlyMap<string, CachedService>): string {
+function formatStateFile(services: SavedServices): string {
   const lines = [...services].map(([name, { set, at, published, suspects }]) => {
     let text = texts.get(set);
     if (text === undefined) {
@@ -182,7 +199,7 @@ function formatCache(services: ReadonlyMap<string, CachedService>): string {
   return `{"version":${version},"services":{\n${lines.join(',\n')}\n}}\n`;
 }
 
-function formatSuspects(suspects: ReadonlyMap<string, Expired>): string {
+function formatSuspects(suspects: ExpiredById): string {
   const offset = clock.wallTime() - clock.now();
   return [...suspects.values()]
     .map(({ instance, at }) => `{"at":${Math.round(at + offset)},"instance":${formatInstance(instance)}}`)
@@ -190,11 +207,11 @@ function formatSuspects(suspects: ReadonlyMap<string, Expired>): string {
 }
 
 /** @throws when anything in it is not as written: half a catalog is worse than none */
-function parseCache(text: string): Map<string, CachedService> {
+function parseStateFile(text: string): Map<string, SavedService> {
   const file = JSON.parse(text) as { version?: unknown; services?: unknown } | null;
   if (file?.version !== version) throw new Error(`version ${JSON.stringify(file?.version)}: must be ${version}`);
   if (!isObject(file.services)) throw new Error('services: must be an object');
-  const services = new Map<string, CachedService>();
+  const services = new Map<string, SavedService>();
   for (const [name, entry] of Object.entries(file.services)) {
     if (!isObject(entry) || typeof entry.at !== 'number' || !Array.isArray(entry.instances)) {
       throw new Error(`services.${name}: must have at and instances`);
@@ -217,7 +234,7 @@ function readPublished(value: unknown): Published | undefined {
   throw new Error('published: must have where and value');
 }
 
-function readSuspects(value: unknown): ReadonlyMap<string, Expired> | undefined {
+function readSuspects(value: unknown): ExpiredById | undefined {
   if (value === undefined) return undefined;
   if (!Array.isArray(value)) throw new Error('suspects: must be a list');
   const offset = clock.wallTime() - clock.now();
@@ -225,7 +242,7 @@ function readSuspects(value: unknown): ReadonlyMap<string, Expired> | undefined 
     value.map((entry: unknown) => {
       if (!isObject(entry) || typeof entry.at !== 'number') throw new Error('suspects: must have at and instance');
       const instance = readRecord(entry.instance);
-      // A clock that was put back must not keep a suspect for longer than its time.
+      // A wall clock that was set back must not hold a suspect for longer than the guard's time.
       return [instance.id, { instance, at: Math.min(entry.at - offset, clock.now()) }];
     }),
   );
@@ -237,6 +254,6 @@ function readSequence(value: unknown, length: number): readonly number[] | undef
   if (!valid || !value.every((item) => item === null || Number.isFinite(item))) {
     throw new Error(`sequence: must be a list of ${length} numbers`);
   }
-  // JSON has no word for the infinity that suspects have: they do not lead.
+  // Suspects have an infinite number, which JSON writes as null: they are not elected leader.
   return value.map((item) => item ?? Number.POSITIVE_INFINITY);
 }

@@ -1,9 +1,9 @@
 import { clock } from '../../common/async/clock.ts';
 import { silentLog } from '../../common/daemon/log.ts';
 import { counted, formatAge, listed } from '../../common/wording.ts';
-import type { Peeked } from '../catalog/state-file.ts';
+import type { StateFileContent } from '../catalog/state-file.ts';
+import { type Collected, collect } from '../collect-once.ts';
 import type { SynapseConfig } from '../config/config.ts';
-import { type Collected, collect } from '../discovery/collect-once.ts';
 import type { ServiceReport } from '../report/service-shape.ts';
 import type { ReadDirectly, SynapseState } from '../report/status-shape.ts';
 
@@ -12,13 +12,13 @@ export interface Direct extends Collected {
   readonly read: readonly ReadDirectly[];
 }
 
-/** Asks the sources and the state file, as a synapse that starts now would. Writes nothing; waits at most `wait` milliseconds. */
+/** Asks the sources and the state file, as a synapse that starts now would. Writes nothing; waits at most `waitMs` milliseconds. */
 export async function readDirectly(
   config: Pick<SynapseConfig, 'services' | 'etcd' | 'stateFile'>,
-  wait: number,
+  waitMs: number,
 ): Promise<Direct> {
-  const collected = await collect(config, { wait, log: silentLog });
-  const read = [...sourcesRead(collected), ...cacheRead(config.stateFile?.path, collected.cache)];
+  const collected = await collect(config, { waitMs, log: silentLog });
+  const read = [...sourcesRead(collected), ...stateFileRead(config.stateFile?.path, collected.stateFile)];
   return { ...collected, state: neverSeenBefore(collected.state), read };
 }
 
@@ -46,12 +46,12 @@ function sourcesRead({ state, unanswered }: Collected): readonly ReadDirectly[] 
   ];
 }
 
-function cacheRead(path: string | undefined, cache: Peeked | undefined): readonly ReadDirectly[] {
-  if (path === undefined || cache === undefined) return [];
+function stateFileRead(path: string | undefined, content: StateFileContent | undefined): readonly ReadDirectly[] {
+  if (path === undefined || content === undefined) return [];
   const what = `state file ${path}`;
-  const reason = cache.missing ? 'there is none' : (cache.unreadable ?? cache.damaged);
+  const reason = content.missing ? 'there is none' : (content.unreadable ?? content.damaged);
   if (reason !== undefined) return [{ what, found: null, reason }];
-  const newest = Math.max(...[...cache.services.values()].map(({ at }) => at));
-  const age = cache.services.size === 0 ? '' : `, right ${formatAge(clock.wallTime() - newest)} ago`;
-  return [{ what, found: `${counted(cache.services.size, 'service')}${age}`, reason: null }];
+  const newest = Math.max(...[...content.services.values()].map(({ at }) => at));
+  const age = content.services.size === 0 ? '' : `, right ${formatAge(clock.wallTime() - newest)} ago`;
+  return [{ what, found: `${counted(content.services.size, 'service')}${age}`, reason: null }];
 }

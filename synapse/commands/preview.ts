@@ -11,14 +11,11 @@ export interface PreviewNow extends Preview {
 /** Asks the sources once and works out what follows. Changes nothing. */
 export async function previewNow(context: CommandContext): Promise<PreviewNow> {
   // Loaded here: all of synapse's work is behind it, and most commands only ask the one that runs.
-  const [{ collect }, { preview }] = await Promise.all([
-    import('../discovery/collect-once.ts'),
-    import('../haproxy/preview.ts'),
-  ]);
+  const [{ collect }, { preview }] = await Promise.all([import('../collect-once.ts'), import('../haproxy/preview.ts')]);
   const { log } = context;
   const config = await load(context);
-  const { snapshot, unanswered, state, cache } = await collect(config, { wait: waitOf(context), log });
-  const unread = cache?.unreadable ?? cache?.damaged;
+  const { snapshot, unanswered, state, stateFile } = await collect(config, { waitMs: waitOf(context), log });
+  const unread = stateFile?.unreadable ?? stateFile?.damaged;
   if (unread !== undefined) log.error('the state file is not used', { path: config.stateFile?.path, reason: unread });
   if (unanswered.length > 0) log.warn('some sources did not answer in time', { services: unanswered });
   const found = await preview(config.haproxy, snapshot);

@@ -8,7 +8,7 @@ import type { EtcdOptions } from '../../common/etcd/client/options.ts';
 import { printable } from '../../common/etcd/records/records.ts';
 import { createReflector, type KeyChange } from '../../common/etcd/watch/reflector.ts';
 import { announcedAtOf, type Instance, parseInstance } from '../../common/instance.ts';
-import type { CachedService } from '../catalog/state-file.ts';
+import type { SavedServices } from '../catalog/state-file.ts';
 import { instanceShape } from '../report/instance-shape.ts';
 
 /** One record of the registry. */
@@ -84,7 +84,7 @@ export async function followRegistry(etcd: EtcdOptions, options: ListOptions, si
 }
 
 /** What a state file says instead, for when etcd cannot be read. */
-export function listOfCache(prefix: string, reason: string, cached: ReadonlyMap<string, CachedService>): RegistryList {
+export function listOfCache(prefix: string, reason: string, cached: SavedServices): RegistryList {
   const services = [...cached].map(([service, { set }]) => {
     const records = set.instances.map((instance): ListedRecord => ({ ...unknown, instance }));
     return [service, records] as const;

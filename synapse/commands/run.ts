@@ -13,6 +13,7 @@ export const run: Command = {
     // Loaded here: no other command needs it.
     const { runSynapse } = await import('../run.ts');
     const { haproxyOutput } = await import('../haproxy/haproxy.ts');
+    const { createEtcdClient } = await import('../../common/etcd/client/client.ts');
     const { Events } = await import('../report/events.ts');
     const { haproxyStatsd } = await import('../haproxy/metrics.ts');
     const { recordHaproxy } = await import('../report/haproxy-events.ts');
@@ -23,6 +24,8 @@ export const run: Command = {
       events,
       version,
       statsd: haproxyStatsd,
+      host: thisHost,
+      openEtcd: createEtcdClient,
       load: () => load(context),
       createHaproxy: (config, signal) =>
         haproxyOutput(config, { log, host: thisHost, onEvent: recordHaproxy(events) }, signal),

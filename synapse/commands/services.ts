@@ -1,6 +1,7 @@
 import type { Command, CommandContext } from '../../common/cli/program.ts';
 import { reasonOf } from '../../common/daemon/log.ts';
-import { type CachedService, peekCache } from '../catalog/state-file.ts';
+import { thisHost } from '../../common/host.ts';
+import { inspectStateFile, type SavedServices } from '../catalog/state-file.ts';
 import type { SynapseConfig } from '../config/config.ts';
 import { interrupted, json, load, wait, waitOf } from './context.ts';
 import { type ListedChange, type RegistryList, servicesShape } from './registry-list.ts';
@@ -56,9 +57,9 @@ async function remembered(
   { stateFile }: SynapseConfig,
   error: unknown,
   { log }: CommandContext,
-): Promise<ReadonlyMap<string, CachedService>> {
+): Promise<SavedServices> {
   if (stateFile === undefined) throw error;
-  const { services, missing, unreadable, damaged } = await peekCache(stateFile);
+  const { services, missing, unreadable, damaged } = await inspectStateFile(stateFile, thisHost.files);
   if (missing) throw error;
   const problem = unreadable ?? damaged;
   if (problem !== undefined) {

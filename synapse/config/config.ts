@@ -31,7 +31,7 @@ export interface SynapseConfig {
   /** Undefined: nothing is sent. */
   readonly statsd?: StatsdConfig | undefined;
   /** Milliseconds that the first write waits for the first snapshot of every service. */
-  readonly initialWait: number;
+  readonly initialWaitMs: number;
 }
 
 interface TopOptions {
@@ -104,7 +104,7 @@ export async function readSynapseConfig(
 
   const { state_file_path: statePath, state_file_ttl: stateTtl } = top;
   const stateFile =
-    statePath === undefined ? haproxySection.olderStateFile(haproxy) : { path: statePath, ttl: stateTtl };
+    statePath === undefined ? haproxySection.olderStateFile(haproxy) : { path: statePath, ttlMs: stateTtl };
   return {
     etcd,
     haproxy,
@@ -113,7 +113,7 @@ export async function readSynapseConfig(
     stateFile,
     fileOutput,
     statsd,
-    initialWait: top.initial_wait,
+    initialWaitMs: top.initial_wait,
   };
 }
 

@@ -2,7 +2,7 @@ import { joinPath, type Problem, type SectionContext, validate } from '../../com
 import { isObject } from '../../common/config/formats.ts';
 import { reasonOf, silentLog } from '../../common/daemon/log.ts';
 import type { Discovery, DiscoveryFrom } from '../discovery/discoverer.ts';
-import { type SourceContext, type SourcePlugin, sourceFolder } from '../source.ts';
+import { type SourcePlugin, sourceFolder } from '../source.ts';
 import { readFallback, readMulti } from './multi-config.ts';
 import { loadOwnOrOurs } from './user-module.ts';
 
@@ -73,6 +73,7 @@ async function readSource(
       log: silentLog,
       rejected() {},
       gone() {},
+      openEtcd: refuse,
       shared: refuse,
     });
   } catch (error) {
@@ -88,6 +89,6 @@ function portsFor({ takesPorts, needsPort }: SourcePlugin<unknown>, { ports }: D
 }
 
 /** Making a source opens nothing; only a running one may. */
-const refuse: SourceContext['shared'] = () => {
+const refuse = (): never => {
   throw new Error('a source must not connect before it runs');
 };

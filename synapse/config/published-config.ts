@@ -1,11 +1,8 @@
 import { joinPath, type Problem } from '../../common/config/config.ts';
 import { isObject } from '../../common/config/formats.ts';
 import { reasonOf } from '../../common/daemon/log.ts';
+import type { PublishedResult } from '../catalog/published.ts';
 import { haproxySection } from '../haproxy/options/section.ts';
-import type { ServiceOutputConfig } from '../output.ts';
-
-/** What a published configuration comes to. */
-export type PublishedResult = { readonly config: ServiceOutputConfig } | { readonly refused: string };
 
 /**
  * Options that may come from the registry: who can write there must not decide on which address this host listens, nor

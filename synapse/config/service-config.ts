@@ -137,7 +137,7 @@ export async function readService(
     leaderElection: options.leader_election,
     prefer,
     expiryGuard:
-      options.expiry_guard === false ? undefined : { share: options.expiry_guard, time: options.expiry_guard_time },
+      options.expiry_guard === false ? undefined : { share: options.expiry_guard, holdMs: options.expiry_guard_time },
   };
   return discovery && { policy, config, withPublished, discovery, hasFile: !files.disabled };
 }

@@ -1,38 +1,47 @@
+import { linkAbort } from '../../common/async/abort.ts';
 import { sleep } from '../../common/async/sleep.ts';
 import { supervise } from '../../common/async/supervise.ts';
 import type { SectionContext } from '../../common/config/config.ts';
 import type { Log } from '../../common/daemon/log.ts';
 import type { EtcdOptions } from '../../common/etcd/client/options.ts';
 import { goneInstances, prepare, rejectedRecords, sourceStarts } from '../metrics.ts';
-import type { Events } from '../report/events.ts';
-import type { Traces } from '../report/traces.ts';
-import type { InstanceSet, LookAt, PartStatus, RegistryRecord, Source, SourceContext } from '../source.ts';
+import type {
+  Departure,
+  InstanceSet,
+  LookAt,
+  OpenEtcd,
+  PartStatus,
+  RegistryRecord,
+  Rejected,
+  Source,
+  SourceContext,
+} from '../source.ts';
 import { Shared } from './shared.ts';
 
-/** How to find one service's instances: a source with its options, ready to be made. */
+/** How to find one service's instances: a source with its options, ready to be created. */
 export interface Discovery {
   /** As in the configuration. */
   readonly method: string;
   readonly options: unknown;
-  /** The port override is an option of the source, or of its parts: it must not be applied again to what is found. */
+  /** The source, or its parts, apply the port override themselves: it must not be applied again to their instances. */
   readonly takesPorts?: boolean;
   create(context: SourceContext): Source;
   /** What the registry itself has now, where the source has one; see `SourcePlugin.look`. */
   look?(at: LookAt): Promise<readonly RegistryRecord[]>;
 }
 
-/** What a `discovery` section is read with. */
+/** What the service around a `discovery` section gives to it. */
 export interface DiscoveryFrom {
   readonly service: string;
   readonly etcd: EtcdOptions;
-  /** Options `port` and `server_backup_port` of sources that take ports, where they have none of their own. */
+  /** Defaults for the options `port` and `server_backup_port` of sources that take ports. */
   readonly ports?: { readonly port?: number; readonly server_backup_port?: unknown };
 }
 
 /** Reads a `discovery` section. Undefined when there are problems. */
 export type ReadDiscovery = (value: unknown, at: SectionContext, from: DiscoveryFrom) => Promise<Discovery | undefined>;
 
-/** A source at the moment of asking. */
+/** The state of a service's source at this moment. */
 export interface DiscoveryStatus {
   readonly method: string;
   /** Why its last set may be out of date; null while that is known to be current. */
@@ -42,67 +51,65 @@ export interface DiscoveryStatus {
   readonly parts?: readonly PartStatus[];
 }
 
-interface Running {
+/** Learns what the sources find. Each method is called synchronously from the source's own event. */
+export interface DiscoveryListener {
+  /** A source published the whole set of its service. */
+  onSet(service: string, set: InstanceSet): void;
+  /** Another source is about to start for a service: what it does not find was not lost. */
+  onReplaced?(service: string): void;
+  /** A record of a registry cannot be used. */
+  onRejected?(service: string, record: Rejected & { readonly source: string }): void;
+  /** An instance left its registry; the set without it follows. */
+  onGone?(service: string, id: string, how: Departure): void;
+}
+
+/** One service's source while it runs. */
+interface RunningSource {
   readonly discovery: Discovery;
   readonly etcd: EtcdOptions;
   readonly end: AbortController;
   readonly source: Source;
   done: Promise<void>;
   answered: boolean;
+  /** Why its present run failed; null while it has not. */
   failure: string | null;
 }
 
-/** Keeps one source running for every service. One that fails is started again; the others do not notice. */
+/** Keeps one source running for every service. A source that fails is started again; the other services do not notice. */
 export class Discoverer {
-  readonly #onSet: (service: string, set: InstanceSet) => void;
+  readonly #listener: DiscoveryListener;
   readonly #log: Log;
-  readonly #events: Events | undefined;
-  readonly #traces: Traces | undefined;
-  readonly #onOther: ((service: string) => void) | undefined;
+  readonly #openEtcd: OpenEtcd;
   readonly #shared = new Shared();
-  #running = new Map<string, Running>();
-  #ended: Promise<void>[] = [];
+  #running = new Map<string, RunningSource>();
+  /** Sources that were told to stop and have not ended yet. */
+  #ending = new Set<Promise<void>>();
   #onAnswer: () => void = () => {};
 
-  /**
-   * `onSet` is called synchronously from the source's own event; `onOther` before one starts that looks
-   * elsewhere than the one before.
-   */
-  constructor(
-    onSet: (service: string, set: InstanceSet) => void,
-    deps: {
-      readonly log: Log;
-      readonly events?: Events;
-      readonly traces?: Traces;
-      readonly onOther?: (service: string) => void;
-    },
-  ) {
-    this.#onSet = onSet;
+  constructor(listener: DiscoveryListener, deps: { readonly log: Log; readonly openEtcd: OpenEtcd }) {
+    this.#listener = listener;
     this.#log = deps.log;
-    this.#events = deps.events;
-    this.#traces = deps.traces;
-    this.#onOther = deps.onOther;
+    this.#openEtcd = deps.openEtcd;
   }
 
-  /** Starts, restarts and stops sources so that each service has the one it is configured to have. Does no waiting. */
+  /** Starts, restarts and stops sources so that each service has the one in its configuration. Returns at once. */
   configure(services: ReadonlyMap<string, { readonly discovery: Discovery }>, etcd: EtcdOptions): void {
     const before = this.#running;
     this.#running = new Map();
     for (const [name, { discovery }] of services) {
       const known = before.get(name);
       const keep = known?.discovery === discovery && known.etcd === etcd;
-      // With other etcd options alone the same is looked for, and what is not there yet may well come.
-      if (known !== undefined && known.discovery !== discovery) this.#onOther?.(name);
-      this.#running.set(
-        name,
-        keep ? known : this.#start(name, discovery, { etcd, reason: known === undefined ? 'new' : 'changed' }),
-      );
+      // Other etcd options alone still look for the same instances, and those that are not found yet may well come.
+      if (known !== undefined && known.discovery !== discovery) this.#listener.onReplaced?.(name);
+      const reason = known === undefined ? 'new' : 'changed';
+      this.#running.set(name, keep ? known : this.#start(name, discovery, { etcd, reason }));
     }
     // Only now: what an old source shares with its successor stays open.
     for (const [name, known] of before) if (this.#running.get(name) !== known) this.#stop(known);
     this.#onAnswer();
   }
 
+  /** Undefined when there is no such service. */
   status(service: string): DiscoveryStatus | undefined {
     const running = this.#running.get(service);
     if (running === undefined) return undefined;
@@ -118,15 +125,16 @@ export class Discoverer {
     return [...this.#running].filter(([, { answered }]) => !answered).map(([name]) => name);
   }
 
-  /** Waits until every source has published something, at most `limit` milliseconds. Returns those that have not. */
-  async answers(limit: number, signal?: AbortSignal): Promise<readonly string[]> {
-    const all = new AbortController();
+  /** Waits until every source has published something, at most `limitMs` milliseconds. Returns those that have not. */
+  async answers(limitMs: number, signal: AbortSignal = new AbortController().signal): Promise<readonly string[]> {
+    const all = linkAbort(signal);
     this.#onAnswer = () => {
       for (const { answered } of this.#running.values()) if (!answered) return;
       all.abort();
     };
     this.#onAnswer();
-    await sleep(limit, signal === undefined ? all.signal : AbortSignal.any([signal, all.signal]));
+    await sleep(limitMs, all.signal);
+    all.release();
     this.#onAnswer = () => {};
     return this.unanswered();
   }
@@ -135,59 +143,78 @@ export class Discoverer {
   async end(): Promise<void> {
     for (const running of this.#running.values()) this.#stop(running);
     this.#running = new Map();
-    await Promise.all(this.#ended);
+    await Promise.all(this.#ending);
   }
 
   #start(
     service: string,
     discovery: Discovery,
     { etcd, reason }: { readonly etcd: EtcdOptions; readonly reason: 'new' | 'changed' },
-  ): Running {
+  ): RunningSource {
     const end = new AbortController();
-    const { signal } = end;
     const log = this.#log.child({ service, method: discovery.method });
     prepare(service);
     sourceStarts.inc({ service, reason });
-    const source = discovery.create({
-      service,
-      log,
+    const source = discovery.create(this.#contextOf(service, discovery, { etcd, end, log }));
+    const running: RunningSource = {
+      discovery,
       etcd,
-      rejected: (record) => {
-        rejectedRecords.inc({ service });
-        log.warn('a record cannot be used, skipped', { ...record });
-        const { method: source } = discovery;
-        this.#events?.record({ kind: 'record_rejected', level: 'warn', service, source, ...record });
-      },
-      gone: (id, how) => {
-        goneInstances.inc({ service, how });
-        log.debug('an instance is gone', { instance: id, how });
-        this.#traces?.gone(service, id, how);
-      },
-      shared: (key, make) => this.#shared.get(end, key, (signal) => make(signal, this.#log)),
-    });
-    const running: Running = { discovery, etcd, end, source, done: Promise.resolve(), answered: false, failure: null };
-    const publish = (set: InstanceSet): void => {
-      if (signal.aborted) return;
-      running.failure = null;
-      this.#onSet(service, set);
-      if (running.answered) return;
-      running.answered = true;
-      this.#onAnswer();
+      end,
+      source,
+      done: Promise.resolve(),
+      answered: false,
+      failure: null,
     };
+    const publish = (set: InstanceSet): void => this.#take(service, running, set);
     const onReason = (failure: string | null): void => {
       running.failure = failure;
       if (failure !== null) sourceStarts.inc({ service, reason: 'failed' });
     };
-    running.done = supervise((stop) => source(publish, stop), { what: `source of ${service}`, log, onReason }, signal);
+    const what = `source of ${service}`;
+    running.done = supervise((stop) => source(publish, stop), { what, log, onReason }, end.signal);
     return running;
   }
 
-  #stop(running: Running): void {
+  #contextOf(
+    service: string,
+    { method }: Discovery,
+    { etcd, end, log }: { readonly etcd: EtcdOptions; readonly end: AbortController; readonly log: Log },
+  ): SourceContext {
+    return {
+      service,
+      log,
+      etcd,
+      openEtcd: this.#openEtcd,
+      rejected: (record) => {
+        rejectedRecords.inc({ service });
+        log.warn('a record cannot be used, skipped', { ...record });
+        this.#listener.onRejected?.(service, { source: method, ...record });
+      },
+      gone: (id, how) => {
+        goneInstances.inc({ service, how });
+        log.debug('an instance is gone', { instance: id, how });
+        this.#listener.onGone?.(service, id, how);
+      },
+      shared: (key, make) => this.#shared.get(end, key, (signal) => make(signal, this.#log)),
+    };
+  }
+
+  #take(service: string, running: RunningSource, set: InstanceSet): void {
+    // A late set of a source that was replaced.
+    if (running.end.signal.aborted) return;
+    running.failure = null;
+    this.#listener.onSet(service, set);
+    if (running.answered) return;
+    running.answered = true;
+    this.#onAnswer();
+  }
+
+  #stop(running: RunningSource): void {
     running.end.abort();
     const ended = running.done.finally(() => {
       this.#shared.release(running.end);
-      this.#ended = this.#ended.filter((other) => other !== ended);
+      this.#ending.delete(ended);
     });
-    this.#ended.push(ended);
+    this.#ending.add(ended);
   }
 }

@@ -1,14 +1,5 @@
-/** What happened, for tests, status and whoever else wants to know. Times are milliseconds. */
+/** What HAProxy's output tells as it happens. Times are in milliseconds. */
 export type HaproxyEvent =
-  /** A service's instances changed and HAProxy has answered. */
-  | {
-      readonly type: 'applied';
-      readonly service: string;
-      readonly commands: number;
-      readonly failed: number;
-      /** Since the change was seen. */
-      readonly milliseconds: number;
-    }
   /** A worker was found and everything that could be done at run time was done. */
   | { readonly type: 'synced'; readonly socket: string; readonly pid: number; readonly commands: number }
   /** The runtime API at this socket, which answered, does not any more. */

@@ -9,7 +9,7 @@ import { haproxyTrouble } from './status.ts';
 
 /** The output, whether it does its work, and what HAProxy itself says. */
 export interface RunningHaproxy extends Output, Omit<HaproxyOutput, 'slots' | 'sent'> {
-  view(of?: ServersOf): Promise<ServicesStatistics>;
+  statistics(of?: ServersOf): Promise<ServicesStatistics>;
   /** What was sent last about one server, to each HAProxy. */
   sent(service: string, name: string): readonly Sent[];
 }
@@ -34,7 +34,7 @@ export function haproxyOutput(config: HaproxyConfig, deps: HaproxyDeps, signal: 
     get reason() {
       return haproxyTrouble(output.status);
     },
-    async view(of) {
+    async statistics(of) {
       const { sockets } = output.status;
       // What it said a moment ago says nothing of a HAProxy that is away now.
       if (sockets.every(({ connected }) => !connected)) {

@@ -238,7 +238,6 @@ export class HaproxyOutput implements Omit<Output, 'reason'> {
       applyDuration.observe(milliseconds / 1000);
       const service = nameInUse(desired);
       applied.push({ service, commands, failed, milliseconds });
-      this.#emit({ type: 'applied', service, commands, failed, milliseconds });
     }
     return applied;
   }

@@ -3,14 +3,6 @@ import { Journal } from '../../common/daemon/journal.ts';
 import { counted, firstOf } from '../../common/wording.ts';
 import { eventTitles, type RecordedEvent, type SynapseEvent } from './event-shape.ts';
 
-/** What something cost. */
-export interface Cost {
-  /** Runtime API commands. */
-  readonly commands: number;
-  /** Of those, the ones that failed. */
-  readonly failed: number;
-}
-
 /** How many services one event names. */
 const maxNamed = 10;
 
@@ -23,21 +15,7 @@ export function about(services: readonly string[]): Pick<SynapseEvent, 'service'
 }
 
 /** The journal of one synapse. */
-export class Events extends Journal<SynapseEvent> {
-  readonly #costs = new Map<string, Cost>();
-
-  /** What it cost to bring the instances of a service to HAProxy: told just before that is written down. */
-  cost(service: string, cost: Cost): void {
-    this.#costs.set(service, cost);
-  }
-
-  /** The cost told of last, once. */
-  takeCost(service: string): Cost | undefined {
-    const cost = this.#costs.get(service);
-    this.#costs.delete(service);
-    return cost;
-  }
-}
+export class Events extends Journal<SynapseEvent> {}
 
 /** One event as a line for people: when (UTC, as in the log and in `explain`), how grave, of which service, what, why, at which cost. */
 export function formatEvent(event: RecordedEvent, style: Style = plain): string {

@@ -5,8 +5,6 @@ import { about, type Events } from './events.ts';
 export function recordHaproxy(events: Events): (event: HaproxyEvent) => void {
   return (event) => {
     switch (event.type) {
-      case 'applied':
-        return events.cost(event.service, { commands: event.commands, failed: event.failed });
       case 'synced': {
         const { socket, pid, commands } = event;
         return void events.record({ kind: 'haproxy_connected', level: 'info', socket, pid, commands });

@@ -2,14 +2,33 @@ import { clock } from '../../common/async/clock.ts';
 import { type Log, silentLog } from '../../common/daemon/log.ts';
 import type { Instance } from '../../common/instance.ts';
 import { firstOf } from '../../common/wording.ts';
-import { changesBetween } from '../catalog/changes.ts';
-import type { ServiceState, Snapshot } from '../output.ts';
+import { changesBetween, type InstanceChanges } from '../catalog/changes.ts';
+import type { DeparturesTaken } from '../catalog/departures.ts';
+import type { AppliedService, ServiceState, Snapshot } from '../output.ts';
 import type { Events } from './events.ts';
 import type { Trace } from './trace-shape.ts';
 import type { Traces } from './traces.ts';
 
 /** How many ids of one kind a log line or an event names. */
 const maxNamed = 10;
+
+/** A snapshot that was applied. */
+export interface Applied {
+  /** The snapshot that was applied before it. */
+  readonly before: Snapshot;
+  readonly after: Snapshot;
+  /** Services that may differ between the two; undefined stands for all. */
+  readonly changed: Iterable<string> | undefined;
+  /** The commands that it took. */
+  readonly services: readonly AppliedService[];
+  /** How instances that are gone left their registries. */
+  readonly departures: DeparturesTaken;
+}
+
+interface AppliedByService extends Applied {
+  /** The commands that were sent for each service. */
+  readonly sent: ReadonlyMap<string, AppliedService>;
+}
 
 export interface ReportDeps {
   readonly log: Log;
@@ -19,60 +38,61 @@ export interface ReportDeps {
   readonly origin: (service: string) => { readonly source?: string; readonly revision?: string };
 }
 
-/** Logs, writes down and measures what was applied. `names` are those that changed; undefined stands for all, in one line. */
-export function report(
-  snapshots: { readonly before: Snapshot; readonly after: Snapshot },
-  names: Iterable<string> | undefined,
-  deps: ReportDeps,
-): void {
-  const { before, after } = snapshots;
-  if (names === undefined) {
-    const states = [...after.values()];
-    const unknown = states.filter(({ instances }) => instances === undefined).map(({ name }) => name);
-    const instances = states.reduce((count, state) => count + (state.instances?.length ?? 0), 0);
-    for (const state of states) {
-      const known = before.get(state.name);
-      if (known !== undefined && state !== known) reportService(known, state, { ...deps, log: silentLog });
-    }
-    deps.log.info('all services applied', { services: after.size, instances, ...(unknown.length > 0 && { unknown }) });
+/** Logs and records what was applied: each changed service, or one log line when all services were applied. */
+export function report(done: Applied, deps: ReportDeps): void {
+  const { before, after, changed, services } = done;
+  const applied = { ...done, sent: new Map(services.map((one) => [one.service, one])) };
+  if (changed === undefined) {
+    reportAll(applied, deps);
     return;
   }
-  for (const name of names) {
+  for (const name of changed) {
     const state = after.get(name);
     if (state === undefined) {
       deps.log.info('a service was removed', { service: name });
       deps.events.record({ kind: 'service_removed', level: 'info', service: name });
     } else if (state !== before.get(name)) {
-      reportService(before.get(name), state, deps);
+      reportService(state, applied, deps);
     }
   }
 }
 
+function reportAll(applied: AppliedByService, deps: ReportDeps): void {
+  const { before, after } = applied;
+  const states = [...after.values()];
+  const unknown = states.filter(({ instances }) => instances === undefined).map(({ name }) => name);
+  const instances = states.reduce((count, state) => count + (state.instances?.length ?? 0), 0);
+  for (const state of states) {
+    const known = before.get(state.name);
+    if (known !== undefined && state !== known) reportService(state, applied, { ...deps, log: silentLog });
+  }
+  deps.log.info('all services applied', { services: after.size, instances, ...(unknown.length > 0 && { unknown }) });
+}
+
 function reportService(
-  before: ServiceState | undefined,
   { name, instances, seenAt }: ServiceState,
+  applied: AppliedByService,
   { log, events, traces, origin }: ReportDeps,
 ): void {
-  const cost = events.takeCost(name);
   if (instances === undefined) return;
-  const seconds = (clock.now() - seenAt) / 1000;
-  const { added, removed, changed } = changesBetween(before?.instances ?? [], instances);
-  const drains = changed.length === 0 ? new Set() : drainIds(before?.instances ?? [], instances);
-  const drained = changed.filter((id) => drains.has(id));
-  const others = changed.filter((id) => !drains.has(id));
-  const milliseconds = Math.round(seconds * 10_000) / 10;
+  const sent = applied.sent.get(name);
+  const cost = sent && { commands: sent.commands, failed: sent.failed };
+  const milliseconds = Math.round((clock.now() - seenAt) * 10) / 10;
+  const seen_at = new Date(clock.wallTime() - milliseconds).toISOString();
+  const changes = split(applied.before.get(name)?.instances ?? [], instances);
   const from = origin(name);
-  const seen_at = new Date(clock.wallTime() - seconds * 1000).toISOString();
-  for (const [change, ids] of Object.entries({ added, removed, drained, changed: others })) {
-    if (ids.length > 0) traces.note(name, ids, { change: change as Trace['change'], seen_at, milliseconds, ...from });
+  const departures = applied.departures.get(name);
+  for (const [change, ids] of Object.entries(changes) as [Trace['change'], readonly string[]][]) {
+    for (const id of ids) {
+      const how = change === 'removed' ? departures?.get(id) : undefined;
+      traces.note(name, id, { change, seen_at, milliseconds, ...from, ...(how !== undefined && { how }) });
+    }
   }
+  const lists = Object.entries(changes).filter(([, ids]) => ids.length > 0);
   const fields = {
     service: name,
     instances: instances.length,
-    ...named('added', added),
-    ...named('removed', removed),
-    ...named('drained', drained),
-    ...named('changed', others),
+    ...Object.fromEntries(lists.map(([change, ids]) => [change, firstOf(ids, maxNamed)])),
     ...from,
     ...cost,
     milliseconds,
@@ -81,13 +101,19 @@ function reportService(
   events.record({ kind: 'instances', level: cost !== undefined && cost.failed > 0 ? 'warn' : 'info', ...fields });
 }
 
-/** Ids of those that drain since now. */
+/** The ids of changed instances, those that began to drain apart from the others. */
+function split(
+  before: readonly Instance[],
+  after: readonly Instance[],
+): InstanceChanges & { readonly drained: readonly string[] } {
+  const { added, removed, changed } = changesBetween(before, after);
+  const drains = changed.length === 0 ? new Set<string>() : drainIds(before, after);
+  const drained = changed.filter((id) => drains.has(id));
+  return { added, removed, drained, changed: changed.filter((id) => !drains.has(id)) };
+}
+
+/** Ids of the instances that drain now and did not before. */
 function drainIds(before: readonly Instance[], after: readonly Instance[]): ReadonlySet<string> {
   const already = new Set(before.filter(({ state }) => state === 'drain').map(({ id }) => id));
   return new Set(after.filter(({ id, state }) => state === 'drain' && !already.has(id)).map(({ id }) => id));
-}
-
-function named(field: string, ids: readonly string[]): Readonly<Record<string, readonly string[]>> {
-  if (ids.length === 0) return {};
-  return { [field]: firstOf(ids, maxNamed) };
 }

@@ -12,7 +12,7 @@ import { noService } from './state.ts';
 import { summaryOf } from './summary.ts';
 
 /** The parts of synapse that answer questions. */
-type ReadableSynapse = Pick<Synapse, 'ready' | 'state' | 'view' | 'traces' | 'sent'>;
+type ReadableSynapse = Pick<Synapse, 'ready' | 'state' | 'statistics' | 'traces' | 'sent'>;
 
 /** The documents that the commands and the live page read; see {@link ApiDocuments} and `synapse/events.md`. */
 export function apiRoutes(synapse: ReadableSynapse, version: string): Readonly<Record<string, ReadRoute>> {
@@ -37,7 +37,7 @@ export function apiRoutes(synapse: ReadableSynapse, version: string): Readonly<R
       const query = queryOf(request.url);
       try {
         if (query.get('servers') === 'all') {
-          send<'/api/v1/haproxy?servers=all'>(response, await synapse.view('all'));
+          send<'/api/v1/haproxy?servers=all'>(response, await synapse.statistics('all'));
         } else {
           send<'/api/v1/haproxy'>(response, await countersOf(synapse, query.get('service')));
         }
@@ -76,7 +76,7 @@ function reportOf(synapse: ReadableSynapse, service: string): ServiceReport | un
 }
 
 async function countersOf(synapse: ReadableSynapse, service: string | null): Promise<ApiDocuments['/api/v1/haproxy']> {
-  const { services, servers: all } = await synapse.view(service === null ? undefined : { service });
+  const { services, servers: all } = await synapse.statistics(service === null ? undefined : { service });
   if (service === null) return { service, services, servers: null };
   const servers = all[service] ?? null;
   const report = reportOf(synapse, service);
@@ -86,7 +86,7 @@ async function countersOf(synapse: ReadableSynapse, service: string | null): Pro
 
 async function seenServers(synapse: ReadableSynapse, service: string): Promise<SeenServers> {
   try {
-    const { servers } = await synapse.view({ service });
+    const { servers } = await synapse.statistics({ service });
     return { servers: servers[service] ?? null, reason: null };
   } catch (error) {
     return { servers: null, reason: plainReason(error) };

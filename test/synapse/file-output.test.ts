@@ -2,8 +2,10 @@ import assert from 'node:assert/strict';
 import { readdir, readFile, stat, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
+import { thisHost } from '../../common/host.ts';
 import { type Instance, makeInstance } from '../../common/instance.ts';
-import { createFileWriting, fileText, writeFiles } from '../../synapse/file-output.ts';
+import { FileOutput, fileText, writeFiles as writeWanted } from '../../synapse/file-output.ts';
+import { serviceConfig } from '../support/haproxy/haproxy-output.ts';
 import { recordingLog } from '../support/process/recording-log.ts';
 import { tempFolder } from '../support/temp-folder.ts';
 import { until } from '../support/until.ts';
@@ -35,6 +37,11 @@ describe('file output', () => {
     test(title, () => assert.equal(fileText(instances), text));
   }
 
+  const writeFiles = (
+    folder: string,
+    services: ReadonlyMap<string, readonly Instance[] | undefined>,
+    changed: ReadonlySet<string>,
+  ) => writeWanted({ folder, services }, changed, thisHost.files);
   const files = (...services: (readonly [string, readonly Instance[] | undefined])[]) => new Map(services);
   const names = (...list: string[]) => new Set(list);
 
@@ -83,14 +90,17 @@ describe('file output', () => {
     const { log, lines } = recordingLog();
     const end = new AbortController();
     t.after(() => end.abort());
-    let target = folder;
-    const writing = createFileWriting(() => ({ folder: target, services: files(['a', [some]]) }), { log }, end.signal);
-    writing.touch(['a']);
-    await until(() => writing.trouble !== null);
-    writing.touch(['a']);
-    target = `${folder}-2`;
-    await until(() => writing.trouble === null);
-    assert.deepEqual(await readdir(target), ['a.json']);
+    const target = (at: string) => ({ folder: at, services: ['a'] });
+    const snapshot = new Map([['a', { name: 'a', config: serviceConfig({}), instances: [some], seenAt: 0 }]]);
+    const output = new FileOutput(target(folder), { log, files: thisHost.files });
+    void output.run(end.signal);
+    await output.apply(snapshot, names('a'));
+    await until(() => output.reason !== null);
+    await output.apply(snapshot, names('a'));
+    const other = `${folder}-2`;
+    output.configure(target(other), snapshot);
+    await until(() => output.reason === null);
+    assert.deepEqual(await readdir(other), ['a.json']);
     assert.deepEqual(
       lines.map(({ level }) => level),
       ['error', 'info'],

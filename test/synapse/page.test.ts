@@ -45,7 +45,7 @@ describe('the live page with 1,000 services of 50 instances', () => {
         services: Object.fromEntries(only.flatMap((name) => [[name, services.get(name) ?? serviceOf(0)] as const])),
         haproxy: null,
       }),
-      view: async () => ({ services: Object.fromEntries(names.map((name) => [name, counters])), servers: {} }),
+      statistics: async () => ({ services: Object.fromEntries(names.map((name) => [name, counters])), servers: {} }),
       traces: () => ({}),
       sent: () => [],
     };

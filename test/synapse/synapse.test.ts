@@ -5,6 +5,8 @@ import { join } from 'node:path';
 import { afterEach, describe, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { registry } from '../../common/daemon/metrics.ts';
+import { createEtcdClient } from '../../common/etcd/client/client.ts';
+import { thisHost } from '../../common/host.ts';
 import { type Instance, makeInstance } from '../../common/instance.ts';
 import type { Policy } from '../../synapse/catalog/select.ts';
 import type { SynapseConfig } from '../../synapse/config/config.ts';
@@ -14,7 +16,7 @@ import type { HaproxyConfig } from '../../synapse/haproxy/options/config.ts';
 import type { HaproxyStatus } from '../../synapse/haproxy/status.ts';
 import type { Snapshot } from '../../synapse/output.ts';
 import type { Publish, Source, SourceContext } from '../../synapse/source.ts';
-import { createSynapse, type Synapse } from '../../synapse/synapse.ts';
+import { Synapse } from '../../synapse/synapse.ts';
 import { plainPolicy } from '../support/daemons/instance-sets.ts';
 import { haproxyConfig, serviceConfig } from '../support/haproxy/haproxy-output.ts';
 import { recordingLog } from '../support/process/recording-log.ts';
@@ -101,13 +103,13 @@ describe('synapse', () => {
       services: new Map(services),
       admin: { listen: false, hosts: [], control_socket: null, control_socket_mode: 0o600 },
       stateFile: undefined,
-      initialWait: 10_000,
+      initialWaitMs: 10_000,
       ...more,
     });
     const createHaproxy = (config: HaproxyConfig): RunningHaproxy => ({
       status,
       reason: null,
-      view: () => Promise.reject(new Error('no HAProxy runs')),
+      statistics: () => Promise.reject(new Error('no HAProxy runs')),
       sent: () => [],
       async apply(snapshot: Snapshot, dirty) {
         const instances = Object.fromEntries(
@@ -132,7 +134,7 @@ describe('synapse', () => {
     });
     const start = (config: SynapseConfig): { synapse: Synapse; stop: () => Promise<void> } => {
       const end = new AbortController();
-      const synapse = createSynapse(config, { log, createHaproxy });
+      const synapse = new Synapse(config, { log, createHaproxy, host: thisHost, openEtcd: createEtcdClient });
       const done = synapse.run(end.signal);
       const stop = async (): Promise<void> => {
         end.abort();
@@ -150,10 +152,10 @@ describe('synapse', () => {
     return { service, configOf, start, publish, running, puppets, applied, ended, effects, lines };
   }
 
-  async function stateFile(): Promise<{ readonly path: string; readonly ttl: number }> {
+  async function stateFile(): Promise<{ readonly path: string; readonly ttlMs: number }> {
     const folder = await mkdtemp(join(tmpdir(), 'synapse-'));
     cleanups.unshift(() => rm(folder, { recursive: true }));
-    return { path: join(folder, 'state.json'), ttl: 60_000 };
+    return { path: join(folder, 'state.json'), ttlMs: 60_000 };
   }
 
   test('the first write waits for the first set of every service', async () => {
@@ -163,7 +165,7 @@ describe('synapse', () => {
     publish('api', one);
     await delay(50);
     assert.deepEqual(applied, []);
-    assert.equal(synapse.ready(), 'waiting for the first answer of web');
+    assert.equal(synapse.ready(), 'waiting for the first answer for web');
     publish('web');
     await until(() => applied.length > 0);
     assert.deepEqual(applied, [{ output: 'first', dirty: ['api', 'web'], instances: { api: [one.id], web: [] } }]);
@@ -172,12 +174,12 @@ describe('synapse', () => {
 
   test('the wait is bounded, and a service that nobody knows stays unknown until its source answers', async () => {
     const { service, configOf, start, publish, running, applied, lines } = world();
-    const { synapse } = start(configOf([service('api'), service('web')], { initialWait: 30 }));
+    const { synapse } = start(configOf([service('api'), service('web')], { initialWaitMs: 30 }));
     await running('web');
     publish('api', one);
     await until(() => applied.length > 0);
     assert.deepEqual(applied[0]?.instances, { api: [one.id], web: null });
-    assert.equal(synapse.ready(), 'no answer and nothing cached for web');
+    assert.equal(synapse.ready(), 'no answer from the source and no entry in the state file for web');
     assert.deepEqual(lines[0]?.fields, { waiting: ['web'], cached: [] });
     publish('web', two);
     await until(() => applied.length > 1);
@@ -205,7 +207,7 @@ describe('synapse', () => {
   test('instances that expire together stay, are shown as suspects, and are given up in time', async () => {
     const { service, configOf, start, publish, running, applied, lines } = world();
     const three = makeInstance({ host: '10.0.0.3', port: 3 });
-    const policy = { expiryGuard: { share: 0.5, time: 150 }, usePreviousBackends: false };
+    const policy = { expiryGuard: { share: 0.5, holdMs: 150 }, usePreviousBackends: false };
     const { synapse } = start(configOf([service('api', { policy })]));
     await running('api');
     publish('api', one, two, three);
@@ -235,12 +237,12 @@ describe('synapse', () => {
     const three = makeInstance({ host: '10.0.0.3', port: 3 });
     for (const [guard, waits] of [
       [undefined, false],
-      [{ share: 0.5, time: 50 }, true],
+      [{ share: 0.5, holdMs: 50 }, true],
     ] as const) {
       const { service, configOf, start, publish, running, applied, lines } = world();
       const guarded = (expiryGuard: Policy['expiryGuard']) =>
         configOf([service('api', { policy: { expiryGuard, usePreviousBackends: false } })]);
-      const { synapse } = start(guarded({ share: 0.5, time: 600_000 }));
+      const { synapse } = start(guarded({ share: 0.5, holdMs: 600_000 }));
       await running('api');
       publish('api', one, two, three);
       await until(() => applied.length === 1);
@@ -249,7 +251,7 @@ describe('synapse', () => {
       synapse.reconfigure(guarded(guard));
       if (!waits) assert.deepEqual(synapse.state().services.api?.instances, [three]);
       await until(() => applied.at(-1)?.instances.api?.join() === three.id);
-      assert.ok(lines.some(({ message }) => message === 'no instance is suspect any more'));
+      assert.ok(lines.some(({ message }) => message === 'no suspects are left'));
     }
   });
 
@@ -364,7 +366,7 @@ describe('synapse', () => {
     await first.stop();
 
     const after = world();
-    const config = after.configOf([after.service('api'), after.service('web')], { stateFile: file, initialWait: 20 });
+    const config = after.configOf([after.service('api'), after.service('web')], { stateFile: file, initialWaitMs: 20 });
     const { synapse } = after.start(config);
     await until(() => after.applied.length === 1);
     assert.deepEqual(after.applied[0]?.instances, { api: [one.id], web: null });
@@ -430,7 +432,7 @@ describe('synapse', () => {
 
   test('instances of a place that is not looked at any more are no suspects', async () => {
     const { service, configOf, start, publish, running, puppets, applied, lines } = world();
-    const policy = { expiryGuard: { share: 0.5, time: 60_000 } };
+    const policy = { expiryGuard: { share: 0.5, holdMs: 60_000 } };
     const { synapse } = start(configOf([service('api', { policy })]));
     await running('api');
     const [three, four] = [3, 4].map((n) => makeInstance({ host: `10.0.0.${n}`, port: 1 })) as [Instance, Instance];
@@ -487,7 +489,7 @@ describe('synapse', () => {
 
   test('says in the log what was applied', async () => {
     const { service, configOf, start, publish, running, applied, lines } = world();
-    const { synapse } = start(configOf([service('api'), service('web')], { initialWait: 20 }));
+    const { synapse } = start(configOf([service('api'), service('web')], { initialWaitMs: 20 }));
     await running('web');
     publish('api', one);
     await until(() => applied.length === 1);

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { createEtcdClient, type EtcdClient } from '../../../common/etcd/client/client.ts';
+import type { EtcdClient } from '../../../common/etcd/client/client.ts';
 import { checkEtcdOptions, type EtcdOptions, etcdSchema } from '../../../common/etcd/client/options.ts';
 import { revokesWrongly } from '../../../common/etcd/client/version.ts';
 import { type Decode, decodeValue, readDecode } from '../../../common/etcd/records/decode.ts';
@@ -101,7 +101,7 @@ function create(options: EtcdSourceOptions, context: SourceContext): Source {
   let connected: Connection | undefined;
   const follow: Source = async (publish, signal) => {
     connected = context.shared(key, (end, log) => {
-      const client = createEtcdClient(cluster, { log }, end);
+      const client = context.openEtcd(cluster, { log }, end);
       return { client, reflector: createReflector(client, { log }, end) };
     });
     const { client, reflector } = connected;

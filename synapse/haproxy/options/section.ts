@@ -41,7 +41,7 @@ export const haproxySection = {
     at.problems.push(...found, ...(wrong ? [] : checkServiceConfig(config, at.path)));
     return config;
   },
-  olderStateFile({ state_file_path: path, state_file_ttl: ttl }: HaproxyConfig) {
-    return path === null ? undefined : { path, ttl };
+  olderStateFile({ state_file_path: path, state_file_ttl: ttlMs }: HaproxyConfig) {
+    return path === null ? undefined : { path, ttlMs };
   },
 } as const;

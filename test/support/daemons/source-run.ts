@@ -1,4 +1,5 @@
 import { type Problem, validate } from '../../../common/config/config.ts';
+import { createEtcdClient } from '../../../common/etcd/client/client.ts';
 import type { Instance } from '../../../common/instance.ts';
 import { loadPlugin } from '../../../common/plugin.ts';
 import { Shared } from '../../../synapse/discovery/shared.ts';
@@ -33,6 +34,7 @@ export async function makeSource(method: string, given: unknown, shared = new Sh
     service: 'api',
     log,
     etcd: { hosts: ['http://127.0.0.1:9'] },
+    openEtcd: createEtcdClient,
     rejected: (record) => log.warn('a record cannot be used, skipped', { ...record }),
     gone: (id, how) => gone.push([id, how]),
     shared: (key, make) => shared.get(user, key, (signal) => make(signal, log)),

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import type { Instance } from '../../../common/instance.ts';
-import { Catalog, type CatalogService } from '../../../synapse/catalog/catalog.ts';
+import { Catalog, type CatalogChange, type CatalogService } from '../../../synapse/catalog/catalog.ts';
 import type { Policy } from '../../../synapse/catalog/select.ts';
 import type { ServiceOutputConfig } from '../../../synapse/output.ts';
 import type { InstanceSet } from '../../../synapse/source.ts';
@@ -21,6 +21,11 @@ function catalogOf(policy: Partial<Policy> = {}): Catalog {
   const catalog = new Catalog();
   catalog.configure(new Map([['api', { policy: { ...plainPolicy, ...policy }, config: configNamed('api') }]]));
   return catalog;
+}
+
+/** The services that outputs have to look at. */
+function namesOf(changes: readonly CatalogChange[]): readonly string[] {
+  return changes.filter(({ stateChanged }) => stateChanged).map(({ service }) => service);
 }
 
 /** The sets a source publishes one after the other, whether each changes anything, and what is in force after it. */
@@ -112,59 +117,58 @@ describe('catalog', () => {
     test(title, () => {
       const catalog = catalogOf(policy);
       for (const [set, changes, instances] of steps) {
-        assert.equal(catalog.update('api', set), changes);
-        assert.deepEqual(catalog.state('api')?.instances, instances);
+        assert.equal(catalog.update('api', set)?.stateChanged, changes);
+        assert.deepEqual(catalog.entry('api')?.state.instances, instances);
       }
     });
   }
 
   test('a service nobody said anything about is unknown', () => {
-    assert.equal(catalogOf().state('api')?.instances, undefined);
+    assert.equal(catalogOf().entry('api')?.state.instances, undefined);
   });
 
   test('what the disk remembers is in force until the source answers', () => {
     const catalog = catalogOf();
     catalog.restore('api', { set: setOf(one) });
-    assert.deepEqual(catalog.state('api')?.instances, [one]);
-    assert.equal(catalog.recall('api')?.origin, 'cache');
+    assert.deepEqual(catalog.entry('api')?.state.instances, [one]);
+    assert.equal(catalog.entry('api')?.origin, 'cache');
     catalog.update('api', setOf(two));
-    assert.deepEqual(catalog.state('api')?.instances, [two]);
-    assert.equal(catalog.recall('api')?.origin, 'discovered');
+    assert.deepEqual(catalog.entry('api')?.state.instances, [two]);
+    assert.equal(catalog.entry('api')?.origin, 'discovered');
     catalog.restore('api', { set: setOf(one) });
-    assert.deepEqual(catalog.state('api')?.instances, [two]);
+    assert.deepEqual(catalog.entry('api')?.state.instances, [two]);
   });
 
   test('what the disk remembers comes before default servers', () => {
     const catalog = catalogOf({ defaultServers: fallback });
     catalog.restore('api', { set: setOf(one) });
-    assert.deepEqual(catalog.state('api')?.instances, [one]);
+    assert.deepEqual(catalog.entry('api')?.state.instances, [one]);
   });
 
   test('an empty first answer keeps what the disk remembers', () => {
     const catalog = catalogOf();
     catalog.restore('api', { set: setOf(one) });
-    assert.equal(catalog.update('api', setOf()), false);
-    assert.deepEqual(catalog.state('api')?.instances, [one]);
-    assert.deepEqual(catalog.recall('api')?.good?.instances, [one]);
+    assert.equal(catalog.update('api', setOf())?.stateChanged, false);
+    assert.deepEqual(catalog.entry('api')?.state.instances, [one]);
+    assert.deepEqual(catalog.entry('api')?.lastGood?.instances, [one]);
   });
 
   test('suspects that the disk remembers are kept for the rest of their time, and who went meanwhile is not', () => {
-    const policy = { expiryGuard: { share: 0.5, time: 60_000 } };
+    const policy = { expiryGuard: { share: 0.5, holdMs: 60_000 } };
     const catalog = catalogOf(policy);
     const at = performance.now() - 20_000;
     const suspects = new Map([[two.id, { instance: two, at }]]);
     catalog.restore('api', { set: setOf(one, two), suspects });
-    assert.equal(catalog.refreshAt('api'), undefined);
-    assert.equal(catalog.refresh('api'), false);
-    assert.deepEqual(catalog.state('api')?.instances, [one, two]);
-    catalog.update('api', setOf(one));
-    assert.deepEqual(catalog.state('api')?.instances, [one, two]);
-    assert.deepEqual([...(catalog.recall('api')?.guarded?.suspects.keys() ?? [])], [two.id]);
-    assert.equal(catalog.refreshAt('api'), at + 60_000);
+    assert.equal(catalog.refresh('api'), undefined);
+    assert.deepEqual(catalog.entry('api')?.state.instances, [one, two]);
+    const change = catalog.update('api', setOf(one));
+    assert.deepEqual(catalog.entry('api')?.state.instances, [one, two]);
+    assert.deepEqual([...(change?.suspects.keys() ?? [])], [two.id]);
+    assert.equal(change?.holdEnd, at + 60_000);
     const later = catalogOf(policy);
     later.restore('api', { set: setOf(one, two), suspects: new Map([[two.id, { instance: two, at: at - 60_000 }]]) });
     later.update('api', setOf(one));
-    assert.deepEqual(later.state('api')?.instances, [one]);
+    assert.deepEqual(later.entry('api')?.state.instances, [one]);
   });
 
   test('a new configuration changes only the services it changes', () => {
@@ -176,7 +180,7 @@ describe('catalog', () => {
       ['lines', { policy: plainPolicy, config: configNamed('old') }],
       ['policy', { policy: plainPolicy, config: configNamed('policy') }],
     ]);
-    assert.deepEqual([...catalog.configure(services)], ['kept', 'gone', 'lines', 'policy']);
+    assert.deepEqual(namesOf(catalog.configure(services)), ['kept', 'gone', 'lines', 'policy']);
     for (const name of services.keys()) catalog.update(name, setOf(one));
     const next = new Map([
       ['new', { policy: plainPolicy, config: configNamed('new') }],
@@ -184,7 +188,7 @@ describe('catalog', () => {
       ['lines', { policy: plainPolicy, config: configNamed('new lines') }],
       ['policy', { policy: { ...plainPolicy, portOverride: 9 }, config: configNamed('policy') }],
     ]);
-    assert.deepEqual([...catalog.configure(next)].sort(), ['gone', 'lines', 'new', 'policy']);
+    assert.deepEqual(namesOf(catalog.configure(next)).toSorted(), ['gone', 'lines', 'new', 'policy']);
     const snapshot = catalog.snapshot();
     assert.deepEqual([...snapshot.keys()], ['new', 'kept', 'lines', 'policy']);
     assert.deepEqual(snapshot.get('lines')?.instances, [one]);
@@ -198,7 +202,7 @@ describe('catalog', () => {
     catalog.configure(
       new Map([['api', { policy: { ...plainPolicy, usePreviousBackends: false }, config: configNamed('api') }]]),
     );
-    assert.deepEqual(catalog.state('api')?.instances, []);
+    assert.deepEqual(catalog.entry('api')?.state.instances, []);
   });
 
   test('a snapshot does not change afterwards', () => {
@@ -209,7 +213,7 @@ describe('catalog', () => {
   });
 
   test('a set for a service that is not configured is ignored', () => {
-    assert.equal(catalogOf().update('other', setOf(one)), false);
+    assert.equal(catalogOf().update('other', setOf(one)), undefined);
   });
 });
 
@@ -241,9 +245,11 @@ describe('configuration from the registry', () => {
       [undefined, 'local', null],
     ];
     for (const [text, config, refused] of steps) {
-      catalog.update('api', { ...setOf(one), ...(text !== undefined && { published: published(text) }) });
-      assert.equal(catalog.state('api')?.config.backend_name, config);
-      assert.equal(catalog.recall('api')?.refused, refused);
+      const set = { ...setOf(one), ...(text !== undefined && { published: published(text) }) };
+      assert.equal(catalog.update('api', set)?.newlyRefused, refused);
+      assert.equal(catalog.update('api', set)?.newlyRefused, null, 'it is told once');
+      assert.equal(catalog.entry('api')?.state.config.backend_name, config);
+      assert.equal(catalog.entry('api')?.refused, refused);
     }
   });
 
@@ -253,29 +259,29 @@ describe('configuration from the registry', () => {
     catalog.configure(services);
     catalog.restore('api', { set: setOf(one), published: published('one') });
     catalog.update('api', { ...setOf(one), published: broken });
-    assert.equal(catalog.state('api')?.config.backend_name, 'local and one');
-    assert.equal(catalog.recall('api')?.refused, 'not JSON');
+    assert.equal(catalog.entry('api')?.state.config.backend_name, 'local and one');
+    assert.equal(catalog.entry('api')?.refused, 'not JSON');
   });
 
   test('is in force from disk until the source answers, and what is refused then leaves it in force', () => {
     const catalog = new Catalog();
     catalog.configure(services);
     catalog.restore('api', { set: setOf(one), published: published('one') });
-    assert.equal(catalog.state('api')?.config.backend_name, 'local and one');
+    assert.equal(catalog.entry('api')?.state.config.backend_name, 'local and one');
     catalog.update('api', { ...setOf(one), published: published('bad') });
-    assert.equal(catalog.state('api')?.config.backend_name, 'local and one');
-    assert.equal(catalog.recall('api')?.refused, 'no good');
+    assert.equal(catalog.entry('api')?.state.config.backend_name, 'local and one');
+    assert.equal(catalog.entry('api')?.refused, 'no good');
     catalog.update('api', setOf(one));
-    assert.equal(catalog.state('api')?.config.backend_name, 'local');
+    assert.equal(catalog.entry('api')?.state.config.backend_name, 'local');
   });
 
   test('is a change once, not at each set', () => {
     const catalog = new Catalog();
     catalog.configure(services);
     const document = published('one');
-    assert.ok(catalog.update('api', { ...setOf(one), published: document }));
-    assert.ok(!catalog.update('api', { ...setOf(one), published: document }));
-    assert.ok(!catalog.update('api', { ...setOf(one), published: published('one') }));
-    assert.ok(catalog.update('api', { ...setOf(one), published: published('two') }));
+    assert.ok(catalog.update('api', { ...setOf(one), published: document })?.stateChanged);
+    assert.ok(!catalog.update('api', { ...setOf(one), published: document })?.stateChanged);
+    assert.ok(!catalog.update('api', { ...setOf(one), published: published('one') })?.stateChanged);
+    assert.ok(catalog.update('api', { ...setOf(one), published: published('two') })?.stateChanged);
   });
 });

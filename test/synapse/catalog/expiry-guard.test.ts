@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { type Instance, makeInstance } from '../../../common/instance.ts';
-import { type ExpiryGuard, type Guarded, guardExpiry, nextGivenUp } from '../../../synapse/catalog/expiry-guard.ts';
+import { type ExpiryGuard, type GuardState, guardExpiry, holdEnd } from '../../../synapse/catalog/expiry-guard.ts';
 
-const guard: ExpiryGuard = { share: 0.5, time: 100_000 };
+const guard: ExpiryGuard = { share: 0.5, holdMs: 100_000 };
 
 interface Step {
   /** Milliseconds. */
@@ -124,30 +124,30 @@ const cases: readonly [title: string, steps: readonly Step[]][] = [
 describe('expiry guard', () => {
   for (const [title, steps] of cases) {
     test(title, () => {
-      let guarded: Guarded | undefined;
+      let guarded: GuardState | undefined;
       for (const step of steps) {
-        guarded = guardExpiry(guarded, setOf(step), guard, step.at ?? 0);
+        guarded = guardExpiry(guarded, setOf(step), { guard, now: step.at ?? 0 });
         assert.equal(shown(guarded), step.expect, `after ${JSON.stringify(step)}`);
       }
     });
   }
 
   test('is off when there is none', () => {
-    const first = guardExpiry(undefined, setOf({ say: 'a b c' }), undefined, 0);
+    const first = guardExpiry(undefined, setOf({ say: 'a b c' }), { guard: undefined, now: 0 });
     const raw = setOf({ say: '' });
-    assert.equal(guardExpiry(first, raw, undefined, 0).set, raw);
+    assert.equal(guardExpiry(first, raw, { guard: undefined, now: 0 }).set, raw);
   });
 
   test('says when the first suspect is given up', () => {
-    const first = guardExpiry(undefined, setOf({ say: 'a b c' }), guard, 0);
-    assert.equal(nextGivenUp(first, guard), undefined);
-    const second = guardExpiry(first, setOf({ say: 'c' }), guard, 1_000);
-    assert.equal(nextGivenUp(guardExpiry(second, setOf({ say: '' }), guard, 5_000), guard), 101_000);
+    const first = guardExpiry(undefined, setOf({ say: 'a b c' }), { guard, now: 0 });
+    assert.equal(holdEnd(first, guard), undefined);
+    const second = guardExpiry(first, setOf({ say: 'c' }), { guard, now: 1_000 });
+    assert.equal(holdEnd(guardExpiry(second, setOf({ say: '' }), { guard, now: 5_000 }), guard), 101_000);
   });
 
   test('a suspect does not lead while another one is there', () => {
-    const first = guardExpiry(undefined, { ...setOf({ say: 'a b c' }), sequence: [1, 2, 3] }, guard, 0);
-    const { set } = guardExpiry(first, { ...setOf({ say: 'b' }), sequence: [2] }, guard, 0);
+    const first = guardExpiry(undefined, { ...setOf({ say: 'a b c' }), sequence: [1, 2, 3] }, { guard, now: 0 });
+    const { set } = guardExpiry(first, { ...setOf({ say: 'b' }), sequence: [2] }, { guard, now: 0 });
     assert.deepEqual(set.sequence, [Number.POSITIVE_INFINITY, 2, Number.POSITIVE_INFINITY]);
   });
 });
@@ -176,6 +176,6 @@ function setOf({ say, withdrawn = '' }: Pick<Step, 'say' | 'withdrawn'>) {
   };
 }
 
-function shown({ set, suspects }: Guarded): string {
+function shown({ set, suspects }: GuardState): string {
   return set.instances.map(({ id, host }) => (suspects.has(id) ? `(${host})` : host)).join(' ');
 }

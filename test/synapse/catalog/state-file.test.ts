@@ -4,8 +4,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, test } from 'node:test';
 import { silentLog } from '../../../common/daemon/log.ts';
+import { thisHost } from '../../../common/host.ts';
 import { makeInstance } from '../../../common/instance.ts';
-import { type CacheInput, createCache, peekCache, readCache } from '../../../synapse/catalog/state-file.ts';
+import {
+  inspectStateFile,
+  readStateFile,
+  type ServiceToSave,
+  StateFileWriter,
+} from '../../../synapse/catalog/state-file.ts';
 import type { InstanceSet } from '../../../synapse/source.ts';
 import { recordingLog } from '../../support/process/recording-log.ts';
 import { until } from '../../support/until.ts';
@@ -22,8 +28,9 @@ const full = makeInstance({
 });
 const set: InstanceSet = { instances: [full], rejected: [], seenAt: 0, sequence: [42] };
 const day = 86_400_000;
+const { files } = thisHost;
 
-describe('cache', () => {
+describe('the state file', () => {
   let folder: string;
   let path: string;
   beforeEach(async () => {
@@ -32,19 +39,21 @@ describe('cache', () => {
   });
   afterEach(() => rm(folder, { recursive: true }));
 
+  const stateFile = () => ({ path, ttlMs: day });
+
   /** Writes what `inputs` are once, at shutdown. */
-  async function writeOnce(inputs: readonly (readonly [string, CacheInput])[]): Promise<void> {
-    const cache = createCache({ path, ttl: day }, () => inputs, { log: silentLog });
-    cache.touch();
-    await cache.run(AbortSignal.abort());
+  async function writeOnce(inputs: readonly (readonly [string, ServiceToSave])[]): Promise<void> {
+    const writer = new StateFileWriter(stateFile(), { log: silentLog, files, read: () => inputs });
+    writer.touch();
+    await writer.run(AbortSignal.abort());
   }
 
   test('removes what processes left that were killed while they wrote, and nothing else', async () => {
     for (const name of ['.state.json.4711.0a1b2c3d', '.state.json.bak', '.state.json.1.x', '.other.json.4711.0a1b2c3d'])
       await writeFile(join(folder, name), '');
-    await peekCache({ path, ttl: day });
+    await inspectStateFile(stateFile(), files);
     assert.equal((await readdir(folder)).length, 4, 'who only looks changes nothing');
-    await readCache({ path, ttl: day }, { log: silentLog });
+    await readStateFile(stateFile(), { log: silentLog, files });
     assert.deepEqual((await readdir(folder)).sort(), [
       '.other.json.4711.0a1b2c3d',
       '.state.json.1.x',
@@ -57,7 +66,7 @@ describe('cache', () => {
       ['api', { set, current: true }],
       ['__proto__', { set: { instances: [], rejected: [], seenAt: 0 }, current: true }],
     ]);
-    const services = await readCache({ path, ttl: day }, { log: silentLog });
+    const services = await readStateFile(stateFile(), { log: silentLog, files });
     assert.deepEqual([...services.keys()], ['api', '__proto__']);
     assert.deepEqual(services.get('api')?.set.instances, [full]);
     assert.deepEqual(services.get('api')?.set.sequence, [42]);
@@ -80,7 +89,7 @@ describe('cache', () => {
       ],
       ['web', { set, current: true, suspects: new Map() }],
     ]);
-    const services = await readCache({ path, ttl: day }, { log: silentLog });
+    const services = await readStateFile(stateFile(), { log: silentLog, files });
     assert.deepEqual(services.get('api')?.published, published);
     assert.deepEqual(services.get('api')?.set.sequence, [Number.POSITIVE_INFINITY]);
     const suspect = services.get('api')?.suspects?.get(full.id);
@@ -91,7 +100,7 @@ describe('cache', () => {
 
   test('that is missing is empty, without a word', async () => {
     const { log, lines } = recordingLog();
-    assert.equal((await readCache({ path, ttl: day }, { log })).size, 0);
+    assert.equal((await readStateFile(stateFile(), { log, files })).size, 0);
     assert.deepEqual(lines, []);
   });
 
@@ -111,7 +120,7 @@ describe('cache', () => {
     test(`that is damaged (${text || 'empty'}) is set aside and reported`, async () => {
       await writeFile(path, text);
       const { log, lines } = recordingLog();
-      assert.equal((await readCache({ path, ttl: day }, { log })).size, 0);
+      assert.equal((await readStateFile(stateFile(), { log, files })).size, 0);
       assert.deepEqual(await readdir(folder), ['state.json.damaged']);
       assert.equal(await readFile(`${path}.damaged`, 'utf8'), text);
       assert.deepEqual(
@@ -123,13 +132,13 @@ describe('cache', () => {
 
   test('that is damaged is left alone when asked so', async () => {
     await writeFile(path, 'not json');
-    assert.equal((await peekCache({ path, ttl: day })).services.size, 0);
+    assert.equal((await inspectStateFile(stateFile(), files)).services.size, 0);
     assert.deepEqual(await readdir(folder), ['state.json']);
   });
 
   test('that cannot be read is reported and left alone', async () => {
     const { log, lines } = recordingLog();
-    assert.equal((await readCache({ path: folder, ttl: day }, { log })).size, 0);
+    assert.equal((await readStateFile({ path: folder, ttlMs: day }, { log, files })).size, 0);
     assert.equal(lines[0]?.message, 'the state file cannot be read');
   });
 
@@ -138,24 +147,24 @@ describe('cache', () => {
     const service = (age: number) => ({ at: at - age, instances: [{ host: 'h', port: 1 }] });
     const services = { old: service(2 * day), fresh: service(day / 2), future: service(-2 * day) };
     await writeFile(path, JSON.stringify({ version: 1, services }));
-    assert.deepEqual([...(await readCache({ path, ttl: day }, { log: silentLog })).keys()], ['fresh']);
+    assert.deepEqual([...(await readStateFile(stateFile(), { log: silentLog, files })).keys()], ['fresh']);
   });
 
   test('keeps the age of what nobody confirmed, and renews what is confirmed or new', async () => {
     const at = Date.now() - 1000;
     const services = Object.fromEntries(['stale', 'confirmed', 'changed'].map((name) => [name, { at, instances: [] }]));
     await writeFile(path, JSON.stringify({ version: 1, services }));
-    const restored = await readCache({ path, ttl: day }, { log: silentLog });
-    const input = (name: string, current: boolean): CacheInput => ({ set: restored.get(name)?.set ?? set, current });
+    const restored = await readStateFile(stateFile(), { log: silentLog, files });
+    const input = (name: string, current: boolean): ServiceToSave => ({ set: restored.get(name)?.set ?? set, current });
     const inputs = [
       ['stale', input('stale', false)],
       ['confirmed', input('confirmed', true)],
       ['changed', { set, current: false }],
     ] as const;
-    const cache = createCache({ path, ttl: day }, () => inputs, { log: silentLog, restored });
-    cache.touch();
-    await cache.run(AbortSignal.abort());
-    const after = await readCache({ path, ttl: day }, { log: silentLog });
+    const writer = new StateFileWriter(stateFile(), { log: silentLog, files, read: () => inputs, restored });
+    writer.touch();
+    await writer.run(AbortSignal.abort());
+    const after = await readStateFile(stateFile(), { log: silentLog, files });
     assert.equal(after.get('stale')?.at, at);
     assert.ok((after.get('confirmed')?.at ?? 0) > at);
     assert.ok((after.get('changed')?.at ?? 0) > at);
@@ -168,9 +177,9 @@ describe('cache', () => {
       return [['api', { set, current: true }] as const];
     };
     const end = new AbortController();
-    const cache = createCache({ path, ttl: day, interval: 20 }, read, { log: silentLog });
-    const done = cache.run(end.signal);
-    for (let i = 0; i < 100; i++) cache.touch();
+    const writer = new StateFileWriter(stateFile(), { log: silentLog, files, read, intervalMs: 20 });
+    const done = writer.run(end.signal);
+    for (let i = 0; i < 100; i++) writer.touch();
     await until(async () => (await readdir(folder)).includes('state.json'));
     end.abort();
     await done;
@@ -178,8 +187,8 @@ describe('cache', () => {
   });
 
   test('writes nothing at the end when nothing changed since the last write', async () => {
-    const cache = createCache({ path, ttl: day }, () => [], { log: silentLog });
-    await cache.run(AbortSignal.abort());
+    const writer = new StateFileWriter(stateFile(), { log: silentLog, files, read: () => [] });
+    await writer.run(AbortSignal.abort());
     assert.deepEqual(await readdir(folder), []);
   });
 
@@ -187,11 +196,10 @@ describe('cache', () => {
     const { log, lines } = recordingLog();
     const missing = join(folder, 'later', 'state.json');
     const end = new AbortController();
-    const cache = createCache({ path: missing, ttl: day, interval: 5 }, () => [['api', { set, current: true }]], {
-      log,
-    });
-    const done = cache.run(end.signal);
-    cache.touch();
+    const read = () => [['api', { set, current: true }] as const];
+    const writer = new StateFileWriter({ path: missing, ttlMs: day }, { log, files, read, intervalMs: 5 });
+    const done = writer.run(end.signal);
+    writer.touch();
     await until(() => lines.length > 0);
     const { mkdir } = await import('node:fs/promises');
     await mkdir(join(folder, 'later'));

@@ -48,7 +48,7 @@ describe('configuration', () => {
     assert.deepEqual(config.services, new Map());
     assert.equal(config.admin.listen, '127.0.0.1:3211');
     assert.deepEqual(config.etcd.hosts, ['http://127.0.0.1:2379']);
-    assert.equal(config.initialWait, 3_000);
+    assert.equal(config.initialWaitMs, 3_000);
     assert.equal(config.stateFile, undefined);
     assert.deepEqual(lines, []);
   });
@@ -113,14 +113,14 @@ describe('configuration', () => {
         ],
         leaderElection: true,
         prefer: undefined,
-        expiryGuard: { share: 0.5, time: 300_000 },
+        expiryGuard: { share: 0.5, holdMs: 300_000 },
       },
     );
     assert.equal(api?.discovery.method, 'etcd');
     assert.deepEqual(api?.discovery.options, { path: '/apps/api' });
     assert.deepEqual(api?.config, serviceConfig({ port: 3213, listen: [`x \${HOME}`] }));
-    assert.deepEqual(config.stateFile, { path: '/var/lib/synapse/state.json', ttl: 7_200_000 });
-    assert.equal(config.initialWait, 500);
+    assert.deepEqual(config.stateFile, { path: '/var/lib/synapse/state.json', ttlMs: 7_200_000 });
+    assert.equal(config.initialWaitMs, 500);
   });
 
   test('takes the older names of the port override and of the state file', async () => {
@@ -130,7 +130,7 @@ describe('configuration', () => {
     });
     assert.equal(config.services.get('api')?.policy.portOverride, 50001);
     assert.deepEqual(config.services.get('api')?.config, serviceConfig({ port: 1 }));
-    assert.deepEqual(config.stateFile, { path: '/old', ttl: 60_000 });
+    assert.deepEqual(config.stateFile, { path: '/old', ttlMs: 60_000 });
   });
 
   test('prefers the newer name of the port override', async () => {

@@ -5,8 +5,8 @@ import { describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { exec } from '../../../common/daemon/exec.ts';
 import { findProgram } from '../../../deploy/tools/debian/programs.ts';
+import { collect } from '../../../synapse/collect-once.ts';
 import { readSynapseConfig } from '../../../synapse/config/config.ts';
-import { collect } from '../../../synapse/discovery/collect-once.ts';
 import { preview } from '../../../synapse/haproxy/preview.ts';
 import { recordingLog } from '../../support/process/recording-log.ts';
 import { startEc2Server } from '../../support/servers/ec2-server.ts';
@@ -53,7 +53,7 @@ describe('an EC2 configuration of 2014', () => {
     });
     const config = await readSynapseConfig(file);
     const { log } = recordingLog();
-    const { snapshot, unanswered } = await collect(config, { wait: 10_000, log });
+    const { snapshot, unanswered } = await collect(config, { waitMs: 10_000, log });
     assert.deepEqual(unanswered, []);
     const output = { ...config.haproxy, config_file_path: join(folder, 'none.cfg') };
     const { text, problems } = await preview(output, snapshot);

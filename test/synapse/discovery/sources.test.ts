@@ -3,6 +3,7 @@ import { describe, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { type Problem, validate } from '../../../common/config/config.ts';
 import { silentLog } from '../../../common/daemon/log.ts';
+import { createEtcdClient } from '../../../common/etcd/client/client.ts';
 import { loadPlugin, pluginNames } from '../../../common/plugin.ts';
 import { type InstanceSet, type SourceContext, type SourcePlugin, sourceFolder } from '../../../synapse/source.ts';
 
@@ -46,6 +47,7 @@ for (const name of names) {
         service: 'api',
         log: silentLog,
         etcd: { hosts: ['http://127.0.0.1:1'] },
+        openEtcd: createEtcdClient,
         rejected() {},
         gone() {},
         shared(_, make) {

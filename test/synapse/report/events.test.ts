@@ -4,11 +4,10 @@ import { describe, it } from 'node:test';
 import { silentLog } from '../../../common/daemon/log.ts';
 import { makeInstance } from '../../../common/instance.ts';
 import type { DiscoveryStatus } from '../../../synapse/discovery/discoverer.ts';
-import { watchFreshness } from '../../../synapse/discovery/freshness.ts';
 import { eventTitles, type SynapseEvent } from '../../../synapse/report/event-shape.ts';
 import { Events, formatEvent } from '../../../synapse/report/events.ts';
-import { recordHaproxy } from '../../../synapse/report/haproxy-events.ts';
 import { report } from '../../../synapse/report/report.ts';
+import { watchFreshness } from '../../../synapse/report/source-freshness.ts';
 import { Traces } from '../../../synapse/report/traces.ts';
 import { serviceConfig } from '../../support/haproxy/haproxy-output.ts';
 import { until } from '../../support/until.ts';
@@ -26,13 +25,16 @@ const state = (instances: readonly (typeof one)[]) => ({ name: 'api', config, in
 describe('what is written down of a change', () => {
   it('says what changed, from where, and what it cost', () => {
     const events = new Events();
-    recordHaproxy(events)({ type: 'applied', service: 'api', commands: 3, failed: 0, milliseconds: 2 });
     const drained = makeInstance({ host: '10.0.0.1', port: 80, state: 'drain' });
     const heavier = makeInstance({ host: '10.0.0.2', port: 80, weight: 7 });
     const before = new Map([['api', state([one, two])]]);
     const after = new Map([['api', state([drained, heavier, three])]]);
     const origin = () => ({ source: 'etcd', revision: '42' });
-    report({ before, after }, ['api'], { log: silentLog, events, traces: new Traces(), origin });
+    const services = [{ service: 'api', commands: 3, failed: 0, milliseconds: 2 }];
+    report(
+      { before, after, changed: ['api'], services, departures: new Map() },
+      { log: silentLog, events, traces: new Traces(), origin },
+    );
     assert.deepEqual(written(events), [
       {
         kind: 'instances',
@@ -48,13 +50,13 @@ describe('what is written down of a change', () => {
         failed: 0,
       },
     ]);
-    assert.equal(events.takeCost('api'), undefined);
   });
 
   it('tells of services that are gone', () => {
     const events = new Events();
-    const snapshots = { before: new Map([['api', state([one])]]), after: new Map() };
-    report(snapshots, ['api'], { log: silentLog, events, traces: new Traces(), origin: () => ({}) });
+    const before = new Map([['api', state([one])]]);
+    const applied = { before, after: new Map(), changed: ['api'], services: [], departures: new Map() };
+    report(applied, { log: silentLog, events, traces: new Traces(), origin: () => ({}) });
     assert.deepEqual(written(events), [{ kind: 'service_removed', level: 'info', service: 'api' }]);
   });
 });

@@ -42,7 +42,9 @@ describe('a source made of several', () => {
     const { log, lines } = recordingLog();
     const sets: InstanceSet[] = [];
     const end = new AbortController();
-    const context = { service: 'api', log, etcd: { hosts: [] }, rejected() {}, gone() {}, shared: () => assert.fail() };
+    const etcd = { hosts: [] };
+    const unused = () => assert.fail();
+    const context = { service: 'api', log, etcd, openEtcd: unused, rejected() {}, gone() {}, shared: unused };
     const source = multiSource(parts, makeResolver, context);
     const done = source((set) => sets.push(set), end.signal);
     const stop = async (): Promise<void> => {

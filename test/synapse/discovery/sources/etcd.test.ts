@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { after, afterEach, before, describe, test } from 'node:test';
 import { type Log, silentLog } from '../../../../common/daemon/log.ts';
 import type { EtcdClient } from '../../../../common/etcd/client/client.ts';
+import { createEtcdClient } from '../../../../common/etcd/client/client.ts';
 import type { LocalCluster } from '../../../../etcd-cluster/members/local-cluster.ts';
 import { type EtcdSourceOptions, source } from '../../../../synapse/discovery/sources/etcd.ts';
 import type { InstanceSet, Rejected, SourceContext } from '../../../../synapse/source.ts';
@@ -44,6 +45,7 @@ describe('source etcd', () => {
       service,
       log: silentLog,
       etcd: { hosts: section },
+      openEtcd: createEtcdClient,
       rejected: (found) => rejected.push(found),
       gone: (id, how) => gone.push(`${how} ${id}`),
       shared<T>(key: string, make: (signal: AbortSignal, log: Log) => T): T {
