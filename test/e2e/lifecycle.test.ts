@@ -46,7 +46,7 @@ describe('an instance from its nerve to HAProxy', () => {
     assert.deepEqual(await answering(), ['api-1', 'api-2', 'api-3']);
   });
 
-  it('stops serving when it turns sick and serves again when it is well', async () => {
+  it('stops serving when it becomes unhealthy, and serves again when it is healthy', async () => {
     nth(0).process.signal('SIGUSR2');
     await eventually(async () => assert.deepEqual(await ready(), others(nth(0))));
     assert.deepEqual(await answering(), ['api-2', 'api-3']);
@@ -55,7 +55,7 @@ describe('an instance from its nerve to HAProxy', () => {
     assert.deepEqual(await answering(), ['api-1', 'api-2', 'api-3']);
   });
 
-  it('goes without a failed request when its process is killed, and comes back with it', async () => {
+  it('causes no failed request when its process is killed, and comes back with the process', async () => {
     await nth(1).process.stop('SIGKILL');
     await eventually(async () => {
       await answering();
@@ -65,7 +65,7 @@ describe('an instance from its nerve to HAProxy', () => {
     await eventually(async () => assert.deepEqual(await ready(), all()));
   });
 
-  it('is drained and undrained by hand', async () => {
+  it('is drained and undrained by command', async () => {
     const drained = await nerve(nth(2), 'drain', 'api');
     assert.equal(drained.code, 0, drained.stderr);
     await eventually(async () => {
@@ -78,7 +78,7 @@ describe('an instance from its nerve to HAProxy', () => {
     await eventually(async () => assert.deepEqual(await ready(), all()));
   });
 
-  it('vanishes at once, withdrawn in order, when its nerve ends by SIGTERM', async () => {
+  it('vanishes at once when its nerve stops at SIGTERM and withdraws it', async () => {
     const code = await nth(0).nerve.process.stop('SIGTERM');
     assert.equal(code, 0);
     // The lease would have lived for seconds: by now only an orderly withdrawal can have removed the server.
@@ -87,7 +87,7 @@ describe('an instance from its nerve to HAProxy', () => {
     await eventually(async () => assert.deepEqual(await ready(), all()));
   });
 
-  it('vanishes when its nerve is killed and the lease runs out', async () => {
+  it('vanishes when its nerve is killed and the lease expires', async () => {
     await nth(0).nerve.process.stop('SIGKILL');
     assert.deepEqual(await ready(), all(), 'it is still announced right after');
     await eventually(async () => assert.deepEqual(await ready(), others(nth(0))));
@@ -95,7 +95,7 @@ describe('an instance from its nerve to HAProxy', () => {
     await eventually(async () => assert.deepEqual(await ready(), all()));
   });
 
-  it('never went away while its nerve was killed and started again within the TTL', async () => {
+  it('stays while its nerve is killed and started again within the TTL', async () => {
     await nth(0).nerve.process.stop('SIGKILL');
     const restarted = stack.startNerve(nth(0));
     let done = false;
@@ -106,7 +106,7 @@ describe('an instance from its nerve to HAProxy', () => {
     await restarted;
   });
 
-  it('caused no reload in all of this', async () => {
+  it('causes no reload in any of these cases', async () => {
     assert.equal(await workerPid(stack.haproxy.socket), worker);
   });
 });

@@ -116,7 +116,7 @@ describe('nerve while etcd is in trouble', () => {
     ['each call takes two seconds, and announces what holds after that', () => proxy.delay(1000)],
   ];
   for (const [sentence, begin] of troubles) {
-    it(`probes on while ${sentence}`, async () => {
+    it(`goes on probing while ${sentence}`, async () => {
       await start();
       await allIsWell();
       const usual = await pace();
@@ -130,7 +130,7 @@ describe('nerve while etcd is in trouble', () => {
     });
   }
 
-  it('withdraws what is sick although etcd is full, and announces again when there is room', async () => {
+  it('withdraws an unhealthy service although etcd is full, and announces it again when there is room', async () => {
     await start();
     await allIsWell();
     const usual = await pace();
@@ -145,7 +145,7 @@ describe('nerve while etcd is in trouble', () => {
     await allIsWell();
   });
 
-  it('says that it may not write, and announces as soon as it may', async () => {
+  it('reports that it may not write, and announces as soon as it may', async () => {
     const ask = async (...calls: readonly ((rpc: Rpc) => Promise<unknown>)[]): Promise<void> => {
       for (const call of calls) await client.call(call);
     };

@@ -87,7 +87,7 @@ describe('nerve reloaded, upgraded, killed and drained', () => {
 
   const api = { api: { host: '10.0.0.1', port: 3000, checks: [{ type: 'noop' }], check_interval: 0.1 } };
 
-  it('changes exactly the keys of one service changed, one new and one gone among fifty, at SIGHUP', async () => {
+  it('writes at SIGHUP only the keys of the changed, the new and the removed one of fifty services', async () => {
     await start(many(0, 50));
     const next = many(1, 50);
     await configure({ ...next, s7: { ...next.s7, weight: 9 } });
@@ -101,7 +101,7 @@ describe('nerve reloaded, upgraded, killed and drained', () => {
     assert.equal(events.length, 4, 'the same configuration again changes nothing');
   });
 
-  it('is upgraded in place without any key being deleted or said to be down', async () => {
+  it('keeps every key, and marks none as down, when it is upgraded in place', async () => {
     const keep = { shutdown: { keep: true } };
     await start(many(0, 20), keep);
     assert.equal(await nerve.end('SIGTERM'), 0);
@@ -114,7 +114,7 @@ describe('nerve reloaded, upgraded, killed and drained', () => {
     assert.deepEqual(events.filter(isLoss), []);
   });
 
-  it('is killed and restarted within its TTL without any key being deleted', async () => {
+  it('keeps every key when it is killed and restarted within its TTL', async () => {
     await start(many(0, 20));
     await nerve.end('SIGKILL');
     nerve = await startDaemon('nerve', file);
@@ -125,7 +125,7 @@ describe('nerve reloaded, upgraded, killed and drained', () => {
   });
 
   for (const signal of ['SIGTERM', 'SIGKILL'] as const) {
-    it(`is still drained after ${signal} and a new start, until it is undrained`, async () => {
+    it(`keeps a service drained after ${signal} and a new start, until it is undrained`, async () => {
       await start(api);
       assert.equal((await command('drain', 'api')).code, 0);
       await eventually(() => assert.deepEqual(events, ['put api drain']));
@@ -143,7 +143,7 @@ describe('nerve reloaded, upgraded, killed and drained', () => {
     });
   }
 
-  it('is still drained when its state file is lost but its record in etcd is not', async () => {
+  it('keeps a service drained when the state file is lost and the record in etcd is not', async () => {
     await start(api, { state_file_path: false });
     const { stderr } = await command('drain', 'api');
     assert.match(stderr, /nerve will forget this at a restart/);
@@ -158,7 +158,7 @@ describe('nerve reloaded, upgraded, killed and drained', () => {
     assert.equal((await state()).services[0]?.drained, true);
   });
 
-  it('returns from drain --wait when the drain time is over, and not before', async () => {
+  it('returns from drain --wait when the drain time is over and not before', async () => {
     await start(api, { drain_time: '700ms' });
     const before = performance.now();
     const { code, stderr } = await command('drain', 'api', '--wait');
@@ -167,7 +167,7 @@ describe('nerve reloaded, upgraded, killed and drained', () => {
     assert.deepEqual(events, ['put api drain']);
   });
 
-  it('tells who waits for a drain that it was taken back', async () => {
+  it('ends a waiting drain with an error when another command undrains the service', async () => {
     await start(api, { drain_time: '1h' });
     const waiting = command('drain', 'api', '--wait');
     await eventually(() => assert.deepEqual(events, ['put api drain']));
@@ -177,7 +177,7 @@ describe('nerve reloaded, upgraded, killed and drained', () => {
     assert.match(stderr, /api: undrained while this command waited/);
   });
 
-  it('drains, waits and withdraws at SIGTERM when it is to', async () => {
+  it('drains, waits and withdraws at SIGTERM with shutdown.drain', async () => {
     await start(api, { shutdown: { drain: '700ms' } });
     const before = performance.now();
     assert.equal(await nerve.end('SIGTERM'), 0);

@@ -99,7 +99,7 @@ describe('nerve and etcd', () => {
     await eventually(() => assert.ok(service.probes > before + 20));
   }
 
-  it('announces what is healthy, with its key and value as documented', async () => {
+  it('announces healthy services with the documented key and value', async () => {
     const { port } = services.api;
     const all = await dump(client, prefix);
     const value = all[`/nerve/services/api/i-1_127.0.0.1:${port}`] ?? '';
@@ -109,7 +109,7 @@ describe('nerve and etcd', () => {
     await eventually(async () => assert.deepEqual(await nerve.get('/readyz'), { status: 200, body: 'ready\n' }));
   });
 
-  it('withdraws in order at SIGTERM: first down, then gone', async () => {
+  it('marks each key as down and then deletes it at SIGTERM', async () => {
     assert.equal(await nerve.end('SIGTERM'), 0);
     await eventually(() => {
       const [api, web] = ['api', 'web'].map((name) => events.filter((event) => event.split(' ')[1] === name));
@@ -123,7 +123,7 @@ describe('nerve and etcd', () => {
     });
   });
 
-  it('takes over from one that was killed, without a gap that a watcher can see', async () => {
+  it('takes over the keys of a killed nerve without a gap that a watcher can see', async () => {
     await nerve.end('SIGKILL');
     nerve = await startDaemon('nerve', file);
     await eventually(async () => {
@@ -138,7 +138,7 @@ describe('nerve and etcd', () => {
     assert.deepEqual(await announced(), ['api', 'web']);
   });
 
-  it('goes with its lease when it is killed and nobody takes over', async () => {
+  it('loses its keys when it is killed and its lease expires', async () => {
     await nerve.end('SIGKILL');
     await eventually(async () => assert.deepEqual(await announced(), []));
     assert.deepEqual(
@@ -147,7 +147,7 @@ describe('nerve and etcd', () => {
     );
   });
 
-  it('withdraws what turned sick and never resurrects it, until it is well', async () => {
+  it('withdraws a service that fails, and keeps it withdrawn until it is healthy', async () => {
     services.api.healthy = false;
     await eventually(() => assert.deepEqual(events.slice(-2), ['put api down', 'delete api']));
     const { length } = events;
@@ -158,7 +158,7 @@ describe('nerve and etcd', () => {
     await eventually(() => assert.deepEqual(events.slice(length), ['put api']));
   });
 
-  it('touches only what changed at SIGHUP, and keeps going with an invalid configuration', async () => {
+  it('changes only the changed services at SIGHUP, and keeps the old configuration when the new one is invalid', async () => {
     events.length = 0;
     await configure({ api: { weight: 7 } });
     nerve.kill('SIGHUP');
@@ -200,7 +200,7 @@ describe('nerve and etcd', () => {
     assert.deepEqual(await announced(), ['api', 'web']);
   });
 
-  it('goes on while etcd is away, and announces the state of then when it is back', async () => {
+  it('goes on while etcd is unreachable, and announces the current state when it is back', async () => {
     const [member] = cluster.members;
     await member?.stop();
     services.api.healthy = false;
@@ -224,7 +224,7 @@ describe('nerve and etcd', () => {
     await eventually(async () => assert.equal((await nerve.get('/readyz')).status, 200));
   });
 
-  it('ends within seconds also while etcd does not answer', async () => {
+  it('stops within seconds also while etcd does not answer', async () => {
     const [member] = cluster.members;
     member?.freeze();
     try {
@@ -235,7 +235,7 @@ describe('nerve and etcd', () => {
     await eventually(async () => assert.deepEqual(await announced(), []));
   });
 
-  it('drains and undrains by command, and shows it', async () => {
+  it('drains and undrains by command, and shows that in its status', async () => {
     const { port } = services.api;
     const drained = await command('drain', 'api');
     assert.deepEqual([drained.code, drained.stdout], [0, `api: i-1_127.0.0.1:${port} drains\n`], drained.stderr);
@@ -261,7 +261,7 @@ describe('nerve and etcd', () => {
     assert.match(wrong.stderr, /refuses: no service "nope" here; there are api, web/);
   });
 
-  it('ends a drain, when it is to wait, only after its checks pass anew', async () => {
+  it('ends a drain with undrain --wait only after the checks pass again', async () => {
     assert.equal((await command('drain', 'api')).code, 0);
     services.api.healthy = false;
     const undrained = command('undrain', 'api', '--wait');

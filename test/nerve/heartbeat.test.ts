@@ -9,7 +9,7 @@ import { recordingLog } from '../support/process/recording-log.ts';
 import { tempFolder } from '../support/temp-folder.ts';
 
 describe('heartbeat', () => {
-  it('makes the file, and touches one that is old without changing what is in it', async (t) => {
+  it('touches an old file without changing its content', async (t) => {
     const path = join(await tempFolder(t), 'heartbeat');
     await writeFile(path, 'text');
     await utimes(path, 1, 1);
@@ -21,7 +21,7 @@ describe('heartbeat', () => {
     await beating;
   });
 
-  it('says once that it cannot, and goes on', async () => {
+  it('logs once that it cannot write, and goes on', async () => {
     const { log, lines } = recordingLog();
     const end = new AbortController();
     const beating = heartbeat('/proc/heartbeat', { log, files: thisHost.files }, end.signal);

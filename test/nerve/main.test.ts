@@ -21,7 +21,7 @@ const valid = { services: { api: { host: '10.0.0.1', port: 80, checks: [{ type: 
 const invalid = { services: { api: { host: '10.0.0.1', port: 0, checks: [{ type: 'http' }] } } };
 
 describe('nerve', () => {
-  it('validates without starting anything, by command, by -k and by the environment', async (t) => {
+  it('validates a configuration by the command check, by -k and by the environment', async (t) => {
     const path = await file(t, valid);
     const expected = { code: 0, out: 'the configuration is valid: 1 service\n', err: '' };
     assert.deepEqual(await nerve(t, ['check', '-c', path]), expected);
@@ -29,7 +29,7 @@ describe('nerve', () => {
     assert.deepEqual(await nerve(t, [], { NERVE_CONFIG: path, NERVE_CHECK_CONFIG: 'true' }), expected);
   });
 
-  it('prints every problem on its own line and exits with 2, also when asked to run', async (t) => {
+  it('prints each problem on its own line and exits with 2, for check and for run', async (t) => {
     const path = await file(t, invalid);
     const err = [
       `${path}: services.api.port: must be a port, a whole number from 1 to 65535, not 0\n`,
@@ -39,13 +39,13 @@ describe('nerve', () => {
     assert.deepEqual(await nerve(t, ['-c', path]), { code: 2, out: '', err });
   });
 
-  it('says what it needs when no configuration is named', async (t) => {
+  it('says without a configuration how to name one', async (t) => {
     const { code, err } = await nerve(t, []);
     assert.equal(code, 2);
     assert.match(err, /^name a configuration file with -c FILE or NERVE_CONFIG, or one service with NERVE_SERVICE/);
   });
 
-  it('says that it is not running, and what it could not read instead', async (t) => {
+  it('reports for status that nerve does not run, and that etcd cannot be read', async (t) => {
     const path = await file(t, { ...valid, admin: { listen: '127.0.0.1:1' }, etcd: { hosts: ['http://127.0.0.1:1'] } });
     const { code, out, err } = await nerve(t, ['status', '-c', path]);
     assert.deepEqual([code, err], [3, '']);
@@ -53,7 +53,7 @@ describe('nerve', () => {
     assert.match(out, /^\S+ +\S+ +cannot be read: .*127\.0\.0\.1:1 range: connection refused$/m);
   });
 
-  it('is asked for its state although the rest of the file is wrong or needs variables that are not there', async (t) => {
+  it('finds the running nerve although the rest of the configuration is invalid', async (t) => {
     const secret = '$' + '{ETCD_PASSWORD}';
     const path = await file(t, { ...invalid, etcd: { password: secret }, admin: { listen: '127.0.0.1:1' } });
     const { code, err } = await nerve(t, ['status', '-c', path]);
@@ -62,7 +62,7 @@ describe('nerve', () => {
     assert.match(err, /^ {2}\S+: etcd\.password: environment variable ETCD_PASSWORD is not set/m);
   });
 
-  it('says which option to change when its admin address is taken', async (t) => {
+  it('names the option to change when the admin address is in use', async (t) => {
     const holder = startNode(t, [
       '-e',
       "require('net').createServer().listen(0, '127.0.0.1', function () { console.error('port', this.address().port, '.') })",
@@ -90,7 +90,7 @@ describe('nerve', () => {
       type: 'path',
       default: 'required',
       required: true,
-      doc: 'path to ask for, such as /health',
+      doc: 'path to request, such as /health',
     });
     const wrong = await nerve(t, ['describe', 'htp']);
     assert.deepEqual([wrong.code, /unknown check type "htp"; known are .*http/.test(wrong.err)], [2, true]);

@@ -17,7 +17,7 @@ const keys = (services: readonly ServiceConfig[]): readonly string[] =>
   services.map(({ name, service, key }) => `${name} of ${service} at ${key}`);
 
 describe('several instances of one service', () => {
-  it('are announced under one path, a backup among them, and share what they do not say themselves', async () => {
+  it('are announced under one path, and share the options that they do not override', async () => {
     const instances = [{ port: 3000 }, { port: 3001, backup: true, weight: 1 }];
     const { services, problems } = await read({ host: '10.0.0.1', weight: 5, checks: [{ type: 'tcp' }], instances });
     assert.deepEqual(problems, []);
@@ -46,7 +46,7 @@ describe('several instances of one service', () => {
     assert.deepEqual((await of([1, 2])).toSorted(), (await of([2, 1])).toSorted());
   });
 
-  it('are as many as load_test_concurrency says, each with a name of its own', async () => {
+  it('are multiplied by load_test_concurrency, each with a name of its own', async () => {
     const { services, problems } = await read({ host: 'h', port: 80, load_test_concurrency: 2 });
     assert.deepEqual(problems, []);
     assert.deepEqual(keys(services), [
@@ -57,32 +57,32 @@ describe('several instances of one service', () => {
 
   const wrong: readonly [sentence: string, value: object, problems: readonly string[]][] = [
     [
-      'shared options once, where they stand',
+      'a problem of a shared option once, at its own path',
       { host: 'h', weight: -1, instances: [{ port: 1 }, { port: 2 }] },
       ['services.api.weight: must be a whole number from 0 to 256, not -1'],
     ],
     [
-      'their own options where they stand',
+      'a problem of an own option at the path of the instance',
       { host: 'h', instances: [{ port: 1 }, { port: 0 }] },
       ['services.api.instances[1].port: must be a port, a whole number from 1 to 65535, not 0'],
     ],
     [
-      'an option that each of them lacks',
+      'an option that an instance lacks',
       { host: 'h', instances: [{}] },
       ['services.api.instances[0].port: is required: must be a port, a whole number from 1 to 65535'],
     ],
     [
-      'no list',
+      'instances that are not a list',
       { host: 'h', instances: {} },
       ['services.api.instances: must be a list of instances, such as [{"port": 3000}, {"port": 3001}]'],
     ],
     [
-      'no objects',
+      'instances that are not objects',
       { host: 'h', instances: [3000] },
       ['services.api.instances[0]: must be an object of the options that this instance overrides'],
     ],
     [
-      'no copies',
+      'a number of copies below one',
       { host: 'h', port: 1, load_test_concurrency: 0 },
       ['services.api.load_test_concurrency: must be a whole number from 1 to 10000'],
     ],
@@ -98,7 +98,7 @@ describe('rate_limiting', () => {
     return problems.length > 0 ? problems.join('\n') : services[0]?.rateLimit;
   };
 
-  it('limits nothing unless it is told to', async () => {
+  it('limits nothing by default', async () => {
     const none = { shadow: true, averageRate: Number.POSITIVE_INFINITY, maxBurst: Number.POSITIVE_INFINITY };
     assert.deepEqual(await of({}), none);
     assert.deepEqual(await of({ shadow_mode: false, average_rate: 0.5, max_burst: 10 }), {
@@ -120,8 +120,8 @@ describe('rate_limiting', () => {
   }
 });
 
-describe('the pace of a check', () => {
-  it('is the service’s unless it says otherwise', async () => {
+describe('the interval of a check', () => {
+  it('is the service’s check_interval by default', async () => {
     const checks = [{ type: 'noop' }, { type: 'noop', interval: 3, fast_interval: '100ms', jitter: 0 }];
     const { services, problems } = await read({ host: 'h', port: 1, check_interval: 2, checks });
     assert.deepEqual(problems, []);
@@ -134,7 +134,7 @@ describe('the pace of a check', () => {
     );
   });
 
-  it('refuses a jitter beyond the pause itself', async () => {
+  it('is refused with a jitter above 1', async () => {
     const { problems } = await read({ host: 'h', port: 1, checks: [{ type: 'noop', jitter: 2 }] });
     assert.deepEqual(problems, ['services.api.checks[0].jitter: must be a number from 0 to 1, not 2']);
   });

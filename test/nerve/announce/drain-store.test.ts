@@ -10,8 +10,8 @@ import { tempFolder } from '../../support/temp-folder.ts';
 
 const open = (path: string | null, log = silentLog) => DrainStore.open(path, { log, files: thisHost.files });
 
-describe('drains', () => {
-  it('are remembered from one process to the next, as is that there are none any more', async (t) => {
+describe('DrainStore', () => {
+  it('remembers drains from one process to the next, and that the last one has ended', async (t) => {
     const path = join(await tempFolder(t), 'state.json');
     const first = await open(path);
     assert.equal(first.remembered, false);
@@ -25,14 +25,14 @@ describe('drains', () => {
     assert.deepEqual([third.remembered, third.since('api')], [true, undefined]);
   });
 
-  it('leave nothing lying about of a process that was killed while it wrote', async (t) => {
+  it('removes the temporary file of a process that was killed while it wrote', async (t) => {
     const folder = await tempFolder(t);
     await writeFile(join(folder, '.state.json.4711.0a1b2c3d'), '');
     await open(join(folder, 'state.json'));
     assert.deepEqual(await readdir(folder), []);
   });
 
-  it('write nothing when nothing changes', async (t) => {
+  it('writes nothing when nothing changes', async (t) => {
     const path = join(await tempFolder(t), 'state.json');
     const drains = await open(path);
     drains.set('api', false);
@@ -41,7 +41,7 @@ describe('drains', () => {
   });
 
   for (const text of ['', '{', '[]', '{"drained": 5}']) {
-    it(`remember nothing, and say so, when the file has ${JSON.stringify(text)}`, async (t) => {
+    it(`remembers nothing, and logs why, when the file has ${JSON.stringify(text)}`, async (t) => {
       const path = join(await tempFolder(t), 'state.json');
       await writeFile(path, text);
       const { log, lines } = recordingLog();
@@ -56,7 +56,7 @@ describe('drains', () => {
     });
   }
 
-  it('hold all the same when they cannot be written, and say why', async (t) => {
+  it('keeps a drain that cannot be written, and says why', async (t) => {
     const folder = await tempFolder(t);
     await mkdir(join(folder, 'state.json'));
     const drains = await open(join(folder, 'state.json'));
@@ -65,7 +65,7 @@ describe('drains', () => {
     assert.ok(drains.since('api'));
   });
 
-  it('without a file, say that they will be forgotten', async () => {
+  it('says without a file that drains will be forgotten', async () => {
     const drains = await open(null);
     drains.set('__proto__', true);
     assert.ok(drains.since('__proto__'));

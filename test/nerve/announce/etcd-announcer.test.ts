@@ -48,7 +48,7 @@ function timeless(calls: readonly (readonly [string, string, string])[]): unknow
 }
 
 describe('EtcdAnnouncer', () => {
-  it('writes the record, and a tombstone that says down, each with its time', () => {
+  it('writes the record and, for a withdrawal, a tombstone with state down, each with its time', () => {
     const { announcer, calls } = fake();
     announcer.announce('/k', { ...instance, state: 'drain' });
     announcer.withdraw('/k', instance);
@@ -58,7 +58,7 @@ describe('EtcdAnnouncer', () => {
     ]);
   });
 
-  it('keeps the time while nothing changes', async () => {
+  it('keeps the time of a record that does not change', async () => {
     const { announcer, calls } = fake();
     announcer.announce('/k', instance);
     announcer.withdraw('/gone', instance);
@@ -70,7 +70,7 @@ describe('EtcdAnnouncer', () => {
     assert.notEqual(time.exec(calls[4]?.[2] ?? '')?.[1], time.exec(calls[0]?.[2] ?? '')?.[1]);
   });
 
-  it('says what is to be forgotten, and begins anew with it', async () => {
+  it('forgets a key when asked, and gives it a new time later', async () => {
     const { announcer, calls, forgotten } = fake();
     announcer.announce('/k', instance);
     announcer.withdraw('/other', instance);
@@ -82,15 +82,15 @@ describe('EtcdAnnouncer', () => {
   });
 
   const predecessors: readonly [sentence: string, value: string, kept: boolean][] = [
-    ['the same', `{${record},"announced_at":"2026-01-01T00:00:00.000Z"}`, true],
-    ['the same from before there were times', `{${record}}`, true],
-    ['another state', `{${record},"state":"drain","announced_at":"2026-01-01T00:00:00.000Z"}`, false],
-    ['the same, and a field that is not ours', `{${record},"more":1,"announced_at":"2026-01-01T00:00:00.000Z"}`, false],
-    ['the same, and a time that is none', `{${record},"announced_at":"yesterday"}`, false],
-    ['no record', 'what?', false],
+    ['the same record', `{${record},"announced_at":"2026-01-01T00:00:00.000Z"}`, true],
+    ['the same record of a version that wrote no times', `{${record}}`, true],
+    ['a record with another state', `{${record},"state":"drain","announced_at":"2026-01-01T00:00:00.000Z"}`, false],
+    ['the same record with an unknown field', `{${record},"more":1,"announced_at":"2026-01-01T00:00:00.000Z"}`, false],
+    ['the same record with an invalid time', `{${record},"announced_at":"yesterday"}`, false],
+    ['a value that is not a record', 'what?', false],
   ];
   for (const [sentence, value, kept] of predecessors) {
-    it(`${kept ? 'leaves as it is' : 'writes anew'} what a predecessor left: ${sentence}`, () => {
+    it(`${kept ? 'keeps' : 'overwrites'} the value of an earlier process: ${sentence}`, () => {
       const { announcer, calls, onFound } = fake();
       announcer.announce('/k', instance);
       onFound('/k', value);
@@ -98,7 +98,7 @@ describe('EtcdAnnouncer', () => {
     });
   }
 
-  it('tells what was found before it compares: a drain that was begun goes on', () => {
+  it('reports a leftover record before it compares it, so that a drain goes on', () => {
     const value = `{${record},"state":"drain","announced_at":"2026-01-01T00:00:00.000Z"}`;
     const { announcer, calls, onFound } = fake((key, found) => announcer.announce(key, found));
     announcer.announce('/k', instance);
@@ -106,7 +106,7 @@ describe('EtcdAnnouncer', () => {
     assert.deepEqual(calls.at(-1), ['set', '/k', value]);
   });
 
-  it('gives the same tombstone when it closes, whatever the instance showed', async () => {
+  it('writes the same tombstone when it closes, whatever the record was', async () => {
     const { announcer, closing } = fake();
     await announcer.close({ timeoutMs: 1234, keep: true });
     assert.deepEqual([closing()?.timeoutMs, closing()?.keep], [1234, true]);

@@ -24,7 +24,7 @@ function start(t: TestContext, rateLimit: RateLimit, name = 'api') {
 const none: RateLimit = { shadow: false, averageRate: 0, maxBurst: 1 };
 
 describe('ThrottledAnnouncement', () => {
-  it('never holds back the first one, nor any withdrawal', (t) => {
+  it('never delays the first announcement or a withdrawal', (t) => {
     const { announcement, calls, instance } = start(t, none);
     announcement.show(null);
     announcement.show(instance);
@@ -32,13 +32,13 @@ describe('ThrottledAnnouncement', () => {
     assert.deepEqual(calls, ['-', 'up', '-']);
     announcement.show(instance);
     announcement.show(null);
-    assert.deepEqual(calls, ['-', 'up', '-', '-'], 'what flaps stays away');
+    assert.deepEqual(calls, ['-', 'up', '-', '-'], 'a flapping service stays withdrawn');
     assert.equal(announcement.heldBack, false);
     announcement.show(instance);
     assert.equal(announcement.heldBack, true);
   });
 
-  it('never holds back what an operator asks for', (t) => {
+  it('never delays a request of an operator', (t) => {
     const { announcement, calls, instance, drained } = start(t, none);
     announcement.show(instance);
     announcement.show(drained, { operator: true });
@@ -46,7 +46,7 @@ describe('ThrottledAnnouncement', () => {
     assert.deepEqual(calls, ['up', 'drain', 'up']);
   });
 
-  it('says what holds then, as soon as there is a token', async (t) => {
+  it('announces the latest record as soon as there is a token', async (t) => {
     const { announcement, calls, instance, drained } = start(t, { shadow: false, averageRate: 20, maxBurst: 1 });
     announcement.show(instance);
     announcement.show(null);
@@ -57,7 +57,7 @@ describe('ThrottledAnnouncement', () => {
     assert.equal(announcement.heldBack, false);
   });
 
-  it('says nothing more after its end', (t) => {
+  it('makes no request after its signal has aborted', (t) => {
     const { announcement, calls, instance, end } = start(t, none);
     announcement.show(instance);
     announcement.show(null);
@@ -67,7 +67,7 @@ describe('ThrottledAnnouncement', () => {
     assert.deepEqual([calls, announcement.heldBack], [['up', '-'], false]);
   });
 
-  it('only counts in shadow mode', async (t) => {
+  it('counts and delays nothing in shadow mode', async (t) => {
     const { announcement, calls, instance } = start(t, { ...none, shadow: true }, 'shadowed');
     for (let i = 0; i < 3; i++) announcement.show(instance);
     assert.deepEqual(calls, ['up', 'up', 'up']);

@@ -19,12 +19,12 @@ function play(limit: RateLimit, steps: readonly (readonly [second: number, times
 
 const t = (times: number): string => 't'.repeat(times);
 
-describe('rate limit', () => {
+describe('token bucket', () => {
   // Observed on SmartStack.
   const cases: readonly [sentence: string, rate: number, burst: number, steps: [number, number][], expected: string][] =
     [
       [
-        'starts with one second’s worth and gets as much each second',
+        'starts with the tokens of one second and gains as many each second',
         10,
         100,
         [
@@ -33,10 +33,10 @@ describe('rate limit', () => {
         ],
         `${t(10)}ff ${t(10)}f`,
       ],
-      ['saves up no more than the burst', 10, 100, [[60, 101]], `${t(100)}f`],
-      ['starts with no more than the burst', 100, 5, [[0, 7]], `${t(5)}ff`],
+      ['saves no more tokens than the burst', 10, 100, [[60, 101]], `${t(100)}f`],
+      ['starts with no more tokens than the burst', 100, 5, [[0, 7]], `${t(5)}ff`],
       [
-        'never gives anything at a rate of 0',
+        'never gives a token at a rate of 0',
         0,
         100,
         [
@@ -45,9 +45,9 @@ describe('rate limit', () => {
         ],
         'ff ff',
       ],
-      ['always gives without a rate, whatever the burst', Number.POSITIVE_INFINITY, 1, [[0, 500]], t(500)],
+      ['always gives a token without a rate, whatever the burst', Number.POSITIVE_INFINITY, 1, [[0, 500]], t(500)],
       [
-        'gathers parts of a token while it refuses',
+        'gathers fractions of a token while it refuses',
         0.5,
         10,
         [
@@ -63,13 +63,13 @@ describe('rate limit', () => {
     it(sentence, () => assert.equal(play({ shadow: false, averageRate, maxBurst }, steps), expected));
   }
 
-  it('gives its rate in the long run', () => {
+  it('gives as many tokens as its rate in the long run', () => {
     const steps = Array.from({ length: 251 }, (_, second) => [second, 200] as const);
     const taken = play({ shadow: false, averageRate: 100, maxBurst: 1000 }, steps).replaceAll(/[^t]/g, '').length;
     assert.ok(Math.abs(taken / 251 - 100) < 5, String(taken));
   });
 
-  it('says how long until the next token', () => {
+  it('says when the next token comes', () => {
     const limit = { shadow: false, averageRate: 0.5, maxBurst: 10 };
     assert.equal(msUntilToken(newBucket(limit, 0), limit, 0), 1000);
     assert.equal(msUntilToken(newBucket(limit, 0), limit, 1000), 0);

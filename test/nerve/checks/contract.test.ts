@@ -57,7 +57,7 @@ describe('every check', () => {
         }
       });
 
-      it('accepts what it requires, and nothing that it does not know', async () => {
+      it('accepts its required options, and no unknown one', async () => {
         const { schema } = await load();
         for (const [extra, message] of [
           [{}, undefined],
@@ -70,7 +70,7 @@ describe('every check', () => {
         }
       });
 
-      it('opens nothing before it is asked to', async () => {
+      it('opens nothing before its first probe', async () => {
         const [plugin, read] = [await load(), await options()];
         const before = await openResources();
         const accepted = mute.accepted;

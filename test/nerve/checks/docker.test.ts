@@ -58,19 +58,31 @@ describe('the docker check', () => {
   const cases: readonly (readonly [title: string, container: string, reason: RegExp | null])[] = [
     ['passes a container that runs and has no health check', 'web', null],
     ['passes a container whose health check was switched off', 'none', null],
-    ['passes a container that says it is healthy', 'healthy', null],
-    ['fails one that has just started', 'starting', /^container starting: health is starting$/],
+    ['passes a container whose health check reports healthy', 'healthy', null],
+    ['fails a container whose health check has no result yet', 'starting', /^container starting: health is starting$/],
     [
-      'fails one that is unhealthy, with the last words of its check',
+      'fails an unhealthy container, with the output of its health check',
       'sick',
       /: health is unhealthy: curl: \(7\) Failed/,
     ],
-    ['fails one that has exited', 'dead', /^container dead: state is exited \(exit code 137\), expected running$/],
-    ['fails one that is paused', 'asleep', /^container asleep: state is paused, expected running$/],
-    ['fails one that is restarted over and over', 'looping', /: state is restarting, expected running$/],
-    ['fails when there is no such container', 'nobody', /^container nobody: there is no such container$/],
-    ['fails when the engine refuses', 'forbidden', /: HTTP 403 from the engine: authorization denied by plugin ask/],
-    ['fails when the engine talks nonsense', 'garbage', /^container garbage: the engine's answer is not JSON$/],
+    [
+      'fails a container that has exited',
+      'dead',
+      /^container dead: state is exited \(exit code 137\), expected running$/,
+    ],
+    ['fails a paused container', 'asleep', /^container asleep: state is paused, expected running$/],
+    ['fails a container that is restarting', 'looping', /: state is restarting, expected running$/],
+    ['fails when the container does not exist', 'nobody', /^container nobody: there is no such container$/],
+    [
+      'fails when the engine refuses the request',
+      'forbidden',
+      /: HTTP 403 from the engine: authorization denied by plugin ask/,
+    ],
+    [
+      'fails when the engine answers something other than JSON',
+      'garbage',
+      /^container garbage: the engine's answer is not JSON$/,
+    ],
   ];
   for (const [title, container, reason] of cases) {
     it(title, async () => {
@@ -88,7 +100,7 @@ describe('the docker check', () => {
     await assertPasses(await makeCheck('docker', { container: 'healthy', socket, require_health: true }));
   });
 
-  it('fails when there is no engine', async () => {
+  it('fails when no engine listens', async () => {
     const check = await makeCheck('docker', { container: 'web', socket: join(folder, 'none.sock') });
     await assertFails(check, /^container web: no answer from the engine at .*none\.sock: no such file$/);
   });
@@ -97,7 +109,7 @@ describe('the docker check', () => {
     await assert.rejects(makeCheck('docker', { container: '../images' }), /container: must be the name or id/);
   });
 
-  it('gives up on a mute engine when its time is over or it is aborted', async () => {
+  it('gives up on a mute engine at the deadline and at an abort', async () => {
     const path = join(folder, 'mute.sock');
     const mute = await startPeer(peers['a mute peer'] ?? assert.fail(), path);
     try {

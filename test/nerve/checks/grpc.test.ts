@@ -88,13 +88,13 @@ describe('the grpc check', () => {
     await rm(folder, { recursive: true, force: true });
   });
 
-  it('passes when the server or the service says that it serves', async () => {
+  it('passes when the server or the service answers SERVING', async () => {
     await assertPasses(await makeCheck('grpc', {}, { port }));
     await assertPasses(await makeCheck('grpc', { service: 'shop' }, { port }));
     await assertPasses(await makeCheck('grpc', { service: longName }, { port }));
   });
 
-  it('fails when it says anything else', async () => {
+  it('fails on any other answer', async () => {
     await assertFails(
       await makeCheck('grpc', { service: 'bills' }, { port }),
       /^health status NOT_SERVING, expected SERVING$/,
@@ -109,7 +109,7 @@ describe('the grpc check', () => {
     );
   });
 
-  it('sends metadata, and keeps it to itself', async () => {
+  it('sends metadata, and keeps it out of its reasons', async () => {
     const metadata = { authorization: 'Bearer t0ken' };
     await assertPasses(await makeCheck('grpc', { service: 'vault', metadata }, { port }));
     const wrong = { service: 'vault', metadata: { authorization: 'Bearer wr0ng' } };
@@ -139,7 +139,7 @@ describe('the grpc check', () => {
     );
   });
 
-  it('fails when the other side speaks HTTP/2 but no gRPC, or no HTTP/2 at all', async () => {
+  it('fails when the server speaks no gRPC, or no HTTP/2', async () => {
     const web = createServer((_, response) => {
       response.statusCode = 404;
       response.end('no such page');
@@ -159,14 +159,14 @@ describe('the grpc check', () => {
     }
   });
 
-  it('fails when nobody listens', async () => {
+  it('fails when the connection is refused', async () => {
     await assertFails(
       await makeCheck('grpc', {}, { port: await freePort() }),
       /^cannot connect to .*: connection refused$/,
     );
   });
 
-  it('gives up on a mute peer when its time is over or it is aborted', async () => {
+  it('gives up on a mute peer at the deadline and at an abort', async () => {
     const mute = await startPeer(peers['a mute peer'] ?? assert.fail());
     try {
       for (const ssl of [false, true]) await assertGivesUp(await makeCheck('grpc', { ssl }, { port: mute.port }));

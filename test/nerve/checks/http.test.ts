@@ -39,7 +39,7 @@ function probe(options: object, port: number, signal: AbortSignal = AbortSignal.
   return check.create(valid, { service: 's', host: '127.0.0.1', port }, checkDeps)(signal);
 }
 
-describe('http', () => {
+describe('the http check', () => {
   for (const [status, passes] of [
     [200, true],
     [204, true],
@@ -57,13 +57,13 @@ describe('http', () => {
     });
   }
 
-  it('looks for the text that is expected', async (t) => {
+  it('looks for the expected text in the body', async (t) => {
     const port = await serve(t, (_, response) => response.end('xOKx'));
     await probe({ expect: 'OK' }, port);
     await assert.rejects(probe({ expect: 'FINE' }, port), { message: 'the body of GET / does not contain "FINE"' });
   });
 
-  it('finds a text that came in two pieces', async (t) => {
+  it('finds a text that arrives in two pieces', async (t) => {
     const port = await serve(t, (_, response) => {
       response.write('O');
       setTimeout(() => response.end('K'), 20);
@@ -83,7 +83,7 @@ describe('http', () => {
     await assert.rejects(probe({ expect: 'OK' }, port), /does not contain/);
   });
 
-  it('asks for the path with the headers it is told, on a new connection each time', async (t) => {
+  it('sends the configured path and headers, on a new connection at each probe', async (t) => {
     const seen: unknown[] = [];
     const ports = new Set<number | undefined>();
     const port = await serve(t, ({ method, url, headers, socket }, response) => {
@@ -97,7 +97,7 @@ describe('http', () => {
     assert.equal(ports.size, 3);
   });
 
-  it('leaves no connection open, whatever came of the probe', async (t) => {
+  it('leaves no connection open, whatever the result', async (t) => {
     let answer = (response: Parameters<RequestListener>[1]): unknown => response.end('x');
     const server = createServer((_, response) => answer(response));
     const port = await listen(t, server);
@@ -116,7 +116,7 @@ describe('http', () => {
     await eventually(async () => assert.equal(await open(), 0));
   });
 
-  it('fails when nobody listens', async (t) => {
+  it('fails when the connection is refused', async (t) => {
     const server = createServer();
     const port = await listen(t, server);
     server.close();
@@ -131,12 +131,12 @@ describe('http', () => {
     await assert.rejects(probe({}, port));
   });
 
-  it('keeps read_timeout', async (t) => {
+  it('fails after read_timeout', async (t) => {
     const port = await serve(t, () => {});
     await assert.rejects(probe({ read_timeout: '50ms' }, port), { message: 'no answer within 50 ms' });
   });
 
-  it('speaks https, and verifies the certificate unless told not to', async (t) => {
+  it('speaks https, and verifies the certificate by default', async (t) => {
     const folder = await tempFolder(t);
     const [key, cert] = [join(folder, 'key.pem'), join(folder, 'cert.pem')];
     const made = await exec(
@@ -171,7 +171,7 @@ describe('http', () => {
     await assert.rejects(probe({ ssl: true }, port), /no TLS: self-signed certificate/);
   });
 
-  it('asks with another method and a body, and takes the statuses it is told', async (t) => {
+  it('sends another method and a body, and passes with the configured statuses', async (t) => {
     const port = await serve(t, async (request, response) => {
       let body = '';
       for await (const chunk of request) body += chunk;
@@ -185,7 +185,7 @@ describe('http', () => {
     });
   });
 
-  it('matches the body with a regular expression, and looks at values in JSON', async (t) => {
+  it('matches the body with a regular expression, and compares values in JSON', async (t) => {
     const port = await serve(t, (_, response) => response.end('{"status":"ok","db":{"up":true,"lag":[1,2]}}'));
     await probe({ matches: '"lag":\\[\\d' }, port);
     await assert.rejects(probe({ matches: '^ok$' }, port), { message: 'the body of GET / does not match ^ok$' });
@@ -201,7 +201,7 @@ describe('http', () => {
     await assert.rejects(probe({ json: { status: 'ok' } }, plain), { message: 'the body of GET / is not JSON' });
   });
 
-  it('follows redirects on the same server when asked, and no more than asked', async (t) => {
+  it('follows as many redirects as configured, on the same server only', async (t) => {
     const port = await serve(t, ({ url }, response) => {
       if (url === '/new') response.end('here');
       else if (url === '/away') response.writeHead(302, { location: 'http://192.0.2.1/' }).end();
@@ -214,7 +214,7 @@ describe('http', () => {
     await assert.rejects(probe({ uri: '/away', follow_redirects: 9 }, port), /another server, http:\/\/192\.0\.2\.1/);
   });
 
-  it('speaks to a unix socket', async (t) => {
+  it('connects to a unix socket', async (t) => {
     const path = join(await tempFolder(t), 'api.sock');
     await assert.rejects(probe({ socket: path }, 1), { message: `cannot connect to ${path}: no such file` });
     const server = createServer((_, response) => response.end('OK')).listen(path);
@@ -226,7 +226,7 @@ describe('http', () => {
     await probe({ socket: path, expect: 'OK' }, 1);
   });
 
-  it('speaks HTTP/2, with TLS and without, and shows its own certificate', async (t) => {
+  it('speaks HTTP/2 with and without TLS, and presents its own certificate', async (t) => {
     const folder = await tempFolder(t);
     const authority = await makeAuthority(folder, 'authority');
     const server = await makeCertificate(folder, 'server', { authority, names: ['IP:127.0.0.1'] });
@@ -251,7 +251,7 @@ describe('http', () => {
     );
   });
 
-  it('gives up a TLS handshake to which nobody answers, and closes the connection', async (t) => {
+  it('gives up a TLS handshake that gets no answer, and closes the connection', async (t) => {
     const mute = await startPeer(() => {});
     t.after(() => mute.close());
     for (const options of [{}, { http2: true }, { ssl: true }, { ssl: true, http2: true }]) {
@@ -267,7 +267,7 @@ describe('http', () => {
     [{ ssl_cert: '/c.pem' }, /ssl_cert and ssl_key go together/],
   ];
   for (const [options, problem] of senseless) {
-    it(`refuses ${JSON.stringify(options)}, which makes no sense`, async () => {
+    it(`refuses ${JSON.stringify(options)}, options that contradict each other`, async () => {
       await assert.rejects(async () => await probe(options, 1), problem);
     });
   }
@@ -301,7 +301,7 @@ describe('http', () => {
     [{ read_timeout: 0.1 }, 2000, 2000],
   ];
   for (const [options, timeout, deadline] of deadlines) {
-    it(`may take ${deadline} ms with timeout ${timeout} and ${JSON.stringify(options)}`, () => {
+    it(`has a deadline of ${deadline} ms with timeout ${timeout} and ${JSON.stringify(options)}`, () => {
       const valid = validate(check.schema, { uri: '/', ...options }, { path: '', problems: [] });
       assert.equal(check.deadline?.(valid, timeout), deadline);
     });

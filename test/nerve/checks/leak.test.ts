@@ -40,7 +40,7 @@ async function probe(check: Check): Promise<boolean> {
   }
 }
 
-describe('thousands of probes leave nothing behind', () => {
+describe('thousands of probes', () => {
   let folder = '';
   let probed = 0;
   before(async () => {
@@ -93,5 +93,5 @@ describe('thousands of probes leave nothing behind', () => {
     });
   }
 
-  it('ten thousand of them', () => assert.ok(probed >= 10_000, `${probed}`));
+  it('are at least ten thousand in this test', () => assert.ok(probed >= 10_000, `${probed}`));
 });

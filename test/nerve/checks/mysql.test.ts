@@ -59,7 +59,7 @@ describe('the mysql check', () => {
     await assertPasses(await makeCheck('mysql', { ...user, database: 'information_schema' }, { port: source.port }));
   });
 
-  it('leaves no trace of an impolite client on the server', async () => {
+  it('closes the connection properly, so that the server counts no aborted client', async () => {
     const [before] = await run(source, "SHOW GLOBAL STATUS LIKE 'Aborted_clients'");
     const check = await makeCheck('mysql', user, { port: source.port });
     for (let i = 0; i < 10; i++) await assertPasses(check);
@@ -76,7 +76,7 @@ describe('the mysql check', () => {
     await assertFails(elsewhere, /to database 'shop'$/);
   });
 
-  it('fails when it is read-only and must not be, or the other way round', async () => {
+  it('fails when read_only differs from the configured value', async () => {
     await assertPasses(await makeCheck('mysql', { ...user, read_only: false }, { port: source.port }));
     await assertPasses(await makeCheck('mysql', { ...user, read_only: true }, { port: replica.port }));
     await assertFails(
@@ -89,7 +89,7 @@ describe('the mysql check', () => {
     );
   });
 
-  it('fails a replica that does not replicate, or is too far behind', async () => {
+  it('fails a replica that does not replicate or lags too far behind', async () => {
     const check = await makeCheck('mysql', { ...user, max_lag: 5 }, { port: replica.port });
     await assertFails(check, /the server is not a replica$/);
     await assertFails(
@@ -118,7 +118,7 @@ describe('the mysql check', () => {
     await assertFails(await makeCheck('mysql', tls, { port: replica.port }), /does not support secure connection/);
   });
 
-  it('fails when nobody listens', async () => {
+  it('fails when the connection is refused', async () => {
     const port = await freePort();
     await assertFails(
       await makeCheck('mysql', user, { port }),
@@ -126,7 +126,7 @@ describe('the mysql check', () => {
     );
   });
 
-  it('gives up on a mute peer when its time is over or it is aborted', async () => {
+  it('gives up on a mute peer at the deadline and at an abort', async () => {
     const mute = await startPeer(peers['a mute peer'] ?? assert.fail());
     try {
       for (const ssl of [false, true])

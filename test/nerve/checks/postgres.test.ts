@@ -50,7 +50,7 @@ describe('the postgres check', () => {
     await assertPasses(await makeCheck('postgres', { ...user, database: 'template1' }, { port: primary.port }));
   });
 
-  it('fails when it cannot log in, and keeps the password to itself', async () => {
+  it('fails when it cannot log in, and keeps the password out of its reason', async () => {
     const wrong = await makeCheck('postgres', { ...user, password: 'wr0ng' }, { port: primary.port });
     await assertFails(wrong, /^postgres at 127\.0\.0\.1:\d+: password authentication failed for user "nerve"$/);
     const none = await makeCheck('postgres', { username: 'nerve' }, { port: primary.port });
@@ -59,7 +59,7 @@ describe('the postgres check', () => {
     await assertFails(elsewhere, /: database "shop" does not exist$/);
   });
 
-  it('fails when it is in recovery and must not be, or the other way round', async () => {
+  it('fails when the server has another role than configured', async () => {
     const fine = await makeCheck('postgres', { ...user, role: 'standby' }, { port: standby.port });
     await eventually(() => assertPasses(fine));
     await assertPasses(await makeCheck('postgres', { ...user, role: 'primary' }, { port: primary.port }));
@@ -83,7 +83,7 @@ describe('the postgres check', () => {
     await assertFails(await makeCheck('postgres', tls, { port: standby.port }), /does not support SSL connections$/);
   });
 
-  it('fails when nobody listens', async () => {
+  it('fails when the connection is refused', async () => {
     const port = await freePort();
     await assertFails(
       await makeCheck('postgres', user, { port }),
@@ -91,7 +91,7 @@ describe('the postgres check', () => {
     );
   });
 
-  it('gives up on a mute peer when its time is over or it is aborted', async () => {
+  it('gives up on a mute peer at the deadline and at an abort', async () => {
     const mute = await startPeer(peers['a mute peer'] ?? assert.fail());
     try {
       for (const ssl of [false, true])

@@ -56,7 +56,7 @@ describe('the rabbitmq check', () => {
     await assertPasses(await makeCheck('rabbitmq', shop, { port: server.port }));
   });
 
-  it('says good-bye, so that the server does not log a warning at each probe', async () => {
+  it('closes the connection properly, so that the server logs no warning', async () => {
     const from = server.output().length;
     for (let i = 0; i < 5; i++) await assertPasses(await makeCheck('rabbitmq', shop, { port: server.port }));
     await assertFails(await makeCheck('rabbitmq', { ...shop, vhost: 'none' }, { port: server.port }), /./);
@@ -64,7 +64,7 @@ describe('the rabbitmq check', () => {
     assert.doesNotMatch(server.output().slice(from), /unexpectedly closed/);
   });
 
-  it('fails when it cannot log in, and keeps the password to itself', async () => {
+  it('fails when it cannot log in, and keeps the password out of its reason', async () => {
     const wrong = await makeCheck('rabbitmq', { ...shop, password: 'wr0ng' }, { port: server.port });
     await assertFails(wrong, /^rabbitmq at 127\.0\.0\.1:\d+: (?!.*wr0ng).*ACCESS.REFUSED/);
     await assertFails(
@@ -85,7 +85,7 @@ describe('the rabbitmq check', () => {
     );
   });
 
-  it('sends a message through the server when asked', async () => {
+  it('sends a message through the server with round_trip', async () => {
     const check = await makeCheck('rabbitmq', { round_trip: true }, { port: server.port });
     for (let i = 0; i < 5; i++) await assertPasses(check);
     await assertPasses(await makeCheck('rabbitmq', { queue: 'nerve' }, { port: server.port }));
@@ -102,12 +102,12 @@ describe('the rabbitmq check', () => {
     await assertFails(await makeCheck('rabbitmq', other, { port: tlsPort }), /other\.test/);
   });
 
-  it('fails when nobody listens', async () => {
+  it('fails when the connection is refused', async () => {
     const port = await freePort();
     await assertFails(await makeCheck('rabbitmq', {}, { port }), /^rabbitmq at 127\.0\.0\.1:\d+: connection refused$/);
   });
 
-  it('gives up on a mute peer when its time is over or it is aborted', async () => {
+  it('gives up on a mute peer at the deadline and at an abort', async () => {
     const mute = await startPeer(peers['a mute peer'] ?? assert.fail());
     try {
       for (const ssl of [false, true]) await assertGivesUp(await makeCheck('rabbitmq', { ssl }, { port: mute.port }));

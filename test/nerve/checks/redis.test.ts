@@ -63,13 +63,13 @@ describe('the redis check', () => {
     await assert.rejects(makeCheck('redis', { username: 'nerve' }), /username needs password/);
   });
 
-  it('fails when the user may not ask for the key, and passes when it is told to ask for none', async () => {
+  it('fails when the user may not read the key, and passes when the check reads none', async () => {
     const poor = { username: 'poor', password: 's3cret' };
     await assertFails(await makeCheck('redis', poor, { port: master.port }), /NOPERM/);
     await assertPasses(await makeCheck('redis', { ...poor, key: null }, { port: master.port }));
   });
 
-  it('fails when it has another role than wanted', async () => {
+  it('fails when the server has another role than configured', async () => {
     await assertPasses(await makeCheck('redis', { role: 'master' }, { port: master.port }));
     await assertPasses(await makeCheck('redis', { role: 'replica' }, { port: replica.port }));
     await assertFails(
@@ -82,7 +82,7 @@ describe('the redis check', () => {
     );
   });
 
-  it('fails a replica that has lost its master, when it must be in step', async () => {
+  it('fails a replica that has lost its master when it must be in sync', async () => {
     const synced = await makeCheck('redis', { synced: true }, { port: replica.port });
     await eventually(() => assertPasses(synced));
     await assertPasses(await makeCheck('redis', { synced: true }, { port: master.port }));
@@ -104,13 +104,13 @@ describe('the redis check', () => {
     );
   });
 
-  it('fails when nobody listens', async () => {
+  it('fails when the connection is refused', async () => {
     const port = await freePort();
     await assertFails(await makeCheck('redis', {}, { port }), /^redis at 127\.0\.0\.1:\d+: connection refused$/);
     await assertFails(await makeCheck('redis', { socket: join(folder, 'none.sock') }), /none\.sock: no such file$/);
   });
 
-  it('gives up on a mute peer, encrypted or not, when its time is over or it is aborted', async () => {
+  it('gives up on a mute peer, encrypted or not, at the deadline and at an abort', async () => {
     const mute = await startPeer(peers['a mute peer'] ?? assert.fail());
     try {
       for (const ssl of [false, true]) await assertGivesUp(await makeCheck('redis', { ssl }, { port: mute.port }));

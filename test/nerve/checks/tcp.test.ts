@@ -23,8 +23,8 @@ async function listener(t: TestContext): Promise<{ readonly port: number; close(
 const signal = new AbortController().signal;
 const none = { socket: null, send: null, expect: null };
 
-describe('tcp', () => {
-  it('passes while somebody listens, and fails when not', async (t) => {
+describe('the tcp check', () => {
+  it('passes while the port is open, and fails when it is not', async (t) => {
     const { port, close } = await listener(t);
     const probe = check.create(none, { service: 's', host: '127.0.0.1', port }, checkDeps);
     await probe(signal);
@@ -32,7 +32,7 @@ describe('tcp', () => {
     await assert.rejects(probe(signal), { message: `cannot connect to 127.0.0.1:${port}: connection refused` });
   });
 
-  it('finds a host by its name, anew at each probe', async (t) => {
+  it('looks up the name of the host at each probe', async (t) => {
     const { port } = await listener(t);
     await check.create(none, { service: 's', host: 'localhost', port }, checkDeps)(signal);
     await assert.rejects(
@@ -42,12 +42,12 @@ describe('tcp', () => {
   });
 
   it('gives up when its signal aborts', async () => {
-    // An address of RFC 5737: nobody answers, nobody refuses.
+    // An address of RFC 5737: no answer and no refusal.
     const probe = check.create(none, { service: 's', host: '192.0.2.1', port: 9 }, checkDeps);
     await assert.rejects(probe(AbortSignal.timeout(50)), /aborted due to timeout|cannot connect/);
   });
 
-  it('says something and listens to the answer', async (t) => {
+  it('sends a text and waits for the expected answer', async (t) => {
     const greeter = await startPeer((socket) => {
       socket.write('220 mail ');
       socket.on('data', (data) => socket.end(String(data) === 'NOOP\r\n' ? '250 OK\r\n' : '500 what?\r\n'));

@@ -69,7 +69,7 @@ describe('the tls check', () => {
     await assertPasses(await makeCheck('tls', { ssl_ca: ca, ssl_server_name: 'api.test' }, { port }));
   });
 
-  it('fails when nobody trusted has signed the certificate, unless told not to care', async () => {
+  it('fails when the certificate is not trusted, unless verification is off', async () => {
     await assertFails(await makeCheck('tls', {}, { port }), /^no TLS: unable to (verify|get)|^no TLS: self-signed/);
     await assertPasses(await makeCheck('tls', { ssl_verify: false }, { port }));
   });
@@ -79,7 +79,7 @@ describe('the tls check', () => {
     await assertFails(check, /other\.test\. is not in the cert's altnames/);
   });
 
-  it('fails when the certificate expires too soon, and passes when it is good for long enough', async () => {
+  it('fails when the certificate expires within min_days, and passes otherwise', async () => {
     await assertFails(
       await makeCheck('tls', { ssl_ca: ca, min_days: 14 }, { port }),
       /^certificate expires in 1 day, min_days is 14$/,
@@ -94,7 +94,7 @@ describe('the tls check', () => {
     await assertFails(careless, /^certificate expired on /);
   });
 
-  it('shows its own certificate to a server that asks for one', async () => {
+  it('presents its own certificate to a server that asks for one', async () => {
     await assertFails(await makeCheck('tls', { ssl_ca: ca }, { port: asking }), /^no TLS: .*(handshake|reset|closed)/);
     const own = { ssl_cert: client.cert, ssl_key: client.key };
     await assertPasses(await makeCheck('tls', { ssl_ca: ca, ...own }, { port: asking }));
@@ -108,7 +108,7 @@ describe('the tls check', () => {
     );
   });
 
-  it('fails when nobody listens, or when the other side speaks no TLS', async () => {
+  it('fails when the connection is refused, or the server speaks no TLS', async () => {
     const closed = await freePort();
     await assertFails(
       await makeCheck('tls', {}, { port: closed }),
@@ -122,7 +122,7 @@ describe('the tls check', () => {
     }
   });
 
-  it('gives up on a mute peer when its time is over or it is aborted', async () => {
+  it('gives up on a mute peer at the deadline and at an abort', async () => {
     const mute = await startPeer(peers['a mute peer'] ?? assert.fail());
     try {
       await assertGivesUp(await makeCheck('tls', {}, { port: mute.port }));

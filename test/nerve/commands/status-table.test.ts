@@ -57,7 +57,7 @@ const state: NerveStatus = {
 };
 
 describe('formatStatus', () => {
-  it('shows one line per service, with why it is not visible', () => {
+  it('shows one line per service, with the reason why it is not announced', () => {
     assert.equal(
       formatStatus(state, plain, now),
       [
@@ -74,7 +74,7 @@ describe('formatStatus', () => {
     );
   });
 
-  it('says without a nerve what etcd has, and why it cannot be read', () => {
+  it('shows without a running nerve what etcd has, and why it cannot be read', () => {
     const one = {
       name: 'api',
       instance: 'i_a:1',

@@ -40,7 +40,7 @@ async function problems(loading: Promise<unknown>): Promise<readonly string[]> {
 }
 
 describe('loadConfig', () => {
-  it('takes keys with nothing behind them as not given', async (t) => {
+  it('treats a key with an empty value as absent', async (t) => {
     const empty = {
       check_interval: null,
       check_mocked: null,
@@ -53,7 +53,7 @@ describe('loadConfig', () => {
     assert.ok(sameService(given, await service(t, { checks: [{ type: 'http', uri: '/health' }] })));
   });
 
-  it('has the defaults of SmartStack, and its own', async (t) => {
+  it('fills in SmartStack’s defaults and its own', async (t) => {
     const { instanceId, etcd, ttlSeconds, admin, heartbeatPath, services } = await load(t, {
       services: { api: { host: '10.0.0.1', port: 3000, checks: [{ type: 'http', uri: '/health' }] } },
     });
@@ -72,7 +72,7 @@ describe('loadConfig', () => {
     assert.deepEqual(check?.target, { service: 'api', host: '10.0.0.1', port: 3000 });
   });
 
-  it('keeps what it is told to at the end, and drains for a time of one’s own', async (t) => {
+  it('reads shutdown, drain_time and state_file_path', async (t) => {
     const { shutdown, drainTimeMs, stateFile } = await load(t, {
       shutdown: { keep: true },
       drain_time: '1m',
@@ -82,12 +82,12 @@ describe('loadConfig', () => {
     assert.deepEqual((await load(t, {})).shutdown, { keep: false, drain: 0 });
   });
 
-  it('takes a file without services', async (t) => {
+  it('accepts a file without services', async (t) => {
     assert.equal((await load(t, {})).services.size, 0);
   });
 
   const values: readonly [sentence: string, options: object, value: string][] = [
-    ['a service without more', {}, '{"host":"10.0.0.1","port":3000,"name":"i-1"}'],
+    ['a service with a host and a port only', {}, '{"host":"10.0.0.1","port":3000,"name":"i-1"}'],
     [
       'weight as a string, labels and options',
       { weight: '2', labels: { az: 'a' }, haproxy_server_options: 'backup' },
@@ -119,12 +119,12 @@ describe('loadConfig', () => {
     assert.ok(isHost(host) && host !== 'auto' && host !== '0.0.0.0', host);
   });
 
-  it('makes no checks when they are mocked', async (t) => {
+  it('makes no checks with check_mocked', async (t) => {
     const { checks } = await service(t, { check_mocked: true, checks: [{ type: 'tcp' }] });
     assert.deepEqual(checks, []);
   });
 
-  it('lets a check probe another address, with times of its own', async (t) => {
+  it('lets a check name its own address and times', async (t) => {
     const { checks } = await service(t, {
       checks: [
         { type: 'tcp', host: '127.0.0.1', port: 1, timeout: '2s', name: 'local' },
@@ -148,7 +148,7 @@ describe('loadConfig', () => {
     );
   });
 
-  it('honours etcd_host and etcd_port of a service', async (t) => {
+  it('reads etcd_host and etcd_port of a service', async (t) => {
     assert.deepEqual((await service(t, { etcd_host: 'etcd1', reporter_type: 'Etcd' })).etcdHosts, ['etcd1:2379']);
     assert.deepEqual((await service(t, { etcd_host: '::1', etcd_port: 4001 })).etcdHosts, ['[::1]:4001']);
   });
@@ -177,7 +177,7 @@ describe('loadConfig', () => {
     );
   });
 
-  it('warns once of a key of the original without a meaning here', async (t) => {
+  it('warns once about a key of SmartStack that has no meaning here', async (t) => {
     const folder = await tempFolder(t);
     const api = { host: 'a', port: 1, zk_path: '/x' };
     await writeFile(join(folder, 'n.json'), JSON.stringify({ services: { a: api, b: api } }));
@@ -191,14 +191,22 @@ describe('loadConfig', () => {
 
   const wrong: readonly [sentence: string, value: object, problems: readonly (string | RegExp)[]][] = [
     ['services that are a list', { services: [] }, ['services: must be an object of services by name']],
-    ['a service that is no object', { services: { api: 5 } }, ['services.api: must be an object of options, not 5']],
+    [
+      'a service that is not an object',
+      { services: { api: 5 } },
+      ['services.api: must be an object of options, not 5'],
+    ],
     [
       'a service without an address',
       { services: { api: {} } },
       [/services\.api\.host: is required/, /services\.api\.port: is required/],
     ],
-    ['an instance_id for no key', { instance_id: 'a/b' }, [/instance_id: must be a string of up to 128 .*not "a\/b"/]],
-    ['a ttl too short to hold', { ttl: 1 }, ['ttl: must be a time from 2s to 1h, not 1']],
+    [
+      'an instance_id that cannot be part of a key',
+      { instance_id: 'a/b' },
+      [/instance_id: must be a string of up to 128 .*not "a\/b"/],
+    ],
+    ['a ttl below two seconds', { ttl: 1 }, ['ttl: must be a time from 2s to 1h, not 1']],
     [
       'ZooKeeper',
       { services: { a: { host: 'a', port: 1, reporter_type: 'zookeeper' } } },
@@ -240,7 +248,7 @@ describe('loadConfig', () => {
       [/checks\[0\]\.rise: must be a whole number, 1 or more, not 0/, /checks\[0\]\.fall/],
     ],
     [
-      'keys nobody knows, with the nearest',
+      'unknown keys, and names the nearest known one',
       { servces: {}, services: { a: { host: 'a', port: 1, check_intervall: 1, checks: [{ type: 'tcp', uri: '/' }] } } },
       [
         'servces: unknown key; did you mean services?',
@@ -262,7 +270,7 @@ describe('loadConfig', () => {
       ['services["a b"]: "a b" cannot be part of a key; set etcd_path or choose another name'],
     ],
     [
-      'an end that both keeps and drains',
+      'a shutdown that both keeps and drains',
       { shutdown: { keep: true, drain: 5 } },
       ['shutdown: keep and drain exclude each other: with keep the instances go on taking traffic'],
     ],
@@ -276,9 +284,13 @@ describe('loadConfig', () => {
       },
       ['services["api:1"]: api:1 is also the name of an instance of services.api'],
     ],
-    ['etcd without a password', { etcd: { username: 'u' } }, [/etcd: username "u": needs a password/]],
-    ['etcd addresses', { etcd: { hosts: ['ftp://x'] } }, [/etcd\.hosts: /]],
-    ['the admin address', { admin: { listen: 'x' } }, ['admin.listen: must be HOST:PORT, or false for none, not "x"']],
+    ['an etcd user without a password', { etcd: { username: 'u' } }, [/etcd: username "u": needs a password/]],
+    ['etcd addresses of another scheme', { etcd: { hosts: ['ftp://x'] } }, [/etcd\.hosts: /]],
+    [
+      'an admin address that is not HOST:PORT',
+      { admin: { listen: 'x' } },
+      ['admin.listen: must be HOST:PORT, or false for none, not "x"'],
+    ],
     [
       'server options with a newline',
       { services: { a: { host: 'a', port: 1, haproxy_server_options: 'x\ny' } } },
@@ -296,14 +308,14 @@ describe('loadConfig', () => {
     });
   }
 
-  it('never shows a password', async (t) => {
+  it('never shows a password in a problem', async (t) => {
     const found = await problems(
       load(t, { etcd: { username: 5, password: ['hunter2'], hosts: ['http://u:hunter2@x'] } }),
     );
     assert.ok(!found.join('\n').includes('hunter2'), found.join('\n'));
   });
 
-  it('tells the same service from a changed one', async (t) => {
+  it('distinguishes an unchanged service from a changed one', async (t) => {
     const options = { labels: { az: 'a' }, checks: [{ type: 'http', uri: '/' }] };
     const [a, b] = [await service(t, options), await service(t, options)];
     assert.ok(sameService(a, b));
@@ -322,7 +334,7 @@ describe('loadConfig', () => {
 describe('loadConfig from the environment', () => {
   const from = (env: Readonly<Record<string, string>>): Promise<NerveConfig> => loadConfig({ file: undefined, env });
 
-  it('needs a service and its port only', async () => {
+  it('needs only a service and its port', async () => {
     const { services, etcd } = await from({ NERVE_SERVICE: 'api', NERVE_PORT: '3000' });
     const api = services.get('api');
     assert.ok(api && api.instance.host !== 'auto');
@@ -333,7 +345,7 @@ describe('loadConfig from the environment', () => {
     assert.deepEqual(etcd.hosts, ['http://127.0.0.1:2379']);
   });
 
-  it('takes host, check, etcd and more', async () => {
+  it('reads host, check, etcd and admin options', async () => {
     const env = {
       NERVE_SERVICE: 'api',
       NERVE_HOST: '10.0.0.1',
@@ -356,7 +368,7 @@ describe('loadConfig from the environment', () => {
     );
   });
 
-  it('takes certificates, and a user of etcd', async () => {
+  it('reads the etcd certificates and user', async () => {
     const tls = { ETCD_TLS_CA: '/tls/ca.pem', ETCD_TLS_CERT: '/tls/client.pem', ETCD_TLS_KEY: '/tls/client-key.pem' };
     const user = { ETCD_USERNAME: 'nerve', ETCD_PASSWORD: 'secret' };
     const env = { NERVE_SERVICE: 'api', NERVE_PORT: '1', ETCD_HOSTS: 'https://a:1', ...tls, ...user };

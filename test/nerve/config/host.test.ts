@@ -33,7 +33,7 @@ async function metadata(t: TestContext, answers: Readonly<Record<string, string>
   return asked;
 }
 
-describe('host', () => {
+describe('the host of a service', () => {
   for (const host of [
     '10.0.0.1',
     '::1',
@@ -50,14 +50,14 @@ describe('host', () => {
     it(`may not be ${JSON.stringify(host)}`, () => assert.throws(() => readHost(host), /must be an IP address/));
   }
 
-  it('is announced as it is, or as the address that it has now', async () => {
+  it('is announced unchanged, or with resolve_host as its current address', async () => {
     assert.equal(await announcedHost('localhost', false), 'localhost');
     assert.match(await announcedHost('localhost', true), /^(?:127\.0\.0\.1|::1)$/);
     assert.equal(await announcedHost('::1', true), '::1');
     await assert.rejects(announcedHost('nobody.invalid', true), /cannot resolve nobody\.invalid: /);
   });
 
-  it('is an address of the interface that is named', async () => {
+  it('is an address of the named interface', async () => {
     const all = networkInterfaces();
     assert.equal(await announcedHost('auto:lo:ipv4', false), '127.0.0.1');
     const names = Object.keys(all).join(', ');
@@ -66,14 +66,14 @@ describe('host', () => {
     });
   });
 
-  it('is this host’s primary address, which is not loopback', async () => {
+  it('is with auto this host’s primary address, never loopback', async () => {
     const address = await announcedHost('auto', false).catch((error: Error) => error.message);
     assert.ok(
       isIP(address) !== 0 ? !/^(?:127\.|::1$)/.test(address) : /no such address besides loopback/.test(address),
     );
   });
 
-  it('is what EC2’s metadata says, asked with a token', async (t) => {
+  it('is with auto:ec2 the address in EC2’s metadata, read with a token', async (t) => {
     const asked = await metadata(t, {
       '/latest/meta-data/local-ipv4': '10.1.2.3\n',
       '/latest/meta-data/ipv6': '2600::5',
@@ -83,7 +83,7 @@ describe('host', () => {
     assert.equal(await announcedHost('auto:ec2:ipv6', false), '2600::5');
   });
 
-  it('says what EC2’s metadata answered when that is not an address', async (t) => {
+  it('is refused with the answer of EC2’s metadata when that is not an address', async (t) => {
     await metadata(t, { '/latest/meta-data/local-ipv4': '<html>' });
     await assert.rejects(announcedHost('auto:ec2', false), /EC2 instance metadata: "<html>" is not an IP address/);
     await assert.rejects(announcedHost('auto:ec2:ipv6', false), /GET \/latest\/meta-data\/ipv6 failed: HTTP 401/);

@@ -14,21 +14,21 @@ function after(results: string) {
   );
 }
 
-describe('pace', () => {
+describe('the pause between two probes', () => {
   const pauses: readonly [results: string, pause: number, why: string][] = [
     ['pp', 1000, 'healthy'],
     ['ppf', 100, 'one failure of two'],
-    ['ppff', 1000, 'sick'],
+    ['ppff', 1000, 'unhealthy'],
     ['ppffp', 100, 'one pass of three'],
     ['ppffpp', 100, 'two passes of three'],
-    ['ppffppf', 1000, 'sick still'],
+    ['ppffppf', 1000, 'still unhealthy'],
     ['ppffppp', 1000, 'healthy again'],
   ];
   for (const [results, pause, why] of pauses) {
-    it(`pauses ${pause} ms after ${results}: ${why}`, () => assert.equal(nextPause(pace, after(results)), pause));
+    it(`is ${pause} ms after results ${results}: ${why}`, () => assert.equal(nextPause(pace, after(results)), pause));
   }
 
-  it('spreads the pause by the jitter, around the interval', () => {
+  it('varies by the jitter around the interval', () => {
     const jittery = { ...pace, jitter: 0.2 };
     assert.deepEqual(
       [0, 0.5, 1].map((random) => nextPause(jittery, after('pp'), () => random)),
@@ -36,7 +36,7 @@ describe('pace', () => {
     );
   });
 
-  it('starts at any part of the interval, the first probe soon all the same', () => {
+  it('is random before and after the first probe, which still comes soon', () => {
     assert.deepEqual(
       [0, 0.5].map((random) => firstPause({ ...pace, intervalMs: 10_000 }, () => random)),
       [0, 250],

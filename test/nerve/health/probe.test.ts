@@ -8,12 +8,12 @@ import { makeCheck } from '../../support/daemons/check.ts';
 const hour = 3_600_000;
 const never = new AbortController().signal;
 
-/** A check that waits for its signal, as plugins shall. */
+/** A check that waits until its signal aborts, as plugins must. */
 const hanging = (signal: AbortSignal): Promise<void> =>
   new Promise((_, reject) => signal.addEventListener('abort', () => reject(new Error('gave up')), { once: true }));
 
 describe('startProbe', () => {
-  it('passes with the check', async () => {
+  it('passes when the check resolves', async () => {
     const { outcome, reason } = await startProbe(async () => {}, hour, never).result;
     assert.deepEqual([outcome, reason], ['pass', null]);
   });
@@ -24,7 +24,7 @@ describe('startProbe', () => {
     assert.deepEqual([outcome, reason], ['fail', 'no answer: refused']);
   });
 
-  it('fails with a check that throws', async () => {
+  it('fails when the check throws at once', async () => {
     const check = () => {
       throw new Error('thrown');
     };
@@ -32,14 +32,14 @@ describe('startProbe', () => {
     assert.deepEqual([outcome, reason], ['fail', 'thrown']);
   });
 
-  it('times out, and tells the check through its signal', async () => {
+  it('times out at the deadline, and aborts the signal of the check', async () => {
     const probe = startProbe(hanging, 20, never);
     const { outcome, reason } = await probe.result;
     assert.deepEqual([outcome, reason], ['timeout', 'no answer within 20 ms']);
     await probe.settled;
   });
 
-  it('times out also with a check that ignores its signal, and says when that has let go', async () => {
+  it('times out also when the check ignores its signal, and settles when the check returns', async () => {
     let letGo = (): void => {};
     const probe = startProbe(() => new Promise((resolve) => (letGo = resolve)), 20, never);
     assert.equal((await probe.result).outcome, 'timeout');
@@ -53,7 +53,7 @@ describe('startProbe', () => {
     await end;
   });
 
-  it('does not blame a service for the time in which this very process was held up', async (t) => {
+  it('gives a probe back the time for which this process was held up', async (t) => {
     const server = createServer((socket) => socket.destroy()).listen(0, '127.0.0.1');
     t.after(() => server.close());
     await once(server, 'listening');
@@ -65,14 +65,14 @@ describe('startProbe', () => {
     assert.equal((await probe.result).outcome, 'pass');
   });
 
-  it('gives that time back only once', async () => {
+  it('gives that time back once', async () => {
     const probe = startProbe(hanging, 20, never);
     const until = performance.now() + 100;
     while (performance.now() < until);
     assert.equal((await probe.result).outcome, 'timeout');
   });
 
-  it('ends when the outer signal aborts, before or during the probe', async () => {
+  it('ends when the signal of its caller aborts, before or during the probe', async () => {
     const end = new AbortController();
     const probe = startProbe(hanging, hour, end.signal);
     end.abort(new Error('shutting down'));
@@ -80,7 +80,7 @@ describe('startProbe', () => {
     assert.equal((await startProbe(hanging, hour, end.signal).result).outcome, 'timeout');
   });
 
-  it('leaves nothing behind on the outer signal', async () => {
+  it('leaves no listener on the signal of its caller', async () => {
     const end = new AbortController();
     for (let i = 0; i < 20; i++) await startProbe(i % 2 ? hanging : async () => {}, 1, end.signal).result;
     assert.equal(getEventListeners(end.signal, 'abort').length, 0);

@@ -14,7 +14,7 @@ describe('nextHealth', () => {
     [1, 5, 'pfffff', 'UUUUUD'],
   ];
   for (const [rise, fall, results, expected] of vectors) {
-    it(`makes ${expected} of ${results} with rise ${rise} and fall ${fall}`, () => {
+    it(`gives health ${expected} for results ${results} with rise ${rise} and fall ${fall}`, () => {
       let health = unknownHealth;
       let seen = '';
       for (const result of results) {

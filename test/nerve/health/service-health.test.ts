@@ -12,31 +12,31 @@ function start(t: TestContext, config: ServiceConfig) {
   const end = new AbortController();
   const { log, lines } = recordingLog();
   const service = new ServiceHealth(config, { log });
-  const verdicts: string[] = [];
-  const running = service.run((verdict) => verdicts.push(verdict), end.signal);
+  const changes: string[] = [];
+  const running = service.run((verdict) => changes.push(verdict), end.signal);
   t.after(async () => {
     end.abort();
     await running;
   });
-  return { service, verdicts, lines, end, running };
+  return { service, changes, lines, end, running };
 }
 
-describe('service', () => {
+describe('ServiceHealth', () => {
   it('is up at once without checks', (t) => {
-    const { service, verdicts } = start(t, serviceConfig('api', []));
-    assert.deepEqual([service.health, verdicts], ['up', ['up']]);
+    const { service, changes } = start(t, serviceConfig('api', []));
+    assert.deepEqual([service.health, changes], ['up', ['up']]);
   });
 
-  it('follows its check, and logs transitions only', async (t) => {
+  it('follows its check, and logs only changes', async (t) => {
     const api = healthSwitch();
-    const { service, verdicts, lines } = start(t, serviceConfig('api', [api.probe]));
-    await eventually(() => assert.deepEqual(verdicts, ['up']));
+    const { service, changes, lines } = start(t, serviceConfig('api', [api.probe]));
+    await eventually(() => assert.deepEqual(changes, ['up']));
     const { probes } = api;
     await eventually(() => assert.ok(api.probes > probes + 5));
     api.healthy = false;
-    await eventually(() => assert.deepEqual(verdicts, ['up', 'down']));
+    await eventually(() => assert.deepEqual(changes, ['up', 'down']));
     api.healthy = true;
-    await eventually(() => assert.deepEqual(verdicts, ['up', 'down', 'up']));
+    await eventually(() => assert.deepEqual(changes, ['up', 'down', 'up']));
     assert.equal(service.health, 'up');
     assert.deepEqual(
       lines.map(({ message, fields }) => [message, fields.service, fields.check, fields.reason]),
@@ -55,20 +55,20 @@ describe('service', () => {
     const good = healthSwitch();
     let answer = (): void => {};
     const slow = (): Promise<void> => new Promise((resolve) => (answer = resolve));
-    const { service, verdicts } = start(
+    const { service, changes } = start(
       t,
       serviceConfig('api', [good.probe, slow], { check: { timeoutMs: 3_600_000 } }),
     );
     await eventually(() => assert.ok(good.probes > 2));
     assert.equal(service.health, 'unknown');
     answer();
-    await eventually(() => assert.deepEqual(verdicts, ['up']));
+    await eventually(() => assert.deepEqual(changes, ['up']));
     good.healthy = false;
-    await eventually(() => assert.deepEqual(verdicts, ['up', 'down']));
+    await eventually(() => assert.deepEqual(changes, ['up', 'down']));
     answer();
   });
 
-  it('takes rise and fall of each check', async (t) => {
+  it('applies rise and fall of each check', async (t) => {
     const outcomes = 'pffpfffffff';
     let i = 0;
     let downAfter = 0;
@@ -76,12 +76,12 @@ describe('service', () => {
       if (service.health === 'down') downAfter ||= i;
       if (outcomes[i++] !== 'p') throw new Error('f');
     };
-    const { service, verdicts } = start(t, serviceConfig('api', [check], { check: { rise: 2, fall: 3 } }));
-    await eventually(() => assert.deepEqual(verdicts, ['up', 'down']));
+    const { service, changes } = start(t, serviceConfig('api', [check], { check: { rise: 2, fall: 3 } }));
+    await eventually(() => assert.deepEqual(changes, ['up', 'down']));
     await eventually(() => assert.equal(downAfter, 7));
   });
 
-  it('never has two probes of a check under way, and counts one that hangs as failed', async (t) => {
+  it('never runs two probes of a check at a time, and counts a hanging one as failed', async (t) => {
     let running = 0;
     let most = 0;
     let letGo = (): void => {};
@@ -91,8 +91,8 @@ describe('service', () => {
       await new Promise<void>((resolve) => (letGo = resolve));
       running -= 1;
     };
-    const { service, verdicts } = start(t, serviceConfig('api', [stubborn], { check: { timeoutMs: 10 } }));
-    await eventually(() => assert.deepEqual(verdicts, ['down']));
+    const { service, changes } = start(t, serviceConfig('api', [stubborn], { check: { timeoutMs: 10 } }));
+    await eventually(() => assert.deepEqual(changes, ['down']));
     await eventually(() => assert.equal(service.checks[0]?.last?.reason, 'the previous probe is still running'));
     assert.equal(most, 1);
     const hung = letGo;
@@ -102,24 +102,24 @@ describe('service', () => {
     letGo();
   });
 
-  it('passes no verdict on probes that its own end cut short', async (t) => {
+  it('ignores the result of a probe that its own end aborts', async (t) => {
     const hanging = (signal: AbortSignal): Promise<void> =>
       new Promise((_, reject) => signal.addEventListener('abort', () => reject(new Error('gave up'))));
-    const { verdicts, end, running } = start(t, serviceConfig('api', [hanging], { check: { timeoutMs: 3_600_000 } }));
+    const { changes, end, running } = start(t, serviceConfig('api', [hanging], { check: { timeoutMs: 3_600_000 } }));
     end.abort();
     await running;
-    assert.deepEqual(verdicts, []);
+    assert.deepEqual(changes, []);
   });
 
-  it('has no warning of Node to say about many checks', async (t) => {
+  it('causes no warning of Node with many checks', async (t) => {
     const warnings = nodeWarnings(t);
     const checks = Array.from({ length: 20 }, () => healthSwitch().probe);
-    const { verdicts } = start(t, serviceConfig('api', checks));
-    await eventually(() => assert.deepEqual(verdicts, ['up']));
+    const { changes } = start(t, serviceConfig('api', checks));
+    await eventually(() => assert.deepEqual(changes, ['up']));
     assert.deepEqual(warnings, []);
   });
 
-  it('shows the last result of each check, and counts', async (t) => {
+  it('shows the last result of each check, and counts probes and changes', async (t) => {
     const { service } = start(t, serviceConfig('counted', [healthSwitch(false).probe]));
     await eventually(() => assert.equal(service.health, 'down'));
     const [check] = service.checks;
