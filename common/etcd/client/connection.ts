@@ -30,7 +30,7 @@ export interface Connection {
   readonly url: string;
   /** When it was made, milliseconds of `clock.now()`. */
   readonly openedAt: number;
-  /** True while it is connected, as far as it knows. */
+  /** True while it is connected; a connection that hangs counts as connected. */
   readonly ready: boolean;
   /** True while no call and no stream is under way on it. */
   readonly idle: boolean;
@@ -58,7 +58,7 @@ export interface RpcLimits {
 /** The public methods of a class, without its private fields: what another implementation has to have. */
 type Stub<Client> = Pick<Client, keyof Client>;
 
-/** etcd's services, typed as etcd3 has them; the two streams as far as they are used. */
+/** etcd's services, typed as etcd3 has them; the two streams with the methods that are used. */
 export interface Rpc {
   readonly kv: Stub<KVClient>;
   readonly watch: Omit<Stub<WatchClient>, 'watch'> & {

@@ -1,7 +1,7 @@
 import { type ServiceError, status } from '@grpc/grpc-js';
 import { oneLine, systemWords } from '../../reason.ts';
 
-/** A call that etcd refused or that did not reach it. The message names the member and the call, and says why in plain words. */
+/** A call that etcd refused, or that did not reach it. The message names the member and the call, and says why in plain words. */
 export class EtcdError extends Error {
   override readonly name = 'EtcdError';
   /** gRPC's code, such as `status.UNAVAILABLE`. */
@@ -9,7 +9,7 @@ export class EtcdError extends Error {
   /** The server's text without gRPC's prefix. */
   readonly details: string;
 
-  /** No cause: who prints errors with their causes would say the same again, in gRPC's words. */
+  /** Has no `cause`: an error that is printed with its causes would say the same again, in gRPC's words. */
   constructor(attempted: string, code: status, details: string) {
     super(`${attempted}: ${plainWords(code, details)}`);
     this.code = code;
@@ -17,21 +17,21 @@ export class EtcdError extends Error {
   }
 }
 
-/** Puts a name on what grpc-js throws. */
+/** Makes an EtcdError of what grpc-js throws. */
 export function etcdError(attempted: string, error: unknown): EtcdError {
   if (error instanceof EtcdError) return error;
   const { code, details, message } = error as Partial<ServiceError>;
   return new EtcdError(attempted, code ?? status.UNKNOWN, details || message || String(error));
 }
 
-/** What grpc-js and etcd say, for people who know neither. */
+/** Translates the texts of grpc-js and etcd for people who know neither. */
 function plainWords(code: status, details: string): string {
   const known = systemWords(details);
   if (known !== undefined) return known;
   if (code === status.DEADLINE_EXCEEDED && /^(deadline exceeded|context deadline)/i.test(details)) {
     return 'no answer in time';
   }
-  // By us, because the time of the whole was over.
+  // This process cancelled it, because the time of the whole call was over.
   if (code === status.CANCELLED && /^cancelled on client$/i.test(details)) return 'no answer in time';
   if (/^name resolution failed/i.test(details)) return 'host name not found';
   if (/^received rst_stream/i.test(details)) return 'connection reset';
@@ -45,7 +45,7 @@ function plainWords(code: status, details: string): string {
   return oneLine(text) || String(status[code]).toLowerCase().replaceAll('_', ' ');
 }
 
-/** What another member, or another try, would answer in the same way. */
+/** Codes that another member, or another try, would answer again. */
 const permanentCodes: ReadonlySet<status> = new Set([
   status.INVALID_ARGUMENT,
   status.NOT_FOUND,
@@ -62,12 +62,12 @@ export function isPermanent(error: EtcdError): boolean {
   return permanentCodes.has(error.code) && !isStaleToken(error.details);
 }
 
-/** The texts with which etcd asks for a new token (the same as its Go client looks for), under various codes. */
+/** True when etcd asks for a new token, which it does under various codes; its Go client looks for the same texts. */
 export function isStaleToken(text: string): boolean {
   return /invalid auth token|revision of auth store is old|user name is empty/.test(text);
 }
 
-/** True when etcd does not ask who calls. */
+/** True when etcd has authentication off. */
 export function isAuthOff(text: string): boolean {
   return /authentication is not enabled/.test(text);
 }
@@ -77,12 +77,12 @@ export function isCompacted(text: string): boolean {
   return /required revision has been compacted/.test(text);
 }
 
-/** True when this user may not do that. */
+/** True when this user may not make that call. */
 export function isDenied(text: string): boolean {
   return /permission denied/.test(text);
 }
 
-/** True when etcd's quota is used up: it takes no more writes but deletions until an administrator makes room. */
+/** True when etcd's quota is used up: until an administrator makes room, it accepts deletes only. */
 export function isOutOfSpace(text: string): boolean {
   return /database space exceeded/.test(text);
 }
@@ -102,22 +102,22 @@ export function isAnswer(error: EtcdError): boolean {
   return isPermanent(error) || /etcdserver:|auth:|raft:/.test(error.details);
 }
 
-/** What TLS says when the two sides do not agree, and what that means here. */
+/** What TLS says when the handshake fails, and what that means here. */
 const meanings: readonly (readonly [said: RegExp, meaning: string])[] = [
   [/unable to verify|self.signed certificate|unable to get (?:local )?issuer/, 'it is of no authority in tls.ca'],
   [/^certificate has expired/, "the member's certificate"],
   [/^unknown ca/, 'the member does not trust the authority of our certificate, tls.cert'],
   [/^certificate required/, 'the member wants a certificate of ours: set tls.cert and tls.key'],
   [/^certificate expired/, 'the member says so of our certificate, tls.cert'],
-  // One word for all of it up to etcd 3.4.
+  // Up to etcd 3.4, one text for every reason.
   [/^bad certificate/, 'the member refuses ours, tls.cert: missing, expired, or of an authority it does not trust'],
   [/disconnected before secure TLS/, 'if the member does not talk TLS, its address begins with http://'],
   [/^Failed to connect/, 'if the member talks TLS, its address begins with https://'],
 ];
 
 /**
- * Why gRPC could not connect, as people want to read it: without OpenSSL's own line numbers, and with what it means.
- * What is not about TLS is returned as it is.
+ * Why gRPC could not connect, for people: without OpenSSL's line numbers, and with what it means. Reports that are not about
+ * TLS are returned unchanged.
  */
 export function connectionWords(report: string): string {
   const alert = /:SSL routines:[^:]*:(?:(?:sslv|tlsv)[\d.]+ alert )?([^:]*):/.exec(report)?.[1];

@@ -1,6 +1,6 @@
 import type { IEvent, IKeyValue } from 'etcd3/lib/rpc.js';
 
-/** One key as etcd has it. Revisions and lease ids are etcd's 64-bit numbers as text; lease `0` is none. */
+/** One key as etcd has it. Revisions and lease ids are etcd's 64-bit numbers as text; lease `0`: no lease. */
 export interface Entry {
   readonly key: string;
   readonly value: Buffer;
@@ -9,7 +9,7 @@ export interface Entry {
   readonly lease: string;
 }
 
-/** From etcd's own form. */
+/** Makes an entry of etcd's own form. */
 export function toEntry(kv: IKeyValue): Entry {
   return {
     key: kv.key.toString(),
@@ -20,7 +20,7 @@ export function toEntry(kv: IKeyValue): Entry {
   };
 }
 
-/** True for a key that was written, false for one that was deleted. etcd3 says that the types are numbers: they are text. */
+/** True when a key was written, false when it was deleted. The types are text, although etcd3 declares numbers. */
 export function isPut({ type }: IEvent): boolean {
   return /^put$/i.test(type as string);
 }
@@ -50,7 +50,7 @@ export function prefixRange(prefix: string): KeyRange {
   return { key: key.length === 0 ? Buffer.from([0]) : key, end: Buffer.from([0]) };
 }
 
-/** As `etcdctl lease` prints it. */
+/** A lease id in hexadecimal, as `etcdctl lease` prints it. */
 export function hex(id: string): string {
   return BigInt(id).toString(16);
 }

@@ -51,7 +51,7 @@ export class MemberPool {
     this.#advice.consider(member);
   }
 
-  /** Says that a call to a member failed, and over which connection and with which token, as far as the call got. */
+  /** Says that a call to a member failed; with the connection and the token that it used, if it got that far. */
   failed(
     member: Member,
     error: EtcdError,

@@ -20,7 +20,7 @@ export const requestSeconds = new Histogram({
   registers,
 });
 
-/** Changes received from watches, without those that were received before. */
+/** Changes received from watches; repeated ones are not counted. */
 export const watchEvents = new Counter({
   name: 'etcd_watch_events_total',
   help: 'Changes received from watches.',

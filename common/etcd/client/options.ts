@@ -1,18 +1,18 @@
 import type { Schema } from '../../config/config.ts';
 import { isHost } from '../../instance.ts';
 
-/** Files in PEM form; each is read again when it changes. */
+/** PEM files; each is read again when it changes. */
 export interface EtcdTls {
-  /** Authorities to trust; default: those of the system. */
+  /** Certificate authorities to trust; default: the system's. */
   readonly ca?: string;
-  /** Our certificate, for members that ask for one; goes with `key`. */
+  /** The client certificate, for members that require one; goes with `key`. */
   readonly cert?: string;
   readonly key?: string;
   /** The name to expect in the members' certificate, when it is not the one in their address. */
   readonly serverName?: string;
 }
 
-/** Where etcd is and how to prove who we are. */
+/** Addresses of etcd, and how this process authenticates itself. */
 export interface EtcdOptions {
   /** Addresses of the members, at least one; see {@link parseHosts}. */
   readonly hosts: readonly string[];
@@ -52,7 +52,7 @@ export const etcdSchema: Schema<EtcdOptions> = {
 
 /** One member's client address. */
 export interface Host {
-  /** In the normal form, `http://10.0.0.1:2379`, for people. */
+  /** In normal form, `http://10.0.0.1:2379`, for people. */
   readonly url: string;
   /** What grpc-js dials. */
   readonly target: string;
@@ -60,8 +60,8 @@ export interface Host {
 }
 
 /**
- * Brings addresses into one form: `10.0.0.1`, `etcd-1:2379`, `https://etcd-1`, `[::1]:2379`; 2379 where no port is
- * given, plain HTTP where no scheme is. Repeated ones are dropped.
+ * Brings addresses into normal form: `10.0.0.1`, `etcd-1:2379`, `https://etcd-1`, `[::1]:2379`; 2379 where no port is
+ * given, plain HTTP where no scheme is given. Repeated addresses are dropped.
  * @throws naming the address that cannot be used
  */
 export function parseHosts(value: unknown): readonly Host[] {
@@ -96,7 +96,7 @@ function parseHost(value: unknown): Host {
 }
 
 /**
- * Checks what the options say together.
+ * Checks the options together.
  * @throws naming the option, its value and what is allowed
  */
 export function checkEtcdOptions(options: EtcdOptions): readonly Host[] {
@@ -115,7 +115,7 @@ export function checkEtcdOptions(options: EtcdOptions): readonly Host[] {
 
 const tlsKeys = ['ca', 'cert', 'key', 'serverName'] as const;
 
-/** Without what is empty, as in `${ETCD_TLS_CA:-}`; null when nothing is left. @throws saying what is allowed */
+/** Checks the TLS options. Drops empty ones, as `${ETCD_TLS_CA:-}` may be; null when none is left. @throws saying what is allowed */
 function checkTls(value: unknown): EtcdTls | null {
   if (value === null || value === undefined) return null;
   if (typeof value !== 'object' || Array.isArray(value))

@@ -7,7 +7,7 @@ import { ConfigError, type Problem } from '../../config/problem.ts';
 import { reasonOf } from '../../daemon/log.ts';
 import type { EtcdOptions, EtcdTls, Host } from './options.ts';
 
-/** Credentials for new connections, and a mark that differs when the files they came from have changed. */
+/** Credentials for new connections. `mark` differs when the files that they came from have changed. */
 export interface Credentials {
   readonly channel: ChannelCredentials;
   readonly mark: string;
@@ -26,15 +26,15 @@ export function loadCredentials(host: Host, tls: EtcdTls | undefined, previous?:
   const read = (file: string | undefined): Buffer | null => (file ? attempt(file, (path) => readFileSync(path)) : null);
   const expected = tls?.serverName ?? hostOf(host);
   const channel = ChannelCredentials.createSsl(read(tls?.ca), read(tls?.key), read(tls?.cert), {
-    // Whatever name the server was asked for, see requestedServerName.
+    // Not the name that was requested: see requestedServerName.
     checkServerIdentity: (_, certificate) => checkServerIdentity(expected, certificate),
   });
   return { channel, mark };
 }
 
 /**
- * The name to ask a server for, where that is not the one in its address. TLS has no server names that are addresses (RFC
- * 6066, section 3), and Node complains of them: a server that is reached by its address is asked for any name.
+ * The server name to request (SNI) when it is not the one in the address. TLS has no server names that are IP addresses (RFC
+ * 6066, section 3), and Node warns of them: at an IP address, the name 'etcd' is requested.
  */
 export function requestedServerName(host: Host, tls: EtcdTls | undefined): string | undefined {
   if (!host.secure) return undefined;
@@ -59,7 +59,7 @@ function attempt<T>(file: string, read: (file: string) => T): T {
 }
 
 /**
- * Looks at the TLS files of an `etcd` section: for `check` commands. A running daemon does not insist: files may be
+ * Checks the TLS files of an `etcd` section, for `check` commands. A running daemon does not insist on them: files may be
  * delivered after its start, and are read again when they change.
  * @throws {ConfigError} naming each file that cannot be read or is not what it should be
  */
@@ -91,7 +91,7 @@ export function checkTlsFiles({ tls }: EtcdOptions, file: string): void {
   if (problems.length > 0) throw new ConfigError(problems);
 }
 
-/** OpenSSL passes over what it cannot read in a list of authorities, and trusts nobody then. */
+/** OpenSSL skips certificates of a list that it cannot read, and then trusts no server. @returns what is wrong */
 function certificateProblem(text: string): string | undefined {
   const blocks = text.match(/-----BEGIN (?:TRUSTED |X509 )?CERTIFICATE-----[^-]*-----END/g);
   if (blocks === null) return 'has no certificate in PEM form';

@@ -4,10 +4,10 @@ import { isDenied } from './errors.ts';
 import type { Member } from './member.ts';
 import { versionLimits } from './timing.ts';
 
-/** Oldest release whose watches and leases have no known fault that loses something (etcd's CHANGELOG-3.5). */
+/** The oldest release without a known fault by which watches or leases lose something (etcd's CHANGELOG-3.5). */
 const recommended = [3, 5, 28] as const;
 
-/** True when `version` is at least `minimum`; false for what is no version. */
+/** True when `version` is at least `minimum`; false when it is no version. */
 export function atLeast(version: string | undefined, minimum: readonly [number, number, number]): boolean {
   const match = /^(\d+)\.(\d+)\.(\d+)/.exec(version ?? '');
   if (match === null) return false;
@@ -18,14 +18,14 @@ export function atLeast(version: string | undefined, minimum: readonly [number, 
   return true;
 }
 
-/** True for releases that can lose watch events in ways no client sees; synapse lists more often there. */
+/** True for releases that can lose watch events without a sign: their keys are read more often. */
 export function losesEvents(version: string | undefined): boolean {
   return version !== undefined && !atLeast(version, [3, 5, 0]);
 }
 
 /**
- * True for releases in which a member that led before it was frozen or cut off may, once it is back, revoke leases that
- * are kept alive elsewhere. etcd's CHANGELOGs call it fixed in 3.4.31 and 3.5.13; it is rarer since, and was seen on 3.5.30.
+ * True for releases in which a former leader that was frozen or cut off may, once it is back, revoke leases that are kept
+ * alive elsewhere. etcd's CHANGELOGs call it fixed in 3.4.31 and 3.5.13; it is rarer since, and was still seen on 3.5.30.
  */
 export function revokesWrongly(version: string | undefined): boolean {
   if (version === undefined) return false;

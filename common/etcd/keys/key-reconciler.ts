@@ -19,7 +19,7 @@ import {
 } from './owned-key.ts';
 import { pauseBackoff } from './timing.ts';
 
-/** What the reconciler needs, and whom it tells. */
+/** What the reconciler needs, and its callbacks. */
 export interface KeyReconcilerDeps {
   readonly log: Log;
   readonly holder: LeaseHolder;
@@ -27,7 +27,7 @@ export interface KeyReconcilerDeps {
   readonly onFound: ((key: string, value: string) => void) | undefined;
   /** Called when no request is under way or planned for the key any more. */
   readonly onRest: (key: OwnedKey) => void;
-  /** Called when somebody else's change of the key is about to be put right. */
+  /** Called when a change of the key by others is about to be put right. */
   readonly onRepair: (key: string, noticedBy: 'watch' | 'read') => void;
 }
 

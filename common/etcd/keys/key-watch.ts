@@ -12,7 +12,7 @@ import { versionOf } from './key-operations.ts';
 import type { KeyVersion } from './owned-key.ts';
 import { keyWatchBackoff, keyWatchHealthyMs, keyWatchLiveness } from './timing.ts';
 
-/** What a key watch needs, and whom it tells. */
+/** What a key watch needs, and its callbacks. */
 export interface KeyWatchDeps {
   readonly log: Log;
   /** Reads all keys, because a stream does not tell what happened before it began. @returns from which revision to watch each */

@@ -11,7 +11,7 @@ import { Keepalive } from './keepalive.ts';
 import { leaseRenewals, leasesLost } from './metrics.ts';
 import { leaseBackoff, renewalAttemptMs, renewalWaitMs } from './timing.ts';
 
-/** What a lease holder needs, and whom it tells. */
+/** What a lease holder needs, and its callback. */
 export interface LeaseHolderDeps {
   readonly log: Log;
   /** Called when there is a new lease: everything has to be put under it. */

@@ -30,7 +30,7 @@ export interface LeasedKeys {
   /** Resolves when every key is as desired; rejects when `signal` aborts. */
   settled(signal: AbortSignal): Promise<void>;
   /**
-   * Ends in order: withdraws every key that is set, revokes the lease, both within `timeoutMs`, then stops. With `keep`,
+   * Shuts down cleanly: withdraws every key that is set, revokes the lease, both within `timeoutMs`, then stops. With `keep`,
    * leaves keys and lease as they are for the next process (the lease lives for its TTL).
    */
   close(options: CloseOptions): Promise<void>;

@@ -17,7 +17,7 @@ export const leasesLost = new Counter({
   registers,
 });
 
-/** Keys of ours that others deleted or changed, by how that was noticed. */
+/** Own keys that others deleted or changed, by how this process noticed. */
 export const keyRepairs = new Counter({
   name: 'etcd_key_repairs_total',
   help: 'Own keys that were deleted or changed by others and put right, by how it was noticed: watch or read.',

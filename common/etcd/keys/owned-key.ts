@@ -33,7 +33,7 @@ export type Phase =
   | 'retrying'
   /** Another process changes the key between our reads and our writes; waits before the next try. */
   | 'contended'
-  /** Somebody changed the key again soon after we had put it right; waits before putting it right once more. */
+  /** Others changed the key again, soon after it was put right; waits before it is put right once more. */
   | 'disturbed'
   | 'waitingForLease'
   | 'conflict'

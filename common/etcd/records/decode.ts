@@ -1,7 +1,7 @@
 import { isObject } from '../../config/formats.ts';
 import { type Instance, InvalidRecord, makeInstance, maxRecordBytes, parseInstance } from '../../instance.ts';
 
-/** How a value in etcd is read. */
+/** How a value in etcd becomes an instance. */
 export interface Decode {
   /** `nerve`: what nerve writes; `json`: any JSON, with the paths below; `address`: plain `host:port`. */
   readonly method: 'nerve' | 'json' | 'address';
@@ -14,7 +14,7 @@ export interface Decode {
 
 const paths = ['host', 'port', 'name', 'weight'] as const;
 
-/** Reads the option `decode`. @throws saying what is allowed */
+/** Checks the option `decode`. @throws saying what is allowed */
 export function readDecode(value: unknown): Decode {
   const { method, ...given } = isObject(value) ? value : {};
   if (method !== 'nerve' && method !== 'json' && method !== 'address') {
@@ -64,7 +64,7 @@ function readJson(text: string, { host = '', port = '', name, weight }: Decode):
   });
 }
 
-/** The keys and indices of a path; undefined when it is none. A leading `$` stands for the whole value. */
+/** The keys and indices of a path; undefined when the text is no path. A leading `$` stands for the whole value. */
 function stepsOf(path: string): readonly (string | number)[] | undefined {
   const text = path.replace(/^\$\.?/, '');
   if (!/^(?:[^.[\]]+|\[\d+\])(?:\.[^.[\]]+|\[\d+\])*$/.test(text)) return undefined;
@@ -77,7 +77,7 @@ function valueAt(record: unknown, path: string): unknown {
   let value = record;
   for (const step of stepsOf(path) ?? []) {
     if (typeof step === 'number' ? !Array.isArray(value) : !isObject(value)) return undefined;
-    // Only what the JSON itself holds.
+    // Own properties only: the JSON has no others.
     value = Object.hasOwn(value as object, step) ? (value as Record<string | number, unknown>)[step] : undefined;
   }
   return value;

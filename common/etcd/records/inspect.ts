@@ -8,39 +8,40 @@ import { list } from '../watch/list.ts';
 import { type Decode, decodeValue } from './decode.ts';
 import { printable } from './records.ts';
 
-/** One record as etcd has it now. */
+/** One record as etcd has it now, for people. */
 export interface InspectedRecord {
   /** Its key, fit for a terminal. */
   readonly where: string;
   /** The instance that it announces; null when it cannot be used. */
   readonly id: string | null;
-  /** Whose it is: nerve's `instance_id`; empty when it does not say. */
+  /** nerve's `instance_id`; empty when the record has none. */
   readonly name: string;
   /** Why it cannot be used; null when it can. */
   readonly reason: string | null;
-  /** When its announcer says that it became like this, ISO 8601, by the announcer's clock; null when it does not say. */
+  /** When the record became like this, ISO 8601, by the clock of the nerve that wrote it; null when it does not say. */
   readonly announced_at: string | null;
-  /** Revisions at which it was first and last written. */
+  /** The revisions at which it was first and last written. */
   readonly created: string;
   readonly revision: string;
-  /** In hexadecimal; null when no lease keeps it. */
+  /** The lease's id in hexadecimal; null when the key has no lease. */
   readonly lease: string | null;
-  /** Seconds; null when etcd could not be asked, or when the lease is gone. */
+  /** The lease's TTL and what is left of it, in seconds; null when etcd did not say, or when the lease is gone. */
   readonly ttl: number | null;
   readonly left: number | null;
 }
 
+/** How records are inspected. */
 export interface InspectOptions {
   readonly decode: Decode;
-  /** Only keys whose rest after the prefix is like this. */
+  /** Only keys whose rest after the prefix matches. */
   readonly keys?: RegExp;
-  /** Milliseconds for all of it. */
+  /** The limit of the whole inspection. */
   readonly timeoutMs: number;
   readonly log: Log;
 }
 
-/** More leases than this are not asked for one by one: nobody reads so many. */
-const mostLeases = 200;
+/** etcd is asked for at most this many leases, each with a call of its own: people do not read more. */
+const maxLeases = 200;
 
 /**
  * Reads all records under a prefix once, each with its revisions and what is left of its lease. Changes nothing.
@@ -90,18 +91,18 @@ function recordOf(entry: Entry, decode: Decode, leases: Leases): InspectedRecord
   }
 }
 
-/** What is left of each lease. One that cannot be asked for hides no other. */
+/** What is left of each lease. A lease that cannot be read does not hide the others. */
 async function leasesOf(client: EtcdClient, entries: readonly Entry[], signal: AbortSignal): Promise<Leases> {
-  const ids = [...new Set(entries.map(({ lease }) => lease))].filter((id) => id !== '0').slice(0, mostLeases);
+  const ids = [...new Set(entries.map(({ lease }) => lease))].filter((id) => id !== '0').slice(0, maxLeases);
   const found = new Map<string, { readonly ttl: number; readonly left: number }>();
   await Promise.all(
     ids.map(async (ID) => {
       try {
         const answer = await client.call((rpc) => rpc.lease.leaseTimeToLive({ ID }), { maxTries: 2 }, signal);
-        // -1: it is gone.
+        // -1: the lease is gone.
         if (Number(answer.TTL) >= 0) found.set(ID, { ttl: Number(answer.grantedTTL), left: Number(answer.TTL) });
       } catch {
-        // Shown as not known.
+        // Its TTL is shown as unknown.
       }
     }),
   );

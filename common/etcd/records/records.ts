@@ -14,10 +14,10 @@ export interface RejectedRecord {
 export interface RecordSet {
   /** In the order of their keys; one for each id. */
   readonly instances: readonly Instance[];
-  /** The create revision of each of `instances`: a record that was there before another has the smaller one. */
+  /** The create revision of each of `instances`: the record that was created earlier has the smaller one. */
   readonly sequence: readonly number[];
   readonly rejected: readonly RejectedRecord[];
-  /** Ids that are gone since the set before, having said `down` first. */
+  /** Ids that have gone since the previous set, after their record said `down`. */
   readonly withdrawn: ReadonlySet<string>;
 }
 
@@ -25,19 +25,19 @@ export interface RecordSet {
 export interface RecordEvents {
   /** Called once for each key and revision that cannot be used. */
   onRejected(rejected: RejectedRecord, revision: string): void;
-  /** An instance left the registry: `withdrawn` said `down` first, `expired` did not. */
+  /** An instance left the registry. `withdrawn`: its record said `down` first; `expired`: it did not. */
   onGone(id: string, how: 'withdrawn' | 'expired'): void;
 }
 
-/** Reads one value. @throws when it cannot be used */
+/** Reads one value. @throws when it cannot be used, saying why */
 export type ReadRecord = (value: Buffer, key: string) => Instance;
 
 interface Parsed {
   readonly key: string;
   readonly modRevision: string;
-  /** As a number, for the order of appearance. */
+  /** The create revision as a number, so that records can be ordered by it. */
   readonly created: number;
-  /** Exactly one of the two. */
+  /** A record has either an instance or a reason why it has none. */
   readonly instance?: Instance;
   readonly reason?: string;
 }
@@ -60,7 +60,7 @@ export class Records {
     this.#events = events;
   }
 
-  /** Takes a change. Returns the whole set after it, or undefined when it says the same as before. */
+  /** Applies a change. @returns the whole set after it; undefined when the set is the same as before */
   apply(change: PrefixChange): RecordSet | undefined {
     let differs = false;
     const withdrawn = new Set<string>();
@@ -69,13 +69,13 @@ export class Records {
       differs ||= gone !== undefined;
       if (gone?.instance === undefined) return;
       const { id, state } = gone.instance;
-      // Another record may still announce it.
+      // Another record still announces this instance.
       if (this.#keysOf.has(id)) return;
       if (state === 'down') withdrawn.add(id);
       this.#events.onGone(id, state === 'down' ? 'withdrawn' : 'expired');
     };
     if (change.reason !== 'watch') {
-      // A whole list: what is not in it is gone, whether or not we were told.
+      // A whole list: records that are not in it are gone, whether or not an event said so.
       for (const { key } of [...this.#order]) if (!change.entries.has(key)) remove(key);
     }
     for (const { key, entry } of change.changed) {
@@ -85,12 +85,12 @@ export class Records {
     return differs ? this.set(withdrawn) : undefined;
   }
 
-  /** True when the record under this key has announced its own end. */
+  /** True when the record under this key says `down`: a delete that follows is a withdrawal. */
   saidDown(key: string): boolean {
     return this.#parsed.get(key)?.instance?.state === 'down';
   }
 
-  /** The whole set as it is. */
+  /** The whole set at present. */
   set(withdrawn: ReadonlySet<string> = new Set()): RecordSet {
     const instances: Instance[] = [];
     const sequence: number[] = [];
@@ -114,7 +114,7 @@ export class Records {
     return { instances, sequence, rejected, withdrawn };
   }
 
-  /** Returns whether the record says something else than before. */
+  /** @returns true when the record says something else than before */
   #put(key: string, entry: Entry): boolean {
     const { modRevision } = entry;
     const created = Number(entry.createRevision);
@@ -168,7 +168,7 @@ export class Records {
     if (keys.size === 0) this.#keysOf.delete(id);
   }
 
-  /** Of the records that name one id, the one that counts: in the best state, then with the smallest key. */
+  /** For each id that several records have, the one that is used: the best state first, then the smallest key. */
   #winners(): ReadonlyMap<string, Parsed> {
     const winners = new Map<string, Parsed>();
     for (const parsed of this.#order) {
@@ -180,7 +180,7 @@ export class Records {
     return winners;
   }
 
-  /** Where `key` is, or would be, in the sorted list. */
+  /** The index of `key` in the sorted list, or where it belongs. */
   #position(key: string): number {
     let low = 0;
     let high = this.#order.length;
@@ -195,7 +195,7 @@ export class Records {
 
 const stateRank: Readonly<Record<InstanceState, number>> = { up: 0, drain: 1, down: 2 };
 
-/** Keys come from the network: control characters are escaped, and what is too long is cut. */
+/** A key, fit for a log or a terminal: keys come from the network. Escapes control characters and cuts long keys. */
 export function printable(key: string): string {
   const text = JSON.stringify(key.length > 256 ? `${key.slice(0, 256)}…` : key).slice(1, -1);
   return text.replace(/[\u007f-\u009f]/g, '?');

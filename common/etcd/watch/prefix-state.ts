@@ -39,13 +39,13 @@ export class PrefixState {
   readonly prefix: string;
   readonly range: KeyRange;
   #nextRevision = 0;
-  /** Events up to this revision may come again: a watch resumes one revision early, and a list may have been ahead of it. */
+  /** Up to this revision events may come again: a watch resumes one revision early, and a list may be ahead of it. */
   #floor = 0;
   readonly #entries = new Map<string, Entry>();
   readonly #onChange: OnChange;
   /** Journals of the lists that are under way. */
   readonly #journals = new Set<Journal>();
-  /** The revision of the last list that was taken over. */
+  /** The revision of the last list that was applied. */
   #listRevision = 0;
   #listed = false;
   /** The handler threw and may have lost a change: the next list gives it all keys again. */
@@ -85,14 +85,14 @@ export class PrefixState {
     return journal;
   }
 
-  /** To be called when a list is over, taken over or not. */
+  /** To be called when a list is over, whether or not it was applied. */
   endList(journal: Journal): void {
     this.#journals.delete(journal);
   }
 
   /**
    * Applies a list, and tells the handler what differs. Events that are newer than the list stand.
-   * @param options `reset`: the list is another cluster's, whose revisions have nothing to do with the known ones
+   * @param options `reset`: the list is another cluster's, whose revisions have nothing to do with those of this one
    * @returns how many keys differed
    * @throws what the handler throws
    */
@@ -140,7 +140,7 @@ export class PrefixState {
       }
       last = Math.max(last, revision);
       const key = event.kv.key.toString();
-      // Some releases send keys outside the range to users who may read only part of it (GHSA-xg4h-6gfc-h4m8).
+      // Some releases send keys outside the range when the user may read only part of it (GHSA-xg4h-6gfc-h4m8).
       if (!key.startsWith(this.prefix)) continue;
       for (const journal of this.#journals) journal.set(key, revision);
       const previous = this.#entries.get(key);

@@ -3,15 +3,15 @@ import { shared } from '../../daemon/metrics.ts';
 
 const registers = [shared];
 
-/** Prefixes listed again, by the reason. */
+/** Prefixes that were listed again, by reason. */
 export const relists = new Counter({
   name: 'etcd_relists_total',
-  help: 'Prefixes read anew, by reason.',
+  help: 'Prefixes listed again, by reason.',
   labelNames: ['reason'] as const,
   registers,
 });
 
-/** Keys that a periodic list put right. Anything but zero is a fault of the server or of ours. */
+/** Keys that a periodic list put right. Each is due to a fault of the server or of this client. */
 export const resyncRepairs = new Counter({
   name: 'etcd_resync_repairs_total',
   help: 'Keys that were wrong until a periodic list put them right; should stay 0.',

@@ -57,7 +57,7 @@ export class SharedWatch {
     return this.#provenAt;
   }
 
-  /** Whose stream is open; null while there is none. */
+  /** The address of the member whose stream is open; null while there is none. */
   get member(): string | null {
     return this.#stream?.open.member ?? null;
   }

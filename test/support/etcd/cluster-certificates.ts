@@ -9,21 +9,21 @@ import { clusterCommand } from './cluster-command.ts';
 
 /** Certificates for three members on loopback and their clients, below one folder. */
 export interface ClusterCertificates {
-  /** With a folder for each holder. */
+  /** The folder that has one folder for each holder. */
   readonly folder: string;
   readonly memberTls: (name: string) => ReturnType<typeof memberTls>;
   files(holder: string, purpose: Purpose): HolderFiles;
-  /** What a client with this name is configured with. */
+  /** The `tls` options of a client with this name. */
   client(name: string): Required<Pick<EtcdTls, 'ca' | 'cert' | 'key'>>;
-  /** Makes or renews them. */
+  /** Makes or renews all certificates. */
   make(...options: readonly string[]): Promise<void>;
-  /** Puts in place of a certificate one that ended a minute ago. */
+  /** Replaces a certificate by one that expired a minute ago. */
   expire(holder: string, purpose: Purpose): Promise<void>;
-  /** As `tls.connect` shows it. */
+  /** The certificate that a member presents, as `tls.connect` shows it. */
   serial(holder: string, purpose: Purpose): Promise<string>;
 }
 
-/** Makes them with the command that users have. */
+/** Makes certificates with the command that users run. */
 export async function clusterCertificates(folder: string): Promise<ClusterCertificates> {
   const [ca, out] = [join(folder, 'ca'), join(folder, 'tls')];
   const files = (holder: string, purpose: Purpose): HolderFiles => holderFiles(out, holder, purpose);

@@ -15,11 +15,11 @@ import {
 } from '../../../etcd-cluster/members/local-cluster.ts';
 import { patienceMs } from '../eventually.ts';
 
-/** The releases every test of the etcd layer runs on: Debian 12's, and the one that is recommended. */
+/** The releases on which every test of the etcd layer runs: Debian 12's, and a recommended one. */
 export const etcdVersions = ['3.4', '3.5'] as const;
 export type EtcdVersion = (typeof etcdVersions)[number];
 
-/** The etcd program of a version: from `ETCD_34` or `ETCD_35`, else found or fetched. @throws when there is none */
+/** The etcd program of a version: from `ETCD_34` or `ETCD_35`, else found or fetched. @throws when it cannot be found */
 export async function etcdProgram(version: EtcdVersion): Promise<string> {
   return process.env[`ETCD_${version.replace('.', '')}`] ?? (await findProgram('etcd', { version }));
 }
@@ -34,7 +34,7 @@ export async function testCluster(
   return startCluster({ etcd: await etcdProgram(version), dataDir, log: testLog(), ...options });
 }
 
-/** Says nothing, or everything with `TEST_LOG=1`. */
+/** Logs nothing, or everything with `TEST_LOG=1`. */
 export function testLog(): Log {
   return process.env.TEST_LOG ? createLog('test', 'debug') : silentLog;
 }
@@ -44,7 +44,7 @@ export function directClient(cluster: Pick<LocalCluster, 'urls'>, signal: AbortS
   return createEtcdClient({ hosts: cluster.urls }, { log: silentLog }, signal);
 }
 
-/** Puts a key. @returns the revision it got */
+/** Puts a key. @returns its revision */
 export async function put(client: EtcdClient, key: string, value: string | Buffer): Promise<number> {
   const answer = await client.call((rpc) => rpc.kv.put({ key: Buffer.from(key), value: Buffer.from(value) }), {
     totalMs: patienceMs,
@@ -52,13 +52,13 @@ export async function put(client: EtcdClient, key: string, value: string | Buffe
   return Number(answer.header.revision);
 }
 
-/** Deletes a key. @returns the revision that did */
+/** Deletes a key. @returns the revision of the delete */
 export async function remove(client: EtcdClient, key: string): Promise<number> {
   const answer = await client.call((rpc) => rpc.kv.deleteRange({ key: Buffer.from(key) }), { totalMs: patienceMs });
   return Number(answer.header.revision);
 }
 
-/** Drops the history up to now. */
+/** Compacts the history up to now. */
 export async function compact(client: EtcdClient): Promise<void> {
   const { header } = await client.call((rpc) => rpc.kv.range({ key: Buffer.from('x') }));
   await client.call((rpc) => rpc.kv.compact({ revision: header.revision, physical: true }));

@@ -4,9 +4,9 @@ import type { FaultProxy } from '../servers/fault-proxy.ts';
 
 export interface FaultTargets {
   readonly cluster: LocalCluster;
-  /** One before each member. */
+  /** One in front of each member. */
   readonly proxies: readonly FaultProxy[];
-  /** Drops the history up to now. */
+  /** Compacts the history up to now. */
   readonly compact: () => Promise<void>;
 }
 
@@ -79,7 +79,7 @@ const faults: Readonly<Record<string, Fault>> = {
   },
 };
 
-/** Does random things to a cluster and the ways to it until `signal` aborts, then puts everything right. */
+/** Injects random faults into a cluster and the ways to it until `signal` aborts. Each fault ends before the next begins. */
 export async function injectFaults(
   targets: FaultTargets,
   random: () => number,

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { startChild, waitFor } from '../../../deploy/demo/child.ts';
 import { freePort } from '../../../etcd-cluster/members/ports.ts';
 
-/** etcd's own proxy before a cluster, which joins the watches of its clients. */
+/** etcd's own proxy in front of a cluster; it joins the watches of its clients. */
 export interface GrpcProxy {
   readonly url: string;
   readonly pid: number;

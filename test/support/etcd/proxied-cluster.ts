@@ -8,7 +8,7 @@ export interface ProxiedCluster {
   readonly cluster: LocalCluster;
   /** In the order of the members. */
   readonly proxies: readonly FaultProxy[];
-  /** Goes around the proxies: for writing and checking, beside what is under test. */
+  /** A client that goes around the proxies, for writes and checks beside the code under test. */
   readonly direct: EtcdClient;
   /** A client through the proxies, all of them or the first few. */
   client(signal: AbortSignal, members?: number): EtcdClient;
@@ -19,7 +19,7 @@ export interface ProxiedCluster {
   close(): Promise<void>;
 }
 
-/** Starts three members, each behind a proxy. */
+/** Starts three members, each behind a fault proxy. */
 export async function startProxiedCluster(version: EtcdVersion): Promise<ProxiedCluster> {
   const end = new AbortController();
   const cluster = await testCluster(version);

@@ -1,16 +1,16 @@
 import assert from 'node:assert/strict';
 import type { PrefixChange } from '../../../common/etcd/watch/reflector.ts';
 
-/** Takes every change of a prefix and checks, as they come, that they are in order, unique and add up. */
+/** Records every change of a prefix, and checks that the changes are in order, unique and add up. */
 export interface Recorder {
   readonly onChange: (change: PrefixChange) => void;
   readonly changes: readonly PrefixChange[];
-  /** Key to value, from the changes alone. */
+  /** Key to value, from the changes only. */
   readonly values: Record<string, string>;
-  /** Every value of every put that was seen, in order. */
+  /** The value of every put, in order. */
   readonly puts: readonly string[];
   readonly deletes: readonly string[];
-  /** What was wrong with the changes; a test asserts that there is nothing. */
+  /** What was wrong with the changes; see {@link assertSound}. */
   readonly faults: readonly string[];
 }
 
@@ -29,7 +29,8 @@ export function createRecorder(): Recorder {
       if ((changes.length === 0) !== (reason === 'list')) faults.push(`change ${changes.length} is a ${reason}`);
       changes.push(change);
       for (const { key, entry, previous } of changed) {
-        if (previous?.value.toString() !== state.get(key)?.value) faults.push(`${key}: previous is not what was told`);
+        if (previous?.value.toString() !== state.get(key)?.value)
+          faults.push(`${key}: previous is not the recorded value`);
         if (entry === undefined) {
           if (!state.delete(key)) faults.push(`${key}: deleted twice`);
           deletes.push(key);
@@ -39,7 +40,7 @@ export function createRecorder(): Recorder {
         if (reason === 'watch' && modRevision < last) faults.push(`${key}: ${modRevision} came after ${last}`);
         if (reason === 'watch') last = modRevision;
         const id = `${key}@${modRevision}`;
-        if (seen.has(id)) faults.push(`${id}: told twice`);
+        if (seen.has(id)) faults.push(`${id}: passed on twice`);
         seen.add(id);
         state.set(key, { value: entry.value.toString(), modRevision });
         puts.push(entry.value.toString());
@@ -57,17 +58,17 @@ export function createRecorder(): Recorder {
   };
 }
 
-/** Asserts that nothing was wrong with the changes so far. */
+/** Asserts that the changes so far were in order, unique and added up. */
 export function assertSound(recorder: Recorder): void {
   assert.deepEqual(recorder.faults, []);
 }
 
-/** Asserts that what was told is what is there, and names the keys that are wrong. */
-export function assertSame(told: Readonly<Record<string, string>>, there: Readonly<Record<string, string>>): void {
+/** Asserts that the recorded keys are those in etcd, and names the keys that differ. */
+export function assertSame(recorded: Readonly<Record<string, string>>, stored: Readonly<Record<string, string>>): void {
   const wrong = {
-    missing: Object.keys(there).filter((key) => told[key] === undefined),
-    ghosts: Object.keys(told).filter((key) => there[key] === undefined),
-    stale: Object.keys(there).filter((key) => told[key] !== undefined && told[key] !== there[key]),
+    missing: Object.keys(stored).filter((key) => recorded[key] === undefined),
+    extra: Object.keys(recorded).filter((key) => stored[key] === undefined),
+    stale: Object.keys(stored).filter((key) => recorded[key] !== undefined && recorded[key] !== stored[key]),
   };
-  assert.deepEqual(wrong, { missing: [], ghosts: [], stale: [] });
+  assert.deepEqual(wrong, { missing: [], extra: [], stale: [] });
 }

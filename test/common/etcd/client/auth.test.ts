@@ -14,8 +14,8 @@ import { assertSound, createRecorder } from '../../../support/etcd/watch-recorde
 import { eventually } from '../../../support/eventually.ts';
 import { type FaultProxy, startFaultProxy } from '../../../support/servers/fault-proxy.ts';
 
-/** How long a token is good for, seconds. */
-const tokenTtl = 2;
+/** How long a token is valid. */
+const tokenTtlSeconds = 2;
 
 for (const version of etcdVersions) {
   describe(`users and passwords on etcd ${version}`, () => {
@@ -37,8 +37,8 @@ for (const version of etcdVersions) {
       const [pub, priv] = [join(folder, 'pub.pem'), join(folder, 'priv.pem')];
       await writeFile(pub, publicKey);
       await writeFile(priv, privateKey);
-      // Signed tokens end at their time, whoever uses them: the harder case. bcrypt as cheap as it goes.
-      const token = `--auth-token=jwt,pub-key=${pub},priv-key=${priv},sign-method=RS256,ttl=${tokenTtl}s`;
+      // Signed tokens expire at their time even while they are used: the harder case. bcrypt at its lowest cost.
+      const token = `--auth-token=jwt,pub-key=${pub},priv-key=${priv},sign-method=RS256,ttl=${tokenTtlSeconds}s`;
       cluster = await testCluster(version, { size: 1, flags: [token, '--bcrypt-cost=4'] });
       proxy = await startFaultProxy(portOf(cluster.urls[0] as string));
       await enableAuth(cluster);
@@ -65,7 +65,7 @@ for (const version of etcdVersions) {
         hosts ? all.signal : one.signal,
       );
 
-    it('goes on after a token has expired and the connection was lost', async () => {
+    it('keeps watching and writing after its token expired and its connection was cut', async () => {
       const prefix = '/mine/expiry/';
       const user = client('nerve', 'secret');
       const reflector = createReflector(user, { log: testLog() }, one.signal);
@@ -75,7 +75,7 @@ for (const version of etcdVersions) {
       keys.set(`${prefix}a`, '1');
       await keys.settled(AbortSignal.timeout(20_000));
       await eventually(() => assert.deepEqual(recorder.puts, ['1']));
-      await sleep(tokenTtl * 1_000 + 1_000);
+      await sleep(tokenTtlSeconds * 1_000 + 1_000);
       proxy.cut();
       await put(root, `${prefix}b`, '2');
       await eventually(() => assert.deepEqual(recorder.puts, ['1', '2']));
@@ -85,12 +85,12 @@ for (const version of etcdVersions) {
       assertSound(recorder);
     });
 
-    it('starts to follow another prefix long after its stream was opened', async () => {
+    it('follows another prefix after the token of its stream has expired', async () => {
       const reflector = createReflector(client('nerve', 'secret'), { log: testLog() }, one.signal);
       const [first, second] = [createRecorder(), createRecorder()];
       void reflector.follow('/mine/early/', first.onChange, one.signal);
       await eventually(() => assert.notEqual(reflector.status.member, null));
-      await sleep(tokenTtl * 1_000 + 1_000);
+      await sleep(tokenTtlSeconds * 1_000 + 1_000);
       void reflector.follow('/mine/late/', second.onChange, one.signal);
       await eventually(() => assert.equal(second.changes.length, 1));
       await put(root, '/mine/early/a', '1');
@@ -98,7 +98,7 @@ for (const version of etcdVersions) {
       await eventually(() => assert.deepEqual([first.puts, second.puts], [['1'], ['2']]));
     });
 
-    it('goes on after users and roles were changed', async () => {
+    it('keeps writing after users and roles were changed', async () => {
       const prefix = '/mine/change/';
       const user = client('nerve', 'secret');
       await put(user, `${prefix}a`, '1');
@@ -107,7 +107,7 @@ for (const version of etcdVersions) {
       assert.deepEqual(await dump(user, prefix), { [`${prefix}a`]: '2' });
     });
 
-    it('has credentials before etcd asks for them, and goes on when it does and when it does no longer', async () => {
+    it('keeps watching and writing while authentication is turned on, off and on again', async () => {
       const prefix = '/mine/switch/';
       await root.call((rpc) => rpc.auth.authDisable({}));
       const user = client('nerve', 'secret');
@@ -134,7 +134,7 @@ for (const version of etcdVersions) {
       assertSound(recorder);
     });
 
-    it('keeps other prefixes going beside one that may not be read, until it may', async () => {
+    it('keeps following other prefixes beside one that it may not read', async () => {
       const reflector = createReflector(client('nerve', 'secret'), { log: testLog() }, one.signal);
       const [mine, theirs] = [createRecorder(), createRecorder()];
       void reflector.follow('/theirs/', theirs.onChange, one.signal);
@@ -146,14 +146,14 @@ for (const version of etcdVersions) {
       assert.equal(reflector.status.synced, false);
     });
 
-    it('keeps its other keys beside one that it may not write, and puts them right when others delete them', async () => {
+    it('keeps and repairs its other keys beside one that it may not write', async () => {
       const user = client('nerve', 'secret');
       const keys = createLeasedKeys(user, { ttlSeconds: 10, verifyEveryMs: 200 }, { log: testLog() }, one.signal);
       for (const key of ['/mine/own/a', '/theirs/own/b', '/mine/own/c']) keys.set(key, '1');
       const own = { '/mine/own/a': '1', '/mine/own/c': '1' };
       await eventually(async () => assert.deepEqual(await dump(root, '/mine/own/'), own));
       await eventually(() => assert.match(keys.keyStatus('/theirs/own/b')?.reason ?? '', /permission denied/));
-      // etcd shows a key before its writer has the answer.
+      // Others see a key before its writer has the answer.
       await eventually(() => assert.equal(keys.keyStatus('/mine/own/a')?.settled, true));
       assert.equal(keys.status.held, true);
       await remove(root, '/mine/own/c');
@@ -161,14 +161,14 @@ for (const version of etcdVersions) {
       assert.deepEqual(await dump(root, '/theirs/'), {});
     });
 
-    it('says what is wrong when the password is', async () => {
+    it('names a wrong password as the reason', async () => {
       const user = client('nerve', 'wrong');
       await assert.rejects(put(user, '/mine/x', '1'), /authentication failed, invalid user ID or password/);
     });
   });
 }
 
-/** Users `root` and `nerve`, who may use what is below /mine/ only. */
+/** Adds the users `root` and `nerve`; `nerve` may use only keys below /mine/. */
 async function enableAuth(cluster: LocalCluster): Promise<void> {
   const setup = new AbortController();
   const client = createEtcdClient({ hosts: cluster.urls }, { log: testLog() }, setup.signal);

@@ -18,7 +18,7 @@ for (const version of etcdVersions) {
 
     before(async () => {
       cluster = await testCluster(version, { size: 1 });
-      // Three ways to one member: what differs is how they fail.
+      // Three ways to one member, which can fail differently.
       proxies = await Promise.all([1, 2, 3].map(() => startFaultProxy(portOf(cluster.urls[0] as string))));
     });
 
@@ -36,7 +36,7 @@ for (const version of etcdVersions) {
     const connect = (log: Log = testLog(), hosts = proxies.map(({ port }) => `127.0.0.1:${port}`)) =>
       createEtcdClient({ hosts }, { log }, one.signal);
 
-    it('answers though two of three members accept connections and say nothing', async () => {
+    it('answers while two of three members accept connections and never reply', async () => {
       for (const proxy of proxies.slice(1)) proxy.blackhole();
       const client = connect();
       for (let index = 0; index < 20; index += 1) await put(client, `/client/${index}`, 'x');
@@ -54,7 +54,7 @@ for (const version of etcdVersions) {
       assert.equal(proxies.filter((proxy) => proxy.connections.size > 0).length, 1);
     });
 
-    it('uses a member again that hung while it was being connected to', async () => {
+    it('uses a member again that hung during the connect', async () => {
       const proxy = proxies[0] as FaultProxy;
       const client = connect(testLog(), [`127.0.0.1:${proxy.port}`]);
       proxy.blackhole();
@@ -67,7 +67,7 @@ for (const version of etcdVersions) {
       await eventually(() => call().then(() => {}));
     });
 
-    it('gives up after its time, saying why the last member failed', async () => {
+    it('gives up after its total time and says why the last member failed', async () => {
       for (const proxy of proxies) await proxy.refuse();
       const client = connect();
       const call = client.call((rpc) => rpc.kv.range({ key: Buffer.from('a') }), { totalMs: 500 });
@@ -75,7 +75,7 @@ for (const version of etcdVersions) {
       assert.match(client.status.reason ?? '', /connection refused/);
     });
 
-    it('does not ask another member about what is final', async () => {
+    it('does not ask another member after a final answer', async () => {
       const client = connect();
       const seen: unknown[] = [];
       const call = client.call(async (rpc) => {
@@ -87,7 +87,7 @@ for (const version of etcdVersions) {
       assert.equal(client.status.reason, null);
     });
 
-    it('leaves calls under way alone when their member is given a new connection', async () => {
+    it('keeps streams on the old connection when a member gets a new one', async () => {
       const proxy = proxies[0] as FaultProxy;
       const client = connect(testLog(), [`127.0.0.1:${proxy.port}`]);
       await put(client, '/client/a', 'x');
@@ -100,7 +100,7 @@ for (const version of etcdVersions) {
       proxy.delay(400);
       const short = () =>
         client.call((rpc) => rpc.kv.range({ key: Buffer.from('a') }), { attemptMs: 100, totalMs: 100 });
-      // Deadlines in a row make a connection suspect, though not a young one.
+      // Several missed deadlines make a connection suspect, unless it is young.
       await eventually(async () => {
         await short().catch(() => {});
         assert.ok(proxy.connections.size > before, 'no new connection was made');
@@ -120,7 +120,7 @@ for (const version of etcdVersions) {
       await assert.rejects(call, { name: 'EtcdError', code: status.CANCELLED });
     });
 
-    it('warns once when the members have known faults', async () => {
+    it('warns once about members whose release has known faults', async () => {
       const warnings: Fields[] = [];
       const log: Log = {
         ...testLog(),
@@ -139,7 +139,7 @@ for (const version of etcdVersions) {
   });
 }
 
-it('gives up on a peer that is no etcd', async () => {
+it('rejects a call to a peer that is not etcd', async () => {
   const sockets = new Set<Socket>();
   const server = createServer((socket) => {
     sockets.add(socket);

@@ -17,7 +17,7 @@ const hang = async (): Promise<never> => {
   throw new EtcdError('read', status.DEADLINE_EXCEEDED, 'Deadline exceeded');
 };
 
-/** Members without sockets: a connection is an object, and what happens to it is written down. */
+/** Members without sockets: a connection is an object that records how it ends. */
 function simulate(answers: Readonly<Record<string, Answer>>) {
   const dialled: string[] = [];
   const happened: string[] = [];
@@ -65,7 +65,7 @@ describe('the client over a dial that is handed in', () => {
     assert.deepEqual(dialled, []);
   });
 
-  it('goes on to the member that answers, and stays there over one connection', async (t) => {
+  it('finds the member that answers and stays with it over one connection', async (t) => {
     const { dial, dialled } = simulate({ a: refuse, b: async () => 'yes', c: refuse });
     const { client } = connect(t, dial);
     assert.equal(await read(client), 'yes');

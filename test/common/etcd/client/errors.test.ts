@@ -4,7 +4,7 @@ import { status } from '@grpc/grpc-js';
 import { reasonOf } from '../../../../common/daemon/log.ts';
 import { EtcdError, etcdError } from '../../../../common/etcd/client/errors.ts';
 
-describe('an error of etcd in plain words', () => {
+describe('an EtcdError', () => {
   for (const [code, details, words] of [
     [
       status.UNAVAILABLE,
@@ -27,12 +27,12 @@ describe('an error of etcd in plain words', () => {
     [status.UNAVAILABLE, 'etcdserver: no leader', 'no leader'],
     [status.RESOURCE_EXHAUSTED, '', 'resource exhausted'],
   ] as const) {
-    it(`${status[code]} ${details.slice(0, 50)}`, () => {
+    it(`says '${words}' for ${status[code]} '${details.slice(0, 50)}'`, () => {
       assert.equal(new EtcdError('http://a:1 range', code, details).message, `http://a:1 range: ${words}`);
     });
   }
 
-  it("is not followed by gRPC's own words, which programs find in it", () => {
+  it("leaves out gRPC's own words, and keeps code and details for programs", () => {
     const raw = Object.assign(new Error('14 UNAVAILABLE: etcdserver: no leader'), {
       code: 14,
       details: 'etcdserver: no leader',

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { it } from 'node:test';
+import { describe, it } from 'node:test';
 import { prefixRange } from '../../../../common/etcd/client/key-value.ts';
 
 const table: readonly [prefix: string, key: string, end: string][] = [
@@ -8,9 +8,11 @@ const table: readonly [prefix: string, key: string, end: string][] = [
   ['', '00', '00'],
   ['aÿ', '61c3bf', '61c3c0'],
 ];
-for (const [prefix, key, end] of table) {
-  it(`knows the range of ${JSON.stringify(prefix)}`, () => {
-    const range = prefixRange(prefix);
-    assert.deepEqual([range.key.toString('hex'), range.end.toString('hex')], [key, end]);
-  });
-}
+describe('a prefix range', () => {
+  for (const [prefix, key, end] of table) {
+    it(`covers every key that starts with ${JSON.stringify(prefix)}`, () => {
+      const range = prefixRange(prefix);
+      assert.deepEqual([range.key.toString('hex'), range.end.toString('hex')], [key, end]);
+    });
+  }
+});

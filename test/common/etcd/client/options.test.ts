@@ -3,7 +3,7 @@ import { describe, it } from 'node:test';
 import { type Problem, validate } from '../../../../common/config/config.ts';
 import { checkEtcdOptions, etcdSchema, parseHosts } from '../../../../common/etcd/client/options.ts';
 
-describe('addresses of etcd', () => {
+describe('the addresses of etcd', () => {
   const good: readonly [name: string, value: unknown, urls: readonly string[]][] = [
     [
       'a list of addresses',
@@ -41,7 +41,7 @@ describe('addresses of etcd', () => {
     });
   }
 
-  it('become what gRPC dials', () => {
+  it('become the targets that gRPC dials', () => {
     const targets = parseHosts(['https://etcd.example', '[::1]:1']).map(({ target, secure }) => [target, secure]);
     assert.deepEqual(targets, [
       ['dns:etcd.example:2379', true],
@@ -57,24 +57,24 @@ describe('the etcd section', () => {
     return { options, problems: problems.map(({ path, message }) => `${path}: ${message}`) };
   };
 
-  it('has defaults for everything', () => {
+  it('has a default for every option', () => {
     const { options, problems } = check({});
     assert.deepEqual(problems, []);
     assert.deepEqual(options.hosts, ['http://127.0.0.1:2379']);
     assert.equal(checkEtcdOptions(options).length, 1);
   });
 
-  it('gives hosts in one form', () => {
+  it('brings the hosts into normal form', () => {
     assert.deepEqual(check({ hosts: 'a,https://b:1' }).options.hosts, ['http://a:2379', 'https://b:1']);
   });
 
-  it('takes TLS files that are empty for none, as variables that are not set leave them', () => {
+  it('ignores TLS files that are empty because a variable is not set', () => {
     assert.equal(check({ tls: { ca: '', cert: '', key: '' } }).options.tls, null);
     assert.deepEqual(check({ tls: { ca: 'ca.pem', cert: '', key: '' } }).options.tls, { ca: 'ca.pem' });
     assert.match(check({ tls: { cert: 'a.pem', key: '' } }).problems.join(), /cert and key must be given together/);
   });
 
-  it('reports every problem where it is, without the password', () => {
+  it('reports every problem at its key, without the password', () => {
     const { problems } = check({ hosts: ['ftp://x'], tls: { cert: 'a.pem' }, password: 271828, usrname: 'nerve' });
     assert.equal(problems.length, 4);
     assert.match(problems.join('\n'), /etcd\.hosts: "ftp:\/\/x" is not an address/);

@@ -9,12 +9,12 @@ import { tempFolder } from '../../../support/temp-folder.ts';
 describe('checkTlsFiles', () => {
   const hosts = ['https://a:1'];
 
-  it('has nothing to say without TLS', () => {
+  it('finds nothing wrong without TLS', () => {
     checkTlsFiles({ hosts }, 'nerve.yaml');
     checkTlsFiles({ hosts, tls: null }, 'nerve.yaml');
   });
 
-  it('names each file that is missing or no PEM file, by its option', async (t) => {
+  it('names each file that is missing or not PEM by its option', async (t) => {
     const ca = join(await tempFolder(t), 'ca.pem');
     await writeFile(ca, 'nothing');
     const tls = { ca, cert: '/nowhere/cert.pem', key: '/nowhere/key.pem' };

@@ -45,7 +45,7 @@ for (const version of etcdVersions) {
     const once = (tls: EtcdTls): Promise<unknown> =>
       connect(tls).call((rpc) => rpc.kv.range({ key: Buffer.from('a') }), { totalMs: 1_500 });
 
-    it('proves both sides to each other', async () => {
+    it('authenticates both sides to each other', async () => {
       const user = connect({ ca: authority.cert, ...client });
       const recorder = createRecorder();
       void createReflector(user, { log: testLog() }, signal.signal).follow('/tls/', recorder.onChange, signal.signal);
@@ -53,16 +53,16 @@ for (const version of etcdVersions) {
       await eventually(() => assert.deepEqual(recorder.puts, ['1']));
     });
 
-    it('takes another name than that of the address', async () => {
+    it('expects the configured server name instead of the one in the address', async () => {
       await once({ ca: authority.cert, ...client, serverName: 'etcd.example' });
       await assert.rejects(once({ ca: authority.cert, ...client, serverName: 'other.example' }), /altnames/);
     });
 
-    it('refuses a server of another authority, and says so', async () => {
+    it('refuses a server of another authority and says so', async () => {
       await assert.rejects(once({ ca: stranger.cert, ...client }), /unable to verify|self.signed|issuer/);
     });
 
-    it('is refused without a certificate of its own', async () => {
+    it('is refused without a client certificate', async () => {
       await assert.rejects(once({ ca: authority.cert }), /certificate|ECONNRESET|closed|dropped/);
     });
 
@@ -70,7 +70,7 @@ for (const version of etcdVersions) {
       await assert.rejects(once({ ca: join(folder, 'missing.pem') }), /cannot read the TLS file .*missing\.pem/);
     });
 
-    it('takes new files up without a restart', async () => {
+    it('uses new certificate files without a restart', async () => {
       const ca = join(folder, 'rotated.pem');
       await copyFile(stranger.cert, ca);
       const user = connect({ ca, ...client });

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { it } from 'node:test';
+import { describe, it } from 'node:test';
 import { atLeast, losesEvents } from '../../../../common/etcd/client/version.ts';
 
 const table: readonly [version: string | undefined, isRecommended: boolean, loses: boolean][] = [
@@ -13,9 +13,11 @@ const table: readonly [version: string | undefined, isRecommended: boolean, lose
   ['unknown', false, true],
   [undefined, false, false],
 ];
-for (const [version, isRecommended, loses] of table) {
-  it(`judges etcd ${version}`, () => {
-    assert.equal(atLeast(version, [3, 5, 28]), isRecommended);
-    assert.equal(losesEvents(version), loses);
-  });
-}
+describe('a version of etcd', () => {
+  for (const [version, isRecommended, loses] of table) {
+    it(`${isRecommended ? 'recommends' : 'does not recommend'} ${version}, which ${loses ? 'loses' : 'does not lose'} events`, () => {
+      assert.equal(atLeast(version, [3, 5, 28]), isRecommended);
+      assert.equal(losesEvents(version), loses);
+    });
+  }
+});

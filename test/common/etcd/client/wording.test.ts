@@ -3,11 +3,11 @@ import { describe, it } from 'node:test';
 import { status } from '@grpc/grpc-js';
 import { etcdError } from '../../../../common/etcd/client/errors.ts';
 
-/** gRPC's report of an alert of TLS. */
+/** gRPC's report of a TLS alert. */
 const alert = (name: string): string =>
   `80CC2A137B7F0000:error:0A000415:SSL routines:ssl3_read_bytes:${name}:../deps/openssl/openssl/ssl/record/rec_layer_s3.c:1601:SSL alert number 45\n (2026-11-25T21:40:22.822Z)`;
 
-describe('why a member could not be connected to', () => {
+describe('the reason for a failed connection', () => {
   const cases: readonly (readonly [report: string, plain: string])[] = [
     [
       'Error: unable to verify the first certificate.',
@@ -24,7 +24,7 @@ describe('why a member could not be connected to', () => {
     ['connect ECONNREFUSED 10.0.0.1:2379 (2026-11-25T21:40:22.822Z).', 'connection refused'],
   ];
   for (const [report, plain] of cases) {
-    it(`is said as '${plain}'`, () => {
+    it(`reads '${plain}'`, () => {
       const details = `No connection established. Last error: ${report} Resolution note: `;
       const { message } = etcdError('https://10.0.0.1:2379 range', { code: status.UNAVAILABLE, details });
       assert.equal(message.slice(message.indexOf('range: ') + 'range: '.length), plain);

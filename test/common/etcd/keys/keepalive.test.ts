@@ -22,9 +22,9 @@ describe('keepalive', () => {
     await cluster?.stopAll();
   });
 
-  // Nothing else calls etcd here: what the keepalive learns about a member it has to learn by itself.
+  // Nothing else calls etcd here: only its own streams tell the keepalive how a member is.
   for (const fault of ['refuse', 'blackhole'] as const) {
-    it(`goes to another member at the next try when its own is lost (${fault})`, async () => {
+    it(`renews on another member at the next try when its own fails (${fault})`, async () => {
       const hosts = proxies.map(({ port }) => `127.0.0.1:${port}`);
       const client = createEtcdClient({ hosts }, { log: testLog() }, ended.signal);
       const { ID } = await client.call((rpc) => rpc.lease.leaseGrant({ TTL: 60 }));

@@ -10,11 +10,11 @@ import { type ProxiedCluster, startProxiedCluster } from '../../../support/etcd/
 import { createRecorder } from '../../../support/etcd/watch-recorder.ts';
 import { eventually, patienceMs } from '../../../support/eventually.ts';
 
-/** Longer than any of these tests: what is put right was not found by reading. */
+/** Longer than any of these tests: repairs are not found by reading. */
 const never = 600_000;
 
 for (const version of etcdVersions) {
-  describe(`the care for own keys on etcd ${version}`, () => {
+  describe(`the repair of own keys on etcd ${version}`, () => {
     let stack: ProxiedCluster;
     let one = new AbortController();
     let cases = 0;
@@ -31,13 +31,13 @@ for (const version of etcdVersions) {
 
     after(() => stack?.close());
 
-    /** Keys under a lease so long that no keepalive comes to the rescue, either. */
+    /** Keys under a lease so long that no keepalive notices its loss either. */
     const hold = (options: { readonly client?: EtcdClient; readonly verifyEveryMs?: number } = {}) => {
       const { client = stack.client(one.signal), verifyEveryMs = never } = options;
       return createLeasedKeys(client, { ttlSeconds: 120, verifyEveryMs }, { log: testLog() }, one.signal);
     };
 
-    const nextPrefix = (): string => `/care/${++cases}/`;
+    const nextPrefix = (): string => `/repair/${++cases}/`;
     const watched = (keys: LeasedKeys): Promise<void> => eventually(() => assert.notEqual(keys.status.watching, null));
     const settled = (keys: LeasedKeys): Promise<void> => keys.settled(AbortSignal.timeout(patienceMs));
 
@@ -61,7 +61,7 @@ for (const version of etcdVersions) {
       return (await Promise.all(counts)).reduce((sum, count) => sum + count, 0);
     };
 
-    it('puts a key again that was deleted, as soon as it hears of it', async () => {
+    it('puts a deleted key again as soon as the watch shows the delete', async () => {
       const prefix = nextPrefix();
       const keys = hold();
       keys.set(`${prefix}a`, '1');
@@ -73,7 +73,7 @@ for (const version of etcdVersions) {
       assert.equal(keys.status.leaseId, leaseId);
     });
 
-    it('puts a key again that was overwritten', async () => {
+    it('puts an overwritten key again', async () => {
       const prefix = nextPrefix();
       const keys = hold();
       keys.set(`${prefix}a`, '1');
@@ -100,7 +100,7 @@ for (const version of etcdVersions) {
       assert.equal(Object.keys(recorder.values).length, 50);
     });
 
-    it('watches many keys of many services over one stream, one watcher each', async () => {
+    it('watches the keys of many services over one stream, with one watcher each', async () => {
       const [streams, watchers] = [await openOnEtcd('watch_stream'), await openOnEtcd('watcher')];
       const keys = hold();
       const names = Array.from({ length: 200 }, (_, index) => `${nextPrefix()}${index}`);
@@ -113,7 +113,7 @@ for (const version of etcdVersions) {
       await eventually(async () => assert.equal((await openOnEtcd('watcher')) - watchers, 50));
     });
 
-    it('finds what happened while the connection was cut, and what happens after', async () => {
+    it('repairs what happened while the connection was cut, and what happens after', async () => {
       const prefix = nextPrefix();
       const keys = hold();
       for (const name of ['a', 'b', 'c']) keys.set(prefix + name, 'up');
@@ -132,7 +132,7 @@ for (const version of etcdVersions) {
       await eventually(async () => assert.deepEqual(await dump(stack.direct, prefix), all));
     });
 
-    it('reads its keys now and then while they cannot be watched', async () => {
+    it('repairs keys by reading while they cannot be watched', async () => {
       const prefix = nextPrefix();
       const client = stack.client(one.signal);
       const blind: EtcdClient = {
@@ -154,7 +154,7 @@ for (const version of etcdVersions) {
       assert.equal(keys.status.watching, null);
     });
 
-    it('does not fight at full speed with somebody who overwrites a key again and again', async () => {
+    it('slows down when another process overwrites a key again and again', async () => {
       const prefix = nextPrefix();
       const keys = hold({ verifyEveryMs: 10_000 });
       keys.set(`${prefix}a`, 'ours');
@@ -180,7 +180,7 @@ for (const version of etcdVersions) {
     });
 
     if (version !== '3.4') {
-      it('hardly reads while it watches', async () => {
+      it('reads rarely while it watches', async () => {
         const keys = hold({ verifyEveryMs: 400 });
         keys.set(`${nextPrefix()}a`, '1');
         await settled(keys);
@@ -192,7 +192,7 @@ for (const version of etcdVersions) {
             .reduce((sum, { value }) => sum + value, 0);
         const before = await reads();
         await sleep(1_500);
-        assert.ok((await reads()) - before <= 1, 'read as often as without a watch');
+        assert.ok((await reads()) - before <= 1, 'it reads as often as without a watch');
       });
     }
   });

@@ -10,8 +10,8 @@ import { type ProxiedCluster, startProxiedCluster } from '../../../support/etcd/
 import { assertSound, createRecorder } from '../../../support/etcd/watch-recorder.ts';
 import { eventually, patienceMs } from '../../../support/eventually.ts';
 
-/** Seconds: short, so that an expiry shows soon, long enough for a failover within it. */
-const ttl = 5;
+/** Short, so that an expiry shows soon, and long enough for a failover within it. */
+const ttlSeconds = 5;
 
 for (const version of etcdVersions) {
   describe(`leased keys on etcd ${version}`, () => {
@@ -35,14 +35,14 @@ for (const version of etcdVersions) {
 
     after(() => stack?.close());
 
-    /** A process that holds keys, its connections going through the proxies. */
+    /** A process that holds keys; its connections go through the proxies. */
     const holder = (signal: AbortSignal = one.signal) => {
       const client = stack.client(signal);
-      const keys = createLeasedKeys(client, { ttlSeconds: ttl, verifyEveryMs: 500 }, { log: testLog() }, signal);
+      const keys = createLeasedKeys(client, { ttlSeconds, verifyEveryMs: 500 }, { log: testLog() }, signal);
       return { client, keys };
     };
 
-    /** What a watcher elsewhere sees of a prefix. */
+    /** Records what a watcher elsewhere sees of a prefix. */
     const watcher = async (prefix: string) => {
       const client = directClient(cluster, one.signal);
       const reflector = createReflector(client, { log: testLog() }, one.signal);
@@ -55,7 +55,7 @@ for (const version of etcdVersions) {
     const nextPrefix = (): string => `/lease/${++cases}/`;
     const soon = (): AbortSignal => AbortSignal.timeout(patienceMs);
 
-    it('sets, replaces and withdraws keys, with a farewell before the delete', async () => {
+    it('sets, replaces and withdraws keys, with a tombstone before the delete', async () => {
       const prefix = nextPrefix();
       const recorder = await watcher(prefix);
       const { keys } = holder();
@@ -70,7 +70,7 @@ for (const version of etcdVersions) {
       assertSound(recorder);
     });
 
-    it('puts all keys under one lease that is as long as asked for', async () => {
+    it('puts all keys under one lease of the configured TTL', async () => {
       const prefix = nextPrefix();
       const { keys } = holder();
       for (let index = 0; index < 50; index += 1) keys.set(`${prefix}${index}`, 'x');
@@ -78,7 +78,7 @@ for (const version of etcdVersions) {
       assert.ok(keys.status.held);
       const lease = BigInt(`0x${keys.status.leaseId}`).toString();
       const answer = await direct.call((rpc) => rpc.lease.leaseTimeToLive({ ID: lease, keys: true }));
-      assert.equal(answer.grantedTTL, String(ttl));
+      assert.equal(answer.grantedTTL, String(ttlSeconds));
       assert.equal(answer.keys.length, 50);
     });
 
@@ -98,20 +98,20 @@ for (const version of etcdVersions) {
         assert.equal(stack.behind(client).member, victim);
         for (const proxy of proxies) await proxy.heal();
         victim.freeze();
-        await sleep((ttl + 3) * 1_000);
+        await sleep((ttlSeconds + 3) * 1_000);
         victim.thaw();
         await sleep(1_000);
-        // A leader that comes back may revoke leases by mistake, often before 3.4.31 and 3.5.13, now and then later too:
-        // then the key has to be there again at once.
+        // A leader that comes back may revoke leases by mistake, often before 3.4.31 and 3.5.13, sometimes later too: then
+        // the key has to be there again at once.
         if (which === 'follower') assert.deepEqual(recorder.deletes, []);
         await eventually(async () => {
           assert.ok(keys.status.held);
           assert.deepEqual(await dump(direct, prefix), { [`${prefix}a`]: 'x' });
-        }, ttl * 1_000);
+        }, ttlSeconds * 1_000);
       });
     }
 
-    it('puts everything again when an administrator revokes the lease', async () => {
+    it('puts every key again when an administrator revokes the lease', async () => {
       const prefix = nextPrefix();
       const recorder = await watcher(prefix);
       const { keys } = holder();
@@ -139,7 +139,7 @@ for (const version of etcdVersions) {
       });
     });
 
-    it('announces again at once after an outage longer than the TTL, and only the last state', async () => {
+    it('writes only the last state after an outage longer than the TTL', async () => {
       const prefix = nextPrefix();
       const recorder = await watcher(prefix);
       const { keys } = holder();
@@ -159,7 +159,7 @@ for (const version of etcdVersions) {
       assert.ok(!recorder.puts.includes('down'));
     });
 
-    it('waits for etcd when it is not there at the start', async () => {
+    it('waits for etcd when it is away at the start', async () => {
       const prefix = nextPrefix();
       for (const proxy of proxies) await proxy.refuse();
       const { keys } = holder();
@@ -172,12 +172,12 @@ for (const version of etcdVersions) {
       assert.deepEqual(await dump(direct, prefix), { [`${prefix}a`]: '1' });
     });
 
-    it('is not undone by a withdrawal that arrives late', async () => {
+    it('keeps a key that a late delete would remove', async () => {
       const prefix = nextPrefix();
       const { client, keys } = holder();
       keys.set(`${prefix}a`, '1');
       await keys.settled(soon());
-      // Longer than a write may take: it is given up, sent to another member, and still happens.
+      // Longer than a write may take: the client gives it up and writes on another member, and etcd still carries it out.
       stack.behind(client).proxy.delay(3_000);
       keys.unset(`${prefix}a`);
       await keys.settled(soon());
@@ -189,16 +189,16 @@ for (const version of etcdVersions) {
       }
     });
 
-    it('is not undone by an announcement that arrives late', async () => {
+    it('keeps a key away that a late create would bring back', async () => {
       const prefix = nextPrefix();
       const { client, keys } = holder();
       keys.set(`${prefix}stays`, '1');
       await keys.settled(soon());
       const before = keys.status.leaseId;
       stack.behind(client).proxy.delay(3_000);
-      // The read before the first write is held back too; only then is the write on its way.
+      // The read before the first write is delayed too; the write follows it.
       keys.set(`${prefix}ghost`, '1');
-      // Soon after its failure the next try goes through, elsewhere: not a moment in between may be missed.
+      // Soon after the failure, the next try succeeds on another member: the moment in between must not be missed.
       const end = soon();
       while ((keys.keyStatus(`${prefix}ghost`)?.reason ?? null) === null) {
         end.throwIfAborted();
@@ -215,7 +215,7 @@ for (const version of etcdVersions) {
       assert.ok(before);
     });
 
-    it('takes the keys of its predecessor over with no gap that a watcher sees', async () => {
+    it('takes over the keys of its predecessor without a gap', async () => {
       const prefix = nextPrefix();
       const recorder = await watcher(prefix);
       const crash = new AbortController();
@@ -230,13 +230,13 @@ for (const version of etcdVersions) {
       await keys.settled(soon());
       await eventually(() => assert.deepEqual(recorder.deletes, [`${prefix}stale`]));
       // Past the end of the predecessor's lease.
-      await sleep((ttl + 2) * 1_000);
+      await sleep((ttlSeconds + 2) * 1_000);
       assert.deepEqual(recorder.deletes, [`${prefix}stale`]);
       assert.deepEqual(await dump(direct, prefix), { [`${prefix}a`]: '1' });
       assertSound(recorder);
     });
 
-    it('does not fight over a key that another process took, and announces it again when that one is gone', async () => {
+    it('leaves a key to another process that took it, and sets it again when that one has gone', async () => {
       const prefix = nextPrefix();
       const recorder = await watcher(prefix);
       const older = holder();
@@ -256,7 +256,7 @@ for (const version of etcdVersions) {
       await eventually(() => assert.equal(older.keys.status.keys.get(`${prefix}a`)?.reason, null));
     });
 
-    it('keeps nothing of keys that are to be forgotten, and all of one that is wanted again', async () => {
+    it('forgets keys once they are gone, but not one that is set again', async () => {
       const prefix = nextPrefix();
       const recorder = await watcher(prefix);
       const { keys } = holder();
@@ -279,7 +279,7 @@ for (const version of etcdVersions) {
       assertSound(recorder);
     });
 
-    it('says farewell, deletes and revokes when it closes in order', async () => {
+    it('writes tombstones, deletes and revokes when it closes', async () => {
       const prefix = nextPrefix();
       const recorder = await watcher(prefix);
       const { keys } = holder();
@@ -296,7 +296,7 @@ for (const version of etcdVersions) {
       assert.deepEqual(await dump(direct, prefix), {});
     });
 
-    it('leaves keys and lease when it is told to keep them', async () => {
+    it('keeps keys and lease when it closes with keep', async () => {
       const prefix = nextPrefix();
       const { keys } = holder();
       keys.set(`${prefix}a`, 'up');
@@ -305,7 +305,7 @@ for (const version of etcdVersions) {
       assert.deepEqual(await dump(direct, prefix), { [`${prefix}a`]: 'up' });
     });
 
-    it('gives up closing in time when etcd is away', async () => {
+    it('stops closing in time when etcd is away', async () => {
       const prefix = nextPrefix();
       const { keys } = holder();
       keys.set(`${prefix}a`, 'up');

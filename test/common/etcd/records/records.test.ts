@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
-import { describe, test } from 'node:test';
+import { describe, it } from 'node:test';
 import type { Entry } from '../../../../common/etcd/client/key-value.ts';
 import { Records } from '../../../../common/etcd/records/records.ts';
 import type { KeyChange, PrefixChange } from '../../../../common/etcd/watch/prefix-state.ts';
 import { parseInstance } from '../../../../common/instance.ts';
 
-/** The keys below a prefix, changed as etcd would. */
+/** The keys below a prefix, changed as etcd changes them. */
 function registry() {
   const entries = new Map<string, Entry>();
   const told: string[] = [];
@@ -58,37 +58,37 @@ const b = { host: '10.0.0.2', port: 80, name: 'b' };
 const ids = (set: { instances: readonly { id: string }[] } | undefined) => set?.instances.map(({ id }) => id);
 
 describe('records', () => {
-  test('are in the order of their keys, whatever the order of events', () => {
+  it('orders instances by their keys, not by the order of events', () => {
     const { apply, put } = registry();
     assert.deepEqual(ids(apply(put('/s/2', b), put('/s/1', a))), ['a_10.0.0.1:80', 'b_10.0.0.2:80']);
   });
 
-  test('carry the order in which they appeared', () => {
+  it('gives each instance the create revision of its record', () => {
     const { apply, put } = registry();
     assert.deepEqual(apply(put('/s/2', b), put('/s/1', a))?.sequence, [2, 1]);
   });
 
-  test('are read once for each revision', () => {
+  it('reads a record once for each revision', () => {
     const { apply, put, reads } = registry();
     apply(put('/s/1', a), put('/s/2', b));
     apply(put('/s/2', { ...b, weight: 3 }));
     assert.equal(reads(), 3);
   });
 
-  test('that say the same as before change nothing and stay the same objects', () => {
+  it('publishes nothing when a record says the same as before, and keeps its object', () => {
     const { apply, put, records } = registry();
     const before = apply(put('/s/1', a))?.instances[0];
     assert.equal(apply(put('/s/1', { ...a, state: 'up', extra: 1 })), undefined);
     assert.equal(records.set().instances[0], before);
   });
 
-  test('that did not change stay the same objects when another one does', () => {
+  it('keeps the objects of unchanged records when another one changes', () => {
     const { apply, put } = registry();
     const before = apply(put('/s/1', a), put('/s/2', b))?.instances[0];
     assert.equal(apply(put('/s/2', { ...b, weight: 3 }))?.instances[0], before);
   });
 
-  test('that said down before they went were withdrawn', () => {
+  it('reports a record that said down before its delete as withdrawn', () => {
     const { apply, put, remove, told } = registry();
     apply(put('/s/1', a));
     apply(put('/s/1', { ...a, state: 'down' }));
@@ -96,7 +96,7 @@ describe('records', () => {
     assert.deepEqual(told, ['withdrawn a_10.0.0.1:80']);
   });
 
-  test('that said down and went in one go were withdrawn', () => {
+  it('reports a record as withdrawn that said down and was deleted in one change', () => {
     const { apply, put, remove, told } = registry();
     apply(put('/s/1', a));
     const set = apply(put('/s/1', { ...a, state: 'down' }), remove('/s/1'));
@@ -104,21 +104,21 @@ describe('records', () => {
     assert.deepEqual(told, ['withdrawn a_10.0.0.1:80']);
   });
 
-  test('that went without a word expired', () => {
+  it('reports a record that was deleted without saying down as expired', () => {
     const { apply, put, remove, told } = registry();
     apply(put('/s/1', a));
     assert.deepEqual([...(apply(remove('/s/1'))?.withdrawn ?? [])], []);
     assert.deepEqual(told, ['expired a_10.0.0.1:80']);
   });
 
-  test('that are missing from a whole list are gone even if nobody said so', () => {
+  it('removes records that are missing from a whole list', () => {
     const { apply, put, entries, relist } = registry();
     apply(put('/s/1', a), put('/s/2', b));
     entries.delete('/s/1');
     assert.deepEqual(ids(relist()), ['b_10.0.0.2:80']);
   });
 
-  test('that cannot be used are skipped, told once for each revision, and the others stand', () => {
+  it('skips a record that cannot be used, reports it once for each revision, and keeps the others', () => {
     const { apply, put, remove, told, relist } = registry();
     const bad = put('/s/bad', 'not json');
     const set = apply(bad, put('/s/1', a));
@@ -131,7 +131,7 @@ describe('records', () => {
     assert.deepEqual(apply(remove('/s/bad'))?.rejected, []);
   });
 
-  test('that cannot be used are named so that a terminal takes no harm', () => {
+  it('names a rejected record in text that is safe for a terminal', () => {
     const { apply, put } = registry();
     const control = apply(put('/s/\u001b[2J\n"x', ''))?.rejected[0]?.where;
     assert.equal(control, '/s/\\u001b[2J\\n\\"x');
@@ -139,7 +139,7 @@ describe('records', () => {
     assert.equal(long?.length, 257);
   });
 
-  test('that can no longer be used take their instance with them', () => {
+  it('removes the instance of a record that can no longer be used', () => {
     const { apply, put } = registry();
     apply(put('/s/1', a), put('/s/2', b));
     assert.deepEqual(ids(apply(put('/s/1', '{'))), ['b_10.0.0.2:80']);
@@ -147,13 +147,13 @@ describe('records', () => {
   });
 
   const contests: readonly [title: string, first: object, second: object, winner: string][] = [
-    ['the one that is up counts', { ...a, state: 'drain' }, a, '/s/2'],
-    ['draining counts before down', { ...a, state: 'down' }, { ...a, state: 'drain' }, '/s/2'],
-    ['otherwise the smallest key', { ...a, weight: 1 }, { ...a, weight: 2 }, '/s/1'],
+    ['uses the one that is up', { ...a, state: 'drain' }, a, '/s/2'],
+    ['prefers draining to down', { ...a, state: 'down' }, { ...a, state: 'drain' }, '/s/2'],
+    ['uses the smallest key when both have the same state', { ...a, weight: 1 }, { ...a, weight: 2 }, '/s/1'],
   ];
   for (const [title, first, second, winner] of contests) {
     for (const reversed of [false, true]) {
-      test(`of two records of one instance ${title}${reversed ? ', in the other order too' : ''}`, () => {
+      it(`${title}, of two records of one instance${reversed ? ' in reverse order' : ''}`, () => {
         const { apply, put, remove } = registry();
         const changes = [put('/s/1', first), put('/s/2', second)];
         const set = apply(...(reversed ? changes.reverse() : changes));
@@ -170,7 +170,7 @@ describe('records', () => {
     }
   }
 
-  test('are no duplicates when they name different instances', () => {
+  it('keeps two records that name different instances', () => {
     const { apply, put } = registry();
     assert.equal(apply(put('/s/1', a), put('/s/2', { ...a, port: 81 }))?.instances.length, 2);
   });

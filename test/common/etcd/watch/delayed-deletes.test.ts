@@ -14,7 +14,7 @@ const entry = (key: string, lease = '7'): Entry => ({
   lease,
 });
 
-/** What is passed on, as one word for each key: `+a` put, `-a` lost. */
+/** Records what is passed on, as one word for each key: `+a` put, `-a` deleted. */
 function record(hold: number) {
   const told: string[] = [];
   const ended = new AbortController();
@@ -39,7 +39,7 @@ function record(hold: number) {
 }
 
 describe('delayDeletes', () => {
-  it('never tells of a loss that its owner makes good in time', async () => {
+  it('never passes on a delete when the owner puts the key again in time', async () => {
     const { told, put, lose } = record(100);
     put('a');
     lose('a');
@@ -48,7 +48,7 @@ describe('delayDeletes', () => {
     assert.deepEqual(told, ['watch +a', 'watch +a']);
   });
 
-  it('tells of a loss that stays one', async () => {
+  it('passes on a delete when its delay is over', async () => {
     const { told, put, lose } = record(50);
     put('a');
     lose('a');
@@ -56,14 +56,14 @@ describe('delayDeletes', () => {
     await eventually(() => assert.deepEqual(told, ['watch +a', 'watch -a']));
   });
 
-  it('passes on at once what is not in doubt', () => {
+  it('passes on at once the delete of a key that cannot return', () => {
     const { told, put, lose } = record(10_000);
     put('a', '0');
     lose('a', '0');
     assert.deepEqual(told, ['watch +a', 'watch -a']);
   });
 
-  it('holds back one loss of a change and passes on the rest', () => {
+  it('delays one delete of a change and passes on the rest', () => {
     const { told, ended, change } = record(10_000);
     change('list', [
       { key: 'a', entry: entry('a') },
@@ -83,7 +83,7 @@ describe('delayDeletes', () => {
     assert.deepEqual(told, ['list']);
   });
 
-  it('says nothing more once its signal aborts', async () => {
+  it('passes on nothing more once its signal aborts', async () => {
     const { told, ended, put, lose } = record(20);
     put('a');
     lose('a');

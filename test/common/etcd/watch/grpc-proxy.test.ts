@@ -12,7 +12,7 @@ import { tempFolder } from '../../../support/temp-folder.ts';
 
 for (const version of etcdVersions) {
   describe(`a grpc-proxy of etcd ${version}`, () => {
-    it('joins the watches of many, none of whom takes its own words for those of another cluster', async (t) => {
+    it('joins the watches of many clients without being taken for another cluster', async (t) => {
       const cluster = await testCluster(version, { size: 1 });
       t.after(() => cluster.stopAll());
       const proxy = await startGrpcProxy(await etcdProgram(version), cluster.urls, await tempFolder(t));
@@ -28,7 +28,7 @@ for (const version of etcdVersions) {
       }
       await eventually(() => assert.ok(recorders.every(({ changes }) => changes.length === 1)));
       for (const value of ['1', '2', '3']) {
-        // Long enough for the audit of each: what the proxy does not answer is no reason to open the watch again.
+        // Long enough for a freshness check of each: the proxy does not answer it, and the watch must not be opened again.
         if (value === '3') await sleep(9_000);
         await put(writer, '/many/a', value);
         for (const recorder of recorders) await eventually(() => assert.equal(recorder.values['/many/a'], value));

@@ -21,7 +21,7 @@ const listing = (revision: number, ...keys: readonly [key: string, revision: num
   entries: new Map(keys.map(([key, at]) => [key, toEntry(kv(key, at))])),
 });
 
-/** A prefix `/a/` and what its handler was told: `reason key@revision …`, `-key` for a deleted one. */
+/** A prefix `/a/`, and what its handler was called with: `reason key@revision …`, `-key` for a deleted key. */
 const follow = (fails: (change: PrefixChange) => boolean = () => false) => {
   const told: string[] = [];
   const followed = new PrefixState('/a/', (change) => {
@@ -41,8 +41,8 @@ const follow = (fails: (change: PrefixChange) => boolean = () => false) => {
   return { followed, told, list };
 };
 
-describe('a followed prefix', () => {
-  it('tells the first list even when it is empty, and later ones only when they differ', () => {
+describe('the state of a prefix', () => {
+  it('passes on the first list even when it is empty, and later ones only when they differ', () => {
     const { told, list } = follow();
     list(listing(5));
     list(listing(6));
@@ -50,7 +50,7 @@ describe('a followed prefix', () => {
     assert.deepEqual(told, ['list', 'relist /a/x@7']);
   });
 
-  it('drops events that it has seen, and those before its list', () => {
+  it('drops repeated events, and events from before its list', () => {
     const { followed, told, list } = follow();
     list(listing(5, ['/a/x', 5]));
     followed.applyEvents([put('/a/x', 5), put('/a/y', 6)], 0);
@@ -60,7 +60,7 @@ describe('a followed prefix', () => {
     assert.equal(followed.nextRevision, 8);
   });
 
-  it('refuses events from before what it has seen on the same watch', () => {
+  it('refuses events that are older than others of the same watch', () => {
     const { followed, told, list } = follow();
     list(listing(5));
     followed.resume();
@@ -69,7 +69,7 @@ describe('a followed prefix', () => {
     assert.deepEqual(told, ['list', 'watch /a/y@8']);
   });
 
-  it('gives everything again when a response went back in time half-way', () => {
+  it('passes on all keys again after a response that went back in time half-way', () => {
     const { followed, told, list } = follow();
     list(listing(5));
     followed.resume();
@@ -79,14 +79,14 @@ describe('a followed prefix', () => {
     assert.deepEqual(told, ['list', 'watch /a/x@8', 'relist /a/x@8 /a/y@9']);
   });
 
-  it('takes all events of one transaction', () => {
+  it('applies all events of one transaction', () => {
     const { followed, told, list } = follow();
     list(listing(5));
     followed.applyEvents([put('/a/x', 6), put('/a/y', 6)], 0);
     assert.deepEqual(told, ['list', 'watch /a/x@6 /a/y@6']);
   });
 
-  it('ignores keys outside, which some releases send', () => {
+  it('ignores keys outside the prefix, which some releases send', () => {
     const { followed, told, list } = follow();
     list(listing(5));
     followed.applyEvents([put('/b/secret', 6)], 0);
@@ -94,14 +94,14 @@ describe('a followed prefix', () => {
     assert.equal(followed.nextRevision, 7);
   });
 
-  it('keeps what events said after the revision of a list that was under way', () => {
+  it('keeps the changes of events that are newer than a list that was under way', () => {
     const { told, list } = follow();
     list(listing(5, ['/a/x', 3], ['/a/y', 4]));
     list(listing(6, ['/a/x', 3], ['/a/y', 4]), false, [del('/a/x', 7), put('/a/z', 8)]);
     assert.deepEqual(told, ['list /a/x@3 /a/y@4', 'watch -/a/x /a/z@8']);
   });
 
-  it('finds what the watch lost, once', () => {
+  it('passes on once what the watch had lost', () => {
     const { followed, told, list } = follow();
     list(listing(5, ['/a/x', 5]));
     assert.equal(list(listing(9, ['/a/y', 8])), 2);
@@ -109,14 +109,14 @@ describe('a followed prefix', () => {
     assert.deepEqual(told, ['list /a/x@5', 'relist -/a/x /a/y@8']);
   });
 
-  it('ignores a list that another one overtook', () => {
+  it('ignores a list that is older than the last one', () => {
     const { told, list } = follow();
     list(listing(9, ['/a/x', 9]));
     assert.equal(list(listing(7)), 0);
     assert.deepEqual(told, ['list /a/x@9']);
   });
 
-  it('starts anew with a lower revision when the cluster is another one', () => {
+  it('starts again at a lower revision when the cluster is another one', () => {
     const { followed, told, list } = follow();
     list(listing(500, ['/a/x', 300]));
     list(listing(3, ['/a/y', 2]), true);
@@ -124,7 +124,7 @@ describe('a followed prefix', () => {
     assert.deepEqual(told, ['list /a/x@300', 'relist -/a/x /a/y@2', 'watch /a/z@4']);
   });
 
-  it('gives everything again to a handler that threw', () => {
+  it('passes on all keys again to a handler that threw', () => {
     let bugs = 1;
     const { followed, told, list } = follow(({ reason }) => reason === 'watch' && bugs-- > 0);
     list(listing(5, ['/a/x', 5]));

@@ -55,13 +55,13 @@ for (const version of etcdVersions) {
       const values = Array.from({ length: count }, (_, index) => `v${from + index}`);
       for (let at = 0; at < count; at += 100) {
         const some = values.slice(at, at + 100);
-        // Each its own revision, so that a catch-up takes several batches of 1,000 revisions.
+        // Each put has a revision of its own, so that a catch-up takes several batches of 1,000 revisions.
         await Promise.all(some.map((value) => put(writer, prefix + value, value)));
       }
       return values;
     };
 
-    it('publishes what is there, then every change in order, and ends when told to', async () => {
+    it('passes on all keys, then every change in order, until its signal aborts', async () => {
       const prefix = '/test/first/';
       await put(writer, `${prefix}a`, '1');
       await put(writer, '/test/firs', 'outside');
@@ -81,7 +81,7 @@ for (const version of etcdVersions) {
       assert.equal(recorder.values[`${prefix}c`], undefined);
     });
 
-    it('publishes an empty prefix as an empty set, once', async () => {
+    it('passes on an empty prefix once, as an empty set', async () => {
       const { recorder } = start(3);
       await eventually(() => assert.equal(recorder.changes.length, 1));
       assert.deepEqual(recorder.changes[0]?.changed, []);
@@ -108,7 +108,7 @@ for (const version of etcdVersions) {
             reader = frameReader((type, length) => {
               if (type !== dataFrame || length < 10 || ++seen !== frames) return;
               cuts += 1;
-              // What was read so far still reaches the client.
+              // The frames that were read so far still reach the client.
               setTimeout(connection.cut, 5);
             });
             readers.set(connection, reader);
@@ -123,7 +123,7 @@ for (const version of etcdVersions) {
       });
     }
 
-    it('takes a catch-up of 10 MB', async () => {
+    it('receives a catch-up of 10 MB', async () => {
       const { recorder, reflector, prefix } = start(1);
       await watching(reflector);
       await proxies[0]?.refuse();
@@ -135,7 +135,7 @@ for (const version of etcdVersions) {
       await agrees(recorder, prefix);
     });
 
-    it('reads again, and publishes the difference, when history was compacted while it was cut off', async () => {
+    it('lists again and passes on the difference when history was compacted while it was cut off', async () => {
       const { recorder, reflector, prefix } = start(1);
       await watching(reflector);
       for (const key of ['stays', 'changes', 'goes']) await put(writer, prefix + key, '1');
@@ -158,7 +158,7 @@ for (const version of etcdVersions) {
       await agrees(recorder, prefix);
     });
 
-    it('reads again when exactly the revision of a delete it missed was compacted', async () => {
+    it('lists again when exactly the revision of a delete that it missed was compacted', async () => {
       const { recorder, reflector, prefix } = start(1);
       await watching(reflector);
       await put(writer, `${prefix}goes`, '1');
@@ -171,7 +171,7 @@ for (const version of etcdVersions) {
       assertSound(recorder);
     });
 
-    it('follows 500 prefixes over one connection, with more and fewer of them at any time', async () => {
+    it('follows 500 prefixes over one connection while prefixes come and go', async () => {
       const { reflector } = start(1, '/test/many/other/');
       const recorders = new Map<string, Recorder>();
       const follow = (name: string, signal: AbortSignal): void => {
@@ -202,7 +202,7 @@ for (const version of etcdVersions) {
       for (const recorder of recorders.values()) assertSound(recorder);
     });
 
-    it('keeps others from harm when a handler throws, and gives that one everything again', async () => {
+    it('passes on all keys again to a handler that threw, and nothing to the others', async () => {
       const { reflector, recorder, prefix } = start(3);
       let calls = 0;
       const seen: string[] = [];
@@ -222,14 +222,14 @@ for (const version of etcdVersions) {
       await agrees(recorder, prefix);
     });
 
-    /** Writes all the while; the members are attacked meanwhile. */
+    /** Writes continually while `attack` runs. */
     const underWrites = async (prefix: string, attack: () => Promise<void>): Promise<readonly string[]> => {
       const values: string[] = [];
       let over = false;
       const writing = (async () => {
         for (let index = 0; !over; index += 1) {
           const value = `w${index}`;
-          // A put that timed out may still happen: the same again does no harm, another key each time shows any loss.
+          // A put that timed out may still happen: a repeated put does no harm, and a new key each time shows any loss.
           await put(writer, prefix + value, value);
           values.push(value);
           await sleep(5);
@@ -265,7 +265,7 @@ for (const version of etcdVersions) {
       await agrees(recorder, prefix);
     });
 
-    it('leaves a member that is frozen with its watch, and misses nothing', async () => {
+    it('moves its watch away from a frozen member and misses nothing', async () => {
       const { recorder, reflector, prefix } = start(3);
       await watching(reflector);
       await put(writer, `${prefix}before`, '1');
@@ -281,17 +281,17 @@ for (const version of etcdVersions) {
       assert.equal(frozen.status, 'frozen');
       frozen.thaw();
       await put(writer, `${prefix}after`, '3');
-      // The writer may have tried the frozen member first: then its put is carried out once more at the thaw.
+      // The writer may have tried the frozen member first: that member then carries the put out too when it thaws.
       await eventually(() => assert.deepEqual([...new Set(recorder.puts)], ['1', '2', '3']));
       await agrees(recorder, prefix);
     });
 
-    it('leaves a member that is cut off from the cluster but answers', async () => {
+    it('reports a member that is cut off from the cluster but answers', async () => {
       const { recorder, reflector, prefix } = start(3);
       await watching(reflector);
       const isolated = memberOf(reflector);
       const others = cluster.members.filter((member) => member !== isolated);
-      // Without the others it has no leader, and no way to learn anything.
+      // Without the others it has no leader, and learns nothing.
       for (const member of others) await member.kill();
       await eventually(() => assert.notEqual(reflector.status.reason, null));
       assert.deepEqual(recorder.deletes, []);
@@ -302,7 +302,7 @@ for (const version of etcdVersions) {
       await agrees(recorder, prefix);
     });
 
-    it('keeps what it knows while the whole cluster is away, and goes on when it is back', async () => {
+    it('keeps what it knows while the whole cluster is away, and continues when it is back', async () => {
       const { recorder, reflector, prefix } = start(3);
       await put(writer, `${prefix}before`, '1');
       await watching(reflector);
@@ -314,7 +314,7 @@ for (const version of etcdVersions) {
       await agrees(recorder, prefix);
     });
 
-    it('reads everything again when another cluster stands at the same addresses', async () => {
+    it('lists everything again when another cluster runs at the same addresses', async () => {
       const { recorder, reflector, prefix } = start(3);
       for (let index = 0; index < 20; index += 1) await put(writer, `${prefix}old${index}`, 'x');
       await watching(reflector);
