@@ -3,7 +3,7 @@ import type { Log } from '../../common/daemon/log.ts';
 import type { Instance } from '../../common/instance.ts';
 import type { ServiceState, Snapshot } from '../output.ts';
 import type { HaproxyConfig } from './options/config.ts';
-import { createPlacement, createSlotKeeper, type Placement, type SlotKeeper } from './ports/port-assignment.ts';
+import { AssignedPorts, PortAssigner } from './ports/port-assignment.ts';
 import { BackendSpecs } from './spec/backends.ts';
 import { createDesiredService, type DesiredService } from './spec/desired-service.ts';
 import { configurationReason, type ReloadReason } from './spec/reload-reason.ts';
@@ -42,8 +42,8 @@ export class DesiredServices {
   readonly #specs: BackendSpecs;
   #config: HaproxyConfig;
   /** Made in {@link begin}. */
-  #slots: SlotKeeper | undefined;
-  #placement: Placement | undefined;
+  #ports: AssignedPorts | undefined;
+  #assigner: PortAssigner | undefined;
 
   constructor(config: HaproxyConfig, { log, renumber }: DesiredServicesDeps) {
     this.#config = config;
@@ -58,22 +58,22 @@ export class DesiredServices {
   }
 
   /** The ports of `reload_free_services`; undefined before {@link begin}. */
-  get slots(): SlotKeeper | undefined {
-    return this.#slots;
+  get ports(): AssignedPorts | undefined {
+    return this.#ports;
   }
 
   /** Takes the options with everything decided that depends on HAProxy's version. To be called before {@link update}. */
   begin(config: HaproxyConfig): void {
     this.#config = config;
-    this.#slots = createSlotKeeper(config);
-    this.#placement = createPlacement(this.#slots, this.#specs, this.#log);
+    this.#ports = new AssignedPorts(config);
+    this.#assigner = new PortAssigner(this.#ports, this.#specs, this.#log);
   }
 
   /** Takes a snapshot, in which only the `changed` services differ from the one before. */
   update(snapshot: Snapshot, changed: ReadonlySet<string>): DesiredChanges {
     const update = { snapshot, instances: [] as InstanceChange[], reasons: [] as ReloadReason[] };
     const moved = new Set<DesiredService>();
-    for (const { desired, structure: spec, occupant } of this.#placement?.assign(snapshot, changed) ?? []) {
+    for (const { desired, spec, occupant } of this.#assigner?.assign(snapshot, changed) ?? []) {
       moved.add(desired);
       this.byName.set(desired.service, desired);
       this.#want(desired, spec, update.reasons);
@@ -93,15 +93,15 @@ export class DesiredServices {
     update: { readonly snapshot: Snapshot; readonly instances: InstanceChange[]; readonly reasons: ReloadReason[] },
   ): void {
     const state = update.snapshot.get(name);
-    const slot = this.#slots?.of(name);
+    const onPort = this.#ports?.of(name);
     const desired = this.byName.get(name);
-    if (state === undefined || slot !== undefined) {
-      if (desired !== undefined && !isSlot(desired)) this.#want(desired, undefined, update.reasons);
-      const isOnSlot = state?.instances !== undefined && slot !== undefined && !moved.has(slot);
-      if (isOnSlot) update.instances.push(changeOf(slot, state, state.instances));
+    if (state === undefined || onPort !== undefined) {
+      if (desired !== undefined && !isOnPoolPort(desired)) this.#want(desired, undefined, update.reasons);
+      const isOnPort = state?.instances !== undefined && onPort !== undefined && !moved.has(onPort);
+      if (isOnPort) update.instances.push(changeOf(onPort, state, state.instances));
       return;
     }
-    const spec = this.#slots?.refused.has(name)
+    const spec = this.#ports?.refused.has(name)
       ? undefined
       : this.#specs.unlessTaken(name, this.#specs.of(name, state.config));
     const present = desired ?? (spec && this.#add(name));
@@ -128,8 +128,8 @@ export class DesiredServices {
     this.#specs.own(service, wanted, spec);
     if (wanted === undefined) this.#renumber(desired);
     const what = wanted === undefined ? 'is new' : spec === undefined ? 'was removed' : 'has other options';
-    const isOnSlot = (wanted ?? spec)?.slot !== undefined;
-    const text = isOnSlot ? 'the ports of reload_free_services changed' : `service ${service} ${what}`;
+    const isOnPort = (wanted ?? spec)?.poolPort !== undefined;
+    const text = isOnPort ? 'the ports of reload_free_services changed' : `service ${service} ${what}`;
     reasons.push(configurationReason(text));
   }
 
@@ -138,11 +138,11 @@ export class DesiredServices {
     const kept = new Set(
       [...snapshot.keys()].map((name) => services.get(name)).filter((desired) => desired !== undefined),
     );
-    const onSlots = (this.#slots?.all ?? []).filter(({ service }) => services.has(service));
-    for (const desired of onSlots) kept.delete(desired);
-    const left = [...services.values()].filter((desired) => !kept.has(desired) && !onSlots.includes(desired));
+    const onPorts = (this.#ports?.all ?? []).filter(({ service }) => services.has(service));
+    for (const desired of onPorts) kept.delete(desired);
+    const left = [...services.values()].filter((desired) => !kept.has(desired) && !onPorts.includes(desired));
     services.clear();
-    for (const desired of [...kept, ...left, ...onSlots]) services.set(desired.service, desired);
+    for (const desired of [...kept, ...left, ...onPorts]) services.set(desired.service, desired);
   }
 }
 
@@ -150,6 +150,6 @@ function changeOf(desired: DesiredService, { seenAt }: ServiceState, instances: 
   return { desired, instances, seenAt, all: false };
 }
 
-function isSlot({ wanted, active }: DesiredService): boolean {
-  return (wanted ?? active)?.slot !== undefined;
+function isOnPoolPort({ wanted, active }: DesiredService): boolean {
+  return (wanted ?? active)?.poolPort !== undefined;
 }

@@ -8,7 +8,7 @@ import { StatisticsReader } from './statistics/reader.ts';
 import { haproxyTrouble } from './status.ts';
 
 /** The output, whether it does its work, and what HAProxy itself says. */
-export interface RunningHaproxy extends Output, Omit<HaproxyOutput, 'slots' | 'sent'> {
+export interface RunningHaproxy extends Output, Omit<HaproxyOutput, 'portBackends' | 'sent'> {
   statistics(of?: ServersOf): Promise<ServicesStatistics>;
   /** What was sent last about one server, to each HAProxy. */
   sent(service: string, name: string): readonly Sent[];
@@ -20,8 +20,8 @@ export function haproxyOutput(config: HaproxyConfig, deps: HaproxyDeps, signal: 
   const reader = new StatisticsReader(config.do_socket ? socketPaths(config) : [], deps.host);
   observeHaproxy(() => output.status);
   let latest: Snapshot = new Map();
-  const backendOf = (name: string, slots = output.slots): string =>
-    Object.hasOwn(slots, name) ? String(slots[name]) : (latest.get(name)?.config.backend_name ?? name);
+  const backendOf = (name: string, portBackends = output.portBackends): string =>
+    Object.hasOwn(portBackends, name) ? String(portBackends[name]) : (latest.get(name)?.config.backend_name ?? name);
   return {
     apply(snapshot, dirty) {
       latest = snapshot;
@@ -42,8 +42,11 @@ export function haproxyOutput(config: HaproxyConfig, deps: HaproxyDeps, signal: 
       }
       const single = typeof of === 'object' && latest.has(of.service) ? { backend: backendOf(of.service) } : undefined;
       const statistics = await reader.read(of === 'all' ? 'all' : single);
-      const { slots } = output;
-      return statisticsByService(statistics, new Map([...latest.keys()].map((name) => [name, backendOf(name, slots)])));
+      const { portBackends } = output;
+      return statisticsByService(
+        statistics,
+        new Map([...latest.keys()].map((name) => [name, backendOf(name, portBackends)])),
+      );
     },
     sent: (service, name) => output.sent(backendOf(service), name),
   };

@@ -84,21 +84,21 @@ export class HaproxyOutput implements Omit<Output, 'reason'> {
 
   /** What the API and the metrics show. Reading it changes nothing. */
   get status(): HaproxyStatus {
-    const { problems, slots, byName: services } = this.#desired;
+    const { problems, ports, byName: services } = this.#desired;
     return statusOf({
       services,
       processes: this.#processes,
       writer: this.#writer,
       reloader: this.#reloader,
       writeReason: this.#loop.reason,
-      slots,
+      ports,
       problems,
     });
   }
 
   /** With `reload_free_services`: service → its backend. */
-  get slots(): Readonly<Record<string, string>> {
-    return this.#desired.slots?.backends ?? {};
+  get portBackends(): Readonly<Record<string, string>> {
+    return this.#desired.ports?.backends ?? {};
   }
 
   /** The last command that was sent about one server to each HAProxy. */

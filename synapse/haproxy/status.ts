@@ -1,5 +1,5 @@
 import type { ConfigWriter } from './configfile/config-writer.ts';
-import type { SlotKeeper } from './ports/port-assignment.ts';
+import type { AssignedPorts } from './ports/port-assignment.ts';
 import type { Reloader } from './reload/reloader.ts';
 import type { HeldServer } from './runtime/plan.ts';
 import type { HaproxyProcess } from './runtime/process.ts';
@@ -55,14 +55,14 @@ export interface StatusParts {
   readonly reloader: Reloader;
   /** Why the last write of the file failed; null when it worked. */
   readonly writeReason: string | null;
-  readonly slots: SlotKeeper | undefined;
+  readonly ports: AssignedPorts | undefined;
   /** Service → why it cannot be in HAProxy. */
   readonly problems: ReadonlyMap<string, string>;
 }
 
 /** The status at this moment. Changes nothing. */
 export function statusOf(parts: StatusParts): HaproxyStatus {
-  const { services, processes, writer, reloader, writeReason, slots, problems } = parts;
+  const { services, processes, writer, reloader, writeReason, ports, problems } = parts;
   const quarantined = Object.fromEntries(
     Object.entries(writer.quarantined).map(([key, reason]) => {
       const desired = services.get(key);
@@ -88,9 +88,11 @@ export function statusOf(parts: StatusParts): HaproxyStatus {
       lastError: haproxy.reason,
     })),
     held: heldNow(services.values(), processes),
-    problems: { ...Object.fromEntries(problems), ...Object.fromEntries(slots?.refused ?? []), ...quarantined },
-    ...(slots !== undefined &&
-      slots.all.length > 0 && { reloadFree: { backends: slots.backends, others: Object.fromEntries(slots.own) } }),
+    problems: { ...Object.fromEntries(problems), ...Object.fromEntries(ports?.refused ?? []), ...quarantined },
+    ...(ports !== undefined &&
+      ports.all.length > 0 && {
+        reloadFree: { backends: ports.backends, others: Object.fromEntries(ports.ownFrontend) },
+      }),
   };
 }
 

@@ -1,7 +1,7 @@
 import { digest } from '../../../common/digest.ts';
 import type { HaproxyConfig } from '../options/config.ts';
 import { defaultTemplate, type FileView, renderTemplate } from '../options/template.ts';
-import { slotSections } from '../ports/port-pool.ts';
+import { poolSections } from '../ports/port-pool.ts';
 import { addedLines, generationVariable } from '../spec/build-backend.ts';
 import { modernize, rewriteSections } from '../spec/legacy-directives.ts';
 import type { BackendSpec } from '../spec/types.ts';
@@ -32,7 +32,7 @@ export function renderService({ template = defaultTemplate }: HaproxyConfig, { s
  */
 export function generationOf(config: HaproxyConfig, specs: readonly BackendSpec[]): string {
   const services = specs.map(
-    ({ service, backend, slot, fingerprint }) => `${slot === undefined ? service : backend} ${fingerprint}`,
+    ({ service, backend, poolPort, fingerprint }) => `${poolPort === undefined ? service : backend} ${fingerprint}`,
   );
   const { head, tail } = renderAround(config, specs, undefined);
   const own = config.template === undefined ? [] : [config.template.service];
@@ -52,7 +52,7 @@ export function renderAround(
     generation: generation ?? '',
     global: [...modernize(config.global).lines, ...added.global, ...mark],
     defaults: [...modernize(config.defaults).lines, ...added.defaults],
-    sections: [...rewriteSections(config.extra_sections).sections, ...slotSections(config, specs)],
+    sections: [...rewriteSections(config.extra_sections).sections, ...poolSections(config, specs)],
     shared_frontend:
       config.shared_frontend === null
         ? undefined

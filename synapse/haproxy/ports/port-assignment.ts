@@ -4,135 +4,146 @@ import type { HaproxyConfig } from '../options/config.ts';
 import type { BackendSpecs } from '../spec/backends.ts';
 import { createDesiredService, type DesiredService } from '../spec/desired-service.ts';
 import type { BackendSpec } from '../spec/types.ts';
-import { type Assignment, assignSlots, type Candidate, createSlots, occupied, type Slot } from './port-pool.ts';
+import {
+  assignPorts,
+  type Candidate,
+  createPortPool,
+  noAssignment,
+  occupiedSpec,
+  type PoolPort,
+  type PortAssignment,
+  type PortPool,
+} from './port-pool.ts';
 
-/** Remembers which service is in which slot. */
-export interface SlotKeeper {
-  /** All slots, in the order of their ports. */
-  readonly all: readonly DesiredService[];
-  /** Where a service is kept, if that is a slot. */
-  of(service: string): DesiredService | undefined;
-  /**
-   * Takes the services of a snapshot, in the order of the configuration, and returns the slots that are to have another
-   * structure now; the first time, that is all of them. An undefined structure: no slot any more.
-   */
-  assign(candidates: Iterable<Candidate>): readonly SlotChange[];
-  /** Service → why it is on one of the ports and has a frontend of its own all the same. */
-  readonly own: ReadonlyMap<string, string>;
-  /** Service whose port another one has → why it is not in HAProxy. */
-  readonly refused: ReadonlyMap<string, string>;
-  /** Service → its backend. */
-  readonly backends: Readonly<Record<string, string>>;
-}
-
-/** One slot that has to change. */
-export interface SlotChange {
+/** A port of the pool whose backend spec has to change. */
+export interface PortChange {
   readonly desired: DesiredService;
-  readonly structure: BackendSpec | undefined;
-  /** Who is there now; undefined: nobody. */
+  /** Undefined: the port leaves the pool, because a service listens on it by itself. */
+  readonly spec: BackendSpec | undefined;
+  /** The service that is on the port now; undefined when it is vacant. */
   readonly occupant: string | undefined;
 }
 
-/** Makes it; nothing is assigned yet. */
-export function createSlotKeeper(config: HaproxyConfig): SlotKeeper {
-  const slots = createSlots(config);
-  const keepers = new Map<number, DesiredService>();
-  for (const { port, vacant } of slots.values()) {
-    keepers.set(port, createDesiredService(vacant.backend, config.max_server_id));
+/** The ports of `reload_free_services` and the services that are on them. */
+export class AssignedPorts {
+  /** What is desired of each port's backend, in the order of the ports. */
+  readonly all: readonly DesiredService[];
+  readonly #pool: PortPool;
+  /** Port → what is desired of its backend. */
+  readonly #desired = new Map<number, DesiredService>();
+  /** Spec of a service → the spec of its port with that service on it. */
+  readonly #occupiedSpecs = new WeakMap<BackendSpec, BackendSpec>();
+  #assignment: PortAssignment = noAssignment;
+
+  /** No service is on a port yet. */
+  constructor(config: HaproxyConfig) {
+    this.#pool = createPortPool(config);
+    for (const { port, vacant } of this.#pool.values()) {
+      this.#desired.set(port, createDesiredService(vacant.backend, config.max_server_id));
+    }
+    this.all = [...this.#desired.values()];
   }
-  const structures = new WeakMap<Candidate['structure'], BackendSpec>();
-  let current: Assignment = {
-    occupants: new Map(),
-    ports: new Map(),
-    own: new Map(),
-    refused: new Map(),
-    blocked: new Set(),
-  };
 
-  const structureFor = (slot: Slot, { occupants, blocked }: Assignment): BackendSpec | undefined => {
-    if (blocked.has(slot.port)) return undefined;
-    const candidate = occupants.get(slot.port);
-    if (candidate === undefined) return slot.vacant;
-    let structure = structures.get(candidate.structure);
-    if (structure === undefined) {
-      structure = occupied(slot, candidate);
-      structures.set(candidate.structure, structure);
+  /** Service on a port of the pool that needs a frontend of its own, and so reloads → why. */
+  get ownFrontend(): ReadonlyMap<string, string> {
+    return this.#assignment.ownFrontend;
+  }
+
+  /** Service that cannot be in HAProxy → why: another service has its port. */
+  get refused(): ReadonlyMap<string, string> {
+    return this.#assignment.refused;
+  }
+
+  /** Service → the backend of its port. */
+  get backends(): Readonly<Record<string, string>> {
+    const entries = [...this.#assignment.occupants].map(([port, { service }]) => [
+      service,
+      this.#pool.get(port)?.vacant.backend,
+    ]);
+    return Object.fromEntries(entries) as Record<string, string>;
+  }
+
+  /** What is desired of the port that a service is on; undefined when it is on none. */
+  of(service: string): DesiredService | undefined {
+    const port = this.#assignment.ports.get(service);
+    return port === undefined ? undefined : this.#desired.get(port);
+  }
+
+  /**
+   * Assigns the ports to these services, which come in the order of the configuration. Returns the ports whose spec has to
+   * change: all of them the first time.
+   */
+  assign(candidates: Iterable<Candidate>): readonly PortChange[] {
+    this.#assignment = assignPorts(this.#pool, candidates);
+    const changes: PortChange[] = [];
+    for (const poolPort of this.#pool.values()) {
+      const desired = this.#desired.get(poolPort.port) as DesiredService;
+      const spec = this.#specOf(poolPort);
+      if (spec === desired.wanted) continue;
+      changes.push({ desired, spec, occupant: this.#assignment.occupants.get(poolPort.port)?.service });
     }
-    return structure;
-  };
+    return changes;
+  }
 
-  return {
-    all: [...keepers.values()],
-    of(service) {
-      const port = current.ports.get(service);
-      return port === undefined ? undefined : keepers.get(port);
-    },
-    assign(candidates) {
-      current = assignSlots(slots, candidates);
-      const changes: SlotChange[] = [];
-      for (const slot of slots.values()) {
-        const desired = keepers.get(slot.port) as DesiredService;
-        const structure = structureFor(slot, current);
-        if (structure !== desired.wanted) {
-          changes.push({ desired, structure, occupant: current.occupants.get(slot.port)?.service });
-        }
-      }
-      return changes;
-    },
-    get own() {
-      return current.own;
-    },
-    get refused() {
-      return current.refused;
-    },
-    get backends() {
-      const taken = [...current.occupants].map(([port, { service }]) => [service, slots.get(port)?.vacant.backend]);
-      return Object.fromEntries(taken) as Record<string, string>;
-    },
-  };
+  #specOf(poolPort: PoolPort): BackendSpec | undefined {
+    const { occupants, blocked } = this.#assignment;
+    if (blocked.has(poolPort.port)) return undefined;
+    const candidate = occupants.get(poolPort.port);
+    if (candidate === undefined) return poolPort.vacant;
+    let spec = this.#occupiedSpecs.get(candidate.spec);
+    if (spec === undefined) {
+      spec = occupiedSpec(poolPort, candidate);
+      this.#occupiedSpecs.set(candidate.spec, spec);
+    }
+    return spec;
+  }
 }
 
-/** Gives services the slots of `reload_free_services`. */
-export interface Placement {
-  /** Anew when the structure of any dirty service changed; returns the slots that have another occupant now. */
-  assign(snapshot: Snapshot, dirty: ReadonlySet<string>): readonly SlotChange[];
-}
+/** Assigns the ports of `reload_free_services` to the services of each snapshot. */
+export class PortAssigner {
+  readonly #ports: AssignedPorts;
+  readonly #specs: BackendSpecs;
+  readonly #log: Log;
+  /** Service → the spec with which ports were last assigned. */
+  readonly #assigned = new Map<string, BackendSpec>();
 
-export function createPlacement(slots: SlotKeeper, structures: BackendSpecs, log: Log): Placement {
-  /** Service → the structure with which it was last given a place. */
-  const placed = new Map<string, BackendSpec>();
+  constructor(ports: AssignedPorts, specs: BackendSpecs, log: Log) {
+    this.#ports = ports;
+    this.#specs = specs;
+    this.#log = log;
+  }
 
-  const isChanged = (snapshot: Snapshot, dirty: ReadonlySet<string>): boolean => {
-    let changed = placed.size === 0 && slots.all.every(({ wanted }) => wanted === undefined);
-    for (const name of dirty) {
+  /** Assigns the ports again if the spec of a changed service is another one. Returns the ports whose spec has to change. */
+  assign(snapshot: Snapshot, changed: ReadonlySet<string>): readonly PortChange[] {
+    if (this.#ports.all.length === 0 || !this.#takeSpecs(snapshot, changed)) return [];
+    const candidates: Candidate[] = [];
+    for (const { name, config } of snapshot.values()) {
+      const spec = this.#assigned.get(name);
+      if (spec !== undefined) candidates.push({ service: name, spec, config });
+    }
+    const before = new Map([...this.#ports.ownFrontend, ...this.#ports.refused]);
+    const changes = this.#ports.assign(candidates);
+    for (const [service, reason] of this.#ports.refused) {
+      if (before.get(service) !== reason) this.#log.error('a service cannot be in HAProxy', { service, reason });
+    }
+    for (const [service, reason] of this.#ports.ownFrontend) {
+      if (before.get(service) === reason) continue;
+      this.#log.warn('a service on a port of reload_free_services needs reloads', { service, reason });
+    }
+    return changes;
+  }
+
+  /** True when a spec is another one, or nothing has been assigned yet. */
+  #takeSpecs(snapshot: Snapshot, changed: ReadonlySet<string>): boolean {
+    let isChanged = this.#assigned.size === 0 && this.#ports.all.every(({ wanted }) => wanted === undefined);
+    for (const name of changed) {
       const state = snapshot.get(name);
-      const structure = state && structures.of(name, state.config);
-      if (placed.get(name) === structure) continue;
-      changed = true;
-      if (structure === undefined) placed.delete(name);
-      else placed.set(name, structure);
+      const spec = state && this.#specs.of(name, state.config);
+      if (this.#assigned.get(name) === spec) continue;
+      isChanged = true;
+      if (spec === undefined) this.#assigned.delete(name);
+      else this.#assigned.set(name, spec);
     }
-    return changed;
-  };
-
-  return {
-    assign(snapshot, dirty) {
-      if (slots.all.length === 0 || !isChanged(snapshot, dirty)) return [];
-      const candidates: Candidate[] = [];
-      for (const { name, config } of snapshot.values()) {
-        const structure = placed.get(name);
-        if (structure !== undefined) candidates.push({ service: name, structure, config });
-      }
-      const before = new Map([...slots.own, ...slots.refused]);
-      const changes = slots.assign(candidates);
-      for (const [service, reason] of slots.refused) {
-        if (before.get(service) !== reason) log.error('a service cannot be in HAProxy', { service, reason });
-      }
-      for (const [service, reason] of slots.own) {
-        if (before.get(service) === reason) continue;
-        log.warn('a service on a port of reload_free_services needs reloads', { service, reason });
-      }
-      return changes;
-    },
-  };
+    return isChanged;
+  }
 }

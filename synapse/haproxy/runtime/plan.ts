@@ -192,10 +192,10 @@ function withReload(draft: Draft, structure: BackendSpec, server: Server, reload
  * file, when synapse started), a server without options of its own is taken to be as all others: its service's options
  * are part of the generation.
  */
-function differs(current: RunningServer, server: Server, { slot }: BackendSpec): boolean {
+function differs(current: RunningServer, server: Server, { poolPort }: BackendSpec): boolean {
   if (current.fixedWords !== undefined) return current.fixedWords !== server.fixedWords;
-  // What is in a slot may have been another service's.
-  if (slot !== undefined) return true;
+  // On a port of reload_free_services, the server may have been another service's.
+  if (poolPort !== undefined) return true;
   return server.instance.backup || server.instance.serverOptions !== undefined;
 }
 

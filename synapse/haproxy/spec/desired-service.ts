@@ -40,7 +40,7 @@ export function createDesiredService(service: string, maxServerId: number): Desi
   };
 }
 
-/** The name by which users know it: of who is there, for a slot. */
+/** The name that users know: for a port of `reload_free_services`, that of the service on it. */
 export function nameInUse({ service, wanted, active }: DesiredService): string {
   return (wanted ?? active)?.service ?? service;
 }

@@ -7,8 +7,8 @@ export interface BackendSpec {
   readonly backend: string;
   /** What follows the service's name in its frontend's. */
   readonly suffix: string;
-  /** The port of the common frontend through which it is reached, where it has none of its own. */
-  readonly slot?: number;
+  /** The port of `reload_free_services` that leads to the backend; undefined when the service has a frontend of its own. */
+  readonly poolPort?: number;
   /** Lines of the frontend without indentation; undefined when the service has no port. */
   readonly frontend: readonly string[] | undefined;
   /** Lines of the backend before its servers, without indentation. */

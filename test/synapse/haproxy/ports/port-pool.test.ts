@@ -4,12 +4,13 @@ import { type Problem, validate } from '../../../../common/config/config.ts';
 import { generationOf } from '../../../../synapse/haproxy/configfile/render.ts';
 import { haproxySchema } from '../../../../synapse/haproxy/options/config.ts';
 import {
-  assignSlots,
+  assignPorts,
   type Candidate,
-  createSlots,
-  occupied,
+  createPortPool,
+  occupiedSpec,
+  type PoolPort,
+  poolSections,
   rangesOf,
-  slotSections,
 } from '../../../../synapse/haproxy/ports/port-pool.ts';
 import { buildBackendSpec } from '../../../../synapse/haproxy/spec/build-backend.ts';
 import { serviceConfig } from '../../../support/haproxy/haproxy-output.ts';
@@ -20,19 +21,23 @@ const config = plainConfig({
   socket_file_path: '/s',
   reload_free_services: { ports: '100-103', listen: ['mode http'], frontend: ['maxconn 10'] },
 });
-const slots = createSlots(config);
+const pool = createPortPool(config);
 
 function candidate(service: string, fields: Record<string, unknown>): Candidate {
   const own = serviceConfig({ listen: ['mode http'], frontend: ['maxconn 10'], ...fields });
-  const structure = buildBackendSpec(service, own, config);
-  assert.ok(structure);
-  return { service, structure, config: own };
+  const spec = buildBackendSpec(service, own, config);
+  assert.ok(spec);
+  return { service, spec, config: own };
 }
 
-describe('slots', () => {
-  it('are one for each port, with the lines of the option', () => {
-    assert.deepEqual([...slots.keys()], [100, 101, 102, 103]);
-    const { vacant } = slots.get(101) ?? assert.fail();
+function portOf(port: number): PoolPort {
+  return pool.get(port) ?? assert.fail(`the pool has no port ${port}`);
+}
+
+describe('the port pool', () => {
+  it('has one empty backend for each port, with the lines of reload_free_services', () => {
+    assert.deepEqual([...pool.keys()], [100, 101, 102, 103]);
+    const { vacant } = portOf(101);
     assert.equal(vacant.backend, 'port-101');
     assert.deepEqual(vacant.lines, ['mode http']);
     assert.equal(vacant.frontend, undefined);
@@ -43,7 +48,7 @@ describe('slots', () => {
     ['the port as text', { port: '101' }, undefined],
     ['server options', { port: 101, server_options: 'check inter 3s', cookie_value_method: 'hash' }, undefined],
     [
-      'more lines of the frontend',
+      'other lines of the frontend',
       { port: 101, frontend: [] },
       'its frontend has other lines than reload_free_services',
     ],
@@ -66,20 +71,21 @@ describe('slots', () => {
     ['several ports', { port: '101-102' }, 'it has several ports'],
   ];
   for (const [what, fields, obstacle] of cases) {
-    it(`${obstacle === undefined ? 'take' : 'do not take'} a service with ${what}`, () => {
-      const { ports, own } = assignSlots(slots, [candidate('api', fields)]);
+    it(`${obstacle === undefined ? 'takes' : 'does not take'} a service with ${what}`, () => {
+      const { ports, ownFrontend } = assignPorts(pool, [candidate('api', fields)]);
       assert.deepEqual([...ports], obstacle === undefined ? [['api', 101]] : []);
-      assert.equal(own.get('api'), obstacle);
+      assert.equal(ownFrontend.get('api'), obstacle);
     });
   }
 
-  it('are none for other ports, and none without a port', () => {
-    const { ports, own, blocked } = assignSlots(slots, [candidate('a', { port: 99 }), candidate('b', { port: null })]);
-    assert.equal(ports.size + own.size + blocked.size, 0);
+  it('leaves services alone that have another port, or none', () => {
+    const candidates = [candidate('a', { port: 99 }), candidate('b', { port: null })];
+    const { ports, ownFrontend, blocked } = assignPorts(pool, candidates);
+    assert.equal(ports.size + ownFrontend.size + blocked.size, 0);
   });
 
-  it('are left to a service that listens on their ports by itself', () => {
-    const { blocked, ports } = assignSlots(slots, [
+  it('leaves its ports to a service that listens on them with a frontend of its own', () => {
+    const { blocked, ports } = assignPorts(pool, [
       candidate('wide', { port: '101-102' }),
       candidate('api', { port: 103 }),
     ]);
@@ -87,8 +93,8 @@ describe('slots', () => {
     assert.deepEqual([...ports], [['api', 103]]);
   });
 
-  it('belong to the first of several services with one port; the others are told so', () => {
-    const { occupants, refused, blocked } = assignSlots(slots, [
+  it('gives a port to the first of several services, and tells the others who has it', () => {
+    const { occupants, refused, blocked } = assignPorts(pool, [
       candidate('a', { port: 101 }),
       candidate('b', { port: 101 }),
       candidate('wide', { port: '100-102' }),
@@ -107,19 +113,19 @@ describe('slots', () => {
     );
   });
 
-  it('never change the generation by who is there', () => {
-    const vacant = [...slots.values()].map((slot) => slot.vacant);
-    const slot = slots.get(101) ?? assert.fail();
+  it('has the same generation whichever services are on its ports', () => {
+    const vacant = [...pool.values()].map((port) => port.vacant);
+    const port = portOf(101);
     const taken = vacant.map((each) =>
-      each === slot.vacant ? occupied(slot, candidate('api', { port: 101, server_options: 'check' })) : each,
+      each === port.vacant ? occupiedSpec(port, candidate('api', { port: 101, server_options: 'check' })) : each,
     );
     assert.equal(generationOf(config, taken), generationOf(config, vacant));
     assert.notEqual(generationOf(config, vacant.slice(1)), generationOf(config, vacant));
   });
 
-  it('are reached through one frontend, which binds no other port', () => {
-    const structures = [100, 101, 103].map((port) => (slots.get(port) ?? assert.fail()).vacant);
-    assert.deepEqual(slotSections(config, structures), [
+  it('has one frontend, which binds just its ports', () => {
+    const specs = [100, 101, 103].map((port) => portOf(port).vacant);
+    assert.deepEqual(poolSections(config, specs), [
       {
         title: 'frontend reload-free-services',
         lines: [
@@ -131,10 +137,10 @@ describe('slots', () => {
         ],
       },
     ]);
-    assert.deepEqual(slotSections(config, []), []);
+    assert.deepEqual(poolSections(config, []), []);
   });
 
-  it('rangesOf joins what is in a row', () => {
+  it('writes ports in a row as a range', () => {
     assert.deepEqual(rangesOf([]), []);
     assert.deepEqual(rangesOf([7, 1, 3, 2, 9, 8]), ['1-3', '7-9']);
   });
@@ -149,7 +155,7 @@ describe('reload_free_services', () => {
     ['no object', '1-2', /must be an object of options/],
   ];
   for (const [what, value, message] of wrong) {
-    it(`with ${what} is an error that says what is allowed`, () => {
+    it(`is refused with ${what}, and the error says what is allowed`, () => {
       const problems: Problem[] = [];
       validate(haproxySchema, { reload_free_services: value }, { path: 'haproxy', problems });
       assert.equal(problems.length, 1);
