@@ -6,10 +6,10 @@ import { sleep } from '../common/async/sleep.ts';
 import { timeoutSignal } from '../common/async/timeout.ts';
 import { ConfigError } from '../common/config/problem.ts';
 import { defaultSocket, defaultStateFile, type Owner } from '../common/config/source-map.ts';
-import { defaultGrace } from '../common/daemon/lifecycle.ts';
+import { defaultGraceMs } from '../common/daemon/lifecycle.ts';
 import type { Log } from '../common/daemon/log.ts';
 import { countReload, startMetrics } from '../common/daemon/metrics.ts';
-import { createNotifier, type Notifier } from '../common/daemon/notify.ts';
+import { SystemdNotifier } from '../common/daemon/systemd-notifier.ts';
 import type { EtcdClient } from '../common/etcd/client/client.ts';
 import type { EtcdOptions } from '../common/etcd/client/options.ts';
 import { createLeasedKeys } from '../common/etcd/keys/leased-keys.ts';
@@ -49,7 +49,7 @@ interface Parts {
   readonly nerve: Nerve;
   readonly drains: Drains;
   readonly statsd: StatsdReport;
-  readonly systemd: Notifier;
+  readonly systemd: SystemdNotifier;
   readonly server: AdminServer;
   /** Ends the etcd clients and the admin server, which the shutdown itself needs. */
   readonly lastStop: AbortController;
@@ -101,7 +101,8 @@ export class NerveDaemon {
     nerve.apply(config);
     const statsd = createStatsdReport(statsdNames(nerve, version), { log });
     statsd.configure(config.statsd);
-    const systemd = createNotifier({ env: owner.env, status: () => statusLine(nerve) }, { log }, lastStop.signal);
+    const systemd = new SystemdNotifier({ env: owner.env, status: () => statusLine(nerve) }, { log });
+    void systemd.feedWatchdog(lastStop.signal);
     // Ready even when nothing is announced yet: while etcd is down, systemd must not end a nerve that works.
     systemd.ready(statusLine(nerve));
     daemon = new NerveDaemon(config, { nerve, drains, statsd, systemd, server, lastStop }, deps);
@@ -117,7 +118,7 @@ export class NerveDaemon {
 
   /** How long {@link shutDown} may take. */
   get shutdownTimeMs(): number {
-    return defaultGrace + this.#config.shutdown.drain;
+    return defaultGraceMs + this.#config.shutdown.drain;
   }
 
   /** Reads the configuration again and applies it. Reloads run one after another, so that the last one wins. */

@@ -1,6 +1,6 @@
 import { aborted } from '../common/async/abort.ts';
 import { daemonSignals } from '../common/cli/daemon.ts';
-import { defaultGrace } from '../common/daemon/lifecycle.ts';
+import { defaultGraceMs } from '../common/daemon/lifecycle.ts';
 import type { Log } from '../common/daemon/log.ts';
 import { createEtcdClient } from '../common/etcd/client/client.ts';
 import { type Host, thisHost } from '../common/host.ts';
@@ -32,7 +32,7 @@ export async function runNerve(source: ConfigSource, deps: RunDeps): Promise<voi
   const { log, version, host, openEtcd, checkTypes } = deps;
   let daemon: NerveDaemon | undefined;
   // Before anything that takes time: a SIGHUP without a handler would end the process.
-  const signals = daemonSignals(log, { grace: () => daemon?.shutdownTimeMs ?? defaultGrace });
+  const signals = daemonSignals(log, { graceMs: () => daemon?.shutdownTimeMs ?? defaultGraceMs });
   daemon = await NerveDaemon.start({
     log,
     version,

@@ -4,9 +4,9 @@ import { journalRoutes } from '../common/admin/journal.ts';
 import { clock } from '../common/async/clock.ts';
 import { sleep } from '../common/async/sleep.ts';
 import { daemonSignals } from '../common/cli/daemon.ts';
-import { defaultGrace } from '../common/daemon/lifecycle.ts';
+import { defaultGraceMs } from '../common/daemon/lifecycle.ts';
 import { startMetrics } from '../common/daemon/metrics.ts';
-import { createNotifier, type Notifier } from '../common/daemon/notify.ts';
+import { SystemdNotifier } from '../common/daemon/systemd-notifier.ts';
 import { createStatsdReport, type StatsdCounter } from '../common/statsd/report.ts';
 import { counted } from '../common/wording.ts';
 import type { SynapseConfig } from './config/config.ts';
@@ -52,7 +52,8 @@ export async function runSynapse(deps: RunDeps): Promise<void> {
   statsd.configure(initial.statsd);
 
   const status = (): string => synapse.ready() ?? `ready: ${counted(services, 'service')}`;
-  const systemd = createNotifier({ env: process.env, status }, { log }, last.signal);
+  const systemd = new SystemdNotifier({ env: process.env, status }, { log });
+  void systemd.feedWatchdog(last.signal);
   const starting = new StartNotice(systemd, { status, isReady: () => synapse.ready() === null });
   void starting.run(signal);
 
@@ -74,7 +75,7 @@ export async function runSynapse(deps: RunDeps): Promise<void> {
   });
 
   if (!signal.aborted) await once(signal, 'abort');
-  systemd.stopping(defaultGrace);
+  systemd.stopping(defaultGraceMs);
   await done;
   await statsd.end();
   await systemd.flushed();
@@ -95,11 +96,11 @@ function adminOptions({ admin }: SynapseConfig, synapse: Synapse, { events, vers
 
 /** Tells systemd once that synapse has started: when HAProxy runs what was applied, or after {@link readyWithinMs}. */
 class StartNotice {
-  readonly #systemd: Notifier;
+  readonly #systemd: SystemdNotifier;
   readonly #synapse: { status(): string; isReady(): boolean };
   #given = false;
 
-  constructor(systemd: Notifier, synapse: { status(): string; isReady(): boolean }) {
+  constructor(systemd: SystemdNotifier, synapse: { status(): string; isReady(): boolean }) {
     this.#systemd = systemd;
     this.#synapse = synapse;
   }

@@ -1,8 +1,9 @@
 import { spawn } from 'node:child_process';
+import { onAbort } from '../async/abort.ts';
 import { clock } from '../async/clock.ts';
 
 export interface ExecOptions {
-  /** Milliseconds until the command and its children are killed; without it only `signal` ends them. */
+  /** Milliseconds until the command and its children are killed; without it only `signal` kills them. */
   readonly timeout?: number;
   readonly env?: NodeJS.ProcessEnv;
   readonly cwd?: string;
@@ -11,28 +12,28 @@ export interface ExecOptions {
   readonly gid?: number;
   /** Written to the command's standard input. */
   readonly input?: string;
-  /** Also kill what the command leaves behind in its group when it exits; what is to live on must leave the group. */
+  /** When the command exits, kill the processes that it leaves in its process group. */
   readonly endsGroup?: boolean;
-  /** How much of each stream is kept, bytes, default 64 KiB; the rest is read and dropped. */
+  /** Bytes of each output stream that are kept, default 64 KiB; the rest is read and dropped. */
   readonly maxOutput?: number;
 }
 
 export interface ExecResult {
-  /** Exit code; null when a signal ended it. */
+  /** Exit code; null when a signal ended the command. */
   readonly code: number | null;
   readonly signal: NodeJS.Signals | null;
   readonly stdout: string;
   readonly stderr: string;
 }
 
-/** A command that could not be started, was killed at its deadline, or was aborted. */
+/** A command could not be started, was killed at its deadline, or was aborted. */
 export class ExecError extends Error {
   override readonly name = 'ExecError';
 }
 
 /**
- * Runs a program with an argument list (no shell) in a process group of its own, so that a deadline or an abort ends
- * its children with it. A non-zero exit is a result, not an error.
+ * Runs a program with an argument list (no shell) in a process group of its own, so that a deadline or an abort kills
+ * its children too. A non-zero exit is a result, not an error.
  * @throws {ExecError} naming the command, when it cannot be started, times out or is aborted
  */
 export function exec(
@@ -45,7 +46,8 @@ export function exec(
   return new Promise((resolve, reject) => {
     if (signal?.aborted) return reject(new ExecError(`${program}: aborted`));
     const child = spawn(program, args, { cwd, env, uid, gid, detached: true, stdio: ['pipe', 'pipe', 'pipe'] });
-    let ended: string | undefined;
+    /** Why the command was killed. */
+    let killed: string | undefined;
     const killGroup = (): void => {
       if (child.pid === undefined) return;
       try {
@@ -54,21 +56,20 @@ export function exec(
         // The group is gone already.
       }
     };
-    const kill = (why: string): void => {
-      ended ??= why;
+    const kill = (reason: string): void => {
+      killed ??= reason;
       killGroup();
       if (child.pid === undefined) return;
-      // A child that left the group may hold the other ends of the pipes: we wait for the command alone.
+      // A child that left the group may hold the other ends of the pipes; only the command itself is waited for.
       child.stdout.destroy();
       child.stderr.destroy();
     };
     const timer =
       timeout === undefined ? undefined : clock.setTimeout(() => kill(`killed after ${timeout} ms`), timeout);
-    const onAbort = (): void => kill('aborted');
-    signal?.addEventListener('abort', onAbort, { once: true });
+    const removeListener = signal === undefined ? undefined : onAbort(signal, () => kill('aborted'));
     const release = (): void => {
       clock.clearTimeout(timer);
-      signal?.removeEventListener('abort', onAbort);
+      removeListener?.();
     };
     const stdout = capture(child.stdout, maxOutput);
     const stderr = capture(child.stderr, maxOutput);
@@ -76,12 +77,12 @@ export function exec(
       release();
       reject(new ExecError(`cannot run ${program}`, { cause: error }));
     });
-    // Before it closes: nobody waits for what is left behind.
+    // At its exit, not at its close: processes left behind may hold the pipes open.
     if (endsGroup) child.on('exit', killGroup);
     // A grandchild may hold the pipes open after the command has exited: the deadline covers that too.
     child.on('close', (code, exitSignal) => {
       release();
-      if (ended !== undefined) return reject(new ExecError(`${program}: ${ended}${tail(stderr())}`));
+      if (killed !== undefined) return reject(new ExecError(`${program}: ${killed}${tail(stderr())}`));
       resolve({ code, signal: exitSignal, stdout: stdout(), stderr: stderr() });
     });
     child.stdin.on('error', () => {}); // EPIPE: the command does not read its input

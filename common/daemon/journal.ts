@@ -1,18 +1,20 @@
+import { onAbort } from '../async/abort.ts';
 import { clock } from '../async/clock.ts';
-/** What every entry carries: a number that only grows, and when it was written down. */
+
+/** What every entry carries: a number that only grows, and the time it was recorded. */
 export interface Stamp {
-  /** 1, 2, 3, … since this process began. */
+  /** 1, 2, 3, … since this process started. */
   readonly seq: number;
   /** ISO 8601, UTC. */
   readonly time: string;
 }
 
-/** How many entries are remembered; some hundred bytes each. */
+/** How many entries a journal keeps, some hundred bytes each. */
 const defaultSize = 500;
 
-/** What happened last, in order: the newest few hundred entries, for who asks later and for who listens. */
+/** The newest few hundred entries in order, to read later or to listen to. */
 export class Journal<Entry extends object> {
-  /** When it began, ISO 8601: numbers of another beginning mean nothing here. */
+  /** When the journal began, ISO 8601. Entry numbers of a journal that began at another time have no meaning here. */
   readonly began = clock.date().toISOString();
   readonly size: number;
   #entries: (Entry & Stamp)[] = [];
@@ -28,17 +30,18 @@ export class Journal<Entry extends object> {
     return this.#last;
   }
 
+  /** Adds an entry, and calls the listeners. @returns the entry as it is kept */
   record(entry: Entry): Entry & Stamp {
     this.#last += 1;
     const stamped = Object.freeze({ seq: this.#last, time: clock.date().toISOString(), ...entry });
     this.#entries.push(stamped);
-    // Half of it at once, so that forgetting costs nothing on the way of a change.
+    // Drops half of the entries at once, so that most calls only append: changes on their way to HAProxy pass here.
     if (this.#entries.length >= this.size * 2) this.#entries = this.#entries.slice(-this.size);
     for (const listener of this.#listeners) listener(stamped);
     return stamped;
   }
 
-  /** Those after `seq`, oldest first, as far as they are remembered. A number from the future is of another process: all. */
+  /** The kept entries after `seq`, oldest first; all of them for a number that was never given: it is of another process. */
   since(seq: number): readonly (Entry & Stamp)[] {
     const entries = this.#entries.slice(-this.size);
     return seq > this.#last ? entries : entries.filter((entry) => entry.seq > seq);
@@ -46,19 +49,18 @@ export class Journal<Entry extends object> {
 
   /** Calls `listener` for each new entry, synchronously, until `signal` aborts. It must not throw. */
   listen(listener: (entry: Entry & Stamp) => void, signal: AbortSignal): void {
-    if (signal.aborted) return;
     this.#listeners.add(listener);
-    signal.addEventListener('abort', () => this.#listeners.delete(listener), { once: true });
+    onAbort(signal, () => this.#listeners.delete(listener));
   }
 }
 
-/** Puts a value last in a map that holds at most so many: those that were put longest ago go. */
+/** Puts a value at the end of a map that holds at most `most` entries; the entries put first are removed. */
 export function keepNewest<K, V>(
   map: Map<K, V>,
   key: K,
   { value, most }: { readonly value: V; readonly most: number },
 ): void {
-  // Deleted first: a key that is there already would keep its old place.
+  // `set` alone would leave a key that exists in its old place.
   map.delete(key);
   map.set(key, value);
   for (const oldest of map.keys()) {

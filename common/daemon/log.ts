@@ -1,28 +1,28 @@
 import winston from 'winston';
 
 /** Structured fields of a log line. Names are stable: operators search for them. */
-export type Fields = Readonly<Record<string, unknown>>;
+export type LogFields = Readonly<Record<string, unknown>>;
 
-/** Where a component reports to. Messages are constant sentences; what varies goes into fields. */
+/** The log of a component. Messages are constant sentences; values go into fields. */
 export interface Log {
-  debug(message: string, fields?: Fields): void;
-  info(message: string, fields?: Fields): void;
-  warn(message: string, fields?: Fields): void;
-  error(message: string, fields?: Fields): void;
-  /** A log whose every line carries these fields too. */
-  child(fields: Fields): Log;
+  debug(message: string, fields?: LogFields): void;
+  info(message: string, fields?: LogFields): void;
+  warn(message: string, fields?: LogFields): void;
+  error(message: string, fields?: LogFields): void;
+  /** A log that adds these fields to every line. */
+  child(fields: LogFields): Log;
 }
 
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error';
 
-/** Logs to stderr: readable on a terminal, JSON lines otherwise. The level comes from the caller or `LOG_LEVEL`. */
+/** Logs to stderr: readable text on a terminal, else JSON lines. The level comes from the caller or from `LOG_LEVEL`. */
 export function createLog(program: string, level: LogLevel = logLevel()): Log {
   const { combine, timestamp, printf } = winston.format;
   const readable = printf(({ timestamp: at, level: severity, message, program: _, ...fields }) => {
     const rest = Object.entries(fields).map(([key, value]) => `${key}=${compact(value)}`);
     return [String(at).slice(11, 23), severity.toUpperCase().padEnd(5), message, ...rest].join(' ');
   });
-  // What one looks for first comes first, also where lines are read as they are.
+  // Time, level and message come first: many people read the lines unformatted.
   const json = printf(({ timestamp: at, level: severity, message, program: name, ...fields }) =>
     JSON.stringify({ timestamp: at, level: severity, message, program: name, ...fields }),
   );
@@ -30,12 +30,12 @@ export function createLog(program: string, level: LogLevel = logLevel()): Log {
     level,
     defaultMeta: { program },
     format: process.stderr.isTTY ? combine(timestamp(), readable) : combine(timestamp(), json),
-    // Not winston's Console transport: that one writes info lines to stdout, which belongs to the commands' output.
+    // Not winston's Console transport: it writes info lines to stdout, which is for the output of commands.
     transports: [new winston.transports.Stream({ stream: process.stderr })],
   });
 }
 
-/** Takes everything and says nothing: for callers that do not care, such as one-shot commands. */
+/** A log that writes nothing: for one-shot commands. */
 export const silentLog: Log = {
   debug() {},
   info() {},
@@ -44,7 +44,7 @@ export const silentLog: Log = {
   child: () => silentLog,
 };
 
-/** The message of anything thrown, followed by the messages of its causes. */
+/** The message of a thrown value, followed by the messages of its causes. */
 export function reasonOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   const message = error.message || error.name;

@@ -32,7 +32,7 @@ describe('a full disk', () => {
   it('does not end a daemon that logs to it, and not its work either', () => {
     const { status, stdout } = onFullDisk(
       'stderr',
-      `const { signal, finished } = daemonSignals(log, { grace: () => 1000 });
+      `const { signal, finished } = daemonSignals(log, { graceMs: () => 1000 });
        log.info('begun');
        await sleep(50, signal);
        log.info('still there');

@@ -5,15 +5,15 @@ import { type Child, startNode } from '../../support/process/child-process.ts';
 /** A program that ends when its signal aborts, or as `onAbort` says. */
 function daemon(
   t: TestContext,
-  script: { readonly setup?: string; readonly onAbort?: string; readonly grace?: number },
+  script: { readonly setup?: string; readonly onAbort?: string; readonly graceMs?: number },
 ): Child {
-  const { setup = '', onAbort = 'clearInterval(busy)', grace = 15_000 } = script;
+  const { setup = '', onAbort = 'clearInterval(busy)', graceMs = 15_000 } = script;
   const module = (name: string): string => JSON.stringify(new URL(`../../../common/${name}.js`, import.meta.url).href);
   const code = `
     import { createLog } from ${module('daemon/log')};
     import { daemonSignals } from ${module('daemon/lifecycle')};
     const log = createLog('test');
-    const { signal, onReload, finished } = daemonSignals(log, { grace: () => ${grace} });
+    const { signal, onReload, finished } = daemonSignals(log, { graceMs: () => ${graceMs} });
     const busy = setInterval(() => {}, 1000);
     signal.addEventListener('abort', () => { ${onAbort} });
     ${setup}
@@ -23,7 +23,7 @@ function daemon(
 
 describe('daemonSignals', () => {
   for (const name of ['SIGTERM', 'SIGINT'] as const) {
-    it(`ends in order at ${name}, with exit code 0`, async (t) => {
+    it(`shuts down cleanly at ${name}, with exit code 0`, async (t) => {
       const child = daemon(t, {});
       await child.said('started');
       child.process.kill(name);
@@ -31,24 +31,24 @@ describe('daemonSignals', () => {
     });
   }
 
-  it('ends at once when asked a second time', async (t) => {
+  it('exits at once at a second signal', async (t) => {
     const child = daemon(t, { onAbort: '' });
     await child.said('started');
     child.process.kill('SIGTERM');
-    await child.said('"message":"ending"');
+    await child.said('"message":"shutting down"');
     child.process.kill('SIGTERM');
     assert.equal(await child.ended, 1);
   });
 
-  it('does not let an orderly end take for ever', async (t) => {
-    const child = daemon(t, { onAbort: '', grace: 50 });
+  it('exits when the shutdown takes longer than its grace period', async (t) => {
+    const child = daemon(t, { onAbort: '', graceMs: 50 });
     await child.said('started');
     child.process.kill('SIGTERM');
     assert.equal(await child.ended, 1);
-    assert.match(child.errors(), /the orderly end took too long/);
+    assert.match(child.errors(), /the shutdown took too long/);
   });
 
-  it('ends with its exit code when all is finished, whatever still holds the process', async (t) => {
+  it('exits with its exit code when the shutdown is complete, whatever still holds the process', async (t) => {
     const child = daemon(t, { onAbort: 'finished()' });
     await child.said('started');
     child.process.kill('SIGTERM');
@@ -71,21 +71,21 @@ describe('daemonSignals', () => {
   });
 
   const crashes: readonly [sentence: string, setup: string][] = [
-    ['an error that nobody caught', 'setTimeout(() => { throw new Error("oops"); }, 1);'],
-    ['a rejection that nobody handled', 'void Promise.reject(new Error("oops"));'],
+    ['an uncaught error', 'setTimeout(() => { throw new Error("oops"); }, 1);'],
+    ['an unhandled rejection', 'void Promise.reject(new Error("oops"));'],
   ];
   for (const [sentence, setup] of crashes) {
-    it(`logs ${sentence} with its stack, and ends in order with exit code 1`, async (t) => {
-      const child = daemon(t, { setup, onAbort: 'console.error("in order"); clearInterval(busy)' });
+    it(`logs ${sentence} with its stack, and shuts down cleanly with exit code 1`, async (t) => {
+      const child = daemon(t, { setup, onAbort: 'console.error("cleanly"); clearInterval(busy)' });
       assert.equal(await child.ended, 1);
       assert.match(child.errors(), /"reason":"oops","stack":"Error: oops\\n {4}at /);
-      assert.match(child.errors(), /in order/);
+      assert.match(child.errors(), /cleanly/);
     });
   }
 });
 
 describe('main', () => {
-  it('ends quietly when nobody reads its output any more', async (t) => {
+  it('exits without a message when its output is closed', async (t) => {
     const module = JSON.stringify(new URL('../../../common/cli/daemon.js', import.meta.url).href);
     const code = `
       import { main } from ${module};

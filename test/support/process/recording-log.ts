@@ -1,18 +1,18 @@
-import type { Fields, Log, LogLevel } from '../../../common/daemon/log.ts';
+import type { Log, LogFields, LogLevel } from '../../../common/daemon/log.ts';
 
 export interface LogLine {
   readonly level: LogLevel;
   readonly message: string;
-  readonly fields: Fields;
+  readonly fields: LogFields;
 }
 
 /** A log that keeps its lines, debug ones left out. */
 export function recordingLog(): { readonly log: Log; readonly lines: readonly LogLine[] } {
   const lines: LogLine[] = [];
-  const make = (common: Fields): Log => {
+  const make = (common: LogFields): Log => {
     const at =
       (level: LogLevel) =>
-      (message: string, fields: Fields = {}): void => {
+      (message: string, fields: LogFields = {}): void => {
         if (level !== 'debug') lines.push({ level, message, fields: { ...common, ...fields } });
       };
     return {

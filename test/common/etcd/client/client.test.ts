@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { createServer, type Socket } from 'node:net';
 import { after, afterEach, before, describe, it } from 'node:test';
 import { status } from '@grpc/grpc-js';
-import type { Fields, Log } from '../../../../common/daemon/log.ts';
+import type { Log, LogFields } from '../../../../common/daemon/log.ts';
 import { createEtcdClient } from '../../../../common/etcd/client/client.ts';
 import { EtcdError } from '../../../../common/etcd/client/errors.ts';
 import type { LocalCluster } from '../../../../etcd-cluster/members/local-cluster.ts';
@@ -121,7 +121,7 @@ for (const version of etcdVersions) {
     });
 
     it('warns once about members whose release has known faults', async () => {
-      const warnings: Fields[] = [];
+      const warnings: LogFields[] = [];
       const log: Log = {
         ...testLog(),
         warn: (message, fields = {}) => {

@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
-import { createNotifier } from '../../../common/daemon/notify.ts';
+import { SystemdNotifier } from '../../../common/daemon/systemd-notifier.ts';
 import { eventually } from '../../support/eventually.ts';
 import { recordingLog } from '../../support/process/recording-log.ts';
 import { tempFolder } from '../../support/temp-folder.ts';
@@ -34,11 +34,13 @@ function start(t: TestContext, env: NodeJS.ProcessEnv) {
   t.after(() => end.abort());
   const { log, lines } = recordingLog();
   const all = { PATH: process.env.PATH, ...env };
-  return { notifier: createNotifier({ env: all, status: () => 'all\nis well' }, { log }, end.signal), lines, end };
+  const notifier = new SystemdNotifier({ env: all, status: () => 'all\nis well' }, { log });
+  void notifier.feedWatchdog(end.signal);
+  return { notifier, lines, end };
 }
 
-describe('createNotifier', () => {
-  it('says ready, reloading, ready and stopping, in this order', async (t) => {
+describe('the systemd notifier', () => {
+  it('sends ready, reloading, ready and stopping in this order', async (t) => {
     const { path, received } = await systemd(t);
     const { notifier, lines } = start(t, { NOTIFY_SOCKET: path });
     notifier.ready('ready: 2 services');
@@ -66,7 +68,7 @@ describe('createNotifier', () => {
     assert.deepEqual(lines, []);
   });
 
-  it('feeds the watchdog again and again, until its end', async (t) => {
+  it('feeds the watchdog again and again until its signal aborts', async (t) => {
     const { path, received } = await systemd(t);
     const { end, notifier } = start(t, { NOTIFY_SOCKET: path, WATCHDOG_USEC: '90000' });
     const meals = (): number => received().split('WATCHDOG=1').length - 1;
@@ -76,7 +78,7 @@ describe('createNotifier', () => {
     await notifier.flushed();
   });
 
-  it('leaves a watchdog alone that is meant for another process', async (t) => {
+  it('does not feed a watchdog that is meant for another process', async (t) => {
     const { path, received } = await systemd(t);
     const { notifier } = start(t, { NOTIFY_SOCKET: path, WATCHDOG_USEC: '90000', WATCHDOG_PID: '1' });
     notifier.ready('x');
@@ -85,14 +87,14 @@ describe('createNotifier', () => {
     assert.doesNotMatch(received(), /WATCHDOG/);
   });
 
-  it('does nothing where nobody asked to be told', async (t) => {
+  it('does nothing when systemd does not ask for notifications', async (t) => {
     const { notifier, lines } = start(t, { PATH: '/nowhere', WATCHDOG_USEC: '90000' });
     notifier.ready('x');
     await notifier.flushed();
     assert.deepEqual(lines, []);
   });
 
-  it('says once that systemd cannot be told', async (t) => {
+  it('logs once that systemd cannot be notified', async (t) => {
     const { notifier, lines } = start(t, { PATH: '/nowhere', NOTIFY_SOCKET: '/nowhere/socket' });
     notifier.ready('x');
     notifier.reloading();
