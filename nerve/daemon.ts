@@ -116,6 +116,11 @@ export class NerveDaemon {
     this.#heartbeat = this.#startHeartbeat();
   }
 
+  /** The services, for a program that runs the daemon in its own process. */
+  get nerve(): Nerve {
+    return this.#parts.nerve;
+  }
+
   /** How long {@link shutDown} may take. */
   get shutdownTimeMs(): number {
     return defaultGraceMs + this.#config.shutdown.drain;

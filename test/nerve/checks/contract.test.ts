@@ -3,17 +3,18 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import { type SchemaProperty, validate } from '../../../common/config/schema.ts';
+import { isRequired, type SchemaProperty, validate } from '../../../common/config/schema.ts';
 import { isSecretKey } from '../../../common/config/secrets.ts';
 import { pluginNames } from '../../../common/plugin.ts';
 import { checkFolder, ownCheckTypes } from '../../../nerve/check.ts';
+import { checkSchema } from '../../../nerve/config/check-config.ts';
 import { checkDeps } from '../../support/daemons/check.ts';
 import { requiredOptions } from '../../support/daemons/required-options.ts';
 import { eventually } from '../../support/eventually.ts';
 import { assertNothingMore, openResources } from '../../support/process/resources.ts';
 import { type Peer, peers, startPeer } from '../../support/servers/bad-peers.ts';
 
-/** What nerve itself reads in each check, or may one day. */
+/** Options that nerve itself reads in each check, now or perhaps later. */
 const reserved = [
   ...['type', 'name', 'module', 'host', 'port', 'timeout', 'rise', 'fall'],
   ...['check_interval', 'interval', 'fast_interval', 'jitter', 'enabled'],
@@ -36,6 +37,7 @@ describe('every check', () => {
 
   it('is found in its folder', () => {
     assert.ok(names.length >= 9, names.join());
+    for (const name of ['http', 'noop', 'tcp']) assert.ok(names.includes(name), name);
   });
 
   for (const name of names) {
@@ -51,6 +53,8 @@ describe('every check', () => {
         for (const [key, property] of Object.entries<SchemaProperty<unknown>>(schema)) {
           assert.match(key, /^[a-z][a-z0-9_]*$/);
           assert.ok(!reserved.includes(key), `${key} is nerve's own`);
+          assert.ok(!Object.hasOwn(checkSchema, key), `${key} is an option of every check`);
+          assert.doesNotThrow(() => isRequired(property), key);
           assert.match(property.doc, /^\S.{7,}[^.]$/, `${key}: ${property.doc}`);
           assert.ok('default' in property && property.format !== undefined, key);
           if (isSecretKey(key)) assert.equal(property.sensitive, true, key);
