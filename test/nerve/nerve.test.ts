@@ -69,7 +69,10 @@ describe('Nerve', () => {
     assert.equal(nerve.notReadyReason, 'shutting down');
     nerve.apply(nerveConfig([serviceConfig('web', [])]));
     const { probes } = api;
-    await new Promise((resolve) => setTimeout(resolve, 30));
+    // In the time in which another nerve probes several times, this one does not.
+    const other = healthSwitch();
+    startNerve(t).nerve.apply(nerveConfig([serviceConfig('api', [other.probe])]));
+    await eventually(() => assert.ok(other.probes > 5));
     assert.equal(api.probes, probes);
     assert.equal(main().calls.length, 2);
   });

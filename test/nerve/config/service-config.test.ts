@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import type { Problem } from '../../common/config/config.ts';
-import { thisHost } from '../../common/host.ts';
-import { formatInstance } from '../../common/instance.ts';
-import { ownCheckTypes } from '../../nerve/check.ts';
-import { readServices, type ServiceConfig } from '../../nerve/config/service-config.ts';
+import type { Problem } from '../../../common/config/config.ts';
+import { thisHost } from '../../../common/host.ts';
+import { formatInstance } from '../../../common/instance.ts';
+import { ownCheckTypes } from '../../../nerve/check.ts';
+import { readServices, type ServiceConfig } from '../../../nerve/config/service-config.ts';
 
 async function read(value: object) {
   const problems: Problem[] = [];
