@@ -19,9 +19,9 @@ import type { Sent } from './haproxy/runtime/command-log.ts';
 import type { ServicesStatistics } from './haproxy/statistics/counters.ts';
 import { applies, observe } from './metrics.ts';
 import type { ServersOf, Snapshot } from './output.ts';
+import { type Applied, recordApplied } from './report/applied-events.ts';
 import { recordCatalogChange } from './report/catalog-events.ts';
 import { Events } from './report/events.ts';
-import { type Applied, report } from './report/report.ts';
 import { watchFreshness } from './report/source-freshness.ts';
 import { observed, stateOf } from './report/state.ts';
 import type { SynapseState } from './report/status-shape.ts';
@@ -277,7 +277,7 @@ export class Synapse {
       const revision = this.#catalog.entry(service)?.set?.revision;
       return { ...(source !== undefined && { source }), ...(revision !== undefined && { revision }) };
     };
-    report(applied, { log: this.#log, events: this.#events, traces: this.#traces, origin });
+    recordApplied(applied, { log: this.#log, events: this.#events, traces: this.#traces, origin });
   }
 
   #fileTarget(): FileOutputTarget {

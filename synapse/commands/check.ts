@@ -2,6 +2,7 @@ import { timeoutSignal } from '../../common/async/timeout.ts';
 import type { Command } from '../../common/cli/program.ts';
 import { ConfigError, type Problem } from '../../common/config/problem.ts';
 import { thisHost } from '../../common/host.ts';
+import { counted } from '../../common/wording.ts';
 import { sampleSnapshot, withTemporaryFile } from '../config/sample.ts';
 import { checkCandidate } from '../haproxy/configfile/check.ts';
 import type { HaproxyConfig } from '../haproxy/options/config.ts';
@@ -9,7 +10,7 @@ import { preview } from '../haproxy/preview.ts';
 import { load } from './context.ts';
 
 export const check: Command = {
-  summary: 'Validate the configuration, ours and the one for HAProxy that follows from it, and start nothing.',
+  summary: 'Validate the configuration, and the haproxy.cfg that follows from it; start nothing.',
   async run(context) {
     const config = await load(context);
     const { text, problems } = await preview(config.haproxy, sampleSnapshot(config));
@@ -17,17 +18,18 @@ export const check: Command = {
       path: `services.${service}.haproxy`,
       message,
     }));
-    const verdict = await checkText(text, config.haproxy);
-    if (verdict.result === 'refused')
-      found.push({ path: 'haproxy', message: `HAProxy refuses it: ${verdict.message}` });
+    const checked = await checkText(text, config.haproxy);
+    if (checked.result === 'refused') {
+      found.push({ path: 'haproxy', message: `HAProxy refuses it: ${checked.message}` });
+    }
     if (found.length > 0) throw new ConfigError(found.map((problem) => ({ file: context.needConfig(), ...problem })));
-    const how = verdict.result === 'unchecked' ? `not checked by HAProxy: ${verdict.reason}` : 'HAProxy accepts it';
-    context.print(`the configuration is valid: ${config.services.size} services; ${how}\n`);
+    const how = checked.result === 'unchecked' ? `HAProxy did not check it: ${checked.reason}` : 'HAProxy accepts it';
+    context.print(`the configuration is valid: ${counted(config.services.size, 'service')}; ${how}\n`);
   },
 };
 
 function checkText(text: string, config: HaproxyConfig) {
-  // The user's own check_command looks at the real candidate's path, which must not be touched here.
+  // The user's own check_command reads the path of the real candidate file, which this command must not write.
   const own = { ...config, do_checks: config.do_checks === false ? null : config.do_checks, check_command: null };
   return withTemporaryFile(text, (path) =>
     checkCandidate(path, { config: own, host: thisHost }, timeoutSignal(config.check_timeout)),

@@ -3,16 +3,16 @@ import { loadAdminConfig } from '../../common/admin/options.ts';
 import { type CommandContext, UsageError } from '../../common/cli/program.ts';
 import { defaultListen, readSynapseConfig, type SynapseConfig } from '../config/config.ts';
 
-/** The option that many commands have. */
+/** The option of every command that prints JSON. */
 export const json = { json: { type: 'boolean', doc: 'print JSON; its keys are in the manual' } } as const;
 
-/** For commands that ask the sources themselves. */
+/** The option of commands that ask the sources themselves. */
 export const wait = {
-  wait: { type: 'string', placeholder: 'SECONDS', doc: 'how long the sources may take to answer, default 5' },
+  wait: { type: 'string', placeholder: 'SECONDS', doc: 'seconds to wait for the sources, default 5' },
 } as const;
 
-/** What it means that the daemon does not answer. */
-export const directly = { 3: 'synapse is not running: what is shown was read directly' } as const;
+/** The exit code of commands that read everything themselves when the daemon does not answer. */
+export const directly = { 3: 'synapse is not running: the output was read without it' } as const;
 
 /** Reads the whole configuration. @throws {ConfigError} {UsageError} */
 export function load({
@@ -23,7 +23,7 @@ export function load({
   return readSynapseConfig(needConfig(), { env, log });
 }
 
-/** Where the running synapse is: as its configuration says, or its default. */
+/** Where the running synapse can be asked: from its configuration, or the default. */
 export async function adminTarget({ config, env }: CommandContext): Promise<AdminTarget> {
   if (config !== undefined) return loadAdminConfig(config, { listen: defaultListen, env });
   return { listen: env.SYNAPSE_ADMIN_LISTEN || defaultListen, control_socket: env.SYNAPSE_CONTROL_SOCKET || null };
@@ -36,7 +36,7 @@ export function waitOf({ options }: Pick<CommandContext, 'options'>): number {
   return seconds * 1000;
 }
 
-/** Aborts at Ctrl-C, which is how one stops looking. */
+/** Aborts at Ctrl-C or SIGTERM, which end a command that follows something. */
 export function interrupted(): AbortSignal {
   const end = new AbortController();
   process.once('SIGINT', () => end.abort());

@@ -18,17 +18,17 @@ export const explain: Command = {
   arguments: ['service', 'server'],
   options: { ...json, ...wait },
   notes: [
-    'With SERVER, the name that HAProxy and etcd have for it, the whole way of that one: who announces it and at which ' +
-      'revision of etcd, when synapse saw it, what chose it or left it out, what HAProxy was told and answered, what ' +
-      'HAProxy says now, and a verdict. Also of one that is not in HAProxy.',
-    'Asks the running synapse, and with a configuration (-c) etcd itself. When synapse is down, the sources, the state ' +
-      'file and HAProxy are read directly, and nothing is changed.',
+    'With SERVER (its name in HAProxy and in etcd), shows every step of that instance: which nerve announces it and at ' +
+      'which revision of etcd, when synapse saw it, which rule selects it or leaves it out, which commands HAProxy got ' +
+      'and how it replied, what HAProxy says now, and a diagnosis. Works also for a server that is not in HAProxy.',
+    'Asks the running synapse and, with a configuration (-c), etcd itself. When synapse is down, reads the sources, the ' +
+      'state file and HAProxy itself. Changes nothing.',
   ],
-  exits: { ...directly, 1: 'failed while running; also when there is no such service or server' },
+  exits: { ...directly, 1: 'failed while running; also when the service or the server does not exist' },
   json: explainShape,
   examples: [
-    ['synapse explain api', 'all instances of api, a line each'],
-    ['synapse explain api i-1_10.0.0.5:3000', 'the whole way of one'],
+    ['synapse explain api', 'all instances of api, one line each'],
+    ['synapse explain api i-1_10.0.0.5:3000', 'every step of one instance'],
   ],
   async run(context) {
     const { args, options, print, style } = context;
@@ -57,7 +57,8 @@ async function lookUp(
   config: SynapseConfig | undefined,
   { service, timeout }: { readonly service: string; readonly timeout: number },
 ): Promise<ServiceFacts['registry']> {
-  if (config === undefined) return { records: null, reason: 'etcd is asked only when -c names a valid configuration' };
+  if (config === undefined)
+    return { records: null, reason: 'etcd was not asked, because -c names no valid configuration' };
   const known = config.services.get(service);
   if (known === undefined) return { records: null, reason: `the configuration has no service ${service}` };
   const { look } = known.discovery;

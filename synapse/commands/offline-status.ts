@@ -39,7 +39,7 @@ function sourcesRead({ state, unanswered }: Collected): readonly ReadDirectly[] 
     const reason = state.services[name]?.reason ?? 'no answer in time';
     reasons.set(reason, [...(reasons.get(reason) ?? []), name]);
   }
-  const found = `${all - unanswered.length} of ${all} services answered`;
+  const found = `answered for ${all - unanswered.length} of ${counted(all, 'service')}`;
   return [
     { what: 'sources', found, reason: null },
     ...[...reasons].map(([reason, names]) => ({ what: `source of ${listed(names)}`, found: null, reason })),
@@ -49,9 +49,9 @@ function sourcesRead({ state, unanswered }: Collected): readonly ReadDirectly[] 
 function stateFileRead(path: string | undefined, content: StateFileContent | undefined): readonly ReadDirectly[] {
   if (path === undefined || content === undefined) return [];
   const what = `state file ${path}`;
-  const reason = content.missing ? 'there is none' : (content.unreadable ?? content.damaged);
+  const reason = content.missing ? 'no such file' : (content.unreadable ?? content.damaged);
   if (reason !== undefined) return [{ what, found: null, reason }];
   const newest = Math.max(...[...content.services.values()].map(({ at }) => at));
-  const age = content.services.size === 0 ? '' : `, right ${formatAge(clock.wallTime() - newest)} ago`;
+  const age = content.services.size === 0 ? '' : `, confirmed ${formatAge(clock.wallTime() - newest)} ago`;
   return [{ what, found: `${counted(content.services.size, 'service')}${age}`, reason: null }];
 }

@@ -2,15 +2,15 @@ import type { CommandContext } from '../../common/cli/program.ts';
 import type { Preview } from '../haproxy/preview.ts';
 import { load, waitOf } from './context.ts';
 
-/** What would be done about what the sources say now. */
+/** The haproxy.cfg and the commands that follow from what the sources say now. */
 export interface PreviewNow extends Preview {
-  /** Services whose source did not answer in time, with the reason; what is cached of them counts. */
+  /** Services whose source did not answer in time, with the reason; their instances are from the state file. */
   readonly unanswered: ReadonlyMap<string, string>;
 }
 
-/** Asks the sources once and works out what follows. Changes nothing. */
+/** Asks the sources once and works out the file and the commands. Changes nothing. */
 export async function previewNow(context: CommandContext): Promise<PreviewNow> {
-  // Loaded here: all of synapse's work is behind it, and most commands only ask the one that runs.
+  // Loaded here, because most commands only ask the running synapse and need none of it.
   const [{ collect }, { preview }] = await Promise.all([import('../collect-once.ts'), import('../haproxy/preview.ts')]);
   const { log } = context;
   const config = await load(context);
@@ -19,7 +19,8 @@ export async function previewNow(context: CommandContext): Promise<PreviewNow> {
   if (unread !== undefined) log.error('the state file is not used', { path: config.stateFile?.path, reason: unread });
   if (unanswered.length > 0) log.warn('some sources did not answer in time', { services: unanswered });
   const found = await preview(config.haproxy, snapshot);
-  for (const [service, reason] of found.problems) log.error('a service cannot be in HAProxy', { service, reason });
+  for (const [service, reason] of found.problems)
+    log.error('HAProxy cannot take the configuration of a service', { service, reason });
   const why = unanswered.map((name) => [name, state.services[name]?.reason ?? 'no answer in time'] as const);
   return { ...found, unanswered: new Map(why) };
 }

@@ -3,7 +3,7 @@ import { wait } from './context.ts';
 import { previewNow } from './preview.ts';
 
 export const render: Command = {
-  summary: 'Print the haproxy.cfg that would be written now.',
+  summary: 'Print the haproxy.cfg that synapse would write now.',
   options: wait,
   async run(context) {
     const { text } = await previewNow(context);

@@ -3,14 +3,14 @@ import { thisHost } from '../../common/host.ts';
 import { load } from './context.ts';
 
 export const run: Command = {
-  summary: 'Keep the local HAProxy right.',
+  summary: 'Keep the local HAProxy up to date.',
   notes: [
-    'SIGTERM and SIGINT end it in order and leave HAProxy running as it is; SIGHUP reads the configuration again and ' +
-      'touches only what changed. Logs go to standard error: readable on a terminal, JSON lines otherwise.',
+    'SIGTERM and SIGINT shut it down cleanly and leave HAProxy running; SIGHUP reads the configuration again and changes ' +
+      'only what differs. Logs go to standard error: readable on a terminal, JSON lines otherwise.',
   ],
   async run(context) {
     context.needConfig();
-    // Loaded here: no other command needs it.
+    // Loaded here, because no other command needs them.
     const { runSynapse } = await import('../run.ts');
     const { haproxyOutput } = await import('../haproxy/haproxy.ts');
     const { createEtcdClient } = await import('../../common/etcd/client/client.ts');

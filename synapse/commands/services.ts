@@ -9,21 +9,20 @@ import { type ListedChange, type RegistryList, servicesShape } from './registry-
 export const services: Command = {
   summary: 'Show every service and instance in the registry.',
   options: {
-    watch: { type: 'boolean', short: 'w', doc: 'go on with one line for each change' },
-    prefix: { type: 'string', placeholder: 'PATH', doc: 'where the services are in etcd, default /nerve/services' },
-    wait: { ...wait.wait, doc: 'how long etcd may take to answer, default 5' },
+    watch: { type: 'boolean', short: 'w', doc: 'then print one line for each change' },
+    prefix: { type: 'string', placeholder: 'PATH', doc: 'path of the services in etcd, default /nerve/services' },
+    wait: { ...wait.wait, doc: 'seconds to wait for etcd, default 5' },
     ...json,
   },
   notes: [
-    'Reads etcd itself, not synapse. When etcd does not answer, what the state file remembers is shown instead, and the ' +
-      'first line says so. With --watch and --json, each change is one line of JSON: a record of the list, with time, ' +
-      'service and gone.',
+    'Reads etcd itself, not synapse. When etcd does not answer, shows the state file instead, and says so in the first ' +
+      'line. With --watch and --json, each change is one line of JSON: a record of the list, with time, service and gone.',
   ],
-  exits: { 3: 'etcd does not answer: what is shown is from the state file' },
+  exits: { 3: 'etcd did not answer: the output is from the state file' },
   json: servicesShape,
   async run(context) {
     const config = await load(context);
-    // Loaded here: the etcd client is large, and no other command needs it.
+    // Loaded here, because the etcd client is large and no other command needs it.
     const { followRegistry, formatChange, formatList, listOfCache } = await import('./registry-list.ts');
     const { options, print, style, log } = context;
     const prefix = `${String(options.prefix ?? '/nerve/services').replace(/\/+$/, '')}/`;
@@ -52,7 +51,7 @@ export const services: Command = {
   },
 };
 
-/** What the state file says instead. @throws why etcd did not answer, when there is no such file */
+/** The services in the state file. @throws {Error} the error of etcd, when there is no such file */
 async function remembered(
   { stateFile }: SynapseConfig,
   error: unknown,

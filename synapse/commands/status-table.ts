@@ -1,6 +1,6 @@
 import { clock } from '../../common/async/clock.ts';
 import { type Cell, formatTable, heading, plain, type Style, type Tone } from '../../common/cli/table.ts';
-import { ageOf } from '../../common/wording.ts';
+import { ageOf, counted } from '../../common/wording.ts';
 import { differences } from '../report/differences.ts';
 import type { HaproxyReport, ServerReport } from '../report/haproxy-shape.ts';
 import type { ServiceReport } from '../report/service-shape.ts';
@@ -12,11 +12,11 @@ const titles = ['SERVICE', 'INSTANCE', 'STATE', 'WEIGHT', 'IN HAPROXY', 'FROM', 
 export function formatStatus(status: StatusReport, style: Style = plain, now: number = clock.wallTime()): string {
   const services = Object.entries(status.services);
   const rows = services.flatMap(([name, service]) => serviceRows(name, service, { status, now }));
-  const notes = services.flatMap(([name, service]) => serviceNotes(name, service));
+  const notes = services.flatMap(([name, service]) => recordNotes(name, service));
   const files = status.file_output;
   return [
     headLine(status, style),
-    // Read directly, its sockets are among what was read.
+    // Without a daemon, the sockets are in the list of what was read.
     ...(status.daemon.running ? haproxyLines(status.haproxy) : []),
     ...(files?.reason ? [`file_output: ${files.reason}\n`] : []),
     ...problemLines(status.problems, style),
@@ -29,12 +29,12 @@ export function formatStatus(status: StatusReport, style: Style = plain, now: nu
 function headLine({ daemon, read = [], version, reason, problems }: StatusReport, style: Style): string {
   if (daemon.running) {
     const state = reason === null ? style('good', 'ready') : style('warn', reason);
-    return `synapse ${version}: ${state}${problems.length === 0 ? `; ${style('good', 'all is well')}` : ''}\n`;
+    return `synapse ${version}: ${state}${reason === null && problems.length === 0 ? `; ${style('good', 'all is well')}` : ''}\n`;
   }
   return `${style('bad', String(daemon.reason))}\n${formatRead(read, style)}`;
 }
 
-/** What was read without the daemon, and what could not be. */
+/** What was read without the daemon, and what could not be read. */
 export function formatRead(read: NonNullable<StatusReport['read']>, style: Style): string {
   const rows = read.map(({ what, found, reason }): readonly Cell[] => [
     `  ${what}`,
@@ -42,13 +42,13 @@ export function formatRead(read: NonNullable<StatusReport['read']>, style: Style
   ]);
   const serves = read.some(({ what, reason }) => /^HAProxy /.test(what) && reason !== null)
     ? ''
-    : 'HAProxy goes on with what it has. ';
-  return `${serves}What follows was read directly, and nothing was changed:\n${formatTable(rows, style)}`;
+    : 'HAProxy keeps the servers it has. ';
+  return `${serves}What follows was read without it, and nothing was changed:\n${formatTable(rows, style)}`;
 }
 
 const marks: Readonly<Record<Problem['level'], readonly [string, Tone]>> = { bad: ['✗', 'bad'], warn: ['!', 'warn'] };
 
-/** What is wrong, why, and what to do: at most a few lines each. */
+/** What is wrong and why, and what to do: two lines each. */
 function problemLines(problems: readonly Problem[], style: Style): readonly string[] {
   return problems.flatMap(({ level, title, reason, remedy }) => {
     const [mark, tone] = marks[level];
@@ -60,15 +60,8 @@ function problemLines(problems: readonly Problem[], style: Style): readonly stri
 }
 
 function haproxyLines(haproxy: HaproxyReport | null): readonly string[] {
-  if (haproxy === null) return [];
-  const { sockets, pendingReload = [], held = [] } = haproxy;
-  return [
-    ...sockets.flatMap(({ path, connected, version, workerPid }) =>
-      connected ? [`HAProxy ${version} (worker ${workerPid}) at ${path}\n`] : [],
-    ),
-    ...pendingReload.map((reason) => `reload is due: ${reason}\n`),
-    ...held.map((server) => `${server.backend}/${server.name}: ${server.held}, set by someone else\n`),
-  ];
+  const connected = haproxy?.sockets.filter((socket) => socket.connected) ?? [];
+  return connected.map(({ path, version, workerPid }) => `HAProxy ${version} (worker ${workerPid}) at ${path}\n`);
 }
 
 function serviceRows(
@@ -99,24 +92,25 @@ function serviceRows(
   });
 }
 
-/** HAProxy's own word beside ours; an exclamation mark where they differ. */
+/** The state of a server in HAProxy, after an exclamation mark when it differs from ours. */
 function seenCell(server: ServerReport | undefined, difference: string | undefined): Cell {
-  if (server === undefined) return { text: '! not there', tone: 'bad' };
+  if (server === undefined) return { text: '! missing', tone: 'bad' };
   const text = [server.status, ...(server.check === '' ? [] : [server.check])].join(', ');
   return difference === undefined ? text : { text: `! ${text}`, tone: 'bad' };
 }
 
-/** Where its instances come from. */
+/** Where the instances of a service come from. */
 export function fromText({ method, origin, sources }: ServiceReport): string {
   if (origin !== 'discovered') return origin === 'cache' ? 'state file' : origin;
   const inUse = sources?.filter(({ role }) => role === 'used').map((part) => `${part.name} (${part.method})`);
   return inUse?.join(', ') || method;
 }
 
-function serviceNotes(name: string, { rejected, left_out: out, published }: ServiceReport): readonly string[] {
+function recordNotes(name: string, { rejected, left_out: leftOut }: ServiceReport): readonly string[] {
   return [
-    ...(published?.refused ? [`${name}: the published configuration is refused: ${published.refused}\n`] : []),
     ...rejected.map((record) => `${name}: skipped ${record.where}: ${record.reason}\n`),
-    ...(out.length === 0 ? [] : [`${name}: ${out.length} left out: synapse explain ${name} says why\n`]),
+    ...(leftOut.length === 0
+      ? []
+      : [`${name}: ${counted(leftOut.length, 'instance')} left out; synapse explain ${name} says why\n`]),
   ];
 }

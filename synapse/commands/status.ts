@@ -9,17 +9,18 @@ import { adminTarget, directly, json, load, wait, waitOf } from './context.ts';
 import { formatStatus } from './status-table.ts';
 
 export const status: Command = {
-  summary: 'Show what synapse sees, what HAProxy says of it, and what is wrong.',
+  summary: 'Show what is wrong, every instance that synapse knows, and its state in HAProxy.',
   usage: '[SERVICE]',
   arguments: ['service'],
   options: { ...json, ...wait },
   notes: [
-    'Asks the running synapse. When it is down, the same is read directly: from the sources (etcd), the state file and ' +
-      "HAProxy's socket, each with a deadline. Nothing is changed then, and the first line says so.",
-    "IN HAPROXY is HAProxy's own word: its status and its last check. An exclamation mark stands where it differs from ours. " +
-      "FROM and CHANGED are the service's: where its instances come from, and when the running synapse last saw any of them change.",
+    'Asks the running synapse. When it is down, reads the sources (etcd), the state file and HAProxy itself, each with a ' +
+      'deadline, and says so in the first line. Changes nothing.',
+    'IN HAPROXY shows the status and the last check of the server in HAProxy, after an exclamation mark when it differs ' +
+      'from STATE. FROM says where the instances of the service come from; CHANGED says when the running synapse last saw ' +
+      'any of them change.',
   ],
-  exits: { ...directly, 4: 'synapse runs and is not ready, and the first line says why' },
+  exits: { ...directly, 4: 'synapse runs but is not ready; the first line says why' },
   json: statusShape,
   examples: [
     ['synapse status', 'everything'],
@@ -37,7 +38,7 @@ export const status: Command = {
   },
 };
 
-/** Of the running synapse, or read directly when there is none. @throws when neither is possible */
+/** The status from the running synapse, or read without it. @throws when neither is possible */
 async function findStatus(context: CommandContext): Promise<StatusReport> {
   const target = await adminTarget(context);
   try {
@@ -63,13 +64,13 @@ function problemsOf(state: SynapseState, ready: string | null): readonly Problem
   return findProblems(summaryOf(state), ready).map(({ kinds: _, ...problem }) => problem);
 }
 
-/** @throws what was wrong with the daemon, when no configuration says where to look instead */
+/** The status read without synapse. @throws why synapse did not answer, when no configuration says what to read instead */
 export async function readStatus(context: CommandContext, why: NotRunning): Promise<StatusReport> {
   if (context.config === undefined) {
-    throw new Error(`${why.message}; with -c FILE, etcd, the state file and HAProxy are read directly`);
+    throw new Error(`${why.message}; with -c FILE, this command reads etcd, the state file and HAProxy itself`);
   }
   const config = await configInstead(why, () => load(context));
-  // Loaded here: with a synapse that runs, which is asked every few seconds, none of it is needed.
+  // Loaded here, because a status from the running synapse needs none of it.
   const [{ readDirectly }, { inspectHaproxy }] = await Promise.all([
     import('./offline-status.ts'),
     import('../haproxy/inspect.ts'),

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { after, before, describe, test } from 'node:test';
+import { after, before, describe, it } from 'node:test';
 import { execute } from '../../common/cli/daemon.ts';
 import type { Command, Program } from '../../common/cli/program.ts';
 import type { EtcdClient } from '../../common/etcd/client/client.ts';
@@ -23,8 +23,8 @@ import {
 import { mismatches } from '../support/json-shape.ts';
 import { until } from '../support/until.ts';
 
-/** What the commands say of one stack of real parts, in what may happen to it. Each test leaves all well behind. */
-describe('the commands, when', () => {
+/** The output of the commands beside one stack of real parts, in different situations. Each test ends with all well. */
+describe('the commands', () => {
   const end = new AbortController();
   const names = new Map<string, string>();
   const servers: NamedServer[] = [];
@@ -35,12 +35,12 @@ describe('the commands, when', () => {
   let synapse: TestDaemon;
   let synapseFile: string;
   let nerveFile: string;
-  /** Of the first instance that nerve announces. */
+  /** The id of the first instance that nerve announces. */
   let id: string;
   let webKey: string;
 
   before(async () => {
-    // The commands run in this process, and what they log goes to its stderr.
+    // The commands run in this process and log to its stderr.
     process.env.LOG_LEVEL = 'error';
     cluster = await testCluster('3.5', { size: 1 });
     client = directClient(cluster, end.signal);
@@ -107,7 +107,7 @@ describe('the commands, when', () => {
     await Promise.all([haproxy.startEmpty(), announceWeb(), startNerve()]);
     synapse = await startDaemon('synapse', synapseFile);
     await well();
-    // An instance that comes while synapse runs has a whole way to tell of.
+    // An instance that changes while synapse runs has every step of the explanation.
     const drained = await run(nerveProgram, ['drain', 'api', id, '-c', nerveFile]);
     assert.equal(drained.code, 0, drained.text);
     await until(async () => /DRAIN/.test((await run(synapseProgram, ['status', 'api', '-c', synapseFile])).text));
@@ -142,7 +142,7 @@ describe('the commands, when', () => {
     return { code, text };
   }
 
-  /** What `synapse status` knows, in a form to wait for. */
+  /** Waits until every instance is up in HAProxy and nothing is wrong. */
   async function well(): Promise<void> {
     await eventually(async () => {
       const { code, text } = await run(synapseProgram, ['status', '-c', synapseFile]);
@@ -156,7 +156,7 @@ describe('the commands, when', () => {
   const says = (pattern: RegExp, ...argv: string[]): Promise<void> =>
     eventually(async () => assert.match((await run(synapseProgram, [...argv, '-c', synapseFile])).text, pattern));
 
-  /** Every command's words in this situation, and that its JSON is as documented. */
+  /** Compares the output of every command with the golden file, and its JSON with its shape. */
   async function matches(
     situation: string,
     more: readonly (readonly string[])[] = [],
@@ -173,7 +173,7 @@ describe('the commands, when', () => {
     ];
     const said = await Promise.all(
       calls.map(async ([program, words]) => {
-        // Who waits is waiting for sources that are away: where all answer, nobody does.
+        // A short wait where sources are away: when all answer, no command waits.
         const wait = program === nerveProgram ? [] : ['--wait', situation.startsWith('etcd-') ? '0.5' : '20'];
         const argv = [...words, '-c', program === nerveProgram ? nerveFile : synapseFile, ...wait];
         const [{ code, text }, answer] = await Promise.all([run(program, argv), run(program, [...argv, '--json'])]);
@@ -191,7 +191,7 @@ describe('the commands, when', () => {
     assertGolden(`commands/${situation}.txt`, masked(said.join('\n'), names));
   }
 
-  /** What has been written down since then, as far as it looks like this; the rest comes when it comes. */
+  /** The events after number `since` whose line matches `shown`; other events may come at any time. */
   async function eventLines({ since, shown }: { readonly since: number; readonly shown: RegExp }): Promise<string> {
     const argv = ['events', '-c', synapseFile];
     const { text: lines } = await run(synapseProgram, [...argv, '--json']);
@@ -204,7 +204,7 @@ describe('the commands, when', () => {
     const count = all.filter(({ seq }) => seq > since).length;
     const { text } = await run(synapseProgram, [...argv, '-n', String(count)]);
     const chosen = text.split('\n').filter((line) => shown.test(line));
-    // An outage may be noticed in one way or in another.
+    // The reason depends on the call that noticed the outage first.
     const reasons = /(?<=HAProxy lost: \S+ {2}|(?:ETCD|http:\S+) )[^,\n]+/;
     return chosen.map((line) => `${line.replace(reasons, 'REASON')}\n`).join('');
   }
@@ -213,9 +213,9 @@ describe('the commands, when', () => {
     return JSON.parse(text).seq;
   }
 
-  test('all is well', () => matches('well'));
+  it('show a healthy stack', () => matches('well'));
 
-  test('only one service is asked for', async () => {
+  it('show only one service when it is named', async () => {
     const { text } = await run(synapseProgram, ['status', 'api', '--json', '-c', synapseFile]);
     const { services, servers } = JSON.parse(text);
     assert.deepEqual([Object.keys(services), Object.keys(servers)], [['api'], ['api']]);
@@ -227,14 +227,14 @@ describe('the commands, when', () => {
     ['events', 'apy'],
     ['explain', 'apy'],
   ]) {
-    test(`there is no such service: ${words.join(' ')}`, async () => {
+    it(`name the services when there is no such one: ${words.join(' ')}`, async () => {
       const { code, text } = await run(synapseProgram, [...words, '-c', synapseFile]);
       assert.equal(code, 1, text);
       assert.match(text, /no service apy; there are api, web\n$/);
     });
   }
 
-  test('a record cannot be used', async () => {
+  it('show a record that cannot be used', async () => {
     const since = await lastEvent();
     const key = '/nerve/services/api/bad';
     await put(client, key, '{"host": "10.0.0.256", "port": 80}');
@@ -244,7 +244,7 @@ describe('the commands, when', () => {
     await well();
   });
 
-  test('a fallback is in use', async () => {
+  it('show that a fallback is in use', async () => {
     const since = await lastEvent();
     await remove(client, webKey);
     await says(/fallback \(static\).*\n(.*\n)*$/, 'status');
@@ -254,18 +254,18 @@ describe('the commands, when', () => {
     await well();
   });
 
-  test('most leases expire at once', async () => {
+  it('show the suspects when most leases expire at once', async () => {
     const since = await lastEvent();
     await nerve.end('SIGKILL');
     await says(/Expiry guard in force/, 'status');
-    // What does not ask synapse itself knows of suspects from there.
+    // Commands that do not ask synapse read the suspects from the state file.
     await until(async () => (await readFile(join(haproxy.folder, 'state.json'), 'utf8')).includes('suspects'));
     await matches('guard', [], { since, shown: /guard/ });
     await startNerve();
     await well();
   });
 
-  test('HAProxy is down', async () => {
+  it('show that HAProxy is down', async () => {
     const since = await lastEvent();
     await haproxy.kill();
     await says(/HAProxy does not answer.*connection refused/, 'status');
@@ -274,14 +274,14 @@ describe('the commands, when', () => {
     await well();
   });
 
-  test('synapse is down', async () => {
+  it('read everything themselves while synapse is down', async () => {
     await synapse.end();
     await matches('synapse-down');
     synapse = await startDaemon('synapse', synapseFile);
     await well();
   });
 
-  test('etcd is down, and then synapse too', async () => {
+  it('show the last known instances while etcd is down, even without synapse', async () => {
     const since = await lastEvent();
     await cluster.members[0]?.kill();
     const patience = ['--wait', '0.5'];

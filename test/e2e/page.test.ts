@@ -139,7 +139,10 @@ describe('the live page', () => {
   it('shows the same events as the command line', async () => {
     const argv = [process.execPath, programPath('synapse'), 'events', '-c', config] as const;
     const { stdout } = await exec(argv, { timeout });
-    assert.match(stdout, /api +instances: \+two_127\.0\.0\.1:\d+ {2}from etcd at \d+ {2}\(\d+ commands?, [\d.]+ ms\)/);
+    assert.match(
+      stdout,
+      /api +instances: \+two_127\.0\.0\.1:\d+ {2}from etcd at revision \d+ {2}\(\d+ commands?, [\d.]+ ms\)/,
+    );
     const lines = (await exec([...argv, '--json'], { timeout })).stdout.trim().split('\n');
     assert.ok(lines.map((line) => JSON.parse(line)).some(({ kind, pid }) => kind === 'haproxy_connected' && pid > 0));
   });

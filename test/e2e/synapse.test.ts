@@ -156,7 +156,7 @@ describe('synapse between etcd and HAProxy', () => {
     assert.match(status.stdout, /^synapse \S+: ready; all is well$/m);
     assert.match(status.stdout, new RegExp(`^api +two_127\\.0\\.0\\.1:${portOf('two')} +up +5 +no check +etcd`, 'm'));
     const explained = await run('explain', '-c', asked, 'api', `two_127.0.0.1:${portOf('two')}`);
-    assert.match(explained.stdout, /^source etcd, revision \d+: known to be current/m);
+    assert.match(explained.stdout, /^api: instances from etcd revision \d+, checked \d+ s ago$/m);
     assert.match(explained.stdout, /^✓ takes traffic; HAProxy does not check it$/m);
     const rendered = await run('render', '-c', config);
     await until(async () => (await readFile(haproxy.file, 'utf8')) === rendered.stdout);
@@ -165,7 +165,7 @@ describe('synapse between etcd and HAProxy', () => {
     const services = await run('services', '-c', config);
     assert.match(services.stdout, new RegExp(`^api +two_127\\.0\\.0\\.1:${portOf('two')} +up +5 +\\d+$`, 'm'));
     const check = await run('check', '-c', config);
-    assert.match(check.stdout, /^the configuration is valid: 1 services; HAProxy accepts it$/m);
+    assert.match(check.stdout, /^the configuration is valid: 1 service; HAProxy accepts it$/m);
   });
 
   test('refuses to start without a configuration, or with one that is not there', async () => {

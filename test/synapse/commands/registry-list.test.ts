@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { after, before, describe, test } from 'node:test';
+import { after, before, describe, it } from 'node:test';
 import { plain } from '../../../common/cli/table.ts';
 import { silentLog } from '../../../common/daemon/log.ts';
 import type { EtcdClient } from '../../../common/etcd/client/client.ts';
@@ -38,7 +38,7 @@ describe('the list of the registry', () => {
     await cluster.stopAll();
   });
 
-  test('has every record below the prefix, by service, with nothing that harms a terminal', async () => {
+  it('has every record below the prefix, by service, without control characters', async () => {
     const lists: RegistryList[] = [];
     const onList = (list: RegistryList): void => void lists.push(list);
     await followRegistry({ hosts: cluster.urls }, { prefix: '/s/', timeout: patienceMs, log: silentLog, onList });
@@ -62,7 +62,7 @@ describe('the list of the registry', () => {
     assert.deepEqual([cells[2]?.[3], cells[3]?.at(-1)], ['7', 'az=x']);
   });
 
-  test('goes on with each change when it is to watch', async () => {
+  it('prints each change when it watches', async () => {
     const stop = new AbortController();
     const changes: ListedChange[] = [];
     let listed = false;
@@ -83,8 +83,8 @@ describe('the list of the registry', () => {
     assert.match(gone ?? '', /^\S+Z {2}web {2}w_10\.0\.0\.3:80 {2}gone\n$/);
   });
 
-  test('fails with the reason when etcd does not answer', async () => {
-    const onList = (): void => assert.fail('there is nothing to list');
+  it('fails with the reason when etcd does not answer', async () => {
+    const onList = (): void => assert.fail('there is no list');
     const options = { prefix: '/s/', timeout: 300, log: silentLog, onList };
     const answer = followRegistry({ hosts: ['http://127.0.0.1:1'] }, options);
     await assert.rejects(answer, /^Error: etcd did not answer within 300 ms: .*connection refused/);

@@ -62,37 +62,37 @@ function status(more: Partial<StatusReport> = {}): StatusReport {
 }
 
 describe('the status table', () => {
-  it('shows HAProxy beside every instance, marks what differs, and names what is out of the ordinary', () => {
+  it('shows every instance with its server in HAProxy, marks differences, and lists skipped records', () => {
     assert.equal(
       formatStatus(status(), plain, now),
-      `synapse 1.2.3: no answer and nothing cached for web; all is well
+      `synapse 1.2.3: no answer and nothing cached for web
 HAProxy 2.6.12 (worker 7) at /a.sock
-api.be/a_10.0.0.1:80: maintenance, set by someone else
 
-SERVICE  INSTANCE         STATE          WEIGHT  IN HAPROXY   FROM     CHANGED
-api      a_10.0.0.1:80    up             5       UP, L7OK     etcd     10 min
-api      b_10.0.0.2:80    drain, backup          DRAIN        etcd     10 min
-api      d_10.0.0.4:80    up, suspect            ! not there  etcd     10 min
-web      (not known yet)                                      nothing
-none     (none)                                               static   10 min
+SERVICE  INSTANCE         STATE          WEIGHT  IN HAPROXY  FROM     CHANGED
+api      a_10.0.0.1:80    up             5       UP, L7OK    etcd     10 min
+api      b_10.0.0.2:80    drain, backup          DRAIN       etcd     10 min
+api      d_10.0.0.4:80    up, suspect            ! missing   etcd     10 min
+web      (not known yet)                                     nothing
+none     (none)                                              static   10 min
 
 api: skipped /nerve/services/api/bad: not JSON: "x"
-api: 1 left out: synapse explain api says why
+api: 1 instance left out; synapse explain api says why
 `,
     );
   });
 
-  it('says first what is wrong and what to do, in the words of the live page', () => {
+  it('starts with what is wrong and what to do, in the words of the live page', () => {
     const report = status();
     const text = formatStatus({ ...report, problems: findProblems(summaryOf(report), report.reason) }, plain, now);
     assert.match(text, /^✗ HAProxy does not answer at \/b\.sock: no such file\n {2}Does it run\? systemctl status/m);
     assert.match(text, /^✗ HAProxy cannot take the configuration of web: a bad name\n/m);
     assert.match(text, /^✗ No instance is up: none\n/m);
+    assert.match(text, /^! 1 server set by hand in HAProxy: api\.be\/a_10\.0\.0\.1:80: maintenance\n/m);
     assert.match(text, /^! Expiry guard in force: api: most leases expired together/m);
     assert.ok(text.indexOf('✗ No instance is up') < text.indexOf('! Expiry guard'), 'the worst first');
   });
 
-  it('does not say of a HAProxy that may not run that it goes on', () => {
+  it('does not claim that HAProxy still runs when it answers nowhere', () => {
     const report = status();
     const reload = (connected: readonly boolean[]) => {
       const sockets = haproxy.sockets.map((socket, index) => ({ ...socket, connected: connected[index] === true }));
@@ -103,30 +103,30 @@ api: 1 left out: synapse explain api says why
     assert.match(reload([true, false]) ?? '', /^HAProxy still runs its previous configuration\. /);
   });
 
-  it('says that nobody runs, and what was read instead', () => {
+  it('says that synapse does not run, and what was read instead', () => {
     const why = 'synapse is not running: nobody answers at 127.0.0.1:3211';
     const read = [
-      { what: 'sources', found: '2 of 3 services answered', reason: null },
-      { what: 'state file /s.json', found: null, reason: 'there is none' },
+      { what: 'sources', found: 'answered for 2 of 3 services', reason: null },
+      { what: 'state file /s.json', found: null, reason: 'no such file' },
     ];
     const text = formatStatus(status({ reason: why, daemon: { running: false, reason: why }, read }), plain, now);
     assert.equal(
       text.slice(0, text.indexOf('\n\n')),
       `${why}
-HAProxy goes on with what it has. What follows was read directly, and nothing was changed:
-  sources             2 of 3 services answered
-  state file /s.json  cannot be read: there is none`,
+HAProxy keeps the servers it has. What follows was read without it, and nothing was changed:
+  sources             answered for 2 of 3 services
+  state file /s.json  cannot be read: no such file`,
     );
   });
 
-  it('does not say that HAProxy serves when it does not answer', () => {
+  it('does not claim that HAProxy keeps its servers when it does not answer', () => {
     const why = 'synapse is not running';
     const read = [{ what: 'HAProxy /a.sock', found: null, reason: 'connection refused' }];
     const text = formatStatus(status({ reason: why, daemon: { running: false, reason: why }, read }), plain, now);
-    assert.match(text, /^synapse is not running\nWhat follows was read directly/);
+    assert.match(text, /^synapse is not running\nWhat follows was read without it/);
   });
 
-  it('means the same with colours and without', () => {
+  it('has the same text with and without colours', () => {
     const report = status();
     const text = formatStatus(report, coloured, now);
     assert.notEqual(text, formatStatus(report, plain, now));

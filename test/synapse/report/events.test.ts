@@ -4,9 +4,10 @@ import { describe, it } from 'node:test';
 import { silentLog } from '../../../common/daemon/log.ts';
 import { makeInstance } from '../../../common/instance.ts';
 import type { DiscoveryStatus } from '../../../synapse/discovery/discoverer.ts';
+import { recordApplied } from '../../../synapse/report/applied-events.ts';
 import { eventTitles, type SynapseEvent } from '../../../synapse/report/event-shape.ts';
-import { Events, formatEvent } from '../../../synapse/report/events.ts';
-import { report } from '../../../synapse/report/report.ts';
+import { formatEvent } from '../../../synapse/report/event-text.ts';
+import { Events } from '../../../synapse/report/events.ts';
 import { watchFreshness } from '../../../synapse/report/source-freshness.ts';
 import { Traces } from '../../../synapse/report/traces.ts';
 import { serviceConfig } from '../../support/haproxy/haproxy-output.ts';
@@ -31,7 +32,7 @@ describe('what is written down of a change', () => {
     const after = new Map([['api', state([drained, heavier, three])]]);
     const origin = () => ({ source: 'etcd', revision: '42' });
     const services = [{ service: 'api', commands: 3, failed: 0, milliseconds: 2 }];
-    report(
+    recordApplied(
       { before, after, changed: ['api'], services, departures: new Map() },
       { log: silentLog, events, traces: new Traces(), origin },
     );
@@ -56,7 +57,7 @@ describe('what is written down of a change', () => {
     const events = new Events();
     const before = new Map([['api', state([one])]]);
     const applied = { before, after: new Map(), changed: ['api'], services: [], departures: new Map() };
-    report(applied, { log: silentLog, events, traces: new Traces(), origin: () => ({}) });
+    recordApplied(applied, { log: silentLog, events, traces: new Traces(), origin: () => ({}) });
     assert.deepEqual(written(events), [{ kind: 'service_removed', level: 'info', service: 'api' }]);
   });
 });

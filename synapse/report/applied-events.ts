@@ -39,7 +39,7 @@ export interface ReportDeps {
 }
 
 /** Logs and records what was applied: each changed service, or one log line when all services were applied. */
-export function report(done: Applied, deps: ReportDeps): void {
+export function recordApplied(done: Applied, deps: ReportDeps): void {
   const { before, after, changed, services } = done;
   const applied = { ...done, sent: new Map(services.map((one) => [one.service, one])) };
   if (changed === undefined) {
