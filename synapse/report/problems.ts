@@ -1,4 +1,4 @@
-import { counted, listed } from '../../common/wording.ts';
+import { counted, formatAge, listed } from '../../common/wording.ts';
 import type { EventKind } from './event-shape.ts';
 import type { HaproxyReport } from './haproxy-shape.ts';
 import type { Problem } from './status-shape.ts';
@@ -140,12 +140,14 @@ function staleServices(services: readonly NamedSummary[]): readonly FoundProblem
   if (first === undefined) return [];
   const [name, { reason }] = first;
   const etcd = stale.some(([, { method }]) => /etcd/.test(method));
+  const ages = stale.map(([, { age }]) => age).filter((age) => age !== null);
+  const since = ages.length === 0 ? '' : `, confirmed ${formatAge(Math.max(...ages) * 1000)} ago`;
   return [
     {
       level: 'warn',
       title: `${stale.length === 1 ? name : counted(stale.length, 'service')} may be out of date`,
       ...(reason !== null && { reason }),
-      remedy: `Traffic goes to the last known instances. ${
+      remedy: `Traffic goes to the last known instances${since}. ${
         etcd ? 'Is etcd healthy? etcdctl endpoint health.' : 'Check the source that the reason names.'
       }`,
       kinds: ['source_stale'],

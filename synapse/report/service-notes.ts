@@ -18,8 +18,9 @@ export function serviceNotes(name: string, report: ServiceReport): readonly stri
 }
 
 /** Where the instances come from, and how well that is known. */
-function originText({ method, revision, origin, reason, age }: ServiceReport): string {
-  const source = revision === null ? method : `${method} revision ${revision}`;
+function originText({ method, sources = [], revision, origin, reason, age }: ServiceReport): string {
+  const used = sources.filter(({ role }) => role === 'used').map((part) => `${part.name} (${part.method})`);
+  const source = `${used.join(', ') || method}${revision === null ? '' : ` revision ${revision}`}`;
   const why = reason === null ? '' : `: ${reason}`;
   const checked = age === null ? '' : `checked ${formatAge(age * 1000)} ago`;
   const freshness =

@@ -56,8 +56,7 @@ function diagnoseAnnounced({ report, daemon }: ServiceFacts): Diagnosis {
 /** How an instance in use is doing: does HAProxy have it, and does it get traffic? */
 function diagnoseUsed(facts: ServiceFacts, one: InstanceFacts): Diagnosis {
   const { server, held, instance } = one;
-  if (facts.seen.reason !== null)
-    return bad(`HAProxy does not answer, so whether it has it is not known: ${facts.seen.reason}`);
+  if (facts.seen.reason !== null) return bad(`not known, because HAProxy does not answer: ${facts.seen.reason}`);
   if (server === undefined) return diagnoseMissing(facts);
   const { status } = server;
   if (held === 'maintenance' || held === 'drain')

@@ -83,7 +83,9 @@ function seenText({ report, daemon }: ServiceFacts, { trace, instance, record }:
   if (!daemon.running) return 'not known: synapse is not running';
   if (trace === undefined) {
     if (instance !== undefined) return firstSetText(report, now);
-    return record === undefined ? 'no' : `not yet: synapse has seen etcd up to revision ${report.revision ?? 'none'}`;
+    if (record === undefined) return 'no';
+    const late = Number(record.revision) > Number(report.revision ?? 0);
+    return `${late ? 'not yet: ' : ''}synapse has seen etcd up to revision ${report.revision ?? 'none'}`;
   }
   const { change, seen_at: at, source, revision } = trace;
   const age = formatAge(now - Date.parse(at));

@@ -118,7 +118,7 @@ describe('the diagnosis of an instance', () => {
       'a HAProxy that does not answer is named',
       { ...well, seen: { servers: null, reason: 'connection refused' } },
       'bad',
-      'HAProxy does not answer, so whether it has it is not known: connection refused',
+      'not known, because HAProxy does not answer: connection refused',
     ],
     [
       'an instance of a new service waits for a reload',
