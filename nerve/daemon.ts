@@ -14,7 +14,7 @@ import type { EtcdClient } from '../common/etcd/client/client.ts';
 import type { EtcdOptions } from '../common/etcd/client/options.ts';
 import { createLeasedKeys } from '../common/etcd/keys/leased-keys.ts';
 import type { Files } from '../common/host.ts';
-import { createStatsdReport, type StatsdReport } from '../common/statsd/report.ts';
+import { StatsdReporter } from '../common/statsd/reporter.ts';
 import { counted } from '../common/wording.ts';
 import type { Announcer, OnLeftover } from './announce/announcer.ts';
 import { DrainStore, type Drains } from './announce/drain-store.ts';
@@ -48,7 +48,7 @@ const withdrawTimeoutMs = 5000;
 interface Parts {
   readonly nerve: Nerve;
   readonly drains: Drains;
-  readonly statsd: StatsdReport;
+  readonly statsd: StatsdReporter;
   readonly systemd: SystemdNotifier;
   readonly server: AdminServer;
   /** Ends the etcd clients and the admin server, which the shutdown itself needs. */
@@ -99,7 +99,7 @@ export class NerveDaemon {
       state_file: stateFile,
     });
     nerve.apply(config);
-    const statsd = createStatsdReport(statsdNames(nerve, version), { log });
+    const statsd = new StatsdReporter(statsdNames(nerve, version), { log });
     statsd.configure(config.statsd);
     const systemd = new SystemdNotifier({ env: owner.env, status: () => statusLine(nerve) }, { log });
     void systemd.feedWatchdog(lastStop.signal);

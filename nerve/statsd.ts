@@ -1,5 +1,5 @@
 import { configReloads } from '../common/daemon/metrics.ts';
-import type { StatsdNames } from '../common/statsd/report.ts';
+import type { StatsdNames } from '../common/statsd/reporter.ts';
 import { announcements, launches, probes, reaps, throttled, transitions } from './metrics.ts';
 import type { Nerve } from './nerve.ts';
 

@@ -7,7 +7,7 @@ import { daemonSignals } from '../common/cli/daemon.ts';
 import { defaultGraceMs } from '../common/daemon/lifecycle.ts';
 import { startMetrics } from '../common/daemon/metrics.ts';
 import { SystemdNotifier } from '../common/daemon/systemd-notifier.ts';
-import { createStatsdReport, type StatsdCounter } from '../common/statsd/report.ts';
+import { type StatsdCounter, StatsdReporter } from '../common/statsd/reporter.ts';
 import { counted } from '../common/wording.ts';
 import type { SynapseConfig } from './config/config.ts';
 import { ConfigReload, type ConfigReloadDeps } from './config-reload.ts';
@@ -48,7 +48,7 @@ export async function runSynapse(deps: RunDeps): Promise<void> {
   const api = await serveAdmin(adminOptions(initial, synapse, deps), { log }, last.signal);
   log.info('synapse runs', { version, services, admin: api.address });
   const done = synapse.run(signal);
-  const statsd = createStatsdReport(statsdNames(observedNow, version, deps.statsd), { log });
+  const statsd = new StatsdReporter(statsdNames(observedNow, version, deps.statsd), { log });
   statsd.configure(initial.statsd);
 
   const status = (): string => synapse.ready() ?? `ready: ${counted(services, 'service')}`;

@@ -1,4 +1,4 @@
-import type { StatsdCounter, StatsdNames } from '../common/statsd/report.ts';
+import type { StatsdCounter, StatsdNames } from '../common/statsd/reporter.ts';
 import { applies, type Observed, sourceStarts, sourceSwitches } from './metrics.ts';
 
 /** What SmartStack's synapse told StatsD, as far as it has a meaning here. `output` are those of its output. */

@@ -2,26 +2,26 @@ import { formats, isObject } from '../config/formats.ts';
 import type { Problem } from '../config/problem.ts';
 import { type Schema, validate } from '../config/schema.ts';
 
-/** The `statsd` section of both daemons: where to send what SmartStack sent, under its names. */
+/** The `statsd` section of both daemons: the StatsD server that gets SmartStack's metrics under their names. */
 export interface StatsdConfig {
   readonly host: string;
   readonly port: number;
-  /** Name → which part of it is sent, above 0 up to 1. */
+  /** Share of the steps that is sent, by metric name: above 0, up to 1. */
   readonly sample_rate: Readonly<Record<string, number>>;
 }
 
 export const statsdSchema: Schema<StatsdConfig> = {
-  host: { doc: 'where the StatsD server is', format: 'host', default: 'localhost' },
-  port: { doc: 'its UDP port', format: 'port', default: 8125 },
+  host: { doc: 'host of the StatsD server', format: 'host', default: 'localhost' },
+  port: { doc: 'UDP port of the StatsD server', format: 'port', default: 8125 },
   sample_rate: {
-    doc: 'which part of a metric is sent, by name: {"synapse.watcher.ping.count": 0.1}',
+    doc: 'share of a metric that is sent, by name: {"synapse.watcher.ping.count": 0.1}',
     format: readRates,
     type: 'object',
     default: {},
   },
 };
 
-/** Undefined without the section: nothing is sent then. */
+/** Undefined without the section: then nothing is sent. */
 export function readStatsd(value: unknown, problems: Problem[]): StatsdConfig | undefined {
   if (value === undefined || value === null || value === false) return undefined;
   return validate(statsdSchema, value, { path: 'statsd', problems });

@@ -1,6 +1,6 @@
 import { Counter, Gauge, Histogram } from 'prom-client';
 import { registry } from '../../common/daemon/metrics.ts';
-import type { StatsdCounter } from '../../common/statsd/report.ts';
+import type { StatsdCounter } from '../../common/statsd/reporter.ts';
 import { reloadReasonKinds } from './spec/reload-reason.ts';
 
 const registers = [registry];

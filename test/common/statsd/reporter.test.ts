@@ -1,22 +1,22 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { Counter } from 'prom-client';
-import { createStatsdReport, type StatsdNames } from '../../../common/statsd/report.ts';
-import { createStatsdSink } from '../../../common/statsd/statsd.ts';
+import { type StatsdNames, StatsdReporter } from '../../../common/statsd/reporter.ts';
+import { StatsdSink } from '../../../common/statsd/sink.ts';
 import { eventually } from '../../support/eventually.ts';
 import { recordingLog } from '../../support/process/recording-log.ts';
 import { udpServer } from '../../support/servers/udp-server.ts';
 
-describe('the way to a StatsD server', () => {
+describe('a StatsD sink', () => {
   for (const [sentence, host, listens] of [
-    ['an address', '127.0.0.1', '127.0.0.1'],
-    ['an address of IPv6', '::1', '::1'],
-    ['a name, where IPv4 comes first', 'localhost', '127.0.0.1'],
+    ['an IPv4 address', '127.0.0.1', '127.0.0.1'],
+    ['an IPv6 address', '::1', '::1'],
+    ['a name, at its IPv4 address first', 'localhost', '127.0.0.1'],
   ] as const) {
-    it(`may be named by ${sentence}`, async () => {
+    it(`sends to ${sentence}`, async () => {
       const server = await udpServer({ host: listens });
       const { log } = recordingLog();
-      const sink = createStatsdSink({ host, port: server.port }, { log });
+      const sink = new StatsdSink({ host, port: server.port }, { log });
       await eventually(() => {
         sink.send(['a:1|c']);
         assert.ok(server.lines.length > 0);
@@ -27,10 +27,10 @@ describe('the way to a StatsD server', () => {
     });
   }
 
-  it('takes thousands of lines in packets that fit into a frame', async () => {
+  it('sends many lines in packets that fit into an Ethernet frame', async () => {
     const server = await udpServer();
     const { log } = recordingLog();
-    const sink = createStatsdSink({ host: '127.0.0.1', port: server.port }, { log });
+    const sink = new StatsdSink({ host: '127.0.0.1', port: server.port }, { log });
     const lines = Array.from({ length: 500 }, (_, index) => `synapse.watcher.ping.count:1|c|#watcher_name:s${index}`);
     sink.send(lines);
     await eventually(() => assert.deepEqual(server.lines, lines));
@@ -39,11 +39,11 @@ describe('the way to a StatsD server', () => {
     await server.close();
   });
 
-  it('may be closed while nobody listens, and open again later', async () => {
+  it('reaches a server that starts later, and logs nothing meanwhile', async () => {
     const gone = await udpServer();
     await gone.close();
     const { log, lines } = recordingLog();
-    const sink = createStatsdSink({ host: '127.0.0.1', port: gone.port }, { log });
+    const sink = new StatsdSink({ host: '127.0.0.1', port: gone.port }, { log });
     for (let round = 0; round < 5; round++) sink.send(['lost:1|c']);
     const back = await udpServer({ port: gone.port });
     await eventually(() => {
@@ -55,9 +55,9 @@ describe('the way to a StatsD server', () => {
     assert.deepEqual(lines, []);
   });
 
-  it('may lead to a name that does not exist: that is said once, and holds nobody up', async () => {
+  it('logs once that a name cannot be resolved, and does not wait for it', async () => {
     const { log, lines } = recordingLog();
-    const sink = createStatsdSink({ host: 'no-such-host.invalid', port: 8125 }, { log });
+    const sink = new StatsdSink({ host: 'no-such-host.invalid', port: 8125 }, { log });
     await eventually(() => assert.equal(lines.length, 1));
     assert.match(String(lines[0]?.fields.reason), /no-such-host\.invalid cannot be resolved/);
     for (let round = 0; round < 5; round++) sink.send(['lost:1|c']);
@@ -66,17 +66,17 @@ describe('the way to a StatsD server', () => {
   });
 });
 
-describe('what is told to a StatsD server', () => {
+describe('a StatsD reporter', () => {
   const report = (counter: Counter) => {
     const names: StatsdNames = {
       program: 'nerve',
       counters: [{ counter, name: 'told', tags: ({ how = '' }) => (how === 'no' ? undefined : { how }) }],
       round: () => [['ping', {}]],
     };
-    return createStatsdReport(names, { log: recordingLog().log });
+    return new StatsdReporter(names, { log: recordingLog().log });
   };
 
-  it('is the start, the steps of each counter once, a ping in each round, and the stop', async () => {
+  it('sends the start, the steps of each counter once, a ping in each round, and the stop', async () => {
     const server = await udpServer();
     const counter = new Counter({ name: 'told_total', help: 'x', labelNames: ['how'], registers: [] });
     counter.inc({ how: 'well' }, 2);
@@ -98,7 +98,7 @@ describe('what is told to a StatsD server', () => {
     await server.close();
   });
 
-  it('goes on when what is asked fails: a daemon must not end because of it', async () => {
+  it('logs counters that cannot be read once, and goes on', async () => {
     const server = await udpServer();
     const { log, lines } = recordingLog();
     const counter = new Counter({ name: 'told_total', help: 'x', registers: [] });
@@ -114,7 +114,7 @@ describe('what is told to a StatsD server', () => {
       return [];
     };
     const names = { program: 'nerve', counters: [{ counter: sick, name: 'told', tags: () => ({}) }], round };
-    const statsd = createStatsdReport(names, { log });
+    const statsd = new StatsdReporter(names, { log });
     statsd.configure({ host: '127.0.0.1', port: server.port, sample_rate: {} });
     await eventually(() => assert.ok(lines.length >= 2));
     assert.deepEqual([...new Set(lines.map(({ fields }) => fields.reason))], ['no counter', 'no health']);
@@ -125,7 +125,7 @@ describe('what is told to a StatsD server', () => {
     await server.close();
   });
 
-  it('is nothing of before, when the section is added later; and it may move to another server', async () => {
+  it('sends nothing of the time before the section was added, and moves to another server', async () => {
     const servers = [await udpServer(), await udpServer()] as const;
     const counter = new Counter({ name: 'told_total', help: 'x', labelNames: ['how'], registers: [] });
     counter.inc({ how: 'before' });
