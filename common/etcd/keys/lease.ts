@@ -99,9 +99,10 @@ export class LeaseHolder {
     this.#wake.abort();
   }
 
-  /** Revokes the leases that {@link rotate} replaced: to be called when no key is under them any more. */
-  revokeReplaced(): void {
-    for (const id of this.#replaced) {
+  /** Revokes the leases that {@link rotate} replaced and that no key is under any more. */
+  revokeReplaced(isInUse: (id: string) => boolean): void {
+    for (const id of [...this.#replaced]) {
+      if (isInUse(id)) continue;
       this.#replaced.delete(id);
       this.#revoke(id, 8_000, this.#signal).catch((error: unknown) => {
         this.#deps.log.debug('etcd lease could not be revoked', { lease: hex(id), reason: reasonOf(error) });

@@ -206,7 +206,7 @@ class EtcdLeasedKeys implements LeasedKeys {
   #onRest(key: OwnedKey): void {
     this.#repair.onRest(key);
     if (!this.#reconciler.allSettled) return;
-    this.#holder.revokeReplaced();
+    this.#holder.revokeReplaced((lease) => this.#reconciler.keys().some(({ observed }) => observed?.lease === lease));
     for (const resolve of [...this.#waiting]) resolve();
   }
 }
