@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { describe, test } from 'node:test';
+import { describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { runSource } from '../support/daemons/source-run.ts';
 import { startEc2Server } from '../support/servers/ec2-server.ts';
@@ -18,7 +18,7 @@ describe('the IAM policy for ec2tag', () => {
     });
   };
 
-  test('allows what the source calls, page after page, and nothing else', async () => {
+  it('allows exactly the calls that the source makes for several pages', async () => {
     const server = await startEc2Server();
     const tags = { servicename: 'api' };
     const pages = [1, 2].map((n) => [{ id: `i-${n}`, address: `10.0.0.${n}`, tags }]);
@@ -37,13 +37,14 @@ describe('the IAM policy for ec2tag', () => {
     }
   });
 
-  test('allows every command of the EC2 client that is in the sources', async () => {
+  it('allows exactly the commands and paginators of the EC2 client in the code', async () => {
     const files = await readdir(join(root, 'synapse'), { recursive: true });
     const used = new Set<string>();
     for (const file of files.filter((name) => name.endsWith('.ts'))) {
       const text = await readFile(join(root, 'synapse', file), 'utf8');
       if (!text.includes('@aws-sdk/client-ec2')) continue;
-      for (const [, command] of text.matchAll(/new \w+\.(\w+)Command\(/g)) used.add(`ec2:${command}`);
+      const calls = text.matchAll(/new \w+\.(\w+)Command\(|\.paginate(\w+)\(/g);
+      for (const [, command, paginated] of calls) used.add(`ec2:${command ?? paginated}`);
     }
     assert.deepEqual([...used], await allowed());
   });

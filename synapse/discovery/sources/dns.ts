@@ -6,17 +6,17 @@ import type { Source, SourceContext, SourcePlugin } from '../../source.ts';
 import { createPublisher, Findings } from '../instance-set-builder.ts';
 import { createPoll } from '../poll.ts';
 import {
-  type Answer,
   createResolver,
   type DnsRecord,
   isAbsent,
   type Lookup,
+  type LookupResult,
   lookUp,
   type RecordType,
 } from './dns/lookup.ts';
 import { type DnsLookupOptions, dnsLookupSchema, waitFor } from './dns/options.ts';
 
-/** One name to look up. */
+/** A name to look up, with the labels of its instances. */
 export interface DnsServer extends Lookup {
   readonly labels?: Readonly<Record<string, string>>;
 }
@@ -30,29 +30,30 @@ export interface DnsOptions extends DnsLookupOptions {
   readonly nxdomain: 'keep' | 'empty';
 }
 
+/** The source `dns`. */
 export const source: SourcePlugin<DnsOptions> = {
   description: 'Resolves host names to addresses, or SRV records to addresses and ports.',
   schema: {
     host: { doc: 'Name to look up; for several, see servers.', format: 'host', default: undefined },
     port: {
-      doc: "Port of all instances whose server or SRV record does not say, default the service's backend_port_override.",
+      doc: "Port of instances whose server or SRV record has none; default the service's backend_port_override.",
       format: 'port',
       default: undefined,
     },
     record: {
-      doc: 'What to ask for: address (A and AAAA), a, aaaa, or srv.',
+      doc: 'Records to look up: address (A and AAAA), a, aaaa, or srv.',
       format: ['address', 'a', 'aaaa', 'srv'],
       default: 'address',
     },
     servers: {
-      doc: 'Names to look up: [{name, host, port, labels}], or only the names.',
+      doc: 'Names to look up: [{name, host, port, labels}], or a list of host names.',
       format: readServers,
       type: 'list',
       default: [],
     },
     ...dnsLookupSchema,
     nxdomain: {
-      doc: 'When a name is said not to exist, or to have no such records: keep what it had, or take it as empty.',
+      doc: 'When a name does not exist or has no such records: keep its last instances, or take it as empty.',
       format: ['keep', 'empty'],
       default: 'keep',
     },
@@ -66,36 +67,40 @@ function create(options: DnsOptions, context: SourceContext): Source {
   const servers = serversOf(options);
   const { check_interval: interval, timeout } = options;
   const publisher = createPublisher(context);
-  let hand: (found: Findings) => void = () => {};
+  let publishFound: (found: Findings) => void = () => {};
 
-  const look = async (signal: AbortSignal): Promise<number> => {
+  const lookUpAll = async (signal: AbortSignal): Promise<number> => {
     const resolver = createResolver(options.nameserver, timeout, signal);
-    // All of them or none: a set without the names that failed would not be the full one.
-    const results = await Promise.all(servers.map((server) => ask(resolver, server, options)));
+    // All or nothing: without the names that failed, the set would not be complete.
+    const results = await Promise.all(servers.map((server) => lookUpOrEmpty(resolver, server, options)));
     const found = new Findings();
-    let wait = interval;
-    for (const [index, { records, ttl }] of results.entries()) {
+    let waitMs = interval;
+    for (const [index, { records, ttlSeconds }] of results.entries()) {
       const server = servers[index] as DnsServer;
       for (const record of records) found.add(server.host, () => instanceOf(record, server));
-      wait = Math.min(wait, waitFor(ttl));
+      waitMs = Math.min(waitMs, waitFor(ttlSeconds));
     }
-    hand(found);
-    return wait;
+    publishFound(found);
+    return waitMs;
   };
-  const poll = createPoll(look, { what: 'the DNS', interval, timeout, log: context.log });
+  const poll = createPoll(lookUpAll, { what: 'the DNS', interval, timeout, log: context.log });
 
   const follow: Source = (publish, signal) => {
-    hand = publisher.start(publish);
+    publishFound = publisher.start(publish);
     return poll.run(signal);
   };
   return Object.assign(follow, { status: poll.status });
 }
 
-async function ask(resolver: Resolver, server: DnsServer, { record, nxdomain }: DnsOptions): Promise<Answer> {
+async function lookUpOrEmpty(
+  resolver: Resolver,
+  server: DnsServer,
+  { record, nxdomain }: DnsOptions,
+): Promise<LookupResult> {
   try {
     return await lookUp(resolver, server, record);
   } catch (error) {
-    if (nxdomain === 'empty' && isAbsent(error)) return { records: [], ttl: Number.POSITIVE_INFINITY };
+    if (nxdomain === 'empty' && isAbsent(error)) return { records: [], ttlSeconds: Number.POSITIVE_INFINITY };
     throw error;
   }
 }
@@ -113,20 +118,20 @@ function instanceOf(record: DnsRecord, server: DnsServer): Instance {
 }
 
 function serversOf({ host, port, record, servers }: DnsOptions): readonly DnsServer[] {
-  if (host !== undefined && servers.length > 0) throw new Error('host and servers: give one of them');
+  if (host !== undefined && servers.length > 0) throw new Error('host and servers: set only one of them');
   const all = host === undefined ? servers : [{ host }];
   if (all.length === 0) throw new Error('a non-empty list of servers is required, or host');
   for (const server of all) {
     if (record === 'srv' && isIP(server.host) !== 0) throw new Error(`${server.host}: an address has no SRV records`);
     if (record !== 'srv' && (server.port ?? port) === undefined)
-      throw new Error(`port: is required for ${server.host}, here or as backend_port_override`);
+      throw new Error(`port: is required for ${server.host}; set port or backend_port_override`);
   }
   return port === undefined ? all : all.map((server) => ({ port, ...server }));
 }
 
 function readServers(value: unknown): readonly DnsServer[] {
   if (!Array.isArray(value)) throw new Error('must be a list of {name, host, port, labels}');
-  // SmartStack's own examples list names alone.
+  // SmartStack's own examples list only host names.
   return value.map((entry, index) => readServer(typeof entry === 'string' ? { host: entry } : entry, `entry ${index}`));
 }
 
@@ -139,7 +144,7 @@ function readServer(entry: unknown, where: string): DnsServer {
   const port = typeof given === 'string' && /^\d{1,5}$/.test(given) ? Number(given) : given;
   if (!isHost(host)) throw new Error(`${where}: host must be an IP address or a host name`);
   if (port !== undefined && port !== null && !isPort(port)) throw new Error(`${where}: port must be from 1 to 65535`);
-  // Everything else that is wrong with it would be wrong with each of its instances.
+  // A mistake in name or labels would be a mistake in each instance.
   makeInstance({
     host,
     port: 1,

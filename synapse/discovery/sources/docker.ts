@@ -21,6 +21,7 @@ export interface DockerOptions extends TlsClientOptions {
   readonly timeout: number;
 }
 
+/** The source `docker`. */
 export const source: SourcePlugin<DockerOptions> = {
   description: 'Finds running containers by label or image, through the API of one or more Docker engines.',
   schema: {
@@ -37,48 +38,50 @@ export const source: SourcePlugin<DockerOptions> = {
       default: [],
     },
     address: {
-      doc: "Where published ports are reached; default the engine's host, 127.0.0.1 for a unix socket.",
+      doc: "Address of published ports; default: the engine's host, or 127.0.0.1 with a unix socket.",
       format: 'host',
       default: undefined,
     },
     label: { doc: 'Labels that containers must have, KEY or KEY=VALUE.', format: 'strings', default: [] },
     image_name: { doc: 'Image of the containers, without a tag.', format: 'non-empty-string', default: undefined },
     container_port: {
-      doc: 'Port inside the container; default the only one it publishes.',
+      doc: 'Port inside the container; default: its only published port.',
       format: 'port',
       default: undefined,
     },
     network: {
-      doc: "Name of a network: use the containers' own addresses in it, not published ports.",
+      doc: "Name of a network: use the containers' own addresses in it instead of published ports.",
       format: 'non-empty-string',
       default: undefined,
     },
     labels: { doc: 'Labels of the container that become labels of the instance.', format: 'strings', default: [] },
     check_interval: {
-      doc: 'How often to list the containers when no event has told of a change.',
+      doc: 'How often to list the containers without an event.',
       format: 'positive-duration',
       default: 15_000,
     },
     timeout: { doc: 'Longest time for one answer of an engine.', format: 'positive-duration', default: 10_000 },
-    ssl_verify: { ...tls.ssl_verify, doc: 'With https: refuse a certificate that nobody trusted vouches for.' },
-    ssl_ca: { ...tls.ssl_ca, doc: 'File of the authorities to trust (PEM); default those that Node trusts.' },
-    ssl_cert: { ...tls.ssl_cert, doc: "File of synapse's own certificate (PEM), for engines that ask for it." },
-    ssl_key: { ...tls.ssl_key, doc: 'File of the key to ssl_cert (PEM).' },
+    ssl_verify: { ...tls.ssl_verify, doc: 'With https: refuse a certificate of an unknown authority.' },
+    ssl_ca: { ...tls.ssl_ca, doc: 'File with the authorities to trust (PEM); default those that Node trusts.' },
+    ssl_cert: { ...tls.ssl_cert, doc: "File with synapse's own certificate (PEM), for engines that require one." },
+    ssl_key: { ...tls.ssl_key, doc: 'File with the key of ssl_cert (PEM).' },
     ssl_server_name: {
       ...tls.ssl_server_name,
-      doc: "Name that the certificate must carry; default the engine's host.",
+      doc: "Name that the certificate must have; default the engine's host.",
     },
   },
   example: { host: 'http://127.0.0.1:9', image_name: 'api', container_port: 80 },
   create,
 };
 
-/** What is known of one engine. */
+/** The state of one engine. */
 interface Engine {
   readonly server: DockerServer;
+  /** Undefined before the first list. */
   containers: readonly Container[] | undefined;
   reason: string | null;
-  provedAt: number | null;
+  /** When the engine listed its containers last, milliseconds of `clock.now()`. */
+  listedAt: number | null;
 }
 
 function create(options: DockerOptions, context: SourceContext): Source {
@@ -90,9 +93,9 @@ function create(options: DockerOptions, context: SourceContext): Source {
     timeout,
   } = options;
   if (labels.length === 0 && options.image_name === undefined) {
-    throw new Error('label or image_name is required: not every container is an instance');
+    throw new Error('label or image_name is required, because not every container is an instance');
   }
-  if (options.host !== undefined && servers.length > 0) throw new Error('host and servers: give one of them');
+  if (options.host !== undefined && servers.length > 0) throw new Error('host and servers: set only one of them');
   if (options.network !== undefined && options.container_port === undefined) {
     throw new Error('container_port is required with network');
   }
@@ -101,15 +104,15 @@ function create(options: DockerOptions, context: SourceContext): Source {
     server: withTls(server, options),
     containers: undefined,
     reason: 'has not answered yet',
-    provedAt: null,
+    listedAt: null,
   }));
   const publisher = createPublisher(context);
 
   const follow: Source = async (publish, signal) => {
-    const hand = publisher.start(publish);
+    const publishFound = publisher.start(publish);
     const update = (): void => {
       const found = new Findings();
-      // All of them or none: a set without one engine's containers would not be the full one.
+      // All or nothing: without the containers of one engine, the set would not be complete.
       for (const { server, containers } of engines) {
         if (containers === undefined) return;
         for (const container of containers) {
@@ -119,13 +122,13 @@ function create(options: DockerOptions, context: SourceContext): Source {
           }
         }
       }
-      hand(found);
+      publishFound(found);
     };
     const run = (engine: Engine): Promise<void> => {
       const onList = (containers: readonly Container[]): void => {
         engine.containers = containers.toSorted((a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : 0));
         engine.reason = null;
-        engine.provedAt = clock.now();
+        engine.listedAt = clock.now();
         update();
       };
       const onReason = (reason: string | null): void => {
@@ -141,7 +144,7 @@ function create(options: DockerOptions, context: SourceContext): Source {
   };
   return Object.assign(follow, {
     status() {
-      const ages = engines.map(({ provedAt }) => (provedAt === null ? null : clock.now() - provedAt));
+      const ages = engines.map(({ listedAt }) => (listedAt === null ? null : clock.now() - listedAt));
       return {
         reason: engines.find(({ reason }) => reason !== null)?.reason ?? null,
         age: ages.reduce((a, b) => (a === null || b === null ? null : Math.max(a, b))) ?? null,
@@ -170,8 +173,7 @@ function addressOf(container: Container, server: DockerServer, options: DockerOp
   }
   const published = container.ports.filter((port) => inside === undefined || port.inside === inside);
   const insides = new Set(published.map((port) => port.inside));
-  if (insides.size > 1)
-    throw new Error(`it publishes ${insides.size} ports, and container_port does not say which one`);
+  if (insides.size > 1) throw new Error(`it publishes ${insides.size} ports; set container_port to one of them`);
   // The same port may be published more than once, on IPv4 and IPv6 for example.
   const [port] = published.toSorted((a, b) => a.outside - b.outside || (a.address < b.address ? -1 : 1));
   if (port === undefined)
@@ -179,7 +181,7 @@ function addressOf(container: Container, server: DockerServer, options: DockerOp
   return { host: port.address || (options.address ?? server.address), port: port.outside };
 }
 
-/** Compares without tag and digest; the colon of a registry's port is no tag. */
+/** Compares images without tag and digest; the colon before a registry's port does not start a tag. */
 function isImage(image: string, wanted: string | undefined): boolean {
   return wanted === undefined || image.replace(/@.*$/, '').replace(/:[^:/]*$/, '') === wanted;
 }

@@ -3,7 +3,7 @@ import { isObject } from '../../../common/config/formats.ts';
 import { type Instance, makeInstance } from '../../../common/instance.ts';
 import type { Source, SourceContext, SourcePlugin } from '../../source.ts';
 import { createPublisher, Findings } from '../instance-set-builder.ts';
-import { createEc2Poller, type Ec2Access, type Machine, type TagFilter } from './ec2tag/poller.ts';
+import { type Ec2Access, type Ec2Instance, Ec2Poller, type TagFilter } from './ec2tag/poller.ts';
 
 /** Options of `method: ec2tag`. */
 export interface Ec2TagOptions {
@@ -23,12 +23,13 @@ export interface Ec2TagOptions {
   readonly server_backup_port?: number;
 }
 
+/** The source `ec2tag`. */
 export const source: SourcePlugin<Ec2TagOptions> = {
   description: 'Finds running EC2 instances by their tags; one poll serves all services that share its access.',
   schema: {
     tag_name: { doc: 'Name of the tag.', format: 'non-empty-string', default: undefined },
     tag_value: {
-      doc: 'Its value, or a list of which one is enough; * and ? are wildcards.',
+      doc: 'Its value, or a list of values of which the tag must have one; * and ? are wildcards.',
       format: readValues,
       type: 'string or list',
       default: undefined,
@@ -40,7 +41,7 @@ export const source: SourcePlugin<Ec2TagOptions> = {
       default: new Map(),
     },
     check_interval: {
-      doc: 'Time between polls. Amazon limits the rate of calls of a whole account.',
+      doc: 'Time between polls. Amazon limits the rate of calls of each account.',
       format: 'positive-duration',
       default: 15_000,
     },
@@ -49,15 +50,20 @@ export const source: SourcePlugin<Ec2TagOptions> = {
       format: 'positive-duration',
       default: 30_000,
     },
-    aws_region: { doc: "Region; default: what the SDK's own chain finds.", format: 'string', default: undefined },
+    aws_region: { doc: 'Region; default: the one that the SDK finds.', format: 'string', default: undefined },
     aws_access_key_id: {
-      doc: "Access key; default: what the SDK's own chain finds (environment, profile, container, instance metadata).",
+      doc: 'Access key; default: the one that the SDK finds (environment, profile, container, instance metadata).',
       format: 'string',
       default: undefined,
       sensitive: true,
     },
-    aws_secret_access_key: { doc: 'Its secret.', format: 'string', default: undefined, sensitive: true },
-    aws_session_token: { doc: 'Its session token, if any.', format: 'string', default: undefined, sensitive: true },
+    aws_secret_access_key: { doc: 'Secret of the access key.', format: 'string', default: undefined, sensitive: true },
+    aws_session_token: {
+      doc: 'Session token of the access key, if any.',
+      format: 'string',
+      default: undefined,
+      sensitive: true,
+    },
     endpoint: { doc: 'Another URL for the EC2 API.', format: readUrl, type: 'url', default: undefined },
     address: {
       doc: 'Which address to use: private, public, ipv6, or dns for the private DNS name.',
@@ -96,58 +102,66 @@ function create(options: Ec2TagOptions, context: SourceContext): Source {
   const access = accessOf(options);
   const key = `ec2 ${createHash('sha256').update(JSON.stringify(access)).digest('hex')}`;
   const publisher = createPublisher(context);
-  let poller: ReturnType<typeof createEc2Poller> | undefined;
+  let poller: Ec2Poller | undefined;
 
   const follow: Source = (publish, signal) => {
     if (signal.aborted) return Promise.resolve();
-    const hand = publisher.start(publish);
-    poller = context.shared(key, (end, log) => createEc2Poller(access, { log }, end));
+    const publishFound = publisher.start(publish);
+    poller = context.shared(key, (end, log) => {
+      const made = new Ec2Poller(access, { log });
+      void made.run(end);
+      return made;
+    });
     return poller.follow(
       tags,
-      (machines) => {
-        const sorted = machines.toSorted((a, b) => compare(nameOf(a), nameOf(b)));
+      (instances) => {
+        const sorted = instances.toSorted((a, b) => compare(nameOf(a), nameOf(b)));
         const found = new Findings();
-        for (const machine of sorted) add(found, machine, () => instanceOf(machine, port, false, options));
+        for (const one of sorted) add(found, one, () => instanceOf(one, { port, backup: false }, options));
         if (backupPort !== undefined) {
-          for (const machine of sorted) add(found, machine, () => instanceOf(machine, backupPort, true, options));
+          for (const one of sorted) add(found, one, () => instanceOf(one, { port: backupPort, backup: true }, options));
         }
-        hand(found);
+        publishFound(found);
       },
       signal,
     );
   };
   return Object.assign(follow, {
-    status: () => poller?.status() ?? { reason: 'has not asked yet', age: null },
+    status: () => poller?.status() ?? { reason: 'has not polled yet', age: null },
   });
 }
 
-function add(found: Findings, machine: Machine, make: () => Instance): void {
-  found.add(machine.InstanceId ?? 'an instance without an id', make, machine.LaunchTime?.getTime() ?? 0);
+function add(found: Findings, { InstanceId, LaunchTime }: Ec2Instance, make: () => Instance): void {
+  found.add(InstanceId ?? 'an instance without an id', make, LaunchTime?.getTime() ?? 0);
 }
 
-function instanceOf(machine: Machine, port: number, backup: boolean, options: Ec2TagOptions): Instance {
-  const host = hostOf(machine, options.address);
+function instanceOf(
+  found: Ec2Instance,
+  { port, backup }: { readonly port: number; readonly backup: boolean },
+  options: Ec2TagOptions,
+): Instance {
+  const host = hostOf(found, options.address);
   if (!host) throw new Error(`it has no ${options.address} address`);
-  const zone = machine.Placement?.AvailabilityZone;
+  const zone = found.Placement?.AvailabilityZone;
   const labels: [string, string][] = zone ? [['az', zone]] : [];
   for (const name of options.labels) {
-    const tag = machine.Tags?.find(({ Key }) => Key === name);
+    const tag = found.Tags?.find(({ Key }) => Key === name);
     if (tag?.Value !== undefined) labels.push([name, tag.Value]);
   }
-  return makeInstance({ name: nameOf(machine), host, port, backup, labels: Object.fromEntries(labels) });
+  return makeInstance({ name: nameOf(found), host, port, backup, labels: Object.fromEntries(labels) });
 }
 
-/** The private DNS name, as in the original; a VPC may be set up to have none. */
-function nameOf({ PrivateDnsName, InstanceId }: Machine): string {
+/** The private DNS name, as in SmartStack; in some VPCs, instances have none. */
+function nameOf({ PrivateDnsName, InstanceId }: Ec2Instance): string {
   return PrivateDnsName || InstanceId || '';
 }
 
-function hostOf(machine: Machine, address: Ec2TagOptions['address']): string | undefined {
-  if (address === 'public') return machine.PublicIpAddress;
-  if (address === 'dns') return machine.PrivateDnsName;
-  if (address === 'private') return machine.PrivateIpAddress;
-  const other = machine.NetworkInterfaces?.flatMap(({ Ipv6Addresses = [] }) => Ipv6Addresses)[0]?.Ipv6Address;
-  return machine.Ipv6Address ?? other;
+function hostOf(found: Ec2Instance, address: Ec2TagOptions['address']): string | undefined {
+  if (address === 'public') return found.PublicIpAddress;
+  if (address === 'dns') return found.PrivateDnsName;
+  if (address === 'private') return found.PrivateIpAddress;
+  const other = found.NetworkInterfaces?.flatMap(({ Ipv6Addresses = [] }) => Ipv6Addresses)[0]?.Ipv6Address;
+  return found.Ipv6Address ?? other;
 }
 
 function tagsOf({ tag_name, tag_value, tags }: Ec2TagOptions): TagFilter {
@@ -163,7 +177,7 @@ function tagsOf({ tag_name, tag_value, tags }: Ec2TagOptions): TagFilter {
 
 function accessOf(options: Ec2TagOptions): Ec2Access {
   const { endpoint } = options;
-  // Empty is what a variable that is not set leaves: `${AWS_REGION:-}`.
+  // `${AWS_REGION:-}` is empty when the variable is not set.
   const aws_region = options.aws_region || undefined;
   const aws_access_key_id = options.aws_access_key_id || undefined;
   const aws_secret_access_key = options.aws_secret_access_key || undefined;
@@ -185,11 +199,11 @@ function accessOf(options: Ec2TagOptions): Ec2Access {
   };
 }
 
-/** YAML reads `true` and `1` as what they are; tags are always text. */
+/** YAML reads `true` and `1` as a boolean and a number, but tags are text. */
 function readValues(value: unknown): readonly string[] {
   const list = Array.isArray(value) ? value : [value];
   const fine = list.every((item) => ['string', 'number', 'boolean'].includes(typeof item));
-  if (!fine || list.length === 0) throw new Error('must be a string, or a list of strings of which one is enough');
+  if (!fine || list.length === 0) throw new Error('must be a string, or a list of strings');
   return list.map(String);
 }
 

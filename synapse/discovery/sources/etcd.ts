@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { linkAbort } from '../../../common/async/abort.ts';
 import type { EtcdClient } from '../../../common/etcd/client/client.ts';
 import { checkEtcdOptions, type EtcdOptions, etcdSchema } from '../../../common/etcd/client/options.ts';
 import { revokesWrongly } from '../../../common/etcd/client/version.ts';
@@ -12,7 +13,7 @@ import { globPattern } from '../../../common/glob.ts';
 import type { LookAt, Source, SourceContext, SourcePlugin, SourceStatus } from '../../source.ts';
 import { withDocument } from '../with-published.ts';
 
-/** Options of `method: etcd`. What is not given here is taken from the top-level `etcd` section. */
+/** Options of `method: etcd`. The top-level `etcd` section has the defaults for the connection. */
 export interface EtcdSourceOptions {
   readonly path?: string;
   readonly generator_config_path?: string;
@@ -21,17 +22,18 @@ export interface EtcdSourceOptions {
   readonly hosts?: EtcdOptions['hosts'];
   readonly host?: string;
   readonly port?: number;
-  /** Null, here and below: none, even if the section has some. */
+  /** Null, here and below: none, even if the section has one. */
   readonly tls?: EtcdOptions['tls'];
   readonly username?: string | null;
   readonly password?: string | null;
 }
 
+/** The source `etcd`. */
 export const source: SourcePlugin<EtcdSourceOptions> = {
-  description: 'Follows what nerve announces in etcd: every key below a path, at any depth.',
+  description: 'Follows the instances that nerve announces in etcd: every key below a path, at any depth.',
   schema: {
     path: {
-      doc: 'Where the instances of the service are, default /nerve/services/<service>.',
+      doc: 'Path of the keys of the service, default /nerve/services/<service>.',
       format: readPath,
       type: 'path',
       default: undefined,
@@ -43,25 +45,29 @@ export const source: SourcePlugin<EtcdSourceOptions> = {
       default: undefined,
     },
     keys: {
-      doc: 'Which keys below the path are of this service, where it holds several: * is any text without a slash, ** any.',
+      doc: 'Pattern of the keys of this service, when the path has several services: * is any text without a slash, ** any text.',
       format: 'non-empty-string',
       default: undefined,
     },
     decode: {
-      doc: 'How values are read that nerve did not write: {method: json, host: PATH, port: PATH}, or {method: address}.',
+      doc: 'How to read values that nerve did not write: {method: json, host: PATH, port: PATH}, or {method: address}.',
       format: readDecode,
       type: 'object',
       default: undefined,
     },
     hosts: {
       ...etcdSchema.hosts,
-      doc: 'Addresses of another cluster than that of the etcd section.',
+      doc: 'Addresses of another cluster than the one in the etcd section.',
       default: undefined,
     },
-    host: { doc: 'One address, as older configurations have it; goes with port.', format: 'host', default: undefined },
+    host: { doc: 'A single address, as in older configurations; used with port.', format: 'host', default: undefined },
     port: { doc: 'Port of host.', format: 'port', default: undefined },
     tls: { ...etcdSchema.tls, default: undefined },
-    username: { doc: 'User, when the cluster has authentication on.', format: 'optional-string', default: undefined },
+    username: {
+      doc: 'User, when the cluster has authentication enabled.',
+      format: 'optional-string',
+      default: undefined,
+    },
     password: { doc: 'Password of that user.', format: 'optional-string', default: undefined, sensitive: true },
   },
   create,
@@ -114,23 +120,28 @@ function create(options: EtcdSourceOptions, context: SourceContext): Source {
       if (set !== undefined) handed.publish({ ...set, unique: true, revision: change.revision, seenAt: change.seenAt });
     };
     const takeDocument = ({ entries, seenAt }: PrefixChange): void => {
-      // Longer keys begin like this one too.
+      // The watch also has longer keys with this prefix.
       const entry = document === undefined ? undefined : entries.get(document);
       handed.take(entry?.value, entry?.modRevision, seenAt);
     };
     const doubtful = ({ key, previous }: KeyChange): boolean =>
-      (revokesWrongly(client.status.version ?? undefined) || (reflector.status.electionAge ?? unsettled) < unsettled) &&
+      (revokesWrongly(client.status.version ?? undefined) ||
+        (reflector.status.electionAge ?? unsettledMs) < unsettledMs) &&
       previous?.lease !== '0' &&
       !records.saidDown(key);
-    const end = new AbortController();
-    const either = AbortSignal.any([signal, end.signal]);
+    const end = linkAbort(signal);
     try {
       await Promise.all([
-        reflector.follow(prefix, delayDeletes(take, { mayReturn: doubtful, delayMs: renewalTime }, either), either),
-        ...(document === undefined ? [] : [reflector.follow(document, takeDocument, either)]),
+        reflector.follow(
+          prefix,
+          delayDeletes(take, { mayReturn: doubtful, delayMs: renewalTimeMs }, end.signal),
+          end.signal,
+        ),
+        ...(document === undefined ? [] : [reflector.follow(document, takeDocument, end.signal)]),
       ]);
     } finally {
       end.abort();
+      end.release();
       handed.end();
     }
   };
@@ -138,22 +149,22 @@ function create(options: EtcdSourceOptions, context: SourceContext): Source {
 }
 
 /**
- * Within this time a nerve notices that its lease is gone (a quarter of its TTL) and announces again, even if the member
- * it talks to does not answer and another one has to be tried. Milliseconds.
+ * Within this time a nerve notices that its lease is gone (a quarter of its TTL) and announces its instances again, even if its
+ * member does not answer and it has to use another one.
  */
-const renewalTime = 6_000;
+const renewalTimeMs = 6_000;
 /**
- * For so long after an election a former leader that was frozen or cut off may come back and revoke leases that are kept
- * alive elsewhere, before it learns that it leads no more (seen on 3.5.30 too, though more rarely). Milliseconds.
+ * For this time after an election, a former leader that was frozen or cut off may come back and, before it learns of the new
+ * leader, revoke leases that are kept alive (seen on 3.5.30 too, though more rarely).
  */
-const unsettled = 15 * 60_000;
+const unsettledMs = 15 * 60_000;
 
-/** Without the keys of other services that are below the same path. */
+/** The change without the keys of other services below the same path. */
 function onlyMatching(change: PrefixChange, prefix: string, pattern: RegExp): PrefixChange {
   return { ...change, changed: change.changed.filter(({ key }) => pattern.test(key.slice(prefix.length))) };
 }
 
-/** What all sources of one cluster share. */
+/** The connection that all sources of a cluster share. */
 interface Connection {
   readonly client: EtcdClient;
   readonly reflector: Reflector;
@@ -163,16 +174,16 @@ function statusOf(connected: Connection | undefined, prefix: string): SourceStat
   if (connected === undefined) return { reason: 'has not connected yet', age: null };
   const { denied, reason, age } = connected.reflector.status;
   const refused = Object.hasOwn(denied, prefix) ? denied[prefix] : undefined;
-  // Before the first answer, single failed tries are all there is to tell.
+  // Before the first answer, only single attempts can have failed.
   const tries = age === null ? connected.client.status.reason : null;
   return { reason: refused ?? reason ?? tries, age };
 }
 
-/** The `etcd` section, with what is given here in place of its own. */
+/** The `etcd` section, overridden by the source's own options. */
 function clusterOf(options: EtcdSourceOptions, etcd: EtcdOptions): EtcdOptions {
   const { hosts, host, port, ...own } = options;
-  if (hosts !== undefined && host !== undefined) throw new Error('hosts and host: give one of them');
-  if (host === undefined && port !== undefined) throw new Error('port: goes with host');
+  if (hosts !== undefined && host !== undefined) throw new Error('hosts and host: set only one of them');
+  if (host === undefined && port !== undefined) throw new Error('port: is used only with host');
   const cluster: EtcdOptions = { ...etcd, ...(hosts !== undefined && { hosts }), ...pick(own) };
   if (host === undefined) return cluster;
   const address = host.includes(':') ? `[${host}]` : host;
@@ -187,12 +198,12 @@ function pick({ tls, username, password }: EtcdSourceOptions): Partial<EtcdOptio
   };
 }
 
-/** Equal for equal clusters and credentials; shows neither. */
+/** A key that is equal for equal clusters and credentials, and contains neither. */
 function clusterKey(cluster: EtcdOptions): string {
   return `etcd ${createHash('sha256').update(JSON.stringify(cluster)).digest('hex')}`;
 }
 
-/** One slash at the start, none at the end: what follows the path must be a whole segment. */
+/** One slash at the start and none at the end, because a whole segment has to follow the path. */
 function readPath(value: unknown): string {
   const path = typeof value === 'string' ? `/${value.replace(/^\/+|\/+$/g, '')}` : '';
   if (path.length < 2 || path.length > 1024) throw new Error('must be a path in etcd, such as /nerve/services/api');

@@ -14,17 +14,18 @@ export interface FileOptions {
   readonly check_interval: number;
 }
 
+/** The source `file`. */
 export const source: SourcePlugin<FileOptions> = {
   description:
     'Reads lists of instances from a JSON or YAML file, or all such files of a folder, and follows their changes.',
   schema: {
     path: {
-      doc: 'A file, or a folder. Lists of {host, port, …}, of "host:port", or of {targets, labels} as Prometheus has them.',
+      doc: 'A file, or a folder, with lists of {host, port, …}, of "host:port", or of {targets, labels} as Prometheus uses them.',
       format: 'non-empty-string',
       default: null,
     },
     check_interval: {
-      doc: 'How often to read again what no change was reported for.',
+      doc: 'How often to read files without a reported change again.',
       format: 'positive-duration',
       default: 30_000,
     },
@@ -33,65 +34,65 @@ export const source: SourcePlugin<FileOptions> = {
   create,
 };
 
-/** One read, with the waits for files that are being written. */
-const timeout = 10_000;
+/** For one read of all files, with the waits for files that are being written. */
+const timeoutMs = 10_000;
 
-/** What a file held when it was last good, and what is wrong with it now. */
-interface Known {
-  readonly findings?: Findings;
-  readonly trouble?: string;
+/** A file's last valid content; undefined before there was any. `reason`: why the current content is not valid. */
+interface FileState {
+  readonly findings: Findings | undefined;
+  readonly reason: string | null;
 }
 
 function create({ path, check_interval: interval }: FileOptions, context: SourceContext): Source {
   const { log } = context;
   const publisher = createPublisher(context);
-  let hand: (found: Findings) => void = () => {};
-  let files: ReadonlyMap<string, Known> = new Map();
-  let trouble: string | null = null;
-  let openEyes = (): void => {};
+  let publishFound: (found: Findings) => void = () => {};
+  let files: ReadonlyMap<string, FileState> = new Map();
+  let failure: string | null = null;
+  let openWatches = (): void => {};
 
   const report = (reason: string | null): void => {
-    if (reason !== null && reason !== trouble) {
-      log.warn('a list of instances cannot be read, what it last said stands', { reason });
+    if (reason !== null && reason !== failure) {
+      log.warn('a list of instances cannot be read, its last valid content stays in use', { reason });
     }
-    trouble = reason;
+    failure = reason;
   };
-  const look = async (signal: AbortSignal): Promise<undefined> => {
-    // Before reading: a change after it must not go unseen.
-    openEyes();
+  const read = async (signal: AbortSignal): Promise<undefined> => {
+    // Before reading, so that a change after it is noticed.
+    openWatches();
     try {
-      // What was in a file that is gone is gone as well.
+      // Instances of a removed file are removed too.
       files = await readAll(path, files, signal);
     } catch (error) {
       signal.throwIfAborted();
-      // Not thrown on: the next change shall be looked at when it comes, not after a wait.
+      // Not thrown: after an error, the poll would wait before it reads the next change.
       report(reasonOf(error));
       return;
     }
     const all = [...files.values()];
-    report(all.find((known) => known.trouble !== undefined)?.trouble ?? null);
-    // All of them or none: a set without the ones that were never good would not be the full one.
-    if (all.some((known) => known.findings === undefined)) return;
+    report(all.find(({ reason }) => reason !== null)?.reason ?? null);
+    // All or nothing: without a file that was never valid, the set would not be complete.
+    if (all.some(({ findings }) => findings === undefined)) return;
     const found = new Findings();
-    for (const known of all) if (known.findings !== undefined) found.addAll(known.findings);
-    hand(found);
+    for (const { findings } of all) if (findings !== undefined) found.addAll(findings);
+    publishFound(found);
   };
-  const poll = createPoll(look, { what: path, interval, timeout, log });
+  const poll = createPoll(read, { what: path, interval, timeout: timeoutMs, log });
 
   const follow: Source = (publish, signal) => {
-    hand = publisher.start(publish);
-    openEyes = watchChanges(path, poll.wake, signal);
+    publishFound = publisher.start(publish);
+    openWatches = watchChanges(path, poll.wake, signal);
     return poll.run(signal);
   };
   return Object.assign(follow, {
     status() {
       const { reason, age } = poll.status();
-      return { reason: reason ?? trouble, age: trouble === null ? age : null };
+      return { reason: reason ?? failure, age: failure === null ? age : null };
     },
   });
 }
 
-/** The file itself, or the lists in the folder, sorted. Names with a leading dot are someone's unfinished work. */
+/** The file itself, or the sorted lists in the folder. Programs often write files with a leading dot and rename them later. */
 async function listFiles(path: string): Promise<readonly string[]> {
   try {
     const names = await readdir(path);
@@ -107,19 +108,19 @@ async function listFiles(path: string): Promise<readonly string[]> {
 
 async function readAll(
   path: string,
-  known: ReadonlyMap<string, Known>,
+  previous: ReadonlyMap<string, FileState>,
   signal: AbortSignal,
-): Promise<ReadonlyMap<string, Known>> {
-  const all = new Map<string, Known>();
-  for (const file of await listFiles(path)) all.set(file, await readGood(file, known.get(file), signal));
+): Promise<ReadonlyMap<string, FileState>> {
+  const all = new Map<string, FileState>();
+  for (const file of await listFiles(path)) all.set(file, await readFileState(file, previous.get(file), signal));
   return all;
 }
 
-async function readGood(file: string, known: Known | undefined, signal: AbortSignal): Promise<Known> {
+async function readFileState(file: string, previous: FileState | undefined, signal: AbortSignal): Promise<FileState> {
   try {
-    return { findings: readList(await readSettled(file, signal), file) };
+    return { findings: readList(await readSettled(file, signal), file), reason: null };
   } catch (error) {
     signal.throwIfAborted();
-    return { ...known, trouble: reasonOf(error) };
+    return { findings: previous?.findings, reason: reasonOf(error) };
   }
 }

@@ -14,13 +14,14 @@ export interface MarathonOptions {
   readonly timeout: number;
 }
 
+/** The source `marathon`. */
 export const source: SourcePlugin<MarathonOptions> = {
   description: 'Finds the started tasks of a Marathon application.',
   schema: {
     marathon_api_url: { doc: 'URL of Marathon.', format: readUrl, type: 'url', default: null },
     application_name: { doc: 'Name of the application.', format: 'non-empty-string', default: null },
     marathon_api_path: {
-      doc: 'Path of the list of tasks; %{app} stands for the application.',
+      doc: 'Path of the list of tasks; %{app} is replaced by the name of the application.',
       format: 'non-empty-string',
       default: '/v2/apps/%{app}/tasks',
     },
@@ -32,7 +33,7 @@ export const source: SourcePlugin<MarathonOptions> = {
   create,
 };
 
-/** Some ten thousand tasks. */
+/** Enough for some ten thousand tasks. */
 const maxBytes = 64 << 20;
 
 function create(options: MarathonOptions, context: SourceContext): Source {
@@ -40,28 +41,28 @@ function create(options: MarathonOptions, context: SourceContext): Source {
   const path = options.marathon_api_path.replaceAll('%{app}', app.split('/').map(encodeURIComponent).join('/'));
   const url = new URL(path, options.marathon_api_url);
   const publisher = createPublisher(context);
-  let hand: (found: Findings) => void = () => {};
+  let publishFound: (found: Findings) => void = () => {};
 
-  const look = async (signal: AbortSignal): Promise<undefined> => {
-    hand(readTasks(await getJson(url, signal), index));
+  const readAll = async (signal: AbortSignal): Promise<undefined> => {
+    publishFound(readTasks(await getJson(url, signal), index));
   };
-  const poll = createPoll(look, { what: 'Marathon', interval, timeout, log: context.log });
+  const poll = createPoll(readAll, { what: 'Marathon', interval, timeout, log: context.log });
 
   const follow: Source = (publish, signal) => {
-    hand = publisher.start(publish);
+    publishFound = publisher.start(publish);
     return poll.run(signal);
   };
   return Object.assign(follow, { status: poll.status });
 }
 
-/** @throws when the answer is no list of tasks: that is not the same as an empty one */
+/** @throws when the answer is not a list of tasks, which is not the same as an empty list */
 function readTasks(answer: unknown, index: number): Findings {
   const tasks = isObject(answer) ? answer.tasks : undefined;
   if (!Array.isArray(tasks)) throw new Error('the answer holds no list of tasks');
   // A task that has not started yet has no start time.
   const started = tasks.filter(isObject).filter(({ startedAt }) => startedAt !== null && startedAt !== undefined);
   const found = new Findings();
-  for (const { id, host, ports, startedAt } of started.toSorted((a, b) => compare(nameOf(a), nameOf(b)))) {
+  for (const { id, host, ports, startedAt } of started.toSorted((a, b) => compare(sortKeyOf(a), sortKeyOf(b)))) {
     const make = () => {
       const port: unknown = Array.isArray(ports) ? ports[index] : undefined;
       if (port === undefined) throw new Error(`it has no port with index ${index}`);
@@ -72,8 +73,8 @@ function readTasks(answer: unknown, index: number): Findings {
   return found;
 }
 
-/** Sorts by host, then port, in an order that does not depend on Marathon's. */
-function nameOf({ host, ports }: Readonly<Record<string, unknown>>): string {
+/** Sorting by host and ports makes the order independent of Marathon's. */
+function sortKeyOf({ host, ports }: Readonly<Record<string, unknown>>): string {
   return `${String(host)} ${JSON.stringify(ports)}`;
 }
 

@@ -1,3 +1,4 @@
+import { onAbort } from '../../../common/async/abort.ts';
 import { clock } from '../../../common/async/clock.ts';
 import { readRecords } from '../../../common/config/formats.ts';
 import type { Instance } from '../../../common/instance.ts';
@@ -8,8 +9,9 @@ export interface StaticOptions {
   readonly servers: readonly Instance[];
 }
 
+/** The source `static`. */
 export const source: SourcePlugin<StaticOptions> = {
-  description: "Finds what is listed here, or nothing: then only the service's default_servers are used.",
+  description: "Has the instances that are listed here; without any, only the service's default_servers are used.",
   schema: {
     servers: {
       doc: 'Instances: {host, port, name, weight, labels, …}.',
@@ -26,6 +28,6 @@ function staticSource(instances: readonly Instance[]): Source {
     new Promise((resolve) => {
       if (signal.aborted) return resolve();
       publish({ instances, rejected: [], seenAt: clock.now() });
-      signal.addEventListener('abort', () => resolve(), { once: true });
+      onAbort(signal, () => resolve());
     });
 }

@@ -1,6 +1,7 @@
 import type { SourcePlugin } from '../../source.ts';
 import { createZookeeperSource, type ZookeeperOptions, zookeeperSchema } from './zookeeper/source.ts';
 
+/** The source `zookeeper`. */
 export const source: SourcePlugin<ZookeeperOptions> = {
   description: 'Follows what nerve or a Finagle server announces in ZooKeeper.',
   schema: zookeeperSchema,

@@ -10,8 +10,9 @@ import { createZookeeperSource, type Stage, type ZookeeperOptions, zookeeperSche
 /** Options of `method: zookeeper_dns`. */
 export type ZookeeperDnsOptions = ZookeeperOptions & DnsLookupOptions;
 
+/** The source `zookeeper_dns`. */
 export const source: SourcePlugin<ZookeeperDnsOptions> = {
-  description: 'Follows ZooKeeper as zookeeper does, and resolves the host names in it: an instance for each address.',
+  description: 'Follows ZooKeeper as zookeeper does, and resolves the host names there: each address is an instance.',
   schema: {
     ...zookeeperSchema,
     ...dnsLookupSchema,
@@ -24,46 +25,47 @@ function create(options: ZookeeperDnsOptions, context: SourceContext): Source {
   return createZookeeperSource(options, context, resolving(options, context));
 }
 
-/** Puts addresses in the place of host names. A name that cannot be resolved keeps the addresses it had. */
+/** Replaces host names by their addresses. A name that cannot be resolved keeps its last addresses. */
 function resolving(
   { nameserver, check_interval: interval, timeout }: ZookeeperDnsOptions,
   { log }: SourceContext,
 ): Stage {
   let named: Findings | undefined;
   let addresses = new Map<string, Addresses>();
-  let hand = (_: Findings): void => {};
-  let trouble: string | null = null;
+  let publishFound = (_: Findings): void => {};
+  /** Why a name could not be resolved last time. */
+  let reason: string | null = null;
 
-  const look = async (signal: AbortSignal): Promise<number> => {
+  const resolveAll = async (signal: AbortSignal): Promise<number> => {
     const current = named;
     if (current === undefined) return interval;
     const names = new Set(current.instances.map(({ host }) => host));
     const resolver = createResolver(nameserver, timeout, signal);
-    const ask = async (host: string): Promise<[string, Addresses]> => {
+    const resolve = async (host: string): Promise<[string, Addresses]> => {
       try {
-        const { records, ttl } = await lookUp(resolver, { host }, 'address');
-        return [host, { known: records.map(({ address }) => address), ttl, reason: null }];
+        const { records, ttlSeconds } = await lookUp(resolver, { host }, 'address');
+        return [host, { known: records.map(({ address }) => address), ttlSeconds, reason: null }];
       } catch (error) {
-        return [host, { known: addresses.get(host)?.known, ttl: 0, reason: reasonOf(error) }];
+        return [host, { known: addresses.get(host)?.known, ttlSeconds: 0, reason: reasonOf(error) }];
       }
     };
-    const next = new Map(await Promise.all([...names].map(ask)));
+    const next = new Map(await Promise.all([...names].map(resolve)));
     signal.throwIfAborted();
     addresses = next;
     const all = [...next.values()];
-    const failed = all.find(({ reason }) => reason !== null)?.reason ?? null;
-    if (failed !== null && failed !== trouble) {
-      log.warn('a host name cannot be resolved, the addresses it had stand', { reason: failed });
+    const failure = all.find((one) => one.reason !== null)?.reason ?? null;
+    if (failure !== null && failure !== reason) {
+      log.warn('a host name cannot be resolved, its last addresses stay', { reason: failure });
     }
-    trouble = failed;
-    hand(withAddresses(current, addresses));
-    return Math.min(interval, ...all.map(({ ttl }) => waitFor(ttl)));
+    reason = failure;
+    publishFound(withAddresses(current, addresses));
+    return Math.min(interval, ...all.map(({ ttlSeconds }) => waitFor(ttlSeconds)));
   };
-  const poll = createPoll(look, { what: 'the DNS', interval, timeout: timeout + 1_000, log });
+  const poll = createPoll(resolveAll, { what: 'the DNS', interval, timeout: timeout + 1_000, log });
 
   return {
     start(publish, signal) {
-      hand = publish;
+      publishFound = publish;
       named = undefined;
       void poll.run(signal);
       return (found) => {
@@ -72,17 +74,16 @@ function resolving(
       };
     },
     leased: ({ name, port }) => !named?.instances.some((one) => nameOf(one) === name && one.port === port),
-    reason: () => trouble ?? poll.status().reason,
+    reason: () => reason ?? poll.status().reason,
   };
 }
 
-/** What a name stands for. */
+/** The addresses of a name. */
 interface Addresses {
-  /** Undefined: it was never resolved. */
+  /** Undefined when the name was never resolved. */
   readonly known: readonly string[] | undefined;
-  /** For how long they are good, seconds. */
-  readonly ttl: number;
-  /** Why it could not be resolved this time. */
+  readonly ttlSeconds: number;
+  /** Why the last lookup failed; null: it did not. */
   readonly reason: string | null;
 }
 
@@ -100,7 +101,7 @@ function withAddresses(named: Findings, addresses: ReadonlyMap<string, Addresses
   return found;
 }
 
-/** Instances at several addresses of one name are told apart by the address; without a name, by that of the host. */
+/** Instances at several addresses of a host have the same name and differ in the address. */
 function nameOf({ name, host }: Instance): string {
   return name || host.replace(/\.$/, '');
 }

@@ -74,7 +74,7 @@ describe('configuration', () => {
     assert.deepEqual([options.port, options.servers], [8080, servers]);
     assert.equal(policy?.portOverride, 8080, 'and still that of all it finds');
     assert.deepEqual(await problemsOf(service({}, dns)), [
-      'services.api.discovery: port: is required for a.test, here or as backend_port_override',
+      'services.api.discovery: port: is required for a.test; set port or backend_port_override',
     ]);
   });
 

@@ -1,55 +1,56 @@
 import { Resolver } from 'node:dns/promises';
 import { isIP } from 'node:net';
+import { onAbort } from '../../../../common/async/abort.ts';
 
-/** One name to look up. */
+/** A name to look up. */
 export interface Lookup {
   readonly host: string;
-  /** Name of what it stands for; default the host name. */
+  /** Name of the instances; default the host name. */
   readonly name?: string;
-  /** For SRV records that do not say. */
+  /** Port for SRV records that have none. */
   readonly port?: number;
 }
 
-/** What to ask for. */
+/** The records to look up. */
 export type RecordType = 'address' | 'a' | 'aaaa' | 'srv';
 
-/** What one name stands for. */
+/** One address, and with SRV the port and weight, that a name has. */
 export interface DnsRecord {
   readonly name: string;
   readonly address: string;
-  /** SRV records only, as the following ones. */
+  /** Port and weight: SRV records only. */
   readonly port?: number;
   readonly weight?: number;
-  /** Another target is to be preferred. */
+  /** True when another target has a better priority. */
   readonly backup: boolean;
 }
 
-/** What a name stands for, and for how many seconds. */
-export interface Answer {
+/** The records of a name, and how long they are valid. */
+export interface LookupResult {
   readonly records: readonly DnsRecord[];
-  readonly ttl: number;
+  readonly ttlSeconds: number;
 }
 
-/** Each target of an SRV record is a lookup of its own. */
+/** A limit, because each target of an SRV record is a lookup of its own. */
 const maxTargets = 1_000;
 
-/** A resolver for one round of lookups that takes at most `timeout` milliseconds; without name servers, the system's. */
-export function createResolver(nameservers: readonly string[], timeout: number, signal: AbortSignal): Resolver {
-  const resolver = new Resolver({ timeout: Math.max(100, Math.floor(timeout / 4)), tries: 2 });
+/** A resolver for one round of lookups, which ends with `signal`; without name servers it uses those of the system. */
+export function createResolver(nameservers: readonly string[], timeoutMs: number, signal: AbortSignal): Resolver {
+  const resolver = new Resolver({ timeout: Math.max(100, Math.floor(timeoutMs / 4)), tries: 2 });
   if (nameservers.length > 0) resolver.setServers(nameservers);
-  signal.addEventListener('abort', () => resolver.cancel(), { once: true });
+  onAbort(signal, () => resolver.cancel());
   return resolver;
 }
 
-/** Sorted records. An address stands for itself, for ever. @throws when there are none, and when a lookup failed */
-export async function lookUp(resolver: Resolver, server: Lookup, record: RecordType): Promise<Answer> {
+/** The sorted records of a name; an address is its own record. @throws when there are none, or when a lookup failed */
+export async function lookUp(resolver: Resolver, server: Lookup, record: RecordType): Promise<LookupResult> {
   if (record === 'srv') return lookUpService(resolver, server);
-  const { addresses, ttl } = await lookUpAddress(resolver, server.host, record);
+  const { addresses, ttlSeconds } = await lookUpAddress(resolver, server.host, record);
   const name = server.name ?? server.host.replace(/\.$/, '');
-  return { records: addresses.map((address) => ({ name, address, backup: false })), ttl };
+  return { records: addresses.map((address) => ({ name, address, backup: false })), ttlSeconds };
 }
 
-/** Whether a lookup failed because there is no such name, or it has no such records. */
+/** True when a lookup failed because the name does not exist, or has no such records. */
 export function isAbsent(error: unknown): boolean {
   const { code } = error as NodeJS.ErrnoException;
   return code === 'ENOTFOUND' || code === 'ENODATA';
@@ -59,33 +60,33 @@ async function lookUpAddress(
   resolver: Resolver,
   host: string,
   record: Exclude<RecordType, 'srv'>,
-): Promise<{ readonly addresses: readonly string[]; readonly ttl: number }> {
-  if (isIP(host) !== 0) return { addresses: [host], ttl: Number.POSITIVE_INFINITY };
-  const asked = await Promise.all([
-    record === 'aaaa' ? [] : orNone(resolver.resolve4(host, { ttl: true })),
-    record === 'a' ? [] : orNone(resolver.resolve6(host, { ttl: true })),
+): Promise<{ readonly addresses: readonly string[]; readonly ttlSeconds: number }> {
+  if (isIP(host) !== 0) return { addresses: [host], ttlSeconds: Number.POSITIVE_INFINITY };
+  const answers = await Promise.all([
+    record === 'aaaa' ? [] : orEmpty(resolver.resolve4(host, { ttl: true })),
+    record === 'a' ? [] : orEmpty(resolver.resolve6(host, { ttl: true })),
   ]);
-  const found = asked.flat();
+  const found = answers.flat();
   if (found.length === 0) throw absent(`${host}: has no address`);
   return {
     addresses: [...new Set(found.map(({ address }) => address))].sort(),
-    ttl: Math.min(...found.map(({ ttl }) => ttl)),
+    ttlSeconds: Math.min(...found.map(({ ttl }) => ttl)),
   };
 }
 
-async function lookUpService(resolver: Resolver, server: Lookup): Promise<Answer> {
+async function lookUpService(resolver: Resolver, server: Lookup): Promise<LookupResult> {
   const services = await resolver.resolveSrv(server.host);
-  // RFC 2782: a single "." as target says that the service is decidedly not available.
+  // RFC 2782: a single target "." means that the service is not available.
   const targets = services.filter(({ name }) => name !== '' && name !== '.');
   if (targets.length === 0) throw absent(`${server.host}: has no targets`);
   if (targets.length > maxTargets) throw new Error(`${server.host}: ${targets.length} targets, at most ${maxTargets}`);
   const first = Math.min(...targets.map(({ priority }) => priority));
   const heaviest = Math.max(...targets.map(({ weight }) => weight));
-  let shortest = Number.POSITIVE_INFINITY;
+  let shortestTtl = Number.POSITIVE_INFINITY;
   const resolved = await Promise.all(
     targets.map(async ({ name, port, priority, weight }) => {
-      const { addresses, ttl } = await lookUpAddress(resolver, name, 'address');
-      shortest = Math.min(shortest, ttl);
+      const { addresses, ttlSeconds } = await lookUpAddress(resolver, name, 'address');
+      shortestTtl = Math.min(shortestTtl, ttlSeconds);
       const share = weightOf(weight, heaviest);
       return addresses.map((address) => ({
         name: name.replace(/\.$/, ''),
@@ -99,20 +100,20 @@ async function lookUpService(resolver: Resolver, server: Lookup): Promise<Answer
   const records = resolved
     .flat()
     .sort((a, b) => compare(a.name, b.name) || a.port - b.port || compare(a.address, b.address));
-  return { records, ttl: shortest };
+  return { records, ttlSeconds: shortestTtl };
 }
 
 /**
- * RFC 2782 has weights from 0 to 65535, HAProxy from 0 to 256, where 0 takes no traffic; in SRV records 0 means the
- * smallest share, or, everywhere, that shares do not matter.
+ * Scales the weight of an SRV record (RFC 2782: 0 to 65535) to HAProxy's (0 to 256, where 0 gets no traffic). In SRV records, 0
+ * is the smallest share; when all weights are 0, the records have none.
  */
 function weightOf(weight: number, heaviest: number): number | undefined {
   if (heaviest === 0) return undefined;
   return Math.max(1, heaviest <= 256 ? weight : Math.round((weight * 256) / heaviest));
 }
 
-/** A host may well have addresses of one family only. */
-async function orNone<T>(answer: Promise<readonly T[]>): Promise<readonly T[]> {
+/** A host may have addresses of only one family. */
+async function orEmpty<T>(answer: Promise<readonly T[]>): Promise<readonly T[]> {
   try {
     return await answer;
   } catch (error) {

@@ -4,21 +4,22 @@ import { withTimeout } from '../../../../common/async/timeout.ts';
 import { isObject } from '../../../../common/config/formats.ts';
 import { type DockerAddress, DockerClient } from '../../../../common/net/docker.ts';
 
-/** A running container, as far as it matters here (Docker Engine API 1.24 and later, `GET /containers/json`). */
+/** The fields of a running container that are used here (Docker Engine API 1.24 and later, `GET /containers/json`). */
 export interface Container {
   readonly id: string;
   readonly name: string;
   readonly image: string;
   readonly labels: Readonly<Record<string, unknown>>;
   readonly ports: readonly PublishedPort[];
-  /** Its own addresses, by network. */
+  /** The container's addresses by network. */
   readonly networks: ReadonlyMap<string, string>;
 }
 
+/** A port of the container that the engine's host publishes. */
 export interface PublishedPort {
   readonly inside: number;
   readonly outside: number;
-  /** The host's address it is published on; empty for all of them. */
+  /** The address of the host on which it is published; empty: all addresses. */
   readonly address: string;
 }
 
@@ -27,22 +28,22 @@ export interface FollowOptions {
   readonly labels: readonly string[];
   /** The longest time between lists, milliseconds. */
   readonly interval: number;
-  /** For one answer, milliseconds. */
+  /** Milliseconds for each answer. */
   readonly timeout: number;
 }
 
-/** What can change the list. Without a filter, every health check inside a container is an event. */
+/** The events that can change the list. Without this filter, every health check inside a container would be an event. */
 const watchedEvents = ['start', 'die', 'pause', 'unpause', 'rename', 'destroy', 'connect', 'disconnect'];
 /**
- * How long after an event to list once more, milliseconds: the engine tells of `pause` and `unpause` before its own list
- * shows them (moby, daemon/pause.go).
+ * How long after an event to list once more: the engine sends `pause` and `unpause` before its own list shows them (moby,
+ * daemon/pause.go).
  */
-const settling = 500;
-/** Some thousand containers with many labels each. */
+const settlingMs = 500;
+/** Enough for some thousand containers with many labels each. */
 const maxBytes = 64 << 20;
 
 /**
- * Lists the running containers once, then again at every event, a moment after it and every interval, until `signal`
+ * Lists the running containers at once, after every event, once more a moment later, and after every interval, until `signal`
  * aborts.
  * @throws when the engine cannot be reached, does not answer in time, or ends its stream of events
  */
@@ -58,7 +59,7 @@ export async function followContainers(
   const pause = new WakeableSleep();
   let broken: Error | undefined;
   try {
-    // The stream comes first: what changes while we list is an event.
+    // The stream is opened first, so that a change during the list is an event.
     const events = { path: '/events', filters: { type: ['container', 'network'], event: watchedEvents } };
     const open = () => engine.stream(events, streaming.signal);
     const stream = await withTimeout(open, { timeoutMs: timeout, what: 'events' }, signal);
@@ -80,7 +81,7 @@ export async function followContainers(
     const list = (limit: AbortSignal) => listContainers(engine, running, limit);
     while (!signal.aborted) {
       if (broken !== undefined) throw broken;
-      const delay = changed ? Math.min(settling, interval) : interval;
+      const delay = changed ? Math.min(settlingMs, interval) : interval;
       changed = false;
       onList(await withTimeout(list, { timeoutMs: timeout, what: 'containers' }, signal));
       await pause.sleep(delay, signal);
@@ -104,7 +105,7 @@ async function listContainers(
   return list.map(readContainer);
 }
 
-/** @throws when it is not what an engine says; then nothing it said can be trusted */
+/** @throws when the entry is not one of an engine; then the whole answer is not used */
 function readContainer(value: unknown): Container {
   if (!isObject(value) || typeof value.Id !== 'string') throw new Error('containers: an entry has no Id');
   const { Id: id, Names, Image, Labels, Ports, NetworkSettings } = value;

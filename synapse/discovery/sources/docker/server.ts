@@ -3,17 +3,17 @@ import { isHost, isPort, makeInstance } from '../../../../common/instance.ts';
 import type { DockerAddress } from '../../../../common/net/docker.ts';
 import type { TlsClientOptions } from '../../../../common/net/tls-client.ts';
 
-/** One engine. */
+/** A Docker engine. */
 export interface DockerServer {
-  /** Name of its instances; without one they have their containers' names. */
+  /** Name of its instances; default: the names of their containers. */
   readonly name?: string;
   readonly engine: DockerAddress;
   readonly secure?: boolean;
-  /** Where ports that are published on all addresses are reached. */
+  /** The address for ports that are published on all addresses. */
   readonly address: string;
 }
 
-/** Reads the option `host`. @throws saying what it must be */
+/** Reads the option `host`. @throws when it is not an address of an engine */
 export function readEngine(value: unknown): DockerServer {
   const text = typeof value === 'string' ? value : '';
   const socketPath = /^unix:\/\/(\/.+)$/.exec(text)?.[1];
@@ -29,13 +29,13 @@ export function readEngine(value: unknown): DockerServer {
   return { engine: { host, port: Number(url.port || (secure ? 2376 : 80)) }, secure, address: host };
 }
 
-/** The same, with what is needed to speak TLS where its address says so. */
+/** Adds the TLS options to an engine with an https address. */
 export function withTls(server: DockerServer, tls: TlsClientOptions): DockerServer {
   if (server.secure !== true || 'socketPath' in server.engine) return server;
   return { ...server, engine: { ...server.engine, tls } };
 }
 
-/** The original's form. 4243 is the port Docker had then. */
+/** Reads the option `servers`, in SmartStack's format, whose default port is Docker's of that time. @throws when it is not valid */
 export function readServers(value: unknown): readonly DockerServer[] {
   if (!Array.isArray(value)) throw new Error('must be a list of {name, host, port}');
   return value.map((entry, index) => {

@@ -1,147 +1,159 @@
-import type { DescribeInstancesCommandOutput, EC2Client, Filter, Instance as Machine } from '@aws-sdk/client-ec2';
+import type {
+  DescribeInstancesCommandOutput,
+  EC2Client,
+  EC2ClientConfig,
+  Instance as Ec2Instance,
+  Filter,
+} from '@aws-sdk/client-ec2';
+import { onAbort } from '../../../../common/async/abort.ts';
 import type { Log } from '../../../../common/daemon/log.ts';
 import type { SourceStatus } from '../../../source.ts';
-import { createPoll } from '../../poll.ts';
+import { createPoll, type Poll } from '../../poll.ts';
 
-export type { Machine };
+export type { Ec2Instance };
 
-/** How to reach EC2. What is not given, the SDK's own chains find: environment, profile, container, instance metadata. */
+/** The access to EC2. The SDK finds missing values: in the environment, a profile, the container, the instance metadata. */
 export interface Ec2Access {
   readonly region?: string;
   readonly accessKeyId?: string;
   readonly secretAccessKey?: string;
   readonly sessionToken?: string;
   readonly endpoint?: string;
-  /** Milliseconds. */
+  /** Milliseconds between polls. */
   readonly interval: number;
-  /** For one poll with all its pages and the SDK's own retries, milliseconds. */
+  /** Milliseconds for one poll with all its pages and the SDK's own retries. */
   readonly timeout: number;
 }
 
-/** Tags that an instance must all have, each with one of its values. Values may hold EC2's wildcards. */
+/** The tags that an instance must have, each with one of these values, which may have EC2's wildcards. */
 export type TagFilter = ReadonlyMap<string, readonly string[]>;
 
 interface Follower {
   readonly tags: TagFilter;
-  readonly matches: (machine: Machine) => boolean;
-  readonly onFound: (machines: readonly Machine[]) => void;
+  readonly matches: (instance: Ec2Instance) => boolean;
+  readonly onFound: (instances: readonly Ec2Instance[]) => void;
 }
 
-/** One poll for all services with the same access, however many there are: Amazon limits the rate of calls. */
-export interface Ec2Poller {
-  /** Calls `onFound` with the running machines that have the tags, after every poll, until `signal` aborts. */
-  follow(tags: TagFilter, onFound: (machines: readonly Machine[]) => void, signal: AbortSignal): Promise<void>;
-  status(): SourceStatus;
-}
+/**
+ * One poll for all services with the same access, because Amazon limits the rate of calls of an account.
+ */
+export class Ec2Poller {
+  readonly #access: Ec2Access;
+  readonly #poll: Poll;
+  readonly #followers = new Set<Follower>();
+  #client: EC2Client | undefined;
 
-/** Starts as soon as this round of the event loop is over, so that all services of a configuration share the first poll. */
-export function createEc2Poller(access: Ec2Access, deps: { readonly log: Log }, signal: AbortSignal): Ec2Poller {
-  const { interval, timeout } = access;
-  const followers = new Set<Follower>();
-  let client: EC2Client | undefined;
+  constructor(access: Ec2Access, deps: { readonly log: Log }) {
+    const { interval, timeout } = access;
+    this.#access = access;
+    this.#poll = createPoll((signal) => this.#read(signal), { what: 'EC2', interval, timeout, log: deps.log });
+  }
 
-  const look = async (end: AbortSignal): Promise<undefined> => {
-    const sdk = await import('@aws-sdk/client-ec2');
-    if (followers.size === 0) return;
-    client ??= new sdk.EC2Client({
-      ...(access.region !== undefined && { region: access.region }),
-      ...(access.endpoint !== undefined && { endpoint: access.endpoint }),
-      ...(access.accessKeyId !== undefined &&
-        access.secretAccessKey !== undefined && {
-          credentials: {
-            accessKeyId: access.accessKeyId,
-            secretAccessKey: access.secretAccessKey,
-            ...(access.sessionToken !== undefined && { sessionToken: access.sessionToken }),
-          },
-        }),
-      // Slows down by itself when Amazon throttles.
-      retryMode: 'adaptive',
-      maxAttempts: 3,
-      requestHandler: { connectionTimeout: Math.min(5_000, timeout), requestTimeout: timeout },
+  /**
+   * Polls until `signal` aborts. The first poll starts after this round of the event loop, so that it serves all services
+   * of a configuration.
+   */
+  async run(signal: AbortSignal): Promise<void> {
+    await new Promise((resolve) => setImmediate(resolve));
+    await this.#poll.run(signal).finally(() => this.#dropClient());
+  }
+
+  /** Calls `onFound` with the running instances that have the tags, after every poll, until `signal` aborts. */
+  follow(tags: TagFilter, onFound: (instances: readonly Ec2Instance[]) => void, signal: AbortSignal): Promise<void> {
+    const follower = { tags, matches: matcher(tags), onFound };
+    this.#followers.add(follower);
+    this.#poll.wake();
+    return new Promise((resolve) => {
+      onAbort(signal, () => {
+        this.#followers.delete(follower);
+        resolve();
+      });
     });
-    const asked = [...followers];
-    const Filters = ec2Filters(asked.map(({ tags }) => tags));
-    const machines: Machine[] = [];
-    const tokens = new Set<string>();
-    let NextToken: string | undefined;
+  }
+
+  status(): SourceStatus {
+    return this.#poll.status();
+  }
+
+  async #read(signal: AbortSignal): Promise<undefined> {
+    const sdk = await import('@aws-sdk/client-ec2');
+    if (this.#followers.size === 0) return;
+    this.#client ??= new sdk.EC2Client(clientConfig(this.#access));
+    const asked = [...this.#followers];
+    const request = { Filters: ec2Filters(asked.map(({ tags }) => tags)), MaxResults: 1000 };
+    let instances: readonly Ec2Instance[];
     try {
-      do {
-        const request = { Filters, MaxResults: 1000, ...(NextToken !== undefined && { NextToken }) };
-        const page = await client.send(new sdk.DescribeInstancesCommand(request), { abortSignal: end });
-        machines.push(...machinesOf(page));
-        NextToken = page.NextToken || undefined;
-        if (NextToken !== undefined && tokens.has(NextToken)) throw new Error('the same page came twice');
-        if (NextToken !== undefined) tokens.add(NextToken);
-      } while (NextToken !== undefined);
+      const pages = sdk.paginateDescribeInstances({ client: this.#client }, request, { abortSignal: signal });
+      instances = await runningInstances(pages);
     } catch (error) {
-      // Credentials that a chain found once may be new by now; a new client looks again.
-      if (/expired|auth|credential|token/i.test((error as Error).name)) drop();
+      // The SDK may find other credentials by now; a new client looks for them.
+      if (/expired|auth|credential|token/i.test((error as Error).name)) this.#dropClient();
       throw new Error('DescribeInstances', { cause: named(error) });
     }
-    // Who came while we were asking was not asked for, and waits for the next look.
+    // A follower that came meanwhile was not part of the request, and waits for the next poll.
     for (const follower of asked) {
-      if (followers.has(follower)) follower.onFound(machines.filter(follower.matches));
+      if (this.#followers.has(follower)) follower.onFound(instances.filter(follower.matches));
     }
-  };
-  const drop = (): void => {
-    client?.destroy();
-    client = undefined;
-  };
+  }
 
-  const poll = createPoll(look, { what: 'EC2', interval, timeout, log: deps.log });
-  setImmediate(() => {
-    void poll.run(signal).finally(drop);
-  });
+  #dropClient(): void {
+    this.#client?.destroy();
+    this.#client = undefined;
+  }
+}
 
+function clientConfig({ region, endpoint, timeout, ...access }: Ec2Access): EC2ClientConfig {
+  const { accessKeyId, secretAccessKey, sessionToken } = access;
   return {
-    follow(tags, onFound, end) {
-      const follower = { tags, matches: matcher(tags), onFound };
-      return new Promise((resolve) => {
-        if (end.aborted) return resolve();
-        followers.add(follower);
-        poll.wake();
-        end.addEventListener(
-          'abort',
-          () => {
-            followers.delete(follower);
-            resolve();
-          },
-          { once: true },
-        );
-      });
-    },
-    status: poll.status,
+    ...(region !== undefined && { region }),
+    ...(endpoint !== undefined && { endpoint }),
+    ...(accessKeyId !== undefined &&
+      secretAccessKey !== undefined && {
+        credentials: { accessKeyId, secretAccessKey, ...(sessionToken !== undefined && { sessionToken }) },
+      }),
+    // This mode sends fewer requests when Amazon throttles them.
+    retryMode: 'adaptive',
+    maxAttempts: 3,
+    requestHandler: { connectionTimeout: Math.min(5_000, timeout), requestTimeout: timeout },
   };
 }
 
-/** @throws when the answer is no list of instances at all: that is not the same as an empty list */
-function machinesOf({ Reservations }: DescribeInstancesCommandOutput): readonly Machine[] {
-  if (Reservations === undefined) throw new Error('the answer holds no list of instances');
-  return Reservations.flatMap(({ Instances = [] }) => Instances).filter(({ State }) => State?.Name === 'running');
+/** @throws when a page is not a list of instances, which is not the same as an empty list, or when pages repeat */
+async function runningInstances(pages: AsyncIterable<DescribeInstancesCommandOutput>): Promise<readonly Ec2Instance[]> {
+  const instances: Ec2Instance[] = [];
+  const tokens = new Set<string>();
+  for await (const { Reservations, NextToken } of pages) {
+    if (Reservations === undefined) throw new Error('the answer holds no list of instances');
+    instances.push(...Reservations.flatMap(({ Instances = [] }) => Instances));
+    if (!NextToken) continue;
+    if (tokens.has(NextToken)) throw new Error('the same page came twice');
+    tokens.add(NextToken);
+  }
+  return instances.filter(({ State }) => State?.Name === 'running');
 }
 
-/** Amazon's limit for all values of one request. */
+/** Amazon's limit is 200 values in the filters of one request. */
 const maxValues = 190;
 
 /**
- * Filters that let everything through that any of the services wants, and little else: EC2 ANDs filters and ORs the
- * values of one, so services with a tag in common are asked for by its values, others by the names of their tags. What
- * comes back is split here.
+ * Filters that match the instances of all services, and few others. EC2 combines filters with AND and the values of one
+ * filter with OR: services with a tag in common are found by its values, other services by the names of their tags. The
+ * poller then selects the instances of each service.
  */
-export function ec2Filters(wanted: readonly TagFilter[]): Filter[] {
+export function ec2Filters(services: readonly TagFilter[]): Filter[] {
   const running: Filter = { Name: 'instance-state-name', Values: ['running'] };
-  const [first] = wanted;
+  const [first] = services;
   for (const tag of first?.keys() ?? []) {
-    if (!wanted.every((tags) => tags.has(tag))) continue;
-    const values = [...new Set(wanted.flatMap((tags) => tags.get(tag) ?? []))].sort();
+    if (!services.every((tags) => tags.has(tag))) continue;
+    const values = [...new Set(services.flatMap((tags) => tags.get(tag) ?? []))].sort();
     if (values.length <= maxValues) return [running, { Name: `tag:${tag}`, Values: values }];
   }
-  const names = [...new Set(wanted.flatMap((tags) => [...tags.keys()].slice(0, 1)))].sort();
+  const names = [...new Set(services.flatMap((tags) => [...tags.keys()].slice(0, 1)))].sort();
   return names.length <= maxValues ? [running, { Name: 'tag-key', Values: names }] : [running];
 }
 
-/** The same decision as EC2's own filters make: case matters, `*` is any text, `?` one character, `\` takes them as they are. */
-export function matcher(tags: TagFilter): (machine: Machine) => boolean {
+/** Matches as EC2's own filters do: case matters, `*` is any text, `?` one character, and `\` takes the next one literally. */
+export function matcher(tags: TagFilter): (instance: Ec2Instance) => boolean {
   const patterns = [...tags].map(([tag, values]) => [tag, values.map(pattern)] as const);
   return ({ Tags = [] }) =>
     patterns.every(([tag, allowed]) =>
@@ -158,7 +170,7 @@ function pattern(value: string): RegExp {
   return new RegExp(`^${source}$`, 's');
 }
 
-/** EC2's error codes are the names of the SDK's errors, and people search for those. */
+/** Puts EC2's error code, which is the name of the SDK's error, into the message, because people search for it. */
 function named(error: unknown): unknown {
   if (!(error instanceof Error) || error.name === 'Error' || error.message.includes(error.name)) return error;
   return new Error(`${error.name}: ${error.message}`, { cause: error });

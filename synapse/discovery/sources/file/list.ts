@@ -4,7 +4,7 @@ import { parseText } from '../../../../common/config/parse.ts';
 import { type Instance, makeInstance, readRecord } from '../../../../common/instance.ts';
 import { Findings } from '../../instance-set-builder.ts';
 
-/** Reads a list of instances. @throws when it is no list at all; entries that cannot be used are rejected one by one */
+/** Reads a list of instances; rejects single entries that are not valid. @throws when the text is not a list */
 export function readList(text: string, file: string): Findings {
   const problems: Problem[] = [];
   const value = parseText(text, file, problems);
@@ -21,7 +21,7 @@ export function readList(text: string, file: string): Findings {
   return found;
 }
 
-/** One entry of Prometheus' file_sd: `{targets: ["host:port"], labels: {}}`. */
+/** Adds an entry in the format of Prometheus' file_sd: `{targets: ["host:port"], labels: {}}`. */
 function addGroup(found: Findings, where: string, { targets, labels }: Readonly<Record<string, unknown>>): void {
   if (!Array.isArray(targets)) found.reject(where, 'targets: must be a list of "host:port"');
   for (const [index, target] of Array.isArray(targets) ? targets.entries() : []) {

@@ -2,14 +2,14 @@ import { open } from 'node:fs/promises';
 import { clock } from '../../../../common/async/clock.ts';
 import { sleep } from '../../../../common/async/sleep.ts';
 
-/** Far more than any list of instances needs. */
+/** Far more than any list of instances. */
 const maxBytes = 16 << 20;
-/** A file written in place is read only after it has been left alone for so long, milliseconds. */
-const settled = 100;
+/** A file is read only when it has not been changed for this long, because it may be written in place. */
+const settledMs = 100;
 
 /**
- * The text of a file that nobody is writing: half a JSON list is no JSON, but half a YAML list is a list.
- * @throws when it is missing, too large, or written without a pause
+ * The text of a file that is not being written: half a JSON list is not valid, but half a YAML list is a valid list.
+ * @throws when the file is missing, too large, or written without a pause
  */
 export async function readSettled(path: string, signal: AbortSignal): Promise<string> {
   for (let tries = 0; tries < 50 && !signal.aborted; tries++) {
@@ -20,12 +20,12 @@ export async function readSettled(path: string, signal: AbortSignal): Promise<st
       const text = await file.readFile('utf8');
       const after = await file.stat();
       const same = before.size === after.size && before.mtimeMs === after.mtimeMs;
-      // A clock that was set back must not keep us waiting.
-      if (same && Math.abs(clock.wallTime() - after.mtimeMs) >= settled) return text;
+      // The absolute value, because the file's time is in the future after the clock was set back.
+      if (same && Math.abs(clock.wallTime() - after.mtimeMs) >= settledMs) return text;
     } finally {
       await file.close();
     }
-    await sleep(settled / 2, signal);
+    await sleep(settledMs / 2, signal);
   }
-  throw new Error(`${path}: is being written all the time`);
+  throw new Error(`${path}: is written all the time`);
 }

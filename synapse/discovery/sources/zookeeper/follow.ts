@@ -1,33 +1,35 @@
+import { onAbort } from '../../../../common/async/abort.ts';
 import { clock } from '../../../../common/async/clock.ts';
 import { sleep } from '../../../../common/async/sleep.ts';
 import type { ZookeeperSession } from '../../../../common/zookeeper/session.ts';
 import { decodeName } from './records.ts';
 
+/** What to follow, and how often to read. */
 export interface FollowOptions {
   readonly path: string;
   /** Shortest time between two lists, milliseconds. */
-  readonly pause: number;
-  /** How often to read everything again, whatever ZooKeeper told of changes, milliseconds. */
-  readonly interval: number;
+  readonly pauseMs: number;
+  /** How often to read everything again even without a reported change, milliseconds. */
+  readonly intervalMs: number;
 }
 
-/** At most so many requests for nodes at a time. */
-const batch = 200;
+/** How many nodes are requested at once. */
+const batchSize = 200;
 
 /**
- * Hands over the children of a node and what they hold, once and after every change, until `signal` aborts.
+ * Calls `onNodes` with the children of a node and their data, at once and after every change, until `signal` aborts.
  * @throws when the session ends or a node may not be read
  */
 export async function followChildren(
   session: ZookeeperSession,
-  { path, pause, interval }: FollowOptions,
+  { path, pauseMs, intervalMs }: FollowOptions,
   onNodes: (nodes: ReadonlyMap<string, Buffer>) => void,
   signal: AbortSignal,
 ): Promise<void> {
   const known = new Map<string, Buffer>();
   const stale = new Set<string>();
   let readAt = Number.NEGATIVE_INFINITY;
-  /** The same function for the same child: asking again does not add another. */
+  /** One function for each child, so that reading it again does not add another watcher. */
   const callbacks = new Map<string, () => void>();
 
   await repeat(session, signal, async (wake, awake) => {
@@ -44,7 +46,7 @@ export async function followChildren(
     const read = async (name: string): Promise<void> => {
       stale.delete(name);
       const data = decodeName(name) ?? (await session.data(`${path}/${name}`, onChild(name)));
-      // Gone since it was listed: the list will tell.
+      // The child was deleted after the list; the next list will not have it.
       if (data === undefined) known.delete(name);
       else known.set(name, data);
     };
@@ -55,23 +57,24 @@ export async function followChildren(
       known.delete(name);
       callbacks.delete(name);
     }
-    const all = clock.now() - readAt >= interval;
+    const all = clock.now() - readAt >= intervalMs;
     if (all) readAt = clock.now();
     const wanted = [...listed].filter((name) => all || stale.has(name) || !known.has(name));
-    for (let i = 0; i < wanted.length; i += batch) await Promise.all(wanted.slice(i, i + batch).map(read));
+    for (let i = 0; i < wanted.length; i += batchSize) await Promise.all(wanted.slice(i, i + batchSize).map(read));
     onNodes(known);
-    if (pause > 0) await sleep(pause, signal);
-    await sleep(Math.max(0, readAt + interval - clock.now()), awake);
+    if (pauseMs > 0) await sleep(pauseMs, signal);
+    await sleep(Math.max(0, readAt + intervalMs - clock.now()), awake);
   });
 }
 
 /**
- * Hands over what a node holds, undefined when there is none, once and after every change, until `signal` aborts.
+ * Calls `onData` with the data of a node, undefined when there is no node, at once and after every change, until `signal`
+ * aborts.
  * @throws when the session ends or the node may not be read
  */
 export async function followData(
   session: ZookeeperSession,
-  { path, interval }: Pick<FollowOptions, 'path' | 'interval'>,
+  { path, intervalMs }: Pick<FollowOptions, 'path' | 'intervalMs'>,
   onData: (data: Buffer | undefined) => void,
   signal: AbortSignal,
 ): Promise<void> {
@@ -80,11 +83,11 @@ export async function followData(
     do data = await session.data(path, wake);
     while (data === undefined && (await session.exists(path, wake)));
     onData(data);
-    await sleep(interval, awake);
+    await sleep(intervalMs, awake);
   });
 }
 
-/** A node that does not exist yet has no children; its creation is a change. */
+/** The children of a node; none while the node does not exist, whose creation is a change. */
 async function listChildren(session: ZookeeperSession, path: string, onChange: () => void): Promise<readonly string[]> {
   for (;;) {
     const names = await session.children(path, onChange);
@@ -93,7 +96,7 @@ async function listChildren(session: ZookeeperSession, path: string, onChange: (
   }
 }
 
-/** Round after round; each may end its sleep when `awake` aborts, which `wake` sees to, whenever it was handed out. */
+/** Runs `round` again and again. `wake` aborts the `awake` of the current round, also when it was handed to an earlier round. */
 async function repeat(
   session: ZookeeperSession,
   signal: AbortSignal,
@@ -101,8 +104,7 @@ async function repeat(
 ): Promise<void> {
   let awake = new AbortController();
   const wake = (): void => awake.abort();
-  signal.addEventListener('abort', wake, { once: true });
-  session.ended.addEventListener('abort', wake, { once: true });
+  const releases = [onAbort(signal, wake), onAbort(session.ended, wake)];
   try {
     while (!signal.aborted) {
       if (session.ended.aborted) throw session.ended.reason;
@@ -110,7 +112,6 @@ async function repeat(
       await round(wake, awake.signal);
     }
   } finally {
-    signal.removeEventListener('abort', wake);
-    session.ended.removeEventListener('abort', wake);
+    for (const release of releases) release();
   }
 }

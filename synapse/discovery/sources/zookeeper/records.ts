@@ -2,14 +2,14 @@ import { isObject } from '../../../../common/config/formats.ts';
 import { type Instance, InvalidRecord, makeInstance, parseInstance } from '../../../../common/instance.ts';
 import { Findings } from '../../instance-set-builder.ts';
 
-/** How the data of a node reads. */
+/** The format of a node's data. */
 export interface Decode {
   readonly method: 'nerve' | 'serverset';
-  /** Serversets: one of the additional endpoints, in place of the main one. */
+  /** For serversets: an additional endpoint to use instead of the main one. */
   readonly endpoint_name?: string;
 }
 
-/** What the children of `path` announce; what they hold by their names. */
+/** The instances that the children of `path` announce; `nodes` has their data by name. */
 export function readNodes(
   nodes: ReadonlyMap<string, Buffer>,
   { path, decode }: { readonly path: string; readonly decode: Decode },
@@ -18,7 +18,7 @@ export function readNodes(
   for (const [name, data] of [...nodes].sort(([a], [b]) => (a < b ? -1 : 1))) {
     const where = `${path}/${name.length > 80 ? `${name.slice(0, 79)}…` : name}`;
     const read = decode.method === 'nerve' ? () => parseInstance(data) : () => readServerset(data, decode);
-    // The sequence number that ZooKeeper gives a node; one without is as late as can be.
+    // ZooKeeper's sequence number of the node; a node without one sorts last.
     const sequence = /_(\d+)$/.exec(name)?.[1];
     found.add(where, read, sequence === undefined ? Number.MAX_SAFE_INTEGER : Number(sequence));
   }
@@ -26,8 +26,8 @@ export function readNodes(
 }
 
 /**
- * `base64_<length>_<record>_<sequence>`: nerve's `use_path_encoding` puts the record into the name, URL-safe. Undefined
- * when it is no such name, or holds no JSON.
+ * The record in a name `base64_<length>_<record>_<sequence>`, which SmartStack's nerve writes with `use_path_encoding`. Undefined
+ * for other names, and when the record is not JSON.
  */
 export function decodeName(name: string): Buffer | undefined {
   const [head = '', digits = ''] = /^base64_(\d{1,6})_/.exec(name) ?? [];
@@ -42,7 +42,7 @@ export function decodeName(name: string): Buffer | undefined {
   }
 }
 
-/** A member of a Finagle serverset. */
+/** Reads a member of a Finagle serverset. */
 function readServerset(data: Buffer, { endpoint_name: endpoint }: Decode): Instance {
   let member: unknown;
   try {
@@ -54,16 +54,16 @@ function readServerset(data: Buffer, { endpoint_name: endpoint }: Decode): Insta
   const { serviceEndpoint, additionalEndpoints, status = 'ALIVE', shard } = member;
   if (status !== 'ALIVE') throw new InvalidRecord(`status is ${String(status)}, not ALIVE`);
   const others = isObject(additionalEndpoints) ? additionalEndpoints : {};
-  const chosen = endpoint === undefined ? serviceEndpoint : Object.hasOwn(others, endpoint) && others[endpoint];
-  if (!isObject(chosen)) throw new InvalidRecord(`it has no endpoint ${endpoint ?? 'serviceEndpoint'}`);
+  const address = endpoint === undefined ? serviceEndpoint : Object.hasOwn(others, endpoint) && others[endpoint];
+  if (!isObject(address)) throw new InvalidRecord(`it has no endpoint ${endpoint ?? 'serviceEndpoint'}`);
   return makeInstance({
     name: typeof shard === 'number' || typeof shard === 'string' ? String(shard) : '',
-    host: chosen.host as string,
-    port: Number(chosen.port),
+    host: address.host as string,
+    port: Number(address.port),
   });
 }
 
-/** Reads the option `decode`. @throws saying what is wrong with it */
+/** Reads the option `decode`. @throws when it is not valid */
 export function readDecode(value: unknown): Decode {
   const { method, endpoint_name: endpoint, ...unknown } = isObject(value) ? value : {};
   if (method !== 'nerve' && method !== 'serverset') throw new Error('decode.method must be nerve or serverset');

@@ -1,3 +1,4 @@
+import { abortable, linkAbort } from '../../../../common/async/abort.ts';
 import { clock } from '../../../../common/async/clock.ts';
 import type { Schema } from '../../../../common/config/config.ts';
 import type { Instance } from '../../../../common/instance.ts';
@@ -8,7 +9,7 @@ import { withDocument } from '../../with-published.ts';
 import { followChildren, followData } from './follow.ts';
 import { type Decode, readDecode, readNodes } from './records.ts';
 
-/** Options of all methods that read from ZooKeeper. */
+/** Options of all sources that read from ZooKeeper. */
 export interface ZookeeperOptions {
   readonly hosts: readonly string[];
   readonly path: string;
@@ -16,32 +17,33 @@ export interface ZookeeperOptions {
   readonly session_timeout: number;
   readonly polling_interval_sec: number;
   readonly discovery_jitter: number;
-  /** Null: that node itself. */
+  /** Null: the node at `path`. */
   readonly generator_config_path: string | null;
   readonly retry_policy?: Readonly<Record<string, unknown>>;
 }
 
+/** Their schema. */
 export const zookeeperSchema: Schema<ZookeeperOptions> = {
   hosts: { doc: 'Servers of the ensemble, HOST:PORT.', format: readHosts, type: 'hosts', default: null },
   path: { doc: 'The node whose children are the instances.', format: readPath, default: null },
   decode: {
-    doc: 'What the nodes hold: {method: nerve}, or {method: serverset, endpoint_name: NAME}.',
+    doc: 'Format of the nodes: {method: nerve}, or {method: serverset, endpoint_name: NAME}.',
     format: readDecode,
     type: 'object',
     default: { method: 'nerve' },
   },
   session_timeout: {
-    doc: 'A server that is silent for two thirds of this is given up.',
+    doc: 'Session timeout; synapse gives up a server that sends nothing for two thirds of it.',
     format: 'positive-duration',
     default: 10_000,
   },
   polling_interval_sec: {
-    doc: 'How often to read everything again, whatever ZooKeeper told of changes.',
+    doc: 'How often to read everything again even without a reported change.',
     format: 'duration',
     default: 60_000,
   },
   discovery_jitter: {
-    doc: 'Shortest time between two lists: changes within it are read together. Longer than 120 s is ignored.',
+    doc: 'Shortest time between two lists; changes in between are read together. Values over 120 s are ignored.',
     format: 'duration',
     default: 0,
   },
@@ -53,39 +55,42 @@ export const zookeeperSchema: Schema<ZookeeperOptions> = {
     default: undefined,
   },
   retry_policy: {
-    doc: 'Accepted from older configurations; retries need no settings here.',
+    doc: 'Accepted from older configurations and ignored; retries need no settings.',
     format: 'object',
     default: undefined,
   },
 };
 
-/** Two lists are at least so far apart, milliseconds, whatever the options say. */
-const shortestPoll = 1_000;
+/** The lower limit of `polling_interval_sec`. */
+const shortestPollMs = 1_000;
 
-/** A longer `discovery_jitter` is ignored, with a warning, as in the original. Milliseconds. */
-const longestPause = 120_000;
+/** A longer `discovery_jitter` is ignored with a warning, as in SmartStack. */
+const longestPauseMs = 120_000;
 
-/** What happens to findings between ZooKeeper and the catalog. */
+/** A step between ZooKeeper and the catalog that changes the findings, such as the resolution of host names. */
 export interface Stage {
-  /** Begins a run; `hand` takes what becomes of the newest findings, now and whenever that changes, until `signal` aborts. */
-  start(hand: (found: Findings) => void, signal: AbortSignal): (found: Findings) => void;
-  /** Whether an instance that is not there any more went with its node. */
+  /**
+   * Begins a run. @returns a function that takes the newest findings; `publish` gets the result for them, and again when the
+   * result changes, until `signal` aborts.
+   */
+  start(publish: (found: Findings) => void, signal: AbortSignal): (found: Findings) => void;
+  /** True when an instance that has vanished was removed together with its node. */
   leased(instance: Instance): boolean;
-  /** Why what was handed over may not be right; null: it is. */
+  /** Why the result may be out of date; null: it is current. */
   reason(): string | null;
 }
 
-const direct: Stage = { start: (hand) => hand, leased: () => true, reason: () => null };
+const passThrough: Stage = { start: (publish) => publish, leased: () => true, reason: () => null };
 
 /** Follows the children of a node and the configuration beside them. */
-export function createZookeeperSource(options: ZookeeperOptions, context: SourceContext, stage = direct): Source {
+export function createZookeeperSource(options: ZookeeperOptions, context: SourceContext, stage = passThrough): Source {
   const { hosts, path, session_timeout: timeout, discovery_jitter: jitter } = options;
-  const pause = jitter <= longestPause ? jitter : 0;
-  if (jitter > longestPause) {
-    context.log.warn('discovery_jitter is ignored: at most 120 s are taken', { seconds: jitter / 1000 });
+  const pauseMs = jitter <= longestPauseMs ? jitter : 0;
+  if (jitter > longestPauseMs) {
+    context.log.warn('discovery_jitter is ignored, because it is longer than 120 s', { seconds: jitter / 1000 });
   }
   const key = `zookeeper ${JSON.stringify([hosts.toSorted(), timeout])}`;
-  const interval = Math.max(shortestPoll, options.polling_interval_sec);
+  const intervalMs = Math.max(shortestPollMs, options.polling_interval_sec);
   const documentPath = options.generator_config_path ?? path;
   const document = documentPath === 'disabled' ? undefined : documentPath;
   const publisher = createPublisher(context, { leased: stage.leased });
@@ -96,31 +101,34 @@ export function createZookeeperSource(options: ZookeeperOptions, context: Source
   const follow = async (publish: Publish, signal: AbortSignal): Promise<void> => {
     if (signal.aborted) return;
     link = context.shared(key, (end) => createZookeeperLink(hosts, { timeout }, end));
-    const stopped = new Promise<undefined>((resolve) => {
-      signal.addEventListener('abort', () => resolve(undefined), { once: true });
-    });
-    const session = await Promise.race([link.session(), stopped]);
-    if (session === undefined) return;
-    connected = true;
     const handed = joined.start(publish);
-    const end = new AbortController();
-    const either = AbortSignal.any([signal, end.signal]);
-    const hand = stage.start(publisher.start(handed.publish), either);
+    const end = linkAbort(signal);
     const takeDocument = (data: Buffer | undefined): void => {
-      // Nodes that only hold others are empty as a rule.
+      // Nodes that exist only for their children are usually empty.
       const text = data?.length === 0 ? undefined : data;
       handed.take(text, text?.toString('latin1'), clock.now());
     };
     try {
+      const session = await abortable(link.session(), signal);
+      connected = true;
+      const publishFound = stage.start(publisher.start(handed.publish), end.signal);
       await Promise.all([
-        followChildren(session, { path, pause, interval }, (nodes) => hand(readNodes(nodes, options)), either),
-        ...(document === undefined ? [] : [followData(session, { path: document, interval }, takeDocument, either)]),
+        followChildren(
+          session,
+          { path, pauseMs, intervalMs },
+          (nodes) => publishFound(readNodes(nodes, options)),
+          end.signal,
+        ),
+        ...(document === undefined
+          ? []
+          : [followData(session, { path: document, intervalMs }, takeDocument, end.signal)]),
       ]);
     } catch (error) {
       if (!signal.aborted) throw error;
     } finally {
       connected = false;
       end.abort();
+      end.release();
       handed.end();
     }
   };
@@ -146,7 +154,7 @@ function readHosts(value: unknown): readonly string[] {
   return list;
 }
 
-/** One slash at the start, none at the end; ZooKeeper refuses empty segments. */
+/** One slash at the start and none at the end, because ZooKeeper refuses empty segments. */
 function readPath(value: unknown): string {
   const path = typeof value === 'string' ? `/${value.replace(/^\/+|\/+$/g, '')}` : '';
   if (path.length < 2 || path.includes('//')) throw new Error('must be a path, such as /smartstack/services/api');

@@ -200,7 +200,7 @@ describe('dns', () => {
 
   const wrong: readonly (readonly [name: string, options: object, message: RegExp])[] = [
     ['no name', {}, /a non-empty list of servers is required/],
-    ['both forms', { host: 'a', servers: [{ host: 'b', port: 1 }] }, /give one of them/],
+    ['both forms', { host: 'a', servers: [{ host: 'b', port: 1 }] }, /set only one of them/],
     ['no port', { host: 'a' }, /port: is required for a/],
     ['a bad port', { servers: [{ host: 'a', port: 70000 }] }, /entry 0: port must be/],
     ['a bad host', { servers: [{ host: 'a b', port: 1 }] }, /entry 0: host must be/],

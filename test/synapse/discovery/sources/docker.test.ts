@@ -95,7 +95,7 @@ describe('docker', () => {
     assert.deepEqual(run.ids(), ['api-1_127.0.0.1:8001']);
     assert.deepEqual(run.sets[0]?.rejected, [
       { where: 'container api-2', reason: 'it publishes no port' },
-      { where: 'container api-3', reason: 'it publishes 2 ports, and container_port does not say which one' },
+      { where: 'container api-3', reason: 'it publishes 2 ports; set container_port to one of them' },
     ]);
   });
 
@@ -275,7 +275,7 @@ describe('docker', () => {
     ['a network without a port', { image_name: 'a', network: 'b' }, /container_port is required with network/],
     ['an address of another kind', { image_name: 'a', host: 'ftp://a' }, /must be unix/],
     ['a path in the address', { image_name: 'a', host: 'http://a/b' }, /must be unix/],
-    ['both forms', { image_name: 'a', host: 'http://a', servers: [{ host: 'b' }] }, /give one of them/],
+    ['both forms', { image_name: 'a', host: 'http://a', servers: [{ host: 'b' }] }, /set only one of them/],
     ['half a certificate', { image_name: 'a', host: 'https://a', ssl_cert: '/a' }, /ssl_cert and ssl_key go together/],
     ['a server without a host', { image_name: 'a', servers: [{ name: 'a' }] }, /entry 0: host must be/],
     ['a server with a bad port', { image_name: 'a', servers: [{ host: 'a', port: 0 }] }, /entry 0: port must be/],

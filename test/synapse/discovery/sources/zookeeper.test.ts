@@ -89,7 +89,7 @@ describe('zookeeper', () => {
     await until(() => run.ids().length === 1);
     assert.deepEqual(patient.ids(), []);
     const warnings = [run, patient].map(({ lines }) => lines.map(({ level, message }) => `${level}: ${message}`));
-    assert.deepEqual(warnings, [['warn: discovery_jitter is ignored: at most 120 s are taken'], []]);
+    assert.deepEqual(warnings, [['warn: discovery_jitter is ignored, because it is longer than 120 s'], []]);
   });
 
   test('a thousand nodes in a burst are all seen', async () => {
