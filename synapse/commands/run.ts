@@ -12,7 +12,7 @@ export const run: Command = {
     context.needConfig();
     // Loaded here, because no other command needs them.
     const { runSynapse } = await import('../run.ts');
-    const { haproxyOutput } = await import('../haproxy/haproxy.ts');
+    const { LocalHaproxy } = await import('../haproxy/haproxy.ts');
     const { createEtcdClient } = await import('../../common/etcd/client/client.ts');
     const { Events } = await import('../report/events.ts');
     const { haproxyStatsd } = await import('../haproxy/metrics.ts');
@@ -28,7 +28,7 @@ export const run: Command = {
       openEtcd: createEtcdClient,
       load: () => load(context),
       createHaproxy: (config, signal) =>
-        haproxyOutput(config, { log, host: thisHost, onEvent: recordHaproxy(events) }, signal),
+        new LocalHaproxy(config, { log, host: thisHost, onEvent: recordHaproxy(events) }, signal),
     });
   },
 };

@@ -1,53 +1,74 @@
-import type { Output, ServersOf, Snapshot } from '../output.ts';
+import type { AppliedService, Output, ServersOf, Snapshot } from '../output.ts';
 import { observeHaproxy } from './metrics.ts';
 import { type HaproxyConfig, socketPaths } from './options/config.ts';
 import { type HaproxyDeps, HaproxyOutput } from './output.ts';
 import type { Sent } from './runtime/command-log.ts';
 import { type ServicesStatistics, statisticsByService } from './statistics/counters.ts';
 import { StatisticsReader } from './statistics/reader.ts';
-import { haproxyTrouble } from './status.ts';
+import { type HaproxyStatus, haproxyTrouble } from './status.ts';
 
-/** The output, whether it does its work, and what HAProxy itself says. */
-export interface RunningHaproxy extends Output, Omit<HaproxyOutput, 'portBackends' | 'sent'> {
+/** HAProxy as the rest of synapse sees it: by service. */
+export interface RunningHaproxy extends Output {
+  readonly status: HaproxyStatus;
+  /** What HAProxy counts. @throws when no HAProxy can be asked */
   statistics(of?: ServersOf): Promise<ServicesStatistics>;
-  /** What was sent last about one server, to each HAProxy. */
+  /** The last commands for one server, sent to each HAProxy. */
   sent(service: string, name: string): readonly Sent[];
 }
 
-/** Makes it; see {@link HaproxyOutput}. */
-export function haproxyOutput(config: HaproxyConfig, deps: HaproxyDeps, signal: AbortSignal): RunningHaproxy {
-  const output = new HaproxyOutput(config, deps, signal);
-  const reader = new StatisticsReader(config.do_socket ? socketPaths(config) : [], deps.host);
-  observeHaproxy(() => output.status);
-  let latest: Snapshot = new Map();
-  const backendOf = (name: string, portBackends = output.portBackends): string =>
-    Object.hasOwn(portBackends, name) ? String(portBackends[name]) : (latest.get(name)?.config.backend_name ?? name);
-  return {
-    apply(snapshot, dirty) {
-      latest = snapshot;
-      return output.apply(snapshot, dirty);
-    },
-    run: (end) => output.run(end),
-    get status() {
-      return output.status;
-    },
-    get reason() {
-      return haproxyTrouble(output.status);
-    },
-    async statistics(of) {
-      const { sockets } = output.status;
-      // What it said a moment ago says nothing of a HAProxy that is away now.
-      if (sockets.every(({ connected }) => !connected)) {
-        throw new Error(sockets[0]?.lastError ?? 'it has not been connected to yet');
-      }
-      const single = typeof of === 'object' && latest.has(of.service) ? { backend: backendOf(of.service) } : undefined;
-      const statistics = await reader.read(of === 'all' ? 'all' : single);
-      const { portBackends } = output;
-      return statisticsByService(
-        statistics,
-        new Map([...latest.keys()].map((name) => [name, backendOf(name, portBackends)])),
-      );
-    },
-    sent: (service, name) => output.sent(backendOf(service), name),
-  };
+/** The HAProxy processes of this host. */
+export class LocalHaproxy implements RunningHaproxy {
+  readonly #output: HaproxyOutput;
+  readonly #reader: StatisticsReader;
+  #snapshot: Snapshot = new Map();
+
+  /** Does no I/O. The output ends when `signal` aborts. From now on, the metrics show this HAProxy. */
+  constructor(config: HaproxyConfig, deps: HaproxyDeps, signal: AbortSignal) {
+    this.#output = new HaproxyOutput(config, deps, signal);
+    this.#reader = new StatisticsReader(config.do_socket ? socketPaths(config) : [], deps.host);
+    observeHaproxy(() => this.#output.status);
+  }
+
+  get status(): HaproxyStatus {
+    return this.#output.status;
+  }
+
+  get reason(): string | null {
+    return haproxyTrouble(this.#output.status);
+  }
+
+  apply(snapshot: Snapshot, changed: ReadonlySet<string>): Promise<readonly AppliedService[]> {
+    this.#snapshot = snapshot;
+    return this.#output.apply(snapshot, changed);
+  }
+
+  run(signal: AbortSignal): Promise<void> {
+    return this.#output.run(signal);
+  }
+
+  async statistics(of?: ServersOf): Promise<ServicesStatistics> {
+    const { sockets } = this.#output.status;
+    // An answer that is being reused would hide that HAProxy is away now.
+    if (sockets.every(({ connected }) => !connected)) {
+      throw new Error(sockets[0]?.lastError ?? 'it has not been connected to yet');
+    }
+    const isKnown = typeof of === 'object' && this.#snapshot.has(of.service);
+    const { portBackends } = this.#output;
+    const scope = of === 'all' ? 'all' : isKnown ? { backend: this.#backendOf(of.service, portBackends) } : undefined;
+    const statistics = await this.#reader.read(scope);
+    const services = [...this.#snapshot.keys()];
+    return statisticsByService(
+      statistics,
+      new Map(services.map((name) => [name, this.#backendOf(name, portBackends)])),
+    );
+  }
+
+  sent(service: string, name: string): readonly Sent[] {
+    return this.#output.sent(this.#backendOf(service, this.#output.portBackends), name);
+  }
+
+  #backendOf(service: string, portBackends: Readonly<Record<string, string>>): string {
+    if (Object.hasOwn(portBackends, service)) return String(portBackends[service]);
+    return this.#snapshot.get(service)?.config.backend_name ?? service;
+  }
 }
