@@ -1,18 +1,12 @@
 import assert from 'node:assert/strict';
-import { access } from 'node:fs/promises';
 import { describe, it } from 'node:test';
 import { sleep } from '../../../common/async/sleep.ts';
 import type { Instance } from '../../../common/instance.ts';
 import { freePort } from '../../../etcd-cluster/members/ports.ts';
 import { eventually } from '../../support/eventually.ts';
-import { askSocket, testHaproxy } from '../../support/haproxy/haproxy.ts';
-import {
-  instance,
-  runOutput,
-  serviceConfig,
-  type TestService,
-  testConfig,
-} from '../../support/haproxy/haproxy-output.ts';
+import { askSocket } from '../../support/haproxy/haproxy.ts';
+import { instance, serviceConfig, type TestService } from '../../support/haproxy/haproxy-output.ts';
+import { runningHaproxy } from '../../support/haproxy/running-haproxy.ts';
 import { haproxyVersions } from '../../support/haproxy/versions.ts';
 import { seededRandom } from '../../support/random.ts';
 
@@ -25,13 +19,7 @@ describe('random states, faults and hands', { concurrency: haproxyVersions.lengt
     it(`leave HAProxy ${version} equal to what is desired (seed ${seed})`, async (t) => {
       const random = seededRandom(seed);
       const pick = <T>(values: readonly T[]): T => values[Math.floor(random() * values.length)] as T;
-      const haproxy = await testHaproxy(version);
-      const config = () => testConfig(haproxy, { delete_servers_after: '300ms', drain_timeout: '500ms' });
-      let synapse = runOutput(config());
-      t.after(async () => {
-        await synapse.stop();
-        await haproxy.close();
-      });
+      const top = { delete_servers_after: '300ms', drain_timeout: '500ms' };
       const names = ['api', 'web'];
       const services: Record<string, TestService> = {};
       for (const name of names) {
@@ -49,10 +37,8 @@ describe('random states, faults and hands', { concurrency: haproxyVersions.lengt
           );
       /** What somebody set by hand, `backend/server` → what; it stays for as long as the server does. */
       const byHand = new Set<string>();
-      await synapse.apply({ ...services });
-      await eventually(() => access(haproxy.file));
-      await haproxy.start();
-      await eventually(() => assert.equal(synapse.output.status.sockets[0]?.connected, true));
+      const running = await runningHaproxy(t, { version, top, services: { ...services } });
+      const { haproxy } = running;
 
       const hand = async (): Promise<void> => {
         const target = pick([...(await haproxy.servers()).keys()]);
@@ -65,7 +51,7 @@ describe('random states, faults and hands', { concurrency: haproxyVersions.lengt
           const name = pick(names);
           const { config: options } = services[name] as TestService;
           services[name] = { config: options, instances: choose() };
-          await synapse.apply({ ...services });
+          await running.synapse.apply({ ...services });
         },
         hand,
         reload: async () => void (await askSocket(haproxy.master, 'reload', 500).catch(() => {})),
@@ -80,9 +66,8 @@ describe('random states, faults and hands', { concurrency: haproxyVersions.lengt
           process.kill(pid, 'SIGCONT');
         },
         successor: async () => {
-          await synapse.stop();
-          synapse = runOutput(config());
-          await synapse.apply({ ...services });
+          await running.restart({ top });
+          await running.synapse.apply({ ...services });
         },
       };
       const kinds = ['members', 'members', 'members', 'members', 'members', 'hand', 'hand', 'pause', 'reload'];
@@ -100,7 +85,7 @@ describe('random states, faults and hands', { concurrency: haproxyVersions.lengt
       await eventually(async () => {
         const rows = await haproxy.servers();
         const held = new Map(
-          synapse.output.status.held.map(({ backend, name, held: what }) => [`${backend}/${name}`, what]),
+          running.synapse.output.status.held.map(({ backend, name, held: what }) => [`${backend}/${name}`, what]),
         );
         const what = () => `seed ${seed}: ${done.join(' ')}`;
         for (const name of names) {
@@ -122,7 +107,7 @@ describe('random states, faults and hands', { concurrency: haproxyVersions.lengt
           }
         }
       });
-      assert.deepEqual(synapse.output.status.pendingReload, []);
+      assert.deepEqual(running.synapse.output.status.pendingReload, []);
     });
   }
 });

@@ -1,21 +1,19 @@
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
-import { after, afterEach, before, beforeEach, describe, it } from 'node:test';
+import { after, before, beforeEach, describe, it, type TestContext } from 'node:test';
 import { silentLog } from '../../../../common/daemon/log.ts';
 import { registry } from '../../../../common/daemon/metrics.ts';
 import { freePort } from '../../../../etcd-cluster/members/ports.ts';
 import { Quarantine } from '../../../../synapse/haproxy/configfile/quarantine.ts';
-import type { HaproxyConfig } from '../../../../synapse/haproxy/options/config.ts';
 import { eventually } from '../../../support/eventually.ts';
-import { type NamedServer, namedServer, type TestHaproxy, testHaproxy } from '../../../support/haproxy/haproxy.ts';
+import { type NamedServer, namedServer } from '../../../support/haproxy/haproxy.ts';
+import { instance, serviceConfig, type TestService } from '../../../support/haproxy/haproxy-output.ts';
 import {
-  instance,
-  type RunningOutput,
-  runOutput,
-  serviceConfig,
-  type TestService,
-  testConfig,
-} from '../../../support/haproxy/haproxy-output.ts';
+  answerOn,
+  type HaproxyInStep,
+  runningHaproxy,
+  type SynapseOptions,
+} from '../../../support/haproxy/running-haproxy.ts';
 import { type HaproxyVersion, haproxyVersions } from '../../../support/haproxy/versions.ts';
 import { recordingLog } from '../../../support/process/recording-log.ts';
 
@@ -109,8 +107,7 @@ describe('what HAProxy refuses is quarantined', { concurrency: 2 }, () => {
 });
 
 function onHaproxy(version: HaproxyVersion): void {
-  let haproxy: TestHaproxy;
-  let synapse: RunningOutput;
+  let running: HaproxyInStep;
   let server: NamedServer;
   let ports: number[];
   before(async () => {
@@ -118,12 +115,7 @@ function onHaproxy(version: HaproxyVersion): void {
   });
   after(() => server.close());
   beforeEach(async () => {
-    haproxy = await testHaproxy(version);
     ports = [await freePort(), await freePort(), await freePort(), await freePort()];
-  });
-  afterEach(async () => {
-    await synapse?.stop();
-    await haproxy.close();
   });
 
   /** 3.3 and newer want frontends and backends to have different names. */
@@ -134,36 +126,25 @@ function onHaproxy(version: HaproxyVersion): void {
     instances = [instance(server.port)],
   ) =>
     ({ config: serviceConfig({ port: ports[index], backend_name: `${name}.b`, ...more }), instances }) as TestService;
-  const text = () => readFile(haproxy.file, 'utf8');
-  const answer = async (index: number): Promise<string> => {
-    const response = await fetch(`http://127.0.0.1:${ports[index]}/`, { headers: { connection: 'close' } });
-    return response.status === 200 ? await response.text() : String(response.status);
-  };
+  const text = () => readFile(running.haproxy.file, 'utf8');
+  const answer = (index: number): Promise<string> => answerOn(ports[index]);
   /** HAProxy runs what synapse wrote for these services. */
-  const inStep = async (services: Record<string, TestService>, config: HaproxyConfig = testConfig(haproxy)) => {
-    synapse = runOutput(config);
-    await synapse.apply(services);
-    await eventually(async () => assert.match(await text(), /backend/));
-    await haproxy.start();
-    await eventually(() => assert.equal(synapse.output.status.sockets[0]?.connected, true));
+  const inStep = async (t: TestContext, services: Record<string, TestService>, options: SynapseOptions = {}) => {
+    running = await runningHaproxy(t, { version, services, ...options });
   };
-  const quarantined = () => synapse.output.status.quarantined;
+  const quarantined = () => running.synapse.output.status.quarantined;
 
-  it('two poisonous services of four, by the lines HAProxy names; the others go live, and they do when they are mended', async () => {
+  it('two poisonous services of four, by the lines HAProxy names; the others go live, and they do when they are mended', async (t) => {
     const { log, lines } = recordingLog();
     const good = { a: service('a', 0) };
-    synapse = runOutput(testConfig(haproxy), log);
-    await synapse.apply(good);
-    await eventually(async () => assert.match(await text(), /backend/));
-    await haproxy.start();
-    await eventually(() => assert.equal(synapse.output.status.sockets[0]?.connected, true));
+    await inStep(t, good, { log });
     const changed = {
       a: service('a', 0, { listen: ['no-such-directive'] }),
       b: service('b', 1),
       c: service('c', 2, { backend: ['balance nonsense'] }),
       d: service('d', 3),
     };
-    await synapse.apply(changed);
+    await running.synapse.apply(changed);
     await eventually(async () => assert.equal(await answer(3), 'hello'));
     assert.equal(await answer(1), 'hello');
     // Its last good rendering.
@@ -171,25 +152,25 @@ function onHaproxy(version: HaproxyVersion): void {
     assert.deepEqual(Object.keys(quarantined()).sort(), ['a', 'c']);
     assert.match(quarantined().a ?? '', /no-such-directive/);
     assert.match(quarantined().c ?? '', /balance/);
-    assert.match(synapse.output.status.problems.a ?? '', /no-such-directive/);
-    assert.equal(synapse.output.status.rejected, null);
-    assert.equal(synapse.output.status.generation, synapse.output.status.wantedGeneration);
+    assert.match(running.synapse.output.status.problems.a ?? '', /no-such-directive/);
+    assert.equal(running.synapse.output.status.rejected, null);
+    assert.equal(running.synapse.output.status.generation, running.synapse.output.status.wantedGeneration);
     assert.doesNotMatch(await text(), /no-such|nonsense/);
     assert.match(await text(), /backend a\.b/);
     assert.equal(lines.filter(({ message }) => message.startsWith('a service was quarantined')).length, 2);
     // Membership goes on in the last good rendering.
-    await synapse.apply({ ...changed, a: { ...changed.a, instances: [] } as TestService });
+    await running.synapse.apply({ ...changed, a: { ...changed.a, instances: [] } as TestService });
     await eventually(async () => assert.equal(await answer(0), '503'));
-    await synapse.apply({ a: service('a', 0, { listen: ['option httplog'] }), b: changed.b, d: changed.d });
+    await running.synapse.apply({ a: service('a', 0, { listen: ['option httplog'] }), b: changed.b, d: changed.d });
     await eventually(() => assert.deepEqual(quarantined(), {}));
     await eventually(async () => assert.match(await text(), /option httplog/));
-    await eventually(() => assert.deepEqual(synapse.output.status.pendingReload, []));
+    await eventually(() => assert.deepEqual(running.synapse.output.status.pendingReload, []));
     assert.equal(await answer(0), 'hello');
   });
 
-  it('a service that HAProxy names no line for, by halving', async () => {
-    await inStep({ a: service('a', 0) });
-    await synapse.apply({
+  it('a service that HAProxy names no line for, by halving', async (t) => {
+    await inStep(t, { a: service('a', 0) });
+    await running.synapse.apply({
       a: service('a', 0),
       b: service('b', 1, { frontend: ['use_backend nowhere'] }),
       c: service('c', 2),
@@ -201,33 +182,32 @@ function onHaproxy(version: HaproxyVersion): void {
     assert.match(quarantined().b ?? '', /nowhere/);
   });
 
-  it('servers with refused options, and no other servers of their service, until their options change', async () => {
-    await inStep({ a: service('a', 0) }, testConfig(haproxy, { trust_server_options: ['*'] }));
+  it('servers with refused options, and no other servers of their service, until their options change', async (t) => {
+    await inStep(t, { a: service('a', 0) }, { top: { trust_server_options: ['*'] } });
     const bad = instance(server.port, { name: 'bad', serverOptions: 'no-such-option' });
     const other = instance(server.port, { name: 'other', serverOptions: 'maxconn 5' });
-    await synapse.apply({ a: service('a', 0, {}, [instance(server.port), bad, other]) });
+    await running.synapse.apply({ a: service('a', 0, {}, [instance(server.port), bad, other]) });
     await eventually(async () => assert.match(await text(), /server other/));
     assert.doesNotMatch(await text(), /no-such-option/);
     assert.match(quarantined().a ?? '', /no-such-option/);
-    await synapse.apply({ a: service('a', 0, {}, [instance(server.port), other]) });
+    await running.synapse.apply({ a: service('a', 0, {}, [instance(server.port), other]) });
     await eventually(() => assert.deepEqual(quarantined(), {}));
   });
 
-  it('a service with its last good rendering from before a restart of synapse', async () => {
-    await inStep({ a: service('a', 0), b: service('b', 1) });
-    await synapse.stop();
-    synapse = runOutput(testConfig(haproxy));
-    await synapse.apply({
+  it('a service with its last good rendering from before a restart of synapse', async (t) => {
+    await inStep(t, { a: service('a', 0), b: service('b', 1) });
+    await running.restart();
+    await running.synapse.apply({
       a: service('a', 0, { listen: ['no-such-directive'] }),
       b: service('b', 1, { backend: ['balance leastconn'] }),
     });
     await eventually(async () => assert.match(await text(), /balance leastconn/));
-    await eventually(() => assert.deepEqual(synapse.output.status.pendingReload, []));
+    await eventually(() => assert.deepEqual(running.synapse.output.status.pendingReload, []));
     assert.deepEqual(Object.keys(quarantined()), ['a']);
     assert.match(await text(), /frontend a(\.in)?\n\tbind .*\n\tdefault_backend a\.b\n\nbackend a\.b\n\tserver i/);
     assert.equal(await answer(0), 'hello');
     assert.equal(await answer(1), 'hello');
-    await synapse.apply({ a: service('a', 0), b: service('b', 1, { backend: ['balance leastconn'] }) });
+    await running.synapse.apply({ a: service('a', 0), b: service('b', 1, { backend: ['balance leastconn'] }) });
     await eventually(() => assert.deepEqual(quarantined(), {}));
   });
 }

@@ -1,31 +1,18 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { access, readFile, rename } from 'node:fs/promises';
+import { readFile, rename } from 'node:fs/promises';
 import { Agent, createServer as createHttpServer, request } from 'node:http';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
-import { afterEach, beforeEach, describe, it, type TestContext } from 'node:test';
+import { describe, it, type TestContext } from 'node:test';
 import { sleep } from '../../../../common/async/sleep.ts';
 import { thisHost } from '../../../../common/host.ts';
 import type { Instance } from '../../../../common/instance.ts';
 import { freePort } from '../../../../etcd-cluster/members/ports.ts';
 import { connectRuntime } from '../../../../synapse/haproxy/runtime/connection.ts';
 import { eventually } from '../../../support/eventually.ts';
-import {
-  askSocket,
-  namedServer,
-  type ProxyFaults,
-  type RecordingProxy,
-  recordingProxy,
-  type TestHaproxy,
-  testHaproxy,
-} from '../../../support/haproxy/haproxy.ts';
-import {
-  instance,
-  type RunningOutput,
-  runOutput,
-  serviceConfig,
-  testConfig,
-} from '../../../support/haproxy/haproxy-output.ts';
+import { askSocket, type ProxyFaults, type RecordingProxy, recordingProxy } from '../../../support/haproxy/haproxy.ts';
+import { instance, serviceConfig } from '../../../support/haproxy/haproxy-output.ts';
+import { answerOn, type HaproxyInStep, runningHaproxy, webInstance } from '../../../support/haproxy/running-haproxy.ts';
 import { type HaproxyVersion, haproxyVersions } from '../../../support/haproxy/versions.ts';
 
 // Side by side: most of their time they wait.
@@ -34,64 +21,44 @@ describe('a running HAProxy', { concurrency: haproxyVersions.length }, () => {
 });
 
 function onHaproxy(version: HaproxyVersion): void {
-  let haproxy: TestHaproxy;
-  let synapse: RunningOutput;
+  let running: HaproxyInStep;
   let port: number;
-
-  beforeEach(async () => {
-    haproxy = await testHaproxy(version);
-    port = await freePort();
-  });
-  afterEach(async () => {
-    await synapse?.stop();
-    await haproxy.close();
-  });
 
   interface Given {
     readonly service?: Record<string, unknown>;
     readonly top?: Record<string, unknown>;
   }
-  /** HAProxy and synapse in step over some instances; returns what gives synapse others. */
-  const inStep = async ({ service, top }: Given, instances: readonly Instance[]) => {
+  /** HAProxy and synapse with some instances of one service; returns a function that gives synapse others. */
+  const inStep = async (t: TestContext, { service, top = {} }: Given, instances: readonly Instance[]) => {
+    port = await freePort();
     const config = serviceConfig({ port, ...service });
-    synapse = runOutput(testConfig(haproxy, top));
-    await synapse.apply({ api: { config, instances } });
-    await eventually(() => access(haproxy.file));
-    await haproxy.start();
-    await eventually(() => assert.equal(synapse.output.status.sockets[0]?.connected, true));
-    return (others: readonly Instance[]) => synapse.apply({ api: { config, instances: others } });
+    running = await runningHaproxy(t, { version, top, services: { api: { config, instances } } });
+    return (others: readonly Instance[]) => running.synapse.apply({ api: { config, instances: others } });
   };
-  const web = async (t: TestContext, name: string): Promise<Instance> => {
-    const server = await namedServer(name);
-    t.after(() => server.close());
-    return instance(server.port);
-  };
-  const column = async (of: Instance, title: string) => (await haproxy.servers()).get(`api/${of.id}`)?.[title];
+  const column = async (of: Instance, title: string) => (await running.haproxy.servers()).get(`api/${of.id}`)?.[title];
   const admin = (of: Instance) => column(of, 'srv_admin_state');
   const answers = async (count = 12): Promise<readonly string[]> => {
     const names = new Set<string>();
-    for (let index = 0; index < count; index++) {
-      const response = await fetch(`http://127.0.0.1:${port}/`, { headers: { connection: 'close' } });
-      names.add(response.status === 200 ? await response.text() : String(response.status));
-    }
+    for (let index = 0; index < count; index++) names.add(await answerOn(port));
     return [...names].sort();
   };
   /** Puts a proxy in the place of HAProxy's socket, before synapse connects. */
   const behindProxy = async (t: TestContext, faults: ProxyFaults = {}): Promise<RecordingProxy> => {
-    await synapse.stop();
+    const { haproxy } = running;
     const behind = `${haproxy.folder}/behind.sock`;
+    await running.synapse.stop();
     await rename(haproxy.socket, behind);
     const proxy = await recordingProxy(haproxy.socket, behind, faults);
     t.after(() => proxy.close());
-    synapse = runOutput(testConfig(haproxy));
+    await running.restart();
     return proxy;
   };
 
-  it('answers each line of a pipelined batch with one reply, in order, long after the default timeout', async () => {
-    await inStep({ top: { global: ['stats timeout 1s'] } }, [instance(9)]);
+  it('answers each line of a pipelined batch with one reply, in order, long after the default timeout', async (t) => {
+    await inStep(t, { top: { global: ['stats timeout 1s'] } }, [instance(9)]);
     const end = new AbortController();
     const connection = await connectRuntime(
-      haproxy.socket,
+      running.haproxy.socket,
       { connectUnix: thisHost.connectUnix, replyTimeoutMs: 5_000 },
       end.signal,
     );
@@ -109,51 +76,55 @@ function onHaproxy(version: HaproxyVersion): void {
   });
 
   it('has another limit of connections at once, without a reload, and after one', async (t) => {
-    const [one, two] = [await web(t, 'one'), await web(t, 'two')];
+    const [one, two] = [await webInstance(t, 'one'), await webInstance(t, 'two')];
     const limited = (of: Instance, maxconn: number): Instance => ({ ...of, serverOptions: `maxconn ${maxconn}` });
     const limit = async (of: Instance): Promise<string | undefined> => {
-      const lines = (await haproxy.ask('show stat')).split('\n').map((line) => line.split(','));
+      const lines = (await running.haproxy.ask('show stat')).split('\n').map((line) => line.split(','));
       const column = lines[0]?.indexOf('slim') ?? -1;
       return lines.find((cells) => cells[0] === 'api' && cells[1] === of.id)?.[column];
     };
-    const apply = await inStep({ service: { server_options: 'check' } }, [limited(one, 5)]);
+    const apply = await inStep(t, { service: { server_options: 'check' } }, [limited(one, 5)]);
     assert.equal(await limit(one), '5');
-    const pid = await haproxy.workerPid();
+    const pid = await running.haproxy.workerPid();
     await apply([limited(one, 7), limited(two, 8)]);
     assert.deepEqual([await limit(one), await limit(two)], ['7', '8']);
     await apply([limited(one, 9), two]);
     assert.deepEqual([await limit(one), await limit(two)], ['9', '']);
-    assert.equal(synapse.reloads(), 0);
-    assert.equal(await haproxy.workerPid(), pid);
+    assert.equal(running.synapse.reloads(), 0);
+    assert.equal(await running.haproxy.workerPid(), pid);
     // What the file says is the same: a new worker has nothing to catch up with.
-    await eventually(async () => assert.match(await readFile(haproxy.file, 'utf8'), /maxconn 9/));
-    await askSocket(haproxy.master, 'reload');
-    await eventually(async () => assert.notEqual(await haproxy.workerPid(), pid));
+    await eventually(async () => assert.match(await readFile(running.haproxy.file, 'utf8'), /maxconn 9/));
+    await askSocket(running.haproxy.master, 'reload');
+    await eventually(async () => assert.notEqual(await running.haproxy.workerPid(), pid));
     assert.deepEqual([await limit(one), await limit(two)], ['9', '']);
-    assert.deepEqual(synapse.output.status.pendingReload, []);
+    assert.deepEqual(running.synapse.output.status.pendingReload, []);
   });
 
   it('is reached although others hold more sessions than it serves by default', async (t) => {
-    const apply = await inStep({}, [await web(t, 'one')]);
-    await synapse.stop();
-    const others = Array.from({ length: 14 }, () => connect({ path: haproxy.socket }));
+    const apply = await inStep(t, {}, [await webInstance(t, 'one')]);
+    await running.synapse.stop();
+    const others = Array.from({ length: 14 }, () => connect({ path: running.haproxy.socket }));
     t.after(() => {
       for (const other of others) other.destroy();
     });
     await Promise.all(others.map((other) => once(other, 'connect')));
     for (const other of others) other.write('prompt\n');
-    const two = await web(t, 'two');
-    synapse = runOutput(testConfig(haproxy));
+    const two = await webInstance(t, 'two');
+    await running.restart();
     await apply([two]);
     await eventually(async () => assert.deepEqual(await answers(), ['two']));
   });
 
   it('never gets another address for a server: what moves is a new server, and the old one gets nothing', async (t) => {
-    const [old, moved, other] = [await web(t, 'old'), await web(t, 'moved'), await web(t, 'other')];
-    const apply = await inStep({}, [{ ...old, name: 'x' }, other]);
+    const [old, moved, other] = [
+      await webInstance(t, 'old'),
+      await webInstance(t, 'moved'),
+      await webInstance(t, 'other'),
+    ];
+    const apply = await inStep(t, {}, [{ ...old, name: 'x' }, other]);
     const proxy = await behindProxy(t);
     await apply([old, other]);
-    await eventually(() => assert.equal(synapse.output.status.sockets[0]?.connected, true));
+    await running.connected();
     // Connections to the old address are idle, and in use, while it moves.
     const agent = new Agent({ keepAlive: true, maxSockets: 4 });
     t.after(() => agent.destroy());
@@ -167,9 +138,9 @@ function onHaproxy(version: HaproxyVersion): void {
           .on('error', reject)
           .end();
       });
-    const running = Promise.all(Array.from({ length: 20 }, get));
+    const requests = Promise.all(Array.from({ length: 20 }, get));
     await apply([moved, other]);
-    await running;
+    await requests;
     const after = await Promise.all(Array.from({ length: 40 }, get));
     assert.deepEqual([...new Set(after)].sort(), ['moved', 'other']);
     assert.deepEqual(
@@ -190,7 +161,7 @@ function onHaproxy(version: HaproxyVersion): void {
       server.close();
       server.closeAllConnections();
     });
-    const apply = await inStep({}, []);
+    const apply = await inStep(t, {}, []);
     await apply([instance((server.address() as AddressInfo).port)]);
     for (let count = 0; count < 30; count++) await (await fetch(`http://127.0.0.1:${port}/`)).text();
     assert.ok(connections <= 4, `${connections} connections for 30 requests`);
@@ -205,7 +176,7 @@ function onHaproxy(version: HaproxyVersion): void {
       server.close();
     });
     const one = instance((server.address() as AddressInfo).port);
-    const apply = await inStep({ service: { listen: ['mode tcp'] }, top: { drain_timeout: '60s' } }, [one]);
+    const apply = await inStep(t, { service: { listen: ['mode tcp'] }, top: { drain_timeout: '60s' } }, [one]);
     const client = connect(port, '127.0.0.1').on('error', () => {});
     t.after(() => client.destroy());
     await eventually(() => assert.equal(held.length, 1));
@@ -220,11 +191,11 @@ function onHaproxy(version: HaproxyVersion): void {
   });
 
   it('deletes servers that have long been out of service only where that is safe', async (t) => {
-    const [one, two, three] = [await web(t, 'one'), await web(t, 'two'), await web(t, 'three')];
+    const [one, two, three] = [await webInstance(t, 'one'), await webInstance(t, 'two'), await webInstance(t, 'three')];
     const asked = version !== '3.2' && version !== '3.4';
     const safe = version !== '2.6';
     const top = { delete_servers_after: '200ms', ...(asked && { delete_servers: true }) };
-    const apply = await inStep({ service: { server_options: 'check' }, top }, [one, two]);
+    const apply = await inStep(t, { service: { server_options: 'check' }, top }, [one, two]);
     const id = await column(two, 'srv_id');
     await answers();
     await apply([one]);
@@ -236,13 +207,13 @@ function onHaproxy(version: HaproxyVersion): void {
     if (safe) assert.equal(await column(three, 'srv_id'), id);
     await apply([one, two, three]);
     assert.deepEqual(await answers(30), ['one', 'three', 'two']);
-    assert.equal(synapse.reloads(), 0);
+    assert.equal(running.synapse.reloads(), 0);
   });
 
   if (version === '2.6' || version === '3.0') {
     it('deletes no server without being asked to', async (t) => {
-      const [one, two] = [await web(t, 'one'), await web(t, 'two')];
-      const apply = await inStep({ top: { delete_servers_after: '200ms' } }, [one, two]);
+      const [one, two] = [await webInstance(t, 'one'), await webInstance(t, 'two')];
+      const apply = await inStep(t, { top: { delete_servers_after: '200ms' } }, [one, two]);
       await apply([one]);
       await sleep(2_500);
       assert.equal(await admin(two), '1');
@@ -250,16 +221,21 @@ function onHaproxy(version: HaproxyVersion): void {
   }
 
   it('keeps what an operator set by hand, also through a reload, and reports it', async (t) => {
-    const [one, two, three, four] = [await web(t, '1'), await web(t, '2'), await web(t, '3'), await web(t, '4')];
-    const apply = await inStep({}, [one, two, three, four]);
-    await haproxy.ask(`set server api/${one.id} state maint`);
-    await haproxy.ask(`set server api/${two.id} state drain`);
-    await haproxy.ask(`set server api/${three.id} weight 9`);
-    const pid = await haproxy.workerPid();
+    const [one, two, three, four] = [
+      await webInstance(t, '1'),
+      await webInstance(t, '2'),
+      await webInstance(t, '3'),
+      await webInstance(t, '4'),
+    ];
+    const apply = await inStep(t, {}, [one, two, three, four]);
+    await running.haproxy.ask(`set server api/${one.id} state maint`);
+    await running.haproxy.ask(`set server api/${two.id} state drain`);
+    await running.haproxy.ask(`set server api/${three.id} weight 9`);
+    const pid = await running.haproxy.workerPid();
     // A host name cannot be added at run time.
     await apply([one, two, three, four, instance(1, { host: 'localhost', state: 'drain' })]);
-    await eventually(() => assert.equal(synapse.reloads(), 1));
-    assert.notEqual(await haproxy.workerPid(), pid);
+    await eventually(() => assert.equal(running.synapse.reloads(), 1));
+    assert.notEqual(await running.haproxy.workerPid(), pid);
     await eventually(async () => {
       assert.deepEqual([await admin(one), await admin(two)], ['1', '8']);
       assert.equal(await column(three, 'srv_uweight'), '9');
@@ -268,19 +244,19 @@ function onHaproxy(version: HaproxyVersion): void {
     await eventually(async () => assert.deepEqual(await answers(30), ['3', '4']));
     await eventually(() =>
       assert.deepEqual(
-        synapse.output.status.held.map(({ name, held }) => `${name} ${held}`).sort(),
+        running.synapse.output.status.held.map(({ name, held }) => `${name} ${held}`).sort(),
         [`${one.id} maintenance`, `${two.id} drain`, `${three.id} weight`].sort(),
       ),
     );
-    await haproxy.ask(`set server api/${one.id} state ready`);
+    await running.haproxy.ask(`set server api/${one.id} state ready`);
     await apply([one, two, three]);
-    await eventually(() => assert.equal(synapse.output.status.held.length, 2));
+    await eventually(() => assert.equal(running.synapse.output.status.held.length, 2));
     await eventually(async () => assert.deepEqual(await answers(30), ['1', '3']));
   });
 
   it('keeps what an operator set by hand although the connection breaks while it is read before a reload', async (t) => {
-    const [one, two] = [await web(t, 'one'), await web(t, 'two')];
-    const apply = await inStep({}, [one, two]);
+    const [one, two] = [await webInstance(t, 'one'), await webInstance(t, 'two')];
+    const apply = await inStep(t, {}, [one, two]);
     let isArmed = false;
     const proxy = await behindProxy(t, {
       onCommand: (command) => {
@@ -290,24 +266,24 @@ function onHaproxy(version: HaproxyVersion): void {
       },
     });
     await apply([one, two]);
-    await eventually(() => assert.equal(synapse.output.status.sockets[0]?.connected, true));
+    await running.connected();
     const readings = () => proxy.commands.filter((command) => command === 'show servers state').length;
     await eventually(() => assert.equal(readings(), 2));
     isArmed = true;
-    await askSocket(`${haproxy.folder}/behind.sock`, `set server api/${one.id} state maint`);
+    await askSocket(`${running.haproxy.folder}/behind.sock`, `set server api/${one.id} state maint`);
     // A host name cannot be added at run time.
     await apply([one, two, instance(1, { host: 'localhost', state: 'drain' })]);
-    await eventually(() => assert.equal(synapse.reloads(), 1));
+    await eventually(() => assert.equal(running.synapse.reloads(), 1));
     await eventually(async () => assert.deepEqual(await answers(30), ['two']));
     assert.deepEqual(
-      synapse.output.status.held.map(({ name, held }) => `${name} ${held}`),
+      running.synapse.output.status.held.map(({ name, held }) => `${name} ${held}`),
       [`${one.id} maintenance`],
     );
   });
 
   it('gives added servers their cookies, at run time where it can', async (t) => {
-    const [one, two] = [await web(t, 'one'), await web(t, 'two')];
-    const apply = await inStep({ service: { backend: ['cookie SRV insert indirect nocache'] } }, [one]);
+    const [one, two] = [await webInstance(t, 'one'), await webInstance(t, 'two')];
+    const apply = await inStep(t, { service: { backend: ['cookie SRV insert indirect nocache'] } }, [one]);
     await apply([one, two]);
     const cookies = async () => {
       const found = new Set<string>();
@@ -319,12 +295,12 @@ function onHaproxy(version: HaproxyVersion): void {
     };
     await eventually(async () => assert.deepEqual(await cookies(), [one.id, two.id].sort()));
     // HAProxy has reloaded a moment before synapse knows.
-    await eventually(() => assert.equal(synapse.reloads(), version === '2.6' ? 1 : 0));
+    await eventually(() => assert.equal(running.synapse.reloads(), version === '2.6' ? 1 : 0));
   });
 
   it('starts added servers slowly when their options say so', async (t) => {
-    const [one, two] = [await web(t, 'one'), await web(t, 'two')];
-    const apply = await inStep({ service: { server_options: 'slowstart 60s' } }, [one]);
+    const [one, two] = [await webInstance(t, 'one'), await webInstance(t, 'two')];
+    const apply = await inStep(t, { service: { server_options: 'slowstart 60s' } }, [one]);
     await apply([one, two]);
     assert.equal(await column(two, 'srv_op_state'), '1');
   });
@@ -332,20 +308,20 @@ function onHaproxy(version: HaproxyVersion): void {
   it('starts added servers down until checked when their options say so', async (t) => {
     // Before 3.1 by command.
     const options = 'check inter 100ms init-state fully-down';
-    const [one, two] = [await web(t, 'one'), await web(t, 'two')];
-    const apply = await inStep({ service: { server_options: options } }, [one]);
+    const [one, two] = [await webInstance(t, 'one'), await webInstance(t, 'two')];
+    const apply = await inStep(t, { service: { server_options: options } }, [one]);
     const dead = instance(await freePort());
     await apply([one, two, dead]);
     assert.equal(await column(dead, 'srv_op_state'), '0');
     await eventually(async () => assert.deepEqual(await answers(), ['one', 'two']));
     assert.equal(await column(dead, 'srv_op_state'), '0');
-    assert.equal(synapse.reloads(), 0);
+    assert.equal(running.synapse.reloads(), 0);
   });
 
   it('ends up right when HAProxy is killed between two commands', async (t) => {
-    const [one, two] = [await web(t, 'one'), await web(t, 'two')];
-    const apply = await inStep({}, [one]);
-    const pids = await haproxy.pids();
+    const [one, two] = [await webInstance(t, 'one'), await webInstance(t, 'two')];
+    const apply = await inStep(t, {}, [one]);
+    const pids = await running.haproxy.pids();
     let killed = false;
     await behindProxy(t, {
       onCommand: (command) => {
@@ -355,43 +331,43 @@ function onHaproxy(version: HaproxyVersion): void {
       },
     });
     await apply([one]);
-    await eventually(() => assert.equal(synapse.output.status.sockets[0]?.connected, true));
+    await running.connected();
     await apply([one, two]);
     await eventually(() => assert.equal(killed, true));
-    await haproxy.kill();
-    await haproxy.start();
+    await running.haproxy.kill();
+    await running.haproxy.start();
     await eventually(async () => assert.deepEqual(await answers(), ['one', 'two']));
   });
 
   it('still has its empty backend when synapse connects to the same worker again', async (t) => {
-    const apply = await inStep({}, []);
+    const apply = await inStep(t, {}, []);
     const proxy = await behindProxy(t);
     await apply([]);
-    await eventually(() => assert.equal(synapse.output.status.sockets[0]?.connected, true));
+    await running.connected();
     const greetings = () => proxy.commands.filter((command) => command === 'prompt').length;
     for (let count = 1; count <= 3; count++) {
       proxy.disconnect();
       await eventually(() => assert.equal(greetings(), count + 1));
-      await eventually(() => assert.equal(synapse.output.status.sockets[0]?.connected, true));
-      assert.deepEqual(synapse.output.status.pendingReload, []);
+      await running.connected();
+      assert.deepEqual(running.synapse.output.status.pendingReload, []);
     }
-    const one = await web(t, 'one');
+    const one = await webInstance(t, 'one');
     await apply([one]);
     assert.deepEqual(await answers(), ['one']);
-    assert.equal(synapse.reloads(), 0);
+    assert.equal(running.synapse.reloads(), 0);
   });
 
   it('is kept right although its replies come slowly', async (t) => {
-    const servers = [await web(t, 'one'), await web(t, 'two')];
+    const servers = [await webInstance(t, 'one'), await webInstance(t, 'two')];
     const many = Array.from({ length: 60 }, (_, index) => instance(2_000 + index, { host: '127.0.9.9' }));
     const drained = many.map((each): Instance => ({ ...each, state: 'drain' }));
-    const apply = await inStep({}, [...servers, ...drained]);
+    const apply = await inStep(t, {}, [...servers, ...drained]);
     await behindProxy(t, { trickle: 64 });
     await apply([...servers, ...drained]);
-    await eventually(() => assert.equal(synapse.output.status.sockets[0]?.connected, true));
+    await running.connected();
     for (let round = 0; round < 20; round++) await apply([servers[round % 2] as Instance, ...drained.slice(round)]);
     await eventually(async () => assert.deepEqual(await answers(), ['two']));
-    assert.equal(synapse.reloads(), 0);
-    assert.deepEqual(synapse.output.status.held, []);
+    assert.equal(running.synapse.reloads(), 0);
+    assert.deepEqual(running.synapse.output.status.held, []);
   });
 }
