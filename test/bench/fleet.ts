@@ -3,7 +3,8 @@ import { sleep } from '../../common/async/sleep.ts';
 import { silentLog } from '../../common/daemon/log.ts';
 import { createEtcdClient } from '../../common/etcd/client/client.ts';
 import { createLeasedKeys } from '../../common/etcd/keys/leased-keys.ts';
-import { createReflector, type PrefixChange } from '../../common/etcd/watch/reflector.ts';
+import type { PrefixChange } from '../../common/etcd/watch/prefix-state.ts';
+import { createReflector } from '../../common/etcd/watch/reflector.ts';
 import { formatInstance, makeInstance } from '../../common/instance.ts';
 
 export interface FleetOptions {

@@ -10,8 +10,6 @@ import { MemberPool } from './member-pool.ts';
 import { checkEtcdOptions, type EtcdOptions } from './options.ts';
 import { callLimits } from './timing.ts';
 
-export type { CallOptions } from './call.ts';
-
 /** An open stream, with what is needed to judge it. */
 export interface OpenStream<Request, Response> {
   readonly stream: RpcStream<Request, Response>;

@@ -1,6 +1,7 @@
 import type { IEvent, IKeyValue, IRequestOp } from 'etcd3/lib/rpc.js';
 import { reasonOf } from '../../daemon/log.ts';
-import type { CallOptions, EtcdClient } from '../client/client.ts';
+import type { CallOptions } from '../client/call.ts';
+import type { EtcdClient } from '../client/client.ts';
 import { EtcdError, isDenied, isLeaseNotFound, isOutOfSpace, isPermanent, isRefused } from '../client/errors.ts';
 import { isPut } from '../client/key-value.ts';
 import {

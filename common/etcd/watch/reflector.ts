@@ -12,9 +12,6 @@ import type { OnChange } from './prefix-state.ts';
 import { SharedWatch } from './shared-watch.ts';
 import { resync } from './timing.ts';
 
-export type { Entry } from '../client/key-value.ts';
-export type { KeyChange, OnChange, PrefixChange } from './prefix-state.ts';
-
 /** Keeps copies of the keys under some prefixes. Passes on each change as soon as it arrives, and misses none. */
 export interface Reflector {
   /**

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import type { PrefixChange } from '../../../common/etcd/watch/reflector.ts';
+import type { PrefixChange } from '../../../common/etcd/watch/prefix-state.ts';
 
 /** Records every change of a prefix, and checks that the changes are in order, unique and add up. */
 export interface Recorder {
