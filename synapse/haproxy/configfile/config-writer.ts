@@ -14,6 +14,7 @@ import { type ConfigText, ConfigTextBuilder, type TextSelection } from './config
 import { findRefused, type Refusal } from './find-refused.ts';
 import { generationOf } from './render.ts';
 import { Selection } from './selection.ts';
+import { TextWriter } from './text-writer.ts';
 
 /** What {@link ConfigWriter} needs. */
 export interface ConfigWriterDeps {
@@ -42,16 +43,15 @@ export class ConfigWriter {
   readonly #builder: ConfigTextBuilder;
   readonly #selection: Selection;
   readonly #specs: ActiveSpecs;
-  /** Shapes of server lines that a check has accepted: HAProxy accepts other servers of the same shape too. */
-  readonly #acceptedShapes = new Set<string>();
+  readonly #texts: TextWriter;
   #state: ConfigState;
-  #writtenAt: Date | undefined;
 
   constructor(config: HaproxyConfig, deps: ConfigWriterDeps) {
     const { log, services, present } = deps;
     this.#config = config;
     this.#deps = deps;
     this.#specs = new ActiveSpecs(deps);
+    this.#texts = new TextWriter(deps);
     this.#builder = new ConfigTextBuilder(config, services);
     this.#selection = new Selection({ log, services, present, isAccepted: () => this.#state.accepted !== null });
     this.#state = initialConfig(generationOf(config, []));
@@ -80,7 +80,7 @@ export class ConfigWriter {
 
   /** When the file was written last. */
   get writtenAt(): Date | undefined {
-    return this.#writtenAt;
+    return this.#texts.writtenAt;
   }
 
   /**
@@ -137,10 +137,10 @@ export class ConfigWriter {
     const generation = state.wanted;
     const text = this.#textOf(this.#selection, generation);
     if (state.phase === 'servers-refused' && state.refusal.text === text.text) return 'done';
-    const check = generation !== state.accepted || !this.#isAccepted(text) || this.#config.check_command !== null;
+    const check = generation !== state.accepted || !this.#texts.isAccepted(text) || this.#config.check_command !== null;
     this.#dispatch({ type: 'check-started' });
     try {
-      const refusal = await this.#put(text, { check }, signal);
+      const refusal = await this.#texts.write(text, { check }, signal);
       if (refusal !== null) return await this.#handleRefusal({ text, refusal, generation }, signal);
       this.#dispatch({ type: 'written', generation, at: clock.now() });
       return generation === this.#state.wanted ? 'done' : 'again';
@@ -154,7 +154,7 @@ export class ConfigWriter {
   async #writeServersOf(accepted: string | null, signal: AbortSignal): Promise<void> {
     if (accepted === null) return;
     const text = this.#textOf(this.#selection.active, accepted);
-    if (this.#isAccepted(text)) await this.#put(text, { check: false }, signal);
+    if (this.#texts.isAccepted(text)) await this.#texts.write(text, { check: false }, signal);
   }
 
   /** Quarantines the parts for which a text was refused. */
@@ -163,12 +163,9 @@ export class ConfigWriter {
     signal: AbortSignal,
   ): Promise<'done' | 'again'> {
     const { quarantine } = this.#selection;
-    const refused = await findRefused({ text, refusal }, this.#selection.suspects(this.#acceptedShapes), {
+    const refused = await findRefused({ text, refusal }, this.#selection.suspects(this.#texts.acceptedShapes), {
       textWithout: (out) => this.#textOf(this.#selection.without(out), generation),
-      check: async (candidate) => {
-        const result = await this.#deps.file?.check(candidate.text, signal);
-        return result?.result === 'refused' ? result : null;
-      },
+      check: (candidate) => this.#texts.check(candidate, signal),
     });
     const at = clock.now();
     if ('everything' in refused) {
@@ -184,25 +181,6 @@ export class ConfigWriter {
     }
     this.#workOutWanted();
     return 'again';
-  }
-
-  /** Puts a text into the file. @returns null when the file has it now @throws when it cannot be written */
-  async #put(
-    { text, shapes }: ConfigText,
-    { check }: { readonly check: boolean },
-    signal: AbortSignal,
-  ): Promise<Refusal | null> {
-    const { file, emit } = this.#deps;
-    if (file === undefined) return null;
-    const result = await file.write(text, { check }, signal);
-    if (result.result === 'refused') return result;
-    if (result.result === 'written') {
-      this.#writtenAt = clock.date();
-      configsTotal.inc({ result: 'written' });
-      emit({ type: 'written', bytes: text.length });
-    }
-    if (check || result.result === 'unchanged') for (const shape of shapes) this.#acceptedShapes.add(shape);
-    return null;
   }
 
   async #rollBack(failure: LoadFailure, signal: AbortSignal): Promise<void> {
@@ -234,7 +212,7 @@ export class ConfigWriter {
     this.#deps.emit({ type: 'rejected', services: [...culprits.keys()].map(nameInUse), reason: message });
     this.#workOutWanted();
     const generation = this.#state.wanted;
-    await this.#put(this.#textOf(this.#selection, generation), { check: false }, signal);
+    await this.#texts.write(this.#textOf(this.#selection, generation), { check: false }, signal);
     this.#dispatch({ type: 'written', generation, at: clock.now() });
   }
 
@@ -291,10 +269,6 @@ export class ConfigWriter {
   #textOf(selection: TextSelection, generation: string): ConfigText {
     const { present: file, processes } = this.#deps;
     return this.#builder.build(selection, generation, { file, running: processes[0]?.running ?? new Map() });
-  }
-
-  #isAccepted({ shapes }: ConfigText): boolean {
-    return [...shapes].every((shape) => this.#acceptedShapes.has(shape));
   }
 
   #nameOf(service: string): string {

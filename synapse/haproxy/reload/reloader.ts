@@ -1,5 +1,4 @@
 import { clock } from '../../../common/async/clock.ts';
-import { sleep } from '../../../common/async/sleep.ts';
 import { type Log, reasonOf } from '../../../common/daemon/log.ts';
 import type { Host } from '../../../common/host.ts';
 import { firstOf } from '../../../common/wording.ts';
@@ -18,10 +17,10 @@ import {
   socketReason,
   textsOf,
 } from '../spec/reload-reason.ts';
+import { attemptReload, NotLoaded } from './attempt.ts';
 import { LoadRefused } from './master.ts';
 import { OldWorkers } from './old-workers.ts';
 import { ReloadPacer } from './pacer.ts';
-import { triggerReload } from './reload.ts';
 
 /** What {@link Reloader} needs. */
 export interface ReloaderDeps {
@@ -39,16 +38,11 @@ export interface ReloaderDeps {
 
 /** How long a runtime API may be away until a reload is tried to bring it back. */
 const unreachableMs = 5_000;
-const pollIntervalMs = 10;
 /** Further changes of specs get no reason of their own. */
 const mostSpecChanges = 100;
 /** The most reasons that one log line or event lists. */
 const mostListed = 10;
 const mostTries = 2;
-/** How long a reload waits for HAProxy to be read: one reply may time out, and another connection may follow. */
-const readTimeoutMs = 5_000;
-/** How long the external watcher has to reload before the file is written again. */
-const watcherTimeoutMs = 5_000;
 
 /** Reloads HAProxy when there is a reason, one reload at a time, and proves what runs afterwards. */
 export class Reloader {
@@ -211,51 +205,16 @@ export class Reloader {
     return failure;
   }
 
-  /** Asks for a reload, then waits until each process has a new worker that has loaded the accepted configuration. */
   async #try(again: boolean, signal: AbortSignal): Promise<void> {
-    const { processes, host, file } = this.#deps;
-    // What an operator has set by hand since the last reading has to be known, to be set again.
-    await Promise.all(processes.map((haproxy) => this.#read(haproxy, signal)));
-    const before = processes.map(({ inSync, workersSeen }) => (inSync ? workersSeen : -1));
-    const text = this.#text;
-    const isBlind = this.#isUnreachable();
-    if (!this.#isWatched) await triggerReload({ config: this.#config, host }, signal);
-    else if (again) await file?.rewrite();
-    if (!isBlind) {
-      for (const haproxy of processes) haproxy.release();
-      await this.#waitForWorkers(
-        before,
-        this.#isWatched && !again ? watcherTimeoutMs : this.#config.reload_timeout,
-        signal,
-      );
-    }
-    this.#loadedText = text;
-  }
-
-  async #read(haproxy: Pick<HaproxyProcess, 'path' | 'refresh'>, signal: AbortSignal): Promise<void> {
-    const reason = await haproxy.refresh({ withinMs: readTimeoutMs }, signal);
-    if (reason === null || signal.aborted) return;
-    const message = 'HAProxy could not be read before its reload, which may undo what was just set by hand';
-    this.#deps.log.warn(message, { socket: haproxy.path, reason });
-  }
-
-  /** Waits for other workers than those of `before`. @throws when they do not come in time */
-  async #waitForWorkers(before: readonly number[], timeoutMs: number, signal: AbortSignal): Promise<void> {
-    const { processes, writer } = this.#deps;
-    const deadline = clock.now() + timeoutMs;
-    const isLoaded = (index: number): boolean => processes[index]?.generation === writer.accepted;
-    const isNew = (index: number): boolean => processes[index]?.workersSeen !== before[index];
-    while (!processes.every(({ inSync }, index) => inSync && isNew(index) && isLoaded(index))) {
-      if (clock.now() > deadline) {
-        const message = `the reload did not bring a worker with configuration ${writer.accepted} in ${timeoutMs} ms`;
-        // HAProxy answers and runs what it ran before: it did not load the new configuration.
-        const hasStayed = processes.some(({ inSync }, index) => inSync && !isNew(index) && !isLoaded(index));
-        throw hasStayed ? new NotLoaded(message) : new Error(message);
-      }
-      await sleep(pollIntervalMs, signal);
-      signal.throwIfAborted();
-      this.#observeProcesses();
-    }
+    const { writer } = this.#deps;
+    const deps = {
+      ...this.#deps,
+      config: this.#config,
+      accepted: () => writer.accepted,
+      isBlind: () => this.#isUnreachable(),
+      onPoll: () => this.#observeProcesses(),
+    };
+    this.#loadedText = await attemptReload(deps, again, signal);
   }
 
   #onWorked(reasons: readonly ReloadReason[], milliseconds: number, signal: AbortSignal): void {
@@ -315,9 +274,6 @@ export class Reloader {
     return JSON.stringify([textsOf(reasons), writer.accepted, processes.map(({ workersSeen }) => workersSeen)]);
   }
 }
-
-/** HAProxy was asked twice and still runs what it ran before. */
-class NotLoaded extends Error {}
 
 function otherConfiguration(generation: string | undefined): string {
   return `HAProxy runs ${generation === undefined ? 'a configuration that is not ours' : 'another configuration'}`;

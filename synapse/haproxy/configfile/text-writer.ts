@@ -1,0 +1,64 @@
+import { clock } from '../../../common/async/clock.ts';
+import type { HaproxyEvent } from '../events.ts';
+import { configsTotal } from '../metrics.ts';
+import type { ConfigFile } from './config-file.ts';
+import type { ConfigText } from './config-text.ts';
+import type { Refusal } from './find-refused.ts';
+
+/** What {@link TextWriter} needs. */
+export interface TextWriterDeps {
+  readonly emit: (event: HaproxyEvent) => void;
+  /** Undefined when files are not to be written. */
+  readonly file: Pick<ConfigFile, 'check' | 'write'> | undefined;
+}
+
+/** Writes texts into the file, and remembers the shapes of server lines that a check has accepted. */
+export class TextWriter {
+  readonly #deps: TextWriterDeps;
+  readonly #acceptedShapes = new Set<string>();
+  #writtenAt: Date | undefined;
+
+  constructor(deps: TextWriterDeps) {
+    this.#deps = deps;
+  }
+
+  /** When the file was written last. */
+  get writtenAt(): Date | undefined {
+    return this.#writtenAt;
+  }
+
+  /** HAProxy accepts other servers of these shapes too. */
+  get acceptedShapes(): ReadonlySet<string> {
+    return this.#acceptedShapes;
+  }
+
+  /** True when the check has accepted all shapes of a text. */
+  isAccepted({ shapes }: ConfigText): boolean {
+    return [...shapes].every((shape) => this.#acceptedShapes.has(shape));
+  }
+
+  /** Checks a text and writes nothing. @returns null when it is accepted @throws when the candidate cannot be written */
+  async check({ text }: ConfigText, signal: AbortSignal): Promise<Refusal | null> {
+    const result = await this.#deps.file?.check(text, signal);
+    return result?.result === 'refused' ? result : null;
+  }
+
+  /** Writes a text. @returns null when the file has it now, else why it was refused @throws when it cannot be written */
+  async write(
+    { text, shapes }: ConfigText,
+    { check }: { readonly check: boolean },
+    signal: AbortSignal,
+  ): Promise<Refusal | null> {
+    const { file, emit } = this.#deps;
+    if (file === undefined) return null;
+    const result = await file.write(text, { check }, signal);
+    if (result.result === 'refused') return result;
+    if (result.result === 'written') {
+      this.#writtenAt = clock.date();
+      configsTotal.inc({ result: 'written' });
+      emit({ type: 'written', bytes: text.length });
+    }
+    if (check || result.result === 'unchanged') for (const shape of shapes) this.#acceptedShapes.add(shape);
+    return null;
+  }
+}

@@ -1,0 +1,200 @@
+import assert from 'node:assert/strict';
+import { afterEach, beforeEach, describe, it } from 'node:test';
+import { useClock } from '../../../../common/async/clock.ts';
+import { silentLog } from '../../../../common/daemon/log.ts';
+import { thisHost } from '../../../../common/host.ts';
+import { ConfigWriter } from '../../../../synapse/haproxy/configfile/config-writer.ts';
+import type { HaproxyEvent } from '../../../../synapse/haproxy/events.ts';
+import { Reloader } from '../../../../synapse/haproxy/reload/reloader.ts';
+import { buildBackendSpec } from '../../../../synapse/haproxy/spec/build-backend.ts';
+import { createDesiredService, type DesiredService } from '../../../../synapse/haproxy/spec/desired-service.ts';
+import { parseConfig } from '../../../../synapse/haproxy/spec/parse-config.ts';
+import { statusOf } from '../../../../synapse/haproxy/status.ts';
+import { instance, serviceConfig } from '../../../support/haproxy/haproxy-output.ts';
+import { plainConfig } from '../../../support/haproxy/haproxy-text.ts';
+
+const signal = new AbortController().signal;
+const config = plainConfig({ config_file_path: '/etc/haproxy/haproxy.cfg', trust_server_options: ['*'] });
+
+/** A file in memory, whose check refuses texts that contain one of these words. */
+function fakeFile() {
+  const refused = new Set<string>();
+  const calls: string[] = [];
+  let text = '';
+  const judge = (candidate: string) => {
+    const word = [...refused].find((each) => candidate.includes(each));
+    return word === undefined ? null : ({ result: 'refused', message: `bad ${word}`, findings: [] } as const);
+  };
+  return {
+    refused,
+    calls,
+    name: 'haproxy.cfg',
+    get text() {
+      return text;
+    },
+    async check(candidate: string) {
+      calls.push('check');
+      return judge(candidate) ?? ({ result: 'accepted' } as const);
+    },
+    async write(next: string, { check }: { readonly check: boolean }) {
+      const refusal = check ? judge(next) : null;
+      calls.push(refusal === null ? 'write' : 'refuse');
+      if (refusal !== null) return refusal;
+      if (next === text) return { result: 'unchanged' } as const;
+      text = next;
+      return { result: 'written', checked: check } as const;
+    },
+    async rewrite() {},
+    async keep() {
+      calls.push('keep');
+    },
+    async restore() {
+      calls.push('restore');
+      return true;
+    },
+  };
+}
+
+function openWriter() {
+  const file = fakeFile();
+  const events: HaproxyEvent[] = [];
+  const services = new Map<string, DesiredService>();
+  const deps = { log: silentLog, host: thisHost, emit: (event: HaproxyEvent) => void events.push(event) };
+  const writer = new ConfigWriter(config, {
+    ...deps,
+    services,
+    processes: [],
+    file,
+    present: () => parseConfig(file.text),
+  });
+  const reloader = new Reloader(config, { ...deps, processes: [], writer, file });
+  return {
+    file,
+    events,
+    writer,
+    phase: () => writer.state.phase,
+    status: () =>
+      statusOf({ services, processes: [], writer, reloader, writeReason: null, slots: undefined, problems: new Map() }),
+    /** Wants a service with these options, and instances with these server options. */
+    want(name: string, options: Record<string, unknown>, ...serverOptions: readonly string[]) {
+      const desired = services.get(name) ?? createDesiredService(name, config.max_server_id);
+      services.set(name, desired);
+      desired.wanted = buildBackendSpec(name, serviceConfig({ server_options: 'check', ...options }), config);
+      desired.instances = serverOptions.map((words, index) => instance(8_000 + index, { serverOptions: words }));
+      writer.specsChanged();
+    },
+    write: () => writer.write(signal),
+  };
+}
+
+describe('what the writer of the file does', () => {
+  let now: number;
+  let restoreClock: () => void;
+  beforeEach(() => {
+    now = 0;
+    const timer = { unref() {} };
+    restoreClock = useClock({
+      now: () => now,
+      wallTime: () => now,
+      setTimeout: () => timer,
+      clearTimeout() {},
+      setInterval: () => timer,
+      clearInterval() {},
+      random: () => 0,
+    });
+  });
+  afterEach(() => restoreClock());
+
+  it('ends no quarantine when the status is read, however often, and ends it when time is observed', async () => {
+    const { file, writer, status, want, write } = openWriter();
+    want('good', { backend: ['balance first'] });
+    want('poor', { backend: ['balance nonsense'] });
+    file.refused.add('nonsense');
+    await write();
+    assert.deepEqual(Object.keys(status().quarantined), ['poor']);
+    assert.match(file.text, /backend good/);
+    now = 60_000 - 1;
+    assert.equal(writer.observe(), false);
+    const before = { state: writer.state, status: status(), text: file.text, calls: file.calls.length };
+    for (let reading = 0; reading < 1_000; reading++) {
+      now += 1;
+      status();
+    }
+    assert.deepEqual({ state: writer.state, status: status(), text: file.text, calls: file.calls.length }, before);
+    assert.equal(writer.observe(), true);
+    file.refused.clear();
+    await write();
+    assert.deepEqual(status().quarantined, {});
+    assert.match(file.text, /balance nonsense/);
+  });
+
+  it('tries servers with refused options again when their time has come', async () => {
+    const { file, writer, status, want, write } = openWriter();
+    file.refused.add('no-such-option');
+    want('api', {}, '', 'no-such-option');
+    await write();
+    assert.deepEqual(Object.keys(status().quarantined), ['api']);
+    assert.match(file.text, /server \S+8000/);
+    assert.doesNotMatch(file.text, /no-such-option/);
+    file.refused.clear();
+    now = 60_000;
+    assert.equal(writer.observe(), true);
+    await write();
+    assert.match(file.text, /no-such-option/);
+    assert.deepEqual(status().quarantined, {});
+  });
+
+  it('keeps a configuration that is refused as a whole away from the file until it is time to try again', async () => {
+    const { file, events, writer, phase, status, want, write } = openWriter();
+    file.refused.add('defaults');
+    want('api', {});
+    await write();
+    assert.equal(phase(), 'refused');
+    assert.equal(status().rejected, 'bad defaults');
+    const calls = file.calls.length;
+    await write();
+    assert.equal(file.calls.length, calls);
+    file.refused.clear();
+    now = 60_000;
+    assert.equal(writer.observe(), true);
+    assert.equal(status().rejected, 'bad defaults');
+    await write();
+    assert.equal(status().rejected, null);
+    assert.equal(phase(), 'written');
+    assert.deepEqual(
+      events.map(({ type }) => type),
+      ['rejected', 'written'],
+    );
+  });
+
+  it('puts the last good file back when HAProxy does not load the first configuration, and tries again later', async () => {
+    const { file, writer, phase, status, want, write } = openWriter();
+    want('api', {});
+    await write();
+    await writer.rollBack({ message: 'port in use', output: '' }, signal);
+    assert.equal(file.calls.at(-1), 'restore');
+    assert.deepEqual([phase(), status().rejected, status().generation], ['rolled-back', 'port in use', null]);
+    now = 4_999;
+    assert.equal(writer.observe(), false);
+    now = 5_000;
+    assert.equal(writer.observe(), true);
+    await write();
+    writer.loaded();
+    assert.deepEqual([phase(), status().rejected], ['loaded', null]);
+  });
+
+  it('leaves out the service that HAProxy did not load, and goes back to its last good spec', async () => {
+    const { file, writer, phase, status, want, write } = openWriter();
+    want('api', {});
+    await write();
+    writer.loaded();
+    assert.equal(phase(), 'loaded');
+    want('web', { port: 80 });
+    await write();
+    assert.equal(phase(), 'written');
+    await writer.rollBack({ message: 'port in use', output: '' }, signal);
+    assert.deepEqual(Object.keys(status().quarantined), ['web']);
+    assert.doesNotMatch(file.text, /backend web/);
+    assert.equal(phase(), 'loaded');
+  });
+});
