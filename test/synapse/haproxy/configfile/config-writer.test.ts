@@ -74,7 +74,7 @@ function openWriter() {
     writer,
     phase: () => writer.state.phase,
     status: () =>
-      statusOf({ services, processes: [], writer, reloader, writeReason: null, slots: undefined, problems: new Map() }),
+      statusOf({ services, processes: [], writer, reloader, writeReason: null, ports: undefined, problems: new Map() }),
     /** Wants a service with these options, and instances with these server options. */
     want(name: string, options: Record<string, unknown>, ...serverOptions: readonly string[]) {
       const desired = services.get(name) ?? createDesiredService(name, config.max_server_id);
