@@ -13,184 +13,177 @@ export interface RuntimeCommand {
   readonly text: string;
 }
 
-/** The commands that bring one server to what it should be, and what it is after them. */
+/** The commands that bring one server to what it should be. */
 export interface ServerChange {
   readonly backend: string;
   readonly name: string;
   readonly action: 'add' | 'ready' | 'weight' | 'down' | 'drain' | 'maintenance';
   readonly commands: readonly RuntimeCommand[];
+  /** The server as it is when HAProxy has carried them out. */
   readonly after: RunningServer;
 }
 
-/** A server that somebody else set to something we would not; it stays so. */
+/** A server that an operator has changed. It stays as it is. */
 export interface HeldServer {
   readonly backend: string;
   readonly name: string;
   readonly held: 'maintenance' | 'drain' | 'weight';
 }
 
-/** What to do between what runs and what is desired. */
+/** What brings what runs to what is desired. */
 export interface Plan {
-  /** In order: servers are made and opened before others are closed. */
+  /** In order: servers are added and opened before others are closed. */
   readonly changes: readonly ServerChange[];
   /** Why a reload is needed; empty when the commands suffice. */
   readonly reload: readonly ReloadReason[];
   readonly held: readonly HeldServer[];
 }
 
+/** What a plan depends on beside the servers. */
 export interface PlanContext {
   readonly capabilities: Capabilities;
-  /** The number of a server, given out when it has none yet. */
+  /** The id of a server in HAProxy. A server without one is given one. */
   readonly idOf: (server: Server) => number | undefined;
   /** True while a server that was withdrawn may still finish its connections. */
   readonly isLeaving: (name: string) => boolean;
 }
 
+/** Nothing to do. */
 export const emptyPlan: Plan = { changes: [], reload: [], held: [] };
+
+/** The order of changes: first what adds capacity. */
+const actionOrder = { add: 0, ready: 1, weight: 2, down: 3, drain: 4, maintenance: 5 };
+
+/** Servers that cannot be deleted stay in maintenance until a reload. Only more than this many are a reason for one. */
+const maxUnused = 1_000;
 
 /** Every command of a plan, in order. */
 export function commandsOf(plan: Plan): readonly RuntimeCommand[] {
   return plan.changes.flatMap(({ commands }) => commands);
 }
 
-/**
- * Plans the servers named in `wanted`, and no others: all of a backend after reading it, those that changed when it is
- * known. Pure; costs what `wanted` costs.
- */
+/** Plans these servers of a backend, and no others. Pure; takes time in proportion to `wanted`, not to the backend. */
 export function planServers(
-  structure: BackendSpec,
+  spec: BackendSpec,
   running: RunningBackend | undefined,
   wanted: Iterable<DesiredServer>,
   context: PlanContext,
 ): Plan {
-  if (running === undefined) return { ...emptyPlan, reload: [serverReason(`backend ${structure.backend} is new`)] };
+  if (running === undefined) return { ...emptyPlan, reload: [serverReason(`backend ${spec.backend} is new`)] };
   const changes: ServerChange[] = [];
   const reload: ReloadReason[] = [];
   const held: HeldServer[] = [];
   for (const { name, server } of wanted) {
-    if (structure.fixed.has(name)) continue;
+    if (spec.fixed.has(name)) continue;
     const current = running.get(name);
     const step =
-      server === undefined ? planGone(structure, current, context) : planServer(structure, current, server, context);
+      server === undefined ? planUnwanted(spec, current, context) : planServer(spec, current, server, context);
     if (step.change !== undefined) changes.push(step.change);
-    if (step.reload !== undefined) reload.push(serverReason(`${step.reload} (${structure.backend}/${name})`));
-    if (step.held !== undefined) held.push({ backend: structure.backend, name, held: step.held });
+    if (step.reload !== undefined) reload.push(serverReason(`${step.reload} (${spec.backend}/${name})`));
+    if (step.held !== undefined) held.push({ backend: spec.backend, name, held: step.held });
   }
-  const order = { add: 0, ready: 1, weight: 2, down: 3, drain: 4, maintenance: 5 };
-  changes.sort((a, b) => order[a.action] - order[b.action]);
+  changes.sort((a, b) => actionOrder[a.action] - actionOrder[b.action]);
   return { changes, reload, held };
 }
 
-/** The whole backend: what is desired, and what runs without being desired any more. */
+/** Plans a whole backend: the desired servers, and those that run without being desired. Pure. */
 export function planBackend(
-  structure: BackendSpec,
+  spec: BackendSpec,
   running: RunningBackend | undefined,
   desired: ReadonlyMap<string, Server>,
   context: PlanContext,
 ): Plan {
-  const plan = planServers(structure, running, wantedOf(running, desired), context);
-  const out = countOut(running, desired);
-  if (out <= Math.max(mostOut, 2 * desired.size)) return plan;
-  const reason = serverReason(`${out} servers of ${structure.backend} are out of service for good`);
+  const plan = planServers(spec, running, allServers(running, desired), context);
+  const unused = countUnused(running, desired);
+  if (unused <= Math.max(maxUnused, 2 * desired.size)) return plan;
+  const reason = serverReason(`${unused} servers of ${spec.backend} stay in maintenance until a reload`);
   return { ...plan, reload: [...plan.reload, reason] };
 }
 
-/** Servers that cannot be deleted stay in maintenance until a reload; so many are worth one. */
-const mostOut = 1_000;
-
-function countOut(running: RunningBackend | undefined, desired: ReadonlyMap<string, Server>): number {
-  if (running === undefined || running.size <= mostOut) return 0;
+/** How many servers we have put into maintenance because they are not desired. */
+function countUnused(running: RunningBackend | undefined, desired: ReadonlyMap<string, Server>): number {
+  if (running === undefined || running.size <= maxUnused) return 0;
   let count = 0;
   for (const server of running.values()) if (server.maintenance && server.ours && !desired.has(server.name)) count += 1;
   return count;
 }
 
-function* wantedOf(running: RunningBackend | undefined, desired: ReadonlyMap<string, Server>): Iterable<DesiredServer> {
+function* allServers(
+  running: RunningBackend | undefined,
+  desired: ReadonlyMap<string, Server>,
+): Iterable<DesiredServer> {
   for (const [name, server] of desired) yield { name, server };
   for (const name of running?.keys() ?? []) if (!desired.has(name)) yield { name, server: undefined };
 }
 
+/** What a plan says about one server. */
 interface Step {
   readonly change?: ServerChange;
   readonly reload?: string;
   readonly held?: HeldServer['held'];
 }
 
-function planServer(
-  structure: BackendSpec,
-  current: RunningServer | undefined,
-  server: Server,
-  context: PlanContext,
-): Step {
-  if (current === undefined) return planAdd(structure, server, context);
-  if (!sameAddress(current.address, server.address)) return { reload: `the server's address is ${current.address}` };
-  const target = `${structure.backend}/${server.name}`;
-  const commands: RuntimeCommand[] = [];
-  let after = current;
-  let action: ServerChange['action'] = 'weight';
-  let held: HeldServer['held'] | undefined;
-
-  if (server.state === 'drain') {
-    if (current.maintenance && !current.ours) held = 'maintenance';
-    else if (current.maintenance || !current.drained) {
-      commands.push(setState(target, 'drain'));
-      after = { ...after, maintenance: false, drained: true, ours: true };
-      action = 'drain';
-    }
-  } else {
-    if (current.maxconn !== undefined && current.maxconn !== server.maxconn) {
-      const limit = server.maxconn ?? inheritedMaxconn(structure.servers);
-      commands.push({ kind: 'maxconn', text: `set maxconn server ${target} ${limit}` });
-      after = { ...after, maxconn: server.maxconn };
-    }
-    if (current.maintenance || current.drained) {
-      if (current.ours) {
-        commands.push(setState(target, 'ready'));
-        if (current.maintenance) commands.push(...startDown(target, server, structure.servers));
-        // `ours` stays until a reply or a read says that it worked.
-        after = { ...after, maintenance: false, drained: false };
-        action = 'ready';
-      } else held = current.maintenance ? 'maintenance' : 'drain';
-    }
-    if (current.weight !== server.weight) {
-      if (current.ourWeight === server.weight) held ??= 'weight';
-      else if (structure.dynamic) {
-        commands.push({ kind: 'weight', text: `set server ${target} weight ${server.weight}` });
-        after = { ...after, weight: server.weight, ourWeight: server.weight };
-      } else {
-        return withReload(
-          { commands, after, action, held },
-          structure,
-          server,
-          'its balance algorithm has fixed weights',
-        );
-      }
-    }
-  }
-  const reload = differs(current, server, structure) ? "the server's options changed" : current.lacks;
-  return withReload({ commands, after, action, held }, structure, server, reload);
-}
-
+/** A step while it is being put together. */
 interface Draft {
   readonly commands: readonly RuntimeCommand[];
   readonly after: RunningServer;
   readonly action: ServerChange['action'];
   readonly held: HeldServer['held'] | undefined;
+  readonly reload?: string;
 }
 
-function withReload(draft: Draft, structure: BackendSpec, server: Server, reload: string | undefined): Step {
+function planServer(spec: BackendSpec, current: RunningServer | undefined, server: Server, context: PlanContext): Step {
+  if (current === undefined) return planAdd(spec, server, context);
+  if (!sameAddress(current.address, server.address)) return { reload: `the server's address is ${current.address}` };
+  const draft = server.state === 'drain' ? draftDrain(spec, current, server) : draftReady(spec, current, server);
   const { commands, after, action, held } = draft;
+  const reload = draft.reload ?? (differs(current, server, spec) ? "the server's options changed" : current.lacks);
   return {
-    ...(commands.length > 0 && { change: { backend: structure.backend, name: server.name, action, commands, after } }),
+    ...(commands.length > 0 && { change: { backend: spec.backend, name: server.name, action, commands, after } }),
     ...(reload !== undefined && { reload }),
     ...(held !== undefined && { held }),
   };
 }
 
+function draftDrain({ backend }: BackendSpec, current: RunningServer, server: Server): Draft {
+  const unchanged = { commands: [], after: current, action: 'weight', held: undefined } as const;
+  if (current.maintenance && !current.ours) return { ...unchanged, held: 'maintenance' };
+  if (!current.maintenance && current.drained) return unchanged;
+  const after = { ...current, maintenance: false, drained: true, ours: true };
+  return { commands: [setState(`${backend}/${server.name}`, 'drain')], after, action: 'drain', held: undefined };
+}
+
+function draftReady(spec: BackendSpec, current: RunningServer, server: Server): Draft {
+  const target = `${spec.backend}/${server.name}`;
+  const commands: RuntimeCommand[] = [];
+  let after = current;
+  let action: ServerChange['action'] = 'weight';
+  let held: HeldServer['held'] | undefined;
+  if (current.maxconn !== undefined && current.maxconn !== server.maxconn) {
+    const limit = server.maxconn ?? inheritedMaxconn(spec.servers);
+    commands.push({ kind: 'maxconn', text: `set maxconn server ${target} ${limit}` });
+    after = { ...after, maxconn: server.maxconn };
+  }
+  if ((current.maintenance || current.drained) && !current.ours) held = current.maintenance ? 'maintenance' : 'drain';
+  else if (current.maintenance || current.drained) {
+    commands.push(setState(target, 'ready'));
+    if (current.maintenance) commands.push(...startDown(target, server, spec.servers));
+    // `ours` stays until a reply or a reading says that the server is open.
+    after = { ...after, maintenance: false, drained: false };
+    action = 'ready';
+  }
+  if (current.weight === server.weight) return { commands, after, action, held };
+  if (current.ourWeight === server.weight) return { commands, after, action, held: held ?? 'weight' };
+  if (!spec.dynamic) return { commands, after, action, held, reload: 'its balance algorithm has fixed weights' };
+  commands.push({ kind: 'weight', text: `set server ${target} weight ${server.weight}` });
+  after = { ...after, weight: server.weight, ourWeight: server.weight };
+  return { commands, after, action, held };
+}
+
 /**
- * Options that only a reload changes. Where nobody knows what a server was made with (it was in maintenance, out of the
- * file, when synapse started), a server without options of its own is taken to be as all others: its service's options
- * are part of the generation.
+ * True when the server has options that only a reload changes. The options of a server are unknown if it was in maintenance,
+ * and so not in the file, when synapse started. Then a server without options of its own is taken to be like all others,
+ * because the options of its service are part of the generation.
  */
 function differs(current: RunningServer, server: Server, { poolPort }: BackendSpec): boolean {
   if (current.fixedWords !== undefined) return current.fixedWords !== server.fixedWords;
@@ -199,10 +192,10 @@ function differs(current: RunningServer, server: Server, { poolPort }: BackendSp
   return server.instance.backup || server.instance.serverOptions !== undefined;
 }
 
-function planAdd(structure: BackendSpec, server: Server, context: PlanContext): Step {
+function planAdd(spec: BackendSpec, server: Server, context: PlanContext): Step {
   const { capabilities } = context;
-  const { servers: template, backend } = structure;
-  const obstacle = structure.dynamic
+  const { servers: template, backend } = spec;
+  const obstacle = spec.dynamic
     ? addObstacle(server, template, capabilities)
     : 'its balance algorithm has a fixed set of servers';
   if (obstacle !== undefined) return { reload: `cannot add the server: ${obstacle}` };
@@ -231,7 +224,7 @@ function planAdd(structure: BackendSpec, server: Server, context: PlanContext): 
     failing: false,
     weight: server.weight,
     ourWeight: server.weight,
-    // A server is made in maintenance: until it is known to be out of it, that is our doing.
+    // A server is added in maintenance, which is ours until HAProxy has confirmed that the server is open.
     ours: true,
     fixedWords: server.fixedWords,
     maxconn: server.maxconn,
@@ -243,14 +236,14 @@ function planAdd(structure: BackendSpec, server: Server, context: PlanContext): 
   };
 }
 
-function planGone(structure: BackendSpec, current: RunningServer | undefined, context: PlanContext): Step {
+function planUnwanted(spec: BackendSpec, current: RunningServer | undefined, context: PlanContext): Step {
   if (current === undefined || current.maintenance || !isNamedByUs(current)) return {};
-  const target = `${structure.backend}/${current.name}`;
+  const target = `${spec.backend}/${current.name}`;
   const leaving = context.isLeaving(current.name);
   if (leaving && current.drained) return {};
   return {
     change: {
-      backend: structure.backend,
+      backend: spec.backend,
       name: current.name,
       action: leaving ? 'drain' : 'maintenance',
       commands: [setState(target, leaving ? 'drain' : 'maint')],
@@ -259,20 +252,20 @@ function planGone(structure: BackendSpec, current: RunningServer | undefined, co
   };
 }
 
-/** Our servers are named after their address; what an operator added under another name is not ours to remove. */
+/** True when the server is named after its address, as ours are. A server under another name was added by an operator. */
 export function isNamedByUs({ name, address }: RunningServer): boolean {
   if (name === address || name.endsWith(`_${address}`)) return true;
   const own = /^(?:.*_)?([^_]+:[0-9]+)$/.exec(name)?.[1];
   return own !== undefined && sameAddress(own, address);
 }
 
-/** What `init-state` does where HAProxy knows it; before a server is opened, the command would be ignored. */
+/** Does what `init-state` does in versions that know it. HAProxy ignores the command before the server is opened. */
 function startDown(target: string, server: Server, template: ServerTemplate): readonly RuntimeCommand[] {
   if (!server.startsDown || !hasCheck(server, template, 'check')) return [];
   return [{ kind: 'state', text: `set server ${target} health down` }];
 }
 
-/** What a server without a `maxconn` of its own has; 0 stands for no limit (configuration manual, section 5.2 "maxconn"). */
+/** The limit of a server without a `maxconn` of its own; 0 is no limit (configuration manual, section 5.2 "maxconn"). */
 function inheritedMaxconn({ inherited }: ServerTemplate): number {
   return maxconnOf(parseOptions(inherited.join(' '))) ?? 0;
 }
