@@ -21,7 +21,7 @@ export interface OpenStream<Request, Response> {
   /** Makes a unary call over the same connection, to see whether it still carries anything. */
   probe<T>(run: (rpc: Rpc) => Promise<T>, timeoutMs: number): Promise<T>;
   /** Says that the stream works. */
-  good(): void;
+  succeeded(): void;
   /** Says why the stream is given up: the next one goes elsewhere, with a new token or connection where that helps. */
   failed(error: unknown): void;
 }
@@ -131,7 +131,7 @@ class ClusterClient implements EtcdClient {
       },
       suspectSince: () => member.suspectSince,
       probe: (run, timeoutMs) => run(connection.rpc({ timeoutMs, token }, signal)),
-      good: () => this.#pool.succeeded(member),
+      succeeded: () => this.#pool.succeeded(member),
       failed: (error) => void this.#streamFailed(member, error, { call, signal }),
     };
   }

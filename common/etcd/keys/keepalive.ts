@@ -36,7 +36,7 @@ export class Keepalive {
       this.#current ??= await this.#open(timeoutMs);
       const used = this.#current;
       const ttlSeconds = await this.#send(used, id, timeoutMs);
-      used.good();
+      used.succeeded();
       this.#avoid = undefined;
       return ttlSeconds;
     } catch (error) {

@@ -33,9 +33,9 @@ export interface ReflectorStatus {
   /** The highest revision seen. */
   readonly revision: string;
   /** Milliseconds since everything was last known to be what the cluster has; null before the first time. */
-  readonly age: number | null;
+  readonly ageMs: number | null;
   /** Milliseconds since the leader was seen to have changed; null when it has not. */
-  readonly electionAge: number | null;
+  readonly electionAgeMs: number | null;
   /** Why the copies may be out of date; null while all is well. */
   readonly reason: string | null;
   /** Prefixes that may not be read, with etcd's reason. */
@@ -110,8 +110,8 @@ class EtcdReflector implements Reflector {
       prefixes: this.#followers.size,
       member: this.#watch.member,
       revision: String(this.#cluster.revision),
-      electionAge: ageOf(this.#cluster.electedAt),
-      age: ageOf(provenAt),
+      electionAgeMs: ageMsOf(this.#cluster.electedAt),
+      ageMs: ageMsOf(provenAt),
       reason: this.#listReason ?? this.#watch.reason,
       denied,
     };
@@ -143,6 +143,6 @@ class EtcdReflector implements Reflector {
 }
 
 /** Milliseconds since then; null when that was never. */
-function ageOf(at: number): number | null {
+function ageMsOf(at: number): number | null {
   return Number.isFinite(at) ? clock.now() - at : null;
 }

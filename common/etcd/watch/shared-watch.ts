@@ -220,7 +220,7 @@ export class SharedWatch {
       this.#provenAt = found.since;
       this.#reason = null;
       this.#avoid = undefined;
-      stream.open.good();
+      stream.open.succeeded();
     } else if (found.kind === 'reset') this.resetAll(found.reset);
     else if (found.kind === 'stale') stream.end(found.error);
   }

@@ -24,7 +24,7 @@ export interface Watched {
   applyEvents(events: readonly IEvent[], seenAt: number): number;
 }
 
-/** How a stream tells its owner. */
+/** What a stream tells its owner. */
 export interface WatchHooks<W extends Watched> {
   /** One watcher ended; the stream goes on. */
   onWatcherEnd(watched: W, end: WatcherEnd, error: unknown): void;

@@ -126,7 +126,7 @@ function create(options: EtcdSourceOptions, context: SourceContext): Source {
     };
     const doubtful = ({ key, previous }: KeyChange): boolean =>
       (revokesWrongly(client.status.version ?? undefined) ||
-        (reflector.status.electionAge ?? unsettledMs) < unsettledMs) &&
+        (reflector.status.electionAgeMs ?? unsettledMs) < unsettledMs) &&
       previous?.lease !== '0' &&
       !records.saidDown(key);
     const end = linkAbort(signal);
@@ -172,7 +172,7 @@ interface Connection {
 
 function statusOf(connected: Connection | undefined, prefix: string): SourceStatus {
   if (connected === undefined) return { reason: 'has not connected yet', age: null };
-  const { denied, reason, age } = connected.reflector.status;
+  const { denied, reason, ageMs: age } = connected.reflector.status;
   const refused = Object.hasOwn(denied, prefix) ? denied[prefix] : undefined;
   // Before the first answer, only single attempts can have failed.
   const tries = age === null ? connected.client.status.reason : null;
