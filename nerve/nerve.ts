@@ -45,6 +45,7 @@ export class Nerve {
     this.#serviceDeps = {
       log,
       takeoverTimeoutMs,
+      isRecordInUse: (service) => this.#isRecordInUse(service),
       onTakenOver: (service, predecessor) => {
         reaps.inc({ service: service.config.name, reason: 'update' });
         this.#retire(predecessor);
@@ -154,12 +155,13 @@ export class Nerve {
   #retire(service: RunningService): void {
     service.stop();
     for (const retired of service.lineage) {
-      const { config, registry } = retired;
-      const current = [...this.#services.values()];
-      const keepRecord = current.some((other) => other.config.key === config.key && other.registry === registry);
-      retired.retire({ keepRecord });
+      retired.retire({ keepRecord: this.#isRecordInUse(retired) });
     }
     this.#closeUnusedRegistries();
+  }
+
+  #isRecordInUse(service: RunningService): boolean {
+    return [...this.#services.values()].some((current) => current.sharesRecordWith(service));
   }
 
   #setDrained(service: RunningService, drained: boolean): void {

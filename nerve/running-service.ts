@@ -1,5 +1,6 @@
 import { timeoutSignal } from '../common/async/timeout.ts';
 import { type Log, reasonOf } from '../common/daemon/log.ts';
+import type { Instance } from '../common/instance.ts';
 import type { AnnouncementStatus } from './announce/announcer.ts';
 import type { OpenRegistry } from './announce/registries.ts';
 import { ThrottledAnnouncement } from './announce/throttled-announcement.ts';
@@ -16,6 +17,8 @@ export interface RunningServiceDeps {
   readonly isDrained: () => boolean;
   /** How long a replaced address stays visible while the new one cannot be announced. */
   readonly takeoverTimeoutMs: number;
+  /** True when a current service has the same key in the same registry. */
+  readonly isRecordInUse: (service: RunningService) => boolean;
   /** Called when `service` has taken over: nerve retires `predecessor`. */
   readonly onTakenOver: (service: RunningService, predecessor: RunningService) => void;
 }
@@ -86,6 +89,16 @@ export class RunningService {
     return this.#predecessor === null ? [this] : [this, ...this.#predecessor.lineage];
   }
 
+  /** True while the service is healthy, or until its health is known the one that it replaces. */
+  get isUp(): boolean {
+    return this.#inCharge.health === 'up';
+  }
+
+  /** True when both have the same key in the same registry. */
+  sharesRecordWith({ config, registry }: RunningService): boolean {
+    return this.config.key === config.key && this.registry === registry;
+  }
+
   /** Starts the checks. They end when the service is stopped. */
   start(): void {
     this.#health
@@ -95,16 +108,18 @@ export class RunningService {
       });
   }
 
-  /** True while the instance that the registry shows is healthy. */
-  get isUp(): boolean {
-    return this.#inCharge.health === 'up';
-  }
-
   /** Brings the registry up to date after the service was drained, or is no longer. */
   onDrainChange(): void {
-    const service = this.#inCharge;
-    service.#update();
-    service.#show({ operator: true });
+    const current = this.#inCharge;
+    current.#update();
+    current.#show({ operator: true });
+    const { lineage } = current;
+    for (const [i, replaced] of lineage.entries()) {
+      // A record that a newer service has taken over is not the replaced one's to change.
+      const newer = lineage.slice(0, i);
+      if (i === 0 || newer.some((other) => other.sharesRecordWith(replaced))) continue;
+      if (!this.#deps.isRecordInUse(replaced)) replaced.#showWhileStopping();
+    }
   }
 
   /** Ends the checks of the service and of those that it replaces. Their records stay. */
@@ -146,9 +161,19 @@ export class RunningService {
 
   #show(options: { readonly operator?: boolean } = {}): void {
     if (this.health === 'unknown') return;
+    this.#announcement.show(this.health === 'up' ? this.#record : null, options);
+  }
+
+  /** Updates the record of a service that is no longer checked, and visible only until its successor is. */
+  #showWhileStopping(): void {
+    if (this.health !== 'up') return;
+    announcements.inc({ service: this.config.name, action: 'announce' });
+    this.registry.announcer.announce(this.config.key, this.#record);
+  }
+
+  get #record(): Instance {
     const { instance } = this.config;
-    const shown = this.#deps.isDrained() ? { ...instance, state: 'drain' as const } : instance;
-    this.#announcement.show(this.health === 'up' ? shown : null, options);
+    return this.#deps.isDrained() ? { ...instance, state: 'drain' } : instance;
   }
 
   /** The health of this service counts from now on; the predecessor goes as soon as the registry shows this one. */

@@ -108,6 +108,26 @@ describe('a service whose configuration changes', () => {
     answer();
   });
 
+  it('is drained in its old registry while the new one is unreachable', async (t) => {
+    const { nerve, registries } = startNerve(t);
+    const services = [serviceConfig('api', [healthSwitch().probe])];
+    const hosts = (port: number) => ({ etcd: { hosts: [`http://127.0.0.1:${port}`] } });
+    nerve.apply(nerveConfig(services, hosts(1)));
+    await eventually(() => assert.deepEqual(registries.get('1/10')?.calls, ['announce api/:80 up']));
+    nerve.apply(nerveConfig(services, hosts(2)));
+    const next = registries.get('2/10');
+    assert.ok(next);
+    next.unreachable = true;
+    await eventually(() => assert.equal(nerve.services.get('api')?.state, 'taking-over'));
+    nerve.drain('api', true);
+    assert.deepEqual(registries.get('1/10')?.calls.slice(1), ['announce api/:80 drain']);
+    nerve.drain('api', false);
+    assert.deepEqual(registries.get('1/10')?.calls.slice(2), ['announce api/:80 up']);
+    next.recover();
+    await eventually(() => assert.equal(registries.get('1/10')?.closed, true));
+    assert.deepEqual(next.calls, ['announce api/:80 up', 'announce api/:80 drain', 'announce api/:80 up']);
+  });
+
   it('counts as replaced once, even when its health changes before the registry shows it', async (t) => {
     const { nerve, main } = startNerve(t);
     const replaced = /nerve_service_reaps_total\{service="flapping",reason="update"\} (\d+)/;
