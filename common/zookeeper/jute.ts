@@ -1,4 +1,4 @@
-/** ZooKeeper's wire format: big-endian numbers, strings and byte arrays behind their length (zookeeper.jute). */
+/** Writes ZooKeeper's wire format: big-endian numbers; strings and byte arrays after their length (zookeeper.jute). */
 export class JuteWriter {
   readonly #parts: Buffer[] = [];
 
@@ -26,7 +26,7 @@ export class JuteWriter {
     return this.buffer(Buffer.from(value));
   }
 
-  /** Everything so far, with its length in front. */
+  /** Everything written so far, after its length. */
   frame(): Buffer {
     const body = Buffer.concat(this.#parts);
     const head = Buffer.alloc(4);
@@ -57,7 +57,7 @@ export class JuteReader {
     return this.#take(8).readBigInt64BE();
   }
 
-  /** A length of -1 stands for nothing at all. */
+  /** Bytes after their length; a length of -1 means null and is read as no bytes. */
   buffer(): Buffer {
     const length = this.int();
     return length < 0 ? Buffer.alloc(0) : this.#take(length);
@@ -70,39 +70,49 @@ export class JuteReader {
   strings(): string[] {
     const count = this.int();
     const list: string[] = [];
-    // Not an array of that length: the number comes from the network.
+    // Does not allocate by the count: it comes from the network.
     for (let i = 0; i < count; i++) list.push(this.string());
     return list;
   }
 
   #take(length: number): Buffer {
     const end = this.#at + length;
-    if (end > this.#bytes.length) throw new Error(`ZooKeeper sent ${this.#bytes.length} bytes where ${end} were due`);
+    if (end > this.#bytes.length)
+      throw new Error(`ZooKeeper sent ${this.#bytes.length} bytes where at least ${end} are needed`);
     const part = this.#bytes.subarray(this.#at, end);
     this.#at = end;
     return part;
   }
 }
 
-/**
- * Cuts a stream of bytes into frames.
- * @throws when a frame would be larger than `maxFrame` bytes
- */
-export function createFramer(maxFrame: number, onFrame: (frame: Buffer) => void): (chunk: Buffer) => void {
-  let chunks: Buffer[] = [];
-  let size = 0;
-  return (chunk) => {
-    chunks.push(chunk);
-    size += chunk.length;
-    while (size >= 4) {
-      if ((chunks[0] as Buffer).length < 4) chunks = [Buffer.concat(chunks)];
-      const length = (chunks[0] as Buffer).readInt32BE();
-      if (length < 0 || length > maxFrame) throw new Error(`a frame of ${length} bytes, at most ${maxFrame} are read`);
-      if (size < 4 + length) return;
-      const all = chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks);
-      chunks = [all.subarray(4 + length)];
-      size -= 4 + length;
-      onFrame(all.subarray(4, 4 + length));
+/** Splits a stream of bytes into frames. */
+export class FrameReader {
+  readonly #maxBytes: number;
+  readonly #onFrame: (frame: Buffer) => void;
+  #chunks: Buffer[] = [];
+  #size = 0;
+
+  /** `onFrame` gets each frame without its length, synchronously. */
+  constructor(maxBytes: number, onFrame: (frame: Buffer) => void) {
+    this.#maxBytes = maxBytes;
+    this.#onFrame = onFrame;
+  }
+
+  /** Adds bytes. @throws when a frame is larger than `maxBytes`, and what `onFrame` throws */
+  push(chunk: Buffer): void {
+    this.#chunks.push(chunk);
+    this.#size += chunk.length;
+    while (this.#size >= 4) {
+      if ((this.#chunks[0] as Buffer).length < 4) this.#chunks = [Buffer.concat(this.#chunks)];
+      const length = (this.#chunks[0] as Buffer).readInt32BE();
+      if (length < 0 || length > this.#maxBytes) {
+        throw new Error(`a frame of ${length} bytes: at most ${this.#maxBytes} are read`);
+      }
+      if (this.#size < 4 + length) return;
+      const all = this.#chunks.length === 1 ? (this.#chunks[0] as Buffer) : Buffer.concat(this.#chunks);
+      this.#chunks = [all.subarray(4 + length)];
+      this.#size -= 4 + length;
+      this.#onFrame(all.subarray(4, 4 + length));
     }
-  };
+  }
 }

@@ -1,30 +1,31 @@
 import { setMaxListeners } from 'node:events';
 import { connect, type Socket } from 'node:net';
+import { onAbort } from '../async/abort.ts';
 import { clock, type Timer } from '../async/clock.ts';
 import { withTimeout } from '../async/timeout.ts';
-import { createFramer, JuteReader, JuteWriter } from './jute.ts';
+import { FrameReader, JuteReader, JuteWriter } from './jute.ts';
 
 export interface SessionOptions {
   readonly host: string;
   readonly port: number;
-  /** What to ask for, milliseconds; the server decides. A server that is silent for two thirds of it is given up. */
-  readonly timeout: number;
+  /** Session timeout to ask for; the server decides. A server that is silent for two thirds of it is given up. */
+  readonly timeoutMs: number;
 }
 
 /**
  * A ZooKeeper session for reading, on one connection. It ends with the connection and is not resumed: it owns no nodes
- * that would have to survive, and whoever reads must read again after a break anyway.
+ * that would have to survive, and a reader must read everything again after a break anyway.
  */
 export interface ZookeeperSession {
-  /** Names of the nodes below `path`, in no order; undefined when there is no such node. */
+  /** Names of the nodes below `path`, unordered; undefined when there is no such node. `onChange` is called at most once. */
   children(path: string, onChange?: () => void): Promise<readonly string[] | undefined>;
-  /** What a node holds; undefined when there is no such node. */
+  /** The data of a node; undefined when there is no such node. */
   data(path: string, onChange?: () => void): Promise<Buffer | undefined>;
-  /** `onChange` tells of the creation too. It is called once at most, as in the methods above. */
+  /** Whether there is such a node. Here `onChange` is also called when the node is created. */
   exists(path: string, onChange?: () => void): Promise<boolean>;
-  /** Aborts when the session is over; its reason says why. */
+  /** Aborts when the session is over, with the reason. */
   readonly ended: AbortSignal;
-  /** When the server was last heard of, in milliseconds of `clock.now()`. */
+  /** When the server was last heard, in milliseconds of `clock.now()`. */
   readonly heardAt: number;
 }
 
@@ -44,27 +45,24 @@ const errors: Readonly<Record<number, string>> = {
 const deleted = 2;
 const childrenChanged = 4;
 
-/** The default limit of a server is 1 MB for a node; a list of many children may be larger. */
-const maxFrame = 64 << 20;
+/** A server limits a node to 1 MB by default; a list of many children may be larger. */
+const maxFrameBytes = 64 << 20;
 
 interface Pending {
-  /** When it was asked, in milliseconds of `clock.now()`. */
+  /** When the request was sent, in milliseconds of `clock.now()`. */
   readonly askedAt: number;
   readonly resolve: (body: JuteReader | undefined) => void;
   readonly reject: (error: Error) => void;
 }
 
-/** @throws when the server cannot be reached or does not open a session in time */
+/** Opens a session. @throws when the server cannot be reached or does not open it in time */
 export async function openSession(options: SessionOptions, signal: AbortSignal): Promise<ZookeeperSession> {
-  const { host, port, timeout } = options;
+  const { host, port, timeoutMs } = options;
   const what = `ZooKeeper at ${host}:${port}`;
   const socket = connect({ host, port, noDelay: true });
   try {
-    return await withTimeout(
-      (end) => shakeHands(socket, { timeout, what }, end, signal),
-      { timeoutMs: timeout, what },
-      signal,
-    );
+    const open = (deadline: AbortSignal) => handshake(socket, { timeoutMs, what, deadline }, signal);
+    return await withTimeout(open, { timeoutMs, what }, signal);
   } catch (error) {
     socket.destroy();
     signal.throwIfAborted();
@@ -72,10 +70,17 @@ export async function openSession(options: SessionOptions, signal: AbortSignal):
   }
 }
 
-function shakeHands(
+interface HandshakeOptions {
+  readonly timeoutMs: number;
+  /** The server, for messages. */
+  readonly what: string;
+  /** Aborts when the session must be open. */
+  readonly deadline: AbortSignal;
+}
+
+function handshake(
   socket: Socket,
-  { timeout, what }: { readonly timeout: number; readonly what: string },
-  deadline: AbortSignal,
+  { timeoutMs, what, deadline }: HandshakeOptions,
   signal: AbortSignal,
 ): Promise<ZookeeperSession> {
   return new Promise((resolve, reject) => {
@@ -85,31 +90,31 @@ function shakeHands(
       session?.end(new Error(what, { cause: error }));
       reject(error);
     };
-    const framer = createFramer(maxFrame, (frame) => {
+    const frames = new FrameReader(maxFrameBytes, (frame) => {
       if (session !== undefined) return session.receive(frame);
       const reader = new JuteReader(frame);
       reader.int();
-      const granted = reader.int();
-      if (granted <= 0) throw new Error('the server refused the session');
-      session = new Session(socket, granted, fail);
-      signal.addEventListener('abort', session.close, { once: true });
-      session.ended.addEventListener('abort', () => signal.removeEventListener('abort', (session as Session).close));
+      const grantedMs = reader.int();
+      if (grantedMs <= 0) throw new Error('the server refused the session');
+      session = new Session(socket, grantedMs, fail);
+      const release = onAbort(signal, () => session?.close());
+      onAbort(session.ended, release);
       resolve(session);
     });
     socket.on('connect', () => {
       // protocolVersion, lastZxidSeen, timeOut, sessionId, passwd
-      socket.write(new JuteWriter().int(0).long(0n).int(timeout).long(0n).buffer(Buffer.alloc(16)).frame());
+      socket.write(new JuteWriter().int(0).long(0n).int(timeoutMs).long(0n).buffer(Buffer.alloc(16)).frame());
     });
     socket.on('data', (chunk) => {
       try {
-        framer(chunk);
+        frames.push(chunk);
       } catch (error) {
         fail(error as Error);
       }
     });
     socket.on('error', fail);
     socket.on('close', () => fail(new Error('the connection was closed')));
-    deadline.addEventListener('abort', () => {
+    onAbort(deadline, () => {
       if (session === undefined) socket.destroy();
     });
   });
@@ -119,25 +124,25 @@ class Session implements ZookeeperSession {
   readonly #socket: Socket;
   readonly #end = new AbortController();
   readonly #pending = new Map<number, Pending>();
-  /** By what is watched, and path; ZooKeeper's watches fire once. */
+  /** Callbacks by path, for nodes and for lists of children. A watch of ZooKeeper fires once. */
   readonly #watches = { node: new Map<string, Set<() => void>>(), children: new Map<string, Set<() => void>>() };
   readonly #heart: Timer;
   #lastXid = 0;
   heardAt = clock.now();
 
-  constructor(socket: Socket, timeout: number, fail: (error: Error) => void) {
+  constructor(socket: Socket, timeoutMs: number, fail: (error: Error) => void) {
     this.#socket = socket;
-    // Each service that reads on this session waits for its end.
+    // Each service that reads through this session listens for its end.
     setMaxListeners(0, this.#end.signal);
     this.#heart = clock.setInterval(() => {
       const now = clock.now();
       const silence = now - this.heardAt;
-      // Requests are answered in order: the first is the oldest.
+      // The server answers requests in order, so the first one is the oldest.
       const [oldest] = this.#pending.values();
-      if (silence > (timeout * 2) / 3) fail(new Error(`silent for ${Math.round(silence)} ms`));
-      else if (oldest !== undefined && now - oldest.askedAt > timeout) fail(new Error('it answers no requests'));
+      if (silence > (timeoutMs * 2) / 3) fail(new Error(`silent for ${Math.round(silence)} ms`));
+      else if (oldest !== undefined && now - oldest.askedAt > timeoutMs) fail(new Error('it does not answer requests'));
       else socket.write(new JuteWriter().int(xid.ping).int(opcode.ping).frame());
-    }, timeout / 4);
+    }, timeoutMs / 4);
   }
 
   get ended(): AbortSignal {
@@ -187,8 +192,8 @@ class Session implements ZookeeperSession {
     this.#end.abort(reason);
   }
 
-  /** In order: the server need not wait until the session expires. */
-  close = (): void => {
+  /** Closes the session cleanly, so that the server need not wait until it expires. */
+  close(): void {
     this.#socket.end(
       new JuteWriter()
         .int(++this.#lastXid)
@@ -197,14 +202,14 @@ class Session implements ZookeeperSession {
     );
     this.#socket.setTimeout(1_000, () => this.#socket.destroy());
     this.end(new Error('closed'));
-  };
+  }
 
   #ask(type: number, path: string, onChange: (() => void) | undefined): Promise<JuteReader | undefined> {
     const id = ++this.#lastXid;
     return new Promise((resolve, reject) => {
       if (this.#end.signal.aborted) return reject(this.#end.signal.reason as Error);
       if (onChange !== undefined) {
-        // Before the answer: the notification may come in the same packet.
+        // Before the answer arrives: the notification may come in the same packet.
         const watches = this.#watches[type === opcode.getChildren ? 'children' : 'node'];
         watches.set(path, (watches.get(path) ?? new Set()).add(onChange));
       }

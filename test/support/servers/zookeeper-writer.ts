@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { connect } from 'node:net';
-import { createFramer, JuteReader, JuteWriter } from '../../../common/zookeeper/jute.ts';
+import { FrameReader, JuteReader, JuteWriter } from '../../../common/zookeeper/jute.ts';
 
 /** What nerve does in ZooKeeper: nodes that live as long as its session, or for ever. */
 export interface ZookeeperWriter {
@@ -21,13 +21,11 @@ export async function openZookeeperWriter(address: string, timeout = 10_000): Pr
   const [host = '', port = ''] = address.split(':');
   const socket = connect({ host, port: Number(port), noDelay: true });
   const waiting: { readonly resolve: (reader: JuteReader) => void; readonly reject: (error: Error) => void }[] = [];
-  socket.on(
-    'data',
-    createFramer(1 << 20, (frame) => {
-      // -2: the answer to a ping.
-      if (frame.readInt32BE(0) !== -2 || waiting.length === 0) waiting.shift()?.resolve(new JuteReader(frame));
-    }),
-  );
+  const frames = new FrameReader(1 << 20, (frame) => {
+    // -2: the answer to a ping.
+    if (frame.readInt32BE(0) !== -2 || waiting.length === 0) waiting.shift()?.resolve(new JuteReader(frame));
+  });
+  socket.on('data', (chunk) => frames.push(chunk));
   socket.on('error', () => {});
   socket.on('close', () => {
     for (const { reject } of waiting.splice(0)) reject(new Error('the connection to ZooKeeper was closed'));

@@ -2,7 +2,7 @@ import { abortable, linkAbort } from '../../../../common/async/abort.ts';
 import { clock } from '../../../../common/async/clock.ts';
 import type { Schema } from '../../../../common/config/config.ts';
 import type { Instance } from '../../../../common/instance.ts';
-import { createZookeeperLink, parseHost, type ZookeeperLink } from '../../../../common/zookeeper/link.ts';
+import { parseHost, SharedSession } from '../../../../common/zookeeper/shared-session.ts';
 import type { Publish, Source, SourceContext } from '../../../source.ts';
 import { createPublisher, type Findings } from '../../instance-set-builder.ts';
 import { withDocument } from '../../with-published.ts';
@@ -95,12 +95,12 @@ export function createZookeeperSource(options: ZookeeperOptions, context: Source
   const document = documentPath === 'disabled' ? undefined : documentPath;
   const publisher = createPublisher(context, { leased: stage.leased });
   const joined = withDocument(document, context);
-  let link: ZookeeperLink | undefined;
+  let shared: SharedSession | undefined;
   let connected = false;
 
   const follow = async (publish: Publish, signal: AbortSignal): Promise<void> => {
     if (signal.aborted) return;
-    link = context.shared(key, (end) => createZookeeperLink(hosts, { timeout }, end));
+    shared = context.shared(key, (end) => new SharedSession(hosts, { timeoutMs: timeout }, end));
     const handed = joined.start(publish);
     const end = linkAbort(signal);
     const takeDocument = (data: Buffer | undefined): void => {
@@ -109,7 +109,7 @@ export function createZookeeperSource(options: ZookeeperOptions, context: Source
       handed.take(text, text?.toString('latin1'), clock.now());
     };
     try {
-      const session = await abortable(link.session(), signal);
+      const session = await abortable(shared.open(), signal);
       connected = true;
       const publishFound = stage.start(publisher.start(handed.publish), end.signal);
       await Promise.all([
@@ -134,7 +134,7 @@ export function createZookeeperSource(options: ZookeeperOptions, context: Source
   };
   return Object.assign(follow, {
     status() {
-      const heardAt = link?.heardAt ?? null;
+      const heardAt = shared?.heardAt ?? null;
       return {
         reason: connected ? stage.reason() : 'not connected to ZooKeeper',
         age: heardAt === null ? null : clock.now() - heardAt,
