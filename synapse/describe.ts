@@ -11,13 +11,13 @@ import { type ResolverPlugin, resolverFolder } from './discovery/multi/resolver.
 import { fileOutputSchema, serviceFileOutputSchema } from './file-output.ts';
 import { type SourcePlugin, sourceFolder } from './source.ts';
 
-/** Options that stand together. */
+/** Options under one title. */
 export interface OptionSection {
   readonly title: string;
   readonly options: readonly OptionRow[];
 }
 
-/** All options but those of single sources and `output`'s; or those of one source. */
+/** The options of the configuration, with HAProxy's in `output`; or those of one source. @throws when there is no such source */
 export async function describeOptions(
   source: string | undefined,
   output: readonly OptionSection[],
@@ -43,7 +43,7 @@ export async function describeOptions(
   ];
 }
 
-/** Who decides between several sources: `discovery.resolver`, and `after` of `discovery.fallback`. */
+/** The options of each resolver, which decides between several sources. */
 async function describeResolvers(): Promise<readonly OptionSection[]> {
   const sections: OptionSection[] = [];
   for (const name of await pluginNames(resolverFolder)) {
@@ -53,7 +53,7 @@ async function describeResolvers(): Promise<readonly OptionSection[]> {
   return sections;
 }
 
-/** The same for people. */
+/** The sections as text for people. */
 export function formatSections(sections: readonly OptionSection[]): string {
   return sections
     .map(

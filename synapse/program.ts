@@ -16,7 +16,7 @@ import { status } from './commands/status.ts';
 export const synapseProgram: Program = {
   name: 'synapse',
   version: packageVersion(),
-  summary: 'Finds the instances of services and keeps the local HAProxy right.',
+  summary: 'Finds the instances of services and keeps the local HAProxy up to date.',
   configEnv: 'SYNAPSE_CONFIG',
   commands: {
     run,

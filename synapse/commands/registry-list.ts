@@ -1,5 +1,5 @@
 import { clock } from '../../common/async/clock.ts';
-import { type Fields, field } from '../../common/cli/json-shape.ts';
+import { type Fields, field, type Shaped } from '../../common/cli/json-shape.ts';
 import { type Cell, formatTable, heading, type Style } from '../../common/cli/table.ts';
 import { type Log, reasonOf } from '../../common/daemon/log.ts';
 import { createEtcdClient } from '../../common/etcd/client/client.ts';
@@ -8,65 +8,73 @@ import type { EtcdOptions } from '../../common/etcd/client/options.ts';
 import { printable } from '../../common/etcd/records/records.ts';
 import type { KeyChange } from '../../common/etcd/watch/prefix-state.ts';
 import { createReflector } from '../../common/etcd/watch/reflector.ts';
-import { announcedAtOf, type Instance, parseInstance } from '../../common/instance.ts';
+import { announcedAtOf, parseInstance } from '../../common/instance.ts';
 import type { SavedServices } from '../catalog/state-file.ts';
 import { instanceShape } from '../report/instance-shape.ts';
 
+const recordShape = {
+  fields: {
+    key: field({ orNull: 'text' }, 'its key in etcd; null from the state file'),
+    instance: field({ orNull: instanceShape }, 'the instance; null when the record cannot be used'),
+    reason: field({ orNull: 'text' }, 'why the record cannot be used; null when it can'),
+    announced_at: field(
+      { orNull: 'text' },
+      "when it became like this by the announcer's clock, ISO 8601; null when the record does not say",
+    ),
+    created: field({ orNull: 'text' }, 'revision at which it was first written'),
+    revision: field({ orNull: 'text' }, 'revision at which it was last written'),
+    lease: field({ orNull: 'text' }, 'lease of the record, in hexadecimal; null without one'),
+  },
+} satisfies Fields;
+
 /** One record of the registry. */
-export interface ListedRecord {
-  /** Null where it is from the state file. */
-  readonly key: string | null;
-  /** Null when it cannot be used, which `reason` says. */
-  readonly instance: Instance | null;
-  readonly reason: string | null;
-  /** When its announcer says that it became like this, ISO 8601, by the announcer's clock; null when it does not say. */
-  readonly announced_at: string | null;
-  readonly created: string | null;
-  readonly revision: string | null;
-  /** In hexadecimal; null without one. */
-  readonly lease: string | null;
-}
+export type ListedRecord = Shaped<typeof recordShape>;
+
+/** `synapse services --json`; with `--watch` one of `services[].instances[]` a line, with `time`, `service` and `gone`. */
+export const servicesShape = {
+  fields: {
+    prefix: field('text', 'path of the services in etcd'),
+    revision: field({ orNull: 'text' }, 'revision of etcd; null when all records are from the state file'),
+    reason: field({ orNull: 'text' }, 'why etcd did not answer; null when it did'),
+    services: field({ by: 'SERVICE', of: { list: recordShape } }, 'all records, by the service in their keys'),
+  },
+} satisfies Fields;
 
 /** What `synapse services` shows. */
-export interface RegistryList {
-  readonly prefix: string;
-  readonly revision: string | null;
-  /** Why etcd was not read; null when it was. */
-  readonly reason: string | null;
-  readonly services: Readonly<Record<string, readonly ListedRecord[]>>;
-}
+export type RegistryList = Shaped<typeof servicesShape>;
 
-/** One change, for who watches. */
+/** One change in the registry. */
 export interface ListedChange extends ListedRecord {
+  /** When synapse's command saw it, ISO 8601. */
   readonly time: string;
   readonly service: string;
   readonly gone: boolean;
 }
 
 export interface ListOptions {
-  /** Where the registry's services are, ending in a slash. */
+  /** Path of the services in etcd, ending in a slash. */
   readonly prefix: string;
-  /** Milliseconds that etcd may take for its first answer. */
-  readonly timeout: number;
+  /** Deadline of etcd's first answer, milliseconds. */
+  readonly timeoutMs: number;
   readonly log: Log;
-  /** Called once with all there is. */
+  /** Called once with all records. */
   readonly onList: (list: RegistryList) => void;
-  /** Called for each change from then on; without it, the first answer is the end. */
+  /** Called for each change from then on; without it, reading ends with the first answer. */
   readonly onChange?: (change: ListedChange) => void;
 }
 
 /**
- * Reads every record of the registry, and goes on with each change where that is wanted, until `signal` aborts.
+ * Reads every record of the registry; with `onChange`, follows the changes until `signal` aborts.
  * @throws when etcd does not answer in time
  */
 export async function followRegistry(etcd: EtcdOptions, options: ListOptions, signal?: AbortSignal): Promise<void> {
-  const { prefix, timeout, log, onList, onChange } = options;
+  const { prefix, timeoutMs, log, onList, onChange } = options;
   const end = new AbortController();
   const scope = signal === undefined ? end.signal : AbortSignal.any([signal, end.signal]);
   const client = createEtcdClient(etcd, { log }, scope);
   const reflector = createReflector(client, { log }, scope);
   let answered = false;
-  const timer = clock.setTimeout(() => end.abort(), timeout);
+  const timer = clock.setTimeout(() => end.abort(), timeoutMs);
   await reflector.follow(
     prefix,
     ({ entries, changed, revision }) => {
@@ -81,10 +89,10 @@ export async function followRegistry(etcd: EtcdOptions, options: ListOptions, si
   clock.clearTimeout(timer);
   if (answered || signal?.aborted) return;
   const { reason } = client.status;
-  throw new Error(`etcd did not answer within ${timeout} ms${reason === null ? '' : `: ${reason}`}`);
+  throw new Error(`etcd did not answer within ${timeoutMs} ms${reason === null ? '' : `: ${reason}`}`);
 }
 
-/** What a state file says instead, for when etcd cannot be read. */
+/** The list from the state file, for when etcd does not answer. */
 export function listOfCache(prefix: string, reason: string, cached: SavedServices): RegistryList {
   const services = [...cached].map(([service, { set }]) => {
     const records = set.instances.map((instance): ListedRecord => ({ ...unknown, instance }));
@@ -162,34 +170,3 @@ function rowOf(service: string, { key, instance, reason, revision }: ListedRecor
       .join(' '),
   ];
 }
-
-/** `synapse services --json`; with `--watch` one of `services[].instances[]` a line, with `service` and `gone`. */
-export const servicesShape: Fields = {
-  fields: {
-    prefix: field('text', 'where they are in etcd'),
-    revision: field({ orNull: 'text' }, 'of etcd; null when all of it is from the state file'),
-    reason: field({ orNull: 'text' }, 'why etcd was not read; null when it was'),
-    services: field(
-      {
-        by: 'SERVICE',
-        of: {
-          list: {
-            fields: {
-              key: field({ orNull: 'text' }, 'its key in etcd; null from the state file'),
-              instance: field({ orNull: instanceShape }, 'null when the record cannot be used'),
-              reason: field({ orNull: 'text' }, 'why it cannot be used'),
-              announced_at: field(
-                { orNull: 'text' },
-                "when it became like this by the announcer's clock, ISO 8601; null when it does not say",
-              ),
-              created: field({ orNull: 'text' }, 'revision at which it was first written'),
-              revision: field({ orNull: 'text' }, 'revision at which it was last written'),
-              lease: field({ orNull: 'text' }, 'the lease that keeps it, in hexadecimal; null without one'),
-            },
-          },
-        },
-      },
-      'all records, by the service that their keys name',
-    ),
-  },
-};

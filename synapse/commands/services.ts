@@ -39,7 +39,7 @@ export const services: Command = {
       const signal = options.watch ? interrupted() : undefined;
       await followRegistry(
         config.etcd,
-        { prefix, timeout: waitOf(context), log, onList, ...(options.watch && { onChange }) },
+        { prefix, timeoutMs: waitOf(context), log, onList, ...(options.watch && { onChange }) },
         signal,
       );
       return 0;

@@ -10,10 +10,10 @@ import type { HaproxyReport } from './haproxy-shape.ts';
 import type { ServiceReport } from './service-shape.ts';
 import type { SynapseState } from './status-shape.ts';
 
-/** How many instances left out, and how many rejected records, are shown of one service. */
+/** Left-out instances, and rejected records, that are shown of one service. */
 const maxShown = 100;
 
-/** All services, or those named. */
+/** The state of all services, or of those named. Reads only. */
 export function stateOf(
   catalog: Catalog,
   discoverer: Discoverer,
@@ -80,7 +80,7 @@ function leftOutOf({ service, set, state }: CatalogEntry): readonly LeftOut[] {
   return set === undefined ? [] : leftOut(service.policy, set, state);
 }
 
-/** The same for the gauges. */
+/** The state of all services for the gauges. */
 export function* observed(catalog: Catalog, discoverer: Discoverer): Iterable<Observed> {
   for (const name of catalog.names()) {
     const entry = catalog.entry(name);
@@ -103,7 +103,7 @@ export function* observed(catalog: Catalog, discoverer: Discoverer): Iterable<Ob
   }
 }
 
-/** What to say of a service that there is not: which ones there are, the keys of `services`. */
+/** The message about a service that does not exist; `services` has the names of those that do. */
 export function noService(name: string, services: object): string {
   return `no service ${name}; there are ${Object.keys(services).sort().join(', ') || 'none'}`;
 }

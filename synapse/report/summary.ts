@@ -1,36 +1,39 @@
-import type { HaproxyReport } from './haproxy-shape.ts';
 import type { ServiceReport } from './service-shape.ts';
 import type { SynapseState } from './status-shape.ts';
 
-/** One service in a line: what a list of a thousand shows. */
+/** One service in one line of a list. */
 export interface ServiceSummary extends Pick<ServiceReport, 'method' | 'origin' | 'reason' | 'age' | 'changed_at'> {
-  /** Which of its sources is in use, when it is not the first one. */
+  /** Name of the source in use, when it is not the first one. */
   readonly fallback: string | null;
+  /** False while nothing is known of its instances. */
   readonly known: boolean;
+  /** Number of instances that are up. */
   readonly up: number;
+  /** Number of instances that drain. */
   readonly drain: number;
-  /** Of those that are up. */
+  /** Number of instances that are up and backups. */
   readonly backup: number;
   readonly suspects: number;
+  /** Number of records that cannot be used, at most 100. */
   readonly rejected: number;
+  /** Number of instances that were found and are not used, at most 100. */
   readonly left_out: number;
-  /** Why its published configuration is refused. */
+  /** Why its newest published configuration is refused. */
   readonly refused: string | null;
 }
 
-/** What `/api/v1/summary` answers, beside who answers. */
-export interface Summary {
+/** The state of synapse with one line for each service. */
+export interface Summary extends Omit<SynapseState, 'services'> {
   readonly services: Readonly<Record<string, ServiceSummary>>;
-  readonly haproxy: HaproxyReport | null;
-  readonly file_output?: SynapseState['file_output'];
 }
 
+/** Summarises each service. */
 export function summaryOf({ services, ...rest }: SynapseState): Summary {
-  const entries = Object.entries(services).map(([name, report]) => [name, summarize(report)] as const);
+  const entries = Object.entries(services).map(([name, report]) => [name, summarise(report)] as const);
   return { ...rest, services: Object.fromEntries(entries) };
 }
 
-function summarize(report: ServiceReport): ServiceSummary {
+function summarise(report: ServiceReport): ServiceSummary {
   const { method, origin, reason, age, changed_at, sources = [], instances, suspects = {}, published } = report;
   const used = sources.findIndex(({ role }) => role === 'used');
   const up = instances?.filter(({ state }) => state === 'up') ?? [];

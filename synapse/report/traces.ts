@@ -8,6 +8,7 @@ const maxTraces = 10_000;
 export class Traces {
   readonly #traces = new Map<string, Trace>();
 
+  /** Remembers the newest change of one instance. */
   note(service: string, id: string, trace: Trace): void {
     keepNewest(this.#traces, keyOf(service, id), { value: trace, most: maxTraces });
   }

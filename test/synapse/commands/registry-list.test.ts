@@ -41,7 +41,7 @@ describe('the list of the registry', () => {
   it('has every record below the prefix, by service, without control characters', async () => {
     const lists: RegistryList[] = [];
     const onList = (list: RegistryList): void => void lists.push(list);
-    await followRegistry({ hosts: cluster.urls }, { prefix: '/s/', timeout: patienceMs, log: silentLog, onList });
+    await followRegistry({ hosts: cluster.urls }, { prefix: '/s/', timeoutMs: patienceMs, log: silentLog, onList });
     const [list] = lists;
     assert.ok(list !== undefined && lists.length === 1);
     assert.deepEqual(mismatches(servicesShape, JSON.parse(JSON.stringify(list))), []);
@@ -70,7 +70,7 @@ describe('the list of the registry', () => {
       listed = true;
     };
     const onChange = (change: ListedChange): void => void changes.push(change);
-    const options = { prefix: '/s/', timeout: patienceMs, log: silentLog, onList, onChange };
+    const options = { prefix: '/s/', timeoutMs: patienceMs, log: silentLog, onList, onChange };
     const done = followRegistry({ hosts: cluster.urls }, options, stop.signal);
     await until(() => listed);
     await put(client, '/s/web/w_10.0.0.3:80', '{"host":"10.0.0.3","port":80,"name":"w"}');
@@ -85,7 +85,7 @@ describe('the list of the registry', () => {
 
   it('fails with the reason when etcd does not answer', async () => {
     const onList = (): void => assert.fail('there is no list');
-    const options = { prefix: '/s/', timeout: 300, log: silentLog, onList };
+    const options = { prefix: '/s/', timeoutMs: 300, log: silentLog, onList };
     const answer = followRegistry({ hosts: ['http://127.0.0.1:1'] }, options);
     await assert.rejects(answer, /^Error: etcd did not answer within 300 ms: .*connection refused/);
   });
