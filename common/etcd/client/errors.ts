@@ -104,13 +104,16 @@ export function isAnswer(error: EtcdError): boolean {
 
 /** What TLS says when the handshake fails, and what that means here. */
 const meanings: readonly (readonly [said: RegExp, meaning: string])[] = [
-  [/unable to verify|self.signed certificate|unable to get (?:local )?issuer/, 'it is of no authority in tls.ca'],
+  [/unable to verify|self.signed certificate|unable to get (?:local )?issuer/, 'no authority in tls.ca has signed it'],
   [/^certificate has expired/, "the member's certificate"],
   [/^unknown ca/, 'the member does not trust the authority of our certificate, tls.cert'],
-  [/^certificate required/, 'the member wants a certificate of ours: set tls.cert and tls.key'],
-  [/^certificate expired/, 'the member says so of our certificate, tls.cert'],
+  [/^certificate required/, 'the member requires a client certificate: set tls.cert and tls.key'],
+  [/^certificate expired/, 'the member rejects our certificate, tls.cert'],
   // Up to etcd 3.4, one text for every reason.
-  [/^bad certificate/, 'the member refuses ours, tls.cert: missing, expired, or of an authority it does not trust'],
+  [
+    /^bad certificate/,
+    'the member rejects our certificate, tls.cert: missing, expired, or from an authority that it does not trust',
+  ],
   [/disconnected before secure TLS/, 'if the member does not talk TLS, its address begins with http://'],
   [/^Failed to connect/, 'if the member talks TLS, its address begins with https://'],
 ];

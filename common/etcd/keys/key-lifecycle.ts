@@ -47,7 +47,7 @@ export function beginKey(key: string, desired: DesiredKey, forget: boolean): Tra
     forget,
     requests: 0,
     failures: 0,
-    unjudged: null,
+    pendingVersion: null,
     disturbances: { count: 0, at: Number.NEGATIVE_INFINITY },
   };
   return { key: fresh, effects: [{ kind: 'queue' }] };
@@ -105,7 +105,7 @@ function sameDesired(a: DesiredKey, b: DesiredKey): boolean {
   return b.kind === 'unset' && a.tombstone === b.tombstone;
 }
 
-/** Has the key worked on now, unless it is being worked on. */
+/** Starts work on the key now, unless work is under way. */
 function nudge(key: OwnedKey, context: KeyContext): Transition {
   if (key.phase === 'retrying')
     return { key: { ...key, phase: 'queued' }, effects: [{ kind: 'stopWaiting' }, { kind: 'queue' }] };
@@ -221,13 +221,13 @@ function afterFailure(key: OwnedKey, { kind }: RequestFailure): OwnedKey {
   };
 }
 
-/** Comes to rest. What a watch showed in the meantime is judged now. */
+/** Comes to rest. A version that the watch showed in the meantime is applied now. */
 function rest(before: OwnedKey, phase: Phase, context: KeyContext): Transition {
-  const { unjudged } = before;
-  const { key, effects } = enterRest({ ...before, phase, request: null, unjudged: null }, context);
-  if (unjudged === null) return { key, effects };
-  const judged = watched(key, unjudged, context);
-  return { key: judged.key, effects: [...effects, ...judged.effects] };
+  const { pendingVersion } = before;
+  const { key, effects } = enterRest({ ...before, phase, request: null, pendingVersion: null }, context);
+  if (pendingVersion === null) return { key, effects };
+  const after = watched(key, pendingVersion, context);
+  return { key: after.key, effects: [...effects, ...after.effects] };
 }
 
 function enterRest(key: OwnedKey, context: KeyContext): Transition {
@@ -257,7 +257,7 @@ function enterRest(key: OwnedKey, context: KeyContext): Transition {
 
 /** The watch showed a version: older than what is known, or our own write, when its revision is not higher. */
 function watched(key: OwnedKey, version: KeyVersion, context: KeyContext): Transition {
-  if (!isResting(key)) return { key: { ...key, unjudged: version }, effects: [] };
+  if (!isResting(key)) return { key: { ...key, pendingVersion: version }, effects: [] };
   if (key.desired.kind === 'unset' || version.revision <= Number(key.observed?.modRevision ?? 0)) return unchanged(key);
   return disturb({ ...key, observed: version.observed }, 'watch', context);
 }

@@ -68,7 +68,7 @@ export interface OwnedKey {
   /** Failed requests since the key was last at rest. */
   readonly failures: number;
   /** The newest version that a watch showed while requests were under way. */
-  readonly unjudged: KeyVersion | null;
+  readonly pendingVersion: KeyVersion | null;
   /** How often in a row others changed the key, and when the last time was, milliseconds of `clock.now()`. */
   readonly disturbances: { readonly count: number; readonly at: number };
 }

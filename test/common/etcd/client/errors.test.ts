@@ -14,7 +14,7 @@ describe('an EtcdError', () => {
     [
       status.UNAVAILABLE,
       'No connection established. Last error: self-signed certificate (2026-11-25T21:00:00.000Z). Resolution note: ',
-      'self-signed certificate (it is of no authority in tls.ca)',
+      'self-signed certificate (no authority in tls.ca has signed it)',
     ],
     [status.UNAVAILABLE, 'read ECONNRESET', 'connection reset'],
     [status.UNAVAILABLE, 'Name resolution failed for target dns:etcd.invalid:2379', 'host name not found'],

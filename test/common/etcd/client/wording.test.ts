@@ -11,13 +11,13 @@ describe('the reason for a failed connection', () => {
   const cases: readonly (readonly [report: string, plain: string])[] = [
     [
       'Error: unable to verify the first certificate.',
-      'unable to verify the first certificate (it is of no authority in tls.ca)',
+      'unable to verify the first certificate (no authority in tls.ca has signed it)',
     ],
     ['Error: certificate has expired.', "certificate has expired (the member's certificate)"],
-    [alert('sslv3 alert certificate expired'), 'certificate expired (the member says so of our certificate, tls.cert)'],
+    [alert('sslv3 alert certificate expired'), 'certificate expired (the member rejects our certificate, tls.cert)'],
     [
       alert('tlsv13 alert certificate required'),
-      'certificate required (the member wants a certificate of ours: set tls.cert and tls.key)',
+      'certificate required (the member requires a client certificate: set tls.cert and tls.key)',
     ],
     [alert('tlsv1 alert internal error'), 'internal error'],
     [alert('wrong version number'), 'wrong version number'],

@@ -428,7 +428,7 @@ describe('the lifecycle of an owned key', () => {
     assert.equal(calm.key.phase, 'queued');
   });
 
-  it('judges what a watch shows during a write when the write is over', () => {
+  it('applies a version that the watch shows during a write when the write is over', () => {
     const write = present('21', 'up', '7');
     const deletedAt = (revision: number): KeyEvent => ({ kind: 'watched', version: { revision, observed: absentKey } });
     const own: KeyEvent = { kind: 'watched', version: { revision: 21, observed: write } };
@@ -436,7 +436,7 @@ describe('the lifecycle of an owned key', () => {
     const { key, effects } = run(phases.writingValue, [deletedAt(22), written(write)]);
     assert.equal(key.phase, 'queued');
     assert.deepEqual(effects, ['rest', 'report repair by watch', 'queue']);
-    assert.equal(key.unjudged, null);
+    assert.equal(key.pendingVersion, null);
   });
 
   it('is forgotten when it is gone, or at once when it is gone already', () => {

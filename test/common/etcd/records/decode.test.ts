@@ -40,7 +40,7 @@ describe('decode', () => {
     ['json', /method must be/],
     [{ method: 'json', hosts: 'a' }, /unknown key hosts/],
     [{ method: 'json', host: 'a..b' }, /decode\.host must be a path/],
-    [{ method: 'address', host: 'a' }, /goes with method json/],
+    [{ method: 'address', host: 'a' }, /only used with method json/],
   ];
   for (const [decode, message] of wrong) {
     it(`refuses ${JSON.stringify(decode)}`, () => assert.throws(() => readDecode(decode), message));
