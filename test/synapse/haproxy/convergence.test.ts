@@ -14,9 +14,9 @@ import { seededRandom } from '../../support/random.ts';
 const seed = Number(process.env.SEED ?? Math.floor(Math.random() * 1e6));
 const steps = 60;
 
-describe('random states, faults and hands', { concurrency: haproxyVersions.length }, () => {
+describe('random changes, faults and settings by hand', { concurrency: haproxyVersions.length }, () => {
   for (const version of haproxyVersions) {
-    it(`leave HAProxy ${version} equal to what is desired (seed ${seed})`, async (t) => {
+    it(`leave HAProxy ${version} with the desired servers (seed ${seed})`, async (t) => {
       const random = seededRandom(seed);
       const pick = <T>(values: readonly T[]): T => values[Math.floor(random() * values.length)] as T;
       const top = { delete_servers_after: '300ms', drain_timeout: '500ms' };
@@ -35,7 +35,7 @@ describe('random states, faults and hands', { concurrency: haproxyVersions.lengt
               ...(random() < 0.3 && { weight: 1 + Math.floor(random() * 20) }),
             }),
           );
-      /** What somebody set by hand, `backend/server` → what; it stays for as long as the server does. */
+      /** Servers (`backend/server`) that were set by hand: they stay so, and are reported. */
       const byHand = new Set<string>();
       const running = await runningHaproxy(t, { version, top, services: { ...services } });
       const { haproxy } = running;
@@ -75,13 +75,13 @@ describe('random states, faults and hands', { concurrency: haproxyVersions.lengt
       for (let step = 0; step < steps; step++) {
         const kind = step % 20 === 19 ? pick(['restart', 'successor']) : pick(kinds);
         done.push(kind);
-        // HAProxy may be away for a moment after a reload or a restart: what somebody wanted to do then is not done.
+        // HAProxy may be away for a moment after a reload or a restart. Settings by hand fail then.
         await (faults[kind] as () => Promise<void>)().catch((error) => {
           if (kind === 'members' || kind === 'successor') throw error;
         });
         if (random() < 0.3) await sleep(random() * 60);
       }
-      // What nobody touched is exactly as desired; what somebody did set is so, or reported.
+      // A server is as desired, or it was set by hand and is reported.
       await eventually(async () => {
         const rows = await haproxy.servers();
         const held = new Map(

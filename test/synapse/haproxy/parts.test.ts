@@ -4,15 +4,6 @@ import { makeInstance } from '../../../common/instance.ts';
 import { checkHaproxyConfig } from '../../../synapse/haproxy/options/config.ts';
 import { checkServiceConfig } from '../../../synapse/haproxy/options/service-config.ts';
 import { parseProc } from '../../../synapse/haproxy/reload/master.ts';
-import {
-  parseEnv,
-  parseInfo,
-  parseServersState,
-  parseSessions,
-  type ServerRow,
-} from '../../../synapse/haproxy/runtime/parse.ts';
-import { judge } from '../../../synapse/haproxy/runtime/reply.ts';
-import { runningServerOf } from '../../../synapse/haproxy/runtime/server-state.ts';
 import { addedLines, buildBackendSpec } from '../../../synapse/haproxy/spec/build-backend.ts';
 import { capabilitiesOf } from '../../../synapse/haproxy/spec/capabilities.ts';
 import {
@@ -26,7 +17,7 @@ import { placeOf } from '../../../synapse/haproxy/spec/listen-lines.ts';
 import { parseConfig } from '../../../synapse/haproxy/spec/parse-config.ts';
 import { maxconnOf } from '../../../synapse/haproxy/spec/server.ts';
 import { filterOptions, parseOptions } from '../../../synapse/haproxy/spec/server-options.ts';
-import type { BackendSpec, RunningServer } from '../../../synapse/haproxy/spec/types.ts';
+import type { BackendSpec } from '../../../synapse/haproxy/spec/types.ts';
 import { haproxyConfig, serviceConfig } from '../../support/haproxy/haproxy-output.ts';
 import { plainConfig } from '../../support/haproxy/haproxy-text.ts';
 
@@ -105,76 +96,7 @@ describe('options from the registry', () => {
   });
 });
 
-describe('replies of the runtime API', () => {
-  const cases: readonly [Parameters<typeof judge>[0], string, string][] = [
-    ['add', 'New server registered.\n', 'done'],
-    ['add', 'Server api/x is going DOWN.\nNew server registered.\n', 'done'],
-    ['add', "'id' : custom id 4 already used at h.cfg:23 ('server w6').\n", 'unexpected'],
-    ['add', 'Already exists a server with the same name in backend.\n', 'unexpected'],
-    ['add', 'Backend must use a dynamic load balancing to support dynamic servers.', 'refused'],
-    ['add', "unknown keyword 'foo'; did you mean 'tfo' maybe ?\n", 'refused'],
-    ['add', '', 'refused'],
-    ['state', '', 'done'],
-    ['state', 'No such server.\n', 'unexpected'],
-    ['state', 'Permission denied\n', 'refused'],
-    ['weight', "Backend is using a static LB algorithm and only accepts weights '0%' and '100%'.\n", 'refused'],
-    ['weight', 'Unknown command: set', 'refused'],
-    ['health', 'Health check was not configured on this server, cannot enable.\n', 'refused'],
-  ];
-  for (const [kind, reply, result] of cases) {
-    it(`${kind}: ${JSON.stringify(reply.slice(0, 50))} is ${result}`, () =>
-      assert.equal(judge(kind, reply).result, result));
-  }
-});
-
 describe('what HAProxy says about itself', () => {
-  const header =
-    '# be_id be_name srv_id srv_name srv_addr srv_op_state srv_admin_state srv_uweight srv_iweight srv_time_since_last_change srv_check_status srv_check_result srv_check_health srv_check_state srv_agent_state bk_f_forced_id srv_f_forced_id srv_fqdn srv_port srvrecord srv_use_ssl srv_check_port srv_check_addr srv_agent_addr srv_agent_port';
-  it('reads servers by the titles of the columns', () => {
-    const reply = [
-      '1',
-      header,
-      '3 b 3 x_10.0.0.1:80 10.0.0.1 2 0 1 1 0 6 3 4 6 0 0 1 - 80 - 0 0 - - 0',
-      '3 b 9 nm - 0 32 1 1 0 1 0 0 0 0 0 1 nosuch.invalid 80 - 0 0 - - 0',
-      '3 b 4 ::1:80 ::1 2 9 0 5 0 0 1 0 2 0 0 0 - 80 - 0 0 - - 0',
-      '3 b 5 dead ::1 0 4 1 1 0 0 1 0 2 0 0 0 - 80 - 0 0 - - 0',
-      '',
-    ].join('\n');
-    assert.deepEqual(
-      parseServersState(reply).map((row) => Object.values(row)),
-      [
-        ['b', 3, 'x_10.0.0.1:80', 3, '10.0.0.1:80', false, false, false, 1, 1],
-        ['b', 3, 'nm', 9, 'nosuch.invalid:80', false, false, false, 1, 1],
-        ['b', 3, '::1:80', 4, '::1:80', true, true, false, 0, 5],
-        ['b', 3, 'dead', 5, '::1:80', false, false, true, 1, 1],
-      ],
-    );
-    assert.throws(() => parseServersState("Can't find backend.\n"), /Can't find backend/);
-    assert.throws(() => parseServersState('1\n# be_id\n'), /no column be_name/);
-  });
-  it('reads how many sessions a server has, waiting ones too', () => {
-    const reply = '# pxname,svname,qcur,qmax,scur,smax\nb,s,1,0,2,5,\n\n';
-    assert.equal(parseSessions(reply, 's'), 3);
-    assert.equal(parseSessions(reply, 'other'), undefined);
-    assert.equal(parseSessions('\n', 's'), undefined);
-  });
-  it('reads the process and the environment', () => {
-    assert.deepEqual(
-      parseInfo(
-        'Name: HAProxy\nVersion: 2.6.12-1+deb12u4\nPid: 12\nUptime_sec: 7\nStart_time_sec: 1700000000\nStopping: 1\n',
-      ),
-      {
-        version: '2.6.12-1+deb12u4',
-        pid: 12,
-        stopping: true,
-        uptimeSeconds: 7,
-        startedAt: 1_700_000_000,
-      },
-    );
-    assert.throws(() => parseInfo('Permission denied\n'), /Permission denied/);
-    assert.equal(parseEnv('SYNAPSE_GEN=abc\n', 'SYNAPSE_GEN'), 'abc');
-    assert.equal(parseEnv('Variable not found\n', 'SYNAPSE_GEN'), undefined);
-  });
   it('reads the master', () => {
     const reply =
       '#<PID>          <type>          <reloads>       <uptime>        <version>\n1162            master          5 [failed: 1]   0d00h02m07s     2.6\n# workers\n1271            worker          0   0d00h00m00s 2.6\n# old workers\n1233            worker          3   0d 2.6\n# programs\n';
@@ -199,105 +121,6 @@ describe('what HAProxy says about itself', () => {
       '000010',
     ]);
   });
-});
-
-describe('what is known about a server that was read', () => {
-  const row: ServerRow = {
-    backend: 'b',
-    backendId: 1,
-    name: 'n',
-    id: 1,
-    address: '1.1.1.1:1',
-    maintenance: false,
-    drained: false,
-    weight: 5,
-    failing: false,
-    initialWeight: 2,
-  };
-  const file = parseConfig('backend b\n\tserver n 1.1.1.1:1 id 1 weight 0 check\n').backends.get('b')?.get('n');
-  const open = parseConfig('backend b\n\tserver n 1.1.1.1:1 id 1 check\n').backends.get('b')?.get('n');
-  const previous: RunningServer = {
-    name: 'n',
-    id: 1,
-    address: '1.1.1.1:1',
-    maintenance: false,
-    drained: false,
-    weight: 1,
-    failing: false,
-    ourWeight: 8,
-    ours: true,
-    fixedWords: 'w',
-    maxconn: 3,
-  };
-  const cases: readonly [string, Partial<ServerRow>, Parameters<typeof runningServerOf>[1], Partial<RunningServer>][] =
-    [
-      [
-        'maintenance of a server that the file has is somebody else’s',
-        { maintenance: true },
-        { previous: undefined, file: open, loaded: true, worker: 'first' },
-        { ours: false, fixedWords: 'check', maxconn: null },
-      ],
-      [
-        'maintenance of one that it has not is ours',
-        { maintenance: true },
-        { previous: undefined, file: undefined, loaded: true, worker: 'first' },
-        { ours: true, fixedWords: undefined, ourWeight: Number.NaN },
-      ],
-      [
-        'a drain that the file has too is ours',
-        { drained: true },
-        { previous: undefined, file, loaded: true, worker: 'first' },
-        { ours: true },
-      ],
-      [
-        'a drain that it has not is somebody else’s',
-        { drained: true },
-        { previous: undefined, file: open, loaded: true, worker: 'first' },
-        { ours: false },
-      ],
-      [
-        'a new worker has had no command of ours',
-        { maintenance: true },
-        { previous, file: open, loaded: true, worker: 'new' },
-        { ours: false, ourWeight: 2 },
-      ],
-      [
-        'the same worker has had those we know of',
-        { maintenance: true },
-        { previous, file: open, loaded: true, worker: 'same' },
-        { ours: true, ourWeight: 8, fixedWords: 'w' },
-      ],
-      [
-        'what nobody knew of the same worker is in the file that it is known to have loaded by now',
-        {},
-        {
-          previous: { ...previous, fixedWords: undefined, maxconn: undefined },
-          file: parseConfig('backend b\n\tserver n 1.1.1.1:1 id 1 check maxconn 6\n').backends.get('b')?.get('n'),
-          loaded: true,
-          worker: 'same',
-        },
-        { fixedWords: 'check', maxconn: 6 },
-      ],
-      [
-        'nothing is ours about an open server',
-        {},
-        { previous, file: open, loaded: true, worker: 'same' },
-        { ours: false },
-      ],
-      [
-        'options of a file that was not loaded say nothing',
-        {},
-        { previous: undefined, file: open, loaded: false, worker: 'first' },
-        { fixedWords: undefined },
-      ],
-    ];
-  for (const [what, different, knowledge, expected] of cases) {
-    it(what, () => {
-      const server = runningServerOf({ ...row, ...different }, knowledge);
-      for (const [key, value] of Object.entries(expected))
-        assert.deepEqual(server[key as keyof RunningServer], value, key);
-    });
-  }
 });
 
 describe('a file that is there', () => {

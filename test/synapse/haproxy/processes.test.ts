@@ -16,7 +16,7 @@ import {
   testConfig,
 } from '../../support/haproxy/haproxy-output.ts';
 
-/** Two HAProxy processes run the same file; each has its socket by a variable of its environment. */
+/** Two HAProxy processes run the same file. An environment variable tells each its socket. */
 describe('several HAProxy processes', () => {
   let home: TestHaproxy;
   let synapse: RunningOutput;
@@ -51,13 +51,13 @@ describe('several HAProxy processes', () => {
     return rows.filter((cells) => cells[6] === '0').map((cells) => cells[3] ?? '');
   };
 
-  /** Nobody is behind it: that HAProxy says so will do. */
+  /** No server is behind the port, so HAProxy answers by itself: it counts the request all the same. */
   const visit = async (port: number): Promise<void> => {
     const answer = await fetch(`http://127.0.0.1:${port}/`, { headers: { Connection: 'close' } });
     await answer.text();
   };
 
-  it('are each kept right, one that starts later too, and one that is away holds nobody up', async () => {
+  it('are kept right independently of each other, also when one starts later or ends', async () => {
     const port = await freePort();
     const config = serviceConfig({ port });
     const [one, two, three] = [instance(9), instance(10), instance(11)];
@@ -83,7 +83,7 @@ describe('several HAProxy processes', () => {
     await synapse.apply({ api: { config, instances: [two, three] } });
     for (const socket of sockets) assert.deepEqual((await serversOf(socket)).toSorted(), [two.id, three.id].toSorted());
 
-    // The kernel hands connections to both of them; what each of them counts is added up.
+    // The kernel gives connections to both processes. Their counters are added up.
     for (let sent = 0; sent < 20; sent++) await visit(port);
     const statistics = new StatisticsReader(sockets, thisHost);
     const { backends, servers } = await statistics.read({ backend: 'api' });

@@ -13,7 +13,7 @@ import { answerOn, type HaproxyInStep, runningHaproxy, webInstance } from '../..
 import { type HaproxyVersion, haproxyVersions } from '../../support/haproxy/versions.ts';
 import { tempFolder } from '../../support/temp-folder.ts';
 
-// What brings HAProxy down, or loses a reload, when it is handled naively.
+// Uses of HAProxy that make it crash or lose a reload, unless synapse avoids them.
 describe('known traps of HAProxy', { concurrency: haproxyVersions.length }, () => {
   for (const version of haproxyVersions) describe(`HAProxy ${version}`, { concurrency: 1 }, () => onHaproxy(version));
 });
@@ -29,9 +29,9 @@ function onHaproxy(version: HaproxyVersion): void {
     return config;
   };
 
-  it('lives on when servers are removed while somebody reads its statistics slowly', async (t) => {
+  it('does not crash when servers are removed while a client reads its statistics slowly', async (t) => {
     const one = await webInstance(t, 'one');
-    // Large enough that the reply does not fit into buffers: HAProxy stops in the middle of the list.
+    // The reply does not fit into the buffers, so HAProxy stops in the middle of the list.
     const many = Array.from({ length: 900 }, (_, index) => instance(2_000 + index, { host: '127.0.9.9' }));
     const config = await inStep(t, [one], { delete_servers_after: '100ms' });
     await running.synapse.apply({ api: { config, instances: [one, ...many] } });
@@ -41,7 +41,7 @@ function onHaproxy(version: HaproxyVersion): void {
     reader.write('show stat\n');
     reader.pause();
     await sleep(100);
-    // From both ends and out of the middle: one of them is where the reader stands.
+    // Servers at both ends and in the middle go, so the server where the reader stands is among them.
     await running.synapse.apply({ api: { config, instances: [one, ...many.slice(300, 600)] } });
     await running.synapse.apply({ api: { config, instances: [one] } });
     const left = async () => [...(await running.haproxy.servers()).keys()].length;
@@ -59,7 +59,7 @@ function onHaproxy(version: HaproxyVersion): void {
     if (!deletes) assert.equal(await left(), many.length + 1);
   });
 
-  it('has the weights that are wanted although a state file of the user brings back old ones', async (t) => {
+  it("has the desired weights although the user's state file brings back old ones", async (t) => {
     const one = await webInstance(t, 'one');
     const stateFile = join(await tempFolder(t), 'state');
     await writeFile(stateFile, '1\n');
@@ -83,7 +83,7 @@ function onHaproxy(version: HaproxyVersion): void {
     assert.deepEqual(running.synapse.output.status.pendingReload, []);
   });
 
-  it('knows after a reload which servers had failed their checks, unless that leaves none', async (t) => {
+  it('sends nothing to failed servers after a reload, unless all servers have failed', async (t) => {
     const [one, two] = [await webInstance(t, 'one'), await webInstance(t, 'two')];
     await inStep(t, [one, two]);
     const slow = serviceConfig({ port, server_options: 'check inter 60s' });
@@ -93,7 +93,7 @@ function onHaproxy(version: HaproxyVersion): void {
       const rows = await running.haproxy.servers();
       return [one, two].map(({ id }) => rows.get(`api/${id}`)?.srv_op_state === '0');
     };
-    // As its own check does; the next one is a minute away.
+    // This is what a failed check does. The next check is a minute away.
     await running.haproxy.ask(`set server api/${one.id} health down`);
     assert.deepEqual(await state(), [true, false]);
     const web0 = { config: serviceConfig({ port: await freePort() }), instances: [two] };
@@ -107,7 +107,7 @@ function onHaproxy(version: HaproxyVersion): void {
     assert.deepEqual(await state(), [false, false]);
   });
 
-  it('ends with what is wanted when somebody reloads it again and again while synapse does', async (t) => {
+  it('runs the desired configuration after many foreign reloads during reloads of synapse', async (t) => {
     const [one, two] = [await webInstance(t, 'one'), await webInstance(t, 'two')];
     const config = await inStep(t, [one]);
     const ports = await freePorts(4);

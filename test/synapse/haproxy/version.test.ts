@@ -6,7 +6,7 @@ import { testHaproxy } from '../../support/haproxy/haproxy.ts';
 import { plainConfig } from '../../support/haproxy/haproxy-text.ts';
 import { haproxyVersions } from '../../support/haproxy/versions.ts';
 
-describe('names of frontends', () => {
+describe('the names of frontends', () => {
   for (const [version, suffix] of [
     ['2.6.12-1+deb12u4', ''],
     ['3.2.26-1', ''],
@@ -16,12 +16,12 @@ describe('names of frontends', () => {
     ['unknown', '.in'],
     [undefined, '.in'],
   ] as const) {
-    it(`get ${JSON.stringify(suffix)} after the service's for HAProxy ${version}`, () => {
+    it(`end in ${JSON.stringify(suffix)} for HAProxy ${version}`, () => {
       assert.equal(suffixFor(version), suffix);
     });
   }
 
-  it('follow the program that is installed, whatever its version', async () => {
+  it('depend on the version of the installed program', async () => {
     for (const version of haproxyVersions) {
       const haproxy = await testHaproxy(version);
       const config = plainConfig({ haproxy_path: haproxy.program });
@@ -33,7 +33,7 @@ describe('names of frontends', () => {
     }
   });
 
-  it('differ from those of backends where no HAProxy can be asked, and are as the user says', async () => {
+  it('differ from the names of backends if no HAProxy tells its version, unless the user sets the suffix', async () => {
     const config = plainConfig({ haproxy_path: '/nowhere/haproxy', do_socket: true, socket_file_path: '/nowhere/s' });
     const signal = AbortSignal.timeout(10_000);
     assert.equal((await decideByVersion(config, thisHost, signal)).frontend_suffix, '.in');

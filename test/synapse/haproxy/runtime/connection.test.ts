@@ -1,60 +1,21 @@
 import assert from 'node:assert/strict';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { createServer, type Server, type Socket } from 'node:net';
-import { tmpdir } from 'node:os';
+import { createServer } from 'node:net';
 import { join } from 'node:path';
-import { after, before, describe, it, type TestContext } from 'node:test';
+import { describe, it } from 'node:test';
 import { queryObjects } from 'node:v8';
 import { thisHost } from '../../../../common/host.ts';
 import {
   connectRuntime as connectWith,
   type RuntimeConnection,
 } from '../../../../synapse/haproxy/runtime/connection.ts';
-
-/** A runtime API that answers each line as `answer` says, in pieces of `size` characters. */
-async function serve(
-  t: TestContext,
-  path: string,
-  answer: (line: string) => string | undefined,
-  size = 1e6,
-): Promise<void> {
-  const server = createServer((socket: Socket) => {
-    let rest = '';
-    socket.setEncoding('utf8');
-    socket.on('error', () => {});
-    socket.on('data', (chunk: string) => {
-      const lines = (rest + chunk).split('\n');
-      rest = lines.pop() ?? '';
-      for (const line of lines) {
-        const reply = answer(line);
-        if (reply === undefined) continue;
-        for (let at = 0; at < reply.length; at += size) socket.write(reply.slice(at, at + size));
-      }
-    });
-  });
-  await listen(t, server, path);
-}
+import { fakeRuntime, greeting } from '../../../support/haproxy/fake-runtime.ts';
+import { tempFolder } from '../../../support/temp-folder.ts';
 
 function connectRuntime(path: string, replyTimeoutMs: number, signal: AbortSignal): Promise<RuntimeConnection> {
   return connectWith(path, { connectUnix: thisHost.connectUnix, replyTimeoutMs }, signal);
 }
 
-/** Listens until the test is over, however it ends. */
-async function listen(t: TestContext, server: Server, path: string): Promise<void> {
-  t.after(() => server.close());
-  await new Promise<void>((resolve) => server.listen(path, resolve));
-}
-
-describe('the runtime API connection', () => {
-  let folder: string;
-  before(async () => {
-    folder = await mkdtemp(join(tmpdir(), 'runtime-test-'));
-  });
-  after(() => rm(folder, { recursive: true, force: true }));
-
-  const greet = (line: string): string | undefined =>
-    line === 'prompt' || line.startsWith('set timeout') ? '\n> ' : undefined;
-
+describe('a runtime API connection', () => {
   for (const size of [1e6, 1, 2, 3, 7]) {
     it(`matches pipelined replies in order when they arrive in pieces of ${size}`, async (t) => {
       const answers: Record<string, string> = {
@@ -63,8 +24,8 @@ describe('the runtime API connection', () => {
         c: 'No such server.\n\n> ',
         d: '> not a prompt\n> ',
       };
-      const path = join(folder, `order-${size}.sock`);
-      await serve(t, path, (line) => greet(line) ?? answers[line], size);
+      const answer = (line: string) => greeting(line) ?? answers[line];
+      const { path } = await fakeRuntime(t, { answer, pieceSize: size });
       const end = new AbortController();
       const connection = await connectRuntime(path, 10_000, end.signal);
       const [first, second] = [connection.send(['a', 'b', 'c']), connection.send(['d', 'a'])];
@@ -75,18 +36,16 @@ describe('the runtime API connection', () => {
     });
   }
 
-  it('gives up when a reply is late, and rejects everything that waits', async (t) => {
-    const path = join(folder, 'late.sock');
-    await serve(t, path, greet);
+  it('ends when a reply is late, and rejects all commands that wait for replies', async (t) => {
+    const { path } = await fakeRuntime(t, { answer: greeting });
     const connection = await connectRuntime(path, 500, new AbortController().signal);
     const waiting = [connection.send(['show info']), connection.send(['show info'])];
     for (const each of waiting) await assert.rejects(each, /no reply within 500 ms/);
     await assert.rejects(connection.send(['more']), /no reply/);
   });
 
-  it('leaves nothing behind when it pauses, and ends a pause with the connection', async (t) => {
-    const path = join(folder, 'pause.sock');
-    await serve(t, path, greet);
+  it('leaks no promises when it pauses, and ends a pause with the connection', async (t) => {
+    const { path } = await fakeRuntime(t, { answer: greeting });
     const end = new AbortController();
     const connection = await connectRuntime(path, 10_000, end.signal);
     const before = queryObjects(Promise, { format: 'count' });
@@ -99,10 +58,12 @@ describe('the runtime API connection', () => {
     await connection.pause(3_600_000);
   });
 
-  it('rejects when HAProxy closes the connection, and when nobody listens', async (t) => {
+  it('cannot be opened when HAProxy closes it, or when no process listens', async (t) => {
+    const folder = await tempFolder(t);
     const path = join(folder, 'closed.sock');
     const server = createServer((socket) => socket.destroy());
-    await listen(t, server, path);
+    t.after(() => server.close());
+    await new Promise<void>((resolve) => server.listen(path, resolve));
     const signal = new AbortController().signal;
     await assert.rejects(connectRuntime(path, 1000, signal), /cannot use HAProxy's runtime API/);
     await assert.rejects(connectRuntime(join(folder, 'none'), 1000, signal), /cannot use HAProxy's runtime API/);

@@ -15,7 +15,7 @@ import { instance, serviceConfig } from '../../../support/haproxy/haproxy-output
 import { answerOn, type HaproxyInStep, runningHaproxy, webInstance } from '../../../support/haproxy/running-haproxy.ts';
 import { type HaproxyVersion, haproxyVersions } from '../../../support/haproxy/versions.ts';
 
-// Side by side: most of their time they wait.
+// All versions at once, because the tests mostly wait.
 describe('a running HAProxy', { concurrency: haproxyVersions.length }, () => {
   for (const version of haproxyVersions) describe(`HAProxy ${version}`, { concurrency: 1 }, () => onHaproxy(version));
 });
@@ -42,7 +42,7 @@ function onHaproxy(version: HaproxyVersion): void {
     for (let index = 0; index < count; index++) names.add(await answerOn(port));
     return [...names].sort();
   };
-  /** Puts a proxy in the place of HAProxy's socket, before synapse connects. */
+  /** Puts a proxy in the place of HAProxy's socket, and starts synapse again. */
   const behindProxy = async (t: TestContext, faults: ProxyFaults = {}): Promise<RecordingProxy> => {
     const { haproxy } = running;
     const behind = `${haproxy.folder}/behind.sock`;
@@ -75,7 +75,7 @@ function onHaproxy(version: HaproxyVersion): void {
     end.abort();
   });
 
-  it('has another limit of connections at once, without a reload, and after one', async (t) => {
+  it('gets another maxconn of a server at once, and still has it after a reload', async (t) => {
     const [one, two] = [await webInstance(t, 'one'), await webInstance(t, 'two')];
     const limited = (of: Instance, maxconn: number): Instance => ({ ...of, serverOptions: `maxconn ${maxconn}` });
     const limit = async (of: Instance): Promise<string | undefined> => {
@@ -92,7 +92,7 @@ function onHaproxy(version: HaproxyVersion): void {
     assert.deepEqual([await limit(one), await limit(two)], ['9', '']);
     assert.equal(running.synapse.reloads(), 0);
     assert.equal(await running.haproxy.workerPid(), pid);
-    // What the file says is the same: a new worker has nothing to catch up with.
+    // The file says the same, so a new worker starts with the same limit.
     await eventually(async () => assert.match(await readFile(running.haproxy.file, 'utf8'), /maxconn 9/));
     await askSocket(running.haproxy.master, 'reload');
     await eventually(async () => assert.notEqual(await running.haproxy.workerPid(), pid));
@@ -100,7 +100,7 @@ function onHaproxy(version: HaproxyVersion): void {
     assert.deepEqual(running.synapse.output.status.pendingReload, []);
   });
 
-  it('is reached although others hold more sessions than it serves by default', async (t) => {
+  it('is reached although other clients hold more CLI sessions than HAProxy allows by default', async (t) => {
     const apply = await inStep(t, {}, [await webInstance(t, 'one')]);
     await running.synapse.stop();
     const others = Array.from({ length: 14 }, () => connect({ path: running.haproxy.socket }));
@@ -115,7 +115,7 @@ function onHaproxy(version: HaproxyVersion): void {
     await eventually(async () => assert.deepEqual(await answers(), ['two']));
   });
 
-  it('never gets another address for a server: what moves is a new server, and the old one gets nothing', async (t) => {
+  it('gets a new server when an instance moves, and the old address gets no more requests', async (t) => {
     const [old, moved, other] = [
       await webInstance(t, 'old'),
       await webInstance(t, 'moved'),
@@ -167,7 +167,7 @@ function onHaproxy(version: HaproxyVersion): void {
     assert.ok(connections <= 4, `${connections} connections for 30 requests`);
   });
 
-  it('ends the drain of a server that was withdrawn when its last connection has gone, not before', async (t) => {
+  it('ends the drain of a withdrawn server when its last connection ends, and no earlier', async (t) => {
     const held: Socket[] = [];
     const server = createServer((socket) => void held.push(socket.on('error', () => {})));
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
@@ -190,7 +190,7 @@ function onHaproxy(version: HaproxyVersion): void {
     await eventually(async () => assert.equal(await admin(one), '1'));
   });
 
-  it('deletes servers that have long been out of service only where that is safe', async (t) => {
+  it('deletes unused servers in the versions that do it safely', async (t) => {
     const [one, two, three] = [await webInstance(t, 'one'), await webInstance(t, 'two'), await webInstance(t, 'three')];
     const asked = version !== '3.2' && version !== '3.4';
     const safe = version !== '2.6';
@@ -211,7 +211,7 @@ function onHaproxy(version: HaproxyVersion): void {
   });
 
   if (version === '2.6' || version === '3.0') {
-    it('deletes no server without being asked to', async (t) => {
+    it('deletes no servers unless delete_servers is set', async (t) => {
       const [one, two] = [await webInstance(t, 'one'), await webInstance(t, 'two')];
       const apply = await inStep(t, { top: { delete_servers_after: '200ms' } }, [one, two]);
       await apply([one]);
@@ -220,7 +220,7 @@ function onHaproxy(version: HaproxyVersion): void {
     });
   }
 
-  it('keeps what an operator set by hand, also through a reload, and reports it', async (t) => {
+  it('keeps what an operator set by hand, also over a reload, and reports it', async (t) => {
     const [one, two, three, four] = [
       await webInstance(t, '1'),
       await webInstance(t, '2'),
@@ -281,7 +281,7 @@ function onHaproxy(version: HaproxyVersion): void {
     );
   });
 
-  it('gives added servers their cookies, at run time where it can', async (t) => {
+  it('has the cookies of added servers at once, or after a reload where that takes one', async (t) => {
     const [one, two] = [await webInstance(t, 'one'), await webInstance(t, 'two')];
     const apply = await inStep(t, { service: { backend: ['cookie SRV insert indirect nocache'] } }, [one]);
     await apply([one, two]);
@@ -298,14 +298,14 @@ function onHaproxy(version: HaproxyVersion): void {
     await eventually(() => assert.equal(running.synapse.reloads(), version === '2.6' ? 1 : 0));
   });
 
-  it('starts added servers slowly when their options say so', async (t) => {
+  it('starts added servers slowly with slowstart', async (t) => {
     const [one, two] = [await webInstance(t, 'one'), await webInstance(t, 'two')];
     const apply = await inStep(t, { service: { server_options: 'slowstart 60s' } }, [one]);
     await apply([one, two]);
     assert.equal(await column(two, 'srv_op_state'), '1');
   });
 
-  it('starts added servers down until checked when their options say so', async (t) => {
+  it('sends nothing to added servers before their first check with init-state fully-down', async (t) => {
     // Before 3.1 by command.
     const options = 'check inter 100ms init-state fully-down';
     const [one, two] = [await webInstance(t, 'one'), await webInstance(t, 'two')];
@@ -318,7 +318,7 @@ function onHaproxy(version: HaproxyVersion): void {
     assert.equal(running.synapse.reloads(), 0);
   });
 
-  it('ends up right when HAProxy is killed between two commands', async (t) => {
+  it('has the desired servers again after it was killed between two commands', async (t) => {
     const [one, two] = [await webInstance(t, 'one'), await webInstance(t, 'two')];
     const apply = await inStep(t, {}, [one]);
     const pids = await running.haproxy.pids();
@@ -357,7 +357,7 @@ function onHaproxy(version: HaproxyVersion): void {
     assert.equal(running.synapse.reloads(), 0);
   });
 
-  it('is kept right although its replies come slowly', async (t) => {
+  it('has the desired servers although its replies arrive slowly', async (t) => {
     const servers = [await webInstance(t, 'one'), await webInstance(t, 'two')];
     const many = Array.from({ length: 60 }, (_, index) => instance(2_000 + index, { host: '127.0.9.9' }));
     const drained = many.map((each): Instance => ({ ...each, state: 'drain' }));

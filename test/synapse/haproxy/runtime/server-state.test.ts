@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { ServerRow } from '../../../../synapse/haproxy/runtime/parse.ts';
-import { ServerState } from '../../../../synapse/haproxy/runtime/server-state.ts';
+import { runningServerOf, ServerState } from '../../../../synapse/haproxy/runtime/server-state.ts';
 import { parseConfig } from '../../../../synapse/haproxy/spec/parse-config.ts';
+import type { RunningServer } from '../../../../synapse/haproxy/spec/types.ts';
 
 const row: ServerRow = {
   backend: 'b',
@@ -66,4 +67,91 @@ describe('ServerState', () => {
     ]);
     assert.equal(state.count(), 0);
   });
+});
+
+describe('a server that was read', () => {
+  const file = parseConfig('backend b\n\tserver n 1.1.1.1:1 id 1 weight 0 check\n').backends.get('b')?.get('n');
+  const open = parseConfig('backend b\n\tserver n 1.1.1.1:1 id 1 check\n').backends.get('b')?.get('n');
+  const previous: RunningServer = {
+    name: 'n',
+    id: 1,
+    address: '1.1.1.1:1',
+    maintenance: false,
+    drained: false,
+    weight: 1,
+    failing: false,
+    ourWeight: 8,
+    ours: true,
+    fixedWords: 'w',
+    maxconn: 3,
+  };
+  const cases: readonly [string, Partial<ServerRow>, Parameters<typeof runningServerOf>[1], Partial<RunningServer>][] =
+    [
+      [
+        'is in maintenance by an operator if the file has it',
+        { maintenance: true },
+        { previous: undefined, file: open, loaded: true, worker: 'first' },
+        { ours: false, fixedWords: 'check', maxconn: null },
+      ],
+      [
+        'is in maintenance by synapse if the file does not have it',
+        { maintenance: true },
+        { previous: undefined, file: undefined, loaded: true, worker: 'first' },
+        { ours: true, fixedWords: undefined, ourWeight: Number.NaN },
+      ],
+      [
+        'is drained by synapse if the file drains it too',
+        { drained: true },
+        { previous: undefined, file, loaded: true, worker: 'first' },
+        { ours: true },
+      ],
+      [
+        'is drained by an operator if the file does not drain it',
+        { drained: true },
+        { previous: undefined, file: open, loaded: true, worker: 'first' },
+        { ours: false },
+      ],
+      [
+        'is in maintenance by an operator if the worker is new, because synapse has sent no commands yet',
+        { maintenance: true },
+        { previous, file: open, loaded: true, worker: 'new' },
+        { ours: false, ourWeight: 2 },
+      ],
+      [
+        'keeps what is known of it if the worker is the same',
+        { maintenance: true },
+        { previous, file: open, loaded: true, worker: 'same' },
+        { ours: true, ourWeight: 8, fixedWords: 'w' },
+      ],
+      [
+        'gets unknown options from the file once the same worker is known to have loaded it',
+        {},
+        {
+          previous: { ...previous, fixedWords: undefined, maxconn: undefined },
+          file: parseConfig('backend b\n\tserver n 1.1.1.1:1 id 1 check maxconn 6\n').backends.get('b')?.get('n'),
+          loaded: true,
+          worker: 'same',
+        },
+        { fixedWords: 'check', maxconn: 6 },
+      ],
+      [
+        'is not closed by synapse if it is open',
+        {},
+        { previous, file: open, loaded: true, worker: 'same' },
+        { ours: false },
+      ],
+      [
+        'has unknown options if the worker has not loaded the file',
+        {},
+        { previous: undefined, file: open, loaded: false, worker: 'first' },
+        { fixedWords: undefined },
+      ],
+    ];
+  for (const [what, different, knowledge, expected] of cases) {
+    it(what, () => {
+      const server = runningServerOf({ ...row, ...different }, knowledge);
+      for (const [key, value] of Object.entries(expected))
+        assert.deepEqual(server[key as keyof RunningServer], value, key);
+    });
+  }
 });

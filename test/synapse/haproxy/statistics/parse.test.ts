@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { parseStatistics } from '../../../../synapse/haproxy/statistics/parse.ts';
 
-describe('the reply of show stat', () => {
-  it('is read by its header', () => {
+describe('parsing the reply of show stat', () => {
+  it('finds the columns by their titles', () => {
     const reply = '# pxname,svname,scur,status,new\napi,BACKEND,3,UP,x\nweb,BACKEND,0,DOWN,y\n\n';
     assert.deepEqual(parseStatistics(reply), [
       { pxname: 'api', svname: 'BACKEND', scur: '3', status: 'UP' },
@@ -11,12 +11,12 @@ describe('the reply of show stat', () => {
     ]);
   });
 
-  it('may have quotes and commas in what a check said', () => {
+  it('reads a quoted check result with commas and quotes in it', () => {
     const reply = '# pxname,last_chk,status\napi,"no, ""not"" yet",DOWN\n';
     assert.deepEqual(parseStatistics(reply), [{ pxname: 'api', last_chk: 'no, "not" yet', status: 'DOWN' }]);
   });
 
-  it('is refused when it is something else', () => {
+  it('throws when the text is another reply', () => {
     assert.throws(() => parseStatistics('Unknown command\n'), /show stat answered "Unknown command/);
   });
 });

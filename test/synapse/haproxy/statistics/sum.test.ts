@@ -15,8 +15,8 @@ function statistics(backends: Record<string, Counters>, servers: readonly Server
   return { backends: new Map(Object.entries(backends)), servers: new Map([['api', servers]]) };
 }
 
-describe('what several HAProxy processes say', () => {
-  it('is added up', () => {
+describe('the statistics of several HAProxy processes', () => {
+  it('are added up', () => {
     const sum = sumStatistics([
       statistics({ api: counters({ active: 2 }) }),
       statistics({ api: counters(), web: counters() }),
@@ -29,7 +29,7 @@ describe('what several HAProxy processes say', () => {
     assert.deepEqual(sum.servers.get('api'), []);
   });
 
-  it('has no requests where none of them counts any', () => {
+  it('have no requests if no process counts any', () => {
     const tcp = counters({ requests: null });
     assert.equal(
       sumStatistics([statistics({ api: tcp }), statistics({ api: tcp })]).backends.get('api')?.requests,
@@ -46,7 +46,7 @@ describe('what several HAProxy processes say', () => {
     ['MAINT', 'DOWN 1/2', 'DOWN 1/2'],
   ];
   for (const [one, other, worse] of statuses) {
-    it(`is ${worse} when one says ${one} and another ${other}, with the reason of that one`, () => {
+    it(`show the server as ${worse}, with the detail of that process, if one says ${one} and another ${other}`, () => {
       const servers = [
         server('a', { status: one, detail: one }),
         server('a', { status: other, detail: other }),
