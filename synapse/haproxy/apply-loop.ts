@@ -4,7 +4,7 @@ import { sleep } from '../../common/async/sleep.ts';
 import { timeoutSignal } from '../../common/async/timeout.ts';
 import { type Log, reasonOf } from '../../common/daemon/log.ts';
 import type { ConfigWriter } from './configfile/config-writer.ts';
-import { type LastWrite, writeTime } from './configfile/write-pace.ts';
+import { type LastWrite, nextWriteAt } from './configfile/write-pace.ts';
 import type { FileUse } from './options/config.ts';
 import type { Reloader } from './reload/reloader.ts';
 import type { HaproxyProcess } from './runtime/process.ts';
@@ -36,7 +36,7 @@ export class ApplyLoop {
   /** When the first change came that the file lacks; undefined when it lacks none. */
   #dirtySince: number | undefined;
   #isUrgent = false;
-  #lastWrite: LastWrite = { at: Number.NEGATIVE_INFINITY, took: 0 };
+  #lastWrite: LastWrite = { at: Number.NEGATIVE_INFINITY, tookMs: 0 };
   #reload: Promise<void> | undefined;
   #reason: string | null = null;
   #wake: () => void = () => {};
@@ -109,7 +109,7 @@ export class ApplyLoop {
   #writeInMs(): number {
     if (this.#dirtySince === undefined) return Number.POSITIVE_INFINITY;
     const pending = { since: this.#dirtySince, urgent: this.#isUrgent };
-    return writeTime(this.#deps.use, pending, this.#lastWrite) - clock.now();
+    return nextWriteAt(this.#deps.use, pending, this.#lastWrite) - clock.now();
   }
 
   async #write(signal: AbortSignal): Promise<void> {
@@ -125,7 +125,7 @@ export class ApplyLoop {
       throw error;
     }
     const at = clock.now();
-    this.#lastWrite = { at, took: at - start };
+    this.#lastWrite = { at, tookMs: at - start };
   }
 
   async #beginReload(signal: AbortSignal): Promise<void> {

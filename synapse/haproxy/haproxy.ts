@@ -5,7 +5,7 @@ import { type HaproxyDeps, HaproxyOutput } from './output.ts';
 import type { Sent } from './runtime/command-log.ts';
 import { type ServicesStatistics, statisticsByService } from './statistics/counters.ts';
 import { StatisticsReader } from './statistics/reader.ts';
-import { type HaproxyStatus, haproxyTrouble } from './status.ts';
+import { type HaproxyStatus, readinessReason } from './status.ts';
 
 /** HAProxy as the rest of synapse sees it: by service. */
 export interface RunningHaproxy extends Output {
@@ -34,7 +34,7 @@ export class LocalHaproxy implements RunningHaproxy {
   }
 
   get reason(): string | null {
-    return haproxyTrouble(this.#output.status);
+    return readinessReason(this.#output.status);
   }
 
   apply(snapshot: Snapshot, changed: ReadonlySet<string>): Promise<readonly AppliedService[]> {

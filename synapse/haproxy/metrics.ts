@@ -5,7 +5,7 @@ import { reloadReasonKinds } from './spec/reload-reason.ts';
 
 const registers = [registry];
 
-/** Runtime API commands by kind and how they went. */
+/** Runtime API commands by kind and result. */
 export const commandsTotal = new Counter({
   name: 'synapse_haproxy_commands_total',
   help: 'Runtime API commands sent to HAProxy, by command and result (done, surprise, refused, lost).',
@@ -13,7 +13,7 @@ export const commandsTotal = new Counter({
   registers,
 });
 
-/** Reloads by the kind of their reason and how they went. */
+/** Reloads by the kind of their reason and by result. */
 export const reloadsTotal = new Counter({
   name: 'synapse_haproxy_reloads_total',
   help: 'Reloads of HAProxy that synapse asked for, by reason (configuration, server, socket, membership) and result (done, failed).',
@@ -23,7 +23,7 @@ export const reloadsTotal = new Counter({
 for (const reason of reloadReasonKinds)
   for (const result of ['done', 'failed']) reloadsTotal.inc({ reason, result }, 0);
 
-/** Of reloads that worked. */
+/** The duration of reloads that worked, in seconds. */
 export const reloadDuration = new Histogram({
   name: 'synapse_haproxy_reload_duration_seconds',
   help: 'Time from asking for a reload until all workers run the new configuration.',
@@ -31,7 +31,7 @@ export const reloadDuration = new Histogram({
   registers,
 });
 
-/** From a change being seen to HAProxy having confirmed it. */
+/** The time from a change being seen until HAProxy has confirmed it, in seconds. */
 export const applyDuration = new Histogram({
   name: 'synapse_haproxy_apply_duration_seconds',
   help: 'Time from the moment a change was seen (the event of etcd arrived) until HAProxy has confirmed the commands for it.',
@@ -39,7 +39,7 @@ export const applyDuration = new Histogram({
   registers,
 });
 
-/** New files by how they fared. */
+/** New configurations by result. */
 export const configsTotal = new Counter({
   name: 'synapse_haproxy_configs_total',
   help: 'New configurations, by result: written in place, or refused by the check or while HAProxy loaded it.',
@@ -48,14 +48,14 @@ export const configsTotal = new Counter({
 });
 for (const result of ['written', 'refused'] as const) configsTotal.inc({ result }, 0);
 
-/** Services of which HAProxy refuses something. */
+/** The number of services of which HAProxy refuses something. */
 export const quarantined = new Gauge({
   name: 'synapse_haproxy_quarantined_services',
   help: 'Services of which HAProxy refuses options, and that keep their last good ones.',
   registers,
 });
 
-/** What the gauges say. */
+/** The part of the status that the gauges show. */
 export interface ObservedHaproxy {
   readonly sockets: readonly { readonly path: string; readonly connected: boolean }[];
   readonly held: readonly unknown[];
@@ -64,11 +64,11 @@ export interface ObservedHaproxy {
   readonly rejected: string | null;
 }
 
-let look: () => ObservedHaproxy | undefined = () => undefined;
+let status: () => ObservedHaproxy | undefined = () => undefined;
 
-/** Where the gauges of this process take their values from when someone asks. */
+/** Sets where the gauges of this process take their values from at each scrape. */
 export function observeHaproxy(now: () => ObservedHaproxy): void {
-  look = now;
+  status = now;
 }
 
 new Gauge({
@@ -78,7 +78,7 @@ new Gauge({
   registers,
   collect() {
     this.reset();
-    for (const { path, connected } of look()?.sockets ?? []) this.set({ socket: path }, connected ? 1 : 0);
+    for (const { path, connected } of status()?.sockets ?? []) this.set({ socket: path }, connected ? 1 : 0);
   },
 });
 
@@ -88,7 +88,7 @@ function gauge(name: string, help: string, of: (seen: ObservedHaproxy) => number
     help,
     registers,
     collect() {
-      const seen = look();
+      const seen = status();
       this.set((seen && of(seen)) ?? 0);
     },
   });
@@ -96,12 +96,12 @@ function gauge(name: string, help: string, of: (seen: ObservedHaproxy) => number
 
 gauge(
   'synapse_haproxy_held_servers',
-  'Servers that somebody else put into maintenance, drain or another weight, and that are left so.',
+  'Servers that an operator put into maintenance, drain or another weight, and that stay so.',
   ({ held }) => held.length,
 );
 gauge(
   'synapse_haproxy_old_workers',
-  'Workers of before a reload that still have connections, as counted by the master process; 0 where there is none to ask.',
+  'Workers from before a reload that still have connections, as counted by the master process; 0 where there is no master process to ask.',
   ({ oldWorkers }) => oldWorkers,
 );
 gauge(
@@ -111,11 +111,11 @@ gauge(
 );
 gauge(
   'synapse_haproxy_config_refused',
-  '1 while HAProxy refuses the configuration as a whole and the one before stays, else 0.',
+  '1 while HAProxy refuses the new configuration as a whole and the old one stays, else 0.',
   ({ rejected }) => (rejected === null ? 0 : 1),
 );
 
-/** What SmartStack's HAProxy generator told StatsD. */
+/** The counters that SmartStack's HAProxy generator sends to StatsD. */
 export const haproxyStatsd: readonly StatsdCounter[] = [
   {
     counter: configsTotal,

@@ -10,11 +10,11 @@ import { textsOf } from './spec/reload-reason.ts';
 export interface HaproxyStatus {
   /** The configuration that was accepted and is in the file; null before the first. */
   readonly generation: string | null;
-  /** Another one than `generation` while it is being checked, or when it was refused. */
+  /** Differs from `generation` while the wanted configuration is being checked, and when it was refused. */
   readonly wantedGeneration: string;
-  /** What HAProxy said about the wanted configuration when it refused it. */
+  /** Why HAProxy refused the wanted configuration as a whole; null when it did not. */
   readonly rejected: string | null;
-  /** Service → what HAProxy refuses of it; its last good configuration stays, and the others go on. */
+  /** Service → what HAProxy refuses of it. The service keeps its last good configuration. */
   readonly quarantined: Readonly<Record<string, string>>;
   /** Why a reload is due; empty when none is. */
   readonly pendingReload: readonly string[];
@@ -25,13 +25,15 @@ export interface HaproxyStatus {
   readonly fileWrittenAt: string | null;
   readonly lastReloadAt: string | null;
   readonly sockets: readonly SocketStatus[];
-  /** Servers that somebody else changed, and that stay as they are. */
+  /** Servers that an operator changed, and that stay as they are. */
   readonly held: readonly (HeldServer & { readonly service: string })[];
-  /** Services that cannot be in HAProxy, with the reason. */
+  /** Service → why it cannot be in HAProxy. */
   readonly problems: Readonly<Record<string, string>>;
-  /** With `reload_free_services`: service → its backend; and why a service on one of the ports needs reloads all the same. */
+  /** Only with `reload_free_services`. */
   readonly reloadFree?: {
+    /** Service → its backend. */
     readonly backends: Readonly<Record<string, string>>;
+    /** Service on one of the ports → why it needs reloads all the same. */
     readonly others: Readonly<Record<string, string>>;
   };
 }
@@ -103,8 +105,8 @@ function heldNow(services: Iterable<DesiredService>, processes: readonly Haproxy
   return found.map((server) => ({ service: names.get(server.backend) ?? server.backend, ...server }));
 }
 
-/** Why HAProxy does not run what we want; null when it does, as far as we can see. */
-export function haproxyTrouble(
+/** Why HAProxy may not run what is wanted; null while it does, as far as synapse can see. */
+export function readinessReason(
   status: Pick<HaproxyStatus, 'sockets' | 'rejected' | 'generation' | 'wantedGeneration' | 'lastError'>,
 ): string | null {
   const { sockets, rejected, generation, wantedGeneration, lastError: failure } = status;

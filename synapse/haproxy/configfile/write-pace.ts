@@ -1,37 +1,39 @@
 import type { FileUse } from '../options/config.ts';
 
-/** What there is to write. */
-export interface Pending {
-  /** When the first change came that the file lacks. */
+/** The changes that the file lacks. */
+export interface PendingChanges {
+  /** When the first of them came, by `clock.now()`. */
   readonly since: number;
-  /** There is no other way for it than the file. */
+  /** Only the file can bring them about. */
   readonly urgent: boolean;
 }
 
-/** When the file was written last, and how long that took with its check. */
+/** The last write of the file. */
 export interface LastWrite {
+  /** When it ended, by `clock.now()`. */
   readonly at: number;
-  readonly took: number;
+  /** Its duration, with the check. */
+  readonly tookMs: number;
 }
 
-/** Changes of membership are merged for so long; milliseconds. */
-const mergeTime = 300;
-/** Somebody who watches the file misses a second write while he loads the first; milliseconds. */
-const watchedGap = 1_000;
-/** Where a write costs a reload and nothing is gained by it but a right start after a crash; milliseconds. */
-const watchedDelay = 30_000;
-/** A large file takes long to check: it must not keep a processor busy. */
+/** Changes of servers that come within this time are written together. */
+const mergeMs = 300;
+/** A program that watches the file misses a second write while it loads the first. */
+const watchedGapMs = 1_000;
+/** Where each write costs a reload, and only a start after a crash needs the servers that are live already. */
+const watchedDelayMs = 30_000;
+/** The minimum gap between two writes, as a multiple of the last duration: the check of a large file keeps a processor busy. */
 const idleFactor = 3;
 
-/** When the pending changes may be written, by the clock of its arguments; milliseconds. */
-export function writeTime(use: FileUse, { since, urgent }: Pending, last: LastWrite): number {
-  const rested = last.at + idleFactor * last.took;
+/** When the pending changes may be written, by `clock.now()`. */
+export function nextWriteAt(use: FileUse, { since, urgent }: PendingChanges, last: LastWrite): number {
+  const rested = last.at + idleFactor * last.tookMs;
   switch (use) {
     case 'merged':
-      return urgent ? since : Math.max(since + mergeTime, last.at + mergeTime, rested);
+      return urgent ? since : Math.max(since + mergeMs, last.at + mergeMs, rested);
     case 'only':
-      return Math.max(since, last.at + watchedGap, rested);
+      return Math.max(since, last.at + watchedGapMs, rested);
     case 'watched':
-      return Math.max(urgent ? since : since + watchedDelay, last.at + watchedGap, rested);
+      return Math.max(urgent ? since : since + watchedDelayMs, last.at + watchedGapMs, rested);
   }
 }

@@ -3,27 +3,27 @@ import type { Instance } from '../../../common/instance.ts';
 import { isServed, serverOf } from './server.ts';
 import type { BackendSpec, Server } from './types.ts';
 
-/** What one server should be: a server, or nothing (`undefined`). */
+/** What one server should be; without `server`, it should not be there. */
 export interface DesiredServer {
   readonly name: string;
   readonly server: Server | undefined;
 }
 
-/** What we want of one service, and what goes with it while synapse runs. Mutable; changed by output.ts alone. */
+/** What is wanted of one service. Mutable: changed by the output and the writer of the file. */
 export interface DesiredService {
   readonly service: string;
-  /** What HAProxy is to have, once its file has been accepted with it. */
+  /** What HAProxy is to have, as soon as a file with it is accepted; undefined: nothing. */
   wanted: BackendSpec | undefined;
-  /** What the accepted file has: membership is kept right by this one. */
+  /** What the accepted file has, in which servers are kept right; undefined: nothing. */
   active: BackendSpec | undefined;
-  /** Undefined while nothing is known: what HAProxy has stays. */
+  /** Undefined while they are not known: HAProxy keeps the servers that it has. */
   instances: readonly Instance[] | undefined;
   readonly ids: ServerIds;
-  /** Servers that were drained and then withdrawn → when they go into maintenance, `clock.now()`. */
+  /** Server that was drained and then withdrawn → when it goes into maintenance, by `clock.now()`. */
   readonly leaving: Map<string, number>;
-  /** When the change that led to the present instances was seen, `clock.now()`. */
+  /** When the change that led to the present instances was seen, by `clock.now()`. */
   seenAt: number;
-  /** Grows when numbers were given out anew: text made before is stale then. */
+  /** Grows when the servers get other numbers, which makes older text stale. */
   numbering: number;
 }
 
@@ -33,7 +33,7 @@ export function createDesiredService(service: string, maxServerId: number): Desi
     wanted: undefined,
     active: undefined,
     instances: undefined,
-    ids: createServerIds(maxServerId),
+    ids: new ServerIds(maxServerId),
     leaving: new Map(),
     seenAt: 0,
     numbering: 0,
@@ -45,22 +45,22 @@ export function nameInUse({ service, wanted, active }: DesiredService): string {
   return (wanted ?? active)?.service ?? service;
 }
 
-/** All servers of a service by name, in discovery order; undefined while nothing is known. */
+/** All servers of a service by name, in discovery order; undefined while its instances are not known. */
 export function desiredServers(
   { instances }: Pick<DesiredService, 'instances'>,
-  structure: BackendSpec,
+  spec: BackendSpec,
 ): ReadonlyMap<string, Server> | undefined {
   if (instances === undefined) return undefined;
   const servers = new Map<string, Server>();
   for (const instance of instances) {
-    if (isServed(instance) && !structure.fixed.has(instance.id) && !servers.has(instance.id)) {
-      servers.set(instance.id, serverOf(instance, structure.servers));
+    if (isServed(instance) && !spec.fixed.has(instance.id) && !servers.has(instance.id)) {
+      servers.set(instance.id, serverOf(instance, spec.servers));
     }
   }
   return servers;
 }
 
-/** What is in one list of instances and not at the same place of the other. */
+/** The part in which two lists of instances differ. */
 export interface InstanceChanges {
   readonly removed: readonly Instance[];
   readonly added: readonly Instance[];
@@ -85,7 +85,7 @@ export function diffInstances(before: readonly Instance[], after: readonly Insta
  */
 export function takeInstances(
   desired: DesiredService,
-  structure: BackendSpec,
+  spec: BackendSpec,
   instances: readonly Instance[],
   drainTimeout: number,
 ): readonly DesiredServer[] {
@@ -95,10 +95,10 @@ export function takeInstances(
   for (const { id } of removed) wanted.set(id, undefined);
   for (const instance of added) {
     if (wanted.get(instance.id) === undefined) {
-      wanted.set(instance.id, isServed(instance) ? serverOf(instance, structure.servers) : undefined);
+      wanted.set(instance.id, isServed(instance) ? serverOf(instance, spec.servers) : undefined);
     }
   }
-  keepRepeated(wanted, structure, instances);
+  keepRepeated(wanted, spec, instances);
   for (const { id, state } of removed) {
     if (state === 'drain' && wanted.get(id) === undefined) desired.leaving.set(id, clock.now() + drainTimeout);
   }
@@ -113,7 +113,7 @@ export function takeInstances(
 /** A list that names an instance twice still has it when one of the two goes. */
 function keepRepeated(
   wanted: Map<string, Server | undefined>,
-  structure: BackendSpec,
+  spec: BackendSpec,
   instances: readonly Instance[],
 ): void {
   let gone = false;
@@ -121,7 +121,7 @@ function keepRepeated(
   if (!gone) return;
   for (const instance of instances) {
     if (wanted.has(instance.id) && wanted.get(instance.id) === undefined && isServed(instance)) {
-      wanted.set(instance.id, serverOf(instance, structure.servers));
+      wanted.set(instance.id, serverOf(instance, spec.servers));
     }
   }
 }
@@ -132,51 +132,55 @@ export function backendOf({ wanted, active }: DesiredService): string | undefine
 }
 
 /**
- * The numbers HAProxy knows the servers of one backend by. A server keeps its number; a new one gets the lowest that
- * is free; one that left keeps its number for as long as HAProxy still holds it in maintenance.
+ * The numbers by which HAProxy knows the servers of one backend. A server keeps its number, and a new server gets the
+ * lowest free one. A server that left keeps its number as long as HAProxy has it in maintenance.
  */
-export interface ServerIds {
-  /** The number of a server, given out now when it has none. Undefined when all are taken. */
-  claim(name: string, wanted?: number): number | undefined;
-  get(name: string): number | undefined;
-  /** Its number may be given out again. */
-  release(name: string): void;
-  /** Forgets everything but these: what runs, then what the file says. */
-  reset(known: Iterable<readonly [name: string, id: number]>): void;
-}
+export class ServerIds {
+  readonly #max: number;
+  readonly #ids = new Map<string, number>();
+  readonly #taken = new Set<number>();
+  /** No smaller number is free. */
+  #lowest = 1;
 
-export function createServerIds(max: number): ServerIds {
-  const ids = new Map<string, number>();
-  const taken = new Set<number>();
-  let lowest = 1;
+  /** `max`: the largest number. */
+  constructor(max: number) {
+    this.#max = max;
+  }
 
-  const take = (name: string, id: number): number => {
-    ids.set(name, id);
-    taken.add(id);
+  /** The number of a server; a server without one gets `wanted` if that is free. Undefined when all numbers are taken. */
+  claim(name: string, wanted?: number): number | undefined {
+    const known = this.#ids.get(name);
+    if (known !== undefined) return known;
+    if (wanted !== undefined && !this.#taken.has(wanted)) return this.#take(name, wanted);
+    while (this.#taken.has(this.#lowest)) this.#lowest += 1;
+    return this.#lowest > this.#max ? undefined : this.#take(name, this.#lowest);
+  }
+
+  /** The number of a server; undefined when it has none. */
+  get(name: string): number | undefined {
+    return this.#ids.get(name);
+  }
+
+  /** The number of a server may be given out again. */
+  release(name: string): void {
+    const id = this.#ids.get(name);
+    if (id === undefined) return;
+    this.#ids.delete(name);
+    this.#taken.delete(id);
+    this.#lowest = Math.min(this.#lowest, id);
+  }
+
+  /** Forgets all numbers but these. Of a name or a number that comes twice, the first counts. */
+  reset(known: Iterable<readonly [name: string, id: number]>): void {
+    this.#ids.clear();
+    this.#taken.clear();
+    this.#lowest = 1;
+    for (const [name, id] of known) if (!this.#ids.has(name) && !this.#taken.has(id)) this.#take(name, id);
+  }
+
+  #take(name: string, id: number): number {
+    this.#ids.set(name, id);
+    this.#taken.add(id);
     return id;
-  };
-
-  return {
-    claim(name, wanted) {
-      const known = ids.get(name);
-      if (known !== undefined) return known;
-      if (wanted !== undefined && !taken.has(wanted)) return take(name, wanted);
-      while (taken.has(lowest)) lowest += 1;
-      return lowest > max ? undefined : take(name, lowest);
-    },
-    get: (name) => ids.get(name),
-    release(name) {
-      const id = ids.get(name);
-      if (id === undefined) return;
-      ids.delete(name);
-      taken.delete(id);
-      lowest = Math.min(lowest, id);
-    },
-    reset(known) {
-      ids.clear();
-      taken.clear();
-      lowest = 1;
-      for (const [name, id] of known) if (!ids.has(name) && !taken.has(id)) take(name, id);
-    },
-  };
+  }
 }

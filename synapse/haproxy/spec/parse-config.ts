@@ -16,7 +16,7 @@ export interface ParsedServer {
   readonly fixedWords: string;
 }
 
-/** What a file says about servers: what the HAProxy that loaded it started with. */
+/** The servers of a file: those with which a HAProxy that loaded it has started. */
 export interface ParsedConfig {
   readonly text: string;
   readonly generation: string | undefined;
@@ -24,7 +24,7 @@ export interface ParsedConfig {
   readonly backends: ReadonlyMap<string, ReadonlyMap<string, ParsedServer>>;
 }
 
-/** Reads a haproxy.cfg as far as we need it. Takes any text: what it does not know, it leaves out. */
+/** Reads the generation and the servers of a haproxy.cfg. Takes any text and ignores the rest of it. */
 export function parseConfig(text: string): ParsedConfig {
   const backends = new Map<string, Map<string, ParsedServer>>();
   let generation: string | undefined;
@@ -69,8 +69,8 @@ function number(text: string | undefined): number | undefined {
 }
 
 /**
- * What the file that is there has for a service, in the form of a structure: after a restart of synapse, it is the only
- * rendering of it that is known to be good. Undefined when the file is not ours or has no such backend.
+ * The spec of a service that the present file has: after a restart of synapse, it is the only one that is known to be
+ * good. Undefined when the file is not ours or has no such backend.
  */
 export function recoverBackendSpec({ text, generation }: ParsedConfig, wanted: BackendSpec): BackendSpec | undefined {
   if (generation === undefined) return undefined;
@@ -91,7 +91,7 @@ export function recoverBackendSpec({ text, generation }: ParsedConfig, wanted: B
     lines,
     frontend,
     shared: [],
-    // An object of its own: servers are remembered by it.
+    // A copy: servers are cached by their template.
     servers: { ...wanted.servers },
     fingerprint: digest(JSON.stringify(['recovered', wanted.backend, frontend, lines])),
   };

@@ -5,7 +5,7 @@ export interface BackendSpec {
   readonly service: string;
   /** Name of the backend in HAProxy. */
   readonly backend: string;
-  /** What follows the service's name in its frontend's. */
+  /** The frontend is called after the service, with this at the end. */
   readonly suffix: string;
   /** The port of `reload_free_services` that leads to the backend; undefined when the service has a frontend of its own. */
   readonly poolPort?: number;
@@ -16,11 +16,11 @@ export interface BackendSpec {
   /** Lines this service adds to the shared frontend. */
   readonly shared: readonly string[];
   readonly servers: ServerTemplate;
-  /** Servers that the configuration itself names in the backend's lines: not ours to touch. */
+  /** The servers that the configuration names in the backend's lines. synapse does not touch them. */
   readonly fixed: ReadonlySet<string>;
-  /** Whether the backend's balance algorithm takes servers and weights at run time. */
+  /** The backend's balance algorithm accepts other servers and weights at run time. */
   readonly dynamic: boolean;
-  /** Equal for two structures that make the same text and the same servers. */
+  /** Equal for two specs that make the same text and the same servers. */
   readonly fingerprint: string;
 }
 
@@ -35,9 +35,9 @@ export interface ServerTemplate {
   /** Registry weights: always, only where server_options has none, never. */
   readonly weights: 'always' | 'default' | 'never';
   readonly trusted: ReadonlySet<string>;
-  /** HAProxy does not know `init-state`: it stays out of the file, and is done by command where a server is opened. */
+  /** HAProxy does not know `init-state`: the file is without it, and a command does the same when a server is opened. */
   readonly withoutInitState?: true;
-  /** Of the stable shuffle. */
+  /** The seed of the stable shuffle. */
   readonly seed: string;
   /** Words of all `default-server` lines that apply, in order: HAProxy does not apply them to servers added at run time. */
   readonly inherited: readonly string[];
@@ -91,13 +91,13 @@ export interface RunningServer {
   /** The last weight that came from us: in the file it loaded, or by command. */
   readonly ourWeight: number;
   /**
-   * The last {@link Server.maxconn} that came from us, which HAProxy tells only in its statistics; undefined when nobody
-   * knows, NaN when it has to be set again.
+   * The last {@link Server.maxconn} that came from us, which HAProxy tells only in its statistics; undefined when it is not
+   * known, NaN when it has to be set again.
    */
   readonly maxconn: number | null | undefined;
-  /** Maintenance or drain is our doing (or may be: a command whose reply was lost). */
+  /** synapse has set maintenance or drain, or may have: the reply to a command was lost. */
   readonly ours: boolean;
-  /** {@link Server.fixedWords} it was made with; undefined when nobody knows any more. */
+  /** {@link Server.fixedWords} with which it was added; undefined when they are not known any more. */
   readonly fixedWords: string | undefined;
   /** What it lacks because it was added at run time, until a reload. */
   readonly lacks?: string | undefined;

@@ -8,8 +8,8 @@ import { addedLines, buildBackendSpec } from '../../../synapse/haproxy/spec/buil
 import { capabilitiesOf } from '../../../synapse/haproxy/spec/capabilities.ts';
 import {
   createDesiredService,
-  createServerIds,
   diffInstances,
+  ServerIds,
   takeInstances,
 } from '../../../synapse/haproxy/spec/desired-service.ts';
 import { rewriteSections } from '../../../synapse/haproxy/spec/legacy-directives.ts';
@@ -59,7 +59,7 @@ describe('where a listen line belongs', () => {
 
 describe('the numbers of servers', () => {
   it('keeps those that are known, and gives out the lowest free ones', () => {
-    const ids = createServerIds(5);
+    const ids = new ServerIds(5);
     ids.reset([
       ['a', 2],
       ['tombstone', 1],

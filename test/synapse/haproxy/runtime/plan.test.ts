@@ -4,7 +4,7 @@ import { type InstanceFields, makeInstance } from '../../../../common/instance.t
 import { commandsOf, planBackend } from '../../../../synapse/haproxy/runtime/plan.ts';
 import { buildBackendSpec } from '../../../../synapse/haproxy/spec/build-backend.ts';
 import { capabilitiesOf } from '../../../../synapse/haproxy/spec/capabilities.ts';
-import { createServerIds } from '../../../../synapse/haproxy/spec/desired-service.ts';
+import { ServerIds } from '../../../../synapse/haproxy/spec/desired-service.ts';
 import { textsOf } from '../../../../synapse/haproxy/spec/reload-reason.ts';
 import { serverOf } from '../../../../synapse/haproxy/spec/server.ts';
 import type { BackendSpec, RunningServer, Server } from '../../../../synapse/haproxy/spec/types.ts';
@@ -346,7 +346,7 @@ function planOf(one: Case) {
         { ...(different.address === undefined ? plain(name) : { ...plain(A), name }), ...different },
       ]),
     );
-  const ids = createServerIds(100);
+  const ids = new ServerIds(100);
   ids.reset([...(running?.keys() ?? [])].map((name, index) => [name, index + 1] as const));
   const context = {
     capabilities: capabilitiesOf(one.version ?? '2.6.12'),

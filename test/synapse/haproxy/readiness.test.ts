@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
-import { describe, test } from 'node:test';
-import { haproxyTrouble } from '../../../synapse/haproxy/status.ts';
+import { describe, it } from 'node:test';
+import { readinessReason } from '../../../synapse/haproxy/status.ts';
 
-type Status = Parameters<typeof haproxyTrouble>[0];
+type Status = Parameters<typeof readinessReason>[0];
 
 const socket = { path: '/s', connected: true, version: '2.6', workerPid: 1, generation: 'new', lastError: null };
 const fine: Status = { sockets: [socket], rejected: null, generation: 'new', wantedGeneration: 'new', lastError: null };
@@ -26,10 +26,10 @@ const cases: readonly [title: string, status: Partial<Status>, trouble: RegExp |
   ["that it runs somebody else's file", { sockets: [{ ...socket, generation: null }] }, /\/s has not loaded/],
 ];
 
-describe('haproxyTrouble says', () => {
+describe('readinessReason says', () => {
   for (const [title, status, trouble] of cases) {
-    test(title, () => {
-      const found = haproxyTrouble({ ...fine, ...status });
+    it(title, () => {
+      const found = readinessReason({ ...fine, ...status });
       if (trouble === null) assert.equal(found, null);
       else assert.match(found ?? '', trouble);
     });
