@@ -80,7 +80,7 @@ export async function startChild(argv: readonly [string, ...string[]], options: 
 export async function waitFor(
   child: Child,
   isReady: () => Promise<boolean> | boolean,
-  timeoutMs = 30_000,
+  timeoutMs = 120_000,
 ): Promise<void> {
   const deadline = performance.now() + timeoutMs;
   while (!(await isReady())) {

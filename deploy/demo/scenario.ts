@@ -6,7 +6,7 @@ import { sendRequests } from './request.ts';
 import type { Stack } from './stack.ts';
 
 /** How long HAProxy may take to have an instance in or out of rotation; generous, because the machine may be busy. */
-const rotationTimeoutMs = 20_000;
+const rotationTimeoutMs = 60_000;
 const requestsPerRound = 10;
 
 /**
@@ -115,6 +115,8 @@ function summary({ requests, failures }: StepResult): string {
 /** As a user would: `nerve drain api -c FILE`. */
 async function runNerve(instance: SampleInstance, command: 'drain' | 'undrain'): Promise<void> {
   const { argv, configFile } = instance.nerve;
-  const { code, stderr } = await exec([...argv, command, instance.service, '-c', configFile], { timeout: 20_000 });
+  const { code, stderr } = await exec([...argv, command, instance.service, '-c', configFile], {
+    timeout: rotationTimeoutMs,
+  });
   if (code !== 0) throw new Error(`nerve ${command} ${instance.service}: ${stderr.trim()}`);
 }

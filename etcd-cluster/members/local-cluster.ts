@@ -22,7 +22,7 @@ export interface LocalClusterOptions {
 }
 
 /** How long members may take to be healthy, and to elect a leader. */
-const defaultTimeoutMs = 30_000;
+const defaultTimeoutMs = 120_000;
 
 /** etcd members on loopback that end with this process: for the demo and for tests, not for production. */
 export class LocalCluster {
@@ -54,7 +54,7 @@ export class LocalCluster {
     }
   }
 
-  /** The member that is the leader now. @throws when there is none within 30 s */
+  /** The member that is the leader now. @throws when there is none within two minutes */
   async leader(): Promise<LocalMember> {
     const deadline = performance.now() + defaultTimeoutMs;
     while (performance.now() < deadline) {

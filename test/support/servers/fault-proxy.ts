@@ -1,4 +1,5 @@
-import { createConnection, createServer, type Server, type Socket } from 'node:net';
+import { once } from 'node:events';
+import { type AddressInfo, createConnection, createServer, type Server, type Socket } from 'node:net';
 
 /** A TCP connection through the proxy. */
 export interface ProxyConnection {
@@ -6,129 +7,168 @@ export interface ProxyConnection {
   cut(): void;
 }
 
-/** Sits between a client and a server and does to their connections what networks do. */
-export interface FaultProxy {
-  readonly port: number;
-  /** Connections open now. */
-  readonly connections: ReadonlySet<ProxyConnection>;
-  /** Closes all connections at once; new ones work. */
-  cut(): void;
-  /** Closes all connections and refuses new ones, until {@link heal}. */
-  refuse(): Promise<void>;
-  /** Keeps all connections open, accepts new ones, and passes nothing, until {@link heal}. */
-  blackhole(): void;
-  /** Holds everything back for this many milliseconds. */
-  delay(milliseconds: number): void;
-  /** Ends refuse, blackhole and delay. What a blackhole kept arrives late, as after a lost route. */
-  heal(): Promise<void>;
-  /** Sees what the server sends before it is passed on. */
+/** A TCP proxy on loopback that does to connections what networks do. */
+export class FaultProxy {
+  /** Called with what the server sends, before it is passed on. */
   onServerData: ((chunk: Buffer, connection: ProxyConnection) => void) | undefined;
-  close(): Promise<void>;
+  readonly #target: number;
+  readonly #pairs = new Set<Pair>();
+  #listener: Server | undefined;
+  #port = 0;
+  #isBlackhole = false;
+  #delayMs = 0;
+
+  /** `target` is a port of loopback. */
+  constructor(target: number) {
+    this.#target = target;
+  }
+
+  get port(): number {
+    return this.#port;
+  }
+
+  /** The connections that are open now. */
+  get connections(): ReadonlySet<ProxyConnection> {
+    return this.#pairs;
+  }
+
+  /** Listens, at first on a free port and later on the same port again. */
+  async listen(): Promise<void> {
+    if (this.#listener !== undefined) return;
+    const listener = createServer((client) => this.#accept(client));
+    listener.listen(this.#port, '127.0.0.1');
+    await once(listener, 'listening');
+    this.#listener = listener;
+    this.#port = (listener.address() as AddressInfo).port;
+  }
+
+  /** Closes all connections at once; new ones work. */
+  cut(): void {
+    for (const pair of [...this.#pairs]) pair.cut();
+  }
+
+  /** Closes all connections and refuses new ones, until {@link heal}. */
+  async refuse(): Promise<void> {
+    const listener = this.#listener;
+    this.#listener = undefined;
+    if (listener === undefined) return;
+    const closed = new Promise((resolve) => listener.close(resolve));
+    this.cut();
+    await closed;
+  }
+
+  /** Keeps all connections open, accepts new ones, and passes nothing, until {@link heal}. */
+  blackhole(): void {
+    this.#isBlackhole = true;
+    for (const pair of this.#pairs) pair.pause();
+  }
+
+  /** Passes everything on this much later. */
+  delay(delayMs: number): void {
+    this.#delayMs = delayMs;
+  }
+
+  /** Ends refuse, blackhole and delay. What a blackhole kept arrives late, as after a lost route. */
+  async heal(): Promise<void> {
+    this.#delayMs = 0;
+    this.#isBlackhole = false;
+    for (const pair of this.#pairs) pair.resume();
+    await this.listen();
+  }
+
+  /** Closes all connections and stops listening. */
+  close(): Promise<void> {
+    return this.refuse();
+  }
+
+  #accept(client: Socket): void {
+    const server = createConnection({ host: '127.0.0.1', port: this.#target });
+    const pair: Pair = new Pair(client, server, {
+      delayMs: () => this.#delayMs,
+      onServerData: (chunk) => this.onServerData?.(chunk, pair),
+      onClose: () => this.#pairs.delete(pair),
+    });
+    this.#pairs.add(pair);
+    if (this.#isBlackhole) pair.pause();
+  }
 }
 
-interface Pair extends ProxyConnection {
-  readonly client: Socket;
-  readonly server: Socket;
+interface PairOptions {
+  readonly delayMs: () => number;
+  readonly onServerData: (chunk: Buffer) => void;
+  readonly onClose: () => void;
+}
+
+/** The two sockets of a connection, each passed on to the other. */
+class Pair implements ProxyConnection {
+  readonly #sockets: readonly [client: Socket, server: Socket];
+  readonly #onClose: () => void;
+
+  constructor(client: Socket, server: Socket, { delayMs, onServerData, onClose }: PairOptions) {
+    this.#sockets = [client, server];
+    this.#onClose = onClose;
+    server.on('data', onServerData);
+    this.#pass(client, server, delayMs);
+    this.#pass(server, client, delayMs);
+  }
+
+  cut(): void {
+    this.#onClose();
+    // Not resetAndDestroy: with it, Node 20 sometimes never ends, because it waits for the reset handle.
+    for (const socket of this.#sockets) socket.destroy();
+  }
+
+  pause(): void {
+    for (const socket of this.#sockets) socket.pause();
+  }
+
+  resume(): void {
+    for (const socket of this.#sockets) socket.resume();
+  }
+
+  #pass(from: Socket, to: Socket, delayMs: () => number): void {
+    const line = new DelayLine(delayMs);
+    from.setNoDelay();
+    from.on('data', (chunk: Buffer) => line.add(() => to.write(chunk)));
+    from.on('end', () => line.add(() => to.end()));
+    from.on('error', () => this.cut());
+    from.on('close', () => {
+      this.#onClose();
+      to.destroy();
+    });
+  }
+}
+
+/** Runs actions later, in the order in which they were added, even when the delay changes: TCP keeps the order. */
+class DelayLine {
+  readonly #delayMs: () => number;
+  readonly #waiting: { readonly due: number; readonly run: () => void }[] = [];
+
+  constructor(delayMs: () => number) {
+    this.#delayMs = delayMs;
+  }
+
+  add(run: () => void): void {
+    this.#waiting.push({ due: performance.now() + this.#delayMs(), run });
+    if (this.#waiting.length === 1) this.#drain();
+  }
+
+  #drain(): void {
+    for (let head = this.#waiting[0]; head !== undefined; head = this.#waiting[0]) {
+      const waitMs = head.due - performance.now();
+      if (waitMs > 0) {
+        setTimeout(() => this.#drain(), waitMs);
+        return;
+      }
+      this.#waiting.shift();
+      head.run();
+    }
+  }
 }
 
 /** Starts a proxy on a free port of loopback to `target`, a port of loopback. */
 export async function startFaultProxy(target: number): Promise<FaultProxy> {
-  const pairs = new Set<Pair>();
-  let holding = false;
-  let lag = 0;
-  let listener: Server | undefined;
-
-  const accept = (client: Socket): void => {
-    const server = createConnection({ host: '127.0.0.1', port: target });
-    const cut = (): void => {
-      pairs.delete(pair);
-      // Not resetAndDestroy: Node 20 then sometimes never gets through its own exit (it waits for the reset handle).
-      client.destroy();
-      server.destroy();
-    };
-    const pair: Pair = { client, server, cut };
-    pairs.add(pair);
-    const pass = (from: Socket, to: Socket): void => {
-      const late: { readonly due: number; readonly send: () => void }[] = [];
-      // In order, whatever the delay was or is: this is TCP.
-      const drain = (): void => {
-        for (let head = late[0]; head !== undefined; head = late[0]) {
-          const wait = head.due - performance.now();
-          if (wait > 0) {
-            setTimeout(drain, wait);
-            return;
-          }
-          late.shift();
-          head.send();
-        }
-      };
-      const deliver = (send: () => void): void => {
-        late.push({ due: performance.now() + lag, send });
-        if (late.length === 1) drain();
-      };
-      from.setNoDelay();
-      from.on('data', (chunk: Buffer) => {
-        if (from === server) proxy.onServerData?.(chunk, pair);
-        deliver(() => to.write(chunk));
-      });
-      from.on('end', () => deliver(() => to.end()));
-      from.on('error', cut);
-      from.on('close', () => {
-        pairs.delete(pair);
-        to.destroy();
-      });
-      if (holding) from.pause();
-    };
-    pass(client, server);
-    pass(server, client);
-  };
-
-  const listen = (port: number): Promise<Server> =>
-    new Promise((resolve, reject) => {
-      const server = createServer(accept);
-      server.once('error', reject);
-      server.listen(port, '127.0.0.1', () => resolve(server));
-    });
-
-  const unlisten = async (): Promise<void> => {
-    const server = listener;
-    listener = undefined;
-    if (server === undefined) return;
-    const closed = new Promise((resolve) => server.close(resolve));
-    proxy.cut();
-    await closed;
-  };
-
-  listener = await listen(0);
-  const { port } = listener.address() as { port: number };
-  const proxy: FaultProxy = {
-    port,
-    connections: pairs,
-    cut() {
-      for (const pair of [...pairs]) pair.cut();
-    },
-    refuse: unlisten,
-    blackhole() {
-      holding = true;
-      for (const { client, server } of pairs) {
-        client.pause();
-        server.pause();
-      }
-    },
-    delay(milliseconds) {
-      lag = milliseconds;
-    },
-    async heal() {
-      lag = 0;
-      holding = false;
-      for (const { client, server } of pairs) {
-        client.resume();
-        server.resume();
-      }
-      listener ??= await listen(port);
-    },
-    onServerData: undefined,
-    close: unlisten,
-  };
+  const proxy = new FaultProxy(target);
+  await proxy.listen();
   return proxy;
 }

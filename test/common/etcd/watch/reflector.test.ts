@@ -109,7 +109,7 @@ for (const version of etcdVersions) {
               if (type !== dataFrame || length < 10 || ++seen !== frames) return;
               cuts += 1;
               // The frames that were read so far still reach the client.
-              setTimeout(connection.cut, 5);
+              setTimeout(() => connection.cut(), 5);
             });
             readers.set(connection, reader);
           }
