@@ -4,19 +4,19 @@ import { reasonOf } from '../../common/daemon/log.ts';
 import type { Instance } from '../../common/instance.ts';
 import type { Publish, Rejected, SourceContext } from '../source.ts';
 
-/** What one look at the outside found: instances in the source's order, and records that cannot be used. */
-export class Findings {
+/** Collects one answer of a registry: instances in the source's order, and the records that cannot be used. */
+export class InstanceSetBuilder {
   readonly instances: Instance[] = [];
   readonly rejected: Rejected[] = [];
   /** When each of `instances` appeared, where the source knows. */
   readonly sequence: number[] = [];
   readonly #ids = new Set<string>();
 
-  /** Takes what `make` returns; what it throws becomes the reason why the record at `where` cannot be used. */
+  /** Adds what `make` returns; when it throws, the message is why the record at `where` cannot be used. */
   add(where: string, make: () => Instance, appeared?: number): void {
     try {
       const instance = make();
-      if (this.#ids.has(instance.id)) throw new Error(`${instance.id} was there already, the first one is used`);
+      if (this.#ids.has(instance.id)) throw new Error(`${instance.id} is listed twice, and the first record is used`);
       this.#ids.add(instance.id);
       this.instances.push(instance);
       if (appeared !== undefined) this.sequence.push(appeared);
@@ -29,71 +29,79 @@ export class Findings {
     this.rejected.push({ where, reason });
   }
 
-  addAll(others: Findings): void {
+  addAll(others: InstanceSetBuilder): void {
     for (const instance of others.instances) this.add(instance.id, () => instance);
     this.rejected.push(...others.rejected);
   }
 }
 
-/** Hands findings over as sets. It remembers over all runs of a source what it published last. */
-export interface Publisher {
+export interface SetPublisherOptions {
   /**
-   * Begins a run: its first findings are published in any case, later ones only when they differ. Equal instances stay
-   * the objects they were.
+   * True for an instance whose record expires with its announcer: such an instance may be gone because it crashed. Any
+   * other one that is no longer listed was taken off the list by someone, and counts as withdrawn. Default: none.
    */
-  start(publish: Publish): (found: Findings) => void;
+  readonly leased?: (instance: Instance) => boolean;
 }
 
-/**
- * `leased` is for sources whose records, or some of them, vanish by themselves when their announcer does. Elsewhere what
- * is no longer listed was taken off the list by someone.
- */
-export function createPublisher(
-  context: Pick<SourceContext, 'rejected' | 'gone'>,
-  { leased = () => false }: { readonly leased?: (instance: Instance) => boolean } = {},
-): Publisher {
-  let instances: readonly Instance[] = [];
-  let rejected: readonly Rejected[] = [];
-  let sequence: readonly number[] = [];
+/** Publishes the sets of a source. It remembers the last one over all runs of the source, and tells what changed. */
+export class SetPublisher {
+  readonly #context: Pick<SourceContext, 'rejected' | 'gone'>;
+  readonly #leased: (instance: Instance) => boolean;
+  #instances: readonly Instance[] = [];
+  #rejected: readonly Rejected[] = [];
+  #sequence: readonly number[] = [];
 
-  /** Takes the findings over. Undefined when they say the same as those before. */
-  const take = (found: Findings): ReadonlySet<string> | undefined => {
-    const gone = new Map(instances.map((instance) => [instance.id, instance]));
-    const next = found.instances.map((instance) => {
+  constructor(context: Pick<SourceContext, 'rejected' | 'gone'>, options: SetPublisherOptions = {}) {
+    this.#context = context;
+    this.#leased = options.leased ?? (() => false);
+  }
+
+  /**
+   * Begins a run of the source. Its first set is published in any case, later ones only when they differ. Equal
+   * instances stay the same objects.
+   */
+  start(publish: Publish): (set: InstanceSetBuilder) => void {
+    let first = true;
+    return (set) => {
+      const { same, withdrawn } = this.#take(set);
+      if (same && !first) return;
+      first = false;
+      const [instances, rejected, sequence] = [this.#instances, this.#rejected, this.#sequence];
+      const order = sequence.length === instances.length ? { sequence } : {};
+      publish({ instances, rejected, withdrawn, ...order, seenAt: clock.now() });
+    };
+  }
+
+  /** Takes a set over. Returns whether it equals the previous one, and the instances that were withdrawn since then. */
+  #take(set: InstanceSetBuilder): { readonly same: boolean; readonly withdrawn: ReadonlySet<string> } {
+    const gone = new Map(this.#instances.map((instance) => [instance.id, instance]));
+    const instances = set.instances.map((instance) => {
       const before = gone.get(instance.id);
       gone.delete(instance.id);
       return before !== undefined && isDeepStrictEqual(before, instance) ? before : instance;
     });
-    const withdrawn = new Set<string>();
-    for (const instance of gone.values()) {
-      const orderly = instance.state === 'down' || !leased(instance);
-      if (orderly) withdrawn.add(instance.id);
-      context.gone(instance.id, orderly ? 'withdrawn' : 'expired');
-    }
-    for (const record of found.rejected) {
-      if (!rejected.some((other) => isDeepStrictEqual(other, record))) context.rejected(record);
+    const withdrawn = this.#withdrawn(gone.values());
+    for (const record of set.rejected) {
+      if (!this.#rejected.some((other) => isDeepStrictEqual(other, record))) this.#context.rejected(record);
     }
     const same =
-      next.length === instances.length &&
-      next.every((instance, index) => instance === instances[index]) &&
-      isDeepStrictEqual(found.sequence, sequence) &&
-      isDeepStrictEqual(found.rejected, rejected);
-    instances = next;
-    rejected = [...found.rejected];
-    sequence = [...found.sequence];
-    return same ? undefined : withdrawn;
-  };
+      instances.length === this.#instances.length &&
+      instances.every((instance, index) => instance === this.#instances[index]) &&
+      isDeepStrictEqual(set.sequence, this.#sequence) &&
+      isDeepStrictEqual(set.rejected, this.#rejected);
+    this.#instances = instances;
+    this.#rejected = [...set.rejected];
+    this.#sequence = [...set.sequence];
+    return { same, withdrawn };
+  }
 
-  return {
-    start(publish) {
-      let first = true;
-      return (found) => {
-        const withdrawn = take(found) ?? (first ? new Set<string>() : undefined);
-        first = false;
-        if (withdrawn === undefined) return;
-        const order = sequence.length === instances.length ? { sequence } : {};
-        publish({ instances, rejected, withdrawn, ...order, seenAt: clock.now() });
-      };
-    },
-  };
+  #withdrawn(gone: Iterable<Instance>): ReadonlySet<string> {
+    const withdrawn = new Set<string>();
+    for (const instance of gone) {
+      const how = instance.state === 'down' || !this.#leased(instance) ? 'withdrawn' : 'expired';
+      if (how === 'withdrawn') withdrawn.add(instance.id);
+      this.#context.gone(instance.id, how);
+    }
+    return withdrawn;
+  }
 }

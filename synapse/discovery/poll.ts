@@ -1,3 +1,4 @@
+import { onAbort } from '../../common/async/abort.ts';
 import { clock } from '../../common/async/clock.ts';
 import { sleep } from '../../common/async/sleep.ts';
 import { supervise } from '../../common/async/supervise.ts';
@@ -6,65 +7,76 @@ import type { Log } from '../../common/daemon/log.ts';
 import type { SourceStatus } from '../source.ts';
 
 export interface PollOptions {
-  /** What is asked, for the log and for errors: 'the DNS'. */
+  /** Name of the polled system, for the log and for errors: 'the DNS'. */
   readonly what: string;
-  /** Milliseconds from the end of one look to the start of the next, and the longest wait after failures. */
-  readonly interval: number;
-  /** The longest one look may take, milliseconds. */
-  readonly timeout: number;
+  /** From the end of one request to the start of the next; also the longest wait after failures. */
+  readonly intervalMs: number;
+  /** The longest that one request may take. */
+  readonly timeoutMs: number;
   readonly log: Log;
 }
 
-/** The loop that everyone shares who has to ask again and again. */
-export interface Poll {
+/** One request; it may return the milliseconds until the next one, in place of the interval. */
+export type PollRequest = (signal: AbortSignal) => Promise<number | undefined>;
+
+/** Asks the same thing again and again. The constructor does no I/O. */
+export class Poll {
+  readonly #request: PollRequest;
+  readonly #options: PollOptions;
+  #reason: string | null;
+  /** When the last request succeeded, in milliseconds of `clock.now()`. */
+  #provedAt: number | null = null;
+  /** Ends the wait for the next request. */
+  #waiting = new AbortController();
+  #isFirst = true;
+
+  constructor(request: PollRequest, options: PollOptions) {
+    this.#request = request;
+    this.#options = options;
+    this.#reason = `${options.what} has not answered yet`;
+  }
+
   /**
-   * Looks at once, then again and again until `signal` aborts. The second look comes after a random part of the
-   * interval: a fleet that starts together does not ask together for ever. A failed look is reported once for each
-   * outage, and repeated with growing waits up to the interval.
+   * Asks at once, then again and again until `signal` aborts. The second request comes after a random part of the
+   * interval, so that a fleet that starts together does not go on asking together. An outage is logged once; failed
+   * requests are repeated with growing waits, up to the interval.
    */
-  run(signal: AbortSignal): Promise<void>;
-  /** Looks again as soon as the current look, if any, is over; ignored during the wait after a failure. */
-  wake(): void;
-  status(): SourceStatus;
-}
-
-/** `look` may return after how many milliseconds it wants to look again, in place of the interval. Does no I/O. */
-export function createPoll(look: (signal: AbortSignal) => Promise<number | undefined>, options: PollOptions): Poll {
-  const { what, interval, timeout, log } = options;
-  let reason: string | null = `${what} has not answered yet`;
-  let provedAt: number | null = null;
-  let awake = new AbortController();
-  let first = true;
-
-  const loop = async (signal: AbortSignal): Promise<void> => {
-    while (!signal.aborted) {
-      // Before the look: what happens from now on may be too late for it.
-      awake = new AbortController();
-      const wait = (await withTimeout(look, { timeoutMs: timeout, what }, signal)) ?? interval;
-      reason = null;
-      provedAt = clock.now();
-      const part = first ? clock.random() : 1;
-      first = false;
-      await sleep(wait * part, awake.signal);
+  async run(signal: AbortSignal): Promise<void> {
+    const { what, intervalMs, timeoutMs, log } = this.#options;
+    const release = onAbort(signal, () => this.wake());
+    const backoff = { baseMs: Math.min(1_000, intervalMs), maxMs: intervalMs };
+    // A request that hangs does not count as healthy.
+    const healthyAfterMs = timeoutMs + 1_000;
+    const onReason = (reason: string | null): void => {
+      if (reason !== null) this.#reason = reason;
+    };
+    try {
+      await supervise((stop) => this.#loop(stop), { what, log, backoff, healthyAfterMs, onReason }, signal);
+    } finally {
+      release();
     }
-  };
+  }
 
-  return {
-    async run(signal) {
-      const wake = (): void => awake.abort();
-      signal.addEventListener('abort', wake, { once: true });
-      const backoff = { baseMs: Math.min(1_000, interval), maxMs: interval };
-      const onReason = (failure: string | null): void => {
-        if (failure !== null) reason = failure;
-      };
-      try {
-        // A look that hangs is no sign of health.
-        await supervise(loop, { what, log, backoff, healthyAfterMs: timeout + 1_000, onReason }, signal);
-      } finally {
-        signal.removeEventListener('abort', wake);
-      }
-    },
-    wake: () => awake.abort(),
-    status: () => ({ reason, age: provedAt === null ? null : clock.now() - provedAt }),
-  };
+  /** Asks again as soon as the present request, if any, is over. Ignored during the wait after a failure. */
+  wake(): void {
+    this.#waiting.abort();
+  }
+
+  status(): SourceStatus {
+    return { reason: this.#reason, age: this.#provedAt === null ? null : clock.now() - this.#provedAt };
+  }
+
+  async #loop(signal: AbortSignal): Promise<void> {
+    const { what, intervalMs, timeoutMs } = this.#options;
+    while (!signal.aborted) {
+      // Before the request, which may miss what changes from now on.
+      this.#waiting = new AbortController();
+      const waitMs = (await withTimeout(this.#request, { timeoutMs, what }, signal)) ?? intervalMs;
+      this.#reason = null;
+      this.#provedAt = clock.now();
+      const part = this.#isFirst ? clock.random() : 1;
+      this.#isFirst = false;
+      await sleep(waitMs * part, this.#waiting.signal);
+    }
+  }
 }

@@ -1,8 +1,14 @@
-/** Things that several users share by key: made for the first, ended when the last has let go. */
-export class Shared {
-  #items = new Map<string, { readonly value: unknown; readonly end: AbortController; readonly users: Set<object> }>();
+interface SharedItem {
+  readonly value: unknown;
+  readonly end: AbortController;
+  readonly users: Set<object>;
+}
 
-  /** The thing called `key`, made now if nobody has it yet. It is held until `user` lets go. */
+/** Values that several users share by key: made for the first user, ended when the last one has released them. */
+export class Shared {
+  readonly #items = new Map<string, SharedItem>();
+
+  /** The value called `key`, made now unless another user holds it already. `user` holds it until {@link release}. */
   get<T>(user: object, key: string, make: (signal: AbortSignal) => T): T {
     let item = this.#items.get(key);
     if (item === undefined) {
@@ -14,7 +20,7 @@ export class Shared {
     return item.value as T;
   }
 
-  /** Lets go of everything that `user` holds. */
+  /** Releases everything that `user` holds. */
   release(user: object): void {
     for (const [key, { end, users }] of this.#items) {
       if (!users.delete(user) || users.size > 0) continue;

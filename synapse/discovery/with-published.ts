@@ -3,66 +3,105 @@ import { reasonOf } from '../../common/daemon/log.ts';
 import { type Published, readDocument } from '../../common/published.ts';
 import type { InstanceSet, Publish, SourceContext } from '../source.ts';
 
-/** How long the first set waits for the document beside it, milliseconds: it may be denied, or the registry slow. */
-const documentWait = 2_000;
+/** Milliseconds that the first set waits for the published configuration: reading it may be denied, or slow. */
+const publishedWaitMs = 2_000;
 
-/** Joins the sets of one service with the configuration that the registry holds beside the instances. */
-export interface WithDocument {
-  /** Begins a run of the source. What was known of the document before is in force until it is read again. */
-  start(publish: Publish): WithDocumentRun;
-}
+/**
+ * Adds the configuration that a registry holds beside the instances to the sets of one service. It remembers that
+ * configuration over all runs of the source.
+ */
+export class WithPublished {
+  readonly #where: string | undefined;
+  readonly #context: Pick<SourceContext, 'rejected'>;
+  #published: Published | undefined;
+  #version: string | undefined;
 
-export interface WithDocumentRun {
-  publish(set: InstanceSet): void;
-  /** What is there now, undefined: nothing; `version` differs whenever it was written. */
-  take(text: Buffer | undefined, version: string | undefined, seenAt: number): void;
-  /** No wait for the first document is left behind. */
-  end(): void;
-}
+  /** `where` is the key of the JSON object; undefined when there is none: then sets are published as they are. */
+  constructor(where: string | undefined, context: Pick<SourceContext, 'rejected'>) {
+    this.#where = where;
+    this.#context = context;
+  }
 
-/** The JSON object at `where`; of a broken one, why it is. Without `where`, sets go out as they are. */
-export function withDocument(where: string | undefined, context: Pick<SourceContext, 'rejected'>): WithDocument {
-  let document: Published | undefined;
-  let lastVersion: string | undefined;
+  /** Begins a run of the source. The last known configuration is in force until it is read again. */
+  start(publish: Publish): WithPublishedRun {
+    return new WithPublishedRun(this, publish);
+  }
 
-  const read = (at: string, text: Buffer | undefined): Published | undefined => {
+  /** Whether a run has to wait for the configuration. */
+  get isExpected(): boolean {
+    return this.#where !== undefined;
+  }
+
+  /** The set with the configuration that is known now. */
+  join(set: InstanceSet): InstanceSet {
+    return this.#published === undefined ? set : { ...set, published: this.#published };
+  }
+
+  /** Reads another version of the configuration. Returns false when that version is known already. */
+  read(text: Buffer | undefined, version: string | undefined): boolean {
+    if (version === this.#version) return false;
+    this.#version = version;
+    this.#published = text === undefined || this.#where === undefined ? undefined : this.#parse(this.#where, text);
+    return true;
+  }
+
+  #parse(where: string, text: Buffer): Published {
     try {
-      return text === undefined ? undefined : readDocument(at, text);
+      return readDocument(where, text);
     } catch (error) {
       const reason = reasonOf(error);
-      context.rejected({ where: at, reason });
-      return { where: at, value: {}, broken: reason };
+      this.#context.rejected({ where, reason });
+      return { where, value: {}, broken: reason };
     }
-  };
-  return {
-    start(publish) {
-      let known = where === undefined;
-      let last: InstanceSet | undefined;
-      let timer: Timer | undefined;
-      const hand = (set: InstanceSet): void => publish(document === undefined ? set : { ...set, published: document });
-      /** Who went in good order in sets that nobody was handed. */
-      let withdrawn = new Set<string>();
-      const answered = (seenAt: number): void => {
-        clock.clearTimeout(timer);
-        known = true;
-        if (last !== undefined) hand({ ...last, withdrawn, seenAt });
-        withdrawn = new Set();
-      };
-      return {
-        publish(set) {
-          last = set;
-          if (known) return hand(set);
-          for (const id of set.withdrawn ?? []) withdrawn.add(id);
-          timer ??= clock.setTimeout(() => answered(clock.now()), documentWait);
-        },
-        take(text, version, seenAt) {
-          if (where === undefined || (known && version === lastVersion)) return;
-          if (version !== lastVersion) document = read(where, text);
-          lastVersion = version;
-          answered(seenAt);
-        },
-        end: () => clock.clearTimeout(timer),
-      };
-    },
-  };
+  }
+}
+
+/** One run of a source. Its first set waits a short time for the published configuration. */
+export class WithPublishedRun {
+  readonly #joined: WithPublished;
+  readonly #publish: Publish;
+  #phase: 'waiting' | 'joined';
+  #last: InstanceSet | undefined;
+  /** Instances that were withdrawn in sets that are not published yet. */
+  #withdrawn = new Set<string>();
+  #timer: Timer | undefined;
+
+  constructor(joined: WithPublished, publish: Publish) {
+    this.#joined = joined;
+    this.#publish = publish;
+    this.#phase = joined.isExpected ? 'waiting' : 'joined';
+  }
+
+  publish(set: InstanceSet): void {
+    this.#last = set;
+    if (this.#phase === 'joined') {
+      this.#publish(this.#joined.join(set));
+      return;
+    }
+    for (const id of set.withdrawn ?? []) this.#withdrawn.add(id);
+    this.#timer ??= clock.setTimeout(() => this.#publishLast(clock.now()), publishedWaitMs);
+  }
+
+  /**
+   * Takes the published configuration; undefined when there is none. `version` differs each time it is written, and is
+   * undefined when there is none.
+   */
+  take(text: Buffer | undefined, version: string | undefined, seenAt: number): void {
+    if (!this.#joined.isExpected) return;
+    const isNew = this.#joined.read(text, version);
+    if (isNew || this.#phase === 'waiting') this.#publishLast(seenAt);
+  }
+
+  /** Stops waiting. */
+  end(): void {
+    clock.clearTimeout(this.#timer);
+  }
+
+  #publishLast(seenAt: number): void {
+    clock.clearTimeout(this.#timer);
+    this.#phase = 'joined';
+    const withdrawn = this.#withdrawn;
+    this.#withdrawn = new Set();
+    if (this.#last !== undefined) this.#publish(this.#joined.join({ ...this.#last, withdrawn, seenAt }));
+  }
 }

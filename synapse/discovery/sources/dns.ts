@@ -3,8 +3,8 @@ import { isIP } from 'node:net';
 import { isObject } from '../../../common/config/formats.ts';
 import { type Instance, isHost, isPort, makeInstance } from '../../../common/instance.ts';
 import type { Source, SourceContext, SourcePlugin } from '../../source.ts';
-import { createPublisher, Findings } from '../instance-set-builder.ts';
-import { createPoll } from '../poll.ts';
+import { InstanceSetBuilder, SetPublisher } from '../instance-set-builder.ts';
+import { Poll } from '../poll.ts';
 import {
   createResolver,
   type DnsRecord,
@@ -66,14 +66,14 @@ export const source: SourcePlugin<DnsOptions> = {
 function create(options: DnsOptions, context: SourceContext): Source {
   const servers = serversOf(options);
   const { check_interval: interval, timeout } = options;
-  const publisher = createPublisher(context);
-  let publishFound: (found: Findings) => void = () => {};
+  const publisher = new SetPublisher(context);
+  let publishFound: (found: InstanceSetBuilder) => void = () => {};
 
   const lookUpAll = async (signal: AbortSignal): Promise<number> => {
     const resolver = createResolver(options.nameserver, timeout, signal);
     // All or nothing: without the names that failed, the set would not be complete.
     const results = await Promise.all(servers.map((server) => lookUpOrEmpty(resolver, server, options)));
-    const found = new Findings();
+    const found = new InstanceSetBuilder();
     let waitMs = interval;
     for (const [index, { records, ttlSeconds }] of results.entries()) {
       const server = servers[index] as DnsServer;
@@ -83,13 +83,13 @@ function create(options: DnsOptions, context: SourceContext): Source {
     publishFound(found);
     return waitMs;
   };
-  const poll = createPoll(lookUpAll, { what: 'the DNS', interval, timeout, log: context.log });
+  const poll = new Poll(lookUpAll, { what: 'the DNS', intervalMs: interval, timeoutMs: timeout, log: context.log });
 
   const follow: Source = (publish, signal) => {
     publishFound = publisher.start(publish);
     return poll.run(signal);
   };
-  return Object.assign(follow, { status: poll.status });
+  return Object.assign(follow, { status: () => poll.status() });
 }
 
 async function lookUpOrEmpty(

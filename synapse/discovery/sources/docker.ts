@@ -3,7 +3,7 @@ import { supervise } from '../../../common/async/supervise.ts';
 import { type Instance, makeInstance } from '../../../common/instance.ts';
 import { checkTlsClient, type TlsClientOptions, tlsClientSchema as tls } from '../../../common/net/tls-client.ts';
 import type { Source, SourceContext, SourcePlugin } from '../../source.ts';
-import { createPublisher, Findings } from '../instance-set-builder.ts';
+import { InstanceSetBuilder, SetPublisher } from '../instance-set-builder.ts';
 import { type Container, followContainers } from './docker/engine.ts';
 import { type DockerServer, readEngine, readServers, withTls } from './docker/server.ts';
 
@@ -106,12 +106,12 @@ function create(options: DockerOptions, context: SourceContext): Source {
     reason: 'has not answered yet',
     listedAt: null,
   }));
-  const publisher = createPublisher(context);
+  const publisher = new SetPublisher(context);
 
   const follow: Source = async (publish, signal) => {
     const publishFound = publisher.start(publish);
     const update = (): void => {
-      const found = new Findings();
+      const found = new InstanceSetBuilder();
       // All or nothing: without the containers of one engine, the set would not be complete.
       for (const { server, containers } of engines) {
         if (containers === undefined) return;

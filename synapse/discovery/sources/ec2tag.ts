@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { isObject } from '../../../common/config/formats.ts';
 import { type Instance, makeInstance } from '../../../common/instance.ts';
 import type { Source, SourceContext, SourcePlugin } from '../../source.ts';
-import { createPublisher, Findings } from '../instance-set-builder.ts';
+import { InstanceSetBuilder, SetPublisher } from '../instance-set-builder.ts';
 import { type Ec2Access, type Ec2Instance, Ec2Poller, type TagFilter } from './ec2tag/poller.ts';
 
 /** Options of `method: ec2tag`. */
@@ -101,7 +101,7 @@ function create(options: Ec2TagOptions, context: SourceContext): Source {
   if (port === undefined) throw new Error('backend_port_override is missing: EC2 does not know which port to use');
   const access = accessOf(options);
   const key = `ec2 ${createHash('sha256').update(JSON.stringify(access)).digest('hex')}`;
-  const publisher = createPublisher(context);
+  const publisher = new SetPublisher(context);
   let poller: Ec2Poller | undefined;
 
   const follow: Source = (publish, signal) => {
@@ -116,7 +116,7 @@ function create(options: Ec2TagOptions, context: SourceContext): Source {
       tags,
       (instances) => {
         const sorted = instances.toSorted((a, b) => compare(nameOf(a), nameOf(b)));
-        const found = new Findings();
+        const found = new InstanceSetBuilder();
         for (const one of sorted) add(found, one, () => instanceOf(one, { port, backup: false }, options));
         if (backupPort !== undefined) {
           for (const one of sorted) add(found, one, () => instanceOf(one, { port: backupPort, backup: true }, options));
@@ -131,7 +131,7 @@ function create(options: Ec2TagOptions, context: SourceContext): Source {
   });
 }
 
-function add(found: Findings, { InstanceId, LaunchTime }: Ec2Instance, make: () => Instance): void {
+function add(found: InstanceSetBuilder, { InstanceId, LaunchTime }: Ec2Instance, make: () => Instance): void {
   found.add(InstanceId ?? 'an instance without an id', make, LaunchTime?.getTime() ?? 0);
 }
 

@@ -11,7 +11,7 @@ import type { KeyChange, OnChange, PrefixChange } from '../../../common/etcd/wat
 import { createReflector, type Reflector } from '../../../common/etcd/watch/reflector.ts';
 import { globPattern } from '../../../common/glob.ts';
 import type { LookAt, Source, SourceContext, SourcePlugin, SourceStatus } from '../../source.ts';
-import { withDocument } from '../with-published.ts';
+import { WithPublished } from '../with-published.ts';
 
 /** Options of `method: etcd`. The top-level `etcd` section has the defaults for the connection. */
 export interface EtcdSourceOptions {
@@ -103,7 +103,7 @@ function create(options: EtcdSourceOptions, context: SourceContext): Source {
   });
 
   const document = generator_config_path === 'disabled' ? undefined : generator_config_path;
-  const joined = withDocument(document, context);
+  const joined = new WithPublished(document, context);
   let connected: Connection | undefined;
   const follow: Source = async (publish, signal) => {
     connected = context.shared(key, (end, log) => {

@@ -2,8 +2,8 @@ import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { reasonOf } from '../../../common/daemon/log.ts';
 import type { Source, SourceContext, SourcePlugin } from '../../source.ts';
-import { createPublisher, Findings } from '../instance-set-builder.ts';
-import { createPoll } from '../poll.ts';
+import { InstanceSetBuilder, SetPublisher } from '../instance-set-builder.ts';
+import { Poll } from '../poll.ts';
 import { readList } from './file/list.ts';
 import { readSettled } from './file/settled.ts';
 import { watchChanges } from './file/watch.ts';
@@ -39,14 +39,14 @@ const timeoutMs = 10_000;
 
 /** A file's last valid content; undefined before there was any. `reason`: why the current content is not valid. */
 interface FileState {
-  readonly findings: Findings | undefined;
+  readonly findings: InstanceSetBuilder | undefined;
   readonly reason: string | null;
 }
 
 function create({ path, check_interval: interval }: FileOptions, context: SourceContext): Source {
   const { log } = context;
-  const publisher = createPublisher(context);
-  let publishFound: (found: Findings) => void = () => {};
+  const publisher = new SetPublisher(context);
+  let publishFound: (found: InstanceSetBuilder) => void = () => {};
   let files: ReadonlyMap<string, FileState> = new Map();
   let failure: string | null = null;
   let openWatches = (): void => {};
@@ -73,15 +73,15 @@ function create({ path, check_interval: interval }: FileOptions, context: Source
     report(all.find(({ reason }) => reason !== null)?.reason ?? null);
     // All or nothing: without a file that was never valid, the set would not be complete.
     if (all.some(({ findings }) => findings === undefined)) return;
-    const found = new Findings();
+    const found = new InstanceSetBuilder();
     for (const { findings } of all) if (findings !== undefined) found.addAll(findings);
     publishFound(found);
   };
-  const poll = createPoll(read, { what: path, interval, timeout: timeoutMs, log });
+  const poll = new Poll(read, { what: path, intervalMs: interval, timeoutMs, log });
 
   const follow: Source = (publish, signal) => {
     publishFound = publisher.start(publish);
-    openWatches = watchChanges(path, poll.wake, signal);
+    openWatches = watchChanges(path, () => poll.wake(), signal);
     return poll.run(signal);
   };
   return Object.assign(follow, {

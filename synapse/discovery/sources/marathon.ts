@@ -1,8 +1,8 @@
 import { isObject } from '../../../common/config/formats.ts';
 import { makeInstance } from '../../../common/instance.ts';
 import type { Source, SourceContext, SourcePlugin } from '../../source.ts';
-import { createPublisher, Findings } from '../instance-set-builder.ts';
-import { createPoll } from '../poll.ts';
+import { InstanceSetBuilder, SetPublisher } from '../instance-set-builder.ts';
+import { Poll } from '../poll.ts';
 
 /** Options of `method: marathon`. */
 export interface MarathonOptions {
@@ -40,28 +40,28 @@ function create(options: MarathonOptions, context: SourceContext): Source {
   const { check_interval: interval, timeout, application_name: app, port_index: index } = options;
   const path = options.marathon_api_path.replaceAll('%{app}', app.split('/').map(encodeURIComponent).join('/'));
   const url = new URL(path, options.marathon_api_url);
-  const publisher = createPublisher(context);
-  let publishFound: (found: Findings) => void = () => {};
+  const publisher = new SetPublisher(context);
+  let publishFound: (found: InstanceSetBuilder) => void = () => {};
 
   const readAll = async (signal: AbortSignal): Promise<undefined> => {
     publishFound(readTasks(await getJson(url, signal), index));
   };
-  const poll = createPoll(readAll, { what: 'Marathon', interval, timeout, log: context.log });
+  const poll = new Poll(readAll, { what: 'Marathon', intervalMs: interval, timeoutMs: timeout, log: context.log });
 
   const follow: Source = (publish, signal) => {
     publishFound = publisher.start(publish);
     return poll.run(signal);
   };
-  return Object.assign(follow, { status: poll.status });
+  return Object.assign(follow, { status: () => poll.status() });
 }
 
 /** @throws when the answer is not a list of tasks, which is not the same as an empty list */
-function readTasks(answer: unknown, index: number): Findings {
+function readTasks(answer: unknown, index: number): InstanceSetBuilder {
   const tasks = isObject(answer) ? answer.tasks : undefined;
   if (!Array.isArray(tasks)) throw new Error('the answer holds no list of tasks');
   // A task that has not started yet has no start time.
   const started = tasks.filter(isObject).filter(({ startedAt }) => startedAt !== null && startedAt !== undefined);
-  const found = new Findings();
+  const found = new InstanceSetBuilder();
   for (const { id, host, ports, startedAt } of started.toSorted((a, b) => compare(sortKeyOf(a), sortKeyOf(b)))) {
     const make = () => {
       const port: unknown = Array.isArray(ports) ? ports[index] : undefined;

@@ -1,8 +1,8 @@
 import { reasonOf } from '../../../common/daemon/log.ts';
 import { type Instance, makeInstance } from '../../../common/instance.ts';
 import type { Source, SourceContext, SourcePlugin } from '../../source.ts';
-import { Findings } from '../instance-set-builder.ts';
-import { createPoll } from '../poll.ts';
+import { InstanceSetBuilder } from '../instance-set-builder.ts';
+import { Poll } from '../poll.ts';
 import { createResolver, lookUp } from './dns/lookup.ts';
 import { type DnsLookupOptions, dnsLookupSchema, waitFor } from './dns/options.ts';
 import { createZookeeperSource, type Stage, type ZookeeperOptions, zookeeperSchema } from './zookeeper/source.ts';
@@ -30,9 +30,9 @@ function resolving(
   { nameserver, check_interval: interval, timeout }: ZookeeperDnsOptions,
   { log }: SourceContext,
 ): Stage {
-  let named: Findings | undefined;
+  let named: InstanceSetBuilder | undefined;
   let addresses = new Map<string, Addresses>();
-  let publishFound = (_: Findings): void => {};
+  let publishFound = (_: InstanceSetBuilder): void => {};
   /** Why a name could not be resolved last time. */
   let reason: string | null = null;
 
@@ -61,7 +61,7 @@ function resolving(
     publishFound(withAddresses(current, addresses));
     return Math.min(interval, ...all.map(({ ttlSeconds }) => waitFor(ttlSeconds)));
   };
-  const poll = createPoll(resolveAll, { what: 'the DNS', interval, timeout: timeout + 1_000, log });
+  const poll = new Poll(resolveAll, { what: 'the DNS', intervalMs: interval, timeoutMs: timeout + 1_000, log });
 
   return {
     start(publish, signal) {
@@ -87,8 +87,8 @@ interface Addresses {
   readonly reason: string | null;
 }
 
-function withAddresses(named: Findings, addresses: ReadonlyMap<string, Addresses>): Findings {
-  const found = new Findings();
+function withAddresses(named: InstanceSetBuilder, addresses: ReadonlyMap<string, Addresses>): InstanceSetBuilder {
+  const found = new InstanceSetBuilder();
   found.rejected.push(...named.rejected);
   for (const [index, instance] of named.instances.entries()) {
     const { known, reason } = addresses.get(instance.host) ?? {};

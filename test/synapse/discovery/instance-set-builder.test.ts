@@ -1,35 +1,42 @@
 import assert from 'node:assert/strict';
-import { describe, test } from 'node:test';
+import { describe, it } from 'node:test';
 import { type InstanceFields, makeInstance } from '../../../common/instance.ts';
-import { createPublisher, Findings } from '../../../synapse/discovery/instance-set-builder.ts';
+import {
+  InstanceSetBuilder,
+  SetPublisher,
+  type SetPublisherOptions,
+} from '../../../synapse/discovery/instance-set-builder.ts';
 import type { InstanceSet, Rejected } from '../../../synapse/source.ts';
 
-function world(options: Parameters<typeof createPublisher>[1] = {}) {
+function recordingPublisher(options: SetPublisherOptions = {}) {
   const rejected: Rejected[] = [];
   const gone: string[] = [];
   const sets: InstanceSet[] = [];
-  const publisher = createPublisher(
-    { rejected: (record) => rejected.push(record), gone: (id, how) => gone.push(`${id} ${how}`) },
-    options,
-  );
+  const context = {
+    rejected: (record: Rejected) => void rejected.push(record),
+    gone: (id: string, how: string) => void gone.push(`${id} ${how}`),
+  };
+  const publisher = new SetPublisher(context, options);
   return { rejected, gone, sets, start: () => publisher.start((set) => sets.push(set)) };
 }
 
-const found = (...records: (InstanceFields | string)[]): Findings => {
-  const findings = new Findings();
+/** A set of these records; a string stands for a record that is rejected for this reason. */
+function setOf(...records: (InstanceFields | string)[]): InstanceSetBuilder {
+  const builder = new InstanceSetBuilder();
   for (const [index, record] of records.entries()) {
     const where = `entry ${index}`;
-    if (typeof record === 'string') findings.reject(where, record);
-    else findings.add(where, () => makeInstance(record));
+    if (typeof record === 'string') builder.reject(where, record);
+    else builder.add(where, () => makeInstance(record));
   }
-  return findings;
-};
+  return builder;
+}
+
 const one = { host: 'a', port: 1, labels: { az: 'x' } };
 const two = { host: 'a', port: 2 };
 
-describe('findings', () => {
-  test('what cannot be used is rejected, and so is what is there already', () => {
-    const { instances, rejected } = found(one, { host: 'a b', port: 1 }, one);
+describe('the instance set builder', () => {
+  it('rejects a record that cannot be used, and a second record of the same instance', () => {
+    const { instances, rejected } = setOf(one, { host: 'a b', port: 1 }, one);
     assert.deepEqual(instances, [makeInstance(one)]);
     assert.deepEqual(
       rejected.map(({ where }) => where),
@@ -38,56 +45,52 @@ describe('findings', () => {
   });
 });
 
-describe('a publisher', () => {
-  test('publishes the first findings of each run, and later ones when they differ', () => {
-    const { sets, start } = world();
-    const hand = start();
-    hand(found());
-    hand(found());
-    hand(found(one));
-    hand(found(one));
+describe('the set publisher', () => {
+  it('publishes the first set of each run, and later sets when they differ', () => {
+    const { sets, start } = recordingPublisher();
+    const publish = start();
+    publish(setOf());
+    publish(setOf());
+    publish(setOf(one));
+    publish(setOf(one));
     assert.equal(sets.length, 2);
-    start()(found(one));
+    start()(setOf(one));
     assert.equal(sets.length, 3);
     assert.equal(sets[2]?.instances[0], sets[1]?.instances[0], 'an equal instance is the same object');
   });
 
-  test('another order, another field, another rejected record are differences', () => {
-    const { sets, start } = world();
-    const hand = start();
-    for (const findings of [
-      found(one, two),
-      found(two, one),
-      found(two, { ...one, labels: { az: 'y' } }),
-      found('bad'),
-    ]) {
-      hand(findings);
-    }
+  it('publishes a set with another order, another field or another rejected record', () => {
+    const { sets, start } = recordingPublisher();
+    const publish = start();
+    publish(setOf(one, two));
+    publish(setOf(two, one));
+    publish(setOf(two, { ...one, labels: { az: 'y' } }));
+    publish(setOf('bad'));
     assert.equal(sets.length, 4);
     assert.equal(sets[1]?.instances[0], sets[0]?.instances[1]);
   });
 
-  test('a rejected record is told of once, for as long as it is the same', () => {
-    const { rejected, start } = world();
-    const hand = start();
-    for (const findings of [found('bad'), found('bad'), found('worse'), found(), found('bad')]) hand(findings);
+  it('reports a rejected record once, as long as it stays the same', () => {
+    const { rejected, start } = recordingPublisher();
+    const publish = start();
+    for (const set of [setOf('bad'), setOf('bad'), setOf('worse'), setOf(), setOf('bad')]) publish(set);
     assert.deepEqual(
       rejected.map(({ reason }) => reason),
       ['bad', 'worse', 'bad'],
     );
   });
 
-  const ways: readonly (readonly [leased: boolean, state: 'up' | 'down', how: string])[] = [
-    [false, 'up', 'withdrawn'],
-    [true, 'up', 'expired'],
-    [true, 'down', 'withdrawn'],
+  const departures: readonly (readonly [title: string, leased: boolean, state: 'up' | 'down', how: string])[] = [
+    ['counts an instance that is taken off a list as withdrawn', false, 'up', 'withdrawn'],
+    ['counts a leased instance that disappears as expired', true, 'up', 'expired'],
+    ['counts a leased instance that was down before it disappeared as withdrawn', true, 'down', 'withdrawn'],
   ];
-  for (const [leased, state, how] of ways) {
-    test(`what was ${state} and is gone is ${how} ${leased ? 'where records expire' : 'where someone keeps a list'}`, () => {
-      const { gone, sets, start } = world({ leased: () => leased });
-      const hand = start();
-      hand(found({ ...two, state }));
-      hand(found());
+  for (const [title, leased, state, how] of departures) {
+    it(title, () => {
+      const { gone, sets, start } = recordingPublisher({ leased: () => leased });
+      const publish = start();
+      publish(setOf({ ...two, state }));
+      publish(setOf());
       assert.deepEqual(gone, [`a:2 ${how}`]);
       assert.deepEqual([...(sets[1]?.withdrawn ?? [])], how === 'withdrawn' ? ['a:2'] : []);
     });

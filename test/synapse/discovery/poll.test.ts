@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
-import { afterEach, describe, test } from 'node:test';
-import { createPoll, type Poll } from '../../../synapse/discovery/poll.ts';
+import { afterEach, describe, it } from 'node:test';
+import { Poll, type PollRequest } from '../../../synapse/discovery/poll.ts';
 import { recordingLog } from '../../support/process/recording-log.ts';
 import { until } from '../../support/until.ts';
 
@@ -10,9 +10,9 @@ describe('a poll', () => {
     for (const cleanup of cleanups.splice(0)) await cleanup();
   });
 
-  function start(look: (signal: AbortSignal) => Promise<number | undefined>, interval: number, timeout = 5_000) {
+  function start(request: PollRequest, intervalMs: number, timeoutMs = 5_000) {
     const { log, lines } = recordingLog();
-    const poll = createPoll(look, { what: 'the oracle', interval, timeout, log });
+    const poll = new Poll(request, { what: 'the oracle', intervalMs, timeoutMs, log });
     const end = new AbortController();
     const done = poll.run(end.signal);
     const stop = async (): Promise<void> => {
@@ -24,50 +24,50 @@ describe('a poll', () => {
   }
   const reasonOf = (poll: Poll): string | null => poll.status().reason;
 
-  test('looks at once, and again and again', async () => {
-    let looks = 0;
-    const { poll } = start(async () => void looks++ as undefined, 10);
-    assert.equal(looks, 1);
-    await until(() => looks > 5);
+  it('asks at once, and then again and again', async () => {
+    let requests = 0;
+    const { poll } = start(async () => void requests++ as undefined, 10);
+    assert.equal(requests, 1);
+    await until(() => requests > 5);
     assert.equal(reasonOf(poll), null);
   });
 
-  test('a wake ends the wait; one during a look brings another look', async () => {
-    let looks = 0;
+  it('asks again when it is woken, also when that happens during a request', async () => {
+    let requests = 0;
     let finish = (): void => {};
     const { poll } = start(async () => {
-      looks += 1;
+      requests += 1;
       await new Promise<void>((resolve) => (finish = resolve));
       return undefined;
     }, 600_000);
     poll.wake();
     finish();
-    await until(() => looks === 2);
+    await until(() => requests === 2);
     finish();
     await until(() => reasonOf(poll) === null);
     poll.wake();
-    await until(() => looks === 3);
+    await until(() => requests === 3);
     finish();
   });
 
-  test('a look may say when it wants to look again', async () => {
-    let looks = 0;
+  it('waits as long as the last request asked for', async () => {
+    let requests = 0;
     start(async () => {
-      looks += 1;
+      requests += 1;
       return 5;
     }, 600_000);
-    await until(() => looks > 3);
+    await until(() => requests > 3);
   });
 
-  test('an outage is reported once, its reason shows until a look succeeds', async () => {
+  it('logs an outage once, and shows its reason until a request succeeds', async () => {
     let broken = true;
-    let looks = 0;
+    let requests = 0;
     const { poll, lines } = start(async () => {
-      looks += 1;
+      requests += 1;
       if (broken) throw new Error('the oracle is drunk');
       return undefined;
     }, 10);
-    await until(() => looks > 3);
+    await until(() => requests > 3);
     assert.equal(reasonOf(poll), 'the oracle is drunk');
     assert.equal(poll.status().age, null);
     assert.equal(lines.length, 1);
@@ -76,21 +76,21 @@ describe('a poll', () => {
     assert.notEqual(poll.status().age, null);
   });
 
-  test('a look that hangs is given up, whether it listens to its signal or not', async () => {
-    let looks = 0;
+  it('gives up a request that hangs and does not listen to its signal', async () => {
+    let requests = 0;
     const { poll } = start(
       () => {
-        looks += 1;
+        requests += 1;
         return new Promise(() => {});
       },
       10,
       20,
     );
-    await until(() => looks > 2);
+    await until(() => requests > 2);
     assert.equal(reasonOf(poll), 'the oracle: no answer within 20ms');
   });
 
-  test('ends in the middle of a look', async () => {
+  it('ends in the middle of a request', async () => {
     const { stop } = start(() => new Promise(() => {}), 10);
     await stop();
   });

@@ -8,7 +8,7 @@ import type {
 import { onAbort } from '../../../../common/async/abort.ts';
 import type { Log } from '../../../../common/daemon/log.ts';
 import type { SourceStatus } from '../../../source.ts';
-import { createPoll, type Poll } from '../../poll.ts';
+import { Poll } from '../../poll.ts';
 
 export type { Ec2Instance };
 
@@ -46,7 +46,12 @@ export class Ec2Poller {
   constructor(access: Ec2Access, deps: { readonly log: Log }) {
     const { interval, timeout } = access;
     this.#access = access;
-    this.#poll = createPoll((signal) => this.#read(signal), { what: 'EC2', interval, timeout, log: deps.log });
+    this.#poll = new Poll((signal) => this.#read(signal), {
+      what: 'EC2',
+      intervalMs: interval,
+      timeoutMs: timeout,
+      log: deps.log,
+    });
   }
 
   /**

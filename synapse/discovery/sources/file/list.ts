@@ -2,16 +2,16 @@ import { formatProblem, joinPath, type Problem } from '../../../../common/config
 import { isObject } from '../../../../common/config/formats.ts';
 import { parseText } from '../../../../common/config/parse.ts';
 import { type Instance, makeInstance, readRecord } from '../../../../common/instance.ts';
-import { Findings } from '../../instance-set-builder.ts';
+import { InstanceSetBuilder } from '../../instance-set-builder.ts';
 
 /** Reads a list of instances; rejects single entries that are not valid. @throws when the text is not a list */
-export function readList(text: string, file: string): Findings {
+export function readList(text: string, file: string): InstanceSetBuilder {
   const problems: Problem[] = [];
   const value = parseText(text, file, problems);
   const [problem] = problems;
   if (problem !== undefined) throw new Error(formatProblem({ file, ...problem }));
   if (!Array.isArray(value)) throw new Error(`${file}: must hold a list of instances`);
-  const found = new Findings();
+  const found = new InstanceSetBuilder();
   for (const [index, entry] of value.entries()) {
     const where = `${file}: ${joinPath('', index)}`;
     if (typeof entry === 'string') found.add(where, () => readTarget(entry));
@@ -22,7 +22,11 @@ export function readList(text: string, file: string): Findings {
 }
 
 /** Adds an entry in the format of Prometheus' file_sd: `{targets: ["host:port"], labels: {}}`. */
-function addGroup(found: Findings, where: string, { targets, labels }: Readonly<Record<string, unknown>>): void {
+function addGroup(
+  found: InstanceSetBuilder,
+  where: string,
+  { targets, labels }: Readonly<Record<string, unknown>>,
+): void {
   if (!Array.isArray(targets)) found.reject(where, 'targets: must be a list of "host:port"');
   for (const [index, target] of Array.isArray(targets) ? targets.entries() : []) {
     found.add(`${where}.${joinPath('targets', index)}`, () => readTarget(target, labels));

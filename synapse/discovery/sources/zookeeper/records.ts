@@ -1,6 +1,6 @@
 import { isObject } from '../../../../common/config/formats.ts';
 import { type Instance, InvalidRecord, makeInstance, parseInstance } from '../../../../common/instance.ts';
-import { Findings } from '../../instance-set-builder.ts';
+import { InstanceSetBuilder } from '../../instance-set-builder.ts';
 
 /** The format of a node's data. */
 export interface Decode {
@@ -13,8 +13,8 @@ export interface Decode {
 export function readNodes(
   nodes: ReadonlyMap<string, Buffer>,
   { path, decode }: { readonly path: string; readonly decode: Decode },
-): Findings {
-  const found = new Findings();
+): InstanceSetBuilder {
+  const found = new InstanceSetBuilder();
   for (const [name, data] of [...nodes].sort(([a], [b]) => (a < b ? -1 : 1))) {
     const where = `${path}/${name.length > 80 ? `${name.slice(0, 79)}…` : name}`;
     const read = decode.method === 'nerve' ? () => parseInstance(data) : () => readServerset(data, decode);

@@ -4,8 +4,8 @@ import type { Schema } from '../../../../common/config/config.ts';
 import type { Instance } from '../../../../common/instance.ts';
 import { parseHost, SharedSession } from '../../../../common/zookeeper/shared-session.ts';
 import type { Publish, Source, SourceContext } from '../../../source.ts';
-import { createPublisher, type Findings } from '../../instance-set-builder.ts';
-import { withDocument } from '../../with-published.ts';
+import { type InstanceSetBuilder, SetPublisher } from '../../instance-set-builder.ts';
+import { WithPublished } from '../../with-published.ts';
 import { followChildren, followData } from './follow.ts';
 import { type Decode, readDecode, readNodes } from './records.ts';
 
@@ -73,7 +73,7 @@ export interface Stage {
    * Begins a run. @returns a function that takes the newest findings; `publish` gets the result for them, and again when the
    * result changes, until `signal` aborts.
    */
-  start(publish: (found: Findings) => void, signal: AbortSignal): (found: Findings) => void;
+  start(publish: (found: InstanceSetBuilder) => void, signal: AbortSignal): (found: InstanceSetBuilder) => void;
   /** True when an instance that has vanished was removed together with its node. */
   leased(instance: Instance): boolean;
   /** Why the result may be out of date; null: it is current. */
@@ -93,8 +93,8 @@ export function createZookeeperSource(options: ZookeeperOptions, context: Source
   const intervalMs = Math.max(shortestPollMs, options.polling_interval_sec);
   const documentPath = options.generator_config_path ?? path;
   const document = documentPath === 'disabled' ? undefined : documentPath;
-  const publisher = createPublisher(context, { leased: stage.leased });
-  const joined = withDocument(document, context);
+  const publisher = new SetPublisher(context, { leased: stage.leased });
+  const joined = new WithPublished(document, context);
   let shared: SharedSession | undefined;
   let connected = false;
 
@@ -111,7 +111,10 @@ export function createZookeeperSource(options: ZookeeperOptions, context: Source
     try {
       const session = await abortable(shared.open(), signal);
       connected = true;
-      const publishFound = stage.start(publisher.start(handed.publish), end.signal);
+      const publishFound = stage.start(
+        publisher.start((set) => handed.publish(set)),
+        end.signal,
+      );
       await Promise.all([
         followChildren(
           session,

@@ -1,7 +1,7 @@
 import type { S3Client } from '@aws-sdk/client-s3';
 import { onAbort } from '../../../../../common/async/abort.ts';
 import { type Log, reasonOf } from '../../../../../common/daemon/log.ts';
-import { createPoll, type Poll } from '../../../poll.ts';
+import { Poll } from '../../../poll.ts';
 
 /** Where an object is: `s3://BUCKET/KEY`. */
 export interface S3Address {
@@ -40,8 +40,8 @@ export class S3Poller {
 
   constructor(address: S3Address, { intervalMs, log }: { readonly intervalMs: number; readonly log: Log }) {
     this.#address = address;
-    const options = { what: formatS3Address(address), interval: intervalMs, timeout: timeoutMs, log };
-    this.#poll = createPoll((signal) => this.#read(signal), options);
+    const options = { what: formatS3Address(address), intervalMs, timeoutMs, log };
+    this.#poll = new Poll((signal) => this.#read(signal), options);
   }
 
   /** Reads the object until `signal` aborts. */
