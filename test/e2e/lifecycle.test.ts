@@ -28,7 +28,7 @@ describe('an instance from its nerve to HAProxy', () => {
       .map(serverName)
       .sort();
   const all = (): string[] => stack.instances.map(serverName).sort();
-  /** Which instances answer a round of requests. */
+  /** The instances that answer a round of requests. */
   const answering = async (): Promise<string[]> => {
     const names = new Set<string>();
     for (let i = 0; i < 30; i++) {
@@ -81,7 +81,7 @@ describe('an instance from its nerve to HAProxy', () => {
   it('vanishes at once when its nerve stops at SIGTERM and withdraws it', async () => {
     const code = await nth(0).nerve.process.stop('SIGTERM');
     assert.equal(code, 0);
-    // The lease would have lived for seconds: by now only an orderly withdrawal can have removed the server.
+    // The lease would still live for seconds: only a withdrawal can have removed the server by now.
     await eventually(async () => assert.deepEqual(await ready(), others(nth(0))), (ttl * 1000) / 2);
     await stack.startNerve(nth(0));
     await eventually(async () => assert.deepEqual(await ready(), all()));

@@ -16,7 +16,7 @@ const prefix = '/nerve/services/';
 
 type Services = Readonly<Record<string, object>>;
 
-/** What becomes of the keys when nerve gets another configuration, ends, or is started again. */
+/** The keys in etcd while nerve is reconfigured, stopped and started again. */
 describe('nerve reloaded, upgraded, killed and drained', () => {
   const end = new AbortController();
   let cluster: LocalCluster;
@@ -76,7 +76,7 @@ describe('nerve reloaded, upgraded, killed and drained', () => {
   const command = (...args: readonly string[]) =>
     exec([process.execPath, programPath('nerve'), ...args, '-c', file], { timeout: patienceMs, env: process.env });
 
-  /** Fifty services that are up, on ports of their own; the numbers are their names. */
+  /** Fifty healthy services on ports of their own, named after the numbers. */
   const many = (first: number, count: number): Record<string, object> =>
     Object.fromEntries(
       Array.from({ length: count }, (_, i) => [
@@ -192,7 +192,7 @@ describe('nerve reloaded, upgraded, killed and drained', () => {
   const isLoss = (event: string): boolean => event.startsWith('delete') || event.endsWith('down');
   const isReload = ({ message }: { readonly message?: unknown }): boolean => message === 'configuration read again';
 
-  /** Until the lease of the nerve before is gone for sure: etcd knows only the lease of the present one. */
+  /** Waits until the lease of the earlier nerve has expired: etcd has only the lease of the current one. */
   const outliveLeases = (): Promise<void> =>
     eventually(async () => {
       const { leases } = await client.call((rpc) => rpc.lease.leaseLeases({}));

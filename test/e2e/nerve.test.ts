@@ -24,7 +24,7 @@ describe('nerve and etcd', () => {
   let file: string;
   let nerve: TestDaemon;
   let services: Record<'api' | 'web', HealthServer>;
-  /** What a watcher saw since the nerve of this test was started: `put api`, `put api down`, `delete api`. */
+  /** The events that a watcher saw since the nerve of this test started: `put api`, `put api down`, `delete api`. */
   let events: string[];
   let watching: AbortController;
 
@@ -93,7 +93,7 @@ describe('nerve and etcd', () => {
     return exec([process.execPath, programPath('nerve'), ...args, '-c', file], { timeout: patienceMs });
   }
 
-  /** Lets a service be probed many more times. */
+  /** Waits until a service has been probed many more times. */
   async function manyProbes(service: HealthServer): Promise<void> {
     const before = service.probes;
     await eventually(() => assert.ok(service.probes > before + 20));

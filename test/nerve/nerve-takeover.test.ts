@@ -78,7 +78,7 @@ describe('a service whose configuration changes', () => {
     const hosts = (port: number) => ({ etcd: { hosts: [`http://127.0.0.1:${port}`] } });
     nerve.apply(nerveConfig(services, hosts(1)));
     await eventually(() => assert.deepEqual(calls, ['1/10: announce api/:80 up']));
-    // A mistyped address, and then the right one.
+    // First a mistyped address, then the right one.
     nerve.apply(nerveConfig(services, hosts(2)));
     const mistyped = registries.get('2/10');
     assert.ok(mistyped);

@@ -26,7 +26,7 @@ describe('Nerve', () => {
     await eventually(() => assert.equal(main().shown.size, 3));
     const before = new Map(nerve.services);
     main().calls.length = 0;
-    // b becomes d; c gets another interval; a is read anew, with a function that is not the same one.
+    // b is removed, d is new, c gets another interval. a has the same options and another probe function.
     const again = ['a', 'd'].map((name) => serviceConfig(name, [healthSwitch().probe]));
     nerve.apply(nerveConfig([...again, serviceConfig('c', [healthSwitch().probe], { check: { intervalMs: 6 } })]));
     await eventually(() =>

@@ -38,7 +38,7 @@ function fake(onLeftover: OnLeftover = () => {}) {
   return { announcer, calls, forgotten, keys, closing: () => closing, onFound };
 }
 
-/** The values without their times, which have to be of now. */
+/** The calls with `now` in place of the times, which must be current. */
 function timeless(calls: readonly (readonly [string, string, string])[]): unknown[] {
   return calls.map(([what, key, value]) => {
     const at = Date.parse(time.exec(value)?.[1] ?? '');

@@ -20,7 +20,7 @@ function start(t: TestContext, rateLimit: RateLimit, name = 'api') {
   return { announcement, calls, instance: config.instance, drained, end };
 }
 
-/** Never a token. */
+/** A limit that never gives a token. */
 const none: RateLimit = { shadow: false, averageRate: 0, maxBurst: 1 };
 
 describe('ThrottledAnnouncement', () => {

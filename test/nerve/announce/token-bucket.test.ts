@@ -3,7 +3,7 @@ import { describe, it } from 'node:test';
 import { msUntilToken, newBucket, takeToken } from '../../../nerve/announce/token-bucket.ts';
 import type { RateLimit } from '../../../nerve/config/rate-limit.ts';
 
-/** Takes as often as each step says, at its second; t for a token, f for none. */
+/** Takes tokens at the second and as many times as each step says: `t` for a token, `f` for none. */
 function play(limit: RateLimit, steps: readonly (readonly [second: number, times: number])[]): string {
   let bucket = newBucket(limit, 0);
   return steps
@@ -20,7 +20,7 @@ function play(limit: RateLimit, steps: readonly (readonly [second: number, times
 const t = (times: number): string => 't'.repeat(times);
 
 describe('token bucket', () => {
-  // Observed on SmartStack.
+  // Results of SmartStack itself.
   const cases: readonly [sentence: string, rate: number, burst: number, steps: [number, number][], expected: string][] =
     [
       [

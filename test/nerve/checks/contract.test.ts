@@ -102,7 +102,7 @@ describe('every check', () => {
           (error) => error,
         );
         clearTimeout(timer);
-        // It has passed or failed before, or it says why it gave up; it is an error in any case.
+        // A check that settled earlier has passed or failed; after the abort it rejects with the reason of the signal.
         if (controller.signal.aborted) assert.equal(found?.message, 'over');
         else assert.ok(found === null || found instanceof Error);
         await eventually(async () => {

@@ -6,7 +6,7 @@ import { assertFails, assertGivesUp, assertPasses, makeCheck } from '../../suppo
 import { eventually } from '../../support/eventually.ts';
 import { tempFolder } from '../../support/temp-folder.ts';
 
-/** False also for one that has ended and that nobody has asked about yet. */
+/** True while a process runs; false also for a zombie. */
 function isRunning(pid: number): boolean {
   try {
     return !/^State:\s+Z/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'));

@@ -20,7 +20,7 @@ import { eventually } from '../../support/eventually.ts';
 import { peers, startPeer } from '../../support/servers/bad-peers.ts';
 import { makeAuthority, makeCertificate } from '../../support/servers/certificates.ts';
 
-/** Of grpc/health/v1/health.proto. */
+/** The part of grpc/health/v1/health.proto that the server needs. */
 const proto = `syntax = "proto3";
 package grpc.health.v1;
 message HealthCheckRequest { string service = 1; }

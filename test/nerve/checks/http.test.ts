@@ -21,7 +21,7 @@ async function listen(t: TestContext, server: Server): Promise<number> {
   server.listen(0, '127.0.0.1');
   t.after(() => {
     server.close();
-    server.closeAllConnections?.(); // servers of HTTP/2 have no such thing
+    server.closeAllConnections?.(); // HTTP/2 servers do not have it
   });
   await once(server, 'listening');
   return (server.address() as AddressInfo).port;
@@ -31,7 +31,7 @@ function serve(t: TestContext, answer: RequestListener): Promise<number> {
   return listen(t, createServer(answer));
 }
 
-/** One probe, with options as in a configuration file. */
+/** Probes once, with options as in a configuration file. */
 function probe(options: object, port: number, signal: AbortSignal = AbortSignal.timeout(20_000)): Promise<void> {
   const problems: Problem[] = [];
   const valid = validate(check.schema, { uri: '/', ...options }, { path: '', problems });

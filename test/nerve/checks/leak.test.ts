@@ -12,15 +12,15 @@ import { eventually } from '../../support/eventually.ts';
 import { assertNothingMore, openResources } from '../../support/process/resources.ts';
 import { type Peer, peers, startPeer } from '../../support/servers/bad-peers.ts';
 
-/** Probes of each check against each peer; checks that can speak TLS do as many again with it. */
+/** Number of probes of each check against each peer; as many again with TLS for checks that can speak it. */
 const probes = 80;
 const atOnce = 20;
-/** Milliseconds a probe gets. Most end by it, at every stage of what they are at. */
+/** The deadline of a probe, milliseconds. It ends most probes, each at another stage. */
 const deadline = 25;
 
 const names = await pluginNames(checkFolder);
 
-/** One probe with a deadline of its own. @returns false when it has not settled long after */
+/** Probes once with this deadline. @returns false when the probe has not settled long after it */
 async function probe(check: Check): Promise<boolean> {
   const controller = new AbortController();
   const timer = setTimeout(() => controller.abort(new Error('too late')), Math.random() * 2 * deadline);
@@ -86,7 +86,7 @@ describe('thousands of probes', () => {
             }
           }
           await eventually(() => assertNothingMore(before));
-          // The peers hear of the end a moment later.
+          // The peers notice the closed connections a moment later.
           await eventually(() => assert.equal(peer.open + unixPeer.open, 0));
         });
       }

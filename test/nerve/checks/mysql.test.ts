@@ -41,7 +41,7 @@ describe('the mysql check', () => {
     await rm(folder, { recursive: true, force: true });
   });
 
-  /** Runs statements as a user who may do everything. */
+  /** Runs statements as a user with all privileges. */
   const run = async (server: Mariadb, ...statements: readonly string[]): Promise<Record<string, unknown>[]> => {
     const connection = await createConnection({ host, port: server.port, user: 'admin', password: 's3cret' });
     try {

@@ -27,7 +27,7 @@ describe('the postgres check', () => {
     ca = authority.cert;
     const { cert, key } = await makeCertificate(folder, 'postgres', { authority, names: ['IP:127.0.0.1'] });
     if (process.getuid?.() === 0) {
-      // The server wants a key of its own that nobody else can read.
+      // The server accepts only a key file that it owns and that others cannot read.
       const owner = await exec(asOrdinaryUser(['id', '-u']), { timeout: 10_000 });
       const { code, stderr } = await exec(['chown', owner.stdout.trim(), key], { timeout: 10_000 });
       assert.equal(code, 0, stderr);

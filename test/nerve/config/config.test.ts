@@ -10,7 +10,7 @@ import { loadNerveConfig } from '../../support/daemons/nerve-config.ts';
 import { recordingLog } from '../../support/process/recording-log.ts';
 import { tempFolder } from '../../support/temp-folder.ts';
 
-/** The service `api` with these options, and with what it needs. */
+/** The service `api` with its required options and these. */
 async function service(t: TestContext, options: object): Promise<ServiceConfig> {
   const { services } = await loadNerveConfig(t, {
     instance_id: 'i-1',

@@ -6,7 +6,7 @@ import { networkInterfaces } from 'node:os';
 import { describe, it, type TestContext } from 'node:test';
 import { announcedHost, readHost } from '../../../nerve/config/host.ts';
 
-/** EC2's metadata service, version 2: no answer without the token that it handed out. */
+/** EC2's metadata service, version 2, which answers only with the token that it issued. */
 async function metadata(t: TestContext, answers: Readonly<Record<string, string>>): Promise<string[]> {
   const asked: string[] = [];
   const answer = ({ method, url = '', headers }: IncomingMessage): string | undefined => {

@@ -108,7 +108,7 @@ describe('rate_limiting', () => {
     });
   });
 
-  // SmartStack's own cases.
+  // The cases of SmartStack's own tests.
   const wrong: readonly [object, RegExp][] = [
     [{ average_rate: 'string', max_burst: 1 }, /average_rate: must be a number, not "string"/],
     [{ average_rate: 1, max_burst: 'string' }, /max_burst: must be a number, not "string"/],

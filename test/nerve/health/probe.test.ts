@@ -40,8 +40,8 @@ describe('startProbe', () => {
   });
 
   it('times out also when the check ignores its signal, and settles when the check returns', async () => {
-    let letGo = (): void => {};
-    const probe = startProbe(() => new Promise((resolve) => (letGo = resolve)), 20, never);
+    let finish = (): void => {};
+    const probe = startProbe(() => new Promise((resolve) => (finish = resolve)), 20, never);
     assert.equal((await probe.result).outcome, 'timeout');
     let settled = false;
     const end = probe.settled.then(() => {
@@ -49,7 +49,7 @@ describe('startProbe', () => {
     });
     await new Promise((resolve) => setImmediate(resolve));
     assert.equal(settled, false);
-    letGo();
+    finish();
     await end;
   });
 

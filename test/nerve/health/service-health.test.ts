@@ -84,22 +84,22 @@ describe('ServiceHealth', () => {
   it('never runs two probes of a check at a time, and counts a hanging one as failed', async (t) => {
     let running = 0;
     let most = 0;
-    let letGo = (): void => {};
+    let finish = (): void => {};
     const stubborn = async (): Promise<void> => {
       running += 1;
       most = Math.max(most, running);
-      await new Promise<void>((resolve) => (letGo = resolve));
+      await new Promise<void>((resolve) => (finish = resolve));
       running -= 1;
     };
     const { service, changes } = start(t, serviceConfig('api', [stubborn], { check: { timeoutMs: 10 } }));
     await eventually(() => assert.deepEqual(changes, ['down']));
     await eventually(() => assert.equal(service.checks[0]?.last?.reason, 'the previous probe is still running'));
     assert.equal(most, 1);
-    const hung = letGo;
+    const hung = finish;
     hung();
-    await eventually(() => assert.notEqual(letGo, hung), 5000); // asked again
+    await eventually(() => assert.notEqual(finish, hung), 5000); // a second probe
     assert.equal(most, 1);
-    letGo();
+    finish();
   });
 
   it('ignores the result of a probe that its own end aborts', async (t) => {

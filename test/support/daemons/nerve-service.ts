@@ -5,16 +5,17 @@ import type { NerveConfig } from '../../../nerve/config/config.ts';
 import { noRateLimit } from '../../../nerve/config/rate-limit.ts';
 import type { ServiceConfig } from '../../../nerve/config/service-config.ts';
 
-/** A check whose health a test turns. */
-export interface Switch {
+/** A check whose health the test sets. */
+export interface HealthSwitch {
   healthy: boolean;
-  /** How often it was probed. */
+  /** Number of probes so far. */
   probes: number;
   readonly probe: Check;
 }
 
-export function healthSwitch(healthy = true): Switch {
-  const self: Switch = {
+/** A check that passes while `healthy` is true. */
+export function healthSwitch(healthy = true): HealthSwitch {
+  const self: HealthSwitch = {
     healthy,
     probes: 0,
     probe: async () => {
@@ -62,7 +63,7 @@ export function serviceConfig(
   };
 }
 
-/** A configuration of these services. */
+/** A validated configuration with these services. */
 export function nerveConfig(services: readonly ServiceConfig[], options: Partial<NerveConfig> = {}): NerveConfig {
   return {
     instanceId: 'i-1',

@@ -17,8 +17,8 @@ import { type HealthServer, startHealthServer } from '../support/servers/health-
 const prefix = '/nerve/services/';
 const quota = 16 * 1024 * 1024;
 
-/** One nerve, one service, and an etcd that is away, slow, full, or forbids writing. */
-describe('nerve while etcd is in trouble', () => {
+/** One nerve, one service, and an etcd that is unreachable, slow, full or read-only. */
+describe('nerve while etcd fails', () => {
   let end: AbortController;
   let cluster: LocalCluster;
   let client: EtcdClient;
@@ -68,12 +68,12 @@ describe('nerve while etcd is in trouble', () => {
     return services[0];
   };
   const announced = async (): Promise<number> => Object.keys(await dump(client, prefix)).length;
-  const allIsWell = (count = 1): Promise<void> =>
+  const untilAnnounced = (count = 1): Promise<void> =>
     eventually(async () => {
       assert.deepEqual(await nerve.get('/readyz'), { status: 200, body: 'ready\n' });
       assert.equal(await announced(), count);
     });
-  const troubled = (reason: RegExp): Promise<void> =>
+  const untilNotReady = (reason: RegExp): Promise<void> =>
     eventually(async () => {
       const { status, body } = await nerve.get('/readyz');
       assert.equal(status, 503);
@@ -82,7 +82,7 @@ describe('nerve while etcd is in trouble', () => {
       assert.equal((await nerve.get('/healthz')).status, 200);
     });
 
-  /** Milliseconds that a number of probes takes. */
+  /** Measures the time of several probes, milliseconds. */
   async function pace(probes = 100): Promise<number> {
     const [begin, first] = [performance.now(), api.probes];
     await eventually(() => assert.ok(api.probes >= first + probes));
@@ -93,7 +93,7 @@ describe('nerve while etcd is in trouble', () => {
     return Number(/^nodejs_heap_size_used_bytes (\S+)$/m.exec((await nerve.get('/metrics')).body)?.[1]);
   }
 
-  /** Goes through many changes of health, so that whatever is kept of each would show. */
+  /** Changes the health many times, so that a leak of memory at each change would show. */
   async function flap(times: number): Promise<void> {
     for (let i = 0; i < times; i++) {
       api.healthy = !api.healthy;
@@ -102,47 +102,47 @@ describe('nerve while etcd is in trouble', () => {
     }
   }
 
-  /** Runs while something is wrong: checks keep their pace, memory is flat. */
-  async function worksOn(usualPace: number): Promise<void> {
+  /** Asserts during a fault that the checks keep their pace and that memory stays flat. */
+  async function assertCheckingGoesOn(usualPace: number): Promise<void> {
     const heap = await heapBytes();
     await flap(20);
-    // The machine may be busy meanwhile; a probe that waited for etcd would take a hundred times as long.
+    // Generous, because the machine may be busy: a probe that waited for etcd would take a hundred times as long.
     assert.ok((await pace()) < usualPace * 5 + 500);
     assert.ok((await heapBytes()) < heap + 20 * 1024 * 1024);
   }
 
-  const troubles: readonly [sentence: string, begin: () => unknown][] = [
-    ['it is unreachable, and makes up for it', () => proxy.refuse()],
-    ['each call takes two seconds, and announces what holds after that', () => proxy.delay(1000)],
+  const faults: readonly [sentence: string, begin: () => unknown][] = [
+    ['etcd is unreachable, and announces the current state afterwards', () => proxy.refuse()],
+    ['each call takes two seconds, and announces the current state afterwards', () => proxy.delay(1000)],
   ];
-  for (const [sentence, begin] of troubles) {
+  for (const [sentence, begin] of faults) {
     it(`goes on probing while ${sentence}`, async () => {
       await start();
-      await allIsWell();
+      await untilAnnounced();
       const usual = await pace();
       await begin();
-      await worksOn(usual);
+      await assertCheckingGoesOn(usual);
       api.healthy = false;
-      await troubled(/no lease in etcd|etcd does not show \w+ as it should/);
+      await untilNotReady(/no lease in etcd|etcd does not show \w+ as it should/);
       api.healthy = true;
       await proxy.heal();
-      await allIsWell();
+      await untilAnnounced();
     });
   }
 
   it('withdraws an unhealthy service although etcd is full, and announces it again when there is room', async () => {
     await start();
-    await allIsWell();
+    await untilAnnounced();
     const usual = await pace();
     await fill();
     api.healthy = false;
     await eventually(async () => assert.equal(await announced(), 0));
     api.healthy = true;
-    await troubled(/etcd does not show api as it should: .*database space exceeded/);
-    await worksOn(usual);
+    await untilNotReady(/etcd does not show api as it should: .*database space exceeded/);
+    await assertCheckingGoesOn(usual);
     await makeRoom();
     api.healthy = true;
-    await allIsWell();
+    await untilAnnounced();
   });
 
   it('reports that it may not write, and announces as soon as it may', async () => {
@@ -161,17 +161,17 @@ describe('nerve while etcd is in trouble', () => {
     const root = { hosts: cluster.urls, username: 'root', password: 'r' };
     client = createEtcdClient(root, { log: silentLog }, end.signal);
     await start({ username: 'nerve', password: 'n' });
-    await troubled(/etcd does not show api as it should: .*permission denied/);
-    await worksOn(await pace());
+    await untilNotReady(/etcd does not show api as it should: .*permission denied/);
+    await assertCheckingGoesOn(await pace());
     const [key, range_end] = [Buffer.from(prefix), Buffer.from('/nerve/services0')];
     await ask(({ auth }) =>
       auth.roleGrantPermission({ name: 'nerve', perm: { permType: 'Readwrite', key, range_end } }),
     );
     api.healthy = true;
-    await allIsWell();
+    await untilAnnounced();
   });
 
-  /** Writes until the quota is used up. */
+  /** Writes until etcd's quota is exhausted. */
   async function fill(): Promise<void> {
     const value = Buffer.alloc(1024 * 1024, 'x');
     await assert.rejects(async () => {
