@@ -7,23 +7,23 @@ import type { SynapseConfig } from '../config/config.ts';
 import type { ServiceReport } from '../report/service-shape.ts';
 import type { ReadDirectly, SynapseState } from '../report/status-shape.ts';
 
-/** What there is to know without a running synapse. */
+/** Everything that can be read without a running synapse. */
 export interface Direct extends Collected {
   readonly read: readonly ReadDirectly[];
 }
 
-/** Asks the sources and the state file, as a synapse that starts now would. Writes nothing; waits at most `waitMs` milliseconds. */
+/** Reads the sources and the state file as a starting synapse would. Writes nothing; waits at most `waitMs` milliseconds. */
 export async function readDirectly(
   config: Pick<SynapseConfig, 'services' | 'etcd' | 'stateFile'>,
   waitMs: number,
 ): Promise<Direct> {
   const collected = await collect(config, { waitMs, log: silentLog });
   const read = [...sourcesRead(collected), ...stateFileRead(config.stateFile?.path, collected.stateFile)];
-  return { ...collected, state: neverSeenBefore(collected.state), read };
+  return { ...collected, state: withoutTimes(collected.state), read };
 }
 
-/** The same without when things happened: who has only just looked does not know. */
-function neverSeenBefore(state: SynapseState): SynapseState {
+/** The state without times of changes: a command that reads once does not know them. */
+function withoutTimes(state: SynapseState): SynapseState {
   const services: Record<string, ServiceReport> = Object.create(null);
   for (const [name, { answered_at: _, ...report }] of Object.entries(state.services)) {
     services[name] = { ...report, changed_at: null };
@@ -31,7 +31,7 @@ function neverSeenBefore(state: SynapseState): SynapseState {
   return { ...state, services };
 }
 
-/** One line for each reason: one outage is one line, however many services it has. */
+/** One line for each reason: an outage is one line, however many services it has. */
 function sourcesRead({ state, unanswered }: Collected): readonly ReadDirectly[] {
   const all = Object.keys(state.services).length;
   const reasons = new Map<string, string[]>();

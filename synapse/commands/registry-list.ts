@@ -106,10 +106,10 @@ const unknown = { key: null, reason: null, announced_at: null, created: null, re
 function byService(entries: ReadonlyMap<string, Entry>, prefix: string): RegistryList['services'] {
   // Null prototype: a service may have any name.
   const services: Record<string, ListedRecord[]> = Object.create(null);
-  for (const key of [...entries.keys()].sort()) {
+  for (const [key, entry] of [...entries].sort(([a], [b]) => (a < b ? -1 : 1))) {
     const service = serviceOf(key, prefix);
     services[service] ??= [];
-    services[service].push(recordOf(entries.get(key) as Entry));
+    services[service].push(recordOf(entry));
   }
   return services;
 }

@@ -1,0 +1,128 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import type { HaproxyReport } from '../../../synapse/report/haproxy-shape.ts';
+import { findProblems } from '../../../synapse/report/problems.ts';
+import type { ServiceSummary } from '../../../synapse/report/summary.ts';
+
+const healthy: ServiceSummary = {
+  method: 'etcd',
+  origin: 'discovered',
+  reason: null,
+  age: 1,
+  changed_at: null,
+  fallback: null,
+  known: true,
+  up: 2,
+  drain: 0,
+  backup: 0,
+  suspects: 0,
+  rejected: 0,
+  left_out: 0,
+  refused: null,
+};
+const socket = { path: '/a.sock', connected: true, version: '2.6', workerPid: 7, generation: 'g', lastError: null };
+const connected: HaproxyReport = { sockets: [socket], problems: {} };
+
+const summary = (
+  services: Readonly<Record<string, Partial<ServiceSummary>>>,
+  haproxy: Partial<HaproxyReport> = {},
+) => ({
+  services: Object.fromEntries(Object.entries(services).map(([name, more]) => [name, { ...healthy, ...more }])),
+  haproxy: { ...connected, ...haproxy },
+});
+
+describe('the problems of synapse', () => {
+  it('are none when every service is healthy and HAProxy answers', () => {
+    assert.deepEqual(findProblems(summary({ api: {}, web: {} }), null), []);
+  });
+
+  const cases: readonly [title: string, found: ReturnType<typeof summary>, level: string, text: string][] = [
+    [
+      'name the socket of a HAProxy that does not answer',
+      summary({}, { sockets: [{ ...socket, connected: false, lastError: 'connection refused' }] }),
+      'bad',
+      'HAProxy does not answer at /a.sock: connection refused. Does it run? systemctl status haproxy. ' +
+        'synapse brings it up to date as soon as it answers.',
+    ],
+    [
+      'name a service that HAProxy refuses, and not the refusal of the whole as well',
+      summary({ web: {} }, { problems: { web: "unknown keyword 'soon'" }, rejected: "unknown keyword 'soon'" }),
+      'bad',
+      "HAProxy cannot take the configuration of web: unknown keyword 'soon'. Its last good configuration stays in " +
+        'force, and the other services are not affected. Correct the haproxy section of the service; synapse check tests it.',
+    ],
+    [
+      'include a refused configuration',
+      summary({}, { rejected: 'bad global' }),
+      'bad',
+      'HAProxy refuses the new configuration: bad global. The last good one stays in force. ' +
+        'Correct the global and defaults sections; synapse check tests them.',
+    ],
+    [
+      'include a pending reload',
+      summary({}, { pendingReload: ['service web is new'] }),
+      'warn',
+      'HAProxy needs a reload: service web is new. synapse reloads it soon, unless haproxy.do_reloads is false.',
+    ],
+    [
+      'include a failed reload in place of the pending one',
+      summary({}, { pendingReload: ['service web is new'], lastError: 'no such process' }),
+      'bad',
+      'The last reload of HAProxy failed: no such process. HAProxy still runs its previous configuration. ' +
+        'Look into its log: journalctl -u haproxy.',
+    ],
+    [
+      'say since when one outage makes several services stale',
+      summary({ api: { reason: 'no leader', age: 90 }, web: { reason: 'no leader', age: 180 }, job: {} }),
+      'warn',
+      '2 services may be out of date: no leader. Traffic goes to the last known instances, confirmed 3 min ago. ' +
+        'Is etcd healthy? etcdctl endpoint health.',
+    ],
+    [
+      'name a service without instances',
+      summary({ api: { up: 0 } }),
+      'bad',
+      'No instance is up: api. Requests fail. Run nerve status on the hosts of the service; ' +
+        'synapse explain SERVICE says what is left out, and why.',
+    ],
+    [
+      'name a service on its fallback',
+      summary({ api: { fallback: 'spare' } }),
+      'warn',
+      'Fallback in use: api from spare. The first source finds no instances. ' +
+        'synapse returns to it as soon as it finds one.',
+    ],
+    [
+      'name a service whose published configuration is refused',
+      summary({ api: { refused: 'haproxy.backend: may not be published' } }),
+      'warn',
+      'Published configuration of api refused: haproxy.backend: may not be published. ' +
+        'The previous one stays in force. Publish a corrected one.',
+    ],
+  ];
+  for (const [title, found, level, text] of cases) {
+    it(title, () => {
+      const [problem, ...others] = findProblems(found, null);
+      assert.ok(problem !== undefined);
+      assert.deepEqual(others, []);
+      assert.equal(problem.level, level);
+      const why = problem.reason === undefined ? '' : `: ${problem.reason}`;
+      assert.equal(`${problem.title}${why}. ${problem.remedy}`, text);
+    });
+  }
+
+  it('say that synapse is not ready only when nothing else is wrong', () => {
+    const titles = (services: Readonly<Record<string, Partial<ServiceSummary>>>) =>
+      findProblems(summary(services), 'the first snapshot has not been applied yet').map(({ title }) => title);
+    assert.deepEqual(titles({}), ['synapse is not ready yet']);
+    assert.deepEqual(titles({ api: { rejected: 1 } }), ['Records skipped: api']);
+  });
+
+  it('start with the worst', () => {
+    const found = findProblems(summary({ api: { suspects: 2 }, web: { up: 0 } }), null);
+    assert.deepEqual(
+      found.map(({ level }) => level),
+      ['bad', 'warn'],
+    );
+  });
+});

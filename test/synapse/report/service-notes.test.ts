@@ -1,0 +1,78 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { serviceNotes } from '../../../synapse/report/service-notes.ts';
+import type { ServiceReport } from '../../../synapse/report/service-shape.ts';
+
+const report: ServiceReport = {
+  method: 'etcd',
+  origin: 'discovered',
+  reason: null,
+  age: 16,
+  revision: '42',
+  changed_at: null,
+  instances: [],
+  left_out: [],
+  rejected: [],
+};
+const primary = { name: 'primary', method: 'etcd', role: 'asked', instances: 0, reason: null } as const;
+const spare = { name: 'spare', method: 'static', role: 'used', instances: 1, reason: null } as const;
+
+describe('the notes on a service', () => {
+  const cases: readonly [title: string, more: Partial<ServiceReport>, lines: readonly string[]][] = [
+    ['say where current instances come from', {}, ['api: instances from etcd revision 42, checked 16 s ago']],
+    [
+      'say since when instances may be out of date',
+      { reason: 'connection refused', age: 180 },
+      ['api: instances from etcd revision 42, which may be out of date: connection refused; last checked 3 min ago'],
+    ],
+    [
+      'say why the previous instances are kept',
+      { origin: 'previous' },
+      ['api: the previous instances, because none is found now in etcd revision 42, checked 16 s ago'],
+    ],
+    [
+      'say why default servers are used',
+      { origin: 'defaults', revision: null, age: null },
+      ['api: the default servers, because no instance is found in etcd, known to be current'],
+    ],
+    [
+      'say why instances come from the state file',
+      { origin: 'cache', reason: 'no leader' },
+      ['api: instances from the state file, because etcd has not answered yet: no leader'],
+    ],
+    [
+      'say that HAProxy keeps its servers while nothing is known',
+      { origin: 'nothing', reason: 'no leader' },
+      ['api: no instances known, because etcd has not answered yet: no leader; HAProxy keeps the servers it has'],
+    ],
+    [
+      'name the source in use of a service with several',
+      { method: 'etcd, else static', revision: null, age: null, sources: [primary, spare] },
+      [
+        'api: instances from spare (static), known to be current',
+        '  primary (etcd): running, not in use, 0 instances',
+        '  spare (static): in use, 1 instance',
+      ],
+    ],
+    [
+      'list rules, published configuration, preference and suspects',
+      {
+        rules: ['label az must be a'],
+        published: { where: '/config/api', refused: 'not JSON' },
+        prefer: { label: 'az', value: 'a', local: 1, in_force: false },
+        suspects: { x: '2026-01-01T00:00:00.000Z' },
+      },
+      [
+        'api: instances from etcd revision 42, checked 16 s ago',
+        'rule: label az must be a',
+        'the configuration published at /config/api is in force, on top of the local one',
+        'the newest published configuration is refused: not JSON',
+        'prefers az a: 1 local instance, too few to come first, so all instances are used alike',
+        'expiry guard in force: 1 instance is kept as a suspect, because most leases expired together',
+      ],
+    ],
+  ];
+  for (const [title, more, lines] of cases) {
+    it(title, () => assert.deepEqual(serviceNotes('api', { ...report, ...more }), lines));
+  }
+});
