@@ -70,14 +70,14 @@ function onHaproxy(version: HaproxyVersion): void {
   };
   const text = () => readFile(haproxy.file, 'utf8');
 
-  it('writes the file that a HAProxy which is not there yet can start from, and connects when it is', async () => {
+  it('writes the file before HAProxy runs, and connects when HAProxy has started with it', async () => {
     await inStep(at(0));
     assert.deepEqual(await answers(), ['one']);
     assert.equal(synapse.reloads(), 0);
     assert.deepEqual(synapse.output.status.pendingReload, []);
   });
 
-  it('says why the file cannot be written, and writes it when it can', async () => {
+  it('says why the file cannot be written, and writes it as soon as that works', async () => {
     await mkdir(haproxy.file);
     synapse = runOutput(config());
     await synapse.apply({ api: { config: api, instances: [at(0)] } });
@@ -87,7 +87,7 @@ function onHaproxy(version: HaproxyVersion): void {
     await eventually(() => assert.equal(synapse.output.status.lastError, null));
   });
 
-  it('adds, drains, weighs and removes servers without another worker', async () => {
+  it('adds, drains, weighs and removes servers without a reload', async () => {
     await inStep(at(0));
     const pid = await haproxy.workerPid();
     await synapse.apply({ api: { config: api, instances: [at(0), at(1)] } });
@@ -113,7 +113,7 @@ function onHaproxy(version: HaproxyVersion): void {
     await eventually(async () => assert.deepEqual(await answers(), ['one', 'two']));
   });
 
-  it('adopts a HAProxy that is right without a command, a reload or another file', async () => {
+  it('adopts a HAProxy that is right already without a command, a reload or a write', async () => {
     await inStep(at(0), at(1));
     await synapse.apply({ api: { config: api, instances: [at(0), at(1), at(2)] } });
     await synapse.stop();
@@ -163,7 +163,7 @@ function onHaproxy(version: HaproxyVersion): void {
     assert.deepEqual(await answers(), ['one']);
   });
 
-  it('reports a configuration that HAProxy refuses in its own words, and membership goes on', async () => {
+  it('reports a refused configuration in the words of HAProxy, and keeps servers right meanwhile', async () => {
     await inStep(at(0));
     const pid = await haproxy.workerPid();
     const broken = serviceConfig({ port: await freePort(), listen: ['mode http', 'no-such-directive at all'] });
@@ -186,7 +186,7 @@ function onHaproxy(version: HaproxyVersion): void {
     assert.deepEqual(synapse.output.status.pendingReload, []);
   });
 
-  it('reconnects after somebody else reloaded, with an older file', async () => {
+  it('reconnects after an operator reloaded HAProxy with an older file', async () => {
     await inStep(at(0));
     const older = await text();
     await synapse.apply({ api: { config: api, instances: [at(0), at(1)] } });
@@ -203,7 +203,7 @@ function onHaproxy(version: HaproxyVersion): void {
     assert.deepEqual(await answers(), ['two']);
   });
 
-  it('takes back a HAProxy that somebody else gave another configuration', async () => {
+  it('brings its configuration back after an operator loaded another one', async () => {
     await inStep(at(0));
     const other = (await text())
       .replace(/SYNAPSE_GEN \S+/, 'SYNAPSE_GEN other')
@@ -217,7 +217,7 @@ function onHaproxy(version: HaproxyVersion): void {
     assert.deepEqual(await answers(), ['one']);
   });
 
-  it('reports a reload at which HAProxy fails, keeps the old worker right, and succeeds when it can', async (t) => {
+  it('reports a reload that fails, keeps the old worker right, and reloads as soon as that works', async (t) => {
     await inStep(at(0));
     const pid = await haproxy.workerPid();
     const taken = await namedServer('in the way');
@@ -267,7 +267,7 @@ function onHaproxy(version: HaproxyVersion): void {
     await eventually(() => assert.deepEqual(synapse.output.status.held, []));
   });
 
-  it('respects what an operator did by hand, and reports it', async () => {
+  it('leaves servers as an operator set them, and reports them', async () => {
     await inStep(at(0), at(1), at(2));
     await haproxy.ask(`set server api/${at(0).id} state maint`);
     await haproxy.ask(`set server api/${at(1).id} weight 5`);
@@ -287,7 +287,7 @@ function onHaproxy(version: HaproxyVersion): void {
     assert.equal(synapse.reloads(), 0);
   });
 
-  it('never touches sections that are not its own, nor servers an operator added', async () => {
+  it('never touches sections of others, nor servers that an operator added', async () => {
     const extra = { 'backend other': ['server lone 127.0.0.1:9 disabled', 'server 127.0.0.1:10 127.0.0.1:10'] };
     synapse = runOutput(testConfig(haproxy, { extra_sections: extra }));
     await synapse.apply({ api: { config: api, instances: [at(0)] } });
@@ -305,7 +305,7 @@ function onHaproxy(version: HaproxyVersion): void {
     assert.equal(rows.get('api/mine')?.srv_admin_state, '0');
   });
 
-  it('lets a drained server that is withdrawn finish for a while, and takes any other out at once', async () => {
+  it('lets a drained server that is withdrawn finish its connections, and takes other servers out at once', async () => {
     synapse = runOutput(testConfig(haproxy, { drain_timeout: '1s' }));
     await synapse.apply({ api: { config: api, instances: [at(0), at(1), at(2)] } });
     await eventually(async () => assert.match(await text(), /backend api/));
@@ -321,7 +321,7 @@ function onHaproxy(version: HaproxyVersion): void {
     assert.equal(synapse.reloads(), 0);
   });
 
-  it('asks for a reload where a server cannot be added at run time, and only once', async () => {
+  it('reloads once where a server cannot be added at run time', async () => {
     await inStep(at(0));
     await synapse.apply({ api: { config: api, instances: [at(0), at(1, { host: 'localhost' })] } });
     await eventually(() => assert.equal(synapse.reloads(), 1));
@@ -331,7 +331,7 @@ function onHaproxy(version: HaproxyVersion): void {
     assert.deepEqual(synapse.output.status.pendingReload, []);
   });
 
-  it('adopts servers that its predecessor had no time to write down, and opens those it had closed', async () => {
+  it('adopts servers that a killed synapse had not written to the file yet, and opens those that it had closed', async () => {
     await inStep(at(0));
     const older = await text();
     await synapse.apply({ api: { config: api, instances: [at(0), at(1), at(2)] } });
@@ -352,7 +352,7 @@ function onHaproxy(version: HaproxyVersion): void {
     assert.deepEqual(synapse.output.status.held, []);
   });
 
-  it('reloads by a command where there is no master socket, and lets the old worker go', async () => {
+  it('reloads with reload_command where there is no master socket, and lets go of the old worker', async () => {
     synapse = runOutput(
       testConfig(haproxy, {
         master_socket_path: null,
@@ -410,7 +410,7 @@ function onHaproxy(version: HaproxyVersion): void {
   // What follows does not depend on the version.
   if (version !== haproxyVersions[0]) return;
 
-  it('keeps the servers of a service that nothing is known about', async () => {
+  it('keeps the servers of a service whose instances are not known', async () => {
     await inStep(at(0), at(1));
     const written = await text();
     await synapse.stop();
@@ -425,7 +425,7 @@ function onHaproxy(version: HaproxyVersion): void {
     assert.equal(synapse.reloads(), 0);
   });
 
-  it('keeps running servers right although the first configuration is refused', async () => {
+  it('keeps running servers right when the first configuration is refused', async () => {
     await inStep(at(0));
     await synapse.stop();
     const written = await text();
@@ -437,7 +437,7 @@ function onHaproxy(version: HaproxyVersion): void {
     assert.equal(synapse.reloads(), 0);
   });
 
-  it('leaves servers out of the file that HAProxy refuses, and the others stay', async () => {
+  it('leaves servers that HAProxy refuses out of the file, and writes the others', async () => {
     const trusting = testConfig(haproxy, { trust_server_options: ['*'] });
     synapse = runOutput(trusting);
     await synapse.apply({ api: { config: api, instances: [at(0)] } });
@@ -451,7 +451,7 @@ function onHaproxy(version: HaproxyVersion): void {
     assert.deepEqual(await answers(), ['one', 'three']);
   });
 
-  it('goes on over its connection when the socket file is gone, and by reloads when that is lost too', async () => {
+  it('goes on over its connection when the socket file is gone, and by reloads when the connection is lost too', async () => {
     await inStep(at(0));
     await rm(haproxy.socket);
     await synapse.apply({ api: { config: api, instances: [at(0), at(1)] } });
@@ -465,7 +465,7 @@ function onHaproxy(version: HaproxyVersion): void {
     assert.equal(synapse.output.status.sockets[0]?.connected, false);
   });
 
-  it('takes a HAProxy that runs something else into its own configuration', async () => {
+  it('reloads a HAProxy that runs a configuration of others', async () => {
     const stranger = [
       'global',
       `	stats socket ${haproxy.socket} level admin`,
@@ -485,7 +485,7 @@ function onHaproxy(version: HaproxyVersion): void {
     await eventually(async () => assert.equal(await lastGood(), await text()));
   });
 
-  it('reports a reload that fails, in the words of the command, and goes on', async () => {
+  it('reports in the words of reload_command that a reload failed, and goes on', async () => {
     synapse = runOutput(
       testConfig(haproxy, { master_socket_path: null, reload_command: 'echo no such unit >&2; exit 5' }),
     );
@@ -501,7 +501,7 @@ function onHaproxy(version: HaproxyVersion): void {
     assert.deepEqual(await answers(), ['two']);
   });
 
-  it('only writes and reloads where the runtime API is not to be used', async () => {
+  it('only writes and reloads where do_socket is false', async () => {
     const lines = [`stats socket ${haproxy.socket} level admin`];
     await writeFile(haproxy.file, `global\n\t${lines[0]}\n`);
     await haproxy.start();

@@ -35,7 +35,7 @@ function onHaproxy(version: HaproxyVersion): void {
     running = await runningHaproxy(t, { version, services });
   };
 
-  it('is rolled back; the rest goes live, the culprit comes back by itself when its cause is gone', async (t) => {
+  it('is rolled back; the rest goes live, and the culprit does when its cause is gone', async (t) => {
     const api = service('api', ports[0]);
     await inStep(t, { api });
     const taken = await namedServer('in the way');
@@ -63,7 +63,7 @@ function onHaproxy(version: HaproxyVersion): void {
     await eventually(() => assert.equal(running.synapse.output.status.lastError, null));
   });
 
-  it('is rolled back to the file from before when all of it is new', async (t) => {
+  it('is rolled back to the last good file when no single service is to blame', async (t) => {
     const api = service('api', ports[0]);
     await inStep(t, { api });
     const before = await text();
@@ -83,7 +83,7 @@ function onHaproxy(version: HaproxyVersion): void {
     assert.equal(await answerOn(ports[0]), 'hello');
   });
 
-  it('workers that have connections are counted, and hold up reloads while they are many', async (t) => {
+  it('counts old workers that have connections, and delays reloads while they are many', async (t) => {
     const tcp = (index: number) => service('tcp', ports[0], { listen: ['mode tcp', `timeout client ${60 + index}s`] });
     await inStep(t, { tcp: tcp(0) });
     const sockets: Socket[] = [];

@@ -187,7 +187,7 @@ describe('the frontend of a service', () => {
 });
 
 describe('the whole file', () => {
-  it('has no part for a service that is disabled or asks for nothing', () => {
+  it('has no part for a service that is disabled or has no options', () => {
     const nothing = fileText(plainConfig(), {});
     const text = fileText(plainConfig(), {
       off: { config: { port: 1, disabled: true }, instances: [] },
@@ -196,7 +196,7 @@ describe('the whole file', () => {
     assert.equal(text, nothing);
   });
 
-  it('is stable for the same set and differs with the seed', () => {
+  it('is the same for the same servers, and differs with the seed', () => {
     const instances = Array.from({ length: 20 }, (_, index) => ({ host: '10.0.0.1', port: index + 1 }));
     const services = { svc: { config: { server_options: 'x' }, instances } };
     const first = fileText(plainConfig(), services);
@@ -204,7 +204,7 @@ describe('the whole file', () => {
     assert.notEqual(fileText(plainConfig({ server_order_seed: 2 }), services), first);
   });
 
-  it('changes its generation with the structure and never with the membership', () => {
+  it('changes its generation with the options of a service, and never with its instances', () => {
     const generation = (text: string) => /SYNAPSE_GEN (\S+)/.exec(text)?.[1];
     const text = (config: Record<string, unknown>, instances: readonly InstanceFields[], top = {}) =>
       generation(fileText(plainConfig(top), { svc: { config, instances } }));

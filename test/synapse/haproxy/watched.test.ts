@@ -14,7 +14,7 @@ import {
   testConfig,
 } from '../../support/haproxy/haproxy-output.ts';
 
-/** Somebody in another container who reloads HAProxy when the file is replaced, as Clay.io's does. */
+/** A program in another container that reloads HAProxy when the file is replaced, as Clay.io's does. */
 interface Watcher {
   /** Every name that came or went in the folder. */
   readonly seen: readonly string[];
@@ -53,7 +53,7 @@ function watchFile(haproxy: TestHaproxy): Watcher {
   };
 }
 
-describe('a HAProxy in another container that is reloaded by whoever watches the file', () => {
+describe('a HAProxy in another container that is reloaded by a program that watches the file', () => {
   let haproxy: TestHaproxy;
   let synapse: RunningOutput;
   let watcher: Watcher | undefined;
@@ -73,7 +73,7 @@ describe('a HAProxy in another container that is reloaded by whoever watches the
     return watcher;
   };
 
-  it('has membership over the socket at once, new services by one write, and a second one when it was missed', async (t) => {
+  it('gets servers over the socket at once, a new service by one write, and a second write when the first was missed', async (t) => {
     const server = await namedServer('hello');
     t.after(() => server.close());
     const port = await freePort();
@@ -104,7 +104,7 @@ describe('a HAProxy in another container that is reloaded by whoever watches the
     );
   });
 
-  it('without any socket, gets every change by the file, and misses none', async (t) => {
+  it('gets every change by the file when there is no socket, and misses none', async (t) => {
     const server = await namedServer('hello');
     t.after(() => server.close());
     const port = await freePort();

@@ -10,7 +10,7 @@ import { thisHost } from '../../../../common/host.ts';
 import { ConfigFile } from '../../../../synapse/haproxy/configfile/config-file.ts';
 import { plainConfig } from '../../../support/haproxy/haproxy-text.ts';
 
-describe('the file', () => {
+describe('haproxy.cfg', () => {
   let folder: string;
   let path: string;
   const signal = new AbortController().signal;
@@ -43,7 +43,7 @@ describe('the file', () => {
     assert.deepEqual(await readdir(folder), ['haproxy.cfg']);
   });
 
-  it('is written again when somebody else wrote to it the moment it was replaced', async () => {
+  it('is written again when another program wrote to it right after it was replaced', async () => {
     await writeFile(path, 'older\n');
     const file = open();
     await file.read();
@@ -55,7 +55,7 @@ describe('the file', () => {
     assert.equal(await readFile(path, 'utf8'), 'ours\n');
   });
 
-  it('is replaced when the check accepts the new one; the old one is kept, and so are its permissions', async () => {
+  it('is replaced when the check accepts the new text; the old text and the permissions are kept', async () => {
     await writeFile(path, 'old\n');
     await chmod(path, 0o640);
     const candidate = join(folder, '.synapse', 'haproxy.cfg');
@@ -67,7 +67,7 @@ describe('the file', () => {
     assert.equal(await readFile(join(folder, '.synapse', 'haproxy.cfg.lkg'), 'utf8'), 'old\n');
   });
 
-  it('stays when the check refuses the new one, and the reason is what the check said', async () => {
+  it('stays when the check refuses the new text, and the reason is the error of the check', async () => {
     await writeFile(path, 'old\n');
     const file = open({
       check_command: 'echo "[ALERT]    (12) : config : it is bad" >&2; echo "[NOTICE] (1) : x" >&2; exit 1',
@@ -82,14 +82,14 @@ describe('the file', () => {
     assert.equal(file.text, 'old\n');
   });
 
-  it('is refused when the check hangs', async () => {
+  it('is not written when the check hangs', async () => {
     const file = open({ check_command: 'sleep 60', check_timeout: '100ms' });
     const result = await file.write('new\n', { check: true }, signal);
     assert.match(result.result === 'refused' ? result.message : '', /killed after 100 ms/);
     await assert.rejects(readFile(path), /ENOENT/);
   });
 
-  it('is written unchecked where HAProxy is not installed, but not when a check was asked for', async () => {
+  it('is written without a check where HAProxy is not installed, unless do_checks is true', async () => {
     const absent = { check_command: null, haproxy_path: join(folder, 'nothing') };
     assert.deepEqual(await open(absent).write('new\n', { check: true }, signal), { result: 'written', checked: false });
     assert.equal(
@@ -99,13 +99,13 @@ describe('the file', () => {
     assert.equal(await readFile(path, 'utf8'), 'new\n');
   });
 
-  it('goes through the candidate path that the user gave', async () => {
+  it('is checked at the candidate path that the user gave', async () => {
     const candidate = join(folder, 'candidate');
     const file = open({ candidate_config_file_path: candidate, check_command: `test "$(cat ${candidate})" = new` });
     assert.equal((await file.write('new\n', { check: true }, signal)).result, 'written');
   });
 
-  it('says which file cannot be written', async () => {
+  it('is named in the error when it cannot be written', async () => {
     await rm(folder, { recursive: true });
     await writeFile(folder, '');
     await assert.rejects(open().write('new\n', { check: false }, signal), new RegExp(`cannot write ${path}`));

@@ -219,7 +219,7 @@ describe('the life of a configuration', () => {
 
   const first = { accepted: null, proven: null } as const;
 
-  it('lets servers be kept right without a file while no configuration has been accepted', () => {
+  it('keeps servers right at run time while no configuration has been accepted', () => {
     const { state, effects } = follow(
       initialConfig('new'),
       { type: 'check-started' },
@@ -292,7 +292,7 @@ describe('the life of a configuration', () => {
     assert.deepEqual([state.phase, state.refusal, effects], ['idle', null, []]);
   });
 
-  it('does not count as accepted when another is wanted by the time it is written', () => {
+  it('does not accept a text that is written when another configuration is wanted already', () => {
     const { state, effects } = follow(states.checking, events['another is wanted'], events['it is written']);
     assert.deepEqual([state.phase, state.accepted, effects], ['idle', 'old', []]);
   });

@@ -87,7 +87,7 @@ function openWriter() {
   };
 }
 
-describe('what the writer of the file does', () => {
+describe('the writer of the configuration', () => {
   let now: number;
   let restoreClock: () => void;
   beforeEach(() => {

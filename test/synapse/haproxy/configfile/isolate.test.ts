@@ -9,13 +9,13 @@ const isBad = (bad: readonly number[]) => (included: readonly number[]) => {
 };
 
 const cases: readonly [what: string, bad: readonly number[], most: number][] = [
-  ['the only one', [37], 14],
-  ['the first and the last', [0, 99], 28],
-  ['neighbours', [50, 51], 28],
-  ['five of them', [3, 20, 41, 77, 90], 60],
+  ['one unit', [37], 14],
+  ['the first and the last unit', [0, 99], 28],
+  ['two neighbours', [50, 51], 28],
+  ['five units', [3, 20, 41, 77, 90], 60],
 ];
 
-describe('what spoils the rest is found by halving', () => {
+describe('halving finds the refused units', () => {
   for (const [what, bad, most] of cases) {
     it(`${what}, in at most ${most} attempts`, async () => {
       let attempts = 0;
@@ -38,7 +38,7 @@ describe('what spoils the rest is found by halving', () => {
     });
   }
 
-  it('one of two that only spoil each other goes, the other stays', async () => {
+  it('and refuses one of two units that are only refused together', async () => {
     const { accepted, refused } = await isolate(
       ['a', 'b', 'c', 'd'],
       async (included) => (included.includes('b') && included.includes('d') ? 'b and d' : null),
@@ -48,7 +48,7 @@ describe('what spoils the rest is found by halving', () => {
     assert.deepEqual(accepted, ['a', 'b', 'c']);
   });
 
-  it('who is not told apart when attempts run out is refused, never accepted unseen', async () => {
+  it('and refuses all units that it cannot tell apart when the attempts run out', async () => {
     let attempts = 0;
     const { accepted, refused } = await isolate(
       numbers,

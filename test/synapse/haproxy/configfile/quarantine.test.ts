@@ -25,7 +25,7 @@ describe('the quarantine', () => {
     return { clock, quarantine: new Quarantine(silentLog, () => clock.now) };
   };
 
-  it('is counted, and says why', async () => {
+  it('counts its services, and says why each is there', async () => {
     const { quarantine } = open();
     assert.equal(quarantine.add(a, one, { message: 'bad', by: 'check' }), true);
     quarantine.add({ service: 'a', shape: 's' }, one, { message: 'worse', by: 'check' });
@@ -39,7 +39,7 @@ describe('the quarantine', () => {
     assert.match(await registry.metrics(), /synapse_haproxy_quarantined_services 0\n/);
   });
 
-  it('lets a service go when its options or its instances change, and takes it back when it fails again', () => {
+  it('lets out a service when its options or instances change, and takes it back when it is refused again', () => {
     const { quarantine } = open();
     quarantine.add(a, one, { message: 'bad', by: 'check' });
     assert.equal(
@@ -62,7 +62,7 @@ describe('the quarantine', () => {
     assert.equal(quarantine.isEmpty, true);
   });
 
-  it('tries what costs a reload one at a time, and ever more rarely', () => {
+  it('tries services whose retry costs a reload one at a time, and after growing delays', () => {
     const { clock, quarantine } = open();
     const b = { service: 'b' };
     quarantine.add(a, one, { message: 'bad', by: 'load' });
@@ -102,7 +102,7 @@ describe('the quarantine', () => {
   });
 });
 
-describe('what HAProxy refuses is quarantined', { concurrency: 2 }, () => {
+describe('parts that HAProxy refuses are quarantined', { concurrency: 2 }, () => {
   for (const version of haproxyVersions) describe(`HAProxy ${version}`, { concurrency: 1 }, () => onHaproxy(version));
 });
 
@@ -134,7 +134,7 @@ function onHaproxy(version: HaproxyVersion): void {
   };
   const quarantined = () => running.synapse.output.status.quarantined;
 
-  it('two poisonous services of four, by the lines HAProxy names; the others go live, and they do when they are mended', async (t) => {
+  it('two refused services of four are found by the lines that HAProxy names; the others go live at once, and they do when they are mended', async (t) => {
     const { log, lines } = recordingLog();
     const good = { a: service('a', 0) };
     await inStep(t, good, { log });
@@ -168,7 +168,7 @@ function onHaproxy(version: HaproxyVersion): void {
     assert.equal(await answer(0), 'hello');
   });
 
-  it('a service that HAProxy names no line for, by halving', async (t) => {
+  it('a refused service is found by halving when HAProxy names no line', async (t) => {
     await inStep(t, { a: service('a', 0) });
     await running.synapse.apply({
       a: service('a', 0),
@@ -182,7 +182,7 @@ function onHaproxy(version: HaproxyVersion): void {
     assert.match(quarantined().b ?? '', /nowhere/);
   });
 
-  it('servers with refused options, and no other servers of their service, until their options change', async (t) => {
+  it('servers with refused options stay out of the file until their options change, and other servers of the service do not', async (t) => {
     await inStep(t, { a: service('a', 0) }, { top: { trust_server_options: ['*'] } });
     const bad = instance(server.port, { name: 'bad', serverOptions: 'no-such-option' });
     const other = instance(server.port, { name: 'other', serverOptions: 'maxconn 5' });
@@ -194,7 +194,7 @@ function onHaproxy(version: HaproxyVersion): void {
     await eventually(() => assert.deepEqual(quarantined(), {}));
   });
 
-  it('a service with its last good rendering from before a restart of synapse', async (t) => {
+  it('a service that is refused after a restart of synapse keeps the lines of the file', async (t) => {
     await inStep(t, { a: service('a', 0), b: service('b', 1) });
     await running.restart();
     await running.synapse.apply({

@@ -36,7 +36,7 @@ const open = (path: string, log = silentLog) =>
   new ConfigFile({ ...plainConfig({ check_command: 'true' }), config_file_path: path }, { log, host: thisHost });
 
 describe('where the file cannot be replaced', () => {
-  it('a full disk: a clear error, the old file as it was, nothing half-written', { skip: mayMount }, async (t) => {
+  it('a full disk gives a clear error, and the old file stays as it was', { skip: mayMount }, async (t) => {
     const folder = await folderWithMounts(t, 'disk');
     const disk = join(folder, 'disk');
     await mkdir(disk);
@@ -56,7 +56,9 @@ describe('where the file cannot be replaced', () => {
     assert.equal((await file.write('fits\n', { check: true }, signal)).result, 'written');
   });
 
-  it('a folder that is not writable: a clear error, the old file as it was', { skip: mayMount }, async (t) => {
+  it('a folder that is not writable gives a clear error, and the old file stays as it was', {
+    skip: mayMount,
+  }, async (t) => {
     const folder = await folderWithMounts(t, 'disk');
     const disk = join(folder, 'disk');
     await mkdir(disk);
@@ -74,7 +76,7 @@ describe('where the file cannot be replaced', () => {
     assert.equal(await readFile(path, 'utf8'), small);
   });
 
-  it('a file that is mounted on its own is filled anew, shorter or longer, and it is said once', {
+  it('a file that is mounted on its own is overwritten with shorter and longer texts, and one warning says so', {
     skip: mayMount,
   }, async (t) => {
     const folder = await folderWithMounts(t, 'etc/haproxy.cfg');
@@ -99,7 +101,9 @@ describe('where the file cannot be replaced', () => {
     );
   });
 
-  it('a file that is mounted on its own, on a full disk: what was in it is put back', { skip: mayMount }, async (t) => {
+  it('a file that is mounted on its own gets its old text back when the disk is full', {
+    skip: mayMount,
+  }, async (t) => {
     const folder = await folderWithMounts(t, 'disk', 'etc/haproxy.cfg');
     const disk = join(folder, 'disk');
     const etc = join(folder, 'etc');
@@ -117,7 +121,7 @@ describe('where the file cannot be replaced', () => {
     assert.equal(file.text, small);
   });
 
-  it('what was kept is put back, and only then', async (t) => {
+  it('restoring puts back the text that was kept, and nothing when none was kept', async (t) => {
     const path = join(await tempFolder(t), 'haproxy.cfg');
     const file = open(path);
     assert.equal(await file.restore(), false);

@@ -61,7 +61,7 @@ function onHaproxy(version: HaproxyVersion): void {
     return response.status === 200 ? text : String(response.status);
   };
 
-  it('a service comes, changes, and goes: the same worker serves it, and no reload was made', async (t) => {
+  it('a service comes, changes and goes without a reload, served by the same worker', async (t) => {
     const [one, two] = [await web(t, 'one'), await web(t, 'two')];
     const api = { config: serviceConfig({ port, ...http }), instances: [one] };
     await inStep({ api });
@@ -97,7 +97,7 @@ function onHaproxy(version: HaproxyVersion): void {
     );
   });
 
-  it('a restart of synapse and one of HAProxy find everybody where they were, and make no reload', async (t) => {
+  it('services keep their ports over a restart of synapse and of HAProxy, without a reload', async (t) => {
     const [one, two] = [await web(t, 'one'), await web(t, 'two')];
     const api = { config: serviceConfig({ port, ...http }), instances: [one] };
     const shop = { config: serviceConfig({ port: port + 1, ...http }), instances: [two] };
@@ -125,7 +125,7 @@ function onHaproxy(version: HaproxyVersion): void {
     assert.equal(await get(port), '503');
   });
 
-  it('a service with lines of its own has a frontend of its own, by a reload, and its port back when it goes', async (t) => {
+  it('a service with lines of its own gets a frontend of its own by a reload, and frees its port when it goes', async (t) => {
     const [one, two] = [await web(t, 'one'), await web(t, 'two')];
     const api = { config: serviceConfig({ port, ...http }), instances: [one] };
     await inStep({ api });

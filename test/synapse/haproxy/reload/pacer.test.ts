@@ -26,7 +26,7 @@ describe('the pace of reloads', () => {
     assert.equal(pacer.waitMs, 300_000);
   });
 
-  it('lets a reload at 0 be followed by one at 3 s and not before, where the interval is 3 s', () => {
+  it('lets the next reload begin 3 s after the last one where the interval is 3 s', () => {
     const { clock, pacer } = pacerAt(3000);
     pacer.done(true);
     clock.now += 1000;
@@ -37,7 +37,7 @@ describe('the pace of reloads', () => {
     assert.equal(pacer.waitMs, 3000);
   });
 
-  it('lets a second one follow at once where no interval is given, and then one every 2 s', () => {
+  it('lets a second reload follow at once where no interval is given, and then one every 2 s', () => {
     const { clock, pacer } = pacerAt(null);
     pacer.done(true);
     assert.equal(pacer.waitMs, 0);
@@ -52,7 +52,7 @@ describe('the pace of reloads', () => {
     assert.equal(pacer.waitMs, 0);
   });
 
-  it('keeps three times the duration of a long reload free', () => {
+  it('waits for three times the duration of a long reload', () => {
     const { pacer } = pacerAt(null);
     pacer.done(true, 10_000);
     assert.equal(pacer.waitMs, 30_000);

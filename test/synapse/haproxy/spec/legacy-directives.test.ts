@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { exec } from '../../../../common/daemon/exec.ts';
 import { findProgram } from '../../../../deploy/tools/debian/programs.ts';
-import { modernize } from '../../../../synapse/haproxy/spec/legacy-directives.ts';
+import { modernize, rewriteSections } from '../../../../synapse/haproxy/spec/legacy-directives.ts';
 import { haproxyVersions } from '../../../support/haproxy/versions.ts';
 import { tempFolder } from '../../../support/temp-folder.ts';
 
@@ -39,7 +39,7 @@ const kept: readonly string[] = [
 ];
 
 describe('old forms of lines', () => {
-  it('are kept where there is no exact successor', () => {
+  it('are kept where they have no exact successor', () => {
     assert.deepEqual(modernize(kept), { lines: kept, notes: [] });
   });
 
@@ -74,4 +74,20 @@ describe('old forms of lines', () => {
       for (const [place, line] of rewritten) assert.notEqual(await check([[place, line]]), '', line);
     });
   }
+});
+
+describe('old forms of sections', () => {
+  it('moves an address on the title line to a bind line', () => {
+    const { sections, notes } = rewriteSections({
+      'listen stats :1937': ['stats enable'],
+      'listen x': ['bind :1'],
+      'backend b': [],
+    });
+    assert.deepEqual(sections, [
+      { title: 'listen stats', lines: ['bind :1937', 'stats enable'] },
+      { title: 'listen x', lines: ['bind :1'] },
+      { title: 'backend b', lines: [] },
+    ]);
+    assert.equal(notes.length, 1);
+  });
 });
