@@ -5,7 +5,7 @@ import { type LinkedAbort, linkAbort } from '../common/async/abort.ts';
 import { sleep } from '../common/async/sleep.ts';
 import { timeoutSignal } from '../common/async/timeout.ts';
 import { ConfigError } from '../common/config/problem.ts';
-import { defaultSocket, defaultStateFile, type Owner } from '../common/config/source-map.ts';
+import { defaultSocket, defaultStateFile, type Owner } from '../common/daemon/default-paths.ts';
 import { defaultGraceMs } from '../common/daemon/lifecycle.ts';
 import type { Log } from '../common/daemon/log.ts';
 import { countReload, startMetrics } from '../common/daemon/metrics.ts';

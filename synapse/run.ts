@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { type AdminOptions, serveAdmin } from '../common/admin/admin.ts';
-import { journalRoutes } from '../common/admin/journal.ts';
+import { journalRoutes } from '../common/admin/journal-routes.ts';
 import { clock } from '../common/async/clock.ts';
 import { sleep } from '../common/async/sleep.ts';
 import { daemonSignals } from '../common/cli/daemon.ts';

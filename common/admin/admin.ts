@@ -2,29 +2,31 @@ import { lstat, rm } from 'node:fs/promises';
 import { createServer, type Server } from 'node:http';
 import { type AddressInfo, connect, isIP } from 'node:net';
 import { hostname } from 'node:os';
+import { aborted } from '../async/abort.ts';
 import { type Log, reasonOf } from '../daemon/log.ts';
+import { ifThere } from '../file.ts';
 import { globPattern } from '../glob.ts';
 import { type AdminConfig, splitListen } from './options.ts';
 import { type AdminAnswers, answer, BadRequest, type ControlRoute, sendJson } from './routes.ts';
 
 export { type AdminAnswers, BadRequest, type ControlRoute, type ReadRoute } from './routes.ts';
 
-/** The daemon's `admin` section, and what answers. */
+/** The daemon's `admin` section, and the routes that it serves. */
 export interface AdminOptions extends AdminAnswers, Pick<AdminConfig, 'listen'>, Partial<Omit<AdminConfig, 'listen'>> {
-  /** A socket that nobody asked for by name: when it cannot be had, that is worth a warning and no more. */
+  /** The socket's path is a default, not configured: a socket that cannot be opened is only a warning. */
   readonly socketOptional?: boolean;
 }
 
 export interface AdminServer {
-  /** `host:port` really listened on; null when off. */
+  /** The `host:port` that it listens on; null when off. */
   readonly address: string | null;
-  /** Resolves when everything is closed, after the signal aborted. */
+  /** Resolves after the signal has aborted and everything is closed. */
   readonly closed: Promise<void>;
 }
 
 /**
- * Serves the daemon's HTTP, read-only over TCP, and the same with control routes over the unix socket, until `signal` aborts.
- * @throws naming the option when an address or socket cannot be used
+ * Serves HTTP until `signal` aborts: read-only over TCP, and with control routes over the unix socket.
+ * @throws naming the option when its address or socket cannot be used
  */
 export async function serveAdmin(
   options: AdminOptions,
@@ -62,15 +64,10 @@ export async function serveAdmin(
     await close();
     throw error;
   }
-  const closed = new Promise<void>((resolve) => {
-    const onAbort = (): void => void close().then(resolve);
-    if (signal.aborted) onAbort();
-    else signal.addEventListener('abort', onAbort, { once: true });
-  });
-  return { address, closed };
+  return { address, closed: aborted(signal).then(close) };
 }
 
-/** `names`: those that a request may ask for; undefined where nobody but this host's users can ask. */
+/** `names`: the host names that a request may ask for; undefined for the unix socket, which only this host's users reach. */
 function createAdminServer(
   options: AdminAnswers & { readonly names?: readonly string[] },
   control: Readonly<Record<string, ControlRoute>>,
@@ -81,7 +78,7 @@ function createAdminServer(
   const server = createServer({ ...limits, connectionsCheckingInterval: 1000 }, (request, response) => {
     const { host } = request.headers;
     if (options.names !== undefined && !isOurHost(host, options.names)) {
-      const error = `this is not ${JSON.stringify(host)}: ask by an IP address or localhost, or name it in admin.hosts`;
+      const error = `this is not ${JSON.stringify(host)}: use an IP address or localhost, or add the name to admin.hosts`;
       return sendJson(response, 421, { error });
     }
     answer(request, response, options, control).catch((error) => {
@@ -100,7 +97,8 @@ function listenTcp(server: Server, listen: string): Promise<string> {
   const { host, port } = splitListen(listen);
   return new Promise((resolve, reject) => {
     server.once('error', (error: NodeJS.ErrnoException) => {
-      const why = error.code === 'EADDRINUSE' ? 'the address is in use; choose another, or false for none' : error.code;
+      const why =
+        error.code === 'EADDRINUSE' ? 'the address is in use; choose another one, or false for none' : error.code;
       reject(new Error(`admin.listen: cannot listen on ${listen}: ${why}`, { cause: error }));
     });
     server.listen({ host, port }, () => {
@@ -118,9 +116,9 @@ function closeServer(server: Server): Promise<void> {
 }
 
 /**
- * Whether a request may name this host. A web page of anybody can have its own name resolve to our address and so read what
- * we answer (DNS rebinding); it cannot have a browser send an address, `localhost`, or a name that is ours. Requests
- * without a name come from no browser.
+ * Whether the Host header of a request names this host. Any web page can let its own name resolve to our address and then
+ * read our answers (DNS rebinding); but it cannot make a browser send an address, `localhost` or one of our names. A
+ * request without the header is not from a browser.
  */
 export function isOurHost(header: string | undefined, names: readonly string[]): boolean {
   if (header === undefined) return true;
@@ -130,15 +128,15 @@ export function isOurHost(header: string | undefined, names: readonly string[]):
 }
 
 /**
- * Listens on a unix socket with these permissions from its first moment. A socket file that a crash left behind is
- * removed, but only when nobody answers on it.
+ * Listens on a unix socket that has these permissions from its first moment. Removes a socket file that a crash left
+ * behind, but only when no process answers on it.
  * @throws when another process answers there, the path is no socket, or the folder is missing or not writable
  */
 export async function listenUnix(server: Server, path: string, mode: number): Promise<void> {
   await removeStale(path);
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
-    // bind() happens inside the call: with this umask nobody else can connect, not even for an instant.
+    // bind() happens inside the call: with this umask no other user can connect, not even for an instant.
     const umask = process.umask(0o777 & ~mode);
     try {
       server.listen({ path }, () => {
@@ -152,22 +150,17 @@ export async function listenUnix(server: Server, path: string, mode: number): Pr
 }
 
 async function removeStale(path: string): Promise<void> {
-  let isSocket: boolean;
-  try {
-    isSocket = (await lstat(path)).isSocket();
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return;
-    throw error;
-  }
-  if (!isSocket) throw new Error(`${path} exists and is not a socket`);
-  if (await answers(path)) throw new Error(`another process answers on ${path}`);
+  const found = await ifThere(lstat(path));
+  if (found === undefined) return;
+  if (!found.isSocket()) throw new Error(`${path} exists and is not a socket`);
+  if (await isAnswered(path)) throw new Error(`another process answers on ${path}`);
   await rm(path, { force: true });
 }
 
-function answers(path: string): Promise<boolean> {
+function isAnswered(path: string): Promise<boolean> {
   return new Promise((resolve, reject) => {
     const socket = connect({ path });
-    // A process too busy to accept is alive all the same.
+    // A process that is too busy to accept is alive too.
     socket.setTimeout(1000, () => {
       socket.destroy();
       resolve(true);

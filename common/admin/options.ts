@@ -8,25 +8,25 @@ import { type Schema, validate } from '../config/schema.ts';
 
 /** The `admin` section of both daemons. */
 export interface AdminConfig {
-  /** `HOST:PORT`, or false. */
+  /** `HOST:PORT`, or false for none. */
   readonly listen: string | false;
-  /** By which names it may be asked, besides addresses, localhost and this host's own name; `*` stands for any text. */
+  /** Names that requests may use, besides addresses, localhost and this host's own name; `*` stands for any text. */
   readonly hosts: readonly string[];
-  /** False for none, null when not given. */
+  /** A path; false for none; null when it is not given. */
   readonly control_socket: string | false | null;
   readonly control_socket_mode: number;
 }
 
-/** The schema of the `admin` section; `listen` is each daemon's own default, as is what it does without a socket's path. */
+/** The schema of the `admin` section. `listen` is the daemon's default address; `socketDefault` describes its default socket. */
 export function adminSchema(listen: string, socketDefault = 'none when not given'): Schema<AdminConfig> {
   return {
     listen: {
-      doc: 'where /healthz, /readyz, /metrics and /api/v1/state are served; false for nowhere',
+      doc: 'address that serves /healthz, /readyz, /metrics and /api/v1/state; false for none',
       format: 'listen',
       default: listen,
     },
     hosts: {
-      doc: 'names by which that address may be asked, such as *.internal; IP addresses, localhost and the host name always may',
+      doc: 'host names that requests to that address may use, such as *.internal; IP addresses, localhost and the own host name are always allowed',
       format: 'strings',
       default: [],
     },
@@ -40,7 +40,7 @@ export function adminSchema(listen: string, socketDefault = 'none when not given
   };
 }
 
-/** A format: a path, or false for none. */
+/** The format of a path or false. @throws saying what is allowed */
 export function optionalPath(value: unknown): unknown {
   if (value === 'false') return false;
   if (value === null || value === false || (typeof value === 'string' && value.trim() !== '')) return value;
@@ -48,8 +48,8 @@ export function optionalPath(value: unknown): unknown {
 }
 
 /**
- * Reads the `admin` section alone, for commands that ask a running daemon. They must work while the rest of the file is
- * being edited, and from a shell that lacks the daemon's environment.
+ * Reads only the `admin` section, for commands that ask a running daemon: they must work while the rest of the file is
+ * being edited, and in a shell without the daemon's environment.
  * @throws {ConfigError} when the file cannot be read or the section is wrong
  */
 export async function loadAdminConfig(
@@ -71,7 +71,7 @@ export async function loadAdminConfig(
   return config;
 }
 
-/** `HOST:PORT`, with or without brackets around an IPv6 address. */
+/** Splits `HOST:PORT`; an IPv6 address may be in brackets. */
 export function splitListen(listen: string): { readonly host: string; readonly port: number } {
   const colon = listen.lastIndexOf(':');
   return { host: listen.slice(0, colon).replace(/^\[|\]$/g, ''), port: Number(listen.slice(colon + 1)) };

@@ -1,33 +1,33 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { metricsText, registry } from '../daemon/metrics.ts';
 
-/** Changes something. Gets the request's JSON body; what it returns is the answer. @throws {BadRequest} */
+/** Changes something. Gets the request's JSON body and returns the answer. @throws {BadRequest} */
 export type ControlRoute = (body: unknown) => Promise<unknown> | unknown;
 
-/** A control request that makes no sense; the message goes to who asked. */
+/** A control request is invalid; the message is sent to the client. */
 export class BadRequest extends Error {
   override readonly name = 'BadRequest';
 }
 
-/** Answers a GET, or a HEAD, of its path by itself; reads only. */
+/** Answers GET and HEAD requests of one path; changes nothing. */
 export type ReadRoute = (request: IncomingMessage, response: ServerResponse) => Promise<void> | void;
 
-/** What answers requests. */
+/** What the server serves. */
 export interface AdminAnswers {
-  /** The daemon's own, by path, beside those that every daemon has. */
+  /** The daemon's own routes by path, beside those that every daemon has. */
   readonly routes?: Readonly<Record<string, ReadRoute>>;
-  /** Null when ready, otherwise why not. */
+  /** Why the daemon is not ready; null when it is. */
   readonly ready: () => string | null;
-  /** What `status` prints; JSON, without secrets. */
+  /** The state that `status` prints: JSON without secrets. */
   readonly state: () => unknown;
-  /** By path, for POST; reachable over the control socket only. */
+  /** POST routes by path; only the control socket serves them. */
   readonly control?: Readonly<Record<string, ControlRoute>>;
 }
 
-/** Control requests are a few names; more is a mistake. Bytes. */
-const maxBody = 64 * 1024;
+/** Control requests are a few names; a larger body is a mistake. */
+const maxBodyBytes = 64 * 1024;
 
-/** Answers one request. @throws {BadRequest} and whatever a route throws */
+/** Answers one request. @throws {BadRequest}, and what the route throws */
 export async function answer(
   request: IncomingMessage,
   response: ServerResponse,
@@ -73,7 +73,7 @@ async function readBody(request: IncomingMessage): Promise<unknown> {
   let size = 0;
   for await (const chunk of request) {
     size += (chunk as Buffer).length;
-    if (size > maxBody) throw new BadRequest(`the body has more than ${maxBody} bytes`);
+    if (size > maxBodyBytes) throw new BadRequest(`the body has more than ${maxBodyBytes} bytes`);
     chunks.push(chunk as Buffer);
   }
   try {
@@ -83,12 +83,12 @@ async function readBody(request: IncomingMessage): Promise<unknown> {
   }
 }
 
-/** Ends a response. One that has begun already can only be cut off. */
+/** Answers with JSON. A response that has begun already is cut off. */
 export function sendJson(response: ServerResponse, status: number, value: unknown): void {
   sendText(response, status, `${JSON.stringify(value)}\n`, 'application/json');
 }
 
-/** The same for other text. */
+/** Answers with text. A response that has begun already is cut off. */
 export function sendText(
   response: ServerResponse,
   status: number,
@@ -105,6 +105,6 @@ export function sendText(
     'Cache-Control': 'no-store',
     'X-Content-Type-Options': 'nosniff',
   });
-  // Node leaves the body out of the answer to HEAD.
+  // Node.js leaves the body out of an answer to HEAD.
   response.end(text);
 }

@@ -13,6 +13,11 @@ export function timeoutSignal(delayMs: number): AbortSignal {
   return controller.signal;
 }
 
+/** The time given to {@link withTimeout} was up. */
+export class TimeoutError extends Error {
+  override readonly name = 'TimeoutError';
+}
+
 export interface TimeoutOptions {
   readonly timeoutMs: number;
   /** What has to be done in that time, for the error: `ZooKeeper at 10.0.0.5:2181`. */
@@ -23,7 +28,7 @@ export interface TimeoutOptions {
  * Runs a task that must end within `timeoutMs`. The task's signal aborts when the time is up or `signal` aborts, and when
  * the task is over, so that nothing it left open, such as a half-read answer, outlives it. A task that ignores its signal
  * is left behind, and its result is dropped.
- * @throws what the task throws; an error that names `what` when time is up; the reason of `signal` when that aborts
+ * @throws what the task throws; a {@link TimeoutError} that names `what` when the time is up; the reason of `signal` when that aborts
  */
 export async function withTimeout<Result>(
   task: (signal: AbortSignal) => Promise<Result>,
@@ -33,7 +38,7 @@ export async function withTimeout<Result>(
   signal.throwIfAborted();
   const link = linkAbort(signal);
   const timer = clock.setTimeout(() => {
-    link.abort(new Error(`${what}: no answer within ${formatDuration(timeoutMs)}`));
+    link.abort(new TimeoutError(`${what}: no answer within ${formatDuration(timeoutMs)}`));
   }, timeoutMs);
   try {
     return await abortable(task(link.signal), link.signal);

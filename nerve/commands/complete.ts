@@ -13,7 +13,7 @@ const timeoutMs = 1_000;
 export const complete: Command = completeCommand(async (kind, context) => {
   const { args, config } = context;
   if (kind === 'plugin') return ownCheckTypes.names();
-  const state = readState(await adminTarget(context), { program: 'nerve', timeout: timeoutMs }) as Promise<NerveState>;
+  const state = readState(await adminTarget(context), { program: 'nerve', timeoutMs }) as Promise<NerveState>;
   if (kind === 'service') {
     return state.then(
       ({ services }) => services.map(({ service }) => service),

@@ -1,7 +1,7 @@
 import type { AdminTarget } from '../../common/admin/client.ts';
 import { loadAdminConfig } from '../../common/admin/options.ts';
 import type { CommandContext } from '../../common/cli/program.ts';
-import { findSocket } from '../../common/config/source-map.ts';
+import { findSocket } from '../../common/daemon/default-paths.ts';
 import { type ConfigSource, defaultListen } from '../config/config.ts';
 
 /** The option that several commands share. */

@@ -1,4 +1,5 @@
-import { configInstead, NotRunning, readState } from '../../common/admin/client.ts';
+import { NotRunning, readState } from '../../common/admin/client.ts';
+import { loadConfigOffline } from '../../common/admin/offline-config.ts';
 import { clock } from '../../common/async/clock.ts';
 import type { Command, CommandContext } from '../../common/cli/program.ts';
 import { type Cell, formatTable, heading, plain, type Style, type Tone } from '../../common/cli/table.ts';
@@ -46,7 +47,7 @@ async function readStatus(context: CommandContext, notRunning: NotRunning): Prom
   if (context.config === undefined && !context.env.NERVE_SERVICE) {
     throw new Error(`${notRunning.message}; with -c FILE, this command reads etcd directly`);
   }
-  const config = await configInstead(notRunning, () => loadConfig(configSource(context), { log: context.log }));
+  const config = await loadConfigOffline(notRunning, () => loadConfig(configSource(context), { log: context.log }));
   const { readRegistry } = await import('./offline-status.ts');
   return {
     version: context.version,

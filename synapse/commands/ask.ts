@@ -18,7 +18,7 @@ export async function ask<Path extends keyof ApiDocuments>(
   { query, timeoutMs }: AskOptions = {},
 ): Promise<ApiDocuments[Path]> {
   const full = query === undefined ? path : `${path}?${new URLSearchParams(query)}`;
-  const options = { program: 'synapse', ...(timeoutMs !== undefined && { timeout: timeoutMs }) };
+  const options = { program: 'synapse', ...(timeoutMs !== undefined && { timeoutMs }) };
   return (await readPath(target, full, options)) as ApiDocuments[Path];
 }
 

@@ -1,4 +1,5 @@
-import { type AdminTarget, configInstead, NotRunning } from '../../common/admin/client.ts';
+import { type AdminTarget, NotRunning } from '../../common/admin/client.ts';
+import { loadConfigOffline } from '../../common/admin/offline-config.ts';
 import type { Command, CommandContext } from '../../common/cli/program.ts';
 import { findProblems } from '../report/problems.ts';
 import { noService } from '../report/state.ts';
@@ -69,7 +70,7 @@ export async function readStatus(context: CommandContext, why: NotRunning): Prom
   if (context.config === undefined) {
     throw new Error(`${why.message}; with -c FILE, this command reads etcd, the state file and HAProxy itself`);
   }
-  const config = await configInstead(why, () => load(context));
+  const config = await loadConfigOffline(why, () => load(context));
   // Loaded here, because a status from the running synapse needs none of it.
   const [{ readDirectly }, { inspectHaproxy }] = await Promise.all([
     import('./offline-status.ts'),

@@ -1,4 +1,4 @@
-import { keepNewest } from '../../common/daemon/journal.ts';
+import { keepNewest } from '../../common/keep-newest.ts';
 import type { Trace } from './trace-shape.ts';
 
 /** How many traces are kept, of all services together; each takes some hundred bytes. */

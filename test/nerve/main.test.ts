@@ -49,7 +49,7 @@ describe('nerve', () => {
     const path = await file(t, { ...valid, admin: { listen: '127.0.0.1:1' }, etcd: { hosts: ['http://127.0.0.1:1'] } });
     const { code, out, err } = await nerve(t, ['status', '-c', path]);
     assert.deepEqual([code, err], [3, '']);
-    assert.match(out, /^nerve is not running: nobody answers at 127\.0\.0\.1:1\nNothing checks these services now\./);
+    assert.match(out, /^nerve is not running: nothing answers at 127\.0\.0\.1:1\nNothing checks these services now\./);
     assert.match(out, /^\S+ +\S+ +cannot be read: .*127\.0\.0\.1:1 range: connection refused$/m);
   });
 
@@ -58,7 +58,10 @@ describe('nerve', () => {
     const path = await file(t, { ...invalid, etcd: { password: secret }, admin: { listen: '127.0.0.1:1' } });
     const { code, err } = await nerve(t, ['status', '-c', path]);
     assert.equal(code, 1);
-    assert.match(err, /^nerve: nerve is not running: nobody answers at 127\.0\.0\.1:1; and nothing else was asked/);
+    assert.match(
+      err,
+      /^nerve: nerve is not running: nothing answers at 127\.0\.0\.1:1; and the configuration is invalid/,
+    );
     assert.match(err, /^ {2}\S+: etcd\.password: environment variable ETCD_PASSWORD is not set/m);
   });
 

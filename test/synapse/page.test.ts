@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import type { Browser, Page } from 'playwright-core';
 import { serveAdmin } from '../../common/admin/admin.ts';
-import { journalRoutes } from '../../common/admin/journal.ts';
+import { journalRoutes } from '../../common/admin/journal-routes.ts';
 import { silentLog } from '../../common/daemon/log.ts';
 import { makeInstance } from '../../common/instance.ts';
 import { openBrowser } from '../../deploy/tools/browser.ts';

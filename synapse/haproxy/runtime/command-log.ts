@@ -1,5 +1,5 @@
 import { clock } from '../../../common/async/clock.ts';
-import { keepNewest } from '../../../common/daemon/journal.ts';
+import { keepNewest } from '../../../common/keep-newest.ts';
 import type { ServerChange } from './plan.ts';
 
 /** The last commands for one server, with HAProxy's replies. */

@@ -70,7 +70,7 @@ describe('serveAdmin over TCP', () => {
     ]) {
       const [status, body] = await ask(name);
       assert.equal(status, 421, name);
-      assert.match(body, /ask by an IP address or localhost, or name it in admin\.hosts/);
+      assert.match(body, /use an IP address or localhost, or add the name to admin\.hosts/);
     }
   });
 
@@ -138,7 +138,7 @@ describe('serveAdmin over TCP', () => {
   it('names the option when the address is in use', async (t) => {
     const { address } = await serve(t, {});
     await assert.rejects(serve(t, { listen: String(address) }), {
-      message: `admin.listen: cannot listen on ${address}: the address is in use; choose another, or false for none`,
+      message: `admin.listen: cannot listen on ${address}: the address is in use; choose another one, or false for none`,
     });
   });
 
@@ -237,11 +237,11 @@ describe('readState', () => {
     server.close();
     await once(server, 'close');
     await assert.rejects(readState({ listen: `127.0.0.1:${port}`, control_socket: null }, { program: 'nerve' }), {
-      message: `nerve is not running: nobody answers at 127.0.0.1:${port}`,
+      message: `nerve is not running: nothing answers at 127.0.0.1:${port}`,
     });
     const path = join(await tempFolder(t), 'none.sock');
     await assert.rejects(readState({ listen: false, control_socket: path }, { program: 'nerve' }), {
-      message: `nerve is not running: nobody answers at ${path}`,
+      message: `nerve is not running: nothing answers at ${path}`,
     });
   });
 
@@ -251,18 +251,18 @@ describe('readState', () => {
     server.on('connection', (socket) => t.after(() => socket.destroy()));
     await once(server, 'listening');
     const listen = `127.0.0.1:${(server.address() as { port: number }).port}`;
-    await assert.rejects(readState({ listen, control_socket: null }, { program: 'nerve', timeout: 100 }), {
+    await assert.rejects(readState({ listen, control_socket: null }, { program: 'nerve', timeoutMs: 100 }), {
       message: `nerve at ${listen} did not answer within 100 ms`,
     });
   });
 
-  it('does not promise that what was asked for is not done later', async (t) => {
+  it('says that the daemon may still do what a control request asked for in vain', async (t) => {
     const path = join(await tempFolder(t), 'hung.sock');
     const server = createServer().listen(path);
     t.after(() => server.close());
     server.on('connection', (socket) => t.after(() => socket.destroy()));
     await once(server, 'listening');
-    const asked = { program: 'nerve', timeout: 100 };
+    const asked = { program: 'nerve', timeoutMs: 100 };
     await assert.rejects(control({ listen: false, control_socket: path }, '/api/v1/drain', {}, asked), {
       message: `nerve at ${path} did not answer within 100 ms; it may still do it`,
     });
@@ -285,7 +285,7 @@ describe('readState', () => {
     const target = { listen: false, control_socket: null } as const;
     await assert.rejects(
       readState(target, { program: 'nerve' }),
-      /admin\.listen names no port and there is no admin\.control_socket/,
+      /admin\.listen has no fixed port, and there is no admin\.control_socket/,
     );
     await assert.rejects(control(target, '/', {}, { program: 'nerve' }), /set admin\.control_socket/);
   });

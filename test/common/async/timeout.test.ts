@@ -21,7 +21,10 @@ describe('withTimeout', () => {
       signal.addEventListener('abort', () => (told = signal.reason));
       return new Promise(() => {});
     };
-    await assert.rejects(withTimeout(task, { timeoutMs: 10, what: 'it' }, never), /^Error: it: no answer within 10ms$/);
+    await assert.rejects(
+      withTimeout(task, { timeoutMs: 10, what: 'it' }, never),
+      /^TimeoutError: it: no answer within 10ms$/,
+    );
     assert.match(String(told), /no answer within 10ms/);
   });
 

@@ -1,11 +1,6 @@
 import assert from 'node:assert/strict';
-import { describe, it, type TestContext } from 'node:test';
-import { serveAdmin } from '../../../common/admin/admin.ts';
-import { followStream, readPath } from '../../../common/admin/client.ts';
-import { type JournalRouteOptions, journalRoutes } from '../../../common/admin/journal.ts';
+import { describe, it } from 'node:test';
 import { Journal } from '../../../common/daemon/journal.ts';
-import { silentLog } from '../../../common/daemon/log.ts';
-import { until } from '../../support/until.ts';
 
 interface Entry {
   readonly what: string;
@@ -19,21 +14,21 @@ function filled(count: number, size?: number): Journal<Entry> {
 
 const numbers = (entries: readonly { readonly seq: number }[]): readonly number[] => entries.map(({ seq }) => seq);
 
-describe('Journal', () => {
+describe('a journal', () => {
   const cases: [name: string, count: number, since: number, expected: readonly number[]][] = [
-    ['has nothing at first', 0, 0, []],
-    ['numbers from one', 2, 0, [1, 2]],
-    ['gives what came after a number', 3, 1, [2, 3]],
-    ['gives nothing to who has all', 3, 3, []],
-    ['forgets the oldest', 10, 0, [7, 8, 9, 10]],
-    ['forgets the oldest also between two clearances', 6, 1, [3, 4, 5, 6]],
-    ['gives all to who knows a number of another process', 3, 99, [1, 2, 3]],
+    ['is empty at first', 0, 0, []],
+    ['numbers its entries from 1', 2, 0, [1, 2]],
+    ['returns the entries after a number', 3, 1, [2, 3]],
+    ['returns nothing after the newest number', 3, 3, []],
+    ['drops the oldest entries', 10, 0, [7, 8, 9, 10]],
+    ['never returns more entries than its size', 6, 1, [3, 4, 5, 6]],
+    ['returns all entries after a number of another process', 3, 99, [1, 2, 3]],
   ];
   for (const [name, count, since, expected] of cases) {
     it(name, () => assert.deepEqual(numbers(filled(count, 4).since(since)), expected));
   }
 
-  it('tells listeners until they leave', () => {
+  it('calls a listener until its signal aborts', () => {
     const journal = filled(1);
     const end = new AbortController();
     const heard: number[] = [];
@@ -42,123 +37,5 @@ describe('Journal', () => {
     end.abort();
     journal.record({ what: 'not heard' });
     assert.deepEqual(heard, [2]);
-  });
-});
-
-describe('the routes of a journal', () => {
-  async function serve(t: TestContext, journal: Journal<Entry>, options: JournalRouteOptions = {}) {
-    const end = new AbortController();
-    t.after(() => end.abort());
-    const routes = journalRoutes(journal, options);
-    const answers = { listen: '127.0.0.1:0', ready: () => null, state: () => ({}), routes };
-    const { address, closed } = await serveAdmin(answers, { log: silentLog }, end.signal);
-    const target = { listen: address ?? '', control_socket: null };
-    return { target, url: `http://${address}/api/v1/events`, end, closed };
-  }
-
-  it('answer in JSON with what is remembered', async (t) => {
-    const { target } = await serve(t, filled(3));
-    const answer = (await readPath(target, '/api/v1/events?since=1', { program: 'test' })) as { events: Entry[] };
-    assert.deepEqual(
-      answer.events.map(({ what }) => what),
-      ['thing 2', 'thing 3'],
-    );
-  });
-
-  for (const since of ['', 'x', '-1', '1.5']) {
-    it(`take since=${since} for all`, async (t) => {
-      const { url } = await serve(t, filled(2));
-      const answer = (await (await fetch(`${url}?since=${since}`)).json()) as { events: unknown[] };
-      assert.equal(answer.events.length, 2);
-    });
-  }
-
-  it('stream what is remembered and then what happens', async (t) => {
-    const journal = filled(2);
-    const { target } = await serve(t, journal);
-    const end = new AbortController();
-    const heard: string[] = [];
-    for await (const entry of followStream(target, '/api/v1/events/stream?since=1', { program: 'test' }, end.signal)) {
-      heard.push((entry as Entry).what);
-      if (heard.length === 1) journal.record({ what: 'new' });
-      else end.abort();
-    }
-    assert.deepEqual(heard, ['thing 2', 'new']);
-  });
-
-  it('are followed until the daemon ends, and that is said', async (t) => {
-    const { target, end } = await serve(t, filled(1));
-    const follow = async (): Promise<void> => {
-      const { signal } = new AbortController();
-      for await (const _ of followStream(target, '/api/v1/events/stream', { program: 'test' }, signal)) end.abort();
-    };
-    await assert.rejects(follow(), { message: `test at ${target.listen} has ended, or closed this connection` });
-  });
-
-  it('are followed no longer when there is no sign of life', async (t) => {
-    const { target } = await serve(t, filled(0), { heartbeat: 60_000 });
-    const follow = async (): Promise<void> => {
-      const { signal } = new AbortController();
-      const options = { program: 'test', timeout: 200 };
-      for await (const _ of followStream(target, '/api/v1/events/stream', options, signal)) assert.fail('nothing came');
-    };
-    await assert.rejects(follow(), { message: `test at ${target.listen} was silent for 200 ms` });
-  });
-
-  it('go on where a client that comes again was', async (t) => {
-    const { url } = await serve(t, filled(3));
-    const response = await fetch(url, { headers: { Accept: 'text/event-stream', 'Last-Event-ID': '2' } });
-    assert.equal(response.headers.get('content-type'), 'text/event-stream');
-    const reader = (response.body as ReadableStream<Uint8Array>).getReader();
-    let text = '';
-    while (!text.includes('thing')) text += Buffer.from((await reader.read()).value ?? []).toString();
-    await reader.cancel();
-    assert.match(text, /event: hello/);
-    assert.deepEqual(text.match(/^id: .*$/gm), ['id: 3']);
-  });
-
-  it('give a silent stream a sign of life', async (t) => {
-    const { url } = await serve(t, filled(0), { heartbeat: 5 });
-    const reader = ((await fetch(`${url}/stream`)).body as ReadableStream<Uint8Array>).getReader();
-    let text = '';
-    while (!text.includes(': alive')) text += Buffer.from((await reader.read()).value ?? []).toString();
-    await reader.cancel();
-  });
-
-  it('refuse one stream too many, and take it when another one has ended', async (t) => {
-    const { url } = await serve(t, filled(0), { streams: 1 });
-    const first = await fetch(`${url}/stream`);
-    const second = await fetch(`${url}/stream`);
-    assert.equal(second.status, 503);
-    await second.text();
-    await first.body?.cancel();
-    await until(async () => {
-      const again = await fetch(`${url}/stream`);
-      await again.body?.cancel();
-      return again.status === 200;
-    });
-  });
-
-  it('drop a client that does not read', async (t) => {
-    const journal = filled(0);
-    const { url } = await serve(t, journal, { streams: 1 });
-    const slow = await fetch(`${url}/stream`);
-    assert.equal(slow.status, 200);
-    const what = 'x'.repeat(64 * 1024);
-    await until(async () => {
-      for (let index = 0; index < 100; index++) journal.record({ what });
-      const other = await fetch(`${url}/stream?since=${journal.last}`);
-      await other.body?.cancel();
-      return other.status === 200;
-    });
-    await slow.body?.cancel().catch(() => {});
-  });
-
-  it('end their streams when the daemon ends', async (t) => {
-    const { url, end, closed } = await serve(t, filled(0));
-    const response = await fetch(`${url}/stream`);
-    end.abort();
-    await closed;
-    await assert.rejects(response.text());
   });
 });

@@ -86,7 +86,7 @@ describe('formatStatus', () => {
       reason: null,
     };
     const none = { revision: null, lease: null, ttl: null, left: null };
-    const daemon = { running: false, reason: 'nerve is not running: nobody answers at x' };
+    const daemon = { running: false, reason: 'nerve is not running: nothing answers at x' };
     const registry = [
       { ...one, announced: true },
       { ...one, ...none, name: 'web', announced: false },
@@ -94,7 +94,7 @@ describe('formatStatus', () => {
     ];
     assert.equal(
       formatStatus({ ...state, daemon, registry, services: [] }, plain, now),
-      `nerve is not running: nobody answers at x
+      `nerve is not running: nothing answers at x
 Nothing checks these services now. This is what etcd has of them; nothing was changed:
 
 SERVICE  INSTANCE  IN ETCD                             REVISION  LEASE

@@ -104,7 +104,7 @@ api: 1 instance left out; synapse explain api says why
   });
 
   it('says that synapse does not run, and what was read instead', () => {
-    const why = 'synapse is not running: nobody answers at 127.0.0.1:3211';
+    const why = 'synapse is not running: nothing answers at 127.0.0.1:3211';
     const read = [
       { what: 'sources', found: 'answered for 2 of 3 services', reason: null },
       { what: 'state file /s.json', found: null, reason: 'no such file' },

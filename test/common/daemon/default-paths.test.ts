@@ -3,7 +3,7 @@ import { chmod, mkdir, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { describe, it } from 'node:test';
-import { defaultSocket, defaultStateFile, findSocket, type Owner } from '../../../common/config/source-map.ts';
+import { defaultSocket, defaultStateFile, findSocket, type Owner } from '../../../common/daemon/default-paths.ts';
 import { tempFolder } from '../../support/temp-folder.ts';
 
 const owner = (configFile: string | undefined, env: Owner['env'] = {}): Owner => ({
