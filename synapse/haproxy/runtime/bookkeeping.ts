@@ -54,7 +54,7 @@ export class RetryCounts {
     return { retry, reload };
   }
 
-  /** Forgets everything: all servers have been read anew. */
+  /** Forgets everything: all servers have just been read. */
   clear(): void {
     this.#tries.clear();
   }

@@ -26,7 +26,7 @@ interface Entry {
 /** How many servers are remembered. The texts of the commands exist anyway, so a server costs some hundred bytes. */
 const maxServers = 5_000;
 
-/** The last commands for each server of one HAProxy, for people who ask why a server is as it is. */
+/** The last commands for each server of one HAProxy, for people who want to know why a server has its state. */
 export class CommandLog {
   readonly #socket: string;
   readonly #entries = new Map<string, Entry>();
@@ -35,7 +35,7 @@ export class CommandLog {
     this.#socket = socket;
   }
 
-  /** Records the replies to changes that were sent `durationMs` ago. Texts are put together only when somebody asks. */
+  /** Records the replies to changes that were sent `durationMs` ago. The texts are made when they are asked for. */
   record(changes: readonly ServerChange[], replies: readonly string[], durationMs: number): void {
     const sentAt = clock.wallTime() - durationMs;
     let firstReply = 0;

@@ -128,7 +128,7 @@ export function runningServerOf(row: ServerRow, { previous, file, loaded, worker
   if (worker === 'new') return { ...base, ourWeight: row.initialWeight, ours: false, fixedWords: words, maxconn };
   return {
     ...base,
-    // The weight of a server that is not in the file may have been set by anybody: ours may replace it.
+    // Nothing says who set the weight of a server that is not in the file, so it may be changed.
     ourWeight: file === undefined ? Number.NaN : lastWeightOfOurs(row, file.weight),
     ours: closed && (file === undefined || (drained && !maintenance && file.weight === 0)),
     fixedWords: words,

@@ -8,14 +8,14 @@ import { sumStatistics } from './sum.ts';
 /** The backends whose servers are read too: one, all, or none when undefined. */
 export type ServersScope = { readonly backend: string } | 'all' | undefined;
 
-/** An answer serves everybody who asks within this time, so that many readers cost HAProxy no more than one. */
+/** An answer is reused for this long, so that many readers cost HAProxy no more than one. */
 const minReuseMs = 900;
 /** An answer that took long is reused for this multiple of its duration: HAProxy spends 2 % of its time on it at most. */
 const reuseFactor = 50;
 const replyTimeoutMs = 3_000;
 
 /**
- * Reads the statistics of HAProxy's processes, when somebody asks. Uses connections of its own and closes them again,
+ * Reads the statistics of HAProxy's processes on demand. Uses connections of its own and closes them again,
  * because a change must not wait behind a long answer. Asks for CSV, because JSON costs HAProxy ten times as much.
  */
 export class StatisticsReader {
@@ -38,7 +38,7 @@ export class StatisticsReader {
     if (last !== undefined && clock.now() < last.until) return last.statistics;
     const start = clock.now();
     const statistics = readStatistics(this.#sockets, scope, this.#host);
-    // Until it arrives, everybody who asks waits for the same answer.
+    // All requests until the answer arrives wait for the same answer.
     this.#answers.set(key, { until: Number.POSITIVE_INFINITY, statistics });
     const settle = (): void => {
       const now = clock.now();

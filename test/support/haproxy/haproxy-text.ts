@@ -24,7 +24,7 @@ export function plainConfig(more: Record<string, unknown> = {}): HaproxyConfig {
   });
 }
 
-/** The file for some services that nobody has seen before. */
+/** The file for some services when there is no file yet. */
 export function fileText(config: HaproxyConfig, services: Readonly<Record<string, TextService>>): string {
   const desired = new Map<string, DesiredService>();
   for (const [name, service] of Object.entries(services)) {

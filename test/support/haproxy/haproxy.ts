@@ -2,127 +2,115 @@ import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { createServer as createHttpServer } from 'node:http';
-import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
+import { type AddressInfo, connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { sleep } from '../../../common/async/sleep.ts';
 import { findProgram } from '../../../deploy/tools/debian/programs.ts';
 import { eventually } from '../eventually.ts';
 import type { HaproxyVersion } from './versions.ts';
 
+/** Prepares a folder for a HAProxy, of the version of this machine or of another one. @throws when it cannot be had */
+export async function testHaproxy(version?: HaproxyVersion): Promise<TestHaproxy> {
+  const program = await findProgram('haproxy', version === undefined ? {} : { version });
+  const folder = await mkdtemp(join(tmpdir(), 'haproxy-test-'));
+  await mkdir(join(folder, 'etc'));
+  return new TestHaproxy(program, folder);
+}
+
 /** A HAProxy in master-worker mode, in a folder of its own. Nothing runs until `start`. */
-export interface TestHaproxy {
+export class TestHaproxy {
   readonly program: string;
   readonly folder: string;
   readonly file: string;
   /** The runtime API. */
   readonly socket: string;
   readonly master: string;
-  /** Starts it from the file that is there, and waits for its master. */
-  start(): Promise<void>;
-  /** The same from a file that serves nothing, as before the first one that synapse writes. */
-  startEmpty(): Promise<void>;
-  /** Ends master and workers at once. */
-  kill(): Promise<void>;
-  /** Process ids: the master's, then its workers'. */
-  pids(): Promise<readonly number[]>;
-  /** One command on a connection of its own. */
-  ask(command: string): Promise<string>;
-  /** The worker in charge. */
-  workerPid(): Promise<number>;
-  /** The rows of `show servers state`, by `backend/server`, as columns by title. */
-  servers(): Promise<ReadonlyMap<string, Readonly<Record<string, string>>>>;
-  /** Ends it and removes the folder. */
-  close(): Promise<void>;
-}
+  #child: ChildProcess | undefined;
 
-/** Prepares a folder for a HAProxy, of the version on this machine or of another one. @throws when it cannot be had */
-export async function testHaproxy(version?: HaproxyVersion): Promise<TestHaproxy> {
-  const program = await findProgram('haproxy', version === undefined ? {} : { version });
-  const folder = await mkdtemp(join(tmpdir(), 'haproxy-test-'));
-  const etc = join(folder, 'etc');
-  await mkdir(etc);
-  const file = join(etc, 'haproxy.cfg');
-  const socket = join(folder, 'admin.sock');
-  const master = join(folder, 'master.sock');
-  let child: ChildProcess | undefined;
-  let output = '';
+  /** Use {@link testHaproxy}. */
+  constructor(program: string, folder: string) {
+    this.program = program;
+    this.folder = folder;
+    this.file = join(folder, 'etc', 'haproxy.cfg');
+    this.socket = join(folder, 'admin.sock');
+    this.master = join(folder, 'master.sock');
+  }
 
-  const ask = (command: string): Promise<string> => askSocket(socket, command);
-  const pids = async (timeout?: number): Promise<readonly number[]> => {
-    if (child?.pid === undefined) return [];
-    const proc = await askSocket(master, 'show proc;quit', timeout);
-    return [...proc.matchAll(/^(\d+)\s+(?:master|worker)/gm)].map((match) => Number(match[1]));
-  };
-  const kill = async (): Promise<void> => {
-    const running = child;
-    if (running?.pid === undefined || running.exitCode !== null || running.signalCode !== null) return;
-    // Its own process group: workers end with the master, stopped ones too.
-    const exited = new Promise((resolve) => running.once('exit', resolve));
-    process.kill(-running.pid, 'SIGKILL');
-    await exited;
-    child = undefined;
-  };
-
-  const start = async (): Promise<void> => {
-    const started = spawn(program, ['-W', '-S', master, '-f', file], {
+  /** Starts HAProxy from the present file, and waits for its master and its worker. */
+  async start(): Promise<void> {
+    const child = spawn(this.program, ['-W', '-S', this.master, '-f', this.file], {
       detached: true,
       stdio: ['ignore', 'ignore', 'pipe'],
     });
-    child = started;
-    output = '';
-    started.stderr?.setEncoding('utf8');
-    started.stderr?.on('data', (chunk: string) => {
+    this.#child = child;
+    let output = '';
+    child.stderr?.setEncoding('utf8');
+    child.stderr?.on('data', (chunk: string) => {
       output += chunk;
     });
     await eventually(async () => {
-      assert.equal(started.exitCode, null, `HAProxy ended: ${output}`);
-      assert.ok((await pids(startingTimeout)).length >= 2, output);
-      assert.match(await askSocket(master, '@1 show info;quit', startingTimeout).catch(() => ''), /Pid/);
+      assert.equal(child.exitCode, null, `HAProxy ended: ${output}`);
+      assert.ok((await this.pids(startTimeoutMs)).length >= 2, output);
+      assert.match(await askSocket(this.master, '@1 show info;quit', startTimeoutMs).catch(() => ''), /Pid/);
     });
-  };
+  }
 
-  return {
-    program,
-    folder,
-    file,
-    socket,
-    master,
-    start,
-    async startEmpty() {
-      await writeFile(file, `global\n\tstats socket ${socket} level admin\n`);
-      await start();
-    },
-    kill,
-    pids: () => pids(),
-    ask,
-    async workerPid() {
-      const pid = /^Pid: (\d+)$/m.exec(await ask('show info'))?.[1];
-      return Number(pid);
-    },
-    async servers() {
-      const lines = (await ask('show servers state')).split('\n');
-      const titles =
-        lines
-          .find((line) => line.startsWith('# '))
-          ?.slice(2)
-          .split(' ') ?? [];
-      const rows = lines.filter((line) => /^\d+ \S/.test(line)).map((line) => line.split(' '));
-      return new Map(
-        rows.map((cells) => {
-          const row = Object.fromEntries(titles.map((title, index) => [title, cells[index] ?? '']));
-          return [`${row.be_name}/${row.srv_name}`, row];
-        }),
-      );
-    },
-    async close() {
-      await kill();
-      await rm(folder, { recursive: true, force: true });
-    },
-  };
+  /** Starts HAProxy from a file that serves nothing, as before the first file that synapse writes. */
+  async startEmpty(): Promise<void> {
+    await writeFile(this.file, `global\n\tstats socket ${this.socket} level admin\n`);
+    await this.start();
+  }
+
+  /** Ends the master and the workers at once. */
+  async kill(): Promise<void> {
+    const child = this.#child;
+    if (child?.pid === undefined || child.exitCode !== null || child.signalCode !== null) return;
+    const exited = new Promise((resolve) => child.once('exit', resolve));
+    // The process group: the workers end with the master, even stopped ones.
+    process.kill(-child.pid, 'SIGKILL');
+    await exited;
+    this.#child = undefined;
+  }
+
+  /** Process ids: the master's, then its workers'. */
+  async pids(timeoutMs?: number): Promise<readonly number[]> {
+    if (this.#child?.pid === undefined) return [];
+    const proc = await askSocket(this.master, 'show proc;quit', timeoutMs);
+    return [...proc.matchAll(/^(\d+)\s+(?:master|worker)/gm)].map((match) => Number(match[1]));
+  }
+
+  /** Sends one command on a connection of its own. */
+  ask(command: string): Promise<string> {
+    return askSocket(this.socket, command);
+  }
+
+  /** The worker in charge. */
+  async workerPid(): Promise<number> {
+    return Number(/^Pid: (\d+)$/m.exec(await this.ask('show info'))?.[1]);
+  }
+
+  /** `backend/server` → its row of `show servers state`, as columns by title. */
+  async servers(): Promise<ReadonlyMap<string, Readonly<Record<string, string>>>> {
+    const lines = (await this.ask('show servers state')).split('\n');
+    const header = lines.find((line) => line.startsWith('# '));
+    const titles = header?.slice(2).split(' ') ?? [];
+    const rows = lines.filter((line) => /^\d+ \S/.test(line)).map((line) => line.split(' '));
+    return new Map(
+      rows.map((cells) => {
+        const row = Object.fromEntries(titles.map((title, index) => [title, cells[index] ?? '']));
+        return [`${row.be_name}/${row.srv_name}`, row];
+      }),
+    );
+  }
+
+  /** Ends HAProxy and removes the folder. */
+  async close(): Promise<void> {
+    await this.kill();
+    await rm(this.folder, { recursive: true, force: true });
+  }
 }
 
-/** The `haproxy` section of a configuration for it, with all that traffic in tests needs. */
+/** The `haproxy` section of a configuration for a HAProxy, with the timeouts that traffic in tests needs. */
 export function haproxySection(haproxy: TestHaproxy, more: Readonly<Record<string, unknown>> = {}) {
   return {
     global: ['maxconn 200'],
@@ -135,15 +123,15 @@ export function haproxySection(haproxy: TestHaproxy, more: Readonly<Record<strin
   };
 }
 
-/** A master that is just starting takes a connection and never answers on it (seen on 3.2); milliseconds. */
-const startingTimeout = 200;
+/** A master that is just starting accepts a connection and never answers on it (seen on 3.2). */
+const startTimeoutMs = 200;
 
-/** One command to a HAProxy socket. Rejects after `timeout` milliseconds without an end. */
-export function askSocket(path: string, command: string, timeout = 2_000): Promise<string> {
+/** Sends one command to a socket of HAProxy. @throws when the reply does not end within `timeoutMs` */
+export function askSocket(path: string, command: string, timeoutMs = 2_000): Promise<string> {
   return new Promise((resolve, reject) => {
     const socket = connect({ path, allowHalfOpen: true });
     let answer = '';
-    const timer = setTimeout(() => socket.destroy(new Error(`no answer to ${command}`)), timeout);
+    const timer = setTimeout(() => socket.destroy(new Error(`no answer to ${command}`)), timeoutMs);
     socket.setEncoding('utf8');
     socket.on('data', (chunk: string) => {
       answer += chunk;
@@ -168,7 +156,7 @@ export interface NamedServer {
   close(): Promise<void>;
 }
 
-/** On a free port of `host`, an address of this machine. */
+/** Listens on a free port of `host`, an address of this machine. */
 export async function namedServer(name: string, host = '127.0.0.1'): Promise<NamedServer> {
   const server = createHttpServer((_, response) => response.end(name));
   await new Promise<void>((resolve) => server.listen(0, host, resolve));
@@ -182,74 +170,4 @@ export async function namedServer(name: string, host = '127.0.0.1'): Promise<Nam
         server.closeAllConnections();
       }),
   };
-}
-
-/** A socket in front of HAProxy's that records what a client sends. */
-export interface RecordingProxy {
-  readonly path: string;
-  /** All commands so far, in order. */
-  readonly commands: readonly string[];
-  /** Ends all connections at once, and new ones at once for `forMs`. */
-  disconnect(forMs?: number): void;
-  close(): Promise<void>;
-}
-
-export interface ProxyFaults {
-  /** Called with each line before it is passed on. */
-  readonly onCommand?: (command: string) => void;
-  /** Replies trickle in pieces of this many bytes, one each millisecond. */
-  readonly trickle?: number;
-}
-
-/** Listens at `path` and passes everything on to `target`. */
-export async function recordingProxy(path: string, target: string, faults: ProxyFaults = {}): Promise<RecordingProxy> {
-  const commands: string[] = [];
-  const clients = new Set<Socket>();
-  let refusedUntil = 0;
-  const server = createServer((client) => {
-    if (performance.now() < refusedUntil) {
-      client.destroy();
-      return;
-    }
-    clients.add(client);
-    const upstream = connect({ path: target });
-    let rest = '';
-    client.setEncoding('utf8');
-    client.on('data', (chunk: string) => {
-      const lines = (rest + chunk).split('\n');
-      rest = lines.pop() ?? '';
-      commands.push(...lines);
-      for (const line of lines) faults.onCommand?.(line);
-      upstream.write(chunk);
-    });
-    if (faults.trickle === undefined) upstream.pipe(client);
-    else void trickle(upstream, client, faults.trickle);
-    client.on('close', () => {
-      clients.delete(client);
-      upstream.destroy();
-    });
-    upstream.on('close', () => client.destroy());
-    client.on('error', () => {});
-    upstream.on('error', () => {});
-  });
-  await new Promise<void>((resolve) => server.listen(path, resolve));
-  const disconnect = (forMs = 0): void => {
-    refusedUntil = performance.now() + forMs;
-    for (const client of clients) client.destroy();
-  };
-  return { path, commands, disconnect, close: () => new Promise((resolve) => server.close(() => resolve())) };
-}
-
-async function trickle(from: Socket, to: Socket, size: number): Promise<void> {
-  try {
-    for await (const chunk of from as AsyncIterable<Buffer>) {
-      for (let at = 0; at < chunk.length; at += size) {
-        to.write(chunk.subarray(at, at + size));
-        await sleep(1);
-      }
-    }
-  } catch {
-    // Either end went away: so does the other.
-  }
-  to.destroy();
 }

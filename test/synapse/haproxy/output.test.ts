@@ -8,7 +8,6 @@ import {
   askSocket,
   type NamedServer,
   namedServer,
-  recordingProxy,
   type TestHaproxy,
   testHaproxy,
 } from '../../support/haproxy/haproxy.ts';
@@ -19,6 +18,7 @@ import {
   serviceConfig,
   testConfig,
 } from '../../support/haproxy/haproxy-output.ts';
+import { recordingProxy } from '../../support/haproxy/recording-proxy.ts';
 import { type HaproxyVersion, haproxyVersions } from '../../support/haproxy/versions.ts';
 
 // Side by side: most of their time they wait.

@@ -32,9 +32,9 @@ const B = '10.0.0.2:80';
 const pool = 'pool-max-conn -1 pool-purge-delay 5s';
 
 const cases: readonly Case[] = [
-  { what: 'nothing to do where all is right', running: { [A]: {}, [B]: {} }, desired: [a, b] },
+  { what: 'right servers need no commands', running: { [A]: {}, [B]: {} }, desired: [a, b] },
   {
-    what: 'a new server is added with a number, checked and opened, before another one is closed',
+    what: 'a new server is added with an id, checked and opened before another server is closed',
     running: { [B]: {} },
     desired: [a],
     commands: [
@@ -45,7 +45,7 @@ const cases: readonly Case[] = [
     ],
   },
   {
-    what: 'what default-server says is said again, except what only the file takes',
+    what: 'a new server gets the options of default-server, except those that only the file accepts',
     defaults: ['mode http', 'default-server inter 2s rise 3 init-addr none'],
     config: { server_options: 'weight 5' },
     running: {},
@@ -53,14 +53,14 @@ const cases: readonly Case[] = [
     commands: [`add server api/${A} ${A} inter 2s rise 3 id 1 weight 5 ${pool}`, `set server api/${A} state ready`],
   },
   {
-    what: 'HAProxy 3.0 needs no pool options',
+    what: 'a new server gets no pool options in HAProxy 3.0',
     version: '3.0.11',
     running: {},
     desired: [a],
     commands: [`add server api/${A} ${A} id 1 check`, `enable health api/${A}`, `set server api/${A} state ready`],
   },
   {
-    what: 'a server without its cookie serves at once and waits for a reload on 2.6',
+    what: 'a new server that lacks its cookie in 2.6 serves at once and needs a reload',
     config: { server_options: '', listen: ['cookie SRV insert'] },
     running: {},
     desired: [a],
@@ -68,7 +68,7 @@ const cases: readonly Case[] = [
     reload: ['without its cookie'],
   },
   {
-    what: 'a cookie is given at run time where it can be',
+    what: 'a new server gets its cookie at run time in 3.0',
     version: '3.0.11',
     config: { server_options: '', listen: ['cookie SRV insert'] },
     running: {},
@@ -76,7 +76,7 @@ const cases: readonly Case[] = [
     commands: [`add server api/${A} ${A} id 1 cookie ${A}`, `set server api/${A} state ready`],
   },
   {
-    what: 'a backup server is added as one',
+    what: 'a new backup server is added as a backup server',
     running: {},
     desired: [{ ...a, backup: true }],
     commands: [
@@ -86,27 +86,27 @@ const cases: readonly Case[] = [
     ],
   },
   {
-    what: 'a server that is drained when it appears never takes traffic',
+    what: 'a new server that drains already is never opened',
     config: { listen: ['mode http'] },
     running: {},
     desired: [{ ...a, state: 'drain' }],
     commands: [`add server api/${A} ${A} id 1 ${pool}`, `set server api/${A} state drain`],
   },
   {
-    what: 'HAProxy 2.4 cannot add servers',
+    what: 'a new server needs a reload in HAProxy 2.4',
     version: '2.4.0',
     running: {},
     desired: [a],
     reload: ['cannot add servers'],
   },
   {
-    what: 'a host name needs a reload',
+    what: 'a new server with a host name needs a reload',
     running: {},
     desired: [{ host: 'db.internal', port: 1 }],
     reload: ['its host is a name'],
   },
   {
-    what: 'a map-based hash needs a reload for a new server, and none to take one out',
+    what: 'a backend with a map-based hash needs a reload for a new server, but none to close one',
     config: { server_options: '', backend: ['balance source'] },
     running: { [B]: {} },
     desired: [a],
@@ -114,21 +114,21 @@ const cases: readonly Case[] = [
     reload: ['fixed set of servers'],
   },
   {
-    what: 'a consistent hash takes servers',
+    what: 'a backend with a consistent hash takes new servers',
     config: { server_options: '', backend: ['balance source', 'hash-type consistent'] },
     running: {},
     desired: [a],
     commands: [`add server api/${A} ${A} id 1 ${pool}`, `set server api/${A} state ready`],
   },
   {
-    what: 'quoted options need a reload',
+    what: 'a new server with quoted options needs a reload',
     config: { server_options: 'sni str("a;b")' },
     running: {},
     desired: [a],
     reload: ['quotes'],
   },
   {
-    what: 'another limit of connections is set',
+    what: 'a changed maxconn is set',
     running: { [A]: { maxconn: 5 }, [B]: { maxconn: null } },
     desired: [
       { ...a, serverOptions: 'maxconn 7' },
@@ -137,148 +137,148 @@ const cases: readonly Case[] = [
     commands: [`set maxconn server api/${A} 7`, `set maxconn server api/${B} 9`],
   },
   {
-    what: 'a limit that is gone is lifted',
+    what: 'a removed maxconn becomes no limit',
     running: { [A]: { maxconn: 5 } },
     desired: [a],
     commands: [`set maxconn server api/${A} 0`],
   },
   {
-    what: 'a limit that is gone gives way to the one of all servers',
+    what: 'a removed maxconn becomes the maxconn of default-server',
     defaults: ['mode http', 'default-server maxconn 30'],
     running: { [A]: { maxconn: 5 } },
     desired: [a],
     commands: [`set maxconn server api/${A} 30`],
   },
   {
-    what: 'a limit that may or may not have been set is set again, before the server is opened',
+    what: 'an uncertain maxconn is set again before the server is opened',
     running: { [A]: { maxconn: Number.NaN, maintenance: true, ours: true } },
     desired: [{ ...a, serverOptions: 'maxconn 7' }],
     commands: [`set maxconn server api/${A} 7`, `set server api/${A} state ready`],
   },
   {
-    what: 'a limit that nobody knows stays',
+    what: 'an unknown maxconn stays',
     running: { [A]: { maxconn: undefined } },
     desired: [{ ...a, serverOptions: 'maxconn 7' }],
   },
   {
-    what: 'a limit that goes with a minconn needs a reload',
+    what: 'a changed maxconn needs a reload if there is a minconn',
     config: { server_options: 'minconn 2' },
     running: { [A]: { fixedWords: 'minconn 2 maxconn 5' } },
     desired: [{ ...a, serverOptions: 'maxconn 6' }],
     reload: ["the server's options changed"],
   },
   {
-    what: 'a server that comes back is opened again',
+    what: 'a server that comes back is opened',
     running: { [A]: { maintenance: true, ours: true } },
     desired: [a],
     commands: [`set server api/${A} state ready`],
   },
   {
-    what: 'one that comes back with another weight has both put right',
+    what: 'a server that comes back with another weight is opened and gets the weight',
     running: { [A]: { maintenance: true, ours: true, weight: 3, ourWeight: 3 } },
     desired: [{ ...a, weight: 9 }],
     commands: [`set server api/${A} state ready`, `set server api/${A} weight 9`],
   },
   {
-    what: 'one that comes back with other options is opened and waits for a reload',
+    what: 'a server that comes back with other options is opened and needs a reload',
     running: { [A]: { maintenance: true, ours: true } },
     desired: [{ ...a, serverOptions: 'inter 5s' }],
     commands: [`set server api/${A} state ready`],
     reload: ["the server's options changed"],
   },
   {
-    what: 'drain and back',
+    what: 'a server is drained, and another one is opened after its drain',
     running: { [A]: {}, [B]: { drained: true, ours: true } },
     desired: [{ ...a, state: 'drain' }, b],
     commands: [`set server api/${B} state ready`, `set server api/${A} state drain`],
   },
   {
-    what: 'a weight of the registry is set',
+    what: 'a changed weight is set',
     running: { [A]: {} },
     desired: [{ ...a, weight: 7 }],
     commands: [`set server api/${A} weight 7`],
   },
   {
-    what: 'a weight cannot be set with a map-based hash',
+    what: 'a changed weight needs a reload with a map-based hash',
     config: { server_options: '', backend: ['balance source'] },
     running: { [A]: {} },
     desired: [{ ...a, weight: 7 }],
     reload: ['fixed weights'],
   },
   {
-    what: 'a server that the file had drained gets its weight back',
+    what: 'a server that the file drained with weight 0 gets its weight back',
     running: { [A]: { weight: 0, ourWeight: 0 } },
     desired: [a],
     commands: [`set server api/${A} weight 1`],
   },
   {
-    what: 'what an operator did stays, and is reported',
+    what: 'maintenance and drains of an operator stay and are reported',
     running: { [A]: { maintenance: true }, [B]: { drained: true } },
     desired: [a, b],
     held: [`${A} maintenance`, `${B} drain`],
   },
   {
-    what: "an operator's weight stays until the registry has a new one",
+    what: "an operator's weight stays until the registry has another one",
     running: { [A]: { weight: 50 }, [B]: { weight: 50 } },
     desired: [a, { ...b, weight: 9 }],
     commands: [`set server api/${B} weight 9`],
     held: [`${A} weight`],
   },
   {
-    what: "an operator's maintenance outlives a drain of ours",
+    what: "an operator's maintenance stays when the server is to drain",
     running: { [A]: { maintenance: true } },
     desired: [{ ...a, state: 'drain' }],
     held: [`${A} maintenance`],
   },
   {
-    what: 'a server that is out of service stays so when it is not wanted',
+    what: 'an unwanted server in maintenance needs no command',
     running: { [A]: { maintenance: true } },
     desired: [],
   },
   {
-    what: 'a withdrawn server that was drained may finish',
+    what: 'a withdrawn server drains until its time is over',
     running: { [A]: { drained: true, ours: true }, [B]: {} },
     desired: [],
     leaving: [A, B],
     commands: [`set server api/${B} state drain`],
   },
   {
-    what: 'when its time is over it goes into maintenance',
+    what: 'a withdrawn server goes into maintenance when its time is over',
     running: { [A]: { drained: true, ours: true } },
     desired: [],
     commands: [`set server api/${A} state maint`],
   },
   {
-    what: "servers with names that are not ours are somebody else's",
+    what: 'a server that is not named after its address is left alone',
     running: { mine: { address: A }, 'x_10.0.0.9:1': { address: A } },
     desired: [],
   },
   {
-    what: 'servers that the configuration itself names are left alone',
+    what: 'a server line of the configuration is left alone',
     config: { server_options: '', backend: [`server ${A} ${A} backup`] },
     running: { [A]: {} },
     desired: [],
   },
   {
-    what: 'a backend that is not there needs a reload',
+    what: 'a new backend needs a reload',
     running: undefined,
     desired: [a],
     reload: ['backend api is new'],
   },
   {
-    what: 'an address is never changed under a name',
+    what: 'another address under the same name needs a reload',
     running: { [A]: { address: '10.9.9.9:80' } },
     desired: [a],
     reload: ["the server's address is 10.9.9.9:80"],
   },
   {
-    what: 'IPv6 in another spelling is the same address',
+    what: 'an IPv6 address in another spelling is the same address',
     running: { '2001:db8:0:0::1:80': { address: '2001:db8::1:80', fixedWords: undefined } },
     desired: [{ host: '2001:db8:0:0::1', port: 80 }],
   },
 ];
 
-describe('the plan between what runs and what is desired', () => {
+describe('planning the servers of a backend', () => {
   for (const one of cases) {
     it(one.what, () => {
       const { plan } = planOf(one);
@@ -297,7 +297,7 @@ describe('the plan between what runs and what is desired', () => {
     });
   }
 
-  it('leaves nothing to do once it has been carried out', () => {
+  it('plans nothing more when a plan has been carried out', () => {
     for (const one of cases) {
       const { plan, again } = planOf(one);
       const next = again();

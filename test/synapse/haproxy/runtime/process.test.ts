@@ -10,8 +10,9 @@ import type { Instance } from '../../../../common/instance.ts';
 import { freePort } from '../../../../etcd-cluster/members/ports.ts';
 import { connectRuntime } from '../../../../synapse/haproxy/runtime/connection.ts';
 import { eventually } from '../../../support/eventually.ts';
-import { askSocket, type ProxyFaults, type RecordingProxy, recordingProxy } from '../../../support/haproxy/haproxy.ts';
+import { askSocket } from '../../../support/haproxy/haproxy.ts';
 import { instance, serviceConfig } from '../../../support/haproxy/haproxy-output.ts';
+import { type ProxyFaults, type RecordingProxy, recordingProxy } from '../../../support/haproxy/recording-proxy.ts';
 import { answerOn, type HaproxyInStep, runningHaproxy, webInstance } from '../../../support/haproxy/running-haproxy.ts';
 import { type HaproxyVersion, haproxyVersions } from '../../../support/haproxy/versions.ts';
 
@@ -240,7 +241,7 @@ function onHaproxy(version: HaproxyVersion): void {
       assert.deepEqual([await admin(one), await admin(two)], ['1', '8']);
       assert.equal(await column(three, 'srv_uweight'), '9');
     });
-    // The old worker may take a connection that was already waiting, and what is held is read anew after the reload.
+    // The old worker may accept a connection that was already waiting, and held servers are read after the reload.
     await eventually(async () => assert.deepEqual(await answers(30), ['3', '4']));
     await eventually(() =>
       assert.deepEqual(
