@@ -3,48 +3,49 @@ import { registry } from '../common/daemon/metrics.ts';
 import type { Instance, InstanceState } from '../common/instance.ts';
 import type { PartStatus } from './source.ts';
 
-/** What the gauges say of one service. */
+/** The values of one service's gauges. */
 export interface Observed {
   readonly name: string;
-  /** What outputs were given; undefined while nothing is known. */
+  /** The instances in use; undefined while nothing is known. */
   readonly instances: readonly Instance[] | undefined;
   /** The discovery method. */
   readonly method: string;
-  /** The source answered, and what it said is known to be current. */
+  /** The source has answered, and its answer is known to be current. */
   readonly up: boolean;
-  /** Milliseconds since the last proof of that; null when the source does not say. */
+  /** Milliseconds since the last proof that the answer is current; null when the source does not say. */
   readonly age: number | null;
-  /** Of a service with several sources. */
+  /** The sources of a service that has several. */
   readonly parts?: readonly PartStatus[] | undefined;
-  /** Records that cannot be used, of the last answer. */
+  /** The number of records in the last answer that cannot be used. */
   readonly rejected: number;
-  /** A configuration published in the registry is refused; undefined where none is there. */
+  /** Whether the published configuration is refused; undefined when there is none. */
   readonly refused?: boolean | undefined;
-  /** Instances that are kept although their leases expired. */
+  /** The number of instances that are kept although their leases expired. */
   readonly suspects: number;
-  /** How many are local, for services that prefer those. */
+  /** The number of local instances, of a service with a preference. */
   readonly local?: number | undefined;
   /** Milliseconds of `clock.wallTime()`; null while nothing is known. */
   readonly changedAt: number | null;
 }
 
-let look: () => Iterable<Observed> = () => [];
-let seen: readonly Observed[] | undefined;
+let read: () => Iterable<Observed> = () => [];
+/** The values of the present collection. */
+let current: readonly Observed[] | undefined;
 
-/** Where the gauges of this process take their values from when someone asks. */
+/** Sets where the gauges of this process take their values from when they are collected. */
 export function observe(services: () => Iterable<Observed>): void {
-  look = services;
+  read = services;
 }
 
-/** One look serves all gauges, which are asked one after the other: with a thousand services it is not for nothing. */
+/** The values now, read once for all gauges of a collection: with a thousand services, reading them takes time. */
 export function observedNow(): readonly Observed[] {
-  if (seen === undefined) {
-    seen = [...look()];
+  if (current === undefined) {
+    current = [...read()];
     queueMicrotask(() => {
-      seen = undefined;
+      current = undefined;
     });
   }
-  return seen;
+  return current;
 }
 
 const registers = [registry];
@@ -82,7 +83,7 @@ new Gauge({
   },
 });
 
-/** One value for each service; none where `of` gives undefined. */
+/** A gauge with one value for each service; none where `of` returns undefined. */
 function gauge(
   name: string,
   help: string,
@@ -151,7 +152,7 @@ gauge(
   ({ refused }) => (refused === undefined ? undefined : refused ? 1 : 0),
 );
 
-/** Instances that the expiry guard kept; one counts again when it expires again. */
+/** Counts instances that the expiry guard kept; an instance counts again when it expires again. */
 export const guardedInstances = new Counter({
   name: 'synapse_guarded_instances_total',
   help: 'Instances that were kept as suspects because most of their service expired together.',
@@ -159,7 +160,7 @@ export const guardedInstances = new Counter({
   registers,
 });
 
-/** Records found in a registry that cannot be used; one record counts again when it is written again. */
+/** Counts records that cannot be used; a record counts again when it is written again. */
 export const rejectedRecords = new Counter({
   name: 'synapse_rejected_records_total',
   help: 'Records that could not be used.',
@@ -167,7 +168,7 @@ export const rejectedRecords = new Counter({
   registers,
 });
 
-/** Instances that left a registry: `withdrawn` in good order, or `expired` because their announcer crashed or was cut off. */
+/** Counts instances that left a registry. */
 export const goneInstances = new Counter({
   name: 'synapse_gone_instances_total',
   help: 'Instances that left the registry, by how: withdrawn in good order, or expired.',
@@ -175,7 +176,7 @@ export const goneInstances = new Counter({
   registers,
 });
 
-/** Snapshots given to HAProxy. */
+/** Counts snapshots that were given to HAProxy. */
 export const applies = new Counter({
   name: 'synapse_applies_total',
   help: 'Snapshots given to HAProxy, by result: ok, or failed and tried again.',
@@ -184,7 +185,7 @@ export const applies = new Counter({
 });
 for (const result of ['ok', 'failed']) applies.inc({ result }, 0);
 
-/** Starts of sources, by why: the first, another configuration, or a failure. */
+/** Counts starts of sources. */
 export const sourceStarts = new Counter({
   name: 'synapse_source_starts_total',
   help: 'Starts of the source of a service, by reason: new, changed, or failed and tried again.',
@@ -192,7 +193,7 @@ export const sourceStarts = new Counter({
   registers,
 });
 
-/** Of services with several sources: from one to another. */
+/** Counts switches between the sources of a service that has several. */
 export const sourceSwitches = new Counter({
   name: 'synapse_source_switches_total',
   help: 'Switches of a service from one of its sources to another, by the source in use since then.',
@@ -200,14 +201,14 @@ export const sourceSwitches = new Counter({
   registers,
 });
 
-/** Files for other readers that could not be written; each is tried again. */
+/** Counts failed writes of `file_output`. */
 export const fileFailures = new Counter({
   name: 'synapse_file_output_failures_total',
   help: 'Writes of file_output that failed; each is tried again.',
   registers,
 });
 
-/** Configurations in the registry that are broken or could do harm. */
+/** Counts published configurations that were refused. */
 export const refusedConfigs = new Counter({
   name: 'synapse_published_configs_refused_total',
   help: 'Configurations published in the registry that were refused; what was in force before stays.',
@@ -215,7 +216,7 @@ export const refusedConfigs = new Counter({
   registers,
 });
 
-/** What begins at 0: a first one is then a step, and not a series that appears. */
+/** Sets a service's counters to 0, so that their first increment is a step in a graph, not a new series. */
 export function prepare(service: string): void {
   sourceStarts.inc({ service, reason: 'failed' }, 0);
   for (const how of ['withdrawn', 'expired']) goneInstances.inc({ service, how }, 0);

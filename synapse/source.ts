@@ -7,14 +7,14 @@ import type { Instance } from '../common/instance.ts';
 import type { PluginFolder } from '../common/plugin.ts';
 import type { Published } from '../common/published.ts';
 
-/** A record that a source found and could not use. */
+/** A record that a source cannot use. */
 export interface Rejected {
-  /** Where it is: an etcd key, a file and line. */
+  /** An etcd key, or a file and line. */
   readonly where: string;
   readonly reason: string;
 }
 
-/** An instance that was found and is not used. */
+/** An instance that a source found and that is not used. */
 export interface LeftOut {
   readonly id: string;
   readonly reason: string;
@@ -24,39 +24,39 @@ export interface LeftOut {
 export interface InstanceSet {
   /** In the source's own stable order (etcd: by key). Equal instances are the same objects as in the previous set. */
   readonly instances: readonly Instance[];
-  /** True: no two of `instances` have the same id, and nobody needs to look. */
+  /** True when no two of `instances` have the same id; otherwise the catalog looks for duplicates. */
   readonly unique?: boolean;
   readonly rejected: readonly Rejected[];
   /**
-   * Ids of the previous set that are gone in good order: their announcer said `down` first. What is gone without being
-   * named here expired: its announcer crashed or was cut off.
+   * Ids of the previous set that were withdrawn: their announcer wrote the state `down` first. An instance that is gone
+   * and not named here expired: its announcer crashed or was cut off.
    */
   readonly withdrawn?: ReadonlySet<string>;
-  /** When each of `instances` appeared, as a number that only grows (etcd: the create revision). The smallest leads. */
+  /** When each of `instances` appeared, as a growing number (etcd: the create revision). The smallest is the leader. */
   readonly sequence?: readonly number[];
-  /** What was found and is not among `instances`, because the part of the source that found it has filters of its own. */
+  /** Instances that are not among `instances` because a part of the source has filters of its own. */
   readonly leftOut?: readonly LeftOut[];
   /** Configuration of the service that the registry holds beside its instances. */
   readonly published?: Published;
-  /** How the source names this moment, for people: the etcd revision. */
+  /** The source's name for this moment, for people: the etcd revision. */
   readonly revision?: string;
-  /** When the change that led to this set was seen, in milliseconds of `clock.now()`. */
+  /** When the source saw the change that led to this set, in milliseconds of `clock.now()`. */
   readonly seenAt: number;
 }
 
 /** How an instance left its registry: its announcer withdrew it, or was cut off or crashed, and its lease expired. */
 export type Departure = 'withdrawn' | 'expired';
 
-/** Hands over the whole set; never a part of it, and never an empty set because of an error. */
+/** Publishes the whole set: never a part of it, and never an empty set because of an error. */
 export type Publish = (set: InstanceSet) => void;
 
-/** How a source is doing at the moment of asking. */
+/** The state of a source at this moment. */
 export interface SourceStatus {
-  /** Why what it published may be out of date; null while it is known to be current. */
+  /** Why the published set may be out of date; null while it is known to be current. */
   readonly reason: string | null;
   /** Milliseconds since the last proof that the published set is current; null when there was none yet. */
   readonly age: number | null;
-  /** Of a source that is made of several: how each of them is doing, in the order of the configuration. */
+  /** The states of its parts, in the order of the configuration, when the source is made of several. */
   readonly parts?: readonly PartStatus[];
 }
 
@@ -66,16 +66,16 @@ export interface PartStatus {
   readonly method: string;
   /** `used`: its instances count; `asked`: it runs and they do not; `idle`: it does not run. */
   readonly role: 'used' | 'asked' | 'idle';
-  /** How many instances it has that can take traffic; null while it has not answered. */
+  /** The number of its instances that can take traffic; null before its first answer. */
   readonly instances: number | null;
-  /** Why what it says may be out of date; null while it is known to be current, and while it is idle. */
+  /** Why its instances may be out of date; null while they are known to be current, and while it is idle. */
   readonly reason: string | null;
 }
 
 /**
- * Finds the instances of one service: publishes the full set first, then again on every change, until `signal` aborts.
- * Rejects when it cannot go on; what it published stays in force while its supervisor starts it again.
- * `status` is for sources that ride out an outage by themselves: it is called rarely and must be cheap.
+ * Finds the instances of one service: publishes the full set at once and after every change, until `signal` aborts.
+ * Rejects when it cannot go on; its last set stays in force, and its supervisor starts it again.
+ * Sources that get over an outage by themselves have a `status`, which is called every second and must be cheap.
  */
 export type Source = ((publish: Publish, signal: AbortSignal) => Promise<void>) & {
   readonly status?: () => SourceStatus;
@@ -88,30 +88,30 @@ export type OpenEtcd = typeof createEtcdClient;
 export interface SourceContext {
   readonly service: string;
   readonly log: Log;
-  /** Counts and logs a record that cannot be used: to be called once for each new version of it. */
+  /** Counts and logs a record that cannot be used. The source calls it once for each new version of the record. */
   rejected(record: Rejected): void;
-  /** Counts an instance that left its registry: to be called before the set without it is published. */
+  /** Counts an instance that left its registry. The source calls it before it publishes the set without the instance. */
   gone(id: string, how: Departure): void;
   /** The top-level `etcd` section, for the sources that talk to etcd. */
   readonly etcd: EtcdOptions;
   /** Opens a connection to an etcd cluster; only while the source runs. */
   readonly openEtcd: OpenEtcd;
   /**
-   * One thing for all sources that name the same key: an etcd connection, one poll that serves many services.
-   * It is made at the first call and lives until the last source that asked for it has ended. Its log names no service.
+   * A value that all sources with the same key share, such as an etcd connection or one poll that serves many services.
+   * The first call makes it; it ends with the last source that asked for it. Its log names no service.
    */
   shared<T>(key: string, make: (signal: AbortSignal, log: Log) => T): T;
 }
 
-/** One record of a registry as it is there at this moment, for people. */
+/** One record of a registry at this moment, for people. */
 export type RegistryRecord = InspectedRecord;
 
-/** What a look into a registry may use. */
+/** What {@link SourcePlugin.look} may use. */
 export interface LookAt {
   readonly service: string;
   readonly etcd: EtcdOptions;
   readonly log: Log;
-  /** Milliseconds for all of it. */
+  /** Milliseconds for the whole call. */
   readonly timeout: number;
 }
 
@@ -122,7 +122,7 @@ export interface SourcePlugin<Options> {
   readonly schema: Schema<Options>;
   /**
    * Prepares the source; does no I/O.
-   * @throws when the options make no sense together; the message becomes a configuration problem
+   * @throws when the options contradict each other; the message becomes a configuration problem
    */
   create(options: Options, context: SourceContext): Source;
   /**
@@ -130,16 +130,16 @@ export interface SourcePlugin<Options> {
    * @throws when it does not answer in time, saying why
    */
   look?(options: Options, at: LookAt): Promise<readonly RegistryRecord[]>;
-  /** The smallest options that work, for people and for tests; not needed when none are required. */
+  /** The smallest options that work, for people and for tests; left out when no option is required. */
   readonly example?: Readonly<Record<string, unknown>>;
   /**
-   * The source finds machines, not ports: its options `port` and `server_backup_port`, where not given, are the service's
-   * `backend_port_override` and its `haproxy.server_backup_port`, and the override is not applied again to what it finds.
+   * The source finds machines, not ports. Its options `port` and `server_backup_port` default to the service's
+   * `backend_port_override` and `haproxy.server_backup_port`, and the override is not applied to its instances again.
    */
   readonly takesPorts?: true;
   /**
-   * The source finds addresses, and its option `port`, where not given, is the service's `backend_port_override`; that is
-   * applied to what it finds as ever.
+   * The source finds addresses. Its option `port` defaults to the service's `backend_port_override`, which is still
+   * applied to its instances.
    */
   readonly needsPort?: true;
 }

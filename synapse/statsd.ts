@@ -1,7 +1,7 @@
 import type { StatsdCounter, StatsdNames } from '../common/statsd/reporter.ts';
 import { applies, type Observed, sourceStarts, sourceSwitches } from './metrics.ts';
 
-/** What SmartStack's synapse told StatsD, as far as it has a meaning here. `output` are those of its output. */
+/** The metrics that SmartStack's synapse sent to StatsD, where they have a meaning here. `output` has HAProxy's counters. */
 export function statsdNames(
   observed: () => Iterable<Pick<Observed, 'name' | 'up'>>,
   version: string,

@@ -126,11 +126,15 @@ export class Synapse {
   /** Null when every service is known and HAProxy runs what was applied; otherwise the reason. */
   ready(): string | null {
     if (this.#phase === 'waiting')
-      return `waiting for the first answer for ${listed(this.#discoverer.unanswered(), 5)}`;
+      return `waiting for the sources of ${listed(this.#discoverer.unanswered(), 5)} to answer`;
     const unknown = [...this.#catalog.snapshot().values()].filter(({ instances }) => instances === undefined);
     if (unknown.length > 0) {
-      const names = unknown.map(({ name }) => name);
-      return `no answer from the source and no entry in the state file for ${listed(names, 5)}`;
+      const names = listed(
+        unknown.map(({ name }) => name),
+        5,
+      );
+      const sources = unknown.length === 1 ? 'its source has' : 'their sources have';
+      return `nothing is known about ${names}: ${sources} not answered, and the state file has no entry`;
     }
     if (this.#applied === undefined) return 'the first snapshot has not been applied yet';
     return this.#haproxy?.haproxy.reason ?? null;

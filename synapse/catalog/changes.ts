@@ -1,16 +1,16 @@
 import type { Instance } from '../../common/instance.ts';
 
-/** What differs between two lists of instances, by id. */
+/** The differences between two lists of instances, by id. */
 export interface InstanceChanges {
   readonly added: readonly string[];
   readonly removed: readonly string[];
-  /** In both, with other fields. */
+  /** In both lists, with other fields. */
   readonly changed: readonly string[];
 }
 
 /**
- * Compares two lists. Walks in from both ends first: equal instances are the same objects in the same order, so one
- * change among thousands costs microseconds.
+ * Compares two lists. It skips the equal begin and end first: equal instances are the same objects in the same order, so
+ * that one change among thousands costs microseconds.
  */
 export function changesBetween(before: readonly Instance[], after: readonly Instance[]): InstanceChanges {
   const shorter = Math.min(before.length, after.length);

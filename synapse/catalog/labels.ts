@@ -1,6 +1,6 @@
 import type { Instance } from '../../common/instance.ts';
 
-/** What a filter asks of a label's value. */
+/** How a filter compares a label's value. */
 export const labelConditions = ['equals', 'not-equals', 'in', 'not-in', 'exists', 'matches'] as const;
 
 /** One entry of `discovery.label_filters`. */
@@ -40,7 +40,7 @@ export function labelOf({ labels }: Instance, label: string): string | undefined
 
 const expressions = new Map<string, RegExp>();
 
-/** The expression as it must match all of a value, made once. @throws {SyntaxError} */
+/** The expression that matches a whole value; compiled once. @throws {SyntaxError} */
 export function wholeValue(expression: string): RegExp {
   let made = expressions.get(expression);
   if (made === undefined) {

@@ -3,7 +3,7 @@ import type { InstanceSet, LeftOut } from '../source.ts';
 import { type LabelFilter, labelOf, passesFilters } from './labels.ts';
 import type { Policy } from './select.ts';
 
-/** Why instances of a set are not among those in use; nothing for those that are. */
+/** The instances of a set that are not in use, with the reason. */
 export function leftOut(
   policy: Policy,
   set: InstanceSet,
@@ -30,7 +30,7 @@ function key(name: string, host: string, port: number): string {
   return `${name} ${host} ${port}`;
 }
 
-/** Why a filter does not let an instance through. */
+/** Why a filter leaves an instance out. */
 export function filterReason(instance: Instance, filter: LabelFilter): string {
   const found = labelOf(instance, filter.label);
   const has = found === undefined ? 'is missing' : `is ${JSON.stringify(found)}`;
@@ -42,7 +42,7 @@ function filterText({ value, condition }: LabelFilter): string {
   return wanted.replace('be matches', 'match');
 }
 
-/** The rules that choose among what a service's source found, for people; none when all is used. */
+/** The rules that choose among the instances of a source, for people; empty when all are used. */
 export function rulesOf({
   filters,
   leaderElection,

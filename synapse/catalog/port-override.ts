@@ -1,8 +1,8 @@
 import { type Instance, makeInstance } from '../../common/instance.ts';
 
-/** Instances with another port, made once for each instance, so that equal ones stay the same object. */
+/** Instances with another port, made once for each instance, so that equal instances stay the same object. */
 const overridden = new WeakMap<Instance, Instance>();
-/** The way back, to what the source knows them by. */
+/** From an instance with another port back to the instance of the source. */
 const originals = new WeakMap<Instance, Instance>();
 
 /** The same instance at another port. */
@@ -16,7 +16,7 @@ export function withPort(instance: Instance, port: number): Instance {
   return moved;
 }
 
-/** What the source knows an instance by. */
+/** The instance as its source found it. */
 export function withoutOverride(instance: Instance): Instance {
   return originals.get(instance) ?? instance;
 }

@@ -2,36 +2,36 @@ import { joinPath, type Schema, type SectionContext, validate } from '../../comm
 import { type Instance, makeInstance } from '../../common/instance.ts';
 import { labelOf } from './labels.ts';
 
-/** Which instances come first. */
+/** Which instances are local, and what the other ones are. */
 export interface Preference {
   readonly label: string;
-  /** Instances whose label has it are local. */
+  /** The value of that label on local instances. */
   readonly value: string;
-  /** What the others are while there are enough local ones. */
+  /** What the other instances are while there are enough local ones. */
   readonly others: 'backup' | 'weight';
-  /** The share of its weight that another one keeps, with `others: weight`; 0 to 1. */
+  /** The share of its weight that another instance keeps with `others: weight`, 0 to 1. */
   readonly weight: number;
-  /** With a smaller share of local instances than this, 0 to 1, all are used alike. */
+  /** With a smaller share of local instances, 0 to 1, all instances are used equally. */
   readonly minimum: number;
 }
 
 /** `services.NAME.prefer`. */
 export const preferSchema: Schema<Preference> = {
   label: { doc: 'The label that says where an instance is.', format: 'non-empty-string', default: null },
-  value: { doc: 'What it says of local instances.', format: 'non-empty-string', default: null },
+  value: { doc: 'The value of that label on local instances.', format: 'non-empty-string', default: null },
   others: {
     doc: 'What the other instances are: backup, used while no local one works; or weight, used less.',
     format: ['backup', 'weight'],
     default: 'backup',
   },
   weight: {
-    doc: 'The share of its weight that another one keeps, with others: weight.',
+    doc: 'The share of its weight that another instance keeps with others: weight.',
     format: share,
     type: 'number',
     default: 0.1,
   },
   minimum: {
-    doc: 'All instances are used alike when fewer than this share of them are local: a few must not carry the load of all.',
+    doc: 'With a smaller share of local instances, all are used equally, so that a few instances do not carry the whole load.',
     format: share,
     type: 'number',
     default: 0.1,
@@ -44,15 +44,15 @@ function share(value: unknown): number {
   throw new Error('must be a share from 0 to 1');
 }
 
-/** Reads it; undefined when it is not given or wrong. */
+/** Reads the section; undefined when it is missing or wrong. */
 export function readPreference(value: unknown, at: SectionContext): Preference | undefined {
   if (value === undefined || value === null) return undefined;
   return validate(preferSchema, value, { path: joinPath(at.path, 'prefer'), problems: at.problems });
 }
 
 /**
- * Puts local instances first. Backups and instances that drain count for neither side: they do not carry load anyway.
- * Without a local one, or with too few, all stay as they are.
+ * Puts local instances first. Backups and instances that drain are not counted, because they do not carry load.
+ * Without local instances, or with too few of them, nothing changes.
  */
 export function preferLocal(instances: readonly Instance[], preference: Preference): readonly Instance[] {
   const carrying = instances.filter(({ state, backup }) => state === 'up' && !backup);
@@ -61,27 +61,27 @@ export function preferLocal(instances: readonly Instance[], preference: Preferen
   return instances.map((instance) => arranged(instance, preference));
 }
 
-/** True when the label says so. */
+/** True when the instance's label has the preferred value. */
 export function isLocal(instance: Instance, { label, value }: Preference): boolean {
   return labelOf(instance, label) === value;
 }
 
-/** So that a share of a weight can be told in whole numbers. */
+/** The weight of an instance without one: large enough for a share of it to be a whole number. */
 const usualWeight = 100;
 
 const arrangements = new WeakSet<Instance>();
 
-/** How a preference works out at the moment. */
+/** The effect of a preference at this moment. */
 export interface PreferenceReport {
   readonly label: string;
   readonly value: string;
-  /** How many instances are local. */
+  /** The number of local instances. */
   readonly local: number;
-  /** False: all are used alike, because there are too few local ones, or only local ones. */
+  /** False when all instances are used equally: too few of them are local, or all of them. */
   readonly in_force: boolean;
 }
 
-/** Says of arranged instances what was done to them. */
+/** The effect of a preference on the instances that {@link preferLocal} returned. */
 export function reportPreference(instances: readonly Instance[], preference: Preference): PreferenceReport {
   const { label, value } = preference;
   const local = instances.filter((instance) => isLocal(instance, preference)).length;
@@ -90,7 +90,7 @@ export function reportPreference(instances: readonly Instance[], preference: Pre
 
 const made = new WeakMap<Preference, WeakMap<Instance, Instance>>();
 
-/** Made once for each instance, so that equal ones stay the same object. */
+/** Made once for each instance, so that equal instances stay the same object. */
 function arranged(instance: Instance, preference: Preference): Instance {
   const local = isLocal(instance, preference);
   if (preference.others === 'backup' && (local || instance.backup)) return instance;
@@ -102,7 +102,7 @@ function arranged(instance: Instance, preference: Preference): Instance {
   let result = known.get(instance);
   if (result === undefined) {
     const own = instance.weight ?? usualWeight;
-    // Not down to 0, which would mean no traffic at all.
+    // A weight of 0 would mean no traffic at all.
     const less = own === 0 ? 0 : Math.max(1, Math.round(own * preference.weight));
     const change = preference.others === 'backup' ? { backup: true } : { weight: local ? own : less };
     result = makeInstance({ ...instance, ...change });

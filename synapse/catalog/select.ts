@@ -5,37 +5,37 @@ import { type LabelFilter, passesFilters } from './labels.ts';
 import { withoutOverride, withPort } from './port-override.ts';
 import { type Preference, preferLocal } from './preference.ts';
 
-/** A service's own rules for turning what its source found into what to balance over. */
+/** A service's rules for selecting the instances to use among those that its source found. */
 export interface Policy {
   readonly defaultServers: readonly Instance[];
-  /** Always add the default servers, after what was discovered. */
+  /** The default servers are always used, after the discovered instances. */
   readonly keepDefaultServers: boolean;
-  /** An empty discovery changes nothing, when there are no default servers. */
+  /** An empty set changes nothing when there are no default servers. */
   readonly usePreviousBackends: boolean;
-  /** Replaces every discovered port, and those of default servers that are kept beside them. */
+  /** Replaces the port of every discovered instance, and of default servers that are kept beside them. */
   readonly portOverride: number | undefined;
   readonly filters: readonly LabelFilter[];
-  /** Only the instance that was there first. */
+  /** Only the oldest instance is used. */
   readonly leaderElection: boolean;
-  /** Local instances first; undefined: all alike. */
+  /** Which instances come first; undefined: all are equal. */
   readonly prefer?: Preference | undefined;
-  /** Keeps instances that expire together; undefined: none. */
+  /** When instances that expire together are kept; undefined: never. */
   readonly expiryGuard?: ExpiryGuard | undefined;
 }
 
-/** Where a selection comes from: the source; or what stands in while the source has nothing. */
+/** Where selected instances come from: the source, or a stand-in while the source has none. */
 export type Origin = 'discovered' | 'previous' | 'defaults' | 'nothing';
 
 export interface Selection {
-  /** Unique by id; undefined while nothing is known and nothing stands in. */
+  /** Unique by id; undefined while nothing is known and there is no stand-in. */
   readonly instances: readonly Instance[] | undefined;
   readonly origin: Origin;
 }
 
 /**
- * What to balance over, given the newest set of the source (undefined: none yet) and the last set that was in force.
- * The order of the steps is SmartStack's: default servers beside, port override, duplicates (the first wins), what
- * stands in for an empty discovery, and label filters last, so that they apply to default servers too.
+ * Selects the instances to use from the newest set of the source (undefined: none yet) and the last set that was in
+ * force. The order of the steps is SmartStack's: add default servers, override ports, drop duplicates (the first wins),
+ * find a stand-in for an empty set, and apply label filters last, so that they apply to default servers too.
  */
 export function select(policy: Policy, set: InstanceSet | undefined, previous: InstanceSet | undefined): Selection {
   const { defaultServers, usePreviousBackends } = policy;
@@ -43,7 +43,7 @@ export function select(policy: Policy, set: InstanceSet | undefined, previous: I
     const found = gather(policy, set);
     if (found.length > 0) return { instances: narrow(policy, found, set), origin: 'discovered' };
   }
-  // As SmartStack does: the port override is for discovered instances, not for what stands in for them.
+  // As SmartStack does: the port override is for discovered instances, not for their stand-ins.
   if (defaultServers.length > 0) return { instances: narrow(policy, unique(defaultServers), set), origin: 'defaults' };
   if (set !== undefined && !usePreviousBackends) return { instances: [], origin: 'discovered' };
   if (previous !== undefined && previous !== set) {
@@ -53,7 +53,7 @@ export function select(policy: Policy, set: InstanceSet | undefined, previous: I
   return set === undefined ? { instances: undefined, origin: 'nothing' } : { instances: [], origin: 'discovered' };
 }
 
-/** Same instances with the same fields, in any order: nothing to do for anyone. */
+/** True for the same instances with the same fields, in any order. */
 export function sameInstances(a: readonly Instance[] | undefined, b: readonly Instance[] | undefined): boolean {
   if (a === b) return true;
   if (a === undefined || b === undefined || a.length !== b.length) return false;
@@ -62,7 +62,7 @@ export function sameInstances(a: readonly Instance[] | undefined, b: readonly In
   return b.every((instance) => sameInstance(byId.get(instance.id), instance));
 }
 
-/** What was discovered and is not about to vanish, with the default servers that are kept beside it. */
+/** The discovered instances that are not being withdrawn, and the default servers that are kept beside them. */
 function gather(policy: Policy, set: InstanceSet): readonly Instance[] {
   const { defaultServers, keepDefaultServers, portOverride } = policy;
   const discovered = set.instances.every(isStaying) ? set.instances : set.instances.filter(isStaying);
@@ -77,7 +77,7 @@ function isStaying({ state }: Instance): boolean {
   return state !== 'down';
 }
 
-/** Two instances with the same name, host and port are one; the first stands for both. */
+/** Two instances with the same name, host and port are one; the first one is used. */
 function unique(instances: readonly Instance[]): readonly Instance[] {
   const ids = new Set<string>();
   for (const { id } of instances) ids.add(id);

@@ -24,13 +24,13 @@ export interface SynapseConfig {
   /** In the order of the file. */
   readonly services: ReadonlyMap<string, ServiceConfig>;
   readonly admin: AdminConfig;
-  /** Where the last good catalog is kept, and for how many milliseconds it is good. */
+  /** Undefined: the catalog is not kept. */
   readonly stateFile: StateFile | undefined;
-  /** Where files for other readers go; undefined: nowhere. */
+  /** Undefined: no files are written for other programs. */
   readonly fileOutput?: FileOutputConfig | undefined;
-  /** Undefined: nothing is sent. */
+  /** Undefined: nothing is sent to StatsD. */
   readonly statsd?: StatsdConfig | undefined;
-  /** Milliseconds that the first write waits for the first snapshot of every service. */
+  /** Milliseconds that the first write waits for the first answers of all sources. */
   readonly initialWaitMs: number;
 }
 
@@ -40,7 +40,7 @@ interface TopOptions {
   readonly initial_wait: number;
 }
 
-/** Options of the top level, beside the sections. */
+/** Options of the top level, beside its sections. */
 export const topSchema: Schema<TopOptions> = {
   state_file_path: {
     doc: 'File that keeps the last good catalog, so that synapse can start and serve while the registry is away.',
@@ -48,23 +48,23 @@ export const topSchema: Schema<TopOptions> = {
     default: undefined,
   },
   state_file_ttl: {
-    doc: 'How long what that file says about a service is good.',
+    doc: 'How long the entry of a service in that file may be used.',
     format: 'positive-duration',
     default: 86_400_000,
   },
   initial_wait: {
-    doc: 'How long the first write waits for the first snapshot of every service.',
+    doc: 'How long the first write waits for the first answers of all sources.',
     format: 'duration',
     default: 3_000,
   },
 };
 
-/** Where `/healthz`, `/metrics` and so on are unless the configuration says otherwise. */
+/** The default address of `/healthz`, `/metrics` and the API. */
 export const defaultListen = '127.0.0.1:3211';
 
 /**
  * Reads and checks a configuration file; warnings go to `log`.
- * @throws {ConfigError} with everything that is wrong
+ * @throws {ConfigError} with all problems
  */
 export async function readSynapseConfig(
   file: string,
@@ -121,5 +121,5 @@ function isGiven(value: unknown): boolean {
   return value !== undefined && value !== null;
 }
 
-/** HAProxy's own rule for the names of proxies (configuration manual, section 4). */
+/** HAProxy's rule for the names of proxies (configuration manual, section 4), with a length limit. */
 const servicePattern = /^[A-Za-z0-9_.:-]{1,128}$/;

@@ -6,12 +6,12 @@ import { type SourcePlugin, sourceFolder } from '../source.ts';
 import { readFallback, readMulti } from './multi-config.ts';
 import { loadOwnOrOurs } from './user-module.ts';
 
-/** Keys of a `discovery` section that every method has. */
+/** Keys that the `discovery` section of every method may have. */
 const commonKeys = ['method', 'module', 'label_filter', 'label_filters'];
 
 /**
- * Reads a `discovery` section: finds the method's file and checks the options against the schema in it; with a
- * `fallback`, or with the method `multi`, does so for each source. Undefined when there are problems.
+ * Reads a `discovery` section: loads the file of the method and checks the options against its schema. With a
+ * `fallback`, and with the method `multi`, it does that for each source. Undefined when there are problems.
  */
 export async function readDiscovery(
   value: unknown,
@@ -82,13 +82,13 @@ async function readSource(
   return discovery;
 }
 
-/** What the service says of ports, as options of a source that wants to know. */
+/** The service's ports, as options of a source that takes them. */
 function portsFor({ takesPorts, needsPort }: SourcePlugin<unknown>, { ports }: DiscoveryFrom): DiscoveryFrom['ports'] {
   if (takesPorts === true) return ports;
   return needsPort === true && ports?.port !== undefined ? { port: ports.port } : undefined;
 }
 
-/** Making a source opens nothing; only a running one may. */
+/** Creating a source opens nothing; only a running one may. */
 const refuse = (): never => {
   throw new Error('a source must not connect before it runs');
 };

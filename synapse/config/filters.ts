@@ -20,7 +20,7 @@ function readValue(value: unknown): string | readonly string[] {
   throw new Error('must be a string, or a list of strings (put them in quotes)');
 }
 
-/** Why a value does not go with its condition; null when it does. */
+/** Why a value does not fit its condition; null when it does. */
 function mismatch({ condition, value }: LabelFilter): string | null {
   const isList = Array.isArray(value);
   switch (condition) {
@@ -42,8 +42,8 @@ function mismatch({ condition, value }: LabelFilter): string | null {
 }
 
 /**
- * Reads the filters of a `discovery` section: the older single `label_filter` first, then `label_filters`. They are
- * common to all methods.
+ * Reads the filters of a `discovery` section: first SmartStack's single `label_filter`, then `label_filters`. All methods
+ * have them.
  */
 export function readFilters(discovery: Readonly<Record<string, unknown>>, at: SectionContext): readonly LabelFilter[] {
   const { label_filter: single, label_filters: list } = discovery;

@@ -3,8 +3,8 @@ import type { SynapseConfig } from './config.ts';
 import type { ServiceConfig } from './service-config.ts';
 
 /**
- * The new configuration, with the very objects of the old one wherever both say the same: who compares by identity
- * sees what changed and nothing else.
+ * The new configuration, with the objects of the old one wherever both are equal, so that a comparison by identity
+ * finds the changes and nothing else.
  */
 export function keepEqual(old: SynapseConfig, next: SynapseConfig): SynapseConfig {
   const services = new Map<string, ServiceConfig>();

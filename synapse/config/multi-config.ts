@@ -8,12 +8,12 @@ import { type ResolverPlugin, resolverFolder } from '../discovery/multi/resolver
 import { readFilters } from './filters.ts';
 import { loadOwnOrOurs } from './user-module.ts';
 
-/** Where `watchers.primary` of a service with `discovery_multi` really stands. */
+/** The path of the section that became `watchers.primary` of a service with `discovery_multi`. */
 const primaryAt = Symbol('path of the primary source');
 
 /**
- * SmartStack's `discovery_multi` beside `discovery`: the method `multi`, with `discovery` as the source `primary` after
- * those that are listed.
+ * Reads SmartStack's `discovery_multi` beside `discovery` as the method `multi`, with `discovery` as the source
+ * `primary` after the listed ones.
  */
 export function withDiscoveryMulti(
   discovery: unknown,
@@ -39,7 +39,7 @@ export function withDiscoveryMulti(
   return { ...rest, method: 'multi', watchers: { ...others, primary: discovery }, [primaryAt]: primaryPath };
 }
 
-/** Reads `method: multi`: sources by name, and who decides between them. */
+/** Reads `method: multi`: sources by name, and the resolver that decides between them. */
 export async function readMulti(
   section: Readonly<Record<string | symbol, unknown>>,
   at: SectionContext,
@@ -112,7 +112,7 @@ async function readPart(
 interface FoundResolver {
   readonly plugin: ResolverPlugin<unknown>;
   readonly options: unknown;
-  /** Equal for equal resolvers. */
+  /** Plain data that is equal for equal resolvers. */
   readonly identity: unknown;
 }
 
@@ -146,7 +146,7 @@ function discoveryOf(method: string, parts: readonly Part[], { plugin, options, 
   const names = parts.map(({ name }) => name);
   return {
     method,
-    // Plain data: two that are equal find the same.
+    // Plain data: two equal ones find the same instances.
     options: {
       resolver: identity,
       parts: parts.map(({ name, discovery, filters, portOverride }) => {

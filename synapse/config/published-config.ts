@@ -5,12 +5,12 @@ import type { PublishedResult } from '../catalog/published.ts';
 import { haproxySection } from '../haproxy/options/section.ts';
 
 /**
- * Options that may come from the registry: who can write there must not decide on which address this host listens, nor
- * touch other services.
+ * Options that may be published. Someone who can write to the registry must not decide on which address this host
+ * listens, and must not touch other services.
  */
 const allowedKeys = ['port', 'frontend', 'backend', 'listen', 'server_options', 'backend_order', 'cookie_value_method'];
 
-/** First words of lines that do not reach beyond their own service: no files, programs, scripts, sockets or logs. */
+/** First words of lines that stay within their own service: no files, programs, scripts, sockets or logs. */
 const allowedLines = [
   'acl',
   'balance',
@@ -40,13 +40,13 @@ const allowedLines = [
   'timeout',
 ];
 
-/** What turns such a line into one that reads files, runs programs, or expands this host's environment. */
+/** Words that make such a line read files, run programs, or expand this host's environment variables. */
 const harmful =
   /["'\\`$#]|(^|[\s,([{])(external-check|lua\.\S*|use-service|lf-file|file|errorfile|errorfiles|-f|-M|map\S*|env\(|ca-file|crt|crl-file|peers|set-map|del-map|add-acl|del-acl|capture|send-spoe-group|set-src|set-dst)/;
 
 /**
- * A service's own section with what the registry says of it on top, key by key. Refused as a whole when anything in it
- * is broken or could do harm.
+ * Puts a published section on top of the service's own one, key by key. The published one is refused as a whole when
+ * anything in it is broken or could do harm.
  */
 export function mergePublished(local: unknown, published: unknown): PublishedResult {
   if (!isObject(published)) return { refused: 'must be an object of sections by name' };

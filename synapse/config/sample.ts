@@ -6,10 +6,10 @@ import { Catalog } from '../catalog/catalog.ts';
 import type { ServiceState, Snapshot } from '../output.ts';
 import type { SynapseConfig } from './config.ts';
 
-/** Stands for the instances that only a source could name, so that the options of servers are checked too. */
+/** Stands for instances that only a source knows, so that the options of servers are checked too. */
 const sample = makeInstance({ name: 'sample', host: '127.0.0.1', port: 1 });
 
-/** A snapshot without asking any source: default servers, or one made-up instance. */
+/** A snapshot without asking any source: each service has its default servers, or one made-up instance. */
 export function sampleSnapshot(config: Pick<SynapseConfig, 'services'>): Snapshot {
   const catalog = new Catalog();
   catalog.configure(config.services);
@@ -20,7 +20,7 @@ export function sampleSnapshot(config: Pick<SynapseConfig, 'services'>): Snapsho
   return states;
 }
 
-/** Runs `use` on a file with this text, which is gone afterwards. */
+/** Runs `use` on a temporary file with this text. */
 export async function withTemporaryFile<T>(text: string, use: (path: string) => Promise<T>): Promise<T> {
   const folder = await mkdtemp(join(tmpdir(), 'synapse-check-'));
   try {

@@ -16,7 +16,7 @@ import { mergePublished } from './published-config.ts';
 /** One service, ready to be run. */
 export interface ServiceConfig extends CatalogService {
   readonly discovery: Discovery;
-  /** It has a file where `file_output` is on; default true. */
+  /** Whether `file_output` writes a file for it; default true. */
   readonly hasFile?: boolean;
 }
 
@@ -30,7 +30,7 @@ interface ServiceOptions {
   readonly expiry_guard_time: number;
 }
 
-/** A service's own options, beside `discovery` and the sections of outputs. */
+/** A service's own options, beside its sections `discovery`, `haproxy` and so on. */
 export const serviceSchema: Schema<ServiceOptions> = {
   default_servers: {
     doc: 'Instances ({host, port, name, weight, …}) to use before the first discovery and while discovery finds none.',
@@ -44,7 +44,7 @@ export const serviceSchema: Schema<ServiceOptions> = {
     default: false,
   },
   use_previous_backends: {
-    doc: 'Keep what was there when discovery finds nothing and there are no default servers.',
+    doc: 'Keep the last instances when discovery finds none and there are no default servers.',
     format: 'boolean',
     default: true,
   },
@@ -54,18 +54,18 @@ export const serviceSchema: Schema<ServiceOptions> = {
     default: undefined,
   },
   leader_election: {
-    doc: 'Use only the instance that was there first.',
+    doc: 'Use only the oldest instance.',
     format: 'boolean',
     default: false,
   },
   expiry_guard: {
-    doc: 'Keep instances whose leases expire together when they are more than this share of a service of three or more; false: never.',
+    doc: 'Keep instances whose leases expire together when they are more than this share of a service with three or more instances; false: never.',
     format: readShareOrFalse,
     type: 'number or false',
     default: 0.5,
   },
   expiry_guard_time: {
-    doc: 'How long instances are kept whose leases expired together.',
+    doc: 'How long to keep instances whose leases expired together.',
     format: 'positive-duration',
     default: 300_000,
   },
@@ -78,12 +78,12 @@ function readShareOrFalse(value: unknown): number | false {
   throw new Error('must be a share from 0 to less than 1, or false');
 }
 
-/** Keys of the original that would change what is served: better refused than ignored. */
+/** Keys of SmartStack that would change the instances in use if they were supported: they are errors, not ignored. */
 const refused: Readonly<Record<string, string>> = {
   load_test_concurrency: 'is not supported; list the services one by one',
 };
 
-/** Reads `services.NAME`. Undefined when there are problems that leave nothing to run. */
+/** Reads `services.NAME`. Undefined when problems leave nothing to run. */
 export async function readService(
   value: unknown,
   at: SectionContext,
@@ -112,7 +112,7 @@ export async function readService(
   const found = several
     ? withDiscoveryMulti(value.discovery, value.discovery_multi, multiAt, discoveryAt.path)
     : value.discovery;
-  // Beside a fallback, or beside other sources, they are those of one source.
+  // In a section with a fallback, the filters belong to the first source alone.
   const filters = isObject(found) && !found.fallback ? readFilters(found, several ? multiAt : discoveryAt) : [];
   const section = { path: joinPath(path, haproxySection.key), problems };
   const { portOverride: older, rest } = readOlderPortOverride(value[haproxySection.key], section);
@@ -142,7 +142,7 @@ export async function readService(
   return discovery && { policy, config, withPublished, discovery, hasFile: !files.disabled };
 }
 
-/** Without this, HAProxy uses a single backup server, the first one, for all of the load. */
+/** Without this, HAProxy gives the whole load to the first backup server. */
 function withAllBackups(section: unknown): unknown {
   if (section !== undefined && section !== null && !isObject(section)) return section;
   const { backend, listen } = section ?? {};
@@ -151,7 +151,7 @@ function withAllBackups(section: unknown): unknown {
   return Array.isArray(lines) ? { ...section, backend: [...lines, 'option allbackups'] } : section;
 }
 
-/** SmartStack once had `backend_port_override` as `server_port_override` in the service's `haproxy` section. */
+/** Reads the older name of `backend_port_override`: `server_port_override` in the service's `haproxy` section. */
 function readOlderPortOverride(
   section: unknown,
   at: SectionContext,

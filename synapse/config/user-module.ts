@@ -3,7 +3,7 @@ import { pathToFileURL } from 'node:url';
 import { isObject } from '../../common/config/formats.ts';
 import { loadPlugin, type PluginFolder } from '../../common/plugin.ts';
 
-/** What every plugin has, whatever its kind. */
+/** The properties that every plugin has. */
 interface PluginShape {
   readonly description: string;
   readonly schema: unknown;
@@ -11,8 +11,8 @@ interface PluginShape {
 }
 
 /**
- * Loads a plugin of ours by its name or, when `module` is given, a user's own from that file, which exports it as ours
- * do (`source`, `resolver`).
+ * Loads one of our plugins by its name or, when `module` is given, a user's own plugin from that file. The file exports
+ * it under the same name as our files do (`source`, `resolver`).
  * @throws saying what is wrong with the name or the file
  */
 export async function loadOwnOrOurs<Plugin extends PluginShape>(

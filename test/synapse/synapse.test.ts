@@ -165,7 +165,7 @@ describe('synapse', () => {
     publish('api', one);
     await delay(50);
     assert.deepEqual(applied, []);
-    assert.equal(synapse.ready(), 'waiting for the first answer for web');
+    assert.equal(synapse.ready(), 'waiting for the sources of web to answer');
     publish('web');
     await until(() => applied.length > 0);
     assert.deepEqual(applied, [{ output: 'first', dirty: ['api', 'web'], instances: { api: [one.id], web: [] } }]);
@@ -179,7 +179,10 @@ describe('synapse', () => {
     publish('api', one);
     await until(() => applied.length > 0);
     assert.deepEqual(applied[0]?.instances, { api: [one.id], web: null });
-    assert.equal(synapse.ready(), 'no answer from the source and no entry in the state file for web');
+    assert.equal(
+      synapse.ready(),
+      'nothing is known about web: its source has not answered, and the state file has no entry',
+    );
     assert.deepEqual(lines[0]?.fields, { waiting: ['web'], cached: [] });
     publish('web', two);
     await until(() => applied.length > 1);

@@ -51,7 +51,7 @@ const haproxy: HaproxyReport = {
 function status(more: Partial<StatusReport> = {}): StatusReport {
   return {
     version: '1.2.3',
-    reason: 'no answer and nothing cached for web',
+    reason: 'nothing is known about web',
     daemon: { running: true, reason: null },
     problems: [],
     services,
@@ -65,7 +65,7 @@ describe('the status table', () => {
   it('shows every instance with its server in HAProxy, marks differences, and lists skipped records', () => {
     assert.equal(
       formatStatus(status(), plain, now),
-      `synapse 1.2.3: no answer and nothing cached for web
+      `synapse 1.2.3: nothing is known about web
 HAProxy 2.6.12 (worker 7) at /a.sock
 
 SERVICE  INSTANCE         STATE          WEIGHT  IN HAPROXY  FROM     CHANGED
