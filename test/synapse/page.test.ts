@@ -64,7 +64,7 @@ describe('the live page with 1,000 services of 50 instances', () => {
 
   const label = (name: string): Promise<string | null> => page.locator(`#row-${name}`).getAttribute('aria-label');
 
-  it('draws only the rows one sees', async () => {
+  it('draws only the visible rows', async () => {
     await eventually(async () => assert.equal(await page.locator('#figure-instances').innerText(), '50000'));
     await eventually(async () => assert.match((await label('service-0000')) ?? '', /^service-0000: 50 up/));
     const drawn = await page.locator('#list .row').count();
@@ -72,7 +72,7 @@ describe('the live page with 1,000 services of 50 instances', () => {
     assert.equal(await page.locator('#list .row').first().getAttribute('aria-setsize'), '1000');
   });
 
-  it('goes to the last service with one key', async () => {
+  it('moves to the last service with one key', async () => {
     await page.locator('#list').focus();
     await page.keyboard.press('End');
     await eventually(async () => assert.match((await label('service-0999')) ?? '', /50 up/));
@@ -83,7 +83,7 @@ describe('the live page with 1,000 services of 50 instances', () => {
     );
   });
 
-  it('asks for what changed, and not for everything', async () => {
+  it('reads only the service that changed', async () => {
     const before = asked.length;
     services.set('service-0003', serviceOf(49));
     events.record({ kind: 'instances', level: 'info', service: 'service-0003', removed: ['x'], milliseconds: 1 });
@@ -91,7 +91,7 @@ describe('the live page with 1,000 services of 50 instances', () => {
     assert.ok(asked.slice(before).some((url) => url.endsWith('/api/v1/summary?service=service-0003')));
   });
 
-  it('takes thousands of events at once with a few questions, and keeps the last five hundred', async () => {
+  it('reads a few summaries for thousands of events, and keeps the last 500 events', async () => {
     const before = asked.length;
     for (let round = 0; round < 3; round++) {
       for (const service of names) {
@@ -99,8 +99,8 @@ describe('the live page with 1,000 services of 50 instances', () => {
       }
     }
     await page.locator('#events li', { hasText: 'service-0999 + added-2' }).first().waitFor();
-    const questions = asked.slice(before).filter((url) => url.includes('/summary')).length;
-    assert.ok(questions <= 10, `${questions} questions`);
+    const readings = asked.slice(before).filter((url) => url.includes('/summary')).length;
+    assert.ok(readings <= 10, `${readings} readings`);
     assert.equal(await page.locator('#events li').count(), 500);
     await page.locator('#search').fill('0777');
     await eventually(async () => assert.equal(await page.locator('#list .row').count(), 1));

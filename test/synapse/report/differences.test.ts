@@ -3,17 +3,17 @@ import { describe, it } from 'node:test';
 import { type InstanceState, makeInstance } from '../../../common/instance.ts';
 import { differences } from '../../../synapse/report/differences.ts';
 
-describe('differences between HAProxy and the instances', () => {
+describe('the difference between an instance and its server in HAProxy', () => {
   const cases: [name: string, state: InstanceState, status: string | undefined, difference: string | undefined][] = [
-    ['up on both sides agrees', 'up', 'UP', undefined],
-    ['a server without checks agrees', 'up', 'no check', undefined],
-    ['draining on both sides agrees', 'drain', 'DRAIN', undefined],
-    ['a missing server differs', 'up', undefined, 'not in HAProxy'],
-    ['a server that fails its check differs', 'up', 'DOWN', "HAProxy's own check fails"],
-    ['so does one that goes down', 'up', 'DOWN 1/2', "HAProxy's own check fails"],
-    ['maintenance differs', 'up', 'MAINT', 'in maintenance in HAProxy'],
-    ['a drain set by hand differs', 'up', 'DRAIN', 'drained in HAProxy'],
-    ['a drain that HAProxy does not know of differs', 'drain', 'UP', 'takes traffic in HAProxy'],
+    ['is none when both are up', 'up', 'UP', undefined],
+    ['is none for a server without checks', 'up', 'no check', undefined],
+    ['is none when both drain', 'drain', 'DRAIN', undefined],
+    ['is a missing server', 'up', undefined, 'not in HAProxy'],
+    ['is a failed check in HAProxy', 'up', 'DOWN', "HAProxy's own check fails"],
+    ['is a server that goes down', 'up', 'DOWN 1/2', "HAProxy's own check fails"],
+    ['is a server in maintenance', 'up', 'MAINT', 'in maintenance in HAProxy'],
+    ['is a drain that was set by hand', 'up', 'DRAIN', 'drained in HAProxy'],
+    ['is a drain that HAProxy does not know', 'drain', 'UP', 'takes traffic in HAProxy'],
   ];
   for (const [name, state, status, difference] of cases) {
     it(name, () => {
@@ -23,7 +23,7 @@ describe('differences between HAProxy and the instances', () => {
     });
   }
 
-  it('names servers that are not ours, unless they are out of service', () => {
+  it('names servers that are no instances, unless they are out of service', () => {
     const servers = [
       { name: 'old', status: 'MAINT' },
       { name: 'foreign', status: 'UP' },

@@ -4,16 +4,18 @@ import { describe, it } from 'node:test';
 import { silentLog } from '../../../common/daemon/log.ts';
 import { makeInstance } from '../../../common/instance.ts';
 import type { DiscoveryStatus } from '../../../synapse/discovery/discoverer.ts';
+import type { HaproxyEvent } from '../../../synapse/haproxy/events.ts';
 import { recordApplied } from '../../../synapse/report/applied-events.ts';
 import { eventTitles, type SynapseEvent } from '../../../synapse/report/event-shape.ts';
 import { formatEvent } from '../../../synapse/report/event-text.ts';
 import { Events } from '../../../synapse/report/events.ts';
+import { recordHaproxy } from '../../../synapse/report/haproxy-events.ts';
 import { watchFreshness } from '../../../synapse/report/source-freshness.ts';
 import { Traces } from '../../../synapse/report/traces.ts';
 import { serviceConfig } from '../../support/haproxy/haproxy-output.ts';
 import { until } from '../../support/until.ts';
 
-/** What was written down, without numbers and times. */
+/** The recorded events, without numbers and times. */
 function written(events: Events): readonly Partial<SynapseEvent>[] {
   return events.since(0).map(({ seq: _, time: __, milliseconds: ___, ...rest }) => rest);
 }
@@ -23,8 +25,8 @@ assert.ok(one && two && three);
 const config = serviceConfig({});
 const state = (instances: readonly (typeof one)[]) => ({ name: 'api', config, instances, seenAt: 0 });
 
-describe('what is written down of a change', () => {
-  it('says what changed, from where, and what it cost', () => {
+describe('the events of an applied snapshot', () => {
+  it('say what changed, where the change came from, and how many commands it took', () => {
     const events = new Events();
     const drained = makeInstance({ host: '10.0.0.1', port: 80, state: 'drain' });
     const heavier = makeInstance({ host: '10.0.0.2', port: 80, weight: 7 });
@@ -53,7 +55,7 @@ describe('what is written down of a change', () => {
     ]);
   });
 
-  it('tells of services that are gone', () => {
+  it('say that a service was removed', () => {
     const events = new Events();
     const before = new Map([['api', state([one])]]);
     const applied = { before, after: new Map(), changed: ['api'], services: [], departures: new Map() };
@@ -62,8 +64,8 @@ describe('what is written down of a change', () => {
   });
 });
 
-describe('what is written down of sources', () => {
-  it('is one event for an outage, one for its end, and one for each switch', async () => {
+describe('the events of sources', () => {
+  it('are one for an outage, one for its end, and one for each switch', async () => {
     const events = new Events();
     const end = new AbortController();
     const statuses = new Map<string, DiscoveryStatus>();
@@ -90,7 +92,48 @@ describe('what is written down of sources', () => {
   });
 });
 
-describe('an event as a line', () => {
+describe('the events of HAProxy', () => {
+  const reasons = ['service x is new'];
+  const cases: [event: HaproxyEvent, recorded: SynapseEvent][] = [
+    [
+      { type: 'synced', socket: '/a.sock', pid: 7, commands: 3 },
+      { kind: 'haproxy_connected', level: 'info', socket: '/a.sock', pid: 7, commands: 3 },
+    ],
+    [
+      { type: 'lost', socket: '/a.sock', reason: 'connection refused' },
+      { kind: 'haproxy_lost', level: 'error', socket: '/a.sock', reason: 'connection refused' },
+    ],
+    [
+      { type: 'written', bytes: 9 },
+      { kind: 'file_written', level: 'info', bytes: 9 },
+    ],
+    [
+      { type: 'rejected', services: ['x'], reason: 'bad keyword' },
+      { kind: 'haproxy_refused', level: 'error', service: 'x', reason: 'bad keyword' },
+    ],
+    [
+      { type: 'rejected', services: [], reason: 'bad global' },
+      { kind: 'haproxy_refused', level: 'error', reason: 'bad global' },
+    ],
+    [
+      { type: 'reloading', reasons },
+      { kind: 'reload_begun', level: 'info', reasons },
+    ],
+    [
+      { type: 'reload-failed', reasons, reason: 'no answer' },
+      { kind: 'reload_failed', level: 'error', reasons, reason: 'no answer' },
+    ],
+  ];
+  for (const [event, recorded] of cases) {
+    it(`record ${recorded.kind}${recorded.service === undefined ? '' : ' of a service'}`, () => {
+      const events = new Events();
+      recordHaproxy(events)(event);
+      assert.deepEqual(written(events), [recorded]);
+    });
+  }
+});
+
+describe('the line of an event', () => {
   const cases: [event: SynapseEvent, line: string][] = [
     [
       {
@@ -112,9 +155,13 @@ describe('an event as a line', () => {
       { kind: 'reload_failed', level: 'error', reasons: ['service x is new'], reason: 'it did not load' },
       '2026-01-02 03:04:05.678Z  ✗  -                 reload failed  it did not load, service x is new\n',
     ],
+    [
+      { kind: 'source_switched', level: 'warn', service: 'job', source: 'fallback', reason: 'before: main' },
+      '2026-01-02 03:04:05.678Z  !  job               source switched to fallback  before: main\n',
+    ],
   ];
   for (const [event, line] of cases) {
-    it(`shows ${event.kind}`, () => {
+    it(`shows ${event.kind} with its cause and cost`, () => {
       assert.equal(formatEvent({ seq: 1, time: '2026-01-02T03:04:05.678Z', ...event }), line);
     });
   }
