@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { after, before, describe, test } from 'node:test';
+import { after, before, describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { exec } from '../../common/daemon/exec.ts';
 import { must } from '../../deploy/tools/debian/apt.ts';
@@ -103,7 +103,7 @@ describe('a host that Ansible sets up', () => {
     return answer.text();
   };
 
-  test('the role, the playbooks and the scripts pass the linters', async () => {
+  it('has a role, playbooks and scripts that pass the linters', async () => {
     await host.run("grep -rlZE '^#!/bin/(ba)?sh' /srv/deploy /srv/etcd-cluster | xargs -0 shellcheck");
     // In a copy, because it writes beside what it reads.
     const lint = 'ansible-lint --offline --strict --profile production site.yml deploy.yml roles/smartstack 2>&1';
@@ -111,12 +111,12 @@ describe('a host that Ansible sets up', () => {
     assert.ok(Number(/ on (\d+) files/.exec(said)?.[1]) >= 15, said);
   });
 
-  test('everything is installed, and runs', async () => {
+  it('runs all programs', async () => {
     await playbook('site.yml');
     assert.equal((await host.run('systemctl is-active nerve synapse haproxy')).trim(), 'active\nactive\nactive');
   });
 
-  test('a first deploy starts both copies, which learn where to find each other; the live one has the traffic', async () => {
+  it('starts both instances with the first deploy, tells them the addresses of services, and sends requests to the first one', async () => {
     await deploy('1');
     const environment = await host.run('cat /etc/smartstack/services.env');
     const url = /^SERVICE_API=(http:\/\/[\d.]+:50003)$/m.exec(environment)?.[1];
@@ -124,7 +124,7 @@ describe('a host that Ansible sets up', () => {
     assert.equal((await host.run(`curl -s ${url}`)).slice(0, 7), '1 50001');
   });
 
-  test('a deploy under load fails no request, and neither does a new nerve', async (t) => {
+  it('fails no request during a deploy, or while nerve is replaced', async (t) => {
     const load = constantLoad(t, `http://${host.address}:50003/`);
     await deploy('2');
     // One that fails half-way has written the variables, and has not restarted anything: that is for the next one.
@@ -146,7 +146,7 @@ describe('a host that Ansible sets up', () => {
     assert.match(await playbook('site.yml', variables), /changed=0 .*failed=0/);
   });
 
-  test('a version that does not get well ends the deploy, and the old one serves on', async (t) => {
+  it('ends the deploy of a version that does not become healthy, and the old version goes on serving', async (t) => {
     const load = constantLoad(t, `http://${host.address}:50003/`);
     await assert.rejects(deploy('broken'));
     await eventually(async () => assert.match(await ask(50003), /^2 50002 /));

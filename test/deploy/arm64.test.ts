@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { after, before, describe, test } from 'node:test';
+import { after, before, describe, it } from 'node:test';
 import { exec } from '../../common/daemon/exec.ts';
 import { findPackages, unpackPackages } from '../../deploy/tools/debian/programs.ts';
 import type { LocalCluster } from '../../etcd-cluster/members/local-cluster.ts';
@@ -15,7 +15,7 @@ import { nodePackages } from '../support/machine/node-packages.ts';
 import { type HealthServer, startHealthServer } from '../support/servers/health-server.ts';
 
 // What is built here, with Node for arm64, which qemu runs. On such a machine all tests do that.
-describe('on arm64', { skip: process.arch === 'arm64' && 'this machine is one' }, () => {
+describe('nerve and synapse on arm64', { skip: process.arch === 'arm64' && 'this machine is arm64' }, () => {
   const end = new AbortController();
   let node: readonly [string, ...string[]];
   let cluster: LocalCluster;
@@ -38,7 +38,7 @@ describe('on arm64', { skip: process.arch === 'arm64' && 'this machine is one' }
     await rm(folder, { recursive: true, force: true });
   });
 
-  test('nerve announces in etcd, and synapse makes a configuration for HAProxy of it', async () => {
+  it('announce an instance in etcd and render a configuration with it', async () => {
     const machine = await exec([...node, '-p', 'process.arch'], { timeout: 60_000 });
     assert.equal(machine.stdout, 'arm64\n', machine.stderr);
     const key = `i-1_127.0.0.1:${service.port}`;

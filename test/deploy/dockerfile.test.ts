@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { before, describe, test } from 'node:test';
+import { before, describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { exec } from '../../common/daemon/exec.ts';
 import { tempFolder } from '../support/temp-folder.ts';
@@ -20,11 +20,11 @@ describe('the Dockerfile', () => {
       .split('\n');
   });
 
-  test('names no kind of machine', () => {
+  it('names no architecture', () => {
     assert.doesNotMatch(lines.join('\n'), /amd64|arm64|x64|x86|aarch64/i);
   });
 
-  test("takes from stages on the builder's platform nothing but what runs on any", () => {
+  it("copies only architecture-independent files from stages on the builder's platform", () => {
     const foreign = lines.flatMap((line) => /^FROM --platform=\$BUILDPLATFORM \S+ AS (\w+)$/.exec(line)?.[1] ?? []);
     assert.deepEqual(foreign, ['packages', 'build']);
     const copies = lines.flatMap((line) => {
@@ -36,7 +36,7 @@ describe('the Dockerfile', () => {
   });
 
   for (const daemon of ['nerve', 'synapse']) {
-    test(`takes ${daemon} for well while it runs, ready or not`, async (t) => {
+    it(`reports ${daemon} as healthy while it runs, ready or not`, async (t) => {
       const [, command = ''] = /^HEALTHCHECK .* CMD (.*)$/.exec(lines.find(isHealthOf(daemon)) ?? '') ?? [];
       const folder = await tempFolder(t);
       const verdicts: string[] = [];
@@ -53,7 +53,7 @@ describe('the Dockerfile', () => {
     });
   }
 
-  test('starts from images of a version that is written down', () => {
+  it('starts from images with fixed versions', () => {
     const images = lines.flatMap((line) => /^ARG \w+_IMAGE=(\S+)$/.exec(line)?.[1] ?? []);
     assert.equal(images.length, 3);
     for (const image of images) assert.match(image, /:\d+\.\d+/);

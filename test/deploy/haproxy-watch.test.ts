@@ -9,7 +9,7 @@ import { tempFolder } from '../support/temp-folder.ts';
 
 const script = fileURLToPath(new URL('../../../deploy/haproxy/haproxy-watch', import.meta.url));
 
-/** Stand-ins: with the real ones it is tested in a container, whose disk does not get full. */
+/** Fakes, because the disk of the container in which the real programs are tested does not get full. */
 const programs = {
   // Ends with the script, however that ends.
   haproxy: `case " $* " in *" -c "*) exit 0 ;; esac
@@ -21,7 +21,7 @@ while kill -0 $PPID 2>/dev/null; do sleep 0.05 & wait $!; done`,
 PATH=\${PATH#*:} exec cp "$@"`,
 };
 
-test('haproxy-watch neither ends nor forgets a change when the disk is full', async (t) => {
+test('haproxy-watch goes on and keeps a change when the disk is full', async (t) => {
   const folder = await tempFolder(t);
   const below = (name: string): string => join(folder, name);
   await mkdir(below('bin'));

@@ -26,14 +26,14 @@ interface Panel {
   readonly targets?: readonly { readonly expr: string; readonly datasource: { readonly uid: string } }[];
 }
 
-/** Name → type, of every metric there is. */
+/** The type of every metric by its name. */
 let metrics: ReadonlyMap<string, string>;
 before(async () => {
   const rows = tableRows(await read('common/metrics.md'), 'metric');
   metrics = new Map(rows.map(([name = '', type = '']) => [name.replaceAll('`', ''), type]));
 });
 
-/** The names of metrics in an expression: what looks like a name of ours, and `up` of Prometheus. */
+/** The names of the daemons' metrics in an expression. */
 function namesIn(expression: string): readonly string[] {
   return [...expression.replace(/"[^"]*"/g, '').matchAll(/\b(?:nerve|synapse|process|nodejs)_\w+/g)].map(
     ([name]) => name,
@@ -51,7 +51,7 @@ function assertKnown(expression: string): void {
   }
 }
 
-/** Series, each with one value for ever, and the alert that is to fire because of them. */
+/** The alert that fires because of these series, each of which has one value for ever. */
 const firing: readonly (readonly [alert: string, series: Readonly<Record<string, string>>])[] = [
   ['SmartstackDown', { 'up{job="nerve", instance="a"}': '0x99' }],
   ['SmartstackConfigurationInvalid', { synapse_config_valid: '0x99' }],
@@ -99,8 +99,8 @@ const firing: readonly (readonly [alert: string, series: Readonly<Record<string,
   ],
 ];
 
-/** All well, of everything that an alert looks at. */
-const well: Readonly<Record<string, string>> = {
+/** Series of all metrics in alerts, with values at which none fires. */
+const quiet: Readonly<Record<string, string>> = {
   'up{job="synapse", instance="a"}': '1x99',
   nerve_config_valid: '1x99',
   'nerve_leases{state="lost"}': '0x99',
@@ -130,7 +130,7 @@ const well: Readonly<Record<string, string>> = {
   'synapse_haproxy_apply_duration_seconds_bucket{le="+Inf"}': '0+10x99',
 };
 
-describe('the alerts', () => {
+describe('the alerts of deploy/monitoring', () => {
   let rules: readonly Rule[];
   before(async () => {
     rules = parse(await read('deploy/monitoring/alerts.yml')).groups.flatMap(
@@ -138,12 +138,12 @@ describe('the alerts', () => {
     );
   });
 
-  it('are what promtool accepts, over metrics that exist', async (t) => {
+  it('are valid for promtool and use metrics that exist', async (t) => {
     await promtool(['check', 'rules'], await read('deploy/monitoring/alerts.yml'), await tempFolder(t));
     for (const { expr } of rules) assertKnown(expr);
   });
 
-  it('fire when they should, each for its own reason, and none while all is well', async (t) => {
+  it('fire one by one in their own situations, and not while nothing is wrong', async (t) => {
     const folder = await tempFolder(t);
     await copyFile(join(root, 'deploy/monitoring/alerts.yml'), join(folder, 'alerts.yml'));
     assert.deepEqual(
@@ -164,12 +164,12 @@ describe('the alerts', () => {
         input_series: seriesOf(series),
         promql_expr_test: [fires(`alertname="${alert}", `, 1)],
       })),
-      { interval: '1m', input_series: seriesOf(well), promql_expr_test: [fires('')] },
+      { interval: '1m', input_series: seriesOf(quiet), promql_expr_test: [fires('')] },
     ];
     await promtool(['test', 'rules'], JSON.stringify({ rule_files: ['alerts.yml'], tests }), folder);
   });
 
-  it('name a heading of the runbook that exists, and no heading that is about trouble has no alert', async () => {
+  it('name headings of the runbook that exist, and each heading about a problem has an alert', async () => {
     const [first, ...headings] = anchors(await read('deploy/operations.md')).slice(1);
     const named = new Set(
       rules.map(({ annotations: { runbook } }) => {
@@ -183,7 +183,7 @@ describe('the alerts', () => {
   });
 });
 
-describe('the dashboard', () => {
+describe('the dashboard of deploy/monitoring', () => {
   let panels: readonly Panel[];
   let text: string;
   before(async () => {
@@ -191,7 +191,7 @@ describe('the dashboard', () => {
     panels = JSON.parse(text).panels;
   });
 
-  it('asks for metrics that exist, by expressions that promtool accepts', async (t) => {
+  it('uses metrics that exist in expressions that promtool accepts', async (t) => {
     const expressions = panels.flatMap(({ targets = [] }) => targets.map(({ expr }) => expr));
     assert.ok(expressions.length > 30);
     for (const expression of expressions) assertKnown(expression);
@@ -202,7 +202,7 @@ describe('the dashboard', () => {
     await promtool(['check', 'rules'], JSON.stringify({ groups: [{ name: 'dashboard', rules }] }), await tempFolder(t));
   });
 
-  it('has variables for all that it names, and the data source that one chooses', () => {
+  it('defines the variables that it uses, and uses the chosen data source', () => {
     const { templating } = JSON.parse(text);
     const variables = templating.list.map(({ name }: { readonly name: string }) => name);
     const builtIn = ['__rate_interval', '__all'];
@@ -213,7 +213,7 @@ describe('the dashboard', () => {
     for (const { query } of templating.list) assertKnown(String(query?.query ?? ''));
   });
 
-  it('has panels with a title and an explanation, beside each other and not on top of each other', () => {
+  it('has panels with a title and an explanation that do not overlap', () => {
     const cells = new Map<string, string>();
     assert.equal(new Set(panels.map(({ id }) => id)).size, panels.length);
     for (const { type, title, description = '', gridPos } of panels) {
@@ -228,7 +228,7 @@ describe('the dashboard', () => {
     }
   });
 
-  it('shows every metric of ours that an alert looks at', async () => {
+  it('shows every metric of the daemons that an alert uses', async () => {
     const alerts = namesIn(await read('deploy/monitoring/alerts.yml')).filter(
       (name) => !/_config_valid|published/.test(name),
     );

@@ -11,23 +11,23 @@ import { startNode } from '../support/process/child-process.ts';
 
 const root = fileURLToPath(new URL('../../../', import.meta.url));
 
-/** A cold registry on a busy machine; milliseconds. */
+/** Enough for a slow registry on a busy machine, milliseconds. */
 const timeout = 300_000;
 
-/** What `npm pack` makes, in an empty folder, as a user has it: nothing of the checkout is in reach. */
+/** Uses the result of `npm pack` in an empty folder, as a user does, without the files of the checkout. */
 describe('the npm package', () => {
   let folder: string;
   let empty: string;
   let tarball: string;
   let files: readonly string[];
-  /** Where npx has put it. */
+  /** The folder into which npx has installed it. */
   let installed: string;
 
   before(async () => {
     folder = await mkdtemp(join(tmpdir(), 'package-test-'));
     empty = join(folder, 'empty');
     await mkdir(empty);
-    // The build is there already, and the tests run from it.
+    // Without scripts, because the build exists already, and these tests run from it.
     const argv = ['npm', 'pack', '--json', '--ignore-scripts', '--pack-destination', folder] as const;
     const { stdout } = await exec(argv, { timeout, cwd: root, maxOutput: 4 * 1024 * 1024 });
     const [packed] = JSON.parse(stdout) as [{ filename: string; files: { path: string }[] }];
@@ -45,7 +45,7 @@ describe('the npm package', () => {
   const npx = (...words: string[]) =>
     exec(['npx', '--yes', '--prefer-offline', `--package=${tarball}`, '--', ...words], { timeout, cwd: empty });
 
-  /** npx keeps what it installs in a folder of its cache, by what was asked for. */
+  /** npx installs each package in a folder of its cache. */
   async function findInstalled(): Promise<string> {
     const { stdout } = await exec(['npm', 'config', 'get', 'cache'], { timeout });
     const cache = join(stdout.trim(), '_npx');
@@ -56,7 +56,7 @@ describe('the npm package', () => {
     throw new Error(`npx has not installed ${tarball} below ${cache}`);
   }
 
-  it('has what users need, and nothing of ours', () => {
+  it('has the files that users need, and no others', () => {
     const allowed =
       /^(dist\/(common|nerve|synapse)\/.*\.js|dist\/man\/(nerve|synapse)\.1|synapse\/page\/[a-z]+\.(html|css)|package\.json|README\.md|CHANGELOG\.md|LICENSE)$/;
     assert.deepEqual(
@@ -68,7 +68,7 @@ describe('the npm package', () => {
     }
   });
 
-  it('has every module and every dependency that a module of it needs', async () => {
+  it('has all modules and dependencies that its modules import', async () => {
     const modules = files.filter((path) => /^dist\/.*\.js$/.test(path) && !path.endsWith('/main.js'));
     const script = `for (const path of ${JSON.stringify(modules)}) await import(\`file://${installed}/\${path}\`)`;
     const argv = [process.execPath, '--input-type=module', '--eval', script] as const;

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { after, before, describe, test } from 'node:test';
+import { after, before, describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { exec } from '../../common/daemon/exec.ts';
 import { must } from '../../deploy/tools/debian/apt.ts';
@@ -50,7 +50,7 @@ socket.onopen = () => {
   setTimeout(() => process.exit(), 500);
 };`;
 
-describe('on a host that systemd has booted', () => {
+describe('a host with systemd', () => {
   let folder: string;
   let page: string;
   let host: DebianHost;
@@ -88,7 +88,7 @@ describe('on a host that systemd has booted', () => {
       assert.equal((await answer.text()).trim(), 'the api');
     });
 
-  test('the units are right, and locked up as tightly as the page says', async () => {
+  it('has valid units, with the ratings of their sandbox that the page names', async () => {
     assert.equal(
       await host.run('systemd-analyze verify --man=no nerve.service synapse.service haproxy.service 2>&1'),
       '',
@@ -103,14 +103,14 @@ describe('on a host that systemd has booted', () => {
     }
   });
 
-  test('nerve and synapse are ready without etcd, and say what they miss', async () => {
+  it('has nerve and synapse ready without etcd, and they show what is missing', async () => {
     assert.equal(await property('nerve', 'ActiveState'), 'active');
     assert.match(await property('nerve', 'StatusText'), /etcd|lease/);
     assert.equal(await property('synapse', 'ActiveState'), 'active');
     assert.match(await property('synapse', 'StatusText'), /api/);
   });
 
-  test('a service is reached through HAProxy, and nobody runs as root', async () => {
+  it('reaches a service through HAProxy, and runs no daemon as root', async () => {
     await host.run('systemd-run --quiet --unit=etcd --setenv=ETCD_DATA_DIR=/var/lib/etcd /opt/etcd/usr/bin/etcd');
     await host.run('mkdir /srv/api; echo the api >/srv/api/index.html');
     await host.run('systemd-run --quiet --unit=api python3 -m http.server --directory /srv/api 3000');
@@ -130,7 +130,7 @@ describe('on a host that systemd has booted', () => {
     assert.match(await host.run('nerve status -c /etc/nerve/nerve.yaml'), /: ready/);
   });
 
-  test('the sandbox holds', async () => {
+  it('keeps the daemons in their sandbox', async () => {
     for (const unit of ['nerve', 'synapse', 'haproxy']) {
       const pid = await property(unit, 'MainPID');
       const status = await host.run(`cat /proc/${pid}/status`);
@@ -145,7 +145,7 @@ describe('on a host that systemd has booted', () => {
     assert.equal(await host.run('grep ^Seccomp: /proc/$(systemctl show -P MainPID synapse)/status'), 'Seccomp:\t2\n');
   });
 
-  test('a reload takes the new configuration, and keeps the process', async () => {
+  it('reloads a new configuration without another process', async () => {
     const pids = [await property('nerve', 'MainPID'), await property('synapse', 'MainPID')];
     await host.run("sed -i 's/port: 3000/port: 3000\\n    weight: 7/' /etc/nerve/nerve.yaml");
     await host.run("sed -i 's/server_options: check/server_options: check inter 700/' /etc/synapse/synapse.yaml");
@@ -159,7 +159,7 @@ describe('on a host that systemd has booted', () => {
   });
 
   for (const unit of ['nerve', 'synapse']) {
-    test(`a ${unit} that hangs is killed and started again`, async () => {
+    it(`kills a ${unit} that hangs, and starts it again`, async () => {
       await host.run(`mkdir -p /run/systemd/system/${unit}.service.d`);
       await host.run(`printf '[Service]\\nWatchdogSec=2\\n' >/run/systemd/system/${unit}.service.d/watchdog.conf`);
       await host.run(`systemctl daemon-reload; systemctl restart ${unit}`);
@@ -175,25 +175,25 @@ describe('on a host that systemd has booted', () => {
     });
   }
 
-  test('HAProxy is restarted, and serves what it served', async () => {
+  it('has the same services after a restart of HAProxy', async () => {
     await host.run('systemctl restart haproxy');
     await answers();
     await eventually(async () => assert.match(await property('synapse', 'StatusText'), /^ready/));
   });
 
-  test('at its end nerve withdraws what it has announced', async () => {
+  it('withdraws its instances when nerve is stopped', async () => {
     await host.run('systemctl stop nerve');
     const etcdctl = '/opt/etcd/usr/bin/etcdctl --command-timeout=30s get --prefix /nerve --keys-only';
     assert.equal((await host.run(`ETCDCTL_API=3 ${etcdctl}`)).trim(), '');
   });
 
-  test('nothing in the archive depends on the kind of machine', async () => {
+  it('has no architecture-dependent files in the archive', async () => {
     const native = `for (@ARGV) { open F, $_; read F, $head, 4; print "$_ " if $head eq "\\x7fELF" }`;
     assert.equal(await host.run(`find /opt/smartstack -type f -exec perl -e '${native}' {} +`), '');
     assert.notEqual(await host.run(`perl -e '${native}' /usr/bin/env`), '', 'it does find something');
   });
 
-  test('every file of the folder is installed', async () => {
+  it('installs every file of deploy/systemd', async () => {
     const files = await readdir(join(root, 'deploy/systemd'), { recursive: true, withFileTypes: true });
     for (const { name, parentPath } of files.filter((file) => file.isFile() && file.name !== 'README.md')) {
       const path = join(parentPath, name).slice(join(root, 'deploy/systemd/').length);

@@ -1,8 +1,8 @@
 import { createServer, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 
-/** A machine as the server tells of it; tags by name. */
-export interface FakeMachine {
+/** An EC2 instance in the server's answers; tags by name. */
+export interface FakeInstance {
   readonly id: string;
   readonly address?: string;
   readonly publicAddress?: string;
@@ -13,26 +13,28 @@ export interface FakeMachine {
   readonly tags: Readonly<Record<string, string>>;
 }
 
-/** What the next answers are: pages of machines, or something worse. */
+/** The server's next answers: pages of instances, or a fault. */
 export type Answer =
-  | { readonly kind: 'pages'; readonly pages: readonly (readonly FakeMachine[])[] }
+  | { readonly kind: 'pages'; readonly pages: readonly (readonly FakeInstance[])[] }
   | { readonly kind: 'error'; readonly status: number; readonly code: string }
   | { readonly kind: 'text'; readonly text: string }
-  /** All of the headers, half of the body: the connection is cut, or ends as if that were all. */
-  | { readonly kind: 'half'; readonly cut: boolean; readonly machines: readonly FakeMachine[] }
+  /** Every page names itself as the next one. */
+  | { readonly kind: 'loop' }
+  /** All headers and half of the body; then the connection is cut, or the answer ends without an error. */
+  | { readonly kind: 'half'; readonly cut: boolean; readonly instances: readonly FakeInstance[] }
   | { readonly kind: 'hang' };
 
 export interface Ec2Server {
   readonly endpoint: string;
   /** The parameters of all calls so far. */
   readonly calls: readonly URLSearchParams[];
-  /** How they were signed. */
+  /** The signatures of all calls so far. */
   readonly signatures: readonly string[];
   answer: Answer;
   close(): Promise<void>;
 }
 
-/** Speaks EC2's Query protocol: a form in, XML out. It applies no filters: what it holds is what it tells. */
+/** Starts a server with EC2's Query protocol, which takes a form and answers with XML. It ignores filters. */
 export async function startEc2Server(): Promise<Ec2Server> {
   const calls: URLSearchParams[] = [];
   const signatures: string[] = [];
@@ -69,8 +71,9 @@ export async function startEc2Server(): Promise<Ec2Server> {
 function reply(response: ServerResponse, answer: Answer, token: string | null): void {
   if (answer.kind === 'error') fail(response, answer.status, answer.code);
   if (answer.kind === 'text') response.writeHead(200, { 'content-type': 'text/xml' }).end(answer.text);
+  if (answer.kind === 'loop') response.writeHead(200, { 'content-type': 'text/xml' }).end(pageXml([], 'page-1'));
   if (answer.kind === 'half') {
-    const whole = pageXml(answer.machines, undefined);
+    const whole = pageXml(answer.instances, undefined);
     const half = whole.slice(0, whole.indexOf('</item>', whole.length / 2));
     response.writeHead(200, { 'content-type': 'text/xml', ...(answer.cut && { 'content-length': whole.length }) });
     if (answer.cut) response.write(half, () => response.destroy());
@@ -88,17 +91,17 @@ function fail(response: ServerResponse, status: number, code: string): void {
   response.writeHead(status, { 'content-type': 'text/xml' }).end(xml);
 }
 
-function pageXml(machines: readonly FakeMachine[], next: string | undefined): string {
+function pageXml(instances: readonly FakeInstance[], next: string | undefined): string {
   return `<?xml version="1.0" encoding="UTF-8"?>
 <DescribeInstancesResponse xmlns="http://ec2.amazonaws.com/doc/2016-11-15/">
 <requestId>8f7724cf-496f-496e-8fe3-example</requestId>
-<reservationSet>${machines.map(machineXml).join('\n')}</reservationSet>
+<reservationSet>${instances.map(instanceXml).join('\n')}</reservationSet>
 ${next === undefined ? '' : `<nextToken>${next}</nextToken>`}
 </DescribeInstancesResponse>`;
 }
 
-function machineXml(machine: FakeMachine): string {
-  const { id, address, publicAddress, ipv6, dnsName, zone = 'us-east-1a', state = 'running', tags } = machine;
+function instanceXml(instance: FakeInstance): string {
+  const { id, address, publicAddress, ipv6, dnsName, zone = 'us-east-1a', state = 'running', tags } = instance;
   const tagXml = Object.entries(tags).map(([key, value]) => `<item><key>${key}</key><value>${value}</value></item>`);
   return `<item><reservationId>r-${id}</reservationId><ownerId>1</ownerId><groupSet/><instancesSet><item>
 <instanceId>${id}</instanceId><imageId>ami-1</imageId><instanceState><code>16</code><name>${state}</name></instanceState>

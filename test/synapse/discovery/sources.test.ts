@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { describe, test } from 'node:test';
+import { describe, it } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { type Problem, validate } from '../../../common/config/config.ts';
 import { silentLog } from '../../../common/daemon/log.ts';
@@ -9,16 +9,16 @@ import { type InstanceSet, type SourceContext, type SourcePlugin, sourceFolder }
 
 const names = await pluginNames(sourceFolder);
 
-test('there are sources, and aliases lead to them', () => {
+it('aliases of sources name sources that exist', () => {
   assert.ok(names.includes('etcd'));
   for (const name of Object.values(sourceFolder.aliases ?? {})) assert.ok(names.includes(name), name);
 });
 
 for (const name of names) {
-  describe(`source ${name}`, async () => {
+  describe(`the source ${name}`, async () => {
     const plugin = await loadPlugin<SourcePlugin<Record<string, unknown>>>(sourceFolder, name);
 
-    test('describes itself and every option', () => {
+    it('describes itself and every option', () => {
       assert.match(plugin.description, /^[A-Z].*\.$/);
       for (const [option, { doc }] of Object.entries(plugin.schema)) assert.match(doc, /^[A-Z].*\.$/, option);
     });
@@ -26,17 +26,17 @@ for (const name of names) {
     const problems: Problem[] = [];
     const options = validate(plugin.schema, plugin.example ?? {}, { path: 'discovery', problems });
 
-    test('works with its example, or with no options at all', () => {
+    it('can be made with its example, or without options', () => {
       assert.deepEqual(problems, []);
     });
 
-    test('refuses options it does not know', () => {
+    it('refuses unknown options', () => {
       const found: Problem[] = [];
       validate(plugin.schema, { nobody_knows_this: 1 }, { path: 'discovery', problems: found });
       assert.ok(found.some(({ path, message }) => path === 'discovery.nobody_knows_this' && /unknown/.test(message)));
     });
 
-    /** Runs the source where nobody answers; `started` is called once it runs. */
+    /** Runs the source with servers that do not answer; `started` is called once it runs. */
     const run = async (
       signal: AbortSignal,
       started: (status: () => string | null | undefined) => Promise<void> | void,
@@ -68,16 +68,16 @@ for (const name of names) {
       return sets;
     };
 
-    test('opens nothing before it runs, and ends when it is told to at once', async () => {
+    it('opens nothing before it runs, and ends when its signal aborts at once', async () => {
       const stop = new AbortController();
       await run(stop.signal, () => stop.abort());
     });
 
-    test('does not begin when it was told to end before', async () => {
+    it('does not start when its signal has aborted before', async () => {
       await run(AbortSignal.abort(), () => {});
     });
 
-    test('does not take an outage for an empty set, and ends in the middle of one', async () => {
+    it('publishes no empty set in an outage, and can be ended during one', async () => {
       const stop = new AbortController();
       let reason: string | null | undefined;
       const sets = await run(stop.signal, async (status) => {

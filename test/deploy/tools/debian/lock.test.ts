@@ -2,13 +2,13 @@ import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
-import { describe, test } from 'node:test';
+import { describe, it } from 'node:test';
 import { sleep } from '../../../../common/async/sleep.ts';
 import { locked } from '../../../../deploy/tools/debian/lock.ts';
 import { tempFolder } from '../../../support/temp-folder.ts';
 
 describe('a lock on a file', () => {
-  test('is had by one at a time', async (t) => {
+  it('is held by one task at a time', async (t) => {
     const path = join(await tempFolder(t), 'lock');
     const steps: string[] = [];
     const task = (name: string) => async (): Promise<string> => {
@@ -21,7 +21,7 @@ describe('a lock on a file', () => {
     assert.deepEqual(steps, ['in', 'out', 'in', 'out', 'in', 'out']);
   });
 
-  test('is let go by a task that fails', async (t) => {
+  it('is released by a task that fails', async (t) => {
     const path = join(await tempFolder(t), 'lock');
     await assert.rejects(
       locked(path, () => Promise.reject(new Error('no'))),
@@ -30,7 +30,7 @@ describe('a lock on a file', () => {
     assert.equal(await locked(path, async () => 1), 1);
   });
 
-  test('goes with a process that is killed', async (t) => {
+  it('is released when its process is killed', async (t) => {
     const path = join(await tempFolder(t), 'lock');
     const module = new URL('../../../../deploy/tools/debian/lock.js', import.meta.url).href;
     const code = `
@@ -44,7 +44,7 @@ describe('a lock on a file', () => {
     assert.equal(await locked(path, async () => 1), 1);
   });
 
-  test('cannot be had where there is no folder', async () => {
+  it('cannot be taken in a folder that does not exist', async () => {
     await assert.rejects(
       locked('/nowhere/lock', async () => 1),
       /\/nowhere\/lock: /,

@@ -5,7 +5,7 @@ import { it } from 'node:test';
 import { findPackages } from '../../../../deploy/tools/debian/programs.ts';
 import { isUsable } from '../../../../deploy/tools/debian/unpack.ts';
 
-it('a tree of unpacked packages is of no use where it was moved to, and is made anew there', async (t) => {
+it('packages are unpacked again when their folder was moved', async (t) => {
   const name = `moved-${process.pid}`;
   const one = await findPackages(name, ['base-files']);
   const other = `${one}-away`;

@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
-import { afterEach, beforeEach, describe, test } from 'node:test';
+import { afterEach, beforeEach, describe, it } from 'node:test';
 import { makeSource, runSource, type SourceRun } from '../../../support/daemons/source-run.ts';
 import { type DnsData, type DnsServer, startDnsServer } from '../../../support/servers/dns-server.ts';
 import { until } from '../../../support/until.ts';
 
-describe('dns', () => {
+describe('the source dns', () => {
   let server: DnsServer;
   let runs: SourceRun[];
 
@@ -27,7 +27,7 @@ describe('dns', () => {
     for (const [key, data] of Object.entries(records)) server.zone.set(key, data);
   };
 
-  test('each address of a name is an instance, in order, both families', async () => {
+  it('makes an instance of each address of a name, IPv4 and IPv6, in a stable order', async () => {
     zone({
       'api.test A': [{ address: '10.0.0.2' }, { address: '10.0.0.1' }, { address: '10.0.0.1' }],
       'api.test AAAA': [{ address: '2001:db8::1' }],
@@ -43,7 +43,7 @@ describe('dns', () => {
     ['aaaa', ['api.test_2001:db8::1:80']],
   ];
   for (const [record, ids] of families) {
-    test(`record: ${record} asks for nothing else`, async () => {
+    it(`asks for no other records with record: ${record}`, async () => {
       zone({ 'api.test A': [{ address: '10.0.0.1' }], 'api.test AAAA': [{ address: '2001:db8::1' }] });
       const run = await start({ host: 'api.test', port: 80, record });
       await until(() => run.sets.length > 0);
@@ -52,7 +52,7 @@ describe('dns', () => {
     });
   }
 
-  test('the list of servers has names, ports and labels; addresses are taken as they are', async () => {
+  it('uses the names, ports and labels of servers, and does not look up addresses', async () => {
     zone({ 'one.test A': [{ address: '127.0.0.2' }] });
     const run = await start({
       servers: [
@@ -68,7 +68,7 @@ describe('dns', () => {
     assert.ok(server.questions.every((question) => question.startsWith('one.test ')));
   });
 
-  test('SRV: port and weight are taken, higher priorities are backups', async () => {
+  it('uses ports and weights of SRV records, and makes backups of targets with a worse priority', async () => {
     zone({
       '_api._tcp.test SRV': [
         { target: 'b.test', port: 8002, priority: 10, weight: 3 },
@@ -88,7 +88,7 @@ describe('dns', () => {
     );
   });
 
-  test('SRV: large weights are brought into the range of HAProxy, zeros everywhere are no weights', async () => {
+  it('scales large SRV weights to the range of HAProxy, and ignores them when all are zero', async () => {
     zone({
       'large.test SRV': [
         { target: 'a.test', port: 1, weight: 50000 },
@@ -105,7 +105,7 @@ describe('dns', () => {
     assert.deepEqual(weights, [[256, 128, 1], [undefined]]);
   });
 
-  test('a change is seen, an answer in another order is none', async () => {
+  it('publishes a change, but not an answer in another order', async () => {
     zone({
       'api.test A': [
         { address: '10.0.0.1', ttl: 0 },
@@ -129,7 +129,7 @@ describe('dns', () => {
     assert.deepEqual(run.gone, [['api.test_10.0.0.1:80', 'withdrawn']]);
   });
 
-  test('a record is looked up again when its time to live is over, long before the interval', async () => {
+  it('looks up a record again when its time to live ends, long before the interval', async () => {
     zone({ 'api.test A': [{ address: '10.0.0.1', ttl: 1 }] });
     const run = await start({ host: 'api.test', port: 80, check_interval: '10m' });
     await until(() => run.sets.length > 0);
@@ -146,7 +146,7 @@ describe('dns', () => {
     ['a hang', 'hang', /ETIMEOUT|no answer within/],
   ];
   for (const [name, data, reason] of troubles) {
-    test(`${name}: the last set stands, the reason shows, and it goes on afterwards`, async () => {
+    it(`${name} keeps the last set, is the reason in the status, and ends when a good answer comes`, async () => {
       const good = { 'api.test A': [{ address: '10.0.0.1' }], 'other.test A': [{ address: '10.0.0.9' }] };
       zone(good);
       const run = await start({
@@ -166,7 +166,7 @@ describe('dns', () => {
     });
   }
 
-  test('nothing is published while a name has never been resolved', async () => {
+  it('publishes nothing while one of the names has never been resolved', async () => {
     zone({ 'api.test A': [{ address: '10.0.0.1' }], 'broken.test A': 2 });
     const run = await start({ servers: [{ host: 'api.test' }, { host: 'broken.test' }], port: 80 });
     await until(() => /broken\.test/.test(run.source.status?.().reason ?? ''));
@@ -179,7 +179,7 @@ describe('dns', () => {
     ['an SRV record that says there is no service', 'srv', { 'api.test SRV': [{ target: '' }] }],
   ];
   for (const [name, record, gone] of empties) {
-    test(`nxdomain: empty: ${name} is an empty set`, async () => {
+    it(`publishes an empty set for ${name} with nxdomain: empty`, async () => {
       zone({ 'api.test A': [{ address: '10.0.0.1' }], 'api.test SRV': [{ target: 'api.test', port: 80 }] });
       const run = await start({ host: 'api.test', port: 80, record, nxdomain: 'empty' });
       await until(() => run.ids().length === 1);
@@ -189,7 +189,7 @@ describe('dns', () => {
     });
   }
 
-  test('nxdomain: empty does not take a failure for an absence', async () => {
+  it('keeps the last set after a failure with nxdomain: empty', async () => {
     zone({ 'api.test A': [{ address: '10.0.0.1' }] });
     const run = await start({ host: 'api.test', port: 80, nxdomain: 'empty' });
     await until(() => run.sets.length > 0);
@@ -210,7 +210,7 @@ describe('dns', () => {
     ['SRV of an address', { host: '10.0.0.1', record: 'srv' }, /has no SRV records/],
   ];
   for (const [name, options, message] of wrong) {
-    test(`options: ${name} is refused`, async () => {
+    it(`refuses options with ${name}`, async () => {
       await assert.rejects(makeSource('dns', options), message);
     });
   }

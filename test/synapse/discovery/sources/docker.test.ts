@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, test } from 'node:test';
+import { afterEach, beforeEach, describe, it } from 'node:test';
 import { makeSource, runSource, type SourceRun } from '../../../support/daemons/source-run.ts';
 import { makeAuthority, makeCertificate } from '../../../support/servers/certificates.ts';
 import { type DockerServer, type FakeContainer, startDockerServer } from '../../../support/servers/docker-server.ts';
@@ -12,7 +12,7 @@ const one: FakeContainer = { name: 'api-1', image: 'app:1', ports: ['8001:80'], 
 const two: FakeContainer = { name: 'api-2', image: 'app:2', ports: ['8002:80'], labels: { service: 'api' } };
 const web: FakeContainer = { name: 'web', image: 'web', ports: ['9000:80'], labels: { service: 'web' } };
 
-describe('docker', () => {
+describe('the source docker', () => {
   let server: DockerServer;
   let cleanups: (() => Promise<unknown>)[];
 
@@ -78,7 +78,7 @@ describe('docker', () => {
     ],
   ];
   for (const [name, containers, options, ids] of cases) {
-    test(`finds containers ${name}`, async () => {
+    it(`finds containers ${name}`, async () => {
       server.set(containers);
       const run = await start({ host: server.url, ...options });
       await until(() => run.sets.length > 0);
@@ -88,7 +88,7 @@ describe('docker', () => {
     });
   }
 
-  test('containers that cannot be reached are rejected with the reason', async () => {
+  it('rejects containers that cannot be reached, with the reason', async () => {
     server.set([one, { ...two, ports: ['81'] }, { ...two, name: 'api-3', ports: ['1:80', '2:81'] }]);
     const run = await start({ host: server.url, image_name: 'app' });
     await until(() => run.sets.length > 0);
@@ -99,7 +99,7 @@ describe('docker', () => {
     ]);
   });
 
-  test('chosen labels become labels of the instance', async () => {
+  it('copies the configured labels to the instance', async () => {
     server.set([one, two]);
     const run = await start({ host: server.url, image_name: 'app', labels: ['az'] });
     await until(() => run.sets.length > 0);
@@ -109,7 +109,7 @@ describe('docker', () => {
     );
   });
 
-  test('over a unix socket', async () => {
+  it('reaches an engine over a unix socket', async () => {
     const folder = await mkdtemp(join(tmpdir(), 'synapse-docker-'));
     cleanups.unshift(() => rm(folder, { recursive: true }));
     const local = await startDockerServer(join(folder, 'docker.sock'));
@@ -120,7 +120,7 @@ describe('docker', () => {
     assert.deepEqual(run.ids(), ['api-1_127.0.0.1:8001']);
   });
 
-  test('an event brings the change, an event that changes nothing brings no set', async () => {
+  it('publishes a change after an event, and nothing after an event without a change', async () => {
     server.set([one]);
     const run = await start({ host: server.url, image_name: 'app' });
     await until(() => run.sets.length > 0);
@@ -136,7 +136,7 @@ describe('docker', () => {
     assert.equal(run.gone.length, 2);
   });
 
-  test('a change that the engine tells of before its list shows it is found a moment later', async () => {
+  it('finds a change a moment later when the engine sends the event before its list has the change', async () => {
     server.set([one]);
     const run = await start({ host: server.url, image_name: 'app' });
     await until(() => run.sets.length > 0);
@@ -147,7 +147,7 @@ describe('docker', () => {
     await until(() => run.ids().length === 2);
   });
 
-  test('a change that no event told of is found by listing again', async () => {
+  it('finds a change without an event when it lists the containers again', async () => {
     server.set([one]);
     const run = await start({ host: server.url, image_name: 'app', check_interval: '50ms' });
     await until(() => run.sets.length > 0);
@@ -155,7 +155,7 @@ describe('docker', () => {
     await until(() => run.ids().length === 2);
   });
 
-  test('a stream of events that ends is opened again, and what happened meanwhile is seen', async () => {
+  it('opens a stream of events that ends again, and finds changes in between', async () => {
     server.set([one]);
     const run = await start({ host: server.url, image_name: 'app' });
     await until(() => run.sets.length > 0);
@@ -175,7 +175,7 @@ describe('docker', () => {
     ['a hang', 'hang', /no answer within 300ms/],
   ];
   for (const [name, trouble, reason] of troubles) {
-    test(`${name}: the last set stands, the reason shows, and it goes on afterwards`, async () => {
+    it(`${name} keeps the last set, is the reason in the status, and ends when a good answer comes`, async () => {
       server.set([one]);
       const run = await start({ host: server.url, image_name: 'app', timeout: '300ms' });
       await until(() => run.sets.length > 0);
@@ -190,14 +190,14 @@ describe('docker', () => {
     });
   }
 
-  test('an engine that is away: the reason shows', async () => {
+  it('shows why an engine cannot be reached', async () => {
     const run = await start({ host: 'unix:///nowhere/docker.sock', image_name: 'app' });
     await until(() => /\/nowhere\/docker\.sock.*ENOENT/.test(reasonOf(run)));
     assert.deepEqual(run.sets, []);
   });
 
-  describe('several engines, as the original lists them', () => {
-    test('instances have the names of their servers; nothing is published before all have answered', async () => {
+  describe('with several engines in servers', () => {
+    it('names instances after their servers, and publishes nothing before all engines have answered', async () => {
       const other = await startDockerServer();
       cleanups.push(() => other.close());
       server.set([one, two]);
@@ -218,7 +218,7 @@ describe('docker', () => {
       assert.deepEqual(run.ids(), ['left_127.0.0.1:8001', 'left_127.0.0.1:8002', 'right_127.0.0.1:8001']);
     });
 
-    test('one that is away keeps its containers while the others change', async () => {
+    it('keeps the containers of an engine that is down while those of others change', async () => {
       const other = await startDockerServer();
       cleanups.push(() => other.close());
       server.set([one]);
@@ -239,11 +239,11 @@ describe('docker', () => {
     });
   });
 
-  test('a server whose port has nothing behind it has that of the original', async () => {
+  it('uses port 4243 for a server without a port', async () => {
     await makeSource('docker', { image_name: 'app', servers: [{ name: null, host: '127.0.0.1', port: null }] });
   });
 
-  test('over TLS, with a certificate of our own; not to an engine that nobody vouches for', async () => {
+  it('uses TLS with its own certificate, and refuses an engine with a certificate of an unknown authority', async () => {
     const folder = await mkdtemp(join(tmpdir(), 'synapse-docker-'));
     cleanups.push(() => rm(folder, { recursive: true }));
     const authority = await makeAuthority(folder, 'authority');
@@ -282,7 +282,7 @@ describe('docker', () => {
     ['a server with a typo', { image_name: 'a', servers: [{ hots: 'a' }] }, /entry 0: unknown key hots/],
   ];
   for (const [name, options, message] of wrong) {
-    test(`options: ${name} is refused`, async () => {
+    it(`refuses options with ${name}`, async () => {
       await assert.rejects(makeSource('docker', options), message);
     });
   }

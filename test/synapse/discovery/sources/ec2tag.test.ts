@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict';
-import { afterEach, beforeEach, describe, test } from 'node:test';
+import { afterEach, beforeEach, describe, it } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Shared } from '../../../../synapse/discovery/shared.ts';
 import { makeSource, runSource, type SourceRun, startSource } from '../../../support/daemons/source-run.ts';
-import { type Answer, type Ec2Server, type FakeMachine, startEc2Server } from '../../../support/servers/ec2-server.ts';
+import { type Answer, type Ec2Server, type FakeInstance, startEc2Server } from '../../../support/servers/ec2-server.ts';
 import { until } from '../../../support/until.ts';
 
-const one: FakeMachine = {
+const one: FakeInstance = {
   id: 'i-1',
   address: '10.0.0.1',
   publicAddress: '198.51.100.1',
@@ -15,21 +15,21 @@ const one: FakeMachine = {
   zone: 'us-east-1b',
   tags: { servicename: 'api', env: 'prod', Name: 'blue' },
 };
-const two: FakeMachine = {
+const two: FakeInstance = {
   id: 'i-2',
   address: '10.0.0.2',
   dnsName: 'ip-10-0-0-2.ec2.internal',
   tags: { servicename: 'api', env: 'test' },
 };
-const web: FakeMachine = {
+const web: FakeInstance = {
   id: 'i-3',
   address: '10.0.0.3',
   dnsName: 'ip-10-0-0-3.ec2.internal',
   tags: { servicename: 'web', role: 'front.end' },
 };
-const pages = (...list: (readonly FakeMachine[])[]): Answer => ({ kind: 'pages', pages: list });
+const pages = (...list: (readonly FakeInstance[])[]): Answer => ({ kind: 'pages', pages: list });
 
-describe('ec2tag', () => {
+describe('the source ec2tag', () => {
   let server: Ec2Server;
   let runs: SourceRun[];
 
@@ -60,7 +60,7 @@ describe('ec2tag', () => {
     return run;
   };
 
-  test('an instance has the private DNS name, the private address, the port, and the zone as label', async () => {
+  it('gives an instance the private DNS name and address, the port, and the zone as a label', async () => {
     server.answer = pages([two], [one, web]);
     const run = await start({ labels: ['Name', 'missing'] });
     await until(() => run.sets.length > 0);
@@ -75,7 +75,7 @@ describe('ec2tag', () => {
     assert.equal(second?.get('NextToken'), 'page-1');
   });
 
-  test('a backup port adds a second server to each machine, all backups after the others', async () => {
+  it('adds a backup server for each EC2 instance after all others with server_backup_port', async () => {
     server.answer = pages([one, two]);
     const run = await start({ server_backup_port: 50002 });
     await until(() => run.sets.length > 0);
@@ -94,7 +94,7 @@ describe('ec2tag', () => {
     ['dns', 'ip-10-0-0-1.ec2.internal'],
   ];
   for (const [address, host] of addresses) {
-    test(`address: ${address} is ${host}, and an instance without one is rejected`, async () => {
+    it(`uses ${host} with address: ${address}, and rejects an instance without such an address`, async () => {
       server.answer = pages([one, { id: 'i-9', tags: { servicename: 'api' } }]);
       const run = await start({ address });
       await until(() => run.sets.length > 0);
@@ -117,8 +117,8 @@ describe('ec2tag', () => {
     ['case matters', { tag_value: 'API' }, []],
   ];
   for (const [name, options, found] of filters) {
-    test(`tags: ${name}`, async () => {
-      const named = (machine: FakeMachine): FakeMachine => ({ ...machine, dnsName: '' });
+    it(`selects instances by tags: ${name}`, async () => {
+      const named = (instance: FakeInstance): FakeInstance => ({ ...instance, dnsName: '' });
       server.answer = pages([named(one), named(two), named(web), { ...named(one), id: 'i-4', state: 'stopping' }]);
       const run = await start(options);
       await until(() => run.sets.length > 0);
@@ -129,14 +129,14 @@ describe('ec2tag', () => {
     });
   }
 
-  test('ten services share one call for each poll', async () => {
+  it('makes one call in each poll for ten services', async () => {
     server.answer = pages([one, two, web]);
     const shared = new Shared();
     const made = await Promise.all(
       Array.from({ length: 10 }, (_, i) =>
         makeSource(
           'ec2tag',
-          // The second poll comes after a random part of the interval: not while we count.
+          // The second poll comes after a random part of the interval, long after the count.
           optionsOf({ tag_value: i === 0 ? 'web' : `ap${'i*'.slice(0, 1 + (i % 2))}`, check_interval: '1h' }),
           shared,
         ),
@@ -151,7 +151,7 @@ describe('ec2tag', () => {
     assert.deepEqual(values, ['api', 'api*', 'web'].sort());
   });
 
-  test('services without a tag in common are asked for by the names of their tags', async () => {
+  it('asks for services without a common tag by the names of their tags', async () => {
     server.answer = pages([one, two, web]);
     const shared = new Shared();
     const others = { tag_name: 'role', tag_value: 'front*' };
@@ -165,7 +165,7 @@ describe('ec2tag', () => {
     assert.deepEqual(runs[1]?.ids(), ['ip-10-0-0-3.ec2.internal_10.0.0.3:50001']);
   });
 
-  test('a service that comes later is answered at once, with a call of its own', async () => {
+  it('polls at once for a service that is added later', async () => {
     server.answer = pages([one, web]);
     const shared = new Shared();
     const first = await start({ check_interval: '10m' }, shared);
@@ -176,7 +176,7 @@ describe('ec2tag', () => {
     assert.equal(first.sets.length, 1);
   });
 
-  test('the poll ends with the last service', async () => {
+  it('stops polling with the last service', async () => {
     server.answer = pages([one]);
     const run = await start();
     await until(() => run.sets.length > 0);
@@ -191,18 +191,19 @@ describe('ec2tag', () => {
     ['expired credentials', { kind: 'error', status: 400, code: 'RequestExpired' }, /RequestExpired/],
     ['refused credentials', { kind: 'error', status: 401, code: 'AuthFailure' }, /AuthFailure/],
     ['a broken server', { kind: 'error', status: 500, code: 'InternalError' }, /InternalError/],
-    ['half an answer, cut off', { kind: 'half', cut: true, machines: [one, two] }, /DescribeInstances/],
+    ['half an answer, cut off', { kind: 'half', cut: true, instances: [one, two] }, /DescribeInstances/],
     [
       'half an answer that looks whole to HTTP',
-      { kind: 'half', cut: false, machines: [one, two] },
+      { kind: 'half', cut: false, instances: [one, two] },
       /DescribeInstances/,
     ],
+    ['pages that repeat', { kind: 'loop' }, /the same page came twice/],
     ['an answer of another kind', { kind: 'text', text: '<html><body>Hello</body></html>' }, /no list of instances/],
-    ['an answer without words', { kind: 'text', text: '' }, /DescribeInstances/],
+    ['an empty body', { kind: 'text', text: '' }, /DescribeInstances/],
     ['a hang', { kind: 'hang' }, /no answer within 1500ms/],
   ];
   for (const [name, answer, reason] of troubles) {
-    test(`${name}: the last set stands, the reason shows, and it goes on afterwards`, async () => {
+    it(`${name} keeps the last set, is the reason in the status, and ends when a good answer comes`, async () => {
       server.answer = pages([one]);
       const run = await start({ timeout: answer.kind === 'hang' ? '1500ms' : '20s' });
       await until(() => run.sets.length > 0);
@@ -222,7 +223,7 @@ describe('ec2tag', () => {
     ['not given', undefined],
     ['empty', ''],
   ] as const) {
-    test(`keys and region that are ${title} come from the environment`, async () => {
+    it(`takes keys and region from the environment when they are ${title}`, async () => {
       const names = ['AWS_ACCESS_KEY_ID', 'AWS_SECRET_ACCESS_KEY', 'AWS_REGION'] as const;
       const before = names.map((name) => [name, process.env[name]] as const);
       for (const name of names) process.env[name] = name === 'AWS_REGION' ? 'eu-west-9' : 'FROMENV';
@@ -245,14 +246,14 @@ describe('ec2tag', () => {
     });
   }
 
-  test('the secret shows nowhere', async () => {
+  it('shows the secret neither in logs nor in the status', async () => {
     server.answer = { kind: 'error', status: 401, code: 'AuthFailure' };
     const run = await start({ aws_secret_access_key: 'very-secret' });
     await until(() => run.lines.length > 0);
     assert.doesNotMatch(JSON.stringify([run.lines, run.source.status?.()]), /very-secret/);
   });
 
-  test('an empty answer is an empty set', async () => {
+  it('publishes an empty set for an empty answer', async () => {
     server.answer = pages([one]);
     const run = await start();
     await until(() => run.sets.length > 0);
@@ -270,7 +271,7 @@ describe('ec2tag', () => {
     ['a nested value', { tag_value: {} }, /must be a string/],
   ];
   for (const [name, options, message] of wrong) {
-    test(`options: ${name} is refused`, async () => {
+    it(`refuses options with ${name}`, async () => {
       await assert.rejects(makeSource('ec2tag', optionsOf(options)), message);
     });
   }

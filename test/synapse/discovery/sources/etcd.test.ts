@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { after, afterEach, before, describe, test } from 'node:test';
+import { after, afterEach, before, describe, it } from 'node:test';
 import { type Log, silentLog } from '../../../../common/daemon/log.ts';
 import type { EtcdClient } from '../../../../common/etcd/client/client.ts';
 import { createEtcdClient } from '../../../../common/etcd/client/client.ts';
@@ -12,7 +12,7 @@ import { until } from '../../../support/until.ts';
 const record = (host: string, more: object = {}): string => JSON.stringify({ host, port: 80, name: 'n', ...more });
 const nowhere = 'http://127.0.0.1:1';
 
-describe('source etcd', () => {
+describe('the source etcd', () => {
   let cluster: LocalCluster;
   let client: EtcdClient;
   const end = new AbortController();
@@ -63,7 +63,7 @@ describe('source etcd', () => {
     return { sets, rejected, gone, hosts, running, shared };
   }
 
-  test('publishes everything below its path at once, and each change after that', async () => {
+  it('publishes everything below its path at once, and each change after that', async () => {
     await put(client, '/nerve/services/all/n_10.0.0.1:80', record('10.0.0.1'));
     await put(client, '/nerve/services/all/deep/er/n_10.0.0.2:80', record('10.0.0.2', { weight: 7 }));
     const { sets, hosts, gone } = follow('all');
@@ -82,7 +82,7 @@ describe('source etcd', () => {
     assert.deepEqual(hosts(), ['10.0.0.2']);
   });
 
-  test('serves several services from one path', async () => {
+  it('serves several services from one path', async () => {
     await put(client, '/apps/common/n_10.0.0.1:80', record('10.0.0.1'));
     const first = follow('several-1', { path: '/apps/common' });
     const second = follow('several-2', { path: '/apps/common', shared: first.shared });
@@ -93,13 +93,13 @@ describe('source etcd', () => {
     assert.deepEqual(second.hosts(), first.hosts());
   });
 
-  test('publishes an empty set for a path with nothing below it', async () => {
+  it('publishes an empty set for a path with nothing below it', async () => {
     const { sets } = follow('empty');
     await until(() => sets.length === 1);
     assert.deepEqual(sets[0]?.instances, []);
   });
 
-  test('matches whole segments only', async () => {
+  it('matches whole segments only', async () => {
     await put(client, '/nerve/services/api2/n_10.0.0.9:80', record('10.0.0.9'));
     await put(client, '/nerve/services/api', record('10.0.0.8'));
     await put(client, '/nerve/services/api/n_10.0.0.1:80', record('10.0.0.1'));
@@ -112,7 +112,7 @@ describe('source etcd', () => {
     assert.deepEqual(hosts(), ['10.0.0.1', '10.0.0.2']);
   });
 
-  test('says nothing when a record is written again with the same content', async () => {
+  it('publishes nothing when a record is written again with the same content', async () => {
     const key = '/nerve/services/same/n_10.0.0.1:80';
     await put(client, key, record('10.0.0.1'));
     const { sets } = follow('same');
@@ -123,7 +123,7 @@ describe('source etcd', () => {
     assert.equal(sets[1]?.instances[0]?.weight, 2);
   });
 
-  test('skips and names what cannot be used, once, and keeps the rest', async () => {
+  it('skips an invalid record, names it once, and uses the others', async () => {
     const path = '/nerve/services/hostile';
     const hostile: readonly (readonly [string, string | Buffer])[] = [
       ['not-json', 'not json'],
@@ -172,7 +172,7 @@ describe('source etcd', () => {
     assert.equal(rejected.length, hostile.length);
   });
 
-  test('shares one connection among all sources of a cluster with the same credentials', () => {
+  it('shares one connection among all sources of a cluster with the same credentials', () => {
     const { shared } = follow('shared-1');
     follow('shared-2', { shared });
     follow('shared-3', { path: '/elsewhere', shared });
@@ -184,7 +184,7 @@ describe('source etcd', () => {
     assert.ok([...shared.keys()].every((key) => !key.includes('secret')));
   });
 
-  test('takes host and port in place of the hosts of the section', async () => {
+  it('uses host and port instead of the hosts of the section', async () => {
     await put(client, '/nerve/services/older/n_10.0.0.1:80', record('10.0.0.1'));
     const { hostname: host, port } = new URL(cluster.urls[0] ?? '');
     const { sets, hosts } = follow('older', { section: [nowhere], host, port: Number(port) });
@@ -192,7 +192,7 @@ describe('source etcd', () => {
     assert.deepEqual(hosts(), ['10.0.0.1']);
   });
 
-  test('keeps its last set while etcd is away, says so, and goes on when it is back', async () => {
+  it('keeps its last set while etcd is down, shows the reason, and follows changes when etcd is back', async () => {
     await put(client, '/nerve/services/outage/n_10.0.0.1:80', record('10.0.0.1'));
     const { sets, hosts, running } = follow('outage');
     await until(() => sets.length === 1);
@@ -209,14 +209,14 @@ describe('source etcd', () => {
     assert.deepEqual(hosts(), ['10.0.0.1', '10.0.0.2']);
   });
 
-  test('is silent and without a set as long as etcd was never there', async () => {
+  it('publishes nothing while etcd has never answered', async () => {
     const { sets, running } = follow('never', { hosts: [nowhere] });
     await until(() => /connection refused/.test(running.status?.().reason ?? ''));
     assert.deepEqual(sets, []);
     assert.equal(running.status?.().age, null);
   });
 
-  test("takes its own keys of a path that holds several services, and reads values that are not nerve's", async () => {
+  it('selects its keys of a path with several services, and reads values in another format than nerve', async () => {
     await put(client, '/shared/api-1', '10.1.0.1:80');
     await put(client, '/shared/web-1', 'not for us at all');
     const options = { path: '/shared', keys: 'api-*', decode: { method: 'address' } } as const;
@@ -231,7 +231,7 @@ describe('source etcd', () => {
     assert.deepEqual(rejected, []);
   });
 
-  test('publishes the configuration that the registry holds beside the instances', async () => {
+  it('publishes configuration that the registry has beside the instances', async () => {
     const path = '/config/api';
     await put(client, `${path}2`, '{"longer": "key"}');
     await put(client, '/nerve/services/configured/n', record('10.2.0.1'));

@@ -2,13 +2,13 @@ import assert from 'node:assert/strict';
 import { appendFile, mkdir, mkdtemp, rename, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, test } from 'node:test';
+import { afterEach, beforeEach, describe, it } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { writeFileAtomic } from '../../../../common/file.ts';
 import { makeSource, runSource, type SourceRun } from '../../../support/daemons/source-run.ts';
 import { until } from '../../../support/until.ts';
 
-describe('file', () => {
+describe('the source file', () => {
   let folder: string;
   let runs: SourceRun[];
 
@@ -48,7 +48,7 @@ describe('file', () => {
     ['a name that says nothing of the form', 'api', '[{"host": "10.0.0.1", "port": 80}]', ['10.0.0.1:80']],
   ];
   for (const [name, file, text, ids] of forms) {
-    test(`reads ${name}`, async () => {
+    it(`reads ${name}`, async () => {
       await writeFile(join(folder, file), text);
       const run = await start(join(folder, file));
       await until(() => run.sets.length > 0);
@@ -57,7 +57,7 @@ describe('file', () => {
     });
   }
 
-  test('entries that cannot be used are rejected, the others stand', async () => {
+  it('rejects invalid entries and uses the others', async () => {
     const path = join(folder, 'api.json');
     await writeFile(path, '[{"host": "h"}, "x", {"targets": ["a:b"]}, {"targets": 1}, "a:1", "a:1"]');
     const run = await start(path);
@@ -70,7 +70,7 @@ describe('file', () => {
     assert.equal(run.lines.filter(({ level }) => level === 'warn').length, 5);
   });
 
-  test('a file replaced by a rename is seen, time and again; equal instances stay the same objects', async () => {
+  it('reads a file again after each rename; equal instances stay the same objects', async () => {
     const path = join(folder, 'api.json');
     await writeFile(path, '["a:1"]');
     const run = await start(path);
@@ -83,7 +83,7 @@ describe('file', () => {
     assert.equal(reasonOf(run), '');
   });
 
-  test('a file written in place is seen, but never half of it', async () => {
+  it('reads a file that is written in place, but never half of it', async () => {
     const path = join(folder, 'api.yaml');
     await writeFile(path, '- a:1\n- a:2\n- a:3\n');
     const run = await start(path, '20ms');
@@ -98,7 +98,7 @@ describe('file', () => {
     assert.equal(run.sets.length, 2);
   });
 
-  test('a change that no event told of is found by reading again', async () => {
+  it('finds a change without an event when it reads the file again', async () => {
     const outside = join(folder, 'outside');
     await mkdir(outside);
     await writeFile(join(outside, 'real.json'), '["a:1"]');
@@ -117,7 +117,7 @@ describe('file', () => {
     ['an object', '{"a": 1}', /must hold a list/],
   ];
   for (const [name, text, reason] of broken) {
-    test(`${name}: the last set stands, the reason shows, and it goes on afterwards`, async () => {
+    it(`${name} keeps the last set, is the reason in the status, and ends when a good answer comes`, async () => {
       const path = join(folder, 'api.json');
       await writeFile(path, '["a:1"]');
       const run = await start(path);
@@ -132,7 +132,7 @@ describe('file', () => {
     });
   }
 
-  test('a file that is removed leaves the last set in force, and is read when it is back', async () => {
+  it('keeps the last set when the file is removed, and reads the file when it is back', async () => {
     const path = join(folder, 'api.json');
     await writeFile(path, '["a:1"]');
     const run = await start(path);
@@ -144,7 +144,7 @@ describe('file', () => {
     await until(() => run.ids()[0] === 'a:2');
   });
 
-  test('a file that is not there yet is waited for', async () => {
+  it('waits for a file that does not exist yet', async () => {
     const run = await start(join(folder, 'later', 'api.json'), '100ms');
     await until(() => /cannot read/.test(reasonOf(run)));
     await mkdir(join(folder, 'later'));
@@ -153,8 +153,8 @@ describe('file', () => {
     assert.deepEqual(run.ids(), ['a:1']);
   });
 
-  describe('a folder', () => {
-    test('all its lists together are the set; a list that is removed takes its instances with it', async () => {
+  describe('of a folder', () => {
+    it('publishes the instances of all lists, without those of a list that was removed', async () => {
       await writeFile(join(folder, 'b.json'), '["b:1"]');
       await writeFile(join(folder, 'a.yaml'), '["a:1"]');
       await writeFile(join(folder, '.hidden.json'), '["x:1"]');
@@ -169,7 +169,7 @@ describe('file', () => {
       assert.deepEqual(run.gone, [['a:1', 'withdrawn']]);
     });
 
-    test('one broken list does not touch the others', async () => {
+    it('follows the other lists while one is not valid', async () => {
       await writeFile(join(folder, 'a.json'), '["a:1"]');
       await writeFile(join(folder, 'b.json'), '["b:1"]');
       const run = await start(folder);
@@ -181,7 +181,7 @@ describe('file', () => {
       assert.deepEqual(run.ids(), ['a:1', 'b:2']);
     });
 
-    test('nothing is published while one list has never been good', async () => {
+    it('publishes nothing while one list has never been valid', async () => {
       await writeFile(join(folder, 'a.json'), '[');
       await writeFile(join(folder, 'b.json'), '["b:1"]');
       const run = await start(folder);
@@ -192,7 +192,7 @@ describe('file', () => {
       assert.deepEqual(run.ids(), ['b:1']);
     });
 
-    test('a folder that is moved away leaves the last set in force', async () => {
+    it('keeps the last set when the folder is moved away', async () => {
       const path = join(folder, 'lists');
       await mkdir(path);
       await writeFile(join(path, 'a.json'), '["a:1"]');
@@ -207,7 +207,7 @@ describe('file', () => {
     });
   });
 
-  test('options: a path is required', async () => {
+  it('refuses options without a path', async () => {
     await assert.rejects(makeSource('file', {}), /discovery\.path: is required/);
   });
 });

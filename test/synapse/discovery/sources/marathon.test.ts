@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { createServer, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { afterEach, beforeEach, describe, test } from 'node:test';
+import { afterEach, beforeEach, describe, it } from 'node:test';
 import { makeSource, runSource, type SourceRun } from '../../../support/daemons/source-run.ts';
 import { until } from '../../../support/until.ts';
 
@@ -9,7 +9,7 @@ const startedAt = '2026-11-01T10:00:00.000Z';
 const agouti = { id: 'api.1', host: 'agouti.local', ports: [31336, 31337], startedAt };
 const beaver = { id: 'api.2', host: 'beaver.local', ports: [31400], startedAt };
 
-describe('marathon', () => {
+describe('the source marathon', () => {
   let server: Server;
   let url: string;
   let paths: string[];
@@ -63,7 +63,7 @@ describe('marathon', () => {
     ['nothing', [], {}, [], 0],
   ];
   for (const [name, list, options, ids, rejected] of cases) {
-    test(`finds ${name}`, async () => {
+    it(`finds ${name}`, async () => {
       tasks(...list);
       const run = await start(options);
       await until(() => run.sets.length > 0);
@@ -72,7 +72,7 @@ describe('marathon', () => {
     });
   }
 
-  test('asks for the application by its path', async () => {
+  it('requests the tasks at the path of the application', async () => {
     const run = await start({ application_name: 'team/api 1' });
     await until(() => run.sets.length > 0);
     assert.equal(paths[0], '/v2/apps/team/api%201/tasks');
@@ -90,7 +90,7 @@ describe('marathon', () => {
     ['a hang', () => {}, /no answer within 500ms/],
   ];
   for (const [name, trouble, reason] of troubles) {
-    test(`${name}: the last set stands, the reason shows, and it goes on afterwards`, async () => {
+    it(`${name} keeps the last set, is the reason in the status, and ends when a good answer comes`, async () => {
       tasks(agouti);
       const run = await start({ timeout: '500ms' });
       await until(() => run.sets.length > 0);
@@ -105,7 +105,7 @@ describe('marathon', () => {
   }
 
   for (const key of ['marathon_api_url', 'application_name']) {
-    test(`options: ${key} is required`, async () => {
+    it(`refuses options without ${key}`, async () => {
       const options = { marathon_api_url: url, application_name: 'api', [key]: undefined };
       await assert.rejects(makeSource('marathon', options), new RegExp(`${key}: is required`));
     });

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { after, afterEach, before, beforeEach, describe, test } from 'node:test';
+import { after, afterEach, before, beforeEach, describe, it } from 'node:test';
 import { isDeepStrictEqual } from 'node:util';
 import { reasonOf } from '../../../../common/daemon/log.ts';
 import { Shared } from '../../../../synapse/discovery/shared.ts';
@@ -12,7 +12,7 @@ import { until } from '../../../support/until.ts';
 const recordOf = (name: string, more: object = {}): string =>
   JSON.stringify({ host: `${name}.test`, port: 80, name, ...more });
 
-describe('zookeeper', () => {
+describe('the source zookeeper', () => {
   let server: ZookeeperServer;
   let nerve: ZookeeperWriter;
   let runs: SourceRun[] = [];
@@ -44,7 +44,7 @@ describe('zookeeper', () => {
     return run;
   };
 
-  test("finds nerve's nodes, and knows in which order they appeared", async () => {
+  it("finds nerve's nodes, and the order in which they appeared", async () => {
     await nerve.create(`${path}/b_`, recordOf('b', { weight: '1', skipGc: true }), 'ephemeralSequential');
     await nerve.create(`${path}/a_`, recordOf('a', { labels: { az: 'x' } }), 'ephemeralSequential');
     const run = await start();
@@ -55,7 +55,7 @@ describe('zookeeper', () => {
     assert.equal(run.source.status?.().reason, null);
   });
 
-  test('nodes that come, change and go are seen', async () => {
+  it('publishes added, changed and removed nodes', async () => {
     const run = await start();
     await until(() => run.sets.length > 0);
     assert.deepEqual(run.ids(), []);
@@ -81,7 +81,7 @@ describe('zookeeper', () => {
     ]);
   });
 
-  test('discovery_jitter keeps lists apart; one of more than 120 s is ignored, with a warning', async () => {
+  it('waits discovery_jitter between lists, and ignores values over 120 s with a warning', async () => {
     const patient = await start({ discovery_jitter: 120 });
     const run = await start({ discovery_jitter: 121 });
     await until(() => run.sets.length > 0 && patient.sets.length > 0);
@@ -92,7 +92,7 @@ describe('zookeeper', () => {
     assert.deepEqual(warnings, [['warn: discovery_jitter is ignored, because it is longer than 120 s'], []]);
   });
 
-  test('a thousand nodes in a burst are all seen', async () => {
+  it('finds all of a thousand nodes that are added in a burst', async () => {
     const run = await start();
     await until(() => run.sets.length > 0);
     const creating = Array.from({ length: 1000 }, (_, i) => nerve.create(`${path}/n${i}`, recordOf(`n${i}`)));
@@ -101,7 +101,7 @@ describe('zookeeper', () => {
     assert.ok(run.sets.length < 1000, 'changes that come together are read together');
   });
 
-  test('a record in the name of its node needs no reading; one that is damaged falls back to the data', async () => {
+  it('takes a record from the name of its node, and reads the data when the name is damaged', async () => {
     const encode = (text: string): string =>
       Buffer.from(text).toString('base64').replaceAll('+', '-').replaceAll('/', '_');
     const good = encode(recordOf('good', { labels: { what: '>>>???' } }));
@@ -113,7 +113,7 @@ describe('zookeeper', () => {
     assert.deepEqual([...run.ids()].sort(), ['fallback_fallback.test:80', 'good_good.test:80']);
   });
 
-  test('nodes that cannot be used are rejected, the others stand', async () => {
+  it('rejects invalid nodes and uses the others', async () => {
     await nerve.create(`${path}/a_1`, 'not json');
     await nerve.create(`${path}/c_3`, '{"host":"h"}');
     await nerve.create(`${path}/d_4`, '{"host":"h","port":2}');
@@ -145,7 +145,7 @@ describe('zookeeper', () => {
     ['a member without a shard', undefined, { serviceEndpoint: member.serviceEndpoint }, ['h.test:31943']],
   ];
   for (const [name, endpoint, data, ids] of serversets) {
-    test(`Finagle serversets: ${name}`, async () => {
+    it(`reads a Finagle serverset: ${name}`, async () => {
       await nerve.create(`${path}/member_0000000001`, JSON.stringify(data));
       const run = await start({ decode: { method: 'serverset', endpoint_name: endpoint } });
       await until(() => run.sets.length > 0);
@@ -154,7 +154,7 @@ describe('zookeeper', () => {
     });
   }
 
-  test('a path that does not exist is empty, and its creation is seen', async () => {
+  it('publishes an empty set for a missing path, and its nodes once it exists', async () => {
     const run = await start({ path: `${path}/later` });
     await until(() => run.sets.length > 0);
     assert.deepEqual(run.ids(), []);
@@ -163,7 +163,7 @@ describe('zookeeper', () => {
     await until(() => run.ids().length === 1);
   });
 
-  test('instances whose announcer vanished go when its session expires', async () => {
+  it('removes instances when the session of their announcer expires', async () => {
     const crashing = await openZookeeperWriter(server.address, 2_000);
     await crashing.create(`${path}/a_`, recordOf('a'), 'ephemeralSequential');
     const run = await start();
@@ -173,7 +173,7 @@ describe('zookeeper', () => {
     assert.deepEqual(run.gone, [['a_a.test:80', 'expired']]);
   });
 
-  test('zookeeper_poll is the same source, with its interval', async () => {
+  it('has the alias zookeeper_poll, with its interval', async () => {
     const run = await runSource('zookeeper_poll', { hosts: server.address, path, polling_interval_sec: '1s' });
     runs.push(run);
     await until(() => run.sets.length > 0);
@@ -182,7 +182,7 @@ describe('zookeeper', () => {
   });
 
   const documentOf = (run: SourceRun): unknown => run.sets.at(-1)?.published?.value;
-  test('configuration in the node itself is published beside the instances, and what is broken says so', async () => {
+  it('publishes configuration in the node itself, and names the problem of an invalid one', async () => {
     await nerve.set(path, '{"haproxy":{"port":1111}}');
     await nerve.create(`${path}/a`, recordOf('a'));
     const run = await start();
@@ -198,7 +198,7 @@ describe('zookeeper', () => {
     await until(() => run.sets.at(-1)?.published === undefined);
   });
 
-  test('configuration from another node, which may come later and go again', async () => {
+  it('publishes configuration from another node, which may appear later and vanish', async () => {
     await nerve.set(path, '{"haproxy":{"port":1111}}');
     const other = `${path}-config`;
     const run = await start({ generator_config_path: other });
@@ -210,14 +210,14 @@ describe('zookeeper', () => {
     await until(() => documentOf(run) === undefined);
   });
 
-  test('configuration is not read when that is disabled', async () => {
+  it('does not read configuration when that is disabled', async () => {
     await nerve.set(path, '{"haproxy":{"port":1111}}');
     const run = await start({ generator_config_path: 'disabled' });
     await until(() => run.sets.length > 0);
     assert.equal(documentOf(run), undefined);
   });
 
-  describe('zookeeper_dns', () => {
+  describe('as zookeeper_dns', () => {
     let dns: DnsServer;
     before(async () => {
       dns = await startDnsServer();
@@ -230,7 +230,7 @@ describe('zookeeper', () => {
       return run;
     };
 
-    test('each address of a name is an instance; addresses stay as they are', async () => {
+    it('makes an instance of each address of a name, and does not look up addresses', async () => {
       dns.zone.set('a.test A', [{ address: '10.0.0.2' }, { address: '10.0.0.1' }]);
       await nerve.create(`${path}/a_0000000001`, recordOf('a', { weight: 3, labels: { az: 'x' } }));
       await nerve.create(`${path}/b_0000000002`, JSON.stringify({ host: '10.0.0.9', port: 80 }));
@@ -243,7 +243,7 @@ describe('zookeeper', () => {
       assert.equal(run.source.status?.().reason, null);
     });
 
-    test('nodes that come and go are seen at once, and how they went', async () => {
+    it('publishes added and removed nodes at once, with how they were removed', async () => {
       dns.zone.set('c.test A', [{ address: '10.0.0.3' }]);
       dns.zone.set('d.test A', [{ address: '10.0.0.4' }]);
       await nerve.create(`${path}/c`, recordOf('c'));
@@ -263,7 +263,7 @@ describe('zookeeper', () => {
       ]);
     });
 
-    test('a new address is found when the old one is too old, and did not expire', async () => {
+    it('finds a new address when the old record expires, and counts the old one as withdrawn', async () => {
       dns.zone.set('e.test A', [{ address: '10.0.0.5', ttl: 1 }]);
       await nerve.create(`${path}/e`, recordOf('e'));
       const run = await startDns();
@@ -273,7 +273,7 @@ describe('zookeeper', () => {
       assert.deepEqual(run.gone, [['e_10.0.0.5:80', 'withdrawn']]);
     });
 
-    test('a name that cannot be resolved keeps its addresses, and holds nothing else up', async () => {
+    it('keeps the addresses of a name that cannot be resolved, and follows the others', async () => {
       dns.zone.set('f.test A', [{ address: '10.0.0.7', ttl: 1 }]);
       dns.zone.set('g.test A', [{ address: '10.0.0.8', ttl: 1 }]);
       await nerve.create(`${path}/f`, recordOf('f'));
@@ -292,7 +292,7 @@ describe('zookeeper', () => {
     });
   });
 
-  test('services on the same servers share a session', async () => {
+  it('shares a session among services on the same servers', async () => {
     const shared = new Shared();
     const first = await start({}, shared);
     await until(() => first.sets.length > 0);
@@ -306,7 +306,7 @@ describe('zookeeper', () => {
     await until(() => second.ids().length === 1);
   });
 
-  describe('outages: the source fails with the reason, and a new run starts from what is there', () => {
+  describe('in an outage fails with the reason, and a new run reads everything again, after', () => {
     const outages: readonly (readonly [
       name: string,
       strike: () => Promise<void> | void,
@@ -322,7 +322,7 @@ describe('zookeeper', () => {
       ['the server hangs', () => server.freeze(), () => server.thaw(), /ZooKeeper at .*: silent for/],
     ];
     for (const [name, strike, mend, reason] of outages) {
-      test(name, async () => {
+      it(name, async () => {
         await nerve.create(`${path}/a`, recordOf('a'));
         const run = await start({ session_timeout: '2s' });
         await until(() => run.sets.length > 0);
@@ -342,7 +342,7 @@ describe('zookeeper', () => {
     }
   });
 
-  test('several hosts: one that is away is passed over', async () => {
+  it('uses another host when one is down', async () => {
     await nerve.create(`${path}/a`, recordOf('a'));
     const shared = new Shared();
     const hosts = ['127.0.0.1:1', server.address];
@@ -367,7 +367,7 @@ describe('zookeeper', () => {
     ['a node of configuration that is no path', { generator_config_path: 7 }, /must be a path/],
   ];
   for (const [name, options, message] of wrong) {
-    test(`options: ${name} is refused`, async () => {
+    it(`refuses options with ${name}`, async () => {
       await assert.rejects(makeSource('zookeeper', { hosts: ['a'], path: '/a', ...options }), message);
     });
   }
