@@ -129,7 +129,7 @@ export class ApplyLoop {
   }
 
   async #beginReload(signal: AbortSignal): Promise<void> {
-    // A reload of ours loads what is wanted now, even if somebody else has changed the file meanwhile.
+    // A reload of ours loads what is wanted now, even if another program has changed the file meanwhile.
     await this.#write(signal);
     this.#reload = this.#deps.reloader.reload(signal).finally(() => {
       this.#reload = undefined;

@@ -5,15 +5,15 @@ import { fraction, nameSuffix, path, sections, seed, stringOrList } from './form
 import { type ReloadFreeOptions, reloadFree } from './reload-free.ts';
 import type { FileTemplate } from './template.ts';
 
-/** The top-level `haproxy` section, with what it refers to. */
+/** The top-level `haproxy` section, and the template that it names. */
 export interface HaproxyConfig extends HaproxyOptions {
-  /** What `template_path` has. */
+  /** The template at `template_path`. */
   readonly template?: FileTemplate;
-  /** False where HAProxy is known to be too old for `init-state`: then it is done by command. */
+  /** False where HAProxy is known to be too old for `init-state`, which commands replace then. */
   readonly knowsInitState?: boolean;
 }
 
-/** The options of the section. Names are SmartStack's; what is ours is marked so. Durations are milliseconds. */
+/** The options of the section. Names are SmartStack's unless marked otherwise. Durations are in milliseconds. */
 export interface HaproxyOptions {
   readonly global: readonly string[];
   readonly defaults: readonly string[];
@@ -76,7 +76,7 @@ export const haproxySchema: Schema<HaproxyOptions> = {
   global: { doc: "Lines of HAProxy's global section.", format: 'lines', default: [] },
   defaults: { doc: "Lines of HAProxy's defaults section.", format: 'lines', default: [] },
   extra_sections: {
-    doc: 'More sections, title → lines, written as they are. Their servers are never touched.',
+    doc: 'More sections, title → lines, written as they are. synapse never touches their servers.',
     format: sections,
     type: 'object',
     default: {},
@@ -97,7 +97,7 @@ export const haproxySchema: Schema<HaproxyOptions> = {
     type: 'string',
     default: null,
   },
-  config_file_path: path('The haproxy.cfg to keep right.'),
+  config_file_path: path('The haproxy.cfg that synapse writes.'),
   template_path: path(
     'A mustache template of your own for the whole file; synapse/haproxy/README.md says what it can use. Default: built in.',
   ),
@@ -110,7 +110,7 @@ export const haproxySchema: Schema<HaproxyOptions> = {
     type: 'string or list',
     default: null,
   },
-  master_socket_path: path("Path of the master process's socket (haproxy -W -S PATH): how reloads are asked for."),
+  master_socket_path: path("Path of the master process's socket (haproxy -W -S PATH), through which synapse reloads."),
   haproxy_path: { doc: 'The haproxy program, for checking a new file.', format: 'string', default: 'haproxy' },
   do_writes: { doc: 'Write config_file_path.', format: Boolean, default: true },
   do_socket: { doc: 'Change the running HAProxy through its runtime API.', format: Boolean, default: true },
@@ -129,9 +129,13 @@ export const haproxySchema: Schema<HaproxyOptions> = {
   ),
   check_timeout: { doc: 'How long a check may take.', format: 'duration', default: 60_000 },
   reload_command: path('Shell command that reloads HAProxy, when there is no master socket.'),
-  reload_timeout: { doc: 'How long a reload may take until it counts as failed.', format: 'duration', default: 60_000 },
+  reload_timeout: {
+    doc: 'How long a reload may take before it counts as failed.',
+    format: 'duration',
+    default: 60_000,
+  },
   watched: {
-    doc: 'Something watches config_file_path and reloads HAProxy whenever it is replaced, as for a HAProxy in a container of its own. No reload is asked for then; writes keep a distance, and what is live already is written 30s later.',
+    doc: 'A program watches config_file_path and reloads HAProxy whenever it is replaced, as for a HAProxy in a container of its own. synapse asks for no reload then, writes at most once per second, and writes changes that are live already 30s later.',
     format: Boolean,
     default: false,
   },
@@ -158,12 +162,12 @@ export const haproxySchema: Schema<HaproxyOptions> = {
     default: 30_000,
   },
   delete_servers: {
-    doc: 'Delete servers that have long been out of service from the running HAProxy, 3.0 or newer. Default: from 3.2 on. Otherwise they stay in maintenance until a reload.',
+    doc: 'Delete servers that left from the running HAProxy, 3.0 or newer, after delete_servers_after. Default: from 3.2 on. Otherwise they stay in maintenance until a reload.',
     format: 'optional-boolean',
     default: null,
   },
   delete_servers_after: {
-    doc: 'How long a server has been out of service, without connections, when it is deleted.',
+    doc: 'How long a server has to be out of service and without connections before it is deleted.',
     format: 'duration',
     default: 60_000,
   },
@@ -184,7 +188,9 @@ export const haproxySchema: Schema<HaproxyOptions> = {
     format: 'strings',
     default: [...defaultTrustedOptions],
   },
-  state_file_path: path('Accepted from SmartStack; what it kept is read back from HAProxy and its file instead.'),
+  state_file_path: path(
+    'Accepted from SmartStack and ignored: synapse reads the state back from HAProxy and its file instead.',
+  ),
   state_file_ttl: { doc: 'Accepted from SmartStack, see state_file_path.', format: 'duration', default: 86_400_000 },
 };
 
@@ -195,27 +201,30 @@ export function socketPaths(config: Pick<HaproxyConfig, 'socket_file_path'>): re
   return typeof value === 'string' ? [value] : value;
 }
 
-/** True when writing the file is all that it takes to have HAProxy reloaded. */
+/** True when a program watches the file and reloads HAProxy, and synapse never does. */
 export function isReloadedByOthers(config: HaproxyConfig): boolean {
   return config.watched && config.reload_command === null && config.master_socket_path === null;
 }
 
 /** How the file is used, which decides how soon and how often it may be written. */
 export type FileUse =
-  /** Changes of membership are live already; the file follows for the next reload. */
+  /** Changes of servers are live already; the file follows for the next reload. */
   | 'merged'
   /** The file is the only way to HAProxy. */
   | 'only'
-  /** Changes of membership are live already, and each write makes somebody reload HAProxy. */
+  /** Changes of servers are live already, and each write makes a program reload HAProxy. */
   | 'watched';
 
-/** What a write of the file means with these options. */
+/** How these options use the file. */
 export function fileUse(config: HaproxyConfig): FileUse {
   if (!config.do_socket) return 'only';
   return config.watched ? 'watched' : 'merged';
 }
 
-/** What only several options together can get wrong. Paths start at `at`, such as `haproxy`; `given` is what the user wrote. */
+/**
+ * Problems of options that do not fit together. Paths of problems start at `at`, such as `haproxy`; `given` is the section as
+ * the user wrote it.
+ */
 export function checkHaproxyConfig(config: HaproxyConfig, at: string, given: unknown = {}): readonly Problem[] {
   const problems: Problem[] = [];
   const required = (option: keyof HaproxyConfig, by: keyof HaproxyConfig, or = ''): void => {
@@ -247,12 +256,12 @@ export function checkHaproxyConfig(config: HaproxyConfig, at: string, given: unk
   return problems;
 }
 
-/** An empty list says that there are no lines, other than nothing at all. */
+/** True for an empty list too: the user says that there are no lines. */
 function isGiven(given: unknown, key: string): boolean {
   return isObject(given) && Array.isArray(given[key]);
 }
 
-/** The seed of the shuffle: given, or this host's name, so that hosts differ and restarts do not. */
+/** The seed of the shuffle. By default this host's name: the order differs between hosts and stays over restarts. */
 export function orderSeed(config: Pick<HaproxyConfig, 'server_order_seed'>): string {
   return String(config.server_order_seed ?? hostname());
 }

@@ -3,9 +3,9 @@ import { formatProblem } from '../../../common/config/problem.ts';
 
 /** `haproxy.reload_free_services`: services on these ports come and go without a reload. */
 export interface ReloadFreeOptions {
-  /** First and last port that HAProxy listens on from the start, whether or not a service is there. */
+  /** First and last port that HAProxy listens on from the start, with and without a service. */
   readonly ports: readonly [first: number, last: number];
-  /** The lines that a service must have, and no others, to be there: what is in HAProxy already cannot differ. */
+  /** The lines that a service must have, and no others, to get one of the ports: HAProxy has them already. */
   readonly frontend: readonly string[];
   readonly backend: readonly string[];
   readonly listen: readonly string[];
@@ -21,7 +21,7 @@ export const reloadFreeSchema: Schema<ReloadFreeOptions> = {
   listen: { doc: 'Lines that go where they belong, as those of services.', format: 'lines', default: [] },
 };
 
-/** A format for the option itself. @throws naming what is wrong in it */
+/** The format of the option. @throws naming the problems */
 export function reloadFree(value: unknown): ReloadFreeOptions | null {
   if (value === null || value === false) return null;
   const problems: Problem[] = [];

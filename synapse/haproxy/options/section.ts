@@ -23,7 +23,7 @@ export const haproxySection = {
   readTop(value: unknown, at: SectionContext): HaproxyConfig {
     const found: Problem[] = [];
     const config = validate(haproxySchema, value, { path: at.path, problems: found });
-    // An option that is wrong has its default in the result: what it is together with others says nothing then.
+    // A wrong option has its default in the result, so that how it fits the others says nothing.
     const wrong = found.some(({ severity }) => severity !== 'warning');
     at.problems.push(...found, ...(wrong ? [] : checkHaproxyConfig(config, at.path, value)));
     if (config.template_path === null) return config;

@@ -7,30 +7,30 @@ import { reasonOf } from '../../../common/daemon/log.ts';
  * kept until it changes.
  */
 export interface FileTemplate {
-  /** What comes before the services. View: {@link FileView}. */
+  /** The text before the services. View: {@link FileView}. */
   readonly head: string;
   /** One service. View: {@link ServiceView}. */
   readonly service: string;
-  /** What comes after them. View: {@link FileView}. */
+  /** The text after the services. View: {@link FileView}. */
   readonly tail: string;
 }
 
 /** Lines are without indentation. */
 export interface FileView {
-  /** Names the configuration; `global` sets it in HAProxy's environment, by which synapse knows what was loaded. */
+  /** Names the configuration. `global` sets it in HAProxy's environment, from which synapse reads what was loaded. */
   readonly generation: string;
   readonly global: readonly string[];
   readonly defaults: readonly string[];
   /** `extra_sections`. */
   readonly sections: readonly { readonly title: string; readonly lines: readonly string[] }[];
-  /** Absent when the top-level `shared_frontend` is. */
+  /** Undefined without a top-level `shared_frontend`. */
   readonly shared_frontend: { readonly lines: readonly string[] } | undefined;
 }
 
 /** One service. */
 export interface ServiceView {
   readonly service: string;
-  /** Absent without a port. */
+  /** Undefined without a port. */
   readonly frontend: { readonly name: string; readonly lines: readonly string[] } | undefined;
   /** The backend's name. */
   readonly backend: string;
@@ -83,15 +83,15 @@ frontend shared-frontend
 `,
 };
 
-/** Renders without escaping. @throws when the template is no mustache */
+/** Renders without escaping. @throws when the template is not valid mustache */
 export function renderTemplate(template: string, view: FileView | ServiceView): string {
   return mustache.render(template, view, undefined, { escape: (value: unknown) => String(value) });
 }
 
 /**
- * Takes a user's template apart: one text, in which a section `{{#services}}` … `{{/services}}`, its tags on lines of
+ * Splits a user's template: one text, in which a section `{{#services}}` … `{{/services}}`, its tags on lines of
  * their own, stands for each service.
- * @throws when it is no mustache or lacks what synapse needs
+ * @throws when it is not valid mustache, or lacks a part that synapse needs
  */
 export function parseTemplate(text: string): FileTemplate {
   mustache.parse(text);

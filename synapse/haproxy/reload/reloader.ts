@@ -85,7 +85,7 @@ export class Reloader {
       else if (this.#specChanges.length > 0) found.push(...this.#specChanges);
       else found.push(configurationReason(otherConfiguration(haproxy.generation)));
     }
-    // A reload brings HAProxy what the file says; only a restart brings back a socket file that somebody removed.
+    // A reload brings HAProxy what the file says; only a restart brings back a socket file that was removed.
     if (this.#isUnreachable() && this.#loadedText !== this.#text) {
       found.push(socketReason('the runtime API cannot be reached'));
     }
@@ -231,7 +231,7 @@ export class Reloader {
     this.#observeProcesses();
     const left = this.reasons;
     this.#unmended = left.length > 0 ? this.#keyOf(left) : undefined;
-    if (left.length > 0) log.warn('the reload left something to reload for', { reasons: listOf(left) });
+    if (left.length > 0) log.warn('reasons for a reload are left after the reload', { reasons: listOf(left) });
     emit({ type: 'reloaded', reasons: textsOf(reasons), milliseconds });
   }
 

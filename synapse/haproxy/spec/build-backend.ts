@@ -6,12 +6,12 @@ import { modernize, rewriteSections } from './legacy-directives.ts';
 import { backendLines, frontendLines } from './listen-lines.ts';
 import type { BackendSpec, ServerTemplate } from './types.ts';
 
-/** Balance algorithms that take servers and weights at run time whatever else is set. */
+/** Balance algorithms that accept other servers and weights at run time, whatever else is set. */
 const dynamicAlgorithms: ReadonlySet<string> = new Set(['roundrobin', 'leastconn', 'first', 'random']);
 
 /**
- * What HAProxy is to have for one service, without its servers. Undefined when the service has no place there: it is
- * disabled or has no `haproxy` section.
+ * The spec of one service. Undefined when the service is not to be in HAProxy: it is disabled, or its `haproxy` section is
+ * missing or empty.
  * @throws when the service's name cannot be the name of a backend
  */
 export function buildBackendSpec(
@@ -33,7 +33,7 @@ export function buildBackendSpec(
   const servers = buildTemplate(config, lines, global);
   const fixed = new Set(lines.map((line) => /^\s*server\s+(\S+)/.exec(line)?.[1]).filter((name) => name !== undefined));
   const shared = global.shared_frontend === null ? [] : config.shared_frontend;
-  // The order of server lines is no reason for a reload.
+  // Another order of the server lines needs no reload.
   const { order: _order, seed: _seed, trusted, ...making } = servers;
   const suffix = global.frontend_suffix ?? '';
   const content = {
@@ -94,7 +94,7 @@ function buildTemplate(config: ServiceHaproxyConfig, lines: readonly string[], g
   };
 }
 
-/** `services.X.haproxy: {}` asks for nothing, as in SmartStack. */
+/** `services.X.haproxy: {}` adds nothing to HAProxy, as in SmartStack. */
 function isEmpty(config: ServiceHaproxyConfig): boolean {
   return (
     config.port === false &&
@@ -122,17 +122,17 @@ function modeOf(lines: readonly string[]): string | undefined {
   return lines.map((line) => /^\s*mode\s+(\S+)/.exec(line)?.[1]).findLast((mode) => mode !== undefined);
 }
 
-/** True when these lines choose HTTP. */
+/** True when these lines set `mode http`. */
 export function isHttp(lines: readonly string[]): boolean {
   return modeOf(lines) === 'http';
 }
 
-/** True when the user has decided about this option, one way or the other. */
+/** True when these lines set this option or its opposite. */
 export function mentionsIdleClose(lines: readonly string[]): boolean {
   return lines.some((line) => /^\s*(no\s+)?option\s+idle-close-on-response\b/.test(line));
 }
 
-/** Undefined when these lines say nothing about it. */
+/** Undefined when these lines set no algorithm. */
 function isDynamic(lines: readonly string[]): boolean | undefined {
   const balance = lines.map((line) => /^\s*balance\s+([a-z0-9_-]+)/.exec(line)?.[1]).findLast((name) => name);
   if (balance === undefined) return undefined;
@@ -140,24 +140,24 @@ function isDynamic(lines: readonly string[]): boolean | undefined {
   return balance !== 'static-rr' && lines.some((line) => /^\s*hash-type\s+consistent\b/.test(line));
 }
 
-/** Lines we add because synapse or traffic during reloads needs them, unless the user has decided about them. */
+/** The lines that synapse adds for itself or for traffic during reloads, unless the user has decided otherwise. */
 export interface AddedLines {
   readonly global: readonly string[];
   readonly defaults: readonly string[];
 }
 
-/** The variable by which we know what configuration a running HAProxy has loaded. */
+/** The variable in HAProxy's environment that names the configuration it has loaded. */
 export const generationVariable = 'SYNAPSE_GEN';
 
-/** Which lines are missing from the user's `global` and `defaults`. The generation comes on top of these. */
+/** The lines to add to the user's `global` and `defaults`, apart from the generation. */
 export function addedLines(config: HaproxyConfig): AddedLines {
   const { global, defaults } = config;
   const has = (lines: readonly string[], pattern: RegExp): boolean => lines.some((line) => pattern.test(line));
-  // Several processes with one file name their sockets by a variable of their environment: to add all to each would take
-  // them away from each other.
-  const ownWay = has(global, /^\s*stats\s+socket\s+\S*\$\{?\w/);
+  // Several processes with one file name their sockets by a variable of their environment: with all sockets in each process,
+  // they would take them away from each other.
+  const hasVariable = has(global, /^\s*stats\s+socket\s+\S*\$\{?\w/);
   const sockets =
-    config.do_socket && !ownWay
+    config.do_socket && !hasVariable
       ? socketPaths(config).filter((path) => !global.some((line) => isSocketLine(line, path)))
       : [];
   return {
@@ -184,14 +184,14 @@ function isSocketLine(line: string, path: string): boolean {
   return address === path || address === `unix@${path}`;
 }
 
-/** Says once what we add to the user's own lines, and what we write in another form. */
+/** Logs once which lines synapse adds to the user's own, and which it writes in another form. */
 export function reportLines(config: HaproxyConfig, log: Log): void {
   const { global, defaults } = addedLines(config);
   for (const line of global) log.info('a line was added to the global section', { line });
   for (const line of defaults) log.info('a line was added to the defaults section', { line });
   for (const line of [...config.global, ...config.defaults]) {
     if (/^\s*(load-server-state-from-file\s+(global|local)|server-state-file(-base)?\s)/.test(line)) {
-      log.warn('a state file brings back old weights and maintenance at each reload: better without', { line });
+      log.warn('a state file brings back old weights and maintenance at each reload: remove this line', { line });
     }
   }
   const notes = [modernize(config.global), modernize(config.defaults), rewriteSections(config.extra_sections)];

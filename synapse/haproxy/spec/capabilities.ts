@@ -1,11 +1,11 @@
-/** What one version of HAProxy can do at run time (management guide of each version, chapter 9.3). */
+/** The capabilities of one version of HAProxy at run time (management guide of each version, chapter 9.3). */
 export interface Capabilities {
   readonly version: string;
   /** `add server` without experimental mode. */
   readonly addServer: boolean;
-  /** `wait srv-removable` and a `del server` that crashes nothing by itself: 2.x does when statistics are being read. */
+  /** `wait srv-removable`, and a safe `del server`: in 2.x it crashes HAProxy while statistics are being read. */
   readonly canDeleteServer: boolean;
-  /** Whether servers are deleted without being asked to: Debian's 3.0 lacks fixes that 3.2 has. */
+  /** Servers are deleted by default: Debian's 3.0 lacks fixes that 3.2 has. */
   readonly deleteServer: boolean;
   /** `cookie` on `add server`. */
   readonly dynamicCookie: boolean;
@@ -19,7 +19,7 @@ export interface Capabilities {
   readonly addBackend: boolean;
 }
 
-/** Keywords that only the file takes and that a server added at run time cannot do without. */
+/** Keywords that only the file accepts. A server that needs one cannot be added at run time. */
 export const fileOnlyKeywords: ReadonlySet<string> = new Set([
   'log-proto',
   'namespace',
@@ -29,7 +29,7 @@ export const fileOnlyKeywords: ReadonlySet<string> = new Set([
   'usesrc',
 ]);
 
-/** Keywords that only the file takes and that mean nothing for a server whose host is an address. */
+/** Keywords that only the file accepts, and that have no effect on a server whose host is an address. */
 export const droppableKeywords: ReadonlySet<string> = new Set([
   'init-addr',
   'resolve-net',

@@ -126,7 +126,7 @@ function keepRepeated(
   }
 }
 
-/** The backend that its servers are in, or will be. */
+/** The backend that the servers of a service are in, or will be; undefined when there is none. */
 export function backendOf({ wanted, active }: DesiredService): string | undefined {
   return (wanted ?? active)?.backend;
 }

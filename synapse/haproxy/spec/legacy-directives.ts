@@ -1,4 +1,4 @@
-/** Lines as a current HAProxy takes them. */
+/** Lines in the form that a current HAProxy accepts. */
 export interface Modernized {
   readonly lines: readonly string[];
   /** One sentence for each change. */
@@ -6,8 +6,8 @@ export interface Modernized {
 }
 
 /**
- * Directives that HAProxy refuses since 2.0 to 2.5, beside what means exactly the same today (configuration manual,
- * "deprecated" and the release notes of those versions). Empty: it has no effect any more and is left out.
+ * Directive that HAProxy refuses since a version from 2.0 to 2.5 → the one with exactly the same meaning today (configuration
+ * manual, "deprecated", and the release notes of those versions). Empty: it has no effect any more and is left out.
  */
 const renamed: ReadonlyMap<string, string> = new Map([
   ['clitimeout', 'timeout client'],
@@ -72,13 +72,13 @@ function deleteHeader(kind: string, argument: string): string | undefined {
   return name === undefined ? undefined : `${kind} del-header ${name}`;
 }
 
-/** A section of the user's own, as it is written to the file. */
+/** A section of `extra_sections`, as it is written to the file. */
 export interface ExtraSection {
   readonly title: string;
   readonly lines: readonly string[];
 }
 
-/** What was changed so that a current HAProxy takes it. */
+/** Sections in the form that a current HAProxy accepts. */
 export interface Rewritten {
   readonly sections: readonly ExtraSection[];
   /** One sentence for each change. */

@@ -1,9 +1,9 @@
-/** Where a line belongs that the user wrote for frontend and backend together. */
+/** Where a line of `listen` belongs, which is for the frontend and the backend together. */
 export type Place = 'frontend' | 'backend' | 'both';
 
 /**
  * Directives that HAProxy takes in a frontend but not in a backend (configuration manual 2.6, section 4.1). Longest
- * match on whole words. What is in neither list goes to both: HAProxy's own check judges it, not an old list of ours.
+ * match on whole words. Directives of neither list go to both: HAProxy's own check judges them, not a list that may be old.
  */
 const frontendOnly: readonly string[] = [
   'backlog',
@@ -124,7 +124,7 @@ const places = new Map<string, Place>([
   ...backendOnly.map((directive) => [directive, 'backend'] as const),
 ]);
 
-/** Where a `listen` line goes. Whitespace and letter case do not matter; `no option X` goes where `option X` goes. */
+/** The place of a `listen` line. Whitespace and letter case do not matter; `no option X` goes where `option X` goes. */
 export function placeOf(line: string): Place {
   const words = line.trim().toLowerCase().split(/\s+/);
   if (words[0] === 'no' || words[0] === 'default') words.shift();

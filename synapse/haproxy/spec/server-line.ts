@@ -10,8 +10,8 @@ const poolOptions = [
 ] as const;
 
 /**
- * The words after a server's name and address: for its line in the file, and for `add server` when `runtime` says
- * what that HAProxy can do. One function, so that both make the same server.
+ * The words after a server's name and address: for its line in the file, or with `runtime` for `add server` on a HAProxy of
+ * these capabilities. One function, so that both make the same server.
  */
 export function serverWords(
   server: Server,
@@ -41,7 +41,7 @@ export function serverLine(server: Server, id: number | undefined): string {
   return `server ${server.name} ${server.address} ${serverWords(server, id)}`;
 }
 
-/** Why this server cannot be added at run time; undefined when it can. */
+/** Why this server cannot be added at run time; undefined when it can be. */
 export function addObstacle(server: Server, template: ServerTemplate, capabilities: Capabilities): string | undefined {
   if (!capabilities.addServer) return 'this HAProxy cannot add servers';
   if (server.named) return 'its host is a name, which HAProxy only resolves when it loads its file';
@@ -51,12 +51,12 @@ export function addObstacle(server: Server, template: ServerTemplate, capabiliti
   return fileOnly && `its option '${fileOnly.keyword}' only works in the file`;
 }
 
-/** True when the server can be added now and lacks something that only a reload gives it. */
+/** True when a server that is added at run time lacks its cookie until a reload. */
 export function isIncomplete(template: ServerTemplate, capabilities: Capabilities): boolean {
   return template.persistence && template.cookie !== 'none' && !capabilities.dynamicCookie;
 }
 
-/** True when HAProxy is to check this server, which has to be switched on after adding it. */
+/** True when HAProxy is to check this server: the check has to be switched on after the server was added. */
 export function hasCheck(server: Server, template: ServerTemplate, keyword: 'check' | 'agent-check'): boolean {
   let checked = false;
   for (const option of parseOptions([...template.inherited, server.options].join(' '))) {

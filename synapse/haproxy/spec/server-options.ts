@@ -1,4 +1,4 @@
-/** A word of a server line with the words that belong to it. */
+/** A keyword of a server line with its values. */
 export interface Option {
   readonly keyword: string;
   readonly values: readonly string[];
@@ -19,7 +19,7 @@ const withValue: ReadonlySet<string> = new Set(
   ).split(' '),
 );
 
-/** Takes the words of a server line apart into keywords with their values. */
+/** Splits the words of a server line into keywords with their values. */
 export function parseOptions(text: string): readonly Option[] {
   const words = text.split(/\s+/).filter((word) => word !== '');
   const options: Option[] = [];
@@ -42,10 +42,10 @@ export function lastValue(options: readonly Option[], keyword: string): string |
   return options.findLast((option) => option.keyword === keyword)?.values[0];
 }
 
-/** What of a record's haproxy_server_options may be used. */
+/** The options of a record's haproxy_server_options, by whether they may be used. */
 export interface Trusted {
   readonly options: readonly Option[];
-  /** What was left out, as it was written. */
+  /** The options that may not be used, as they were written. */
   readonly refused: readonly string[];
 }
 
@@ -54,8 +54,8 @@ const time = /^[0-9]{1,9}(us|ms|s|m|h|d)?$/;
 const word = /^[A-Za-z0-9_.:@+/=-]{1,128}$/;
 
 /**
- * What the values of the keywords trusted by default look like: HAProxy refuses the whole file for one bad value, so a
- * record must not bring one in. A keyword that is not here is trusted with any value, because a user listed it.
+ * The checks for the values of the keywords that are trusted by default: HAProxy refuses the whole file for one bad value, so
+ * no record may bring one in. Other keywords are trusted with any value, because a user listed them.
  */
 const values: Readonly<Record<string, (value: string) => boolean>> = {
   weight: (value) => count.test(value) && Number(value) <= 256,
@@ -71,7 +71,7 @@ const values: Readonly<Record<string, (value: string) => boolean>> = {
   id: (value) => isPositive(value) && Number(value) <= 2_147_483_647,
 };
 
-/** Splits the options that an announcer asks for by what `trusted` (keywords, or '*') allows. */
+/** Splits the options of a record by whether `trusted` (keywords, or '*') allows them. */
 export function filterOptions(text: string, trusted: ReadonlySet<string>): Trusted {
   const options: Option[] = [];
   const refused: string[] = [];

@@ -8,7 +8,7 @@ const defaultWeight = 1;
 const nothing: Trusted = { options: [], refused: [] };
 const made = new WeakMap<ServerTemplate, WeakMap<Instance, Server>>();
 
-/** The server that an instance becomes: made once for each instance, so one change among thousands costs one. */
+/** The server that an instance becomes. It is made once for each instance, so one change among thousands costs one server. */
 export function serverOf(instance: Instance, template: ServerTemplate): Server {
   let servers = made.get(template);
   if (servers === undefined) {
@@ -23,12 +23,12 @@ export function serverOf(instance: Instance, template: ServerTemplate): Server {
   return server;
 }
 
-/** True when this instance has a server at all; one that is about to vanish has none. */
+/** True when this instance has a server; one that is down has none. */
 export function isServed(instance: Instance): boolean {
   return instance.state !== 'down';
 }
 
-/** The words of a server that only a new server or a reload can change: all but its id, weight and maxconn. */
+/** The words of a server that only a new server or a reload can change: all but id, weight and maxconn. */
 export function fixedWordsOf(words: string): string {
   const options = parseOptions(words);
   const alone = maxconnOf(options) !== null;
@@ -106,7 +106,7 @@ function weightOf(options: readonly Option[], template: ServerTemplate): number 
   return text !== undefined && /^[0-9]{1,3}$/.test(text) ? Number(text) : defaultWeight;
 }
 
-/** The same on text, because server_options keep the spelling and the spaces that the user gave them. */
+/** Removes the weight from text, not from options: server_options keep the spelling and the spaces of the user. */
 export function stripWeight(text: string): string {
   return text.replace(/(^|\s)weight\s+[0-9]+(?=\s|$)/g, '$1');
 }
@@ -124,7 +124,7 @@ function isAddress(host: string): boolean {
   return host.includes(':') || /^[0-9.]+$/.test(host);
 }
 
-/** True when two `host:port` mean the same: IPv6 has several spellings, host names have no letter case. */
+/** True when two `host:port` are the same address: IPv6 has several spellings, and letter case does not matter in host names. */
 export function sameAddress(a: string, b: string): boolean {
   return a === b || canonical(a) === canonical(b);
 }
@@ -157,7 +157,7 @@ export function orderServers(servers: readonly Server[], order: ServerTemplate['
   }
 }
 
-/** Where a name stands in the shuffle: FNV-1a, 32 bits, finished by murmur3's mixer so that like names spread. */
+/** The place of a name in the shuffle: FNV-1a, 32 bits, finished by murmur3's mixer so that similar names spread. */
 export function rankOf(name: string, seed: string): number {
   let hash = 0x811c9dc5;
   for (const text of [seed, '/', name]) {
