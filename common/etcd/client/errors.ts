@@ -59,7 +59,15 @@ const permanentCodes: ReadonlySet<status> = new Set([
 
 /** True when trying again cannot help. A stale token is not permanent: see {@link isStaleToken}. */
 export function isPermanent(error: EtcdError): boolean {
-  return permanentCodes.has(error.code) && !isStaleToken(error.details);
+  return (permanentCodes.has(error.code) && !isStaleToken(error.details)) || isExhausted(error);
+}
+
+/**
+ * True when the cluster takes no more: its quota is used up, or it has too many requests. Every member would say so.
+ * gRPC uses the same code for a message that is too large.
+ */
+function isExhausted({ code, details }: EtcdError): boolean {
+  return code === status.RESOURCE_EXHAUSTED && details.startsWith('etcdserver:');
 }
 
 /** True when etcd asks for a new token, which it does under various codes; its Go client looks for the same texts. */

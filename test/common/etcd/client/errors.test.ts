@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { status } from '@grpc/grpc-js';
 import { reasonOf } from '../../../../common/daemon/log.ts';
-import { EtcdError, etcdError } from '../../../../common/etcd/client/errors.ts';
+import { EtcdError, etcdError, isPermanent } from '../../../../common/etcd/client/errors.ts';
 
 describe('an EtcdError', () => {
   for (const [code, details, words] of [
@@ -41,4 +41,22 @@ describe('an EtcdError', () => {
     assert.equal(reasonOf(error), 'http://a:1 range: no leader');
     assert.deepEqual([error.code, error.details], [status.UNAVAILABLE, 'etcdserver: no leader']);
   });
+});
+
+describe('an error that no other member and no other try would change', () => {
+  const cases: readonly (readonly [code: status, details: string, permanent: boolean])[] = [
+    [status.PERMISSION_DENIED, 'etcdserver: permission denied', true],
+    [status.NOT_FOUND, 'etcdserver: requested lease not found', true],
+    [status.RESOURCE_EXHAUSTED, 'etcdserver: mvcc: database space exceeded', true],
+    [status.RESOURCE_EXHAUSTED, 'etcdserver: too many requests', true],
+    [status.RESOURCE_EXHAUSTED, 'Received message larger than max (5000000 vs. 4194304)', false],
+    [status.UNAUTHENTICATED, 'etcdserver: invalid auth token', false],
+    [status.UNAVAILABLE, 'etcdserver: no leader', false],
+    [status.DEADLINE_EXCEEDED, 'Deadline exceeded', false],
+  ];
+  for (const [code, details, permanent] of cases) {
+    it(`${status[code]} '${details}' is ${permanent ? '' : 'not '}one`, () => {
+      assert.equal(isPermanent(new EtcdError('http://a:1 put', code, details)), permanent);
+    });
+  }
 });
