@@ -30,6 +30,9 @@ export interface HeldServer {
   readonly held: 'maintenance' | 'drain' | 'weight';
 }
 
+/** The weight of a server that synapse has put into maintenance, where the balance algorithm lets weights change. */
+export const closedByUsWeight = 0;
+
 /** What brings what runs to what is desired. */
 export interface Plan {
   /** In order: servers are added and opened before others are closed. */
@@ -239,17 +242,19 @@ function planAdd(spec: BackendSpec, server: Server, context: PlanContext): Step 
 function planUnwanted(spec: BackendSpec, current: RunningServer | undefined, context: PlanContext): Step {
   if (current === undefined || current.maintenance || !isNamedByUs(current)) return {};
   const target = `${spec.backend}/${current.name}`;
-  const leaving = context.isLeaving(current.name);
-  if (leaving && current.drained) return {};
-  return {
-    change: {
-      backend: spec.backend,
-      name: current.name,
-      action: leaving ? 'drain' : 'maintenance',
-      commands: [setState(target, leaving ? 'drain' : 'maint')],
-      after: { ...current, maintenance: !leaving, drained: leaving, ours: true },
-    },
-  };
+  const change = { backend: spec.backend, name: current.name };
+  if (context.isLeaving(current.name)) {
+    if (current.drained) return {};
+    const after = { ...current, maintenance: false, drained: true, ours: true };
+    return { change: { ...change, action: 'drain', commands: [setState(target, 'drain')], after } };
+  }
+  const after = { ...current, maintenance: true, drained: false, ours: true };
+  const commands = [setState(target, 'maint')];
+  if (!spec.dynamic) return { change: { ...change, action: 'maintenance', commands, after } };
+  // A mark for a synapse that starts after this one was killed: an operator's maintenance leaves the weight as it is.
+  commands.push({ kind: 'weight', text: `set server ${target} weight ${closedByUsWeight}` });
+  const marked = { ...after, weight: closedByUsWeight, ourWeight: closedByUsWeight };
+  return { change: { ...change, action: 'maintenance', commands, after: marked } };
 }
 
 /** True when the server is named after its address, as ours are. A server under another name was added by an operator. */

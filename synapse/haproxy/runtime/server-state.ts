@@ -2,6 +2,7 @@ import type { ParsedConfig, ParsedServer } from '../spec/parse-config.ts';
 import { sameAddress } from '../spec/server.ts';
 import type { RunningBackend, RunningServer } from '../spec/types.ts';
 import type { ServerRow } from './parse.ts';
+import { closedByUsWeight } from './plan.ts';
 
 /** Backend → its servers by name. */
 export type RunningServers = ReadonlyMap<string, RunningBackend>;
@@ -104,8 +105,8 @@ export interface ServerHistory {
 
 /**
  * Joins what HAProxy says about a server with its history. HAProxy tells the state but not who set it. Maintenance of a
- * server that is in the file was set by an operator. Maintenance of a server that is not in the file was set by synapse,
- * which removes servers that way.
+ * server that is in the file was set by an operator. Maintenance of a server that is not in the file, or whose weight is
+ * {@link closedByUsWeight} as well, was set by synapse, which removes servers that way.
  */
 export function runningServerOf(row: ServerRow, { previous, file, loaded, worker }: ServerHistory): RunningServer {
   const { name, id, address, maintenance, drained, failing, weight } = row;
@@ -125,12 +126,14 @@ export function runningServerOf(row: ServerRow, { previous, file, loaded, worker
     };
   }
   const maxconn = line?.maxconn;
+  // The synapse before this one was killed after it had closed the server, and before it had written the file.
+  const isMarked = maintenance && weight === closedByUsWeight && file?.weight !== closedByUsWeight;
   if (worker === 'new') return { ...base, ourWeight: row.initialWeight, ours: false, fixedWords: words, maxconn };
   return {
     ...base,
     // Nothing says who set the weight of a server that is not in the file, so it may be changed.
-    ourWeight: file === undefined ? Number.NaN : lastWeightOfOurs(row, file.weight),
-    ours: closed && (file === undefined || (drained && !maintenance && file.weight === 0)),
+    ourWeight: file === undefined || isMarked ? Number.NaN : lastWeightOfOurs(row, file.weight),
+    ours: closed && (file === undefined || isMarked || (drained && !maintenance && file.weight === 0)),
     fixedWords: words,
     maxconn,
   };

@@ -42,6 +42,7 @@ const cases: readonly Case[] = [
       `enable health api/${A}`,
       `set server api/${A} state ready`,
       `set server api/${B} state maint`,
+      `set server api/${B} weight 0`,
     ],
   },
   {
@@ -246,7 +247,13 @@ const cases: readonly Case[] = [
     what: 'a withdrawn server goes into maintenance when its time is over',
     running: { [A]: { drained: true, ours: true } },
     desired: [],
-    commands: [`set server api/${A} state maint`],
+    commands: [`set server api/${A} state maint`, `set server api/${A} weight 0`],
+  },
+  {
+    what: 'a server that was closed gets its weight back with its requests',
+    running: { [A]: { maintenance: true, ours: true, weight: 0, ourWeight: 0 } },
+    desired: [a],
+    commands: [`set server api/${A} state ready`, `set server api/${A} weight 1`],
   },
   {
     what: 'a server that is not named after its address is left alone',

@@ -37,6 +37,21 @@ describe('ServerState', () => {
     assert.deepEqual(backends(state), [['b', ['n']]]);
   });
 
+  const found: readonly (readonly [what: string, fields: Partial<ServerRow>, ours: boolean])[] = [
+    ['maintenance of a server in the file was set by an operator', { maintenance: true }, false],
+    ['maintenance with weight 0 was set by a synapse that was killed', { maintenance: true, weight: 0 }, true],
+    ['maintenance of a server that is not in the file was set by synapse', { maintenance: true, name: 'other' }, true],
+    ['a weight of 0 alone is no maintenance', { weight: 0 }, false],
+  ];
+  for (const [what, fields, ours] of found) {
+    it(`at the start: ${what}`, () => {
+      const state = new ServerState(() => file);
+      const read = { ...row, ...fields };
+      state.replace([read], 'first', 'g');
+      assert.equal(state.running.get('b')?.get(read.name)?.ours, ours);
+    });
+  }
+
   it('still knows the empty backends when the same worker is read again', () => {
     const state = new ServerState(() => file);
     state.replace([row], 'first', 'g');
