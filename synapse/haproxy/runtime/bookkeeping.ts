@@ -28,7 +28,9 @@ export class RetryCounts {
   refused({ backend, name }: Pick<ServerChange, 'backend' | 'name'>, message: string, final: boolean): void {
     const servers = this.#tries.get(backend) ?? new Map<string, Tries>();
     this.#tries.set(backend, servers);
-    servers.set(name, { count: final ? maxTries : 1, message });
+    // A refusal never lowers the count, or a change that is refused for ever would be tried for ever.
+    const tried = servers.get(name)?.count ?? 0;
+    servers.set(name, { count: final ? maxTries : Math.max(1, tried), message });
   }
 
   /** Takes all changes that a backend still needs after it was read, and decides which of them are sent again. */

@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net';
 import { onAbort } from '../../../common/async/abort.ts';
 import { clock, type Timer } from '../../../common/async/clock.ts';
-import { sleep } from '../../../common/async/sleep.ts';
+import { sleep, type WakeableSleep } from '../../../common/async/sleep.ts';
 import type { Host } from '../../../common/host.ts';
 import { plainReason } from '../../../common/reason.ts';
 
@@ -100,9 +100,9 @@ export class RuntimeConnection {
     return replies;
   }
 
-  /** Waits; returns early when the connection ends. */
-  pause(delayMs: number): Promise<void> {
-    return sleep(delayMs, this.#ended.signal);
+  /** Waits; returns early when the connection ends, or when `sleeper` is woken. */
+  pause(delayMs: number, sleeper?: WakeableSleep): Promise<void> {
+    return sleeper?.sleep(delayMs, this.#ended.signal) ?? sleep(delayMs, this.#ended.signal);
   }
 
   close(): void {

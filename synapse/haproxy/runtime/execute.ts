@@ -125,7 +125,13 @@ export class Executor {
 }
 
 /** Results as the metric names them. */
-const metricLabels = { done: 'done', unexpected: 'surprise', refused: 'refused', lost: 'lost' } as const;
+const metricLabels = {
+  done: 'done',
+  unexpected: 'surprise',
+  stopping: 'surprise',
+  refused: 'refused',
+  lost: 'lost',
+} as const;
 
 function isFailure(result: CommandResult | undefined): result is CommandFailure {
   return result !== undefined && result.result !== 'done';

@@ -1,6 +1,6 @@
 import { linkAbort } from '../../../common/async/abort.ts';
 import { clock } from '../../../common/async/clock.ts';
-import { sleep } from '../../../common/async/sleep.ts';
+import { sleep, WakeableSleep } from '../../../common/async/sleep.ts';
 import { supervise } from '../../../common/async/supervise.ts';
 import type { Host } from '../../../common/host.ts';
 import { generationVariable } from '../spec/build-backend.ts';
@@ -54,6 +54,8 @@ export class HaproxyProcess {
   readonly commandLog: CommandLog;
   readonly #deps: HaproxyProcessDeps;
   readonly #servers: ServerSync;
+  /** Until the next check that the worker is still in charge. */
+  readonly #nextCheck = new WakeableSleep();
   #state: ProcessState = notConnected;
   #workers: WorkerHistory = noWorkers;
 
@@ -68,6 +70,7 @@ export class HaproxyProcess {
       commandLog: this.commandLog,
       connection: () => (this.inSync ? connectionOf(this.#state) : undefined),
       onUnexpected: () => deps.onRead(this),
+      onStopping: () => this.#nextCheck.wake(),
     });
   }
 
@@ -216,7 +219,7 @@ export class HaproxyProcess {
   async #watch(connection: RuntimeConnection): Promise<void> {
     let readAt = clock.now();
     for (;;) {
-      await connection.pause(checkIntervalMs);
+      await connection.pause(checkIntervalMs, this.#nextCheck);
       // Rejects with the reason when the connection has ended.
       const [info = ''] = await connection.send(['show info']);
       const worker = parseInfo(info);

@@ -6,6 +6,8 @@ export type CommandResult =
   | { readonly result: 'done' }
   /** HAProxy's state differs from what we know: it has to be read again. */
   | { readonly result: 'unexpected'; readonly message: string }
+  /** This worker takes no more changes, because another one has taken over. */
+  | { readonly result: 'stopping'; readonly message: string }
   /** HAProxy does not do this at run time. */
   | { readonly result: 'refused'; readonly message: string };
 
@@ -21,8 +23,10 @@ const unexpectedStates: readonly string[] = [
   "Can't find backend",
   'Already exists a server',
   'already used',
-  'Proxy is disabled',
 ];
+
+/** The reply of a worker that is stopping, and of a proxy that is `disabled` in the file. */
+const stoppingReply = 'Proxy is disabled';
 
 /**
  * Judges a reply by its text. Everything that is not known to be a success counts as a failure. HAProxy's error levels
@@ -34,5 +38,6 @@ export function judge(kind: CommandKind, reply: string): CommandResult {
   const ok = kind === 'add' ? text.includes('New server registered') : text === '';
   if (ok) return done;
   const message = text.replace(/\s+/g, ' ').slice(0, 500) || 'an empty reply';
+  if (text.includes(stoppingReply)) return { result: 'stopping', message };
   return { result: unexpectedStates.some((part) => text.includes(part)) ? 'unexpected' : 'refused', message };
 }

@@ -28,9 +28,14 @@ export interface ServerSyncDeps {
   /** Called when something unexpected has been read, before anything is planned. */
   readonly onUnexpected: () => void;
   readonly onDeleted: ServerReaperDeps['onDeleted'];
+  /** Called when a reply says that the worker may be stopping. */
+  readonly onStopping: () => void;
   /** Called when the reasons for a reload differ from before. */
   readonly onChange: () => void;
 }
+
+/** When to read a worker that refuses changes as if it were stopping, and then is not. */
+const stoppingReadDelayMs = 2_000;
 
 /** What a worker says when it is read for the first time on a connection. */
 export interface WorkerReading {
@@ -71,7 +76,14 @@ export class ServerSync {
       ...shared,
       commandLog,
       onSent: () => this.#readBack.schedule(),
-      onFailed: (result) => this.#readBack.scheduleNow({ unexpected: result === 'unexpected' }),
+      onFailed: (result) => {
+        if (result !== 'stopping') this.#readBack.scheduleNow({ unexpected: result === 'unexpected' });
+        else {
+          // If the worker is stopping, its connection ends before this reading.
+          this.#readBack.scheduleAll(stoppingReadDelayMs);
+          deps.onStopping();
+        }
+      },
     });
     this.#readBack = new ReadBack({
       ...shared,

@@ -27,6 +27,14 @@ describe('RetryCounts', () => {
     assert.deepEqual(retries.sort('api', [one, two]), { retry: [two], reload });
   });
 
+  it('gives up a change that HAProxy refuses each time it is tried', () => {
+    const retries = new RetryCounts();
+    const one = change('one');
+    let sent = 0;
+    for (; sent < 10 && retries.sort('api', [one]).retry.length > 0; sent += 1) retries.refused(one, 'Busy.', false);
+    assert.ok(sent <= 3, `sent ${sent} times`);
+  });
+
   it('forgets a refusal when the change was done after all, and keeps those of other backends', () => {
     const retries = new RetryCounts();
     const [one, other] = [change('one'), change('one', 'api.b')];
