@@ -24,7 +24,7 @@ export function etcdError(attempted: string, error: unknown): EtcdError {
   return new EtcdError(attempted, code ?? status.UNKNOWN, details || message || String(error));
 }
 
-/** Translates the texts of grpc-js and etcd for people who know neither. */
+/** Puts the texts of grpc-js and etcd into plain words. */
 function plainWords(code: status, details: string): string {
   const known = systemWords(details);
   if (known !== undefined) return known;

@@ -2,7 +2,7 @@ import { onAbort } from '../../async/abort.ts';
 import { jittered } from '../../async/backoff.ts';
 import { clock, type Timer } from '../../async/clock.ts';
 import { Semaphore } from '../../async/semaphore.ts';
-import type { Log } from '../../daemon/log.ts';
+import { type Log, reasonOf } from '../../daemon/log.ts';
 import type { EtcdClient } from '../client/client.ts';
 import { beginKey, reduceKey } from './key-lifecycle.ts';
 import { sendRequest } from './key-operations.ts';
@@ -139,7 +139,7 @@ export class KeyReconciler {
 
   #runOne(task: Task, effect: KeyEffect): void {
     const { owned } = task;
-    const { holder, onFound, onRepair, onRest } = this.#deps;
+    const { holder, onRepair, onRest } = this.#deps;
     switch (effect.kind) {
       case 'queue':
         void this.#queue(task);
@@ -154,7 +154,7 @@ export class KeyReconciler {
         clock.clearTimeout(task.timer);
         break;
       case 'reportFound':
-        onFound?.(owned.key, effect.value);
+        this.#reportFound(owned.key, effect.value);
         break;
       case 'reportRepair':
         onRepair(owned.key, effect.noticedBy);
@@ -174,6 +174,16 @@ export class KeyReconciler {
       case 'rest':
         onRest(owned);
         break;
+    }
+  }
+
+  #reportFound(key: string, value: string): void {
+    const { log, onFound } = this.#deps;
+    try {
+      onFound?.(key, value);
+    } catch (error) {
+      // A fault of the owner's must not keep its key from being written.
+      log.error('handling what was found under an etcd key failed', { key, reason: reasonOf(error) });
     }
   }
 

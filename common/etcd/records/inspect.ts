@@ -33,7 +33,7 @@ export interface InspectedRecord {
 /** How records are inspected. */
 export interface InspectOptions {
   readonly decode: Decode;
-  /** Only keys whose rest after the prefix matches. */
+  /** Only keys that match this after the prefix. */
   readonly keys?: RegExp;
   /** The limit of the whole inspection. */
   readonly timeoutMs: number;

@@ -26,7 +26,7 @@ class DelayedDeletes {
   readonly #signal: AbortSignal;
   /** A timer for each delayed delete, by its key. */
   readonly #timers = new Map<string, Timer>();
-  /** The last change: it is passed on again with each delete whose delay is over. */
+  /** The last change: a delete whose delay is over is passed on as another change of it. */
   #last: PrefixChange | undefined;
 
   constructor(onChange: OnChange, options: DelayDeletesOptions, signal: AbortSignal) {

@@ -28,7 +28,7 @@ export interface ReflectorStatus {
   readonly synced: boolean;
   /** How many prefixes are followed. */
   readonly prefixes: number;
-  /** The member whose watch stream is open; null while there is none. */
+  /** The member that has the watch stream; null while no stream is open. */
   readonly member: string | null;
   /** The highest revision seen. */
   readonly revision: string;

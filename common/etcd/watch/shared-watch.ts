@@ -57,7 +57,7 @@ export class SharedWatch {
     return this.#provenAt;
   }
 
-  /** The address of the member whose stream is open; null while there is none. */
+  /** The address of the member that has the stream; null while no stream is open. */
   get member(): string | null {
     return this.#stream?.open.member ?? null;
   }

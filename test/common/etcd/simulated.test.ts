@@ -57,6 +57,24 @@ describe('leased keys and a reflector over a simulated etcd', () => {
     assertSound(recorder);
   });
 
+  it('write a key although the handler of what was found under it throws', async (t) => {
+    const etcd = new SimulatedEtcd();
+    const ended = new AbortController();
+    t.after(() => ended.abort());
+    const deps = { log: testLog(), dial: etcd.dial };
+    const client = createEtcdClient({ hosts: ['a'] }, deps, ended.signal);
+    etcd.put(`${prefix}1`, 'left by a predecessor');
+    const found: string[] = [];
+    const onFound = (_: string, value: string): void => {
+      found.push(value);
+      throw new Error('a fault of the owner');
+    };
+    const keys = createLeasedKeys(client, { ttlSeconds: 10, onFound }, deps, ended.signal);
+    keys.set(`${prefix}1`, 'up');
+    await keys.settled(AbortSignal.timeout(10_000));
+    assert.deepEqual([etcd.values, found], [{ [`${prefix}1`]: 'up' }, ['left by a predecessor']]);
+  });
+
   it('go on over another member when theirs is down', async (t) => {
     const { etcd, client, keys, reflector, recorder, settled } = await start(t);
     keys.set(`${prefix}1`, 'up');

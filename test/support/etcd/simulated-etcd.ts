@@ -14,7 +14,7 @@ import { clock } from '../../../common/async/clock.ts';
 import type { Connection, Dial, Rpc, RpcStream } from '../../../common/etcd/client/connection.ts';
 import { EtcdError } from '../../../common/etcd/client/errors.ts';
 
-/** A stream whose messages go through `onRequest`; what it emits arrives in a microtask. */
+/** A stream that hands requests to `onRequest` and emits responses, each in a microtask. */
 class SimulatedStream<Request, Response> implements RpcStream<Request, Response> {
   readonly #listeners: [event: string, listener: (message: never) => void][] = [];
   readonly #onRequest: (request: Request) => void;
@@ -61,8 +61,8 @@ interface Watcher {
 }
 
 /**
- * A cluster of etcd in this process, reached through {@link dial}: keys, transactions, leases and watches as far as the
- * daemons use them, without sockets and without compaction. Members share one store; each can be taken down.
+ * A cluster of etcd in this process, reached through {@link dial}. It has the keys, transactions, leases and watches that the
+ * daemons use, without sockets and without compaction. Members share one store; each can be taken down.
  */
 export class SimulatedEtcd {
   #revision = 1;
@@ -102,6 +102,11 @@ export class SimulatedEtcd {
   /** Ends every lease, and deletes the keys under them. */
   expireAll(): void {
     for (const id of [...this.#leases.keys()]) this.#revoke(id);
+  }
+
+  /** Puts a key without a lease, as an administrator may. */
+  put(key: string, value: string): void {
+    this.#change(() => this.#put(key, Buffer.from(value), '0'));
   }
 
   /** Deletes a key, as an administrator may. */

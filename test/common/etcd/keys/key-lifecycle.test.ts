@@ -17,7 +17,7 @@ import {
   type Transition,
 } from '../../../../common/etcd/keys/owned-key.ts';
 
-/** Lease 7 is ours now, 6 was; 9 is somebody else's. */
+/** Lease 7 is ours, 6 was ours before; 9 is another process's. */
 const context: KeyContext = { lease: '7', ownLeases: new Set(['6', '7']), closing: false, now: 100_000 };
 const noLease: KeyContext = { ...context, lease: null };
 
@@ -342,7 +342,7 @@ describe('the lifecycle of an owned key', () => {
     assert.equal(key.doubtful, false);
   });
 
-  it('has the lease replaced when a key is withdrawn whose creation may still happen', () => {
+  it('replaces the lease when a key is withdrawn while its create may still happen', () => {
     const lost = run(phases.writingValue, [failure('unanswered'), assign(unset()), turn, read(absentKey)]);
     assert.equal(lost.key.phase, 'gone');
     assert.ok(lost.effects.includes('rotateLease'));
