@@ -120,7 +120,8 @@ export class HaproxyProcess {
       what: `HAProxy's runtime API at ${this.path}`,
       log: this.#deps.log,
       backoff: { baseMs: 50, maxMs: 1_000 },
-      healthyAfterMs: 1_000,
+      // Longer than a hung HAProxy takes to fail: connecting and reading each wait for a reply.
+      healthyAfterMs: 2 * replyTimeoutMs + 1_000,
       onReason: (reason: string | null) => {
         if (reason !== null) this.#move({ type: 'failed', reason });
       },

@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
 import { connect } from 'node:net';
 import { describe, it, type TestContext } from 'node:test';
-import { silentLog } from '../../../../common/daemon/log.ts';
 import { HaproxyProcess } from '../../../../synapse/haproxy/runtime/process.ts';
 import { buildBackendSpec } from '../../../../synapse/haproxy/spec/build-backend.ts';
 import { createDesiredService } from '../../../../synapse/haproxy/spec/desired-service.ts';
@@ -10,23 +9,27 @@ import { eventually } from '../../../support/eventually.ts';
 import { fakeRuntime, fakeWorker } from '../../../support/haproxy/fake-runtime.ts';
 import { instance, serviceConfig } from '../../../support/haproxy/haproxy-output.ts';
 import { plainConfig } from '../../../support/haproxy/haproxy-text.ts';
+import { recordingLog } from '../../../support/process/recording-log.ts';
 
-/** A process whose connections lead to one worker after the other: the last one of `order` takes all that follow. */
-async function processOver(t: TestContext, order: readonly ReturnType<typeof fakeWorker>[]) {
-  const paths = new Map<ReturnType<typeof fakeWorker>, string>();
+type Answer = (line: string) => string | undefined;
+
+/** A process whose connections lead to one worker after the other. All later connections lead to the last of `order`. */
+async function processOver(t: TestContext, order: readonly [Answer, ...Answer[]]) {
+  const { log, lines } = recordingLog();
+  const paths = new Map<Answer, string>();
   for (const answer of new Set(order)) paths.set(answer, (await fakeRuntime(t, { answer })).path);
   let connections = 0;
   const connectUnix = () => {
     const answer = order[Math.min(connections, order.length - 1)];
     connections += 1;
-    return connect({ path: paths.get(answer as ReturnType<typeof fakeWorker>) ?? '' });
+    return connect({ path: paths.get(answer ?? order[0]) ?? '' });
   };
   const config = plainConfig();
   const desired = createDesiredService('api', 100);
   desired.active = buildBackendSpec('api', serviceConfig({ port: 1 }), config);
   desired.instances = [instance(1)];
   const haproxy = new HaproxyProcess('/run/haproxy.sock', {
-    log: silentLog,
+    log,
     host: { connectUnix },
     services: new Map([['api', desired]]),
     config,
@@ -42,7 +45,7 @@ async function processOver(t: TestContext, order: readonly ReturnType<typeof fak
     end.abort();
     await running;
   });
-  return { haproxy, connections: () => connections };
+  return { haproxy, lines, connections: () => connections };
 }
 
 const { id } = instance(1);
@@ -55,6 +58,18 @@ const old = fakeWorker({
   servers: [up, inMaintenance.replace(id, 'x_127.0.0.1:1')],
 });
 const successor = fakeWorker({ pid: 8, startedAt: 2_000, generation: 'g', servers: [up] });
+
+describe('a HAProxy that accepts connections and never answers', () => {
+  it('does not count as recovered while its reply is awaited', async (t) => {
+    const { haproxy, lines, connections } = await processOver(t, [() => undefined]);
+    await eventually(() => assert.equal(connections(), 3));
+    assert.match(haproxy.reason ?? '', /no reply within 3000 ms/);
+    assert.deepEqual(
+      lines.map(({ message }) => message),
+      ["HAProxy's runtime API at /run/haproxy.sock failed, retrying"],
+    );
+  });
+});
 
 describe('reading a HAProxy again', () => {
   it('resolves to null when it worked, and to the reason when HAProxy answered something else', async (t) => {
