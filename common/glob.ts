@@ -1,6 +1,6 @@
 /**
- * A pattern for keys: `*` is any text without a slash, `**` any text, `?` one character but a slash; the rest is taken
- * as it is. It must match the whole key.
+ * Compiles a pattern for keys: `*` matches any text without a slash, `**` any text, `?` one character except a slash; other
+ * characters match themselves. The expression matches whole keys.
  */
 export function globPattern(glob: string): RegExp {
   const source = glob.replace(/\*\*|\*|\?|[^*?]+/g, (part) => {

@@ -2,7 +2,7 @@ import { chmod, mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs
 import { connect, type Socket } from 'node:net';
 import { type ExecOptions, type ExecResult, exec } from './daemon/exec.ts';
 
-/** What a file is, as far as the daemons ask. */
+/** The properties of a file that the daemons use. */
 export interface FileFacts {
   /** Permissions, such as 0o640. */
   readonly mode: number;
@@ -23,18 +23,18 @@ export interface WriteFileOptions {
 
 /** The file system. Errors are Node's own, with `code`. */
 export interface Files {
-  /** @throws with ENOENT when it is not there */
+  /** @throws with ENOENT when the file does not exist */
   read(path: string): Promise<string>;
   /** Writes and syncs one file. Not atomic by itself: see `common/file.ts`. */
   write(path: string, content: string | Buffer, options: WriteFileOptions): Promise<void>;
   rename(from: string, to: string): Promise<void>;
-  /** Nothing happens when it is not there. */
+  /** Does nothing when the file does not exist. */
   remove(path: string): Promise<void>;
   list(folder: string): Promise<readonly string[]>;
-  /** @throws with EEXIST when it is there and `recursive` is not set */
+  /** @throws with EEXIST when the folder exists and `recursive` is not set */
   makeFolder(path: string, options?: { readonly recursive?: boolean; readonly mode?: number }): Promise<void>;
   changeMode(path: string, mode: number): Promise<void>;
-  /** @throws with ENOENT when it is not there */
+  /** @throws with ENOENT when the file does not exist */
   facts(path: string): Promise<FileFacts>;
   /** Sets the time of the last change; makes an empty file when there is none. */
   touch(path: string, time: Date): Promise<void>;
@@ -43,8 +43,8 @@ export interface Files {
 }
 
 /**
- * What the daemons use of the machine beside time: files, programs and sockets. Handed in where a daemon is put together,
- * so that a simulation can run it on a machine of its own. Time and chance: `async/clock.ts`. etcd: `etcd/client/`.
+ * The machine as the daemons use it, except time: files, programs and sockets. `run.ts` hands it in, so that a simulation
+ * can run a daemon on a simulated machine. Time and chance: `async/clock.ts`. etcd: `etcd/client/`.
  */
 export interface Host {
   readonly files: Files;

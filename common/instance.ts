@@ -8,14 +8,14 @@ export type InstanceState = 'up' | 'drain' | 'down';
 export interface Instance {
   /** Unique within its service and stable across restarts: `<name>_<host>:<port>`, or `<host>:<port>` without a name. */
   readonly id: string;
-  /** Whose instance this is (nerve's `instance_id`); empty when the source knows no name. */
+  /** The host's name in nerve (`instance_id`); empty when the source gives no name. */
   readonly name: string;
   /** IPv4 or IPv6 address without brackets, or a host name. */
   readonly host: string;
   /** 1..65535. */
   readonly port: number;
   readonly state: InstanceState;
-  /** Takes traffic only while no instance that is not a backup can. */
+  /** Takes traffic only while no regular instance can. */
   readonly backup: boolean;
   /** Relative share of traffic, 0..256 (HAProxy's range). */
   readonly weight?: number;
@@ -24,16 +24,16 @@ export interface Instance {
   readonly serverOptions?: string;
 }
 
-/** What is needed to make an {@link Instance}; the id follows from name, host and port. */
+/** The fields of an {@link Instance} without its id, which follows from name, host and port. */
 export type InstanceFields = Omit<Instance, 'id' | 'name' | 'state' | 'backup'> &
   Partial<Pick<Instance, 'name' | 'state' | 'backup'>>;
 
-/** A record that cannot be used. The message names the field, the value (shortened) and what is allowed. */
+/** A record cannot be used. The message has the field, its value (shortened) and what is allowed. */
 export class InvalidRecord extends Error {
   override readonly name = 'InvalidRecord';
 }
 
-/** Largest record read, bytes. Real ones have a few hundred; a larger one is a mistake or an attack. */
+/** The largest record that is read. Real records have a few hundred bytes; a larger one is a mistake or an attack. */
 export const maxRecordBytes = 64 * 1024;
 
 /** HAProxy accepts these in a server name (configuration manual, section 2.2 "letters, digits, '-', '_', '.' and ':'"). */
@@ -41,7 +41,7 @@ const namePattern = /^[A-Za-z0-9_.:-]{1,128}$/;
 /** RFC 1123 host names; also accepts the underscore that Docker and some DNS zones use. */
 const hostNamePattern =
   /^(?=.{1,253}$)[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?(?:\.[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?)*\.?$/;
-/** Printable ASCII without what has a meaning in haproxy.cfg or on the runtime API: quotes, `\`, `#`, `;`, `$`, `<`. */
+/** Printable ASCII without characters that are special in haproxy.cfg or on the runtime API: quotes, `\`, `#`, `;`, `$`, `<`. */
 const optionsPattern = /^[A-Za-z0-9 _.,:/@%+=()[\]{}*!?&|^~-]*$/;
 
 /** ISO 8601 in UTC, as `Date` writes it. */
@@ -97,14 +97,14 @@ export function parseInstance(value: Buffer | string): Instance {
   try {
     record = JSON.parse(value.toString());
   } catch {
-    // What the parser says of it repeats the text, and names no place that one could find.
+    // The parser's own message repeats the text and names no place in it.
     throw new InvalidRecord(`not JSON: ${quote(value.toString())}`);
   }
   return readRecord(record);
 }
 
 /**
- * The same for a record that is already parsed, as in a configuration file.
+ * Reads a record that is already parsed, as in a configuration file.
  * @throws {InvalidRecord} see {@link parseInstance}
  */
 export function readRecord(record: unknown): Instance {
@@ -136,8 +136,8 @@ export function readRecord(record: unknown): Instance {
 
 /**
  * The registry value: compact JSON, the original's keys first and in its order, ours after, only what is set.
- * @param announcedAt when its announcer decided that it is like this, ISO 8601, UTC, by the announcer's clock. It is no part
- *   of the {@link Instance}: nothing depends on it, it is only shown. etcd itself keeps no times.
+ * @param announcedAt when nerve decided to announce this, by nerve's clock, ISO 8601 in UTC. It is only shown, so it is not
+ *   a part of the {@link Instance}. etcd itself stores no times.
  */
 export function formatInstance(instance: Instance, announcedAt?: string): string {
   const { host, port, name, weight, serverOptions, labels, backup, state } = instance;
@@ -154,7 +154,7 @@ export function formatInstance(instance: Instance, announcedAt?: string): string
   });
 }
 
-/** `announced_at` of a registry value, see {@link formatInstance}; null when it has none that is a time. */
+/** `announced_at` of a registry value, see {@link formatInstance}; null when it is missing or not a time. */
 export function announcedAtOf(value: Buffer | string): string | null {
   if (value.length > maxRecordBytes) return null;
   try {

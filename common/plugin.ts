@@ -3,7 +3,7 @@ import { reasonOf } from './daemon/log.ts';
 
 /** Plugins of one kind live in one folder, one file each: the file name is the name in the configuration. */
 export interface PluginFolder {
-  /** What the plugins are, for messages: 'check type', 'discovery method'. */
+  /** What a plugin is called in messages: 'check type', 'discovery method'. */
   readonly kind: string;
   readonly url: URL;
   /** The name under which each file exports its plugin: `check`, `source`. */
@@ -22,9 +22,9 @@ export async function pluginNames(folder: PluginFolder): Promise<readonly string
 }
 
 /**
- * Loads one plugin. Only a name that is in the folder is ever imported, so a configuration cannot reach other files;
- * and only who names a plugin pays for what it imports.
- * @throws when there is no such plugin; the message lists those there are
+ * Loads one plugin. Only names in the folder are imported, so a configuration cannot reach other files. What a plugin
+ * imports is loaded only when a configuration uses it.
+ * @throws when there is no such plugin; the message lists all of them
  */
 export async function loadPlugin<Plugin>(folder: PluginFolder, name: string): Promise<Plugin> {
   const known = await pluginNames(folder);
@@ -40,8 +40,8 @@ export async function loadPlugin<Plugin>(folder: PluginFolder, name: string): Pr
 }
 
 /**
- * Loads an npm package that only some configurations need. Never rejects: the function it resolves to gives the
- * package, or throws an error that says what to install, so that who does not use it never hears of it.
+ * Loads an npm package that only some configurations need. Never rejects: it resolves to a function that returns the
+ * package, or throws an error that says what to install. Configurations that do not use the package never see the error.
  */
 export async function optionalPackage<Module>(name: string, load: () => Promise<Module>): Promise<() => Module> {
   try {

@@ -5,11 +5,11 @@ import { maxRecordBytes } from './instance.ts';
 export interface Published {
   readonly where: string;
   readonly value: Readonly<Record<string, unknown>>;
-  /** Why what is there is no JSON object; the value is empty then. */
+  /** Why the key holds no JSON object; the value is empty then. */
   readonly broken?: string;
 }
 
-/** Reads one. @throws when it is too large or no JSON object */
+/** Reads the value of a key. @throws when it is too large or not a JSON object */
 export function readDocument(where: string, text: Buffer): Published {
   if (text.length > maxRecordBytes) throw new Error(`${text.length} bytes: at most ${maxRecordBytes} are read`);
   let value: unknown;

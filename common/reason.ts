@@ -18,32 +18,32 @@ const words: Readonly<Record<string, string>> = {
 
 const longest = 300;
 
-/** Why something failed, in one short line of plain words; what Node and the system say in codes is spelled out. */
+/** Why something failed, in one short line of plain words; codes of Node.js and the system are spelled out. */
 export function plainReason(error: unknown): string {
-  // A host name with several addresses: each has failed for a reason of its own, mostly the same one.
+  // All addresses of a host name have failed, mostly for the same reason.
   if (error instanceof AggregateError && error.errors.length > 0) return plainReason(error.errors[0]);
   const { code, reason } = (error ?? {}) as { code?: unknown; reason?: unknown };
-  // OpenSSL's, whose message is a record of its sources and line numbers, and ours that also have it in a longer message.
+  // OpenSSL's errors, whose message names source files and lines, and our own errors with a field `reason`.
   if (typeof reason === 'string') return oneLine(reason);
   const known = typeof code === 'string' ? words[code] : undefined;
   return known ?? oneLine(reasonOf(error));
 }
 
-/** What a system error that is named somewhere in a text means; undefined when there is none that we know. */
+/** The words for a system error code anywhere in a text; undefined when the text has none that is known. */
 export function systemWords(text: string): string | undefined {
   const code = /\bE[A-Z_]{3,}\b/.exec(text)?.[0];
   return code === undefined ? undefined : words[code];
 }
 
 /**
- * What was attempted, and why it failed. It carries no cause: whoever prints errors with their causes would say the
- * same again, in the system's words.
+ * An error that says what was attempted and why it failed. It has no cause: printed with its causes, it would repeat the
+ * reason in the system's words.
  */
 export function failure(attempt: string, error: unknown): Error {
   return new Error(`${attempt}: ${plainReason(error)}`);
 }
 
-/** Text from outside as part of a reason: one line, without control characters, not too long. */
+/** Text from outside as part of a reason: one line of at most 300 characters, without control characters. */
 export function oneLine(text: string): string {
   const line = text.replace(/[\s\p{Cc}]+/gu, ' ').trim();
   return line.length > longest ? `${line.slice(0, longest)}…` : line;

@@ -11,18 +11,18 @@ import {
 } from './program.ts';
 import { formatTable } from './table.ts';
 
-/** A command line, understood. */
+/** A parsed command line. */
 export interface Parsed {
   readonly command: Command;
-  /** As given; undefined when the default was taken. */
+  /** The command's name as it was given; undefined for the default command. */
   readonly name: string | undefined;
   readonly options: CommandContext['options'];
   readonly args: readonly string[];
 }
 
 /**
- * Finds the command and its options; environment variables stand in for options that are not given.
- * @throws {UsageError} naming what is unknown, and the nearest that is known
+ * Finds the command and its options. Environment variables set options that are not given.
+ * @throws {UsageError} naming what is unknown, and the nearest known name
  */
 export function parseCommandLine(program: Program, argv: readonly string[], env: NodeJS.ProcessEnv): Parsed {
   const name = firstWord(program, argv);
@@ -51,13 +51,13 @@ export function parseCommandLine(program: Program, argv: readonly string[], env:
   return { command, name, options, args };
 }
 
-/** The command that a command line names, whatever is wrong with the rest; undefined when it names none that people call. */
+/** The command that a command line names, also when the rest is wrong; undefined when it names no visible command. */
 export function commandNamed(program: Program, argv: readonly string[]): string | undefined {
   const word = firstWord(program, argv);
   return shownCommands(program).find(([name]) => name === word)?.[0];
 }
 
-/** The first word that is no option's value: it names the command, and which options there are depends on it. */
+/** The first word that is not the value of an option. It names the command, which decides which options there are. */
 function firstWord(program: Program, argv: readonly string[]): string | undefined {
   return parse(argv, everyOption(program)).positionals[0];
 }
@@ -74,7 +74,7 @@ function parse(argv: readonly string[], specs: Readonly<Record<string, OptionSpe
   return parseArgs({ args: [...argv], options, strict: false, allowPositionals: true, tokens: true });
 }
 
-/** @throws {UsageError} naming an option that is not among `specs`, and the nearest that is */
+/** @throws {UsageError} naming an option that is not in `specs`, and the nearest one that is */
 function checkOptions(argv: readonly string[], specs: Readonly<Record<string, OptionSpec>>) {
   const parsed = parse(argv, specs);
   for (const token of parsed.tokens) {
@@ -126,28 +126,28 @@ export function commonOptions(program: Program): Readonly<Record<string, OptionS
   };
 }
 
-/** Commands that people call, by name. */
+/** The visible commands by name. */
 export function shownCommands(program: Program): readonly (readonly [name: string, command: Command])[] {
   return Object.entries(program.commands).filter(([, { hidden }]) => !hidden);
 }
 
-/** What a command's exit codes mean. */
+/** The exit codes of a command and their meanings. */
 export function exitsOf({ exits }: Pick<Command, 'exits'>): readonly (readonly [code: string, meaning: string])[] {
   const all: ExitCodes = { ...usualExits, ...exits };
   return Object.entries(all);
 }
 
-/** How a command is called. */
+/** The usage line of a command. */
 export function usageOf(program: Program, name: string, { usage }: Pick<Command, 'usage'>): string {
   return `${program.name} ${name} [OPTIONS]${usage === undefined ? '' : ` ${usage}`}`;
 }
 
-/** An option as it stands in help and manual: `-c, --config FILE`. */
+/** An option in help and manual: `-c, --config FILE`. */
 export function optionTitle(name: string, { type, short, placeholder = 'VALUE' }: OptionSpec): string {
   return `${short === undefined ? '' : `-${short}, `}--${name}${type === 'string' ? ` ${placeholder}` : ''}`;
 }
 
-/** What an option does, and which variable stands in for it. */
+/** The description of an option, with its environment variable. */
 export function optionText({ doc, env }: OptionSpec): string {
   return env === undefined ? doc : `${doc} (also ${env})`;
 }
@@ -197,7 +197,7 @@ function exitTable(exits: ReturnType<typeof exitsOf>): string {
 
 const width = 100;
 
-/** A paragraph in lines that fit on a terminal. */
+/** Breaks a paragraph into lines of at most 100 characters. */
 function wrap(text: string): string {
   const lines: string[] = [];
   for (const word of text.split(' ')) {

@@ -2,7 +2,7 @@ import { commonOptions, exitsOf, optionText, optionTitle, shownCommands, usageOf
 import { shapeRows } from './json-shape.ts';
 import type { Command, OptionSpec, Program } from './program.ts';
 
-/** All commands of a program as a page of Markdown, from what its `--help` is made of. */
+/** A Markdown page of all commands of a program, from the same data as its `--help`. */
 export function commandPage(program: Program): string {
   const { name, summary } = program;
   return [

@@ -1,11 +1,11 @@
 import { commonOptions, shownCommands } from './command-line.ts';
 import { type Command, type OptionSpec, type Program, UsageError } from './program.ts';
 
-/** Shells that there is a completion for. */
+/** Shells that completion scripts exist for. */
 export const shells = ['bash', 'zsh'] as const;
 export type Shell = (typeof shells)[number];
 
-/** The script that makes a shell complete a program's command line. What only the host knows, it asks the program for. */
+/** The script that completes a program's command line in a shell. It asks the program for names that only this host knows. */
 export function completionScript(program: Program, shell: Shell): string {
   return shell === 'bash' ? bashScript(program) : zshScript(program);
 }
@@ -20,7 +20,7 @@ function flags([name, { short }]: Options[number]): readonly string[] {
   return short === undefined ? [`--${name}`] : [`-${short}`, `--${name}`];
 }
 
-/** Options of any command that take a value: what follows them is no command and no argument. */
+/** The options with a value of all commands: the word after one is neither a command nor an argument. */
 function valued(program: Program): Options {
   const all = [undefined, ...Object.values(program.commands)].flatMap((command) => optionsOf(program, command));
   return [...new Map(all.filter(([, { type }]) => type === 'string'))];
@@ -71,7 +71,7 @@ ${cases.join('\n')}
     options=$(${name} complete "$kind" \${first:+"$first"} \${config:+-c "$config"} 2>/dev/null)
   fi
   COMPREPLY=($(compgen -W "$options" -- "$cur"))
-  # What is before the last colon is there already, as far as bash knows.
+  # Bash replaces only what follows the last colon of the word.
   if [[ $cur == *:* && $COMP_WORDBREAKS == *:* ]]; then
     local before=\${cur%"\${cur##*:}"}
     COMPREPLY=("\${COMPREPLY[@]#"$before"}")
@@ -136,12 +136,12 @@ function zshOptions(options: Options): readonly string[] {
   });
 }
 
-/** As it may stand between quotes, brackets and colons. */
+/** Text that may stand between quotes, brackets and colons of zsh. */
 function zshText(text: string): string {
   return text.replace(/[[\]:\\]/g, '\\$&').replaceAll("'", "'\\''");
 }
 
-/** `PROGRAM completion SHELL`. It is one of the commands of the program that it is about. */
+/** `PROGRAM completion SHELL`. A function gives the program, because this command is a part of it. */
 export function completionCommand(program: () => Program): Command {
   return {
     summary: 'Print a script that makes bash or zsh complete the command line.',
@@ -162,17 +162,17 @@ export function completionCommand(program: () => Program): Command {
 }
 
 /**
- * What bash does not look into: `compgen -W` runs the commands in `$(…)`, and who answers at the daemon's address while
- * it is down may be anybody on this host.
+ * A word that bash does not expand: `compgen -W` runs the commands in `$(…)`, and while the daemon is down, any user of
+ * this host may listen on its address.
  */
 const plainWord = /^[\w.:@/-]+$/;
 
-/** What a shell may put in a word's place. Whatever goes wrong on the way, there is nothing to offer then. */
+/** The hidden command that prints the words which may complete an argument; after any error it prints none. */
 export function completeCommand(
   words: (kind: string, context: Parameters<Command['run']>[0]) => Promise<readonly string[]>,
 ): Command {
   return {
-    summary: 'Print what may stand for an argument, a word a line.',
+    summary: 'Print the words that may complete an argument, one a line.',
     usage: 'KIND [SERVICE]',
     hidden: true,
     async run(context) {

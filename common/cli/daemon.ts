@@ -5,7 +5,7 @@ import { commandHelp, commandNamed, parseCommandLine, programHelp } from './comm
 import { type Program, UsageError } from './program.ts';
 import { styleFor } from './table.ts';
 
-// What a program's main file needs, under one roof.
+// For a program's main file, which needs all of these.
 export { type DaemonSignals, daemonSignals } from '../daemon/lifecycle.ts';
 export { type Command, type CommandContext, type OptionSpec, type Program, UsageError } from './program.ts';
 
@@ -14,13 +14,13 @@ export { type Command, type CommandContext, type OptionSpec, type Program, Usage
  * configuration).
  */
 export async function main(program: Program): Promise<void> {
-  // `synapse services --watch | head` ends when head does, quietly; on a full disk it says why it says nothing.
+  // `synapse services --watch | head` exits silently when head does; on a full disk it prints the reason.
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {
     if (error.code === 'EPIPE') process.exit();
     process.stderr.write(`${program.name}: cannot print: ${plainReason(error)}\n`);
     process.exit(1);
   });
-  // A log that nobody reads any more, or a full disk under it, must not end a daemon, and there is nobody to tell.
+  // A closed log, or a full disk under it, must not end a daemon, and there is nowhere to report it.
   process.stderr.on('error', () => {});
   const code = await execute(program, process.argv.slice(2), {
     env: process.env,
@@ -31,16 +31,16 @@ export async function main(program: Program): Promise<void> {
   process.exitCode = Math.max(Number(process.exitCode ?? 0), code);
 }
 
-/** Where a program's words go; replaced in tests. */
+/** The environment and output of a program; replaced in tests. */
 export interface Terminal {
   readonly env: NodeJS.ProcessEnv;
   readonly print: (text: string) => void;
   readonly complain: (text: string) => void;
-  /** What is printed is read by a person there and then. */
+  /** Standard output is a terminal. */
   readonly isTerminal?: boolean;
 }
 
-/** The same without touching the process. Resolves to the exit code; never rejects. */
+/** Runs a program like {@link main}, but without touching the process. Resolves to the exit code; never rejects. */
 export async function execute(program: Program, argv: readonly string[], terminal: Terminal): Promise<number> {
   const { env, print, complain, isTerminal = false } = terminal;
   try {

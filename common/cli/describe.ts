@@ -7,7 +7,7 @@ import { formatTable } from './table.ts';
 export interface OptionRow {
   readonly name: string;
   readonly type: string;
-  /** As it would be written in a configuration file; empty when the option is left out by default. */
+  /** The default as a configuration file would have it; empty when there is none. */
   readonly default: string;
   readonly required: boolean;
   readonly doc: string;
@@ -23,7 +23,7 @@ const optionRow: Fields = {
   },
 };
 
-/** What `describe --json` prints. */
+/** The shape of `describe --json`. */
 export const describeShape: Shape = {
   list: {
     fields: {
@@ -42,7 +42,7 @@ export function describeSchema<Options>(schema: Schema<Options>): readonly Optio
   });
 }
 
-/** The same as a table for people. */
+/** Formats options as a table. */
 export function formatOptions(rows: readonly OptionRow[]): string {
   const header = { name: 'OPTION', type: 'TYPE', default: 'DEFAULT', doc: '' };
   return formatTable([header, ...rows].map((row) => [row.name, row.type, row.default, row.doc]));
@@ -53,7 +53,7 @@ function typeName(format: Format): string {
   if (Array.isArray(format))
     return format.map((value) => (typeof value === 'string' ? value : JSON.stringify(value))).join(' | ');
   const name = (format as { readonly name?: string }).name ?? '';
-  // The name of a function that checks a value, `readLabels`, says little to a user; a constructor's does.
+  // The name of a function such as `readLabels` says little to a user; the name of a constructor does.
   return /^[A-Z]/.test(name) ? name.toLowerCase() : 'value';
 }
 

@@ -16,7 +16,7 @@ export type Shape =
   | { readonly orNull: Shape }
   | Fields;
 
-/** An object whose keys are known. */
+/** An object with a fixed set of keys. */
 export interface Fields {
   readonly fields: Readonly<Record<string, Field>>;
 }

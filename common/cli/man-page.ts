@@ -2,7 +2,7 @@ import { commonOptions, exitsOf, optionText, optionTitle, shownCommands, usageOf
 import { shapeRows } from './json-shape.ts';
 import type { Command, OptionSpec, Program } from './program.ts';
 
-/** The manual of a program, from what its `--help` is made of: man(7) macros. The same for the same program. */
+/** The manual of a program in man(7) macros, from the same data as its `--help`. Without a date: equal programs have equal manuals. */
 export function manPage(program: Program): string {
   const { name, version, summary } = program;
   return [
@@ -60,7 +60,7 @@ function optionList(specs: Readonly<Record<string, OptionSpec>>): string {
   return definitions(Object.entries(specs).map(([name, spec]) => [optionTitle(name, spec), optionText(spec)]));
 }
 
-/** Variables that stand in for options. */
+/** Environment variables that set options. */
 function environment(program: Program): readonly (readonly [string, string])[] {
   const all = [commonOptions(program), ...Object.values(program.commands).map(({ options = {} }) => options)];
   const named = all.flatMap((options) =>
@@ -71,7 +71,7 @@ function environment(program: Program): readonly (readonly [string, string])[] {
   return [...new Map(named)];
 }
 
-/** Text as roff prints it: nothing in it is a request or an escape, and hyphens stay what they are. */
+/** Escapes text for roff: requests, escapes and hyphens are printed as they are. */
 export function roffText(text: string): string {
   return text
     .replaceAll('\\', '\\e')
@@ -83,20 +83,22 @@ export function roffText(text: string): string {
     .replaceAll('✓', 'v');
 }
 
-/** A section, and one inside it. */
+/** The title of a section. */
 export function section(title: string): string {
   return `.SH ${title.toUpperCase()}\n`;
 }
 
+/** The title of a subsection. */
 export function subsection(title: string): string {
   return `.SS ${roffText(title)}\n`;
 }
 
+/** A paragraph of text. */
 export function paragraph(text: string): string {
   return `.PP\n${roffText(text)}\n`;
 }
 
-/** Terms and what they are. */
+/** A list of terms with their texts. */
 export function definitions(entries: readonly (readonly [term: string, text: string])[]): string {
   return entries.map(([term, text]) => `.TP\n.B ${roffText(term)}\n${roffText(text)}\n`).join('');
 }

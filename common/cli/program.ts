@@ -8,61 +8,61 @@ export interface OptionSpec {
   readonly doc: string;
   /** One letter. */
   readonly short?: string;
-  /** What stands for the value in the help, default VALUE. */
+  /** The name of the value in the help, default VALUE. */
   readonly placeholder?: string;
-  /** The only values there are, for help and completion; the command checks them itself. */
+  /** The only values allowed; for checks, help and completion. */
   readonly values?: readonly string[];
-  /** The environment variable that also sets it. */
+  /** An environment variable that sets the option when it is not given. */
   readonly env?: string;
 }
 
 export interface CommandContext {
-  /** Of the program. */
+  /** The program's version. */
   readonly version: string;
   /** The configuration file; undefined when none is named. */
   readonly config: string | undefined;
-  /** Only options that were given, by their long name. */
+  /** The given options by their long names. */
   readonly options: Readonly<Record<string, string | boolean | undefined>>;
   readonly args: readonly string[];
   readonly env: NodeJS.ProcessEnv;
   readonly log: Log;
-  /** Writes to standard output, as is. */
+  /** Writes to standard output, unchanged. */
   readonly print: (text: string) => void;
-  /** Colours for what is printed, where they can be seen. */
+  /** Adds colours where the output shows them. */
   readonly style: Style;
-  /** The file, for commands that cannot do without one. @throws {UsageError} */
+  /** The configuration file. @throws {UsageError} when none is named */
   needConfig(): string;
 }
 
 /** Exit code → what it means. */
 export type ExitCodes = Readonly<Record<number, string>>;
 
-/** What every command means by them. */
+/** The exit codes of every command. */
 export const usualExits: ExitCodes = {
   0: 'done',
   1: 'failed while running',
   2: 'wrong usage or configuration',
 };
 
-/** `plugin`: a check or a source; `server`: an instance of the service before it. */
+/** `plugin`: a check or a source; `server`: an instance of the service that is the argument before. */
 export type ArgumentKind = 'service' | 'server' | 'plugin' | 'shell';
 
 export interface Command {
   readonly summary: string;
-  /** What follows the options: `SERVICE [INSTANCE]`. As many arguments are accepted as it names. */
+  /** The arguments after the options: `SERVICE [INSTANCE]`. More of them are refused. */
   readonly usage?: string;
-  /** What each of the arguments is, where a shell can complete it by asking `PROGRAM complete KIND`. */
+  /** The kind of each argument that a shell can complete with `PROGRAM complete KIND`. */
   readonly arguments?: readonly ArgumentKind[];
   readonly options?: Readonly<Record<string, OptionSpec>>;
-  /** More to know, a paragraph each: for the help of this command and the manual. */
+  /** Paragraphs for the help of this command and the manual. */
   readonly notes?: readonly string[];
-  /** What its own exit codes mean, or what the usual ones mean here. */
+  /** Exit codes of this command only, and usual ones with another meaning. */
   readonly exits?: ExitCodes;
-  /** What `--json` prints. */
+  /** The shape of what `--json` prints. */
   readonly json?: Shape;
-  /** Command lines worth showing, with what they do. */
+  /** Example command lines, each with its effect. */
   readonly examples?: readonly (readonly [line: string, what: string])[];
-  /** For programs only: not in the help. */
+  /** Not shown in the help: only programs call it. */
   readonly hidden?: boolean;
   /** Resolves to the exit code, default 0. */
   run(context: CommandContext): Promise<number> | Promise<void>;
@@ -76,13 +76,13 @@ export interface Program {
   readonly configEnv: string;
   /** Options that every command takes, besides `--config`, `--help` and `--version`. */
   readonly options?: Readonly<Record<string, OptionSpec>>;
-  /** `run` is what runs when no command is named. */
+  /** By name. `run` is the default. */
   readonly commands: Readonly<Record<string, Command>>;
   /** Another default command for these options: `-k` means check. */
   readonly defaultCommand?: (options: CommandContext['options']) => string;
 }
 
-/** A command line that makes no sense; exit code 2. */
+/** A command line is wrong; exit code 2. */
 export class UsageError extends Error {
   override readonly name = 'UsageError';
 }

@@ -1,7 +1,7 @@
-/** One cell: its text, or its text and what that is. */
+/** One cell: text, or text with its tone. */
 export type Cell = string | { readonly text: string; readonly tone: Tone };
 
-/** Lines of columns, each as wide as its widest cell; no spaces at the ends of lines. */
+/** Aligns rows in columns, each as wide as its widest cell; without spaces at the ends of lines. */
 export function formatTable(rows: readonly (readonly Cell[])[], style: Style = plain): string {
   const widths: number[] = [];
   for (const row of rows) {
@@ -24,7 +24,7 @@ function lineOf(row: readonly Cell[], widths: readonly number[], style: Style): 
     .join('  ');
 }
 
-/** The titles of columns. */
+/** A row of column titles. */
 export function heading(titles: readonly string[]): readonly Cell[] {
   return titles.map((text) => ({ text, tone: 'strong' }));
 }
@@ -33,10 +33,10 @@ function textOf(cell: Cell): string {
   return typeof cell === 'string' ? cell : cell.text;
 }
 
-/** What a piece of text is; always said in words too, because colours get lost in pipes and on some eyes. */
+/** The meaning of a piece of text. The words say it too, because pipes lose colours and not everybody sees them. */
 export type Tone = 'good' | 'warn' | 'bad' | 'dim' | 'strong';
 
-/** Text as it may stand on the output at hand: with the colour of its tone, or as it is. */
+/** Adds the colour of a tone to a text, where the output shows colours. */
 export type Style = (tone: Tone, text: string) => string;
 
 /** ECMA-48, "select graphic rendition". */

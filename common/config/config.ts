@@ -7,33 +7,33 @@ import { parseText } from './parse.ts';
 import { ConfigError, joinPath, type Problem, unreadable } from './problem.ts';
 import { show } from './secrets.ts';
 
-// What a reader of configuration needs, under one roof; the parts are small files of their own.
+// Both daemons import these from here; each lives in a small file of its own.
 export { ConfigError, formatProblem, joinPath, type Problem, type SectionContext } from './problem.ts';
 export { type Schema, type SchemaProperty, type ValidateOptions, validate } from './schema.ts';
 
-/** A configuration as read: plain data, variables put in, not yet validated. */
+/** A configuration as it was read: plain data with variables replaced, not validated yet. */
 export interface Document {
   /** The main file, as the user named it. */
   readonly file: string;
   /** With `services` of `service_conf_dir` merged in. Keys are never `__proto__`. */
   readonly value: Readonly<Record<string, unknown>>;
-  /** Which file an option stands in. */
+  /** The file that contains the option at this path. */
   fileOf(path: string): string;
 }
 
 export interface ReadOptions {
   /** Default: the process's own. */
   readonly env?: Readonly<Record<string, string | undefined>>;
-  /** Where `${…}` is left alone, see {@link interpolate}. */
+  /** Options in which `${…}` is not replaced, see {@link interpolate}. */
   readonly raw?: readonly string[];
-  /** What `service_conf_dir` is relative to, default the working directory. */
+  /** The folder that `service_conf_dir` is relative to. Default: the working directory. */
   readonly cwd?: string;
 }
 
 /**
- * Reads a configuration file, the files of its `service_conf_dir`, and the environment variables they name. That folder
- * is looked for in the working directory, as in the original, and then beside the file.
- * @throws {ConfigError} with everything that is wrong in any of the files
+ * Reads a configuration file and the files of its `service_conf_dir`, and replaces environment variables. The folder is
+ * searched in the working directory, as in SmartStack, and then beside the file.
+ * @throws {ConfigError} with all problems in all files
  */
 export async function readConfig(path: string, options: ReadOptions = {}): Promise<Document> {
   const { env = process.env, raw = [], cwd = process.cwd() } = options;
@@ -55,7 +55,7 @@ export async function readConfig(path: string, options: ReadOptions = {}): Promi
   }
   if (problems.length > 0) throw new ConfigError(problems);
 
-  // A `services` that is no object stays for the caller to report.
+  // A `services` that is not an object stays: the caller reports it.
   const merged = isObject(main?.services) || files.size > 0 ? { ...main, services } : { ...main };
   const fileOf = (at: string): string => {
     const service = /^services(?:\.[A-Za-z0-9_-]+|\["(?:[^"\\]|\\.)*"\])/.exec(at)?.[0];
@@ -65,8 +65,8 @@ export async function readConfig(path: string, options: ReadOptions = {}): Promi
 }
 
 /**
- * Ends the validation of a document: logs the warnings.
- * @throws {ConfigError} with all errors, each with the file it stands in
+ * Ends the validation of a document: logs its warnings.
+ * @throws {ConfigError} with all errors, each with its file
  */
 export function settleProblems(problems: readonly Problem[], document: Document, log?: Log): void {
   const placed = problems.map((problem) => ({ file: document.fileOf(problem.path), ...problem }));
@@ -80,7 +80,7 @@ interface Place {
   readonly keys: readonly string[];
 }
 
-/** One file as one object of options; undefined when it is none (the problem is reported then). */
+/** Reads one file as an object of options; undefined, with its problems reported, when that fails. */
 async function readSection(
   file: string,
   place: Place,
@@ -95,12 +95,12 @@ async function readSection(
     return undefined;
   }
   const found: Problem[] = [];
-  // What a full disk, or a copy under way, leaves of a file: at a reload it would take every service away.
-  if (text.trim() === '') found.push({ path: '', message: 'is empty; {} is a configuration that says nothing' });
-  // Nothing but comments is an empty object: all defaults.
+  // A full disk or an unfinished copy leaves an empty file: at a reload it would remove every service.
+  if (text.trim() === '') found.push({ path: '', message: 'is empty; write {} for a configuration without options' });
+  // A file with only comments is an empty object: all defaults.
   const parsed = parseText(text, file, found) ?? {};
   if (found.length === 0 && !isObject(parsed)) {
-    found.push({ path: '', message: `must hold an object of options, not ${show(parsed)}` });
+    found.push({ path: '', message: `must be an object of options, not ${show(parsed)}` });
   }
   reportReserved(parsed, '', found);
   const value = found.length > 0 ? undefined : interpolate(parsed, { ...options, keys: place.keys }, found);
@@ -111,7 +111,7 @@ async function readSection(
   return value as Record<string, unknown> | undefined;
 }
 
-/** `__proto__` as a key is never meant well, and one careless assignment later it would change every object. */
+/** Refuses the key `__proto__`: no real option has this name, and one careless assignment would change every object. */
 function reportReserved(value: unknown, path: string, problems: Problem[]): void {
   if (value === null || typeof value !== 'object') return;
   for (const [key, item] of Object.entries(value)) {
@@ -150,6 +150,6 @@ async function serviceFiles(
     }
     return files;
   }
-  report(`there is no folder ${show(from.folder)}; looked for ${[...new Set(candidates)].join(' and ')}`);
+  report(`there is no folder ${show(from.folder)}; tried ${[...new Set(candidates)].join(' and ')}`);
   return files;
 }

@@ -2,15 +2,15 @@ import { reasonOf } from '../daemon/log.ts';
 import { type Instance, isHost, isPort, readRecord } from '../instance.ts';
 import { durationUnits } from '../wording.ts';
 
-/** Turns a value of a configuration file into the option's value. @throws saying what is allowed */
+/** Converts a value of a configuration file to the option's value. @throws saying what is allowed */
 export type Parse = (value: unknown) => unknown;
 
 /** setTimeout's largest delay (2^31 - 1 ms); a longer one would fire at once. */
 const maxDuration = 2 ** 31 - 1;
 
 /**
- * What options can be, by name. Strings of digits and 'true'/'false' are taken as numbers and booleans, because that is
- * what environment variables bring. Each name also exists as `optional-…`, which accepts null.
+ * The formats of options by name. Strings of digits and 'true'/'false' count as numbers and booleans, because environment
+ * variables can only hold strings. Each format also exists as `optional-…`, which accepts null.
  */
 export const formats = {
   '*': (value) => value,
@@ -20,7 +20,7 @@ export const formats = {
     need(typeof value === 'string' && value.trim() !== '', value, 'must be a string that is not empty'),
   boolean: (value) => {
     if (typeof value === 'boolean') return value;
-    // Ruby's YAML reads yes/no and on/off as booleans, and existing files use them.
+    // Ruby's YAML reads yes/no and on/off as booleans, and configurations of SmartStack use them.
     const text = typeof value === 'string' ? value.toLowerCase() : '';
     if (text === 'true' || text === 'yes' || text === 'on') return true;
     return need(text === 'false' || text === 'no' || text === 'off', false, 'must be true or false');
@@ -47,7 +47,7 @@ export const formats = {
   },
   object: (value) => need(isObject(value), value, 'must be an object of options'),
   list: (value) => need(Array.isArray(value), value, 'must be a list'),
-  /** A list of strings; one string is a list of one. */
+  /** A list of strings; a single string becomes a list. */
   strings: (value) => {
     const list = typeof value === 'string' ? [value] : value;
     return need(isStrings(list), list, 'must be a list of strings');
@@ -64,7 +64,7 @@ export const formats = {
     const fine = isObject(value) && Object.values(value).every((item) => typeof item === 'string');
     return need(fine, value, 'must be an object whose values are strings (put them in quotes)');
   },
-  /** One or more `host`, `host:port` or `http(s)://host:port`; also one comma-separated string. */
+  /** A list of `host`, `host:port` or `http(s)://host:port`, or one comma-separated string of them. */
   hosts: (value) => {
     const list = typeof value === 'string' ? value.split(',') : value;
     const allowed = 'must be a list of http://HOST:PORT or https://HOST:PORT, or one comma-separated string of them';
@@ -89,7 +89,7 @@ export const formats = {
 
 export type FormatName = keyof typeof formats | `optional-${keyof typeof formats}`;
 
-/** True for what JSON and YAML call an object or a map. */
+/** True for an object of JSON, which YAML calls a map. */
 export function isObject(value: unknown): value is Record<string, unknown> {
   return value !== null && typeof value === 'object' && !Array.isArray(value);
 }

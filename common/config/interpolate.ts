@@ -3,30 +3,29 @@ import { joinPath, type Problem } from './problem.ts';
 export interface InterpolateOptions {
   readonly env: Readonly<Record<string, string | undefined>>;
   /**
-   * Where strings stay as they are. `haproxy.global` names one place (`*` stands for any one key, as in
-   * `services.*.haproxy.listen`); a name without a dot means that key wherever it is. What is below is left alone too.
-   * Only ERB is replaced there as well.
+   * Options in which only ERB is replaced. `haproxy.global` is one option (`*` stands for any one key, as in
+   * `services.*.haproxy.listen`); a name without a dot is that key at any depth. Includes everything below the option.
    */
   readonly raw?: readonly string[];
-  /** Where in the whole configuration the value stands, for the patterns of `raw`. */
+  /** The keys from the top of the configuration to the value, for the patterns of `raw`. */
   readonly keys?: readonly string[];
 }
 
 /** `$${` stands for `${`; otherwise `${NAME}` or `${NAME:-default}`. */
 const ours = /(?<escaped>\$\$\{)|\$\{(?<name>[A-Za-z_][A-Za-z0-9_]*)(?::-(?<fallback>[^}]*))?\}/;
 /**
- * SmartStack ran its configuration through Ruby's ERB; what people had in it is the environment: `<%= ENV['NAME'] %>` and
- * `<%= ENV.fetch('NAME', 'default') %>`. Anything else between `<%` and `%>` would have to be run.
+ * SmartStack ran its configuration through Ruby's ERB, and people used it to read the environment: `<%= ENV['NAME'] %>` and
+ * `<%= ENV.fetch('NAME', 'default') %>`. Anything else between `<%` and `%>` is Ruby code, which is refused.
  */
 const erb =
   /<%=\s*ENV(?:\[\s*(?<q>['"])(?<erbName>\w+)\k<q>\s*\]|\.fetch\(\s*(?<f>['"])(?<fetched>\w+)\k<f>\s*(?:,\s*(?<d>['"])(?<erbFallback>[^'"]*)\k<d>\s*)?\))\s*-?%>|(?<code><%[-=\s].*?%>)/s;
-/** HAProxy expands `$` itself, and knows no ERB. */
+/** For options that are HAProxy's own text: HAProxy expands `$` itself. */
 const inRaw = new RegExp(erb.source, 'gs');
 const everywhere = new RegExp(`${ours.source}|${erb.source}`, 'gs');
 
 /**
- * A deep copy with the environment's variables put into all string values (never into keys). Like the shell, the
- * default also stands in for an empty variable. What a variable brings in is not looked at again.
+ * A deep copy in which environment variables are replaced in all string values, never in keys. As in the shell, the
+ * default also replaces an empty variable. The value of a variable is not searched for further variables.
  */
 export function interpolate(value: unknown, options: InterpolateOptions, problems: Problem[]): unknown {
   const patterns = (options.raw ?? []).map((pattern) => pattern.split('.'));
@@ -43,7 +42,7 @@ export function interpolate(value: unknown, options: InterpolateOptions, problem
       const groups = rest.at(-1) as Readonly<Record<string, string | undefined>>;
       if (groups.escaped !== undefined) return whole.slice(1);
       if (groups.code !== undefined) {
-        problems.push({ path, message: `no Ruby is run here: ${whole}; write \${NAME} or <%= ENV['NAME'] %>` });
+        problems.push({ path, message: `Ruby code cannot be run: ${whole}; write \${NAME} or <%= ENV['NAME'] %>` });
         return '';
       }
       const name = groups.name ?? groups.erbName ?? groups.fetched ?? '';

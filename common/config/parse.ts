@@ -2,12 +2,12 @@ import { type Node, type ParseError, parseTree, printParseErrorCode } from 'json
 import { LineCounter, parseDocument } from 'yaml';
 import { joinPath, type Problem } from './problem.ts';
 
-/** More aliases than any hand-written file has; fewer than a 'billion laughs' file needs. */
+/** More aliases than a hand-written file has; fewer than a 'billion laughs' attack needs. */
 const maxAliasCount = 1000;
 
 /**
- * Reads the text of a configuration file: JSON (comments, trailing commas) or YAML, by the file's extension, or by
- * what it begins with when the extension says nothing. What is wrong goes to `problems` with `file:line:column`.
+ * Parses a configuration file: JSON (with comments and trailing commas) or YAML, by the file's extension, or by its first
+ * character when the extension is another one. Errors go to `problems` with `file:line:column`.
  */
 export function parseText(text: string, file: string, problems: Problem[]): unknown {
   const content = text.replace(/^\uFEFF/, '');
@@ -28,10 +28,10 @@ function parseJson(text: string, file: string, problems: Problem[]): unknown {
     const before = text.slice(0, offset).split('\n');
     return `${file}:${before.length}:${(before.at(-1)?.length ?? 0) + 1}`;
   };
-  // The parser goes on after an error, and the errors that follow are mostly echoes of the first one.
+  // The parser continues after an error, and later errors mostly follow from the first one.
   const [first] = errors;
   if (first !== undefined) {
-    // Never what stands there: an unfinished string may be a password.
+    // Never quotes the text: an unfinished string may be a password.
     const what = printParseErrorCode(first.error)
       .replace(/([a-z])([A-Z])/g, '$1 $2')
       .toLowerCase();
@@ -43,7 +43,7 @@ function parseJson(text: string, file: string, problems: Problem[]): unknown {
   );
 }
 
-/** Not jsonc-parser's own `parse`: it assigns keys, so that `__proto__` would replace a prototype. */
+/** Replaces jsonc-parser's own `parse`, which assigns keys, so that `__proto__` would replace a prototype. */
 function readNode(node: Node, path: string, report: (at: Node, path: string, message: string) => void): unknown {
   if (node.type === 'array') return (node.children ?? []).map((child, i) => readNode(child, joinPath(path, i), report));
   if (node.type !== 'object') return node.value;
@@ -61,7 +61,7 @@ function readNode(node: Node, path: string, report: (at: Node, path: string, mes
 
 function parseYaml(text: string, file: string, problems: Problem[]): unknown {
   const lines = new LineCounter();
-  // Core schema, no custom tags: a tag can never make anything but plain data. `<<` as Ruby's YAML has it.
+  // Core schema without custom tags: the result is always plain data. `merge` allows `<<`, as in Ruby's YAML.
   const document = parseDocument(text, { lineCounter: lines, schema: 'core', merge: true, prettyErrors: false });
   for (const error of [...document.errors, ...document.warnings]) {
     const { line, col } = lines.linePos(error.pos[0]);
@@ -76,7 +76,7 @@ function parseYaml(text: string, file: string, problems: Problem[]): unknown {
   }
 }
 
-/** Without the text it names: a password that begins with `*` or `!` and lacks its quotes is read as an alias or tag. */
+/** Cuts the quoted text off: a password that begins with `*` or `!` and lacks quotes is read as an alias or tag. */
 function yamlMessage({ message }: Error): string {
   const hint = '$1; values that begin with * or ! need quotes';
   return message.replace(/^(Unresolved (?:alias|tag)(?: \([^)]*\))?).*$/s, hint);

@@ -1,12 +1,12 @@
-/** One thing wrong with a configuration. */
+/** One error or warning in a configuration. */
 export interface Problem {
   /** As users write it: `services.api.checks[0].uri`; empty for the file as a whole. */
   readonly path: string;
-  /** What is wrong, and what is allowed. */
+  /** The error, and what is allowed. */
   readonly message: string;
-  /** Where it stands: a file, with `:line:column` for errors of syntax. */
+  /** The file; with `:line:column` for a syntax error. */
   readonly file?: string;
-  /** A warning does not stop anything; default is error. */
+  /** A warning does not make the configuration invalid. Default: error. */
   readonly severity?: 'error' | 'warning';
 }
 
@@ -17,7 +17,7 @@ export interface SectionContext {
   readonly problems: Problem[];
 }
 
-/** A configuration that cannot be used. The message has one line per problem. */
+/** A configuration is invalid. The message has one line per problem. */
 export class ConfigError extends Error {
   override readonly name = 'ConfigError';
   readonly problems: readonly Problem[];
@@ -35,14 +35,14 @@ export function formatProblem(problem: Problem): string {
   return [file, path, text].filter((part) => part !== undefined && part !== '').join(': ');
 }
 
-/** The path of a key or list index below `path`, as users write it. */
+/** The path of a key or list index below `path`: `services.api`, `checks[0]`. */
 export function joinPath(path: string, key: string | number): string {
   if (typeof key === 'number') return `${path}[${key}]`;
   if (!/^[A-Za-z0-9_-]+$/.test(key)) return `${path}[${JSON.stringify(key)}]`;
   return path === '' ? key : `${path}.${key}`;
 }
 
-/** Why a file or folder cannot be read, to follow its name. */
+/** Why a file or folder cannot be read, as the end of a sentence that begins with its name. */
 export function unreadable(error: NodeJS.ErrnoException): string {
   if (error.code === 'ENOENT') return 'does not exist';
   if (error.code === 'EACCES') return 'may not be read (permission denied)';

@@ -5,29 +5,29 @@ import { joinPath, type SectionContext } from './problem.ts';
 import { isSecretKey, masked, show } from './secrets.ts';
 
 /**
- * What an option can be: a format's name; a list of the values allowed; one of JavaScript's constructors; or a function
- * that throws an error saying what is allowed, and whose result, unless undefined, replaces the value.
+ * The format of an option: a name in `formats`; a list of the allowed values; a constructor such as `Object`; or a function
+ * that throws an error saying what is allowed, and whose result, unless it is undefined, replaces the value.
  */
 export type Format = FormatName | readonly unknown[] | ((value: unknown) => unknown);
 
 /** One option, as convict describes it. */
 export interface SchemaProperty<Value> {
-  /** For people: one line for `describe`. */
+  /** One line for `describe` and the reference. */
   readonly doc: string;
   readonly format: Format;
   /**
-   * Taken as it is (durations: milliseconds) when the option is not given. Null makes the option required, unless its
-   * format accepts null; undefined leaves it out.
+   * The value when the option is not given; a duration in milliseconds. Null makes the option required, unless its format
+   * accepts null; undefined leaves the option out.
    */
   readonly default: Value | null | undefined;
-  /** What `describe` shows as the type, when the format is a function: `duration`. */
+  /** The type that `describe` shows when the format is a function: `duration`. */
   readonly type?: string;
   /**
-   * True: accepts null, whatever the format. False: null is an error. Else null goes to the format, and where that does
-   * not know it the option counts as not given, as in the original: a YAML key with nothing behind it.
+   * True: null is accepted, whatever the format. False: null is an error. Not set: null goes to the format; if that refuses
+   * it, the option counts as not given, as a YAML key without a value does in SmartStack.
    */
   readonly nullable?: boolean;
-  /** The value never shows in messages. */
+  /** Messages never contain the value. */
   readonly sensitive?: boolean;
 }
 
@@ -35,15 +35,15 @@ export interface SchemaProperty<Value> {
 export type Schema<Options> = { readonly [Key in keyof Options]-?: SchemaProperty<Options[Key]> };
 
 export interface ValidateOptions {
-  /** Keys of this section that someone else checks. */
+  /** Keys of this section that other code validates. */
   readonly elsewhere?: readonly string[];
-  /** Keys of the original that have no meaning here: ignored, with one warning for each name. */
+  /** Keys of SmartStack without a meaning here: ignored, with one warning for each name. */
   readonly accepted?: readonly string[];
 }
 
 /**
- * Checks one section against a schema with convict. Problems are collected, never thrown; an option that is wrong has
- * its default in the result, which must not be used when there are errors.
+ * Validates one section against a schema with convict. Problems are collected, never thrown. An invalid option has its
+ * default in the result, which must not be used when there are errors.
  */
 export function validate<Options>(
   schema: Schema<Options>,
@@ -65,7 +65,7 @@ export function validate<Options>(
     try {
       result[key] = check(property, given ? section[key] : null);
     } catch (error) {
-      // A format of one's own may have put the value into its message.
+      // The message of a format that is a function may contain the value.
       const allowed = masked((error as Error).message);
       const secret = property.sensitive === true || isSecretKey(key);
       const message = given ? `${allowed}${secret ? '' : `, not ${show(section[key])}`}` : `is required: ${allowed}`;
@@ -81,7 +81,7 @@ export function isRequired(property: SchemaProperty<unknown>): boolean {
   return property.default === null && !takesNull(property);
 }
 
-/** Null that says nothing: the option may be left out, and its format has no meaning for it. */
+/** Null that counts as not given: the option may be null-valued, but its format refuses null. */
 function isBlank(property: SchemaProperty<unknown>, value: unknown): boolean {
   return value === null && property.nullable !== false && !takesNull(property);
 }
@@ -95,7 +95,7 @@ function takesNull(property: SchemaProperty<unknown>): boolean {
   }
 }
 
-/** Reports keys that nobody knows, with the nearest one that is known. */
+/** Reports unknown keys, each with the nearest known one. */
 export function checkKeys(
   keys: readonly string[],
   schemaKeys: readonly string[],
@@ -133,8 +133,8 @@ for (const [name, parse] of Object.entries<Parse>(formats)) {
 }
 
 /**
- * A value travels through convict in a list of one: convict copies objects by their key paths, which loses keys with
- * dots, and it turns strings into other types by rules of its own ('80deadbeef' is port 80 to it).
+ * Convict gets each value inside an array: it copies objects by key paths, which loses keys with dots, and converts strings
+ * to other types by its own rules (it takes '80deadbeef' as port 80).
  */
 type Box = [value: unknown];
 
@@ -153,7 +153,7 @@ const compiled = new WeakMap<SchemaProperty<unknown>, convict.Config<{ option: u
 function check(property: SchemaProperty<unknown>, value: unknown): unknown {
   let config = compiled.get(property);
   if (config === undefined) {
-    // `sensitive` keeps convict from putting the value into its message: we do, masked.
+    // `sensitive` keeps the value out of convict's message; `validate` adds it, masked.
     const option = { ...property, format: convictFormat(property.format), sensitive: true };
     config = convict({ option }, { env: {}, args: [] });
     compiled.set(property, config);

@@ -3,7 +3,7 @@ import { basename, dirname, extname, resolve } from 'node:path';
 import { isObject } from './formats.ts';
 import { parseText } from './parse.ts';
 
-/** The names of the services in a configuration file and its `service_conf_dir`, whatever else is in it. @throws when it cannot be read */
+/** The names of the services in a configuration file and its `service_conf_dir`; ignores all other errors. @throws when the file cannot be read */
 export async function serviceNames(file: string): Promise<readonly string[]> {
   const value = parseText(await readFile(file, 'utf8'), file, []);
   if (!isObject(value)) return [];

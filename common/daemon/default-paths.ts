@@ -4,32 +4,31 @@ import { access, lstat, mkdir, realpath } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, extname, join } from 'node:path';
 
-/** Whose file is looked for. Two daemons on one host differ in their configuration. */
+/** The daemon that the path belongs to. Two daemons on one host have different configuration files. */
 export interface Owner {
   readonly program: 'nerve' | 'synapse';
-  /** Undefined when the environment is the configuration. */
+  /** Undefined when the configuration comes from the environment. */
   readonly configFile: string | undefined;
   readonly env: Readonly<Record<string, string | undefined>>;
 }
 
 /**
- * Where a daemon's control socket is unless its configuration says: in systemd's `$RUNTIME_DIRECTORY`, else in
- * `/run/PROGRAM` where that is there and writable, else in a folder of the user's own in the temporary folder, which
- * nobody else can enter. Null when none of them can be used.
+ * The default path of a daemon's control socket: in systemd's `$RUNTIME_DIRECTORY`, else in `/run/PROGRAM` where that is
+ * writable, else in a private folder of this user in the temporary folder. Null when none of them can be used.
  */
 export async function defaultSocket(owner: Owner): Promise<string | null> {
   const folder = await usableFolder(runtimeFolders(owner), privateFolder(owner));
   return folder === null ? null : join(folder, `${await ownName(owner)}.sock`);
 }
 
-/** Where a daemon's state file is unless its configuration says: where it outlives a reboot, if there is such a place. */
+/** The default path of a daemon's state file: a folder that survives a reboot, if there is one. Null when none can be used. */
 export async function defaultStateFile(owner: Owner): Promise<string | null> {
   const folders = [...listed(owner.env.STATE_DIRECTORY), `/var/lib/${owner.program}`, ...runtimeFolders(owner)];
   const folder = await usableFolder(folders, privateFolder(owner));
   return folder === null ? null : join(folder, `${await ownName(owner)}.json`);
 }
 
-/** For commands: the socket at one of the places of {@link defaultSocket}, or where it would be. Makes nothing. */
+/** For commands: the socket in one of the folders of {@link defaultSocket}, or its first path. Creates nothing. */
 export async function findSocket(owner: Owner): Promise<string> {
   const name = `${await ownName(owner)}.sock`;
   const paths = [...runtimeFolders(owner), privateFolder(owner)].map((folder) => join(folder, name));
@@ -41,7 +40,7 @@ function runtimeFolders({ program, env }: Owner): readonly string[] {
   return [...listed(env.RUNTIME_DIRECTORY), `/run/${program}`];
 }
 
-/** systemd names all folders of a unit in one variable. */
+/** systemd lists all folders of a unit in one variable, separated by colons. */
 function listed(folders: string | undefined): readonly string[] {
   const first = folders?.split(':')[0];
   return first ? [first] : [];
@@ -57,7 +56,7 @@ async function usableFolder(folders: readonly string[], own: string): Promise<st
     await mkdir(own, { mode: 0o700 }).catch((error: NodeJS.ErrnoException) => {
       if (error.code !== 'EEXIST') throw error;
     });
-    // Anybody can make a folder of that name before us; lstat, because it may be a link to somewhere.
+    // Another user may have created a folder or a symbolic link of that name, so it is checked with lstat.
     const found = await lstat(own);
     const ours = found.isDirectory() && found.uid === process.getuid?.() && (found.mode & 0o077) === 0;
     return ours ? own : null;
@@ -82,7 +81,7 @@ async function exists(path: string): Promise<boolean> {
   );
 }
 
-/** `nerve-1a2b3c4d` for `/etc/nerve/nerve.yaml`: for people its name, for programs its path. Short: a socket's path has 107 bytes. */
+/** `nerve-1a2b3c4d` for `/etc/nerve/nerve.yaml`: its name for people, and a hash of its path. Short: a socket's path has at most 107 bytes. */
 async function ownName({ program, configFile, env }: Owner): Promise<string> {
   if (configFile === undefined) return `${program}-${digest(env.NERVE_SERVICE ?? '')}`;
   const path = await realpath(configFile).catch(() => configFile);

@@ -5,13 +5,13 @@ type Answer = (error: NodeJS.ErrnoException | null, found: string | LookupAddres
 type Look = (name: string, options: LookupOptions, answer: Answer) => void;
 
 /**
- * The system's lookup for `node:net`, one at a time for each name: whoever asks while it is under way gets its answer. A
- * lookup cannot be called off, and the process does only a few at once. Probes with a short deadline against a resolver
- * that hangs would queue up by the thousand, and the names of all others behind them.
+ * The system's lookup for `node:net`, one at a time for each name: calls during a lookup get its answer. A lookup cannot be
+ * cancelled, and Node.js does only four at once. Without sharing, probes with short deadlines against a resolver that hangs
+ * would queue up by the thousand and block the lookups of all other names.
  */
 export const sharedLookup: LookupFunction = shareLookups(lookup as Look);
 
-/** The same over another lookup. */
+/** Shares the answers of any lookup function; see {@link sharedLookup}. */
 export function shareLookups(look: Look): LookupFunction {
   const waiting = new Map<string, Answer[]>();
   return (name, options, answer) => {

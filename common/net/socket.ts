@@ -8,7 +8,7 @@ import type { TlsConnection } from './tls-client.ts';
 /** Where to connect to: an address of the network, or a unix socket. */
 export type Address = { readonly host: string; readonly port: number } | { readonly path: string };
 
-/** As people write it: `10.0.0.5:80`, `[::1]:80`, `/run/db.sock`. */
+/** The text of an address: `10.0.0.5:80`, `[::1]:80`, `/run/db.sock`. */
 export function formatAddress(address: Address): string {
   if ('path' in address) return address.path;
   return `${address.host.includes(':') ? `[${address.host}]` : address.host}:${address.port}`;
@@ -26,7 +26,7 @@ export async function openSocket(address: Address, signal: AbortSignal): Promise
     await new Promise<void>((resolve, reject) => {
       socket.once('error', reject);
       socket.once('connect', resolve);
-      // Some ways to be destroyed while connecting come without an error.
+      // A socket can be destroyed while it connects without an error.
       socket.once('close', () => reject(new Error('connection closed')));
     });
   } catch (error) {
@@ -34,17 +34,17 @@ export async function openSocket(address: Address, signal: AbortSignal): Promise
     signal.throwIfAborted();
     throw failure(`cannot connect to ${formatAddress(address)}`, error);
   }
-  // With nobody listening on a port of the ephemeral range, the kernel may connect a socket to itself.
+  // The kernel may connect a socket to itself when no process listens on a port of the ephemeral range.
   const { localPort, remotePort, localAddress, remoteAddress } = socket;
   if (localPort !== undefined && localPort === remotePort && localAddress === remoteAddress) {
     socket.destroy();
-    throw new Error(`cannot connect to ${formatAddress(address)}: nobody listens`);
+    throw new Error(`cannot connect to ${formatAddress(address)}: nothing listens`);
   }
   return socket;
 }
 
 /**
- * Speaks TLS over an open connection. Destroying that one ends both; the caller does, whatever came of it.
+ * Speaks TLS over an open connection. The caller destroys the connection in any case, which ends both.
  * @throws 'no TLS: certificate has expired'; with the signal's reason when that aborts
  */
 export async function startTls(

@@ -93,13 +93,13 @@ describe('readConfig', () => {
       [
         'a file that was cut off at its start',
         { 'a.json': ' \n' },
-        ['a.json: is empty; {} is a configuration that says nothing'],
+        ['a.json: is empty; write {} for a configuration without options'],
       ],
-      ['a list', { 'a.json': '[1]' }, ['a.json: must hold an object of options, not [1]']],
+      ['a list', { 'a.json': '[1]' }, ['a.json: must be an object of options, not [1]']],
       [
         'a missing service_conf_dir',
         { 'a.json': '{"service_conf_dir": "/nonexistent/d"}' },
-        ['a.json: service_conf_dir: there is no folder "/nonexistent/d"; looked for /nonexistent/d'],
+        ['a.json: service_conf_dir: there is no folder "/nonexistent/d"; tried /nonexistent/d'],
       ],
       [
         'a service_conf_dir that is a file',
@@ -137,7 +137,7 @@ describe('readConfig', () => {
         [
           'a.json: x: environment variable NOPE is not set; set it or give a default: ${NOPE:-default}',
           'd/bad.yaml:1:5: services.bad: not valid YAML: Flow sequence in block collection must be sufficiently indented and end with a ]',
-          'd/list.json: services.list: must hold an object of options, not []',
+          'd/list.json: services.list: must be an object of options, not []',
           'd/variable.json: services.variable.checks[0].uri: environment variable GONE is not set; set it or give a default: ${GONE:-default}',
         ],
       ],

@@ -35,14 +35,14 @@ describe('interpolate', () => {
     assert.deepEqual(interpolate(value, { env, raw: ['global'] }, []), { global: ['stats socket 10.0.0.5/${HOST}'] });
   });
 
-  it('says that no Ruby is run', () => {
+  it('refuses Ruby code', () => {
     const problems: Problem[] = [];
     interpolate({ a: '<%= `hostname` %>', b: ["<% if ENV['X'] %>"], c: "<%= ENV['NOPE'] %>" }, { env }, problems);
     assert.deepEqual(
       problems.map(({ path, message }) => [path, message.slice(0, 16)]),
       [
-        ['a', 'no Ruby is run h'],
-        ['b[0]', 'no Ruby is run h'],
+        ['a', 'Ruby code cannot'],
+        ['b[0]', 'Ruby code cannot'],
         ['c', 'environment vari'],
       ],
     );
