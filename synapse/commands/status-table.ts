@@ -1,8 +1,9 @@
 import { clock } from '../../common/async/clock.ts';
 import { type Cell, formatTable, heading, plain, type Style, type Tone } from '../../common/cli/table.ts';
 import { ageOf, counted } from '../../common/wording.ts';
+import type { ServerStatistics } from '../haproxy/statistics/server-shape.ts';
+import type { HaproxyReport } from '../haproxy/status-shape.ts';
 import { differences } from '../report/differences.ts';
-import type { HaproxyReport, ServerReport } from '../report/haproxy-shape.ts';
 import type { ServiceReport } from '../report/service-shape.ts';
 import type { Problem, StatusReport } from '../report/status-shape.ts';
 
@@ -93,7 +94,7 @@ function serviceRows(
 }
 
 /** The state of a server in HAProxy, after an exclamation mark when it differs from ours. */
-function seenCell(server: ServerReport | undefined, difference: string | undefined): Cell {
+function seenCell(server: ServerStatistics | undefined, difference: string | undefined): Cell {
   if (server === undefined) return { text: '! missing', tone: 'bad' };
   const text = [server.status, ...(server.check === '' ? [] : [server.check])].join(', ');
   return difference === undefined ? text : { text: `! ${text}`, tone: 'bad' };

@@ -1,53 +1,16 @@
 import type { ConfigWriter } from './configfile/config-writer.ts';
 import type { AssignedPorts } from './ports/port-assignment.ts';
 import type { Reloader } from './reload/reloader.ts';
-import type { HeldServer } from './runtime/plan.ts';
 import type { HaproxyProcess } from './runtime/process.ts';
 import { backendOf, type DesiredService, nameInUse } from './spec/desired-service.ts';
 import { textsOf } from './spec/reload-reason.ts';
+import type { HaproxyReport } from './status-shape.ts';
 
-/** What `/api/v1/state` shows of HAProxy. */
-export interface HaproxyStatus {
-  /** The configuration that was accepted and is in the file; null before the first. */
-  readonly generation: string | null;
-  /** Differs from `generation` while the wanted configuration is being checked, and when it was refused. */
-  readonly wantedGeneration: string;
-  /** Why HAProxy refused the wanted configuration as a whole; null when it did not. */
-  readonly rejected: string | null;
-  /** Service → what HAProxy refuses of it. The service keeps its last good configuration. */
-  readonly quarantined: Readonly<Record<string, string>>;
-  /** Why a reload is due; empty when none is. */
-  readonly pendingReload: readonly string[];
-  /** Workers that finish their connections after a reload; null where there is no master process to ask. */
-  readonly oldWorkers: number | null;
-  /** Why the last write or reload failed. */
-  readonly lastError: string | null;
-  readonly fileWrittenAt: string | null;
-  readonly lastReloadAt: string | null;
-  readonly sockets: readonly SocketStatus[];
-  /** Servers that an operator changed, and that stay as they are. */
-  readonly held: readonly (HeldServer & { readonly service: string })[];
-  /** Service → why it cannot be in HAProxy. */
-  readonly problems: Readonly<Record<string, string>>;
-  /** Only with `reload_free_services`. */
-  readonly reloadFree?: {
-    /** Service → its backend. */
-    readonly backends: Readonly<Record<string, string>>;
-    /** Service on one of the ports → why it needs reloads all the same. */
-    readonly others: Readonly<Record<string, string>>;
-  };
-}
+/** The state of HAProxy's output while synapse runs: every key, except `reloadFree` without `reload_free_services`. */
+export type HaproxyStatus = Required<Omit<HaproxyReport, 'reloadFree'>> & Pick<HaproxyReport, 'reloadFree'>;
 
 /** One runtime API socket. */
-export interface SocketStatus {
-  readonly path: string;
-  readonly connected: boolean;
-  readonly version: string | null;
-  readonly workerPid: number | null;
-  /** The configuration that the worker has loaded. */
-  readonly generation: string | null;
-  readonly lastError: string | null;
-}
+export type SocketStatus = HaproxyReport['sockets'][number];
 
 /** The parts that the status is made of. */
 export interface StatusParts {

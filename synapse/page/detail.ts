@@ -1,5 +1,5 @@
+import type { ServerStatistics } from '../haproxy/statistics/server-shape.ts';
 import type { CountersDocument } from '../report/api.ts';
-import type { ServerReport } from '../report/haproxy-shape.ts';
 import { serviceNotes } from '../report/service-notes.ts';
 import type { ServiceReport } from '../report/service-shape.ts';
 import { element } from './dom.ts';
@@ -75,7 +75,7 @@ function noteRow(text: string): HTMLElement {
 
 /** What HAProxy says of one row. */
 interface Seen {
-  readonly server: ServerReport | undefined;
+  readonly server: ServerStatistics | undefined;
   /** Whether HAProxy was asked for its servers. */
   readonly asked: boolean;
   readonly difference: string | undefined;

@@ -1,10 +1,10 @@
-import type { CountersReport } from '../report/haproxy-shape.ts';
+import type { Counters } from '../haproxy/statistics/server-shape.ts';
 
 /** Points of a plot: two minutes, at one point every two seconds. */
 const plotPoints = 60;
 
 /** The counters that rates are made of. */
-export type Counted = Pick<CountersReport, 'requests' | 'sessions' | 'errors'>;
+export type Counted = Pick<Counters, 'requests' | 'sessions' | 'errors'>;
 
 /** Requests and errors per second. */
 export interface Rates {

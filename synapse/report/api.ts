@@ -1,6 +1,6 @@
+import type { Counters, ServerStatistics } from '../haproxy/statistics/server-shape.ts';
 import type { RecordedEvent } from './event-shape.ts';
 import type { SentReport } from './explain/explain-shape.ts';
-import type { CountersReport, ServerReport } from './haproxy-shape.ts';
 import type { ServiceReport } from './service-shape.ts';
 import type { StateReport } from './status-shape.ts';
 import type { Summary } from './summary.ts';
@@ -28,16 +28,16 @@ export interface CountersDocument {
   /** The service whose servers were asked for. */
   readonly service: string | null;
   /** Services that have no backend in HAProxy are left out. */
-  readonly services: Readonly<Record<string, CountersReport>>;
+  readonly services: Readonly<Record<string, Counters>>;
   /** The servers of that service; null when none was asked for, or HAProxy does not have it. */
-  readonly servers: readonly ServerReport[] | null;
+  readonly servers: readonly ServerStatistics[] | null;
   /** How they differ from the instances, by id; left out while that cannot be said. */
   readonly differences?: Readonly<Record<string, string>>;
 }
 
 /** HAProxy's counters and servers of every service. */
 export interface AllServersDocument extends Pick<CountersDocument, 'services'> {
-  readonly servers: Readonly<Record<string, readonly ServerReport[]>>;
+  readonly servers: Readonly<Record<string, readonly ServerStatistics[]>>;
 }
 
 /** The facts behind `synapse explain` that a running synapse has. */
@@ -53,7 +53,7 @@ export interface ExplainDocument extends Pick<StateReport, 'version' | 'reason' 
 
 /** HAProxy's own servers of one service; null when HAProxy does not have it, or does not answer, which `reason` says. */
 export interface SeenServers {
-  readonly servers: readonly ServerReport[] | null;
+  readonly servers: readonly ServerStatistics[] | null;
   readonly reason: string | null;
 }
 

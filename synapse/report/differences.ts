@@ -1,10 +1,10 @@
 import type { Instance } from '../../common/instance.ts';
-import type { ServerReport } from './haproxy-shape.ts';
+import type { ServerStatistics } from '../haproxy/statistics/server-shape.ts';
 
 /** How HAProxy's servers differ from the instances, by id; without those that agree. */
 export function differences(
   instances: readonly Instance[],
-  servers: readonly Pick<ServerReport, 'name' | 'status'>[],
+  servers: readonly Pick<ServerStatistics, 'name' | 'status'>[],
 ): Readonly<Record<string, string>> {
   const byName = new Map(servers.map((server) => [server.name, server.status]));
   const found: [string, string][] = [];

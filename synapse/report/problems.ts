@@ -1,6 +1,6 @@
 import { counted, formatAge, listed } from '../../common/wording.ts';
+import type { HaproxyReport } from '../haproxy/status-shape.ts';
 import type { EventKind } from './event-shape.ts';
-import type { HaproxyReport } from './haproxy-shape.ts';
 import type { Problem } from './status-shape.ts';
 import type { ServiceSummary, Summary } from './summary.ts';
 

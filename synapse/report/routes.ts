@@ -3,10 +3,10 @@ import { type ReadRoute, sendJson } from '../../common/admin/routes.ts';
 import { clock } from '../../common/async/clock.ts';
 import { reasonOf } from '../../common/daemon/log.ts';
 import { plainReason } from '../../common/reason.ts';
+import type { ServerStatistics } from '../haproxy/statistics/server-shape.ts';
 import type { Synapse } from '../synapse.ts';
 import type { ApiDocuments, SeenServers } from './api.ts';
 import { differences } from './differences.ts';
-import type { ServerReport } from './haproxy-shape.ts';
 import type { ServiceReport } from './service-shape.ts';
 import { noService } from './state.ts';
 import { summaryOf } from './summary.ts';
@@ -102,7 +102,7 @@ function sentTo(synapse: ReadableSynapse, service: string, { instances }: Servic
 /** Milliseconds after a change during which HAProxy's counters may be older than the change: they are not compared then. */
 const settlingMs = 3_000;
 
-function differencesOf({ instances, changed_at: at }: ServiceReport, servers: readonly ServerReport[]) {
+function differencesOf({ instances, changed_at: at }: ServiceReport, servers: readonly ServerStatistics[]) {
   const settled = at !== null && clock.wallTime() - Date.parse(at) > settlingMs;
   return settled ? differences(instances ?? [], servers) : {};
 }

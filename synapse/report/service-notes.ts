@@ -1,5 +1,5 @@
 import { counted, formatAge } from '../../common/wording.ts';
-import type { HaproxyReport } from './haproxy-shape.ts';
+import type { HaproxyReport } from '../haproxy/status-shape.ts';
 import type { ServiceReport } from './service-shape.ts';
 
 type Part = NonNullable<ServiceReport['sources']>[number];

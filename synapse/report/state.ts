@@ -4,9 +4,9 @@ import { leftOut, rulesOf } from '../catalog/left-out.ts';
 import { withPort } from '../catalog/port-override.ts';
 import { reportPreference } from '../catalog/preference.ts';
 import type { Discoverer, DiscoveryStatus } from '../discovery/discoverer.ts';
+import type { HaproxyReport } from '../haproxy/status-shape.ts';
 import type { Observed } from '../metrics.ts';
 import type { LeftOut } from '../source.ts';
-import type { HaproxyReport } from './haproxy-shape.ts';
 import type { ServiceReport } from './service-shape.ts';
 import type { SynapseState } from './status-shape.ts';
 

@@ -1,5 +1,6 @@
 import { type Fields, field, optional, type Shaped } from '../../common/cli/json-shape.ts';
-import { haproxyShape, serverShape } from './haproxy-shape.ts';
+import { serverShape } from '../haproxy/statistics/server-shape.ts';
+import { haproxyShape } from '../haproxy/status-shape.ts';
 import { serviceShape } from './service-shape.ts';
 
 const daemonStateShape = {

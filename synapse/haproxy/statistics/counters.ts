@@ -1,36 +1,5 @@
 import type { StatisticsRow } from './parse.ts';
-
-/** What HAProxy counts for a backend or a server, since its worker started. */
-export interface Counters {
-  readonly status: string;
-  /** Requests or connections that are being handled now. */
-  readonly current: number;
-  /** Requests or connections that wait for a server now. */
-  readonly queued: number;
-  readonly sessions: number;
-  /** HTTP requests; null in TCP mode. */
-  readonly requests: number | null;
-  /** Responses 500 to 599, and connections and responses that failed. */
-  readonly errors: number;
-  /** For a backend: its servers that take traffic. */
-  readonly active: number;
-  /** For a backend: its backup servers that take traffic. */
-  readonly backup: number;
-}
-
-/** What HAProxy says about one server. */
-export interface ServerStatistics extends Counters {
-  readonly name: string;
-  /** `host:port`; empty where this HAProxy does not say it. */
-  readonly address: string;
-  readonly weight: number;
-  /** The result of the last health check, such as `L4OK`; empty without checks. */
-  readonly check: string;
-  /** The text that came with that result. */
-  readonly detail: string;
-  /** Seconds since its status changed. */
-  readonly since: number;
-}
+import type { Counters, ServerStatistics } from './server-shape.ts';
 
 /** What HAProxy says about its backends and servers. */
 export interface HaproxyStatistics {

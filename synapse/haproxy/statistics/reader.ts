@@ -1,8 +1,9 @@
 import { clock } from '../../../common/async/clock.ts';
 import type { Host } from '../../../common/host.ts';
 import { connectRuntime } from '../runtime/connection.ts';
-import { countersOf, type HaproxyStatistics, type ServerStatistics, serverStatisticsOf } from './counters.ts';
+import { countersOf, type HaproxyStatistics, serverStatisticsOf } from './counters.ts';
 import { parseStatistics } from './parse.ts';
+import type { ServerStatistics } from './server-shape.ts';
 import { sumStatistics } from './sum.ts';
 
 /** The backends whose servers are read too: one, all, or none when undefined. */

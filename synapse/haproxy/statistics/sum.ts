@@ -1,4 +1,5 @@
-import type { Counters, HaproxyStatistics, ServerStatistics } from './counters.ts';
+import type { HaproxyStatistics } from './counters.ts';
+import type { Counters, ServerStatistics } from './server-shape.ts';
 
 /**
  * Joins the statistics of several HAProxy processes. Counters are added up. Where the processes disagree, such as about a

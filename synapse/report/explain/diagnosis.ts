@@ -1,5 +1,5 @@
 import { oneLine } from '../../../common/reason.ts';
-import type { ServerReport } from '../haproxy-shape.ts';
+import type { ServerStatistics } from '../../haproxy/statistics/server-shape.ts';
 import type { InstanceFacts, ServiceFacts } from './facts.ts';
 
 /** One sentence about an instance. */
@@ -87,7 +87,7 @@ function diagnoseMissing({ service, haproxy, daemon }: ServiceFacts): Diagnosis 
 }
 
 /** How a server that HAProxy uses is doing. */
-function diagnoseServing({ instance, suspectUntil }: InstanceFacts, server: ServerReport): Diagnosis {
+function diagnoseServing({ instance, suspectUntil }: InstanceFacts, server: ServerStatistics): Diagnosis {
   const { status, weight } = server;
   const check = ownCheckText(server);
   if (suspectUntil !== undefined) {
@@ -100,7 +100,7 @@ function diagnoseServing({ instance, suspectUntil }: InstanceFacts, server: Serv
   return /^UP \d/.test(status) ? warn(`takes traffic; ${check}`) : good(`takes traffic; ${check}`);
 }
 
-function ownCheckText(server: ServerReport): string {
+function ownCheckText(server: ServerStatistics): string {
   const { status } = server;
   if (/^no check/.test(status)) return 'HAProxy does not check it';
   const said = checkText(server);
@@ -109,12 +109,12 @@ function ownCheckText(server: ServerReport): string {
 }
 
 /** The last check; a part of the text may come from the server itself. */
-function checkText({ check, detail }: ServerReport): string {
+function checkText({ check, detail }: ServerStatistics): string {
   return oneLine(`${check} ${detail}`);
 }
 
 /** In maintenance or draining: no new traffic. */
-function isOutOfService({ status }: ServerReport): boolean {
+function isOutOfService({ status }: ServerStatistics): boolean {
   return /^(MAINT|DRAIN)/.test(status);
 }
 

@@ -1,5 +1,5 @@
 import { type Fields, field, type Shaped } from '../../../common/cli/json-shape.ts';
-import { serverShape } from '../haproxy-shape.ts';
+import { serverShape } from '../../haproxy/statistics/server-shape.ts';
 import { serviceShape } from '../service-shape.ts';
 import { daemonField } from '../status-shape.ts';
 import { traceShape } from '../trace-shape.ts';

@@ -1,7 +1,8 @@
 import type { Instance } from '../../../common/instance.ts';
+import type { ServerStatistics } from '../../haproxy/statistics/server-shape.ts';
+import type { HaproxyReport } from '../../haproxy/status-shape.ts';
 import type { RegistryRecord } from '../../source.ts';
 import type { SeenServers } from '../api.ts';
-import type { HaproxyReport, ServerReport } from '../haproxy-shape.ts';
 import { haproxyNotes, serviceNotes } from '../service-notes.ts';
 import type { ServiceReport } from '../service-shape.ts';
 import type { DaemonState } from '../status-shape.ts';
@@ -37,7 +38,7 @@ export interface InstanceFacts {
   readonly record: RegistryRecord | undefined;
   readonly trace: Trace | undefined;
   readonly sent: readonly SentReport[];
-  readonly server: ServerReport | undefined;
+  readonly server: ServerStatistics | undefined;
   /** Until when it is kept as a suspect, ISO 8601. */
   readonly suspectUntil: string | undefined;
   /** What was set in HAProxy by hand: maintenance, drain or weight. */

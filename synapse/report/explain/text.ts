@@ -2,8 +2,8 @@ import { clock } from '../../../common/async/clock.ts';
 import { type Cell, formatTable, heading, plain, type Style } from '../../../common/cli/table.ts';
 import { oneLine } from '../../../common/reason.ts';
 import { formatAge, formatLatency } from '../../../common/wording.ts';
+import type { ServerStatistics } from '../../haproxy/statistics/server-shape.ts';
 import type { RegistryRecord } from '../../source.ts';
-import type { ServerReport } from '../haproxy-shape.ts';
 import type { ServiceReport } from '../service-shape.ts';
 import type { Trace } from '../trace-shape.ts';
 import { type Diagnosis, diagnose } from './diagnosis.ts';
@@ -152,7 +152,7 @@ function replyText(reply: string | null): string {
   return reply === null ? 'no reply' : reply === '' ? 'done' : oneLine(reply);
 }
 
-function haproxyText({ seen }: ServiceFacts, server: ServerReport | undefined): string {
+function haproxyText({ seen }: ServiceFacts, server: ServerStatistics | undefined): string {
   if (seen.reason !== null) return `does not answer: ${seen.reason}`;
   if (server === undefined) return 'does not have it';
   const { status, weight, address, check, detail, since } = server;

@@ -1,6 +1,6 @@
 import { type Instance, type InstanceFields, makeInstance } from '../../../common/instance.ts';
+import type { ServerStatistics } from '../../../synapse/haproxy/statistics/server-shape.ts';
 import type { ServiceFacts } from '../../../synapse/report/explain/facts.ts';
-import type { ServerReport } from '../../../synapse/report/haproxy-shape.ts';
 import type { RegistryRecord } from '../../../synapse/source.ts';
 import { serverReport } from './server-report.ts';
 import { serviceFacts } from './service-facts.ts';
@@ -13,7 +13,7 @@ export const instance = (more: Partial<InstanceFields> = {}): Instance =>
   makeInstance({ name: 'a', host: '10.0.0.1', port: 80, ...more });
 
 /** Its server in HAProxy. */
-export const server = (more: Partial<ServerReport> = {}): ServerReport =>
+export const server = (more: Partial<ServerStatistics> = {}): ServerStatistics =>
   serverReport(id, { address: '10.0.0.1:80', check: 'L7OK', since: 5, ...more });
 
 /** Its record in etcd. */

@@ -1,7 +1,7 @@
-import type { ServerReport } from '../../../synapse/report/haproxy-shape.ts';
+import type { ServerStatistics } from '../../../synapse/haproxy/statistics/server-shape.ts';
 
 /** A server that is up in HAProxy and has done nothing yet. */
-export function serverReport(name: string, more: Partial<ServerReport> = {}): ServerReport {
+export function serverReport(name: string, more: Partial<ServerStatistics> = {}): ServerStatistics {
   return {
     name,
     status: 'UP',

@@ -4,7 +4,8 @@ import { stripVTControlCharacters } from 'node:util';
 import { coloured, plain } from '../../../common/cli/table.ts';
 import { makeInstance } from '../../../common/instance.ts';
 import { formatStatus } from '../../../synapse/commands/status-table.ts';
-import type { HaproxyReport, ServerReport } from '../../../synapse/report/haproxy-shape.ts';
+import type { ServerStatistics } from '../../../synapse/haproxy/statistics/server-shape.ts';
+import type { HaproxyReport } from '../../../synapse/haproxy/status-shape.ts';
 import { findProblems } from '../../../synapse/report/problems.ts';
 import type { ServiceReport } from '../../../synapse/report/service-shape.ts';
 import type { StatusReport } from '../../../synapse/report/status-shape.ts';
@@ -38,7 +39,7 @@ const services = {
   web: { ...service, origin: 'nothing' as const, reason: 'etcd is away', instances: null, changed_at: null },
   none: { ...service, method: 'static' },
 };
-const seen = (name: string, status: string, check: string): ServerReport => serverReport(name, { status, check });
+const seen = (name: string, status: string, check: string): ServerStatistics => serverReport(name, { status, check });
 const haproxy: HaproxyReport = {
   sockets: [
     { path: '/a.sock', connected: true, version: '2.6.12', workerPid: 7, generation: 'g1', lastError: null },

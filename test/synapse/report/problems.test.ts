@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import type { HaproxyReport } from '../../../synapse/report/haproxy-shape.ts';
+import type { HaproxyReport } from '../../../synapse/haproxy/status-shape.ts';
 import { findProblems } from '../../../synapse/report/problems.ts';
 import type { ServiceSummary } from '../../../synapse/report/summary.ts';
 

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import type { Counters, HaproxyStatistics, ServerStatistics } from '../../../../synapse/haproxy/statistics/counters.ts';
+import type { HaproxyStatistics } from '../../../../synapse/haproxy/statistics/counters.ts';
+import type { Counters, ServerStatistics } from '../../../../synapse/haproxy/statistics/server-shape.ts';
 import { sumStatistics } from '../../../../synapse/haproxy/statistics/sum.ts';
 
 function counters(fields: Partial<Counters> = {}): Counters {

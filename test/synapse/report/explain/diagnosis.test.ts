@@ -1,16 +1,17 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { InstanceFields } from '../../../../common/instance.ts';
+import type { ServerStatistics } from '../../../../synapse/haproxy/statistics/server-shape.ts';
+import type { HaproxyReport } from '../../../../synapse/haproxy/status-shape.ts';
 import { diagnose } from '../../../../synapse/report/explain/diagnosis.ts';
 import { instancesOf, type ServiceFacts } from '../../../../synapse/report/explain/facts.ts';
-import type { HaproxyReport, ServerReport } from '../../../../synapse/report/haproxy-shape.ts';
 import { gone, healthy, id, instance, server, trace } from '../../../support/daemons/explain-facts.ts';
 
 const haproxy = (more: Partial<HaproxyReport>): HaproxyReport => ({ sockets: [], problems: {}, ...more });
 const missing: ServiceFacts = { ...healthy, seen: { servers: [], reason: null } };
 
 /** The service with this server in HAProxy, for this instance. */
-const seeing = (more: Partial<ServerReport>, own: Partial<InstanceFields> = {}): ServiceFacts => ({
+const seeing = (more: Partial<ServerStatistics>, own: Partial<InstanceFields> = {}): ServiceFacts => ({
   ...healthy,
   report: { ...healthy.report, instances: [instance(own)] },
   seen: { servers: [server(more)], reason: null },
