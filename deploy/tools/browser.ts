@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { type Browser, chromium } from 'playwright-core';
 import { unpackPackages } from './debian/programs.ts';
 
-/** What headless Chromium needs to run as root, and to leave the network beyond this machine alone. */
+/** Flags with which headless Chromium runs as root and does not use the network beyond this machine. */
 const flags = [
   '--no-sandbox',
   '--disable-gpu',
@@ -15,11 +15,11 @@ const flags = [
   '--disable-sync',
 ];
 
-/** A real headless Chromium, unpacked from Debian's packages, and how to end it without a trace. */
+/** Starts a headless Chromium from Debian's packages; `close` ends it and removes its files. */
 export async function openBrowser(): Promise<{ readonly browser: Browser; close(): Promise<void> }> {
   const root = await unpackPackages('bookworm', ['chromium', 'chromium-common', 'fonts-dejavu-core']);
   const folder = await mkdtemp(join(tmpdir(), 'smartstack-browser-'));
-  // Fonts of its own too: the machine may have none.
+  // With its own fonts, because the machine may have none.
   const fonts = join(folder, 'fonts.conf');
   await mkdir(join(folder, 'cache'));
   const dirs = `<dir>${join(root, 'usr/share/fonts')}</dir><cachedir>${join(folder, 'cache')}</cachedir>`;
@@ -31,7 +31,7 @@ export async function openBrowser(): Promise<{ readonly browser: Browser; close(
     env: {
       ...process.env,
       FONTCONFIG_FILE: fonts,
-      // libpulse names this folder by its place in an installed system.
+      // libpulse looks for this folder at its path in an installed system.
       LD_LIBRARY_PATH: join(root, `usr/lib/${machine}-linux-gnu/pulseaudio`),
       DBUS_SESSION_BUS_ADDRESS: 'disabled:',
     },

@@ -5,7 +5,7 @@ import { manPage } from '../../common/cli/man-page.ts';
 import { nerveProgram } from '../../nerve/program.ts';
 import { synapseProgram } from '../../synapse/program.ts';
 
-// Part of the build: the package ships them, and so does the archive.
+// Part of the build, because the package and the archive have the manuals.
 const folder = fileURLToPath(new URL('../../man/', import.meta.url));
 await mkdir(folder, { recursive: true });
 for (const program of [nerveProgram, synapseProgram]) {

@@ -17,9 +17,9 @@ interface Section {
   readonly options: readonly OptionRow[];
 }
 
-const made = `<!-- Made from the schemas by \`npm run reference\`; a test holds it against them. -->\n`;
-const reading = `Times are seconds, or text such as \`500ms\`, \`2s\`, \`1m\`; \`\${NAME}\` and \`\${NAME:-default}\` take variables of the
-environment. Where no default stands, the key is left out. An unknown key is an error that names the nearest known one.
+const made = `<!-- Made from the schemas by \`npm run reference\`; a test compares them. -->\n`;
+const reading = `Times are seconds, or text such as \`500ms\`, \`2s\`, \`1m\`; \`\${NAME}\` and \`\${NAME:-default}\` are replaced by
+environment variables. A key without a default is not set by default. An unknown key is an error that names the nearest known key.
 `;
 
 /** The reference pages, by their path in the repository. */
@@ -59,7 +59,7 @@ async function each(
 
 function page(title: string, command: string, sections: readonly Section[]): string {
   const tables = sections.map(({ title: heading, options }) => `\n## ${heading}\n\n${table(options)}`);
-  return `# ${title}\n\n${made}\nEvery key that there is; \`${command}\` says the same on the command line. ${reading}${tables.join('')}`;
+  return `# ${title}\n\n${made}\nAll keys; \`${command}\` prints the same on the command line. ${reading}${tables.join('')}`;
 }
 
 function table(options: readonly OptionRow[]): string {

@@ -3,25 +3,26 @@ import { join } from 'node:path';
 import { type ExecResult, exec } from '../../../common/daemon/exec.ts';
 import { locked } from './lock.ts';
 
-/** What Debian calls a kind of machine. */
+/** Debian's name of an architecture. */
 export type Architecture = 'amd64' | 'arm64';
 
+/** Debian's releases, by which versions of programs differ. */
 export type Suite = 'bookworm' | 'trixie' | 'sid' | 'experimental';
 
-/** apt for one suite, see {@link privateApt}. */
+/** apt for one suite; see {@link privateApt}. */
 export interface Apt {
   /** Downloads `.deb` files into a folder. */
   download(packages: readonly string[], into: string): Promise<void>;
-  /** The libraries packages need, and those they need. Names only, first alternative of each. */
+  /** The names of all libraries that packages depend on, also indirectly; the first alternative of each dependency. */
   libraries(packages: readonly string[]): Promise<readonly string[]>;
 }
 
-/** How long lists are used until they are fetched again; milliseconds. */
-const freshFor = 3_600_000;
+/** How long lists are used until they are fetched again. */
+const freshForMs = 3_600_000;
 
 /**
- * apt with lists, cache and status of its own, below `cache` and shared by all who name the same suite: it sees that one
- * and believes that nothing is installed. No root needed. `architecture` is that of this machine unless it is given.
+ * Sets up apt with lists, cache and status of its own below `cache`, shared by all callers with the same suite. This apt has only
+ * the packages of the suite, and none are installed. It needs no root. `architecture` is this machine's by default.
  * @throws when this is not Debian, or its servers cannot be reached
  */
 export async function privateApt(cache: string, suite: Suite, architecture?: Architecture): Promise<Apt> {
@@ -30,7 +31,7 @@ export async function privateApt(cache: string, suite: Suite, architecture?: Arc
   await mkdir(join(folder, 'archives/partial'), { recursive: true });
   const keyring = '/usr/share/keyrings/debian-archive-keyring.gpg';
   await access(keyring).catch((error) => {
-    throw new Error(`this is not a Debian machine with apt: ${keyring} is missing`, { cause: error });
+    throw new Error(`this is not a Debian machine with apt: ${keyring} does not exist`, { cause: error });
   });
   const mirror = 'http://deb.debian.org';
   const suites = [`${mirror}/debian ${suite}`];
@@ -66,7 +67,7 @@ export async function privateApt(cache: string, suite: Suite, architecture?: Arc
   await locked(join(folder, 'lock'), async () => {
     const updated = join(folder, 'updated');
     const { mtimeMs } = await stat(updated).catch(() => ({ mtimeMs: 0 }));
-    if (Math.abs(Date.now() - mtimeMs) < freshFor) return;
+    if (Math.abs(Date.now() - mtimeMs) < freshForMs) return;
     const sources = suites.map((line) => `deb [signed-by=${keyring}] ${line} main\n`);
     await writeFile(join(folder, 'sources.list'), sources.join(''));
     await writeFile(join(folder, 'status'), '');
@@ -79,7 +80,7 @@ export async function privateApt(cache: string, suite: Suite, architecture?: Arc
       await run('apt-get', ['download', '-qq', ...packages], into);
     },
     async libraries(packages) {
-      // Of everything they need: to ask apt for each step anew costs a second each time.
+      // One call for all dependencies, because each call of apt takes a second.
       const known = readDepends(await run('apt-cache', ['depends', '--important', '--recurse', ...packages]));
       const found = new Set<string>();
       const open = [...packages];
@@ -95,7 +96,7 @@ export async function privateApt(cache: string, suite: Suite, architecture?: Arc
   };
 }
 
-/** The output of `apt-cache depends`: a package at the start of a line, and below it what it depends on. */
+/** Parses the output of `apt-cache depends`: a package at the start of a line, and its dependencies on the lines below. */
 function readDepends(output: string): ReadonlyMap<string, readonly string[]> {
   const known = new Map<string, string[]>();
   let names: string[] = [];
@@ -109,7 +110,7 @@ function readDepends(output: string): ReadonlyMap<string, readonly string[]> {
   return known;
 }
 
-/** @throws with the end of what it printed, when a command failed */
+/** The result of a command. @throws with the end of its output, when the command failed */
 export function must(result: ExecResult, what: string): ExecResult {
   if (result.code === 0) return result;
   throw new Error(`${what}: ${(result.stderr || result.stdout).trim().slice(-400) || `exit code ${result.code}`}`);

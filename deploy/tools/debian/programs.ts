@@ -118,8 +118,8 @@ export async function findProgram(name: ProgramName, { version }: FindOptions = 
 }
 
 /**
- * A folder with these packages of Debian bookworm unpacked, and nothing that they depend on: for what is no program,
- * such as Java archives. `name` is that of the folder in the cache.
+ * A folder with these packages of Debian bookworm, unpacked without their dependencies: for files that are not programs, such as
+ * Java archives. `name` is the name of the folder in the cache.
  * @throws when there is no apt or its servers cannot be reached
  */
 export function findPackages(name: string, packages: readonly string[]): Promise<string> {
@@ -129,7 +129,7 @@ export function findPackages(name: string, packages: readonly string[]): Promise
 async function isRightVersion(path: string, program: Program, version: string | undefined): Promise<boolean> {
   try {
     await access(path, constants.X_OK);
-    // The exit code says nothing: wrk prints its version and exits with 1.
+    // The exit code is ignored, because wrk prints its version and exits with 1.
     const { stdout } = await exec([path, ...program.versionArguments], { timeout: 10_000 });
     const found = /(?:version:?|wrk|openjdk) (?:v|debian\/)?(\d+\.\d+)\./i.exec(stdout)?.[1];
     if (found === undefined) return false;
@@ -146,8 +146,8 @@ function isAtLeast(version: string, oldest: string): boolean {
 }
 
 /**
- * A folder with packages of Debian and the libraries they need, unpacked and made to run where they lie, or will lie
- * (`at`, for images), on this kind of machine or another: for servers that are more than one program. Cached like the programs of `findProgram`.
+ * A folder with packages of Debian and their libraries, unpacked and made to run in that folder, or at `at` (for images), on this
+ * architecture or another one: for servers that need more than one program. Cached like the programs of `findProgram`.
  * @throws when there is no apt or its servers cannot be reached
  */
 export function unpackPackages(
@@ -162,8 +162,7 @@ export function unpackPackages(
 }
 
 /**
- * A folder with a whole Debian, as {@link bootstrapSystem} makes it, and these packages: to be the root of something that
- * leaves it as it is.
+ * A folder with a whole Debian, as {@link bootstrapSystem} makes it, with these packages. Callers must not change it.
  * @throws when this is not Debian, not root, or Debian's servers cannot be reached
  */
 export function findSystem(suite: Suite, packages: readonly string[]): Promise<string> {

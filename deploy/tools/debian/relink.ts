@@ -2,7 +2,7 @@ import { open, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { exec } from '../../../common/daemon/exec.ts';
 
-/** Makes the programs load the libraries unpacked beside them, wherever the machine's own are older or missing. */
+/** Makes programs load the libraries that are unpacked beside them instead of the machine's own. */
 export async function relink(options: { tree: string; root: string; patchelf: string }): Promise<void> {
   const { tree, root, patchelf } = options;
   const files = (await readdir(tree, { recursive: true, withFileTypes: true })).filter((entry) => !entry.isDirectory());
@@ -24,7 +24,7 @@ export async function relink(options: { tree: string; root: string; patchelf: st
   }
 }
 
-/** True for programs that the dynamic loader starts; not for libraries, scripts and static programs. */
+/** True for programs that the dynamic loader starts, false for libraries, scripts and static programs. */
 async function hasInterpreter(file: string, patchelf: string): Promise<boolean> {
   if (/\.so(\.|$)/.test(file)) return false;
   const handle = await open(file);

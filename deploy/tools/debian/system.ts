@@ -6,20 +6,21 @@ import { must, type Suite } from './apt.ts';
 import { locked } from './lock.ts';
 import { unpack } from './unpack.ts';
 
+/** Which Debian to set up, and where. */
 export interface SystemOptions {
-  /** Where unpacked things are kept. */
+  /** The folder for everything that is unpacked. */
   readonly cache: string;
-  /** Name of the result's folder there. */
+  /** The name of the result's folder in it. */
   readonly name: string;
   readonly suite: Suite;
-  /** Beside those that every Debian has. */
+  /** Packages beside those that every Debian has. */
   readonly packages: readonly string[];
 }
 
 /**
- * A whole Debian in a folder of the cache, set up by apt and dpkg with the scripts of its packages, and with apt's lists:
- * more can be installed in it. Needs root. Two at once: one of them waits for the other.
- * @returns the folder, which is to be left as it is
+ * Sets up a whole Debian in a folder of the cache with apt and dpkg, which run the scripts of its packages. It keeps apt's lists, so
+ * that more packages can be installed in it. Needs root. Of two calls for the same folder, one waits for the other.
+ * @returns the folder, which callers must not change
  * @throws when this is not Debian, not root, or Debian's servers cannot be reached
  */
 export async function bootstrapSystem({ cache, name, suite, packages }: SystemOptions): Promise<string> {
@@ -34,7 +35,7 @@ export async function bootstrapSystem({ cache, name, suite, packages }: SystemOp
   const argv = [
     ...[join(tool, 'usr/bin/mmdebstrap'), '--quiet', '--mode=root', '--variant=minbase', '--format=directory'],
     ...['--skip=cleanup/apt/lists', '--aptopt=Acquire::Languages "none"', '--aptopt=Acquire::Retries "3"'],
-    // What a power cut would do to it does not matter.
+    // Without fsync: a loss of power may destroy this folder.
     ...['--dpkgopt=force-unsafe-io', `--include=${packages.join(',')}`, suite, work, 'http://deb.debian.org/debian'],
   ] as const;
   return locked(`${root}.lock`, async () => {

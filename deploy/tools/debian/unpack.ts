@@ -6,48 +6,49 @@ import { type Architecture, must, privateApt, type Suite } from './apt.ts';
 import { locked } from './lock.ts';
 import { relink } from './relink.ts';
 
+/** What to unpack, and where. */
 export interface Unpacking {
-  /** Where unpacked things are kept. */
+  /** The folder for everything that is unpacked. */
   readonly cache: string;
-  /** Name of the result's folder there. */
+  /** The name of the result's folder in it. */
   readonly name: string;
   readonly suite: Suite;
   readonly packages: readonly string[];
-  /** Unpack the libraries too, and make the programs use them. */
+  /** Unpacks the libraries too, and makes the programs use them. */
   readonly runnable: boolean;
-  /** Where the result's content will lie when it runs; default where it is. */
+  /** The path at which the programs will run; default: the result's folder. */
   readonly at?: string;
-  /** Of the packages, when it is not this machine's. */
+  /** The architecture of the packages; default: this machine's. */
   readonly architecture?: Architecture;
 }
 
 /**
- * Unpacks packages of Debian into the cache. Everything is prepared in a folder of its own and moved into place. Of two
- * that want the same, one waits for the other and takes what that has made.
+ * Unpacks packages of Debian into the cache, first into a temporary folder, which is then moved into place. Of two calls for the same
+ * folder, one waits for the other and uses its result.
  * @returns the folder
  * @throws when there is no apt or its servers cannot be reached
  */
 export async function unpack(unpacking: Unpacking): Promise<string> {
   const { cache, name } = unpacking;
   const root = join(cache, name);
-  // What is there already was of no use to the caller.
-  const useless = await inodeOf(root);
+  // A folder that exists already was not usable for the caller.
+  const unusable = await inodeOf(root);
   await mkdir(cache, { recursive: true });
   return locked(`${root}.lock`, async () => {
-    if ((await inodeOf(root)) === useless) await prepare(unpacking, root);
+    if ((await inodeOf(root)) === unusable) await prepare(unpacking, root);
     return root;
   });
 }
 
-/** In each tree: the path that its programs were made for. */
+/** The file in each folder that has the path for which its programs were made. */
 const marker = '.made-for';
 
-/** Whether a folder of the cache is there and of use where it lies: its checkout may have been moved or copied. */
+/** True when a folder of the cache exists and can be used at its path: the checkout may have been moved or copied. */
 export async function isUsable(root: string, at: string = root): Promise<boolean> {
   return (await readFile(join(root, marker), 'utf8').catch(() => undefined)) === at;
 }
 
-/** Of a file or folder; undefined when it is not there. */
+/** The inode of a file or folder; undefined when it does not exist. */
 async function inodeOf(path: string): Promise<number | undefined> {
   return (await stat(path).catch(() => undefined))?.ino;
 }
@@ -63,7 +64,7 @@ async function prepare({ cache, suite, packages, runnable, at, architecture }: U
     await apt.download([...packages, ...libraries], join(work, 'debs'));
     const tree = join(work, 'tree');
     await unpackDebs(join(work, 'debs'), tree);
-    // At the root of a file system, programs find their libraries by themselves.
+    // At the root of a file system, programs find their libraries without changes.
     if (runnable && at !== '/') await relink({ tree, root: at ?? root, patchelf: await findPatchelf(cache) });
     await writeFile(join(tree, marker), at ?? root);
     await moveInto(tree, root);
@@ -72,7 +73,7 @@ async function prepare({ cache, suite, packages, runnable, at, architecture }: U
   }
 }
 
-/** patchelf from the PATH or from the oldest suite: a newer one would itself need newer libraries. */
+/** Finds patchelf on the PATH or in the oldest suite; a newer one would itself need newer libraries. */
 async function findPatchelf(cache: string): Promise<string> {
   const { code, stdout } = await exec(['/bin/sh', '-c', 'command -v patchelf'], { timeout: 5_000 });
   if (code === 0) return stdout.trim();

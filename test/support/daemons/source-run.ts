@@ -6,18 +6,18 @@ import { Shared } from '../../../synapse/discovery/shared.ts';
 import { type InstanceSet, type Source, type SourcePlugin, sourceFolder } from '../../../synapse/source.ts';
 import { type LogLine, recordingLog } from '../process/recording-log.ts';
 
-/** A source that runs as synapse would run it, without synapse. */
+/** A source that runs as in synapse, without synapse. */
 export interface SourceRun {
   /** Everything it published, oldest first. */
   readonly sets: readonly InstanceSet[];
   readonly lines: readonly LogLine[];
-  /** The instances that went away, and how: withdrawn or expired. */
+  /** The instances that are gone, and whether they were withdrawn or expired. */
   readonly gone: readonly (readonly [id: string, how: string])[];
   readonly source: Source;
   /** Settles when the source does. */
   readonly done: Promise<void>;
   stop(): Promise<void>;
-  /** `id` and, if so, `backup`, of the last set. */
+  /** The ids of the last set; those of backups end with `backup`. */
   ids(): readonly string[];
 }
 
@@ -42,17 +42,17 @@ export async function makeSource(method: string, given: unknown, shared = new Sh
   return { source, lines, gone, release: () => shared.release(user) };
 }
 
-/** Runs a source with these options. `shared` is what several of them have in common. */
+/** Runs a source with these options. Sources with the same `shared` share connections and polls. */
 export async function runSource(method: string, options: unknown, shared = new Shared()): Promise<SourceRun> {
   return startSource(await makeSource(method, options, shared));
 }
 
-/** Runs one that was made before: several may be made first and then started in one go. */
+/** Runs a source that was made before, so that a test can start several at once. */
 export function startSource({ source, lines, gone, release }: Awaited<ReturnType<typeof makeSource>>): SourceRun {
   const end = new AbortController();
   const sets: InstanceSet[] = [];
   const done = source((set) => sets.push(set), end.signal).finally(release);
-  // Whoever awaits it sees the failure; nobody has to.
+  // A test may await the failure, but need not.
   done.catch(() => {});
   return {
     sets,
