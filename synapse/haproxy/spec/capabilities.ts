@@ -1,6 +1,5 @@
 /** The capabilities of one version of HAProxy at run time (management guide of each version, chapter 9.3). */
 export interface Capabilities {
-  readonly version: string;
   /** `add server` without experimental mode. */
   readonly addServer: boolean;
   /** `wait srv-removable`, and a safe `del server`: in 2.x it crashes HAProxy while statistics are being read. */
@@ -11,12 +10,6 @@ export interface Capabilities {
   readonly dynamicCookie: boolean;
   /** Added servers need explicit pool options to reuse connections. */
   readonly poolOptions: boolean;
-  /** `init-state` on `add server`. */
-  readonly initState: boolean;
-  /** The master socket's `reload` answers when the new worker is there. */
-  readonly synchronousReload: boolean;
-  /** `add backend`, `publish backend`. */
-  readonly addBackend: boolean;
 }
 
 /** Keywords that only the file accepts. A server that needs one cannot be added at run time. */
@@ -44,14 +37,10 @@ export function capabilitiesOf(version: string): Capabilities {
   const [, major = '0', minor = '0'] = /^v?(\d+)\.(\d+)/.exec(version) ?? [];
   const number = Number(major) * 100 + Number(minor);
   return {
-    version,
     addServer: number >= 206,
     canDeleteServer: number >= 300,
     deleteServer: number >= 302,
     dynamicCookie: number >= 300,
     poolOptions: number < 300,
-    initState: number >= 301,
-    synchronousReload: number >= 207,
-    addBackend: number >= 304,
   };
 }
