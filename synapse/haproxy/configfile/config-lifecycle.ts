@@ -33,7 +33,7 @@ export type ConfigPhase = ConfigState['phase'];
 
 /** What is known in every state. */
 export interface ConfigFacts {
-  /** The generation that is wanted, as far as nothing of it is quarantined. */
+  /** The generation that is wanted; quarantined parts count with their last good options. */
   readonly wanted: string;
   /** The generation that the file has and in which servers are kept right; null before the first. */
   readonly accepted: string | null;

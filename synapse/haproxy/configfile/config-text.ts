@@ -6,7 +6,7 @@ import { serverLine } from '../spec/server-line.ts';
 import type { BackendSpec, RunningBackend, Server } from '../spec/types.ts';
 import { renderAround, renderService } from './render.ts';
 
-/** What is there already: the servers of services whose instances are not known yet stay as they are. */
+/** The servers that HAProxy has already. Services whose instances are not known yet keep them. */
 export interface Present {
   /** Parsed when it is needed: it may be large. */
   readonly file: () => ParsedConfig;
@@ -106,7 +106,7 @@ export class ConfigTextBuilder {
     const { accept, isRecovered } = selection;
     if (desired.instances === undefined) return { text: this.#keptText(desired, spec, present), shapes: noShapes };
     if (isRecovered?.(spec)) {
-      // A service whose new options are refused: its servers keep their lines, new ones are added at run time only.
+      // Servers of a service whose new options are refused keep their lines; new servers are added at run time only.
       const { text } = this.#makeText(desired, spec, (server) => keptLine(server, spec, present));
       return { text, shapes: noShapes };
     }

@@ -55,7 +55,7 @@ export async function findRefused(
   return left === null ? { found: search.found } : await search.halve(left);
 }
 
-/** A suspect whose lines are not named, and the units that leaving it out means. */
+/** A suspect that HAProxy does not name, and the units that have to be left out to leave out the suspect. */
 interface Other {
   readonly suspect: Suspect;
   readonly units: readonly QuarantineUnit[];

@@ -24,7 +24,7 @@ export interface ServiceHaproxyConfig {
 export const serviceHaproxySchema: Schema<ServiceHaproxyConfig> = {
   disabled: { doc: 'Leave this service out of HAProxy.', format: Boolean, default: false },
   port: {
-    doc: 'Port of the frontend. Absent: no frontend, a backend only. null: bind bind_address as it is (a unix socket).',
+    doc: 'Port of the frontend. Absent: a backend without a frontend. null: the frontend binds bind_address as it is (a unix socket).',
     format: frontendPort,
     type: 'port',
     default: false,

@@ -5,7 +5,7 @@ import type { Host } from '../../../common/host.ts';
 import { failure } from '../../../common/reason.ts';
 import { errorsIn } from '../configfile/check.ts';
 
-/** The reply of `show proc` on the master socket, as far as it is about reloads. */
+/** The counts of reloads and workers in the reply of `show proc` on the master socket. */
 export interface MasterState {
   readonly reloads: number;
   /** Failed reloads since the last one that worked. */

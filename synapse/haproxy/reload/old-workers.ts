@@ -5,9 +5,9 @@ import type { Host } from '../../../common/host.ts';
 import type { HaproxyConfig } from '../options/config.ts';
 import { countOldWorkers } from './master.ts';
 
-/** A reload waits while there are this many old workers … */
+/** A reload waits while there are this many old workers. */
 const mostOldWorkers = 5;
-/** … but no longer than this. */
+/** How long a reload waits for old workers at most. */
 const longestPauseMs = 60_000;
 const countIntervalMs = 5_000;
 /** While a reload waits. */

@@ -37,7 +37,7 @@ export function kindOfReload(reasons: readonly ReloadReason[]): ReloadReasonKind
   return reloadReasonKinds.find((kind) => reasons.some((reason) => reason.kind === kind)) ?? 'server';
 }
 
-/** The same reasons without those whose text is there already, in order. */
+/** The reasons without repetitions of a text, in order. */
 export function distinctReasons(reasons: readonly ReloadReason[]): readonly ReloadReason[] {
   return [...new Map(reasons.map((reason) => [reason.text, reason])).values()];
 }

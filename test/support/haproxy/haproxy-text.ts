@@ -33,9 +33,9 @@ export function fileText(config: HaproxyConfig, services: Readonly<Record<string
     one.instances = service.instances.map((fields): Instance => makeInstance(fields));
     desired.set(name, one);
   }
-  const structures = [...desired.values()].map(({ wanted }) => wanted).filter((wanted) => wanted !== undefined);
+  const specs = [...desired.values()].map(({ wanted }) => wanted).filter((wanted) => wanted !== undefined);
   const present = { file: () => parseConfig(''), running: new Map() };
-  return new ConfigTextBuilder(config, desired).build(selectWanted, generationOf(config, structures), present).text;
+  return new ConfigTextBuilder(config, desired).build(selectWanted, generationOf(config, specs), present).text;
 }
 
 /** The part of the file that one service has. */

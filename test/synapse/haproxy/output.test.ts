@@ -51,7 +51,7 @@ function onHaproxy(version: HaproxyVersion): void {
 
   const at = (index: number, fields = {}) => instance(servers[index]?.port ?? 0, fields);
   const config = () => testConfig(haproxy);
-  /** Who answers `count` requests through HAProxy, sorted, each name once. */
+  /** The names of the servers that answer `count` requests through HAProxy, sorted, each once. */
   const answers = async (count = 24): Promise<readonly string[]> => {
     const names = new Set<string>();
     for (let index = 0; index < count; index++) {

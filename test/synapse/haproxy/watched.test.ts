@@ -97,7 +97,7 @@ describe('a HAProxy in another container that is reloaded by a program that watc
     await eventually(() => assert.equal(synapse.reloads(), 1));
     assert.equal(await answer(second), 'hello');
     assert.equal(watcher?.reloads, 1);
-    // Nothing but the file itself may come and go where somebody watches.
+    // Only the file itself may come and go in a folder that is watched.
     assert.deepEqual(
       [...new Set(seen)].filter((name) => name !== 'haproxy.cfg' && name !== '.synapse'),
       [],

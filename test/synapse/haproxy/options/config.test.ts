@@ -15,7 +15,7 @@ describe('options that need each other', () => {
       [],
     ],
     [
-      'somebody else who reloads',
+      'a program that watches the file and reloads',
       { global: ['daemon'], defaults: ['mode http'], config_file_path: '/f', socket_file_path: '/s', watched: true },
       [],
     ],

@@ -76,7 +76,7 @@ function onHaproxy(version: HaproxyVersion): void {
     assert.deepEqual(synapse.output.status.reloadFree?.backends, { api: `port-${port}`, shop: `port-${port + 1}` });
     assert.equal((await haproxy.servers()).get(`port-${port + 1}/${two.id}`)?.srv_uweight, '7');
 
-    // Whose port is taken gets it when it is free.
+    // A service whose port is taken gets it as soon as it is free.
     const late = { config: serviceConfig({ port, ...http }), instances: [two] };
     await synapse.apply({ api, shop, late });
     assert.equal(synapse.output.status.problems.late, `its port ${port} is service api's already`);

@@ -28,7 +28,7 @@ describe('the numbers of servers', () => {
 });
 
 describe('changes of the instances', () => {
-  const structure = buildBackendSpec('api', serviceConfig({ port: 1 }), plainConfig()) as BackendSpec;
+  const spec = buildBackendSpec('api', serviceConfig({ port: 1 }), plainConfig()) as BackendSpec;
   const make = (port: number, state: 'up' | 'drain' | 'down' = 'up') => makeInstance({ host: '10.0.0.1', port, state });
   const [one, two, three] = [make(1), make(2), make(3)];
 
@@ -44,7 +44,7 @@ describe('changes of the instances', () => {
     const desired = createDesiredService('api', 10);
     const names = (...lists: (readonly ReturnType<typeof make>[])[]) =>
       lists.map((list) =>
-        takeInstances(desired, structure, list, 1000).map(
+        takeInstances(desired, spec, list, 1000).map(
           ({ name, server }) => `${name.split(':')[1]} ${server?.state ?? 'gone'}`,
         ),
       );

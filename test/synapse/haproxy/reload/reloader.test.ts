@@ -1,0 +1,62 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { silentLog } from '../../../../common/daemon/log.ts';
+import { thisHost } from '../../../../common/host.ts';
+import { Reloader, type ReloaderDeps } from '../../../../synapse/haproxy/reload/reloader.ts';
+import { configurationReason, serverReason, textsOf } from '../../../../synapse/haproxy/spec/reload-reason.ts';
+import { plainConfig } from '../../../support/haproxy/haproxy-text.ts';
+
+/** A reloader beside one HAProxy that runs `generation`, where `accepted` is in the file. */
+function openReloader({ generation, accepted }: { readonly generation: string; readonly accepted: string }) {
+  let loads = 0;
+  const deps: ReloaderDeps = {
+    log: silentLog,
+    emit: () => {},
+    host: thisHost,
+    processes: [
+      {
+        path: '/run/haproxy.sock',
+        inSync: true,
+        generation,
+        workersSeen: 1,
+        reloadReasons: new Map([['api', [serverReason('a server changed')]]]),
+        refresh: async () => null,
+        release() {},
+      },
+    ],
+    writer: {
+      accepted,
+      reason: null,
+      quarantined: {},
+      loaded() {
+        loads += 1;
+      },
+      async rollBack() {},
+    },
+    file: { text: '', async rewrite() {} },
+  };
+  const config = plainConfig({ config_file_path: '/etc/haproxy/haproxy.cfg', reload_command: 'true' });
+  return { reloader: new Reloader(config, deps), loads: () => loads };
+}
+
+describe('the reasons for a reload of HAProxy', () => {
+  it('can be read without any effect; only an observation tells that HAProxy has loaded the configuration', () => {
+    const { reloader, loads } = openReloader({ generation: 'new', accepted: 'new' });
+    for (let reading = 0; reading < 1_000; reading++) {
+      assert.deepEqual(textsOf(reloader.reasons), ['a server changed']);
+    }
+    assert.equal(loads(), 0);
+    assert.equal(reloader.observe(), 0);
+    assert.equal(loads(), 1);
+  });
+
+  it('are the changes of the specs while HAProxy runs another configuration', () => {
+    const { reloader, loads } = openReloader({ generation: 'old', accepted: 'new' });
+    assert.deepEqual(textsOf(reloader.reasons), ['HAProxy runs another configuration']);
+    for (let round = 0; round < 2; round++) reloader.specChanged(configurationReason('service api is new'));
+    reloader.specChanged(configurationReason('service web was removed'));
+    assert.deepEqual(textsOf(reloader.reasons), ['service api is new', 'service web was removed']);
+    assert.equal(reloader.observe(), 0);
+    assert.equal(loads(), 0);
+  });
+});
