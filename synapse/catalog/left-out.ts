@@ -18,7 +18,7 @@ export function leftOut(
     const failed = policy.filters.find((filter) => !passesFilters(instance, [filter]));
     if (state === 'down') found.push({ id, reason: 'it is being withdrawn' });
     else if (failed !== undefined) found.push({ id, reason: filterReason(instance, failed) });
-    else if (seen.has(own)) found.push({ id, reason: 'another one has the same name, host and port' });
+    else if (seen.has(own)) found.push({ id, reason: 'another instance has the same name, host and port' });
     else if (!used.has(own))
       found.push({ id, reason: policy.leaderElection ? 'it is not the leader' : 'it is not used' });
     seen.add(own);
@@ -34,12 +34,26 @@ function key(name: string, host: string, port: number): string {
 export function filterReason(instance: Instance, filter: LabelFilter): string {
   const found = labelOf(instance, filter.label);
   const has = found === undefined ? 'is missing' : `is ${JSON.stringify(found)}`;
-  return `its label ${filter.label} ${has}; the filter wants it to ${filterText(filter)}`;
+  return `its label ${filter.label} ${has} and must ${requirement(filter)}`;
 }
 
-function filterText({ value, condition }: LabelFilter): string {
-  const wanted = condition === 'exists' ? 'exist' : `be ${condition} ${JSON.stringify(value)}`;
-  return wanted.replace('be matches', 'match');
+/** What a filter requires of a label, to follow `must`. */
+function requirement({ value, condition }: LabelFilter): string {
+  const text = JSON.stringify(value);
+  switch (condition) {
+    case 'equals':
+      return `equal ${text}`;
+    case 'not-equals':
+      return `not equal ${text}`;
+    case 'in':
+      return `be one of ${text}`;
+    case 'not-in':
+      return `be none of ${text}`;
+    case 'exists':
+      return 'exist';
+    case 'matches':
+      return `match ${text}`;
+  }
 }
 
 /** The rules that choose among the instances of a source, for people; empty when all are used. */
@@ -51,10 +65,12 @@ export function rulesOf({
   portOverride,
 }: Policy): readonly string[] {
   return [
-    ...filters.map((filter) => `label ${filter.label} must ${filterText(filter)}`),
+    ...filters.map((filter) => `label ${filter.label} must ${requirement(filter)}`),
     ...(leaderElection ? ['only the leader is used'] : []),
-    ...(prefer === undefined ? [] : [`those with label ${prefer.label} ${JSON.stringify(prefer.value)} come first`]),
-    ...(keepDefaultServers ? ['the default servers are used beside them'] : []),
-    ...(portOverride === undefined ? [] : [`all have port ${portOverride}`]),
+    ...(prefer === undefined
+      ? []
+      : [`instances with label ${prefer.label} ${JSON.stringify(prefer.value)} come first`]),
+    ...(keepDefaultServers ? ['the default servers are always used too'] : []),
+    ...(portOverride === undefined ? [] : [`all discovered instances have port ${portOverride}`]),
   ];
 }

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { after, before, describe, test } from 'node:test';
+import { after, before, describe, it } from 'node:test';
 import type { EtcdClient } from '../../common/etcd/client/client.ts';
 import type { LocalCluster } from '../../etcd-cluster/members/local-cluster.ts';
 import { freePort } from '../../etcd-cluster/members/ports.ts';
@@ -56,7 +56,7 @@ describe('a fallback under traffic', () => {
     put(client, key, JSON.stringify({ host: '127.0.0.1', port: announced.port, name: 'announced' }));
   const state = async (): Promise<StateReport> => JSON.parse((await synapse?.get('/api/v1/state'))?.body ?? '');
 
-  test('etcd, EC2 and etcd again, without a failed request or an empty set', async () => {
+  it('goes from etcd to EC2 and back without a failed request or an empty set', async () => {
     const config = join(haproxy.folder, 'synapse.json');
     await writeFile(
       config,

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { after, before, describe, test } from 'node:test';
+import { after, before, describe, it } from 'node:test';
 import type { EtcdClient } from '../../common/etcd/client/client.ts';
 import type { LocalCluster } from '../../etcd-cluster/members/local-cluster.ts';
 import { freePort } from '../../etcd-cluster/members/ports.ts';
@@ -78,7 +78,7 @@ describe('a configuration published in etcd', () => {
   const fileHas = (line: string) => until(async () => (await text()).includes(line));
   const api = async () => (JSON.parse((await synapse.get('/api/v1/state')).body) as StateReport).services.api;
 
-  test('goes over the local one, key by key, and its changes are followed', async () => {
+  it('is put on top of the local one, key by key, and its changes are followed', async () => {
     await publish({ haproxy: { listen: ['mode http', 'timeout server 21s'] } });
     await fileHas('timeout server 21s');
     await publish({ haproxy: { listen: ['mode http', 'timeout server 22s'] }, other_generator: { any: 'thing' } });
@@ -94,7 +94,7 @@ describe('a configuration published in etcd', () => {
     ['a second section', { haproxy: { listen: ['mode http\nbackend evil'] } }, /may not be published|one line|control/],
   ];
   for (const [what, value, reason] of bad) {
-    test(`that has ${what} is refused with the reason, and the one before stays`, async () => {
+    it(`is refused with the reason when it has ${what}, and the previous one stays`, async () => {
       await publish(value);
       await until(async () => {
         assert.match((await api())?.published?.refused ?? '', reason);
@@ -105,7 +105,7 @@ describe('a configuration published in etcd', () => {
     });
   }
 
-  test('that is broken leaves the one before in force over a restart of synapse', async () => {
+  it('leaves the previous one in force over a restart of synapse when it is broken', async () => {
     await until(async () => (await readFile(join(haproxy.folder, 'state.json'), 'utf8')).includes('22s'));
     await publish('{');
     await until(async () => ((await api())?.published?.refused ?? '') !== '');
@@ -117,7 +117,7 @@ describe('a configuration published in etcd', () => {
     await serving();
   });
 
-  test('is in force after a restart of synapse while etcd is away', async () => {
+  it('is in force after a restart of synapse while etcd is down', async () => {
     await publish({ haproxy: { listen: ['mode http', 'timeout server 23s'] } });
     await fileHas('timeout server 23s');
     await until(async () => (await readFile(join(haproxy.folder, 'state.json'), 'utf8')).includes('23s'));

@@ -91,7 +91,7 @@ describe('etcd is put back from a backup while nerve, synapse and HAProxy run', 
   };
 
   for (const bump of [false, true]) {
-    it(`all is right again within seconds${bump ? ', with a revision that was raised' : ''}`, async () => {
+    it(`everything works again within seconds${bump ? ', with a revision that was raised' : ''}`, async () => {
       const pids = [...stack.instances.map(({ nerve }) => nerve.process.pid), stack.synapse.process.pid];
       const worker = await workerPid(stack.haproxy.socket);
       const id = await clusterId();

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { after, afterEach, before, describe, test } from 'node:test';
+import { after, afterEach, before, describe, it } from 'node:test';
 import { exec } from '../../common/daemon/exec.ts';
 import type { EtcdClient } from '../../common/etcd/client/client.ts';
 import type { LocalCluster } from '../../etcd-cluster/members/local-cluster.ts';
@@ -88,7 +88,7 @@ describe('synapse between etcd and HAProxy', () => {
   const state = async (): Promise<StateReport> => JSON.parse((await synapse?.get('/api/v1/state'))?.body ?? '');
   const run = (...args: string[]) => exec([process.execPath, programPath('synapse'), ...args], { timeout: patienceMs });
 
-  test('writes a file that HAProxy starts from, and is ready when HAProxy has it', async () => {
+  it('writes a haproxy.cfg, and is ready when HAProxy runs with it', async () => {
     await announce('one');
     await writeConfig();
     synapse = await startDaemon('synapse', config);
@@ -99,7 +99,7 @@ describe('synapse between etcd and HAProxy', () => {
     await ready();
   });
 
-  test('follows what is announced, drained and withdrawn without a reload', async () => {
+  it('follows announced, drained and withdrawn instances without a reload', async () => {
     const worker = await haproxy.workerPid();
     await announce('two');
     await serving('one', 'two');
@@ -121,7 +121,7 @@ describe('synapse between etcd and HAProxy', () => {
     assert.match(body, /^synapse_haproxy_apply_duration_seconds_count [1-9]/m);
   });
 
-  test('is not disturbed by records that are broken or mean harm', async () => {
+  it('skips broken and harmful records', async () => {
     const record = (more: object) => JSON.stringify({ host: '127.0.0.1', port: portOf('one'), ...more });
     const hostile = [
       'not json',
@@ -148,7 +148,7 @@ describe('synapse between etcd and HAProxy', () => {
     await serving('two', 'three');
   });
 
-  test('shows what it sees, what it would write and that nothing is left to do', async () => {
+  it('shows its state, its haproxy.cfg, and an empty plan', async () => {
     const address = synapse?.admin ?? '';
     const asked = join(haproxy.folder, 'asked.json');
     await writeFile(asked, JSON.stringify({ admin: { listen: address } }));
@@ -168,7 +168,7 @@ describe('synapse between etcd and HAProxy', () => {
     assert.match(check.stdout, /^the configuration is valid: 1 service; HAProxy accepts it$/m);
   });
 
-  test('refuses to start without a configuration, or with one that is not there', async () => {
+  it('refuses to start without a configuration file', async () => {
     const { SYNAPSE_CONFIG: _, ...env } = process.env;
     const none = await exec([process.execPath, programPath('synapse')], { timeout: patienceMs, env });
     assert.equal(none.code, 2);
@@ -178,7 +178,7 @@ describe('synapse between etcd and HAProxy', () => {
     assert.match(missing.stderr, /missing\.json: does not exist$/m);
   });
 
-  test('keeps the old configuration when the new one is wrong', async () => {
+  it('keeps its configuration when the new one is invalid', async () => {
     const seen = synapse?.lines.length ?? 0;
     await writeFile(config, '{"services": {"api": {"discovery": {"method": "etdc"}}}}');
     synapse?.kill('SIGHUP');
@@ -190,7 +190,7 @@ describe('synapse between etcd and HAProxy', () => {
     await serving('two', 'three');
   });
 
-  test('leaves out a service that HAProxy refuses, and says so in its words; the others stay as they are', async () => {
+  it("leaves out a service that HAProxy refuses, with HAProxy's reason; the others stay as they are", async () => {
     const worker = await haproxy.workerPid();
     const text = await readFile(haproxy.file, 'utf8');
     await writeConfig({
@@ -214,7 +214,7 @@ describe('synapse between etcd and HAProxy', () => {
     await remove(client, keyOf('one'));
   });
 
-  test('takes a new haproxy section at SIGHUP', async () => {
+  it('uses a new haproxy section after SIGHUP', async () => {
     await writeConfig({}, ['maxconn 150']);
     synapse?.kill('SIGHUP');
     await until(async () => /^Maxconn: 150$/m.test(await haproxy.ask('show info')));
@@ -227,7 +227,7 @@ describe('synapse between etcd and HAProxy', () => {
     await serving('two', 'three');
   });
 
-  test('adds a service at SIGHUP with one reload, and leaves the others alone', async () => {
+  it('adds a service after SIGHUP with one reload, and leaves the others alone', async () => {
     const worker = await haproxy.workerPid();
     const default_servers = [{ host: '127.0.0.1', port: portOf('one'), name: 'one' }];
     const web = { discovery: { method: 'base' }, default_servers, haproxy: { port: webPort } };
@@ -239,7 +239,7 @@ describe('synapse between etcd and HAProxy', () => {
     await serving('two', 'three');
   });
 
-  test('ends with everything on disk and without touching HAProxy, and adopts it at the next start', async () => {
+  it('stops with everything on disk, leaves HAProxy running, and adopts it at the next start', async () => {
     const worker = await haproxy.workerPid();
     await announce('one');
     await serving('one', 'two', 'three');
@@ -257,7 +257,7 @@ describe('synapse between etcd and HAProxy', () => {
     assert.equal(await readFile(haproxy.file, 'utf8'), text);
   });
 
-  test('without etcd, synapse and HAProxy can both be started again and serve', async () => {
+  it('starts again and serves, together with HAProxy, while etcd is down', async () => {
     await cluster.members[0]?.kill();
     const worker = await haproxy.workerPid();
     assert.equal(await synapse?.end(), 0);
@@ -275,7 +275,7 @@ describe('synapse between etcd and HAProxy', () => {
     await ready();
   });
 
-  test('catches up as soon as etcd is back', async () => {
+  it('catches up when etcd is back', async () => {
     await cluster.members[0]?.start();
     await cluster.ready();
     await announce('one');

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { readdir, readFile, stat, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { describe, test } from 'node:test';
+import { describe, it } from 'node:test';
 import { thisHost } from '../../common/host.ts';
 import { type Instance, makeInstance } from '../../common/instance.ts';
 import { FileOutput, fileText, writeFiles as writeWanted } from '../../synapse/file-output.ts';
@@ -12,10 +12,10 @@ import { until } from '../support/until.ts';
 
 const some = makeInstance({ host: 'somehost', port: 5555 });
 const cases: readonly [title: string, instances: readonly Instance[], text: string][] = [
-  ['host and port', [some], '[{"host":"somehost","port":5555}]'],
-  ['nothing', [], '[]'],
+  ['writes host and port', [some], '[{"host":"somehost","port":5555}]'],
+  ['writes an empty list for no instances', [], '[]'],
   [
-    'everything, in the order of the original',
+    "writes all fields in SmartStack's order",
     [
       makeInstance({
         host: 'h',
@@ -29,12 +29,12 @@ const cases: readonly [title: string, instances: readonly Instance[], text: stri
     ],
     '[{"name":"n","host":"h","port":1,"weight":2,"haproxy_server_options":"inter 2s","labels":{"az":"a"},"backup":true}]',
   ],
-  ['an instance that drains is not in it', [makeInstance({ host: 'h', port: 1, state: 'drain' })], '[]'],
+  ['leaves out an instance that drains', [makeInstance({ host: 'h', port: 1, state: 'drain' })], '[]'],
 ];
 
 describe('file output', () => {
   for (const [title, instances, text] of cases) {
-    test(title, () => assert.equal(fileText(instances), text));
+    it(title, () => assert.equal(fileText(instances), text));
   }
 
   const writeFiles = (
@@ -45,7 +45,7 @@ describe('file output', () => {
   const files = (...services: (readonly [string, readonly Instance[] | undefined])[]) => new Map(services);
   const names = (...list: string[]) => new Set(list);
 
-  test('writes what every user may read into a folder it makes', async (t) => {
+  it('makes the folder and writes files that every user may read', async (t) => {
     const folder = join(await tempFolder(t), 'deep', 'folder');
     await writeFiles(folder, files(['example_service', [some]]), names('example_service'));
     assert.equal(await readFile(join(folder, 'example_service.json'), 'utf8'), '[{"host":"somehost","port":5555}]');
@@ -53,7 +53,7 @@ describe('file output', () => {
     assert.deepEqual(await readdir(folder), ['example_service.json'], 'and leaves no temporary file');
   });
 
-  test('leaves a file alone that says the same, and those of services that did not change', async (t) => {
+  it('does not rewrite a file with the right text, nor the files of services that did not change', async (t) => {
     const folder = await tempFolder(t);
     await writeFiles(folder, files(['a', [some]], ['b', [some]]), names('a', 'b'));
     const old = new Date(1_000_000);
@@ -62,14 +62,14 @@ describe('file output', () => {
     for (const name of ['a.json', 'b.json']) assert.deepEqual((await stat(join(folder, name))).mtime, old);
   });
 
-  test('keeps the file of a service of which nothing is known', async (t) => {
+  it('keeps the file of a service that is not known yet', async (t) => {
     const folder = await tempFolder(t);
     await writeFile(join(folder, 'a.json'), 'old');
     await writeFiles(folder, files(['a', undefined]), names('a'));
     assert.equal(await readFile(join(folder, 'a.json'), 'utf8'), 'old');
   });
 
-  test('removes the files of services that are gone or disabled, and no other files', async (t) => {
+  it('removes the files of removed and disabled services, and no other files', async (t) => {
     const folder = await tempFolder(t);
     for (const name of ['gone.json', 'README', 'a.json']) await writeFile(join(folder, name), '');
     await writeFiles(folder, files(['a', []]), names('a'));
@@ -78,13 +78,13 @@ describe('file output', () => {
     assert.deepEqual(await readdir(folder), ['README']);
   });
 
-  test('says so when the folder cannot be made', async (t) => {
+  it('names the folder that cannot be made', async (t) => {
     const file = join(await tempFolder(t), 'file');
     await writeFile(file, '');
     await assert.rejects(writeFiles(join(file, 'x'), files(), names()), /x is not present or creatable/);
   });
 
-  test('tries again until it can, and says so once', async (t) => {
+  it('tries again until the files can be written, and logs the failure once', async (t) => {
     const folder = join(await tempFolder(t), 'folder');
     await writeFile(folder, 'in the way');
     const { log, lines } = recordingLog();

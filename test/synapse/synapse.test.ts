@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, describe, test } from 'node:test';
+import { afterEach, describe, it } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { registry } from '../../common/daemon/metrics.ts';
 import { createEtcdClient } from '../../common/etcd/client/client.ts';
@@ -158,7 +158,7 @@ describe('synapse', () => {
     return { path: join(folder, 'state.json'), ttlMs: 60_000 };
   }
 
-  test('the first write waits for the first set of every service', async () => {
+  it('waits with the first apply for the first set of every service', async () => {
     const { service, configOf, start, publish, running, applied } = world();
     const { synapse } = start(configOf([service('api'), service('web')]));
     await running('web');
@@ -172,7 +172,7 @@ describe('synapse', () => {
     assert.equal(synapse.ready(), null);
   });
 
-  test('the wait is bounded, and a service that nobody knows stays unknown until its source answers', async () => {
+  it('starts after the initial wait; an unknown service stays unknown until its source answers', async () => {
     const { service, configOf, start, publish, running, applied, lines } = world();
     const { synapse } = start(configOf([service('api'), service('web')], { initialWaitMs: 30 }));
     await running('web');
@@ -190,7 +190,7 @@ describe('synapse', () => {
     assert.equal(synapse.ready(), null);
   });
 
-  test('a change reaches the output within the microtasks of its event', async () => {
+  it('applies a change within the microtasks of its event', async () => {
     const { service, configOf, start, publish, running, applied, effects } = world();
     start(configOf([service('api')]));
     await running('api');
@@ -207,7 +207,7 @@ describe('synapse', () => {
     assert.ok(called);
   });
 
-  test('instances that expire together stay, are shown as suspects, and are given up in time', async () => {
+  it('keeps instances that expire together as suspects, shows them, and drops them when their time is over', async () => {
     const { service, configOf, start, publish, running, applied, lines } = world();
     const three = makeInstance({ host: '10.0.0.3', port: 3 });
     const policy = { expiryGuard: { share: 0.5, holdMs: 150 }, usePreviousBackends: false };
@@ -236,7 +236,7 @@ describe('synapse', () => {
     );
   });
 
-  test('a guard that is turned off, or shortened, gives its suspects up', async () => {
+  it('drops suspects when the guard is turned off or holds for a shorter time', async () => {
     const three = makeInstance({ host: '10.0.0.3', port: 3 });
     for (const [guard, waits] of [
       [undefined, false],
@@ -258,7 +258,7 @@ describe('synapse', () => {
     }
   });
 
-  test('a preference shows in what is applied, in the state and in the metrics', async () => {
+  it('applies a preference, and shows it in the state and in the metrics', async () => {
     const { service, configOf, start, publish, running, applied } = world();
     const prefer = { label: 'az', value: 'a', others: 'backup', weight: 0.1, minimum: 0.4 } as const;
     const { synapse } = start(configOf([service('api', { policy: { prefer } })]));
@@ -272,7 +272,7 @@ describe('synapse', () => {
     };
     assert.deepEqual(shown(), [1, true, [true, false]]);
     assert.match(await registry.metrics(), /^synapse_local_instances\{service="api"\} 1$/m);
-    assert.deepEqual(synapse.state().services.api?.rules, ['those with label az "a" come first']);
+    assert.deepEqual(synapse.state().services.api?.rules, ['instances with label az "a" come first']);
     assert.deepEqual(Object.keys(synapse.traces('api')), []);
     publish('api', one, two, local);
     assert.deepEqual(shown(), [1, false, [false, false, false]]);
@@ -282,7 +282,7 @@ describe('synapse', () => {
     assert.deepEqual([change, source, typeof milliseconds], ['added', 'puppet', 'number']);
   });
 
-  test('writes files for other readers even while HAProxy takes its time', async () => {
+  it('writes files for other programs while HAProxy does not answer', async () => {
     const { service, configOf, start, publish, running, effects } = world();
     const folder = join((await stateFile()).path, '..');
     const hidden = [service('hidden')[0], { ...service('hidden')[1], hasFile: false }] as const;
@@ -301,7 +301,7 @@ describe('synapse', () => {
     await until(async () => (await readdir(join(folder, 'other')).catch(() => [])).length === 1);
   });
 
-  test('changes that come while the output is busy share its next run', async () => {
+  it('applies changes that come during an apply together in the next one', async () => {
     const { service, configOf, start, publish, running, applied, effects } = world();
     start(configOf([service('api'), service('web')]));
     await running('web');
@@ -322,7 +322,7 @@ describe('synapse', () => {
     assert.deepEqual(applied[2]?.instances, { api: [one.id, two.id], web: [two.id] });
   });
 
-  test('a source that fails keeps its last set, is started again, and disturbs nobody', async () => {
+  it('keeps the last set of a failed source and starts it again; other services do not notice', async () => {
     const { service, configOf, start, publish, running, puppets, applied, lines } = world();
     const { synapse } = start(configOf([service('api'), service('web')]));
     await running('web');
@@ -342,7 +342,7 @@ describe('synapse', () => {
     assert.equal(lines.filter(({ message }) => message === 'source of api failed, retrying').length, 1);
   });
 
-  test('an output that fails gets the same services again', async () => {
+  it('applies the same services again after a failure', async () => {
     const { service, configOf, start, publish, running, applied, effects, lines } = world();
     const { synapse } = start(configOf([service('api')]));
     let calls = 0;
@@ -359,7 +359,7 @@ describe('synapse', () => {
     assert.equal(synapse.ready(), null);
   });
 
-  test('what the state file remembers serves while the source is silent', async () => {
+  it('uses the instances of the state file until the source answers', async () => {
     const file = await stateFile();
     const before = world();
     const first = before.start(before.configOf([before.service('api')], { stateFile: file }));
@@ -380,7 +380,7 @@ describe('synapse', () => {
     assert.deepEqual(after.applied[1]?.instances, { api: [two.id], web: null });
   });
 
-  test('what the state file remembers outlives a start with an empty registry', async () => {
+  it('keeps the instances of the state file over starts with an empty registry', async () => {
     const file = await stateFile();
     for (const instances of [[one], [], []]) {
       const { service, configOf, start, publish, running, applied } = world();
@@ -393,7 +393,7 @@ describe('synapse', () => {
     }
   });
 
-  test('a new configuration touches only what changed', async () => {
+  it('touches only what changed in a new configuration', async () => {
     const { service, configOf, start, publish, running, puppets, applied } = world();
     const { synapse } = start(
       configOf([service('kept'), service('lines'), service('source'), service('policy'), service('gone')]),
@@ -433,7 +433,7 @@ describe('synapse', () => {
     assert.deepEqual(applied[2]?.instances.source, [two.id]);
   });
 
-  test('instances of a place that is not looked at any more are no suspects', async () => {
+  it('does not suspect instances of a source that was replaced', async () => {
     const { service, configOf, start, publish, running, puppets, applied, lines } = world();
     const policy = { expiryGuard: { share: 0.5, holdMs: 60_000 } };
     const { synapse } = start(configOf([service('api', { policy })]));
@@ -458,7 +458,7 @@ describe('synapse', () => {
     assert.equal(synapse.state().services.api?.instances?.length, 3);
   });
 
-  test('a new configuration before the first write takes part in it', async () => {
+  it('includes a new configuration that comes before the first apply', async () => {
     const { service, configOf, start, publish, running, applied } = world();
     const { synapse } = start(configOf([service('api'), service('gone')]));
     await running('gone');
@@ -471,7 +471,7 @@ describe('synapse', () => {
     assert.deepEqual(applied[0]?.instances, { api: [one.id], new: [two.id] });
   });
 
-  test('a new output that fails at first still gets everything', async () => {
+  it('gives everything to a new output whose first apply fails', async () => {
     const { service, configOf, start, publish, running, applied, effects, lines } = world();
     const { synapse } = start(configOf([service('api'), service('web')]));
     await running('web');
@@ -490,7 +490,7 @@ describe('synapse', () => {
     assert.deepEqual(applied[1]?.dirty, ['api', 'web']);
   });
 
-  test('says in the log what was applied', async () => {
+  it('logs what was applied', async () => {
     const { service, configOf, start, publish, running, applied, lines } = world();
     const { synapse } = start(configOf([service('api'), service('web')], { initialWaitMs: 20 }));
     await running('web');
@@ -509,7 +509,7 @@ describe('synapse', () => {
     ]);
   });
 
-  test('the same configuration again touches nothing', async () => {
+  it('touches nothing when the configuration is the same', async () => {
     const { service, configOf, start, publish, running, puppets, applied } = world();
     const { synapse } = start(configOf([service('api')]));
     await running('api');
@@ -521,7 +521,7 @@ describe('synapse', () => {
     assert.equal(puppets.get('api')?.length, 1);
   });
 
-  test('a changed output section brings a new output, which gets everything', async () => {
+  it('gives everything to a new output after the haproxy section changed', async () => {
     const { service, configOf, start, publish, running, applied, ended } = world();
     const { synapse } = start(configOf([service('api'), service('web')]));
     await running('web');
@@ -538,7 +538,7 @@ describe('synapse', () => {
     });
   });
 
-  test('changed etcd options restart the sources and keep their sets', async () => {
+  it('restarts the sources when etcd options changed, and keeps their sets', async () => {
     const { service, configOf, start, publish, running, puppets, applied } = world();
     const { synapse } = start(configOf([service('api')]));
     await running('api');
@@ -549,7 +549,7 @@ describe('synapse', () => {
     assert.deepEqual(synapse.state().services.api?.instances, [one]);
   });
 
-  test('what sources share lives as long as one of them uses it', async () => {
+  it('ends what sources share with the last of them', async () => {
     const { service, configOf, start, publish, running, puppets, applied } = world();
     const { synapse } = start(configOf([service('api'), service('web')]));
     await running('web');
@@ -573,7 +573,7 @@ describe('synapse', () => {
     await until(() => made[0]?.aborted);
   });
 
-  test('without services the output still gets its one empty snapshot', async () => {
+  it('applies an empty snapshot when there are no services', async () => {
     const { configOf, start, applied } = world();
     const { synapse } = start(configOf([]));
     await until(() => applied.length === 1);
@@ -581,7 +581,7 @@ describe('synapse', () => {
     assert.equal(synapse.ready(), null);
   });
 
-  test('the end stops sources and output, and can come before the first write', async () => {
+  it('stops its sources even before the first apply', async () => {
     const { service, configOf, start, running, puppets, applied, ended } = world();
     const { stop } = start(configOf([service('api')]));
     await running('api');

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { describe, test } from 'node:test';
+import { describe, it } from 'node:test';
 import type { Instance } from '../../../common/instance.ts';
 import { Catalog, type CatalogChange, type CatalogService } from '../../../synapse/catalog/catalog.ts';
 import type { Policy } from '../../../synapse/catalog/select.ts';
@@ -36,24 +36,24 @@ interface Story {
 }
 
 const stories: readonly Story[] = [
-  { title: 'the first set is a change', steps: [[setOf(one, two), true, [one, two]]] },
-  { title: 'a first set that is empty is a change: known to be empty', steps: [[setOf(), true, []]] },
+  { title: 'takes the first set as a change', steps: [[setOf(one, two), true, [one, two]]] },
+  { title: 'takes an empty first set as a change: the service is known to be empty', steps: [[setOf(), true, []]] },
   {
-    title: 'the same set again is no change',
+    title: 'takes the same set as no change',
     steps: [
       [setOf(one, two), true, [one, two]],
       [setOf(one, two), false, [one, two]],
     ],
   },
   {
-    title: 'another order is no change',
+    title: 'takes another order as no change',
     steps: [
       [setOf(one, two), true, [one, two]],
       [setOf(two, one), false, [one, two]],
     ],
   },
   {
-    title: 'any field is a change',
+    title: 'takes another value of any field as a change',
     steps: [
       [setOf(one), true, [one]],
       [setOf(namedInstance('server1', { weight: 2 })), true, [namedInstance('server1', { weight: 2 })]],
@@ -65,7 +65,7 @@ const stories: readonly Story[] = [
     ],
   },
   {
-    title: 'an empty set changes nothing, however often it comes',
+    title: 'keeps the instances over any number of empty sets',
     steps: [
       [setOf(one), true, [one]],
       [setOf(), false, [one]],
@@ -74,7 +74,7 @@ const stories: readonly Story[] = [
     ],
   },
   {
-    title: 'an empty set empties once when previous backends are not to be used',
+    title: 'empties the service once when previous backends are not used',
     policy: { usePreviousBackends: false },
     steps: [
       [setOf(one), true, [one]],
@@ -83,7 +83,7 @@ const stories: readonly Story[] = [
     ],
   },
   {
-    title: 'default servers stand in once, not at every empty set',
+    title: 'puts the default servers in place once, not at every empty set',
     policy: { defaultServers: fallback },
     steps: [
       [setOf(one), true, [one]],
@@ -93,7 +93,7 @@ const stories: readonly Story[] = [
     ],
   },
   {
-    title: 'what the filters hide changes nothing',
+    title: 'ignores changes of instances that the filters leave out',
     policy: { filters: [{ label: 'az', value: 'a', condition: 'equals' }] },
     steps: [
       [setOf(namedInstance('in', { labels: { az: 'a' } })), true, [namedInstance('in', { labels: { az: 'a' } })]],
@@ -101,7 +101,7 @@ const stories: readonly Story[] = [
     ],
   },
   {
-    title: 'instances withdrawn one after the other leave the last ones in force',
+    title: 'keeps the last instances when all are withdrawn one after the other',
     steps: [
       [setOf(one, two), true, [one, two]],
       [setOf(namedInstance('server1', { state: 'down' }), two), true, [two]],
@@ -112,9 +112,9 @@ const stories: readonly Story[] = [
   },
 ];
 
-describe('catalog', () => {
+describe('the catalog', () => {
   for (const { title, policy, steps } of stories) {
-    test(title, () => {
+    it(title, () => {
       const catalog = catalogOf(policy);
       for (const [set, changes, instances] of steps) {
         assert.equal(catalog.update('api', set)?.stateChanged, changes);
@@ -123,11 +123,11 @@ describe('catalog', () => {
     });
   }
 
-  test('a service nobody said anything about is unknown', () => {
+  it('has no instances of a service before any answer', () => {
     assert.equal(catalogOf().entry('api')?.state.instances, undefined);
   });
 
-  test('what the disk remembers is in force until the source answers', () => {
+  it('uses restored instances until the source answers', () => {
     const catalog = catalogOf();
     catalog.restore('api', { set: setOf(one) });
     assert.deepEqual(catalog.entry('api')?.state.instances, [one]);
@@ -139,13 +139,13 @@ describe('catalog', () => {
     assert.deepEqual(catalog.entry('api')?.state.instances, [two]);
   });
 
-  test('what the disk remembers comes before default servers', () => {
+  it('prefers restored instances to default servers', () => {
     const catalog = catalogOf({ defaultServers: fallback });
     catalog.restore('api', { set: setOf(one) });
     assert.deepEqual(catalog.entry('api')?.state.instances, [one]);
   });
 
-  test('an empty first answer keeps what the disk remembers', () => {
+  it('keeps restored instances when the first answer is empty', () => {
     const catalog = catalogOf();
     catalog.restore('api', { set: setOf(one) });
     assert.equal(catalog.update('api', setOf())?.stateChanged, false);
@@ -153,7 +153,7 @@ describe('catalog', () => {
     assert.deepEqual(catalog.entry('api')?.lastGood?.instances, [one]);
   });
 
-  test('suspects that the disk remembers are kept for the rest of their time, and who went meanwhile is not', () => {
+  it('holds restored suspects for the rest of their time, and drops other instances that left meanwhile', () => {
     const policy = { expiryGuard: { share: 0.5, holdMs: 60_000 } };
     const catalog = catalogOf(policy);
     const at = performance.now() - 20_000;
@@ -171,7 +171,7 @@ describe('catalog', () => {
     assert.deepEqual(later.entry('api')?.state.instances, [one]);
   });
 
-  test('a new configuration changes only the services it changes', () => {
+  it('changes only the services that a new configuration changes', () => {
     const catalog = new Catalog();
     const kept: CatalogService = { policy: plainPolicy, config: configNamed('kept') };
     const services = new Map([
@@ -195,7 +195,7 @@ describe('catalog', () => {
     assert.equal(snapshot.get('policy')?.instances?.[0]?.port, 9);
   });
 
-  test('a new policy is applied to what is in force, not only to what comes next', () => {
+  it('applies a new policy to the instances in force', () => {
     const catalog = catalogOf();
     catalog.update('api', setOf(one));
     catalog.update('api', setOf());
@@ -205,19 +205,19 @@ describe('catalog', () => {
     assert.deepEqual(catalog.entry('api')?.state.instances, []);
   });
 
-  test('a snapshot does not change afterwards', () => {
+  it('does not change a snapshot afterwards', () => {
     const catalog = catalogOf();
     const snapshot = catalog.snapshot();
     catalog.update('api', setOf(one));
     assert.equal(snapshot.get('api')?.instances, undefined);
   });
 
-  test('a set for a service that is not configured is ignored', () => {
+  it('ignores a set of a service that is not configured', () => {
     assert.equal(catalogOf().update('other', setOf(one)), undefined);
   });
 });
 
-describe('configuration from the registry', () => {
+describe('the catalog with published configuration', () => {
   const services = new Map([
     [
       'api',
@@ -233,7 +233,7 @@ describe('configuration from the registry', () => {
   ]);
   const published = (text: string) => ({ where: '/config', value: { text } });
 
-  test('is in force until it is gone, and what is refused leaves the one before it in force', () => {
+  it('uses a published configuration until it is gone, and keeps the previous one when a new one is refused', () => {
     const catalog = new Catalog();
     catalog.configure(services);
     const steps: readonly (readonly [text: string | undefined, config: string, refused: string | null])[] = [
@@ -253,7 +253,7 @@ describe('configuration from the registry', () => {
     }
   });
 
-  test('that is broken leaves the one before in force, from disk too', () => {
+  it('keeps a restored published configuration when the new one is broken', () => {
     const broken = { where: '/config', value: {}, broken: 'not JSON' };
     const catalog = new Catalog();
     catalog.configure(services);
@@ -263,7 +263,7 @@ describe('configuration from the registry', () => {
     assert.equal(catalog.entry('api')?.refused, 'not JSON');
   });
 
-  test('is in force from disk until the source answers, and what is refused then leaves it in force', () => {
+  it('uses a restored published configuration until the source answers, and keeps it when the answer is refused', () => {
     const catalog = new Catalog();
     catalog.configure(services);
     catalog.restore('api', { set: setOf(one), published: published('one') });
@@ -275,7 +275,7 @@ describe('configuration from the registry', () => {
     assert.equal(catalog.entry('api')?.state.config.backend_name, 'local');
   });
 
-  test('is a change once, not at each set', () => {
+  it('takes a published configuration as a change once, not at each set', () => {
     const catalog = new Catalog();
     catalog.configure(services);
     const document = published('one');

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { describe, test } from 'node:test';
+import { describe, it } from 'node:test';
 import { type Instance, makeInstance } from '../../../common/instance.ts';
 import { changesBetween } from '../../../synapse/catalog/changes.ts';
 
@@ -26,7 +26,7 @@ const cases: readonly [title: string, before: Instance[], after: Instance[], exp
 
 describe('changesBetween finds', () => {
   for (const [title, before, after, expected] of cases) {
-    test(title, () => {
+    it(title, () => {
       const { added, removed, changed } = changesBetween(before, after);
       const found = [
         ...added.map((id) => `+${id}`),

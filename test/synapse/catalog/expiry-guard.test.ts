@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { describe, test } from 'node:test';
+import { describe, it } from 'node:test';
 import { type Instance, makeInstance } from '../../../common/instance.ts';
 import { type ExpiryGuard, type GuardState, guardExpiry, holdEnd } from '../../../synapse/catalog/expiry-guard.ts';
 
@@ -17,42 +17,42 @@ interface Step {
 
 const cases: readonly [title: string, steps: readonly Step[]][] = [
   [
-    'one alone is gone at once',
+    'drops a single expired instance at once',
     [
       { say: 'a b c', expect: 'a b c' },
       { say: 'a b', expect: 'a b' },
     ],
   ],
   [
-    'half of them are gone at once, because it takes more than half',
+    'drops half of the instances at once: it keeps only more than half',
     [
       { say: 'a b c d', expect: 'a b c d' },
       { say: 'a b', expect: 'a b' },
     ],
   ],
   [
-    'more than half stay as suspects, where they were',
+    'keeps more than half of the instances as suspects, in their places',
     [
       { say: 'a b c d e', expect: 'a b c d e' },
       { say: 'b d', expect: '(a) b (c) d (e)' },
     ],
   ],
   [
-    'all of them stay',
+    'keeps all instances as suspects',
     [
       { say: 'a b c', expect: 'a b c' },
       { say: '', expect: '(a) (b) (c)' },
     ],
   ],
   [
-    'of two, nobody can tell',
+    'drops both instances of a service that has only two',
     [
       { say: 'a b', expect: 'a b' },
       { say: '', expect: '' },
     ],
   ],
   [
-    'leases of one wave end one after the other: those that were let go come back',
+    'takes back dropped instances when more expiries make it a wave',
     [
       { say: 'a b c d', expect: 'a b c d' },
       { at: 1_000, say: 'b c d', expect: 'b c d' },
@@ -62,7 +62,7 @@ const cases: readonly [title: string, steps: readonly Step[]][] = [
     ],
   ],
   [
-    'expiries far apart are no wave',
+    'does not take expiries far apart as a wave',
     [
       { say: 'a b c d', expect: 'a b c d' },
       { at: 40_000, say: 'b c d', expect: 'b c d' },
@@ -71,14 +71,14 @@ const cases: readonly [title: string, steps: readonly Step[]][] = [
     ],
   ],
   [
-    'what is withdrawn in order goes, however many',
+    'drops any number of withdrawn instances',
     [
       { say: 'a b c', expect: 'a b c' },
       { say: '', withdrawn: 'a b c', expect: '' },
     ],
   ],
   [
-    'what said down before goes, however many',
+    'drops any number of instances that were down before',
     [
       { say: 'a b c', expect: 'a b c' },
       { say: '-a -b -c', expect: 'a b c' },
@@ -86,7 +86,7 @@ const cases: readonly [title: string, steps: readonly Step[]][] = [
     ],
   ],
   [
-    'one that returns is no suspect any more, and goes in order like any other',
+    'treats a suspect that returns as an ordinary instance',
     [
       { say: 'a b c', expect: 'a b c' },
       { say: 'c', expect: '(a) (b) c' },
@@ -95,7 +95,7 @@ const cases: readonly [title: string, steps: readonly Step[]][] = [
     ],
   ],
   [
-    'a suspect that is withdrawn in order goes',
+    'drops a suspect that is withdrawn',
     [
       { say: 'a b c', expect: 'a b c' },
       { say: '', expect: '(a) (b) (c)' },
@@ -103,7 +103,7 @@ const cases: readonly [title: string, steps: readonly Step[]][] = [
     ],
   ],
   [
-    'suspects are given up after their time',
+    'drops suspects after their time',
     [
       { say: 'a b c', expect: 'a b c' },
       { at: 1_000, say: 'c', expect: '(a) (b) c' },
@@ -112,7 +112,7 @@ const cases: readonly [title: string, steps: readonly Step[]][] = [
     ],
   ],
   [
-    'new instances come beside suspects',
+    'takes new instances beside suspects',
     [
       { say: 'a b c', expect: 'a b c' },
       { say: '', expect: '(a) (b) (c)' },
@@ -121,9 +121,9 @@ const cases: readonly [title: string, steps: readonly Step[]][] = [
   ],
 ];
 
-describe('expiry guard', () => {
+describe('the expiry guard', () => {
   for (const [title, steps] of cases) {
-    test(title, () => {
+    it(title, () => {
       let guarded: GuardState | undefined;
       for (const step of steps) {
         guarded = guardExpiry(guarded, setOf(step), { guard, now: step.at ?? 0 });
@@ -132,20 +132,20 @@ describe('expiry guard', () => {
     });
   }
 
-  test('is off when there is none', () => {
+  it('keeps nothing when it is off', () => {
     const first = guardExpiry(undefined, setOf({ say: 'a b c' }), { guard: undefined, now: 0 });
     const raw = setOf({ say: '' });
     assert.equal(guardExpiry(first, raw, { guard: undefined, now: 0 }).set, raw);
   });
 
-  test('says when the first suspect is given up', () => {
+  it('says when the hold of the first suspect ends', () => {
     const first = guardExpiry(undefined, setOf({ say: 'a b c' }), { guard, now: 0 });
     assert.equal(holdEnd(first, guard), undefined);
     const second = guardExpiry(first, setOf({ say: 'c' }), { guard, now: 1_000 });
     assert.equal(holdEnd(guardExpiry(second, setOf({ say: '' }), { guard, now: 5_000 }), guard), 101_000);
   });
 
-  test('a suspect does not lead while another one is there', () => {
+  it('puts suspects last in the order of leaders', () => {
     const first = guardExpiry(undefined, { ...setOf({ say: 'a b c' }), sequence: [1, 2, 3] }, { guard, now: 0 });
     const { set } = guardExpiry(first, { ...setOf({ say: 'b' }), sequence: [2] }, { guard, now: 0 });
     assert.deepEqual(set.sequence, [Number.POSITIVE_INFINITY, 2, Number.POSITIVE_INFINITY]);

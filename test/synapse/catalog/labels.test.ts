@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { describe, test } from 'node:test';
+import { describe, it } from 'node:test';
 import { makeInstance } from '../../../common/instance.ts';
 import { type LabelFilter, passesFilters } from '../../../synapse/catalog/labels.ts';
 
@@ -21,7 +21,7 @@ describe('label filters', () => {
   );
   const all = [...instances, ['none', makeInstance({ host: 'h', port: 1 })] as const];
   for (const [title, filter, passes] of cases) {
-    test(title, () => {
+    it(title, () => {
       const passed = all.filter(([, instance]) => passesFilters(instance, [{ label, ...filter }]));
       assert.deepEqual(
         passed.map(([value]) => value),
@@ -30,7 +30,7 @@ describe('label filters', () => {
     });
   }
 
-  test('a label that every object has is missing all the same', () => {
+  it('do not take a property of every object as a label', () => {
     assert.ok(!passesFilters(makeInstance({ host: 'h', port: 1 }), [{ label: 'toString', condition: 'exists' }]));
   });
 });

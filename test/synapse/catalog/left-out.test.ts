@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { describe, test } from 'node:test';
+import { describe, it } from 'node:test';
 import { makeInstance } from '../../../common/instance.ts';
 import { leftOut } from '../../../synapse/catalog/left-out.ts';
 import { type Policy, select } from '../../../synapse/catalog/select.ts';
@@ -25,22 +25,22 @@ const cases: readonly [
     { filters: [{ label: 'az', value: 'b', condition: 'equals' }] },
     setOf(one, two),
     {
-      'one:1': 'its label az is "a"; the filter wants it to be equals "b"',
-      'two:2': 'its label az is missing; the filter wants it to be equals "b"',
+      'one:1': 'its label az is "a" and must equal "b"',
+      'two:2': 'its label az is missing and must equal "b"',
     },
   ],
   [
     'duplicates that a port override makes',
     { portOverride: 80 },
     setOf(one, twin),
-    { 'one:3': 'another one has the same name, host and port' },
+    { 'one:3': 'another instance has the same name, host and port' },
   ],
   ['all but the leader', { leaderElection: true }, setOf(one, two), { 'two:2': 'it is not the leader' }],
 ];
 
 describe('leftOut names', () => {
   for (const [title, more, set, reasons] of cases) {
-    test(title, () => {
+    it(title, () => {
       const policy = { ...plainPolicy, ...more };
       const found = leftOut(policy, set, select(policy, set, undefined));
       assert.deepEqual(Object.fromEntries(found.map(({ id, reason }) => [id, reason])), reasons);

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { describe, test } from 'node:test';
+import { describe, it } from 'node:test';
 import { type Instance, type InstanceFields, makeInstance } from '../../../common/instance.ts';
 import { type Preference, preferLocal } from '../../../synapse/catalog/preference.ts';
 
@@ -30,7 +30,7 @@ const cases: readonly [title: string, instances: readonly Instance[], options: P
 
 describe('zone preference', () => {
   for (const [title, instances, options, expect] of cases) {
-    test(title, () => {
+    it(title, () => {
       const result = preferLocal(instances, { ...prefer, ...options });
       assert.equal(
         result
@@ -43,7 +43,7 @@ describe('zone preference', () => {
     });
   }
 
-  test('equal instances stay the same objects', () => {
+  it('keeps equal instances the same objects', () => {
     const [first] = preferLocal([b1, a1], prefer);
     assert.equal(preferLocal([b1, a1, a2], prefer)[0], first);
   });

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { describe, test } from 'node:test';
+import { describe, it } from 'node:test';
 import type { Instance } from '../../../common/instance.ts';
 import { type Policy, sameInstances, select } from '../../../synapse/catalog/select.ts';
 import type { InstanceSet } from '../../../synapse/source.ts';
@@ -21,7 +21,7 @@ interface Case {
 }
 
 const cases: readonly Case[] = [
-  { title: 'what was discovered is used', set: setOf(one, two), expect: ids(one, two), origin: 'discovered' },
+  { title: 'discovered instances are used', set: setOf(one, two), expect: ids(one, two), origin: 'discovered' },
   { title: 'duplicates count once', set: setOf(one, two, one, two), expect: ids(one, two), origin: 'discovered' },
   {
     title: 'the same host and port under two names are two instances',
@@ -38,24 +38,29 @@ const cases: readonly Case[] = [
     origin: 'defaults',
   },
   {
-    title: 'an empty discovery keeps what was there',
+    title: 'an empty discovery keeps the previous instances',
     set: setOf(),
     previous: setOf(one, two),
     expect: ids(one, two),
     origin: 'previous',
   },
   {
-    title: 'an empty discovery empties the service when previous backends are not to be used',
+    title: 'an empty discovery empties the service when previous backends are not used',
     policy: { usePreviousBackends: false },
     set: setOf(),
     previous: setOf(one),
     expect: [],
     origin: 'discovered',
   },
-  { title: 'an empty discovery with nothing before is empty', set: setOf(), expect: [], origin: 'discovered' },
-  { title: 'no discovery yet is unknown, not empty', set: undefined, expect: undefined, origin: 'nothing' },
+  { title: 'an empty first discovery empties the service', set: setOf(), expect: [], origin: 'discovered' },
   {
-    title: 'no discovery yet with nothing to use before is unknown even without previous backends',
+    title: 'a service without a discovery yet is unknown, not empty',
+    set: undefined,
+    expect: undefined,
+    origin: 'nothing',
+  },
+  {
+    title: 'a service without a discovery yet is unknown also when previous backends are not used',
     policy: { usePreviousBackends: false },
     set: undefined,
     expect: undefined,
@@ -90,20 +95,20 @@ const cases: readonly Case[] = [
     origin: 'discovered',
   },
   {
-    title: 'the port override leaves default servers alone that stand in',
+    title: 'the port override does not apply to default servers that stand in',
     policy: { defaultServers: fallback, portOverride: 8081 },
     set: setOf(),
     expect: ids(...fallback),
     origin: 'defaults',
   },
   {
-    title: 'an instance about to vanish is not used',
+    title: 'an instance that is being withdrawn is not used',
     set: setOf(one, namedInstance('server2', { state: 'down' })),
     expect: ids(one),
     origin: 'discovered',
   },
   {
-    title: 'only instances about to vanish are an empty discovery',
+    title: 'a set of instances that are all being withdrawn is an empty discovery',
     set: setOf(namedInstance('server1', { state: 'down' })),
     previous: setOf(one),
     expect: ids(one),
@@ -149,7 +154,7 @@ const cases: readonly Case[] = [
     origin: 'defaults',
   },
   {
-    title: 'a filter that nothing passes empties the service, previous backends or not',
+    title: 'a filter that no instance passes empties the service, with or without previous backends',
     policy: { filters: [{ label: 'az', value: 'nowhere', condition: 'equals' }] },
     set: setOf(east, west),
     previous: setOf(east),
@@ -164,7 +169,7 @@ const cases: readonly Case[] = [
     origin: 'discovered',
   },
   {
-    title: 'the leader is the instance that was there first',
+    title: 'the leader is the oldest instance',
     policy: { leaderElection: true },
     set: { ...setOf(one, two), sequence: [7, 3] },
     expect: ids(two),
@@ -185,7 +190,7 @@ const cases: readonly Case[] = [
     origin: 'discovered',
   },
   {
-    title: 'nothing to elect from is empty',
+    title: 'without instances there is no leader',
     policy: { leaderElection: true, usePreviousBackends: false },
     set: setOf(),
     expect: [],
@@ -195,7 +200,7 @@ const cases: readonly Case[] = [
 
 describe('select', () => {
   for (const { title, policy, set, previous, expect, origin } of cases) {
-    test(title, () => {
+    it(title, () => {
       const selection = select({ ...plainPolicy, ...policy }, set, previous);
       assert.deepEqual(
         selection.instances?.map(({ id }) => id),
@@ -205,7 +210,7 @@ describe('select', () => {
     });
   }
 
-  test('an instance behind a port override is the same object every time', () => {
+  it('returns the same object for an instance behind a port override every time', () => {
     const policy = { ...plainPolicy, portOverride: 8081 };
     const first = select(policy, setOf(one), undefined).instances?.[0];
     assert.equal(select(policy, setOf(one, two), undefined).instances?.[0], first);
@@ -230,7 +235,7 @@ describe('sameInstances', () => {
     ['unknown is not empty', undefined, [], false],
     ['unknown is unknown', undefined, undefined, true],
   ];
-  for (const [title, a, b, same] of table) test(title, () => assert.equal(sameInstances(a, b), same));
+  for (const [title, a, b, same] of table) it(title, () => assert.equal(sameInstances(a, b), same));
 });
 
 function ids(...instances: readonly Instance[]): string[] {

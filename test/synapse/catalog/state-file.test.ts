@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, test } from 'node:test';
+import { afterEach, beforeEach, describe, it } from 'node:test';
 import { silentLog } from '../../../common/daemon/log.ts';
 import { thisHost } from '../../../common/host.ts';
 import { makeInstance } from '../../../common/instance.ts';
@@ -48,11 +48,11 @@ describe('the state file', () => {
     await writer.run(AbortSignal.abort());
   }
 
-  test('removes what processes left that were killed while they wrote, and nothing else', async () => {
+  it('loses the temporary files of killed processes, and no other files', async () => {
     for (const name of ['.state.json.4711.0a1b2c3d', '.state.json.bak', '.state.json.1.x', '.other.json.4711.0a1b2c3d'])
       await writeFile(join(folder, name), '');
     await inspectStateFile(stateFile(), files);
-    assert.equal((await readdir(folder)).length, 4, 'who only looks changes nothing');
+    assert.equal((await readdir(folder)).length, 4, 'an inspection changes nothing');
     await readStateFile(stateFile(), { log: silentLog, files });
     assert.deepEqual((await readdir(folder)).sort(), [
       '.other.json.4711.0a1b2c3d',
@@ -61,7 +61,7 @@ describe('the state file', () => {
     ]);
   });
 
-  test('gives back every field of every instance', async () => {
+  it('keeps every field of every instance', async () => {
     await writeOnce([
       ['api', { set, current: true }],
       ['__proto__', { set: { instances: [], rejected: [], seenAt: 0 }, current: true }],
@@ -73,7 +73,7 @@ describe('the state file', () => {
     assert.deepEqual(services.get('__proto__')?.set.instances, []);
   });
 
-  test('gives back the configuration that was published, and since when who is suspect', async () => {
+  it('keeps the published configuration, and the suspects with the time of their expiry', async () => {
     const published = { where: '/config/api', value: { haproxy: { port: 1 } } };
     const at = performance.now() - 5_000;
     await writeOnce([
@@ -98,7 +98,7 @@ describe('the state file', () => {
     assert.equal(services.get('web')?.suspects, undefined);
   });
 
-  test('that is missing is empty, without a word', async () => {
+  it('counts as empty when it is missing, without a log line', async () => {
     const { log, lines } = recordingLog();
     assert.equal((await readStateFile(stateFile(), { log, files })).size, 0);
     assert.deepEqual(lines, []);
@@ -117,7 +117,7 @@ describe('the state file', () => {
     '{"version":1,"services":{"api":{"at":1,"instances":[],"suspects":[{"instance":{}}]}}}',
     '{"api":{"a_1:1":{"timestamp":1,"host":"1"}}}',
   ]) {
-    test(`that is damaged (${text || 'empty'}) is set aside and reported`, async () => {
+    it(`is moved away and reported when it is damaged (${text || 'empty'})`, async () => {
       await writeFile(path, text);
       const { log, lines } = recordingLog();
       assert.equal((await readStateFile(stateFile(), { log, files })).size, 0);
@@ -130,19 +130,19 @@ describe('the state file', () => {
     });
   }
 
-  test('that is damaged is left alone when asked so', async () => {
+  it('is not moved by an inspection when it is damaged', async () => {
     await writeFile(path, 'not json');
     assert.equal((await inspectStateFile(stateFile(), files)).services.size, 0);
     assert.deepEqual(await readdir(folder), ['state.json']);
   });
 
-  test('that cannot be read is reported and left alone', async () => {
+  it('is reported and left alone when it cannot be read', async () => {
     const { log, lines } = recordingLog();
     assert.equal((await readStateFile({ path: folder, ttlMs: day }, { log, files })).size, 0);
     assert.equal(lines[0]?.message, 'the state file cannot be read');
   });
 
-  test('leaves out what is older than its time to live, or from the future', async () => {
+  it('gives no services that are older than the ttl or from the future', async () => {
     const at = Date.now();
     const service = (age: number) => ({ at: at - age, instances: [{ host: 'h', port: 1 }] });
     const services = { old: service(2 * day), fresh: service(day / 2), future: service(-2 * day) };
@@ -150,7 +150,7 @@ describe('the state file', () => {
     assert.deepEqual([...(await readStateFile(stateFile(), { log: silentLog, files })).keys()], ['fresh']);
   });
 
-  test('keeps the age of what nobody confirmed, and renews what is confirmed or new', async () => {
+  it('keeps the time of a set that is not confirmed, and renews that of a confirmed or new one', async () => {
     const at = Date.now() - 1000;
     const services = Object.fromEntries(['stale', 'confirmed', 'changed'].map((name) => [name, { at, instances: [] }]));
     await writeFile(path, JSON.stringify({ version: 1, services }));
@@ -170,7 +170,7 @@ describe('the state file', () => {
     assert.ok((after.get('changed')?.at ?? 0) > at);
   });
 
-  test('merges the changes of one interval into one write', async () => {
+  it('is written once for all changes of one interval', async () => {
     let reads = 0;
     const read = () => {
       reads += 1;
@@ -186,13 +186,13 @@ describe('the state file', () => {
     assert.equal(reads, 1);
   });
 
-  test('writes nothing at the end when nothing changed since the last write', async () => {
+  it('is not written at the end when nothing changed', async () => {
     const writer = new StateFileWriter(stateFile(), { log: silentLog, files, read: () => [] });
     await writer.run(AbortSignal.abort());
     assert.deepEqual(await readdir(folder), []);
   });
 
-  test('reports once that it cannot be written, goes on, and says when it works again', async () => {
+  it('has one log line when it cannot be written, and one when it is written again', async () => {
     const { log, lines } = recordingLog();
     const missing = join(folder, 'later', 'state.json');
     const end = new AbortController();

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { after, before, describe, test } from 'node:test';
+import { after, before, describe, it } from 'node:test';
 import { ConfigError } from '../../../common/config/config.ts';
 import { isObject } from '../../../common/config/formats.ts';
 import { readSynapseConfig } from '../../../synapse/config/config.ts';
@@ -12,7 +12,7 @@ import { recordingLog } from '../../support/process/recording-log.ts';
 /** The smallest `haproxy` section that is valid. */
 const noHaproxy = { global: [], defaults: [], do_writes: false, do_socket: false, do_reloads: false };
 
-describe('configuration', () => {
+describe('the configuration of synapse', () => {
   let folder: string;
   before(async () => {
     folder = await mkdtemp(join(tmpdir(), 'synapse-config-'));
@@ -43,7 +43,7 @@ describe('configuration', () => {
     services: { api: { discovery: { method: 'etcd', ...discovery }, ...more } },
   });
 
-  test('has defaults for everything but the services', async () => {
+  it('has defaults for everything but the services', async () => {
     const { config, lines } = await read({});
     assert.deepEqual(config.services, new Map());
     assert.equal(config.admin.listen, '127.0.0.1:3211');
@@ -53,7 +53,7 @@ describe('configuration', () => {
     assert.deepEqual(lines, []);
   });
 
-  test('takes keys with nothing behind them as not given', async () => {
+  it('takes keys without a value as not given', async () => {
     const empty = { default_servers: null, keep_default_servers: null, use_previous_backends: null, prefer: null };
     const { config } = await read(service({ ...empty, backend_port_override: null }, { label_filters: null }));
     const { config: plain } = await read(service());
@@ -65,7 +65,7 @@ describe('configuration', () => {
     assert.deepEqual(await options({ ...zookeeper, ...blank }), await options(zookeeper));
   });
 
-  test('the port override is also the port of a source that finds addresses alone', async () => {
+  it('gives the port override to sources that find only addresses', async () => {
     const dns = { method: 'dns', servers: [{ name: 'one', host: 'a.test' }, 'b.test', { host: 'c.test', port: 81 }] };
     const { config } = await read(service({ haproxy: { server_port_override: '8080' } }, dns));
     const { discovery, policy } = config.services.get('api') ?? {};
@@ -78,7 +78,7 @@ describe('configuration', () => {
     ]);
   });
 
-  test('reads a service with everything', async () => {
+  it('reads a service with everything', async () => {
     const { config } = await read({
       state_file_path: '/var/lib/synapse/state.json',
       state_file_ttl: '2h',
@@ -123,7 +123,7 @@ describe('configuration', () => {
     assert.equal(config.initialWaitMs, 500);
   });
 
-  test('takes the older names of the port override and of the state file', async () => {
+  it('accepts the older names of the port override and of the state file', async () => {
     const { config } = await read({
       haproxy: { state_file_path: '/old', state_file_ttl: '1m' },
       ...service({ haproxy: { server_port_override: '50001', port: 1 } }),
@@ -133,25 +133,25 @@ describe('configuration', () => {
     assert.deepEqual(config.stateFile, { path: '/old', ttlMs: 60_000 });
   });
 
-  test('prefers the newer name of the port override', async () => {
+  it('prefers the newer name of the port override', async () => {
     const { config } = await read(service({ backend_port_override: 1, haproxy: { server_port_override: 2 } }));
     assert.equal(config.services.get('api')?.policy.portOverride, 1);
   });
 
-  test("knows SmartStack's base method", async () => {
+  it("knows SmartStack's base method", async () => {
     const { config } = await read({
       services: { api: { discovery: { method: 'base' }, default_servers: [{ host: 'h', port: 1 }] } },
     });
     assert.equal(config.services.get('api')?.discovery.method, 'base');
   });
 
-  test('keeps the order of the file', async () => {
+  it('keeps the order of the file', async () => {
     const discovery = { method: 'static' };
     const { config } = await read({ services: { z: { discovery }, a: { discovery }, m: { discovery } } });
     assert.deepEqual([...config.services.keys()], ['z', 'a', 'm']);
   });
 
-  test('reads one service per file from service_conf_dir', async () => {
+  it('reads one service per file from service_conf_dir', async () => {
     const conf = join(folder, 'conf.d');
     await mkdir(conf);
     await writeFile(join(conf, 'web.yaml'), 'discovery: {method: etcd}\nbackend_port_override: nope\n');
@@ -162,7 +162,7 @@ describe('configuration', () => {
     );
   });
 
-  test('reads statsd as in SmartStack, and has none without the section', async () => {
+  it('reads statsd as in SmartStack, and has none without the section', async () => {
     const { config, lines } = await read({ statsd: { sample_rate: { 'synapse.watcher.ping.count': 0.1 } } });
     assert.deepEqual(lines, []);
     const sample_rate = { 'synapse.watcher.ping.count': 0.1 };
@@ -174,7 +174,7 @@ describe('configuration', () => {
     );
   });
 
-  test('a preference with backups has HAProxy use all of them', async () => {
+  it('lets HAProxy use all backups of a preference', async () => {
     const { config } = await read(
       service({ prefer: { label: 'az', value: 'a' }, haproxy: { port: 1, backend: ['balance leastconn'] } }),
     );
@@ -184,14 +184,10 @@ describe('configuration', () => {
     assert.deepEqual(api?.config, serviceConfig({ port: 1, backend }));
     const own = { listen: ['no option allbackups'] };
     const other = await read(service({ prefer: { label: 'az', value: 'a' }, haproxy: own }));
-    assert.deepEqual(
-      other.config.services.get('api')?.config,
-      serviceConfig(own),
-      'who has said something about it is left alone',
-    );
+    assert.deepEqual(other.config.services.get('api')?.config, serviceConfig(own), 'an own line about it stays');
   });
 
-  test('discovery_multi makes the discovery one of several, as SmartStack does', async () => {
+  it('reads discovery_multi as SmartStack does: discovery is one of several sources', async () => {
     const { config, lines } = await read(
       service({
         discovery_multi: {
@@ -214,7 +210,7 @@ describe('configuration', () => {
     assert.match(String(lines[0]?.fields.path), /discovery_multi\.watchers\.primary$/);
   });
 
-  test('a fallback is one of two, each with its own filters, and the port override is for those that take none', async () => {
+  it('reads a fallback as one of two sources with filters of their own, and applies the port override to sources that take no port', async () => {
     const label = (value: string) => [{ label: 'az', value, condition: 'equals' }];
     const { config } = await read(
       service(
@@ -250,7 +246,7 @@ describe('configuration', () => {
     assert.deepEqual(resolver.options, { sequential_order: ['primary', 'fallback'], after: 20_000 });
   });
 
-  test("takes a user's own source and resolver from a file", async () => {
+  it("loads a user's own source and resolver from a file", async () => {
     const module = join(folder, 'mine.mjs');
     await writeFile(
       module,
@@ -445,14 +441,14 @@ describe('configuration', () => {
     ],
   ];
   for (const [title, value, problems] of wrong) {
-    test(`refuses ${title}`, async () => {
+    it(`refuses ${title}`, async () => {
       const found = await problemsOf(value);
       assert.equal(found.length, problems.length, found.join('\n'));
       for (const [index, problem] of problems.entries()) assert.match(found[index] ?? '', problem);
     });
   }
 
-  test('never shows a password', async () => {
+  it('never shows a password', async () => {
     const found = await problemsOf({ etcd: { password: 7777777 }, ...service({}, { password: { a: 'hunter2' } }) });
     assert.equal(found.length, 2, found.join('\n'));
     assert.doesNotMatch(found.join('\n'), /7777777|hunter2/);

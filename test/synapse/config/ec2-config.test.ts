@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { describe, test } from 'node:test';
+import { describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { exec } from '../../../common/daemon/exec.ts';
 import { findProgram } from '../../../deploy/tools/debian/programs.ts';
@@ -23,7 +23,7 @@ const environment = {
 };
 
 describe('an EC2 configuration of 2014', () => {
-  test('loads unchanged and without a warning', async () => {
+  it('loads unchanged and without a warning', async () => {
     const { log, lines } = recordingLog();
     const config = await readSynapseConfig(file, { env: {}, log });
     assert.deepEqual(lines, []);
@@ -32,7 +32,7 @@ describe('an EC2 configuration of 2014', () => {
     assert.equal(service.policy.portOverride, undefined, 'the source takes the ports itself');
   });
 
-  test('becomes a file with both ports of each machine, which old and new HAProxy accept', async (t) => {
+  it('yields a haproxy.cfg with both ports of each machine that old and new HAProxy accept', async (t) => {
     const folder = await tempFolder(t);
     const ec2 = await startEc2Server();
     t.after(() => ec2.close());
@@ -82,7 +82,7 @@ describe('an EC2 configuration of 2014', () => {
     }
   });
 
-  test('says which port is missing when nothing overrides it', async (t) => {
+  it('names the missing port when nothing overrides it', async (t) => {
     const folder = await tempFolder(t);
     const path = join(folder, 'synapse.json');
     const text = await readFile(file, 'utf8');
@@ -90,7 +90,7 @@ describe('an EC2 configuration of 2014', () => {
     await assert.rejects(readSynapseConfig(path), /services\.myservice\.discovery: backend_port_override/);
   });
 
-  test('takes the newer name of the port override before the older one', async (t) => {
+  it('prefers the newer name of the port override', async (t) => {
     const folder = await tempFolder(t);
     const path = join(folder, 'synapse.json');
     const text = await readFile(file, 'utf8');

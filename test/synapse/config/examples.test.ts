@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { describe, test } from 'node:test';
+import { describe, it } from 'node:test';
 import { acceptedByHaproxy } from '../../support/haproxy/haproxy-accepts.ts';
 import { recordingLog } from '../../support/process/recording-log.ts';
 import { tempFolder } from '../../support/temp-folder.ts';
@@ -250,14 +250,14 @@ const cases: readonly [title: string, config: object, methods: readonly string[]
 
 describe("SmartStack's example configurations", () => {
   for (const [title, config, methods] of cases) {
-    test(title, async (t) => {
+    it(title, async (t) => {
       const path = join(await tempFolder(t), 'synapse.conf.json');
       await writeFile(path, JSON.stringify({ haproxy, ...config }, null, 2));
       await accepted(path, methods);
     });
   }
 
-  test('YAML with one file per service', async (t) => {
+  it('YAML with one file per service', async (t) => {
     const folder = await tempFolder(t);
     const services = join(folder, 'conf.d');
     await mkdir(services);

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { describe, test } from 'node:test';
+import { describe, it } from 'node:test';
 import { mergePublished } from '../../../synapse/config/published-config.ts';
 import { haproxySection } from '../../../synapse/haproxy/options/section.ts';
 
@@ -47,16 +47,16 @@ const refused: readonly [title: string, published: unknown, reason: RegExp][] = 
   ['lines that are numbers', { haproxy: { listen: [1] } }, /listen: must be a list of strings/],
 ];
 
-describe('published configuration', () => {
+describe('a published configuration', () => {
   for (const [title, published, differs] of accepted) {
-    test(`takes ${title}`, () => {
+    it(`may contain ${title}`, () => {
       const result = mergePublished(local, published);
       const plain = haproxySection.readService({ ...local, ...differs }, { path: 'haproxy', problems: [] });
       assert.deepEqual(result, { config: plain });
     });
   }
   for (const [title, published, reason] of refused) {
-    test(`refuses ${title}`, () => {
+    it(`is refused when it contains ${title}`, () => {
       const result = mergePublished(local, published);
       assert.ok('refused' in result, JSON.stringify(result));
       assert.match(result.refused, reason);
