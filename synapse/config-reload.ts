@@ -6,6 +6,7 @@ import { counted } from '../common/wording.ts';
 import type { SynapseConfig } from './config/config.ts';
 import type { Events } from './report/events.ts';
 
+/** What a reload uses of its surroundings. */
 export interface ConfigReloadDeps {
   readonly log: Log;
   readonly events: Events;

@@ -20,6 +20,7 @@ export interface ServiceFileOutput {
   readonly disabled: boolean;
 }
 
+/** Options of the top-level section. */
 export const fileOutputSchema: Schema<FileOutputConfig> = {
   output_directory: {
     doc: 'Folder for one JSON file per service, for clients that read discovery data themselves.',
@@ -28,6 +29,7 @@ export const fileOutputSchema: Schema<FileOutputConfig> = {
   },
 };
 
+/** Options of a service's section. */
 export const serviceFileOutputSchema: Schema<ServiceFileOutput> = {
   disabled: { doc: 'Write no file for this service.', format: 'boolean', default: false },
 };

@@ -144,6 +144,7 @@ export interface SourcePlugin<Options> {
   readonly needsPort?: true;
 }
 
+/** Where discovery methods are, and SmartStack's older names for some of them. */
 export const sourceFolder: PluginFolder = {
   kind: 'discovery method',
   url: new URL('./discovery/sources/', import.meta.url),

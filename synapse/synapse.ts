@@ -13,10 +13,9 @@ import type { SynapseConfig } from './config/config.ts';
 import { keepEqual } from './config/keep-equal.ts';
 import { Discoverer } from './discovery/discoverer.ts';
 import { FileOutput, type FileOutputTarget } from './file-output.ts';
-import type { RunningHaproxy } from './haproxy/haproxy.ts';
-import type { HaproxyConfig } from './haproxy/options/config.ts';
 import type { Sent } from './haproxy/runtime/command-log.ts';
 import type { ServicesStatistics } from './haproxy/statistics/counters.ts';
+import { type CreateHaproxy, HaproxyRun } from './haproxy-run.ts';
 import { applies, observe } from './metrics.ts';
 import type { ServersOf, Snapshot } from './output.ts';
 import { type Applied, recordApplied } from './report/applied-events.ts';
@@ -37,14 +36,7 @@ export interface SynapseDeps {
   /** The files of the state file and of `file_output`. */
   readonly host: Pick<Host, 'files'>;
   readonly openEtcd: OpenEtcd;
-  createHaproxy(config: HaproxyConfig, signal: AbortSignal): RunningHaproxy;
-}
-
-/** An output that runs with one configuration. */
-interface OpenOutput {
-  readonly config: HaproxyConfig;
-  readonly haproxy: RunningHaproxy;
-  close(): Promise<void>;
+  readonly createHaproxy: CreateHaproxy;
 }
 
 /**
@@ -73,7 +65,7 @@ export class Synapse {
   readonly #fileOutput: FileOutput;
   #config: SynapseConfig;
   #phase: Phase = 'waiting';
-  #haproxy: OpenOutput | undefined;
+  #haproxy: HaproxyRun | undefined;
   #stateFile: StateFileWriter | undefined;
   /** The last snapshot that was applied; undefined before the first. */
   #applied: Snapshot | undefined;
@@ -262,17 +254,7 @@ export class Synapse {
   async #replaceHaproxy(signal: AbortSignal): Promise<void> {
     await this.#haproxy?.close();
     if (signal.aborted) return;
-    const config = this.#config.haproxy;
-    const end = new AbortController();
-    const haproxy = this.#deps.createHaproxy(config, end.signal);
-    const done = haproxy.run(end.signal).catch((error) => {
-      this.#log.error("HAProxy's output ended with an error", { reason: reasonOf(error) });
-    });
-    const close = (): Promise<void> => {
-      end.abort();
-      return done;
-    };
-    this.#haproxy = { config, haproxy, close };
+    this.#haproxy = new HaproxyRun(this.#config.haproxy, this.#deps);
   }
 
   #report(applied: Applied): void {

@@ -26,6 +26,7 @@ export interface Policy {
 /** Where selected instances come from: the source, or a stand-in while the source has none. */
 export type Origin = 'discovered' | 'previous' | 'defaults' | 'nothing';
 
+/** The instances to use. */
 export interface Selection {
   /** Unique by id; undefined while nothing is known and there is no stand-in. */
   readonly instances: readonly Instance[] | undefined;

@@ -38,6 +38,7 @@ export interface SavedService extends ServiceContent {
   readonly at: number;
 }
 
+/** The services in the file, by name. */
 export type SavedServices = ReadonlyMap<string, SavedService>;
 
 /** What the file says, or why it says nothing. */
@@ -93,6 +94,7 @@ export async function inspectStateFile({ path, ttlMs }: StateFile, files: Files)
   }
 }
 
+/** What the writer uses of its surroundings. */
 export interface StateFileDeps {
   readonly log: Log;
   readonly files: Files;

@@ -35,6 +35,7 @@ export class InstanceSetBuilder {
   }
 }
 
+/** What a publisher has to know about its source. */
 export interface SetPublisherOptions {
   /**
    * True for an instance whose record expires with its announcer: such an instance may be gone because it crashed. Any

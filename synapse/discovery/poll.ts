@@ -6,6 +6,7 @@ import { withTimeout } from '../../common/async/timeout.ts';
 import type { Log } from '../../common/daemon/log.ts';
 import type { SourceStatus } from '../source.ts';
 
+/** What is polled, and how often. */
 export interface PollOptions {
   /** Name of the polled system, for the log and for errors: 'the DNS'. */
   readonly what: string;
