@@ -1,6 +1,7 @@
 import { clock } from '../../common/async/clock.ts';
 import { type Fields, field, type Shaped } from '../../common/cli/json-shape.ts';
 import { type Cell, formatTable, heading, type Style } from '../../common/cli/table.ts';
+import { compareText } from '../../common/compare.ts';
 import { type Log, reasonOf } from '../../common/daemon/log.ts';
 import { createEtcdClient } from '../../common/etcd/client/client.ts';
 import { type Entry, hex } from '../../common/etcd/client/key-value.ts';
@@ -106,7 +107,7 @@ const unknown = { key: null, reason: null, announced_at: null, created: null, re
 function byService(entries: ReadonlyMap<string, Entry>, prefix: string): RegistryList['services'] {
   // Null prototype: a service may have any name.
   const services: Record<string, ListedRecord[]> = Object.create(null);
-  for (const [key, entry] of [...entries].sort(([a], [b]) => (a < b ? -1 : 1))) {
+  for (const [key, entry] of [...entries].sort(([a], [b]) => compareText(a, b))) {
     const service = serviceOf(key, prefix);
     services[service] ??= [];
     services[service].push(recordOf(entry));

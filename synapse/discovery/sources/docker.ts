@@ -1,5 +1,6 @@
 import { clock } from '../../../common/async/clock.ts';
 import { supervise } from '../../../common/async/supervise.ts';
+import { compareText } from '../../../common/compare.ts';
 import { type Instance, makeInstance } from '../../../common/instance.ts';
 import { checkTlsClient, type TlsClientOptions, tlsClientSchema as tls } from '../../../common/net/tls-client.ts';
 import type { Source, SourceContext, SourcePlugin } from '../../source.ts';
@@ -126,7 +127,7 @@ function create(options: DockerOptions, context: SourceContext): Source {
     };
     const run = (engine: Engine): Promise<void> => {
       const onList = (containers: readonly Container[]): void => {
-        engine.containers = containers.toSorted((a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : 0));
+        engine.containers = containers.toSorted((a, b) => compareText(a.name, b.name));
         engine.reason = null;
         engine.listedAt = clock.now();
         update();
@@ -175,7 +176,7 @@ function addressOf(container: Container, server: DockerServer, options: DockerOp
   const insides = new Set(published.map((port) => port.inside));
   if (insides.size > 1) throw new Error(`it publishes ${insides.size} ports; set container_port to one of them`);
   // The same port may be published more than once, on IPv4 and IPv6 for example.
-  const [port] = published.toSorted((a, b) => a.outside - b.outside || (a.address < b.address ? -1 : 1));
+  const [port] = published.toSorted((a, b) => a.outside - b.outside || compareText(a.address, b.address));
   if (port === undefined)
     throw new Error(inside === undefined ? 'it publishes no port' : `it does not publish port ${inside}`);
   return { host: port.address || (options.address ?? server.address), port: port.outside };

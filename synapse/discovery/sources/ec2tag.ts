@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { compareText } from '../../../common/compare.ts';
 import { isObject } from '../../../common/config/formats.ts';
 import { type Instance, makeInstance } from '../../../common/instance.ts';
 import type { Source, SourceContext, SourcePlugin } from '../../source.ts';
@@ -115,7 +116,7 @@ function create(options: Ec2TagOptions, context: SourceContext): Source {
     return poller.follow(
       tags,
       (instances) => {
-        const sorted = instances.toSorted((a, b) => compare(nameOf(a), nameOf(b)));
+        const sorted = instances.toSorted((a, b) => compareText(nameOf(a), nameOf(b)));
         const found = new InstanceSetBuilder();
         for (const one of sorted) add(found, one, () => instanceOf(one, { port, backup: false }, options));
         if (backupPort !== undefined) {
@@ -215,8 +216,4 @@ function readTags(value: unknown): TagFilter {
 function readUrl(value: unknown): string {
   if (typeof value === 'string' && /^https?:\/\/[^/]/.test(value) && URL.canParse(value)) return value;
   throw new Error('must be an http:// or https:// URL');
-}
-
-function compare(a: string, b: string): number {
-  return a < b ? -1 : a > b ? 1 : 0;
 }

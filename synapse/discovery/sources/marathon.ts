@@ -1,3 +1,4 @@
+import { compareText } from '../../../common/compare.ts';
 import { isObject } from '../../../common/config/formats.ts';
 import { makeInstance } from '../../../common/instance.ts';
 import type { Source, SourceContext, SourcePlugin } from '../../source.ts';
@@ -62,7 +63,7 @@ function readTasks(answer: unknown, index: number): InstanceSetBuilder {
   // A task that has not started yet has no start time.
   const started = tasks.filter(isObject).filter(({ startedAt }) => startedAt !== null && startedAt !== undefined);
   const found = new InstanceSetBuilder();
-  for (const { id, host, ports, startedAt } of started.toSorted((a, b) => compare(sortKeyOf(a), sortKeyOf(b)))) {
+  for (const { id, host, ports, startedAt } of started.toSorted((a, b) => compareText(sortKeyOf(a), sortKeyOf(b)))) {
     const make = () => {
       const port: unknown = Array.isArray(ports) ? ports[index] : undefined;
       if (port === undefined) throw new Error(`it has no port with index ${index}`);
@@ -97,8 +98,4 @@ async function getJson(url: URL, signal: AbortSignal): Promise<unknown> {
 function readUrl(value: unknown): string {
   if (typeof value === 'string' && /^https?:\/\/[^/@]/.test(value) && URL.canParse(value)) return value;
   throw new Error('must be an http:// or https:// URL');
-}
-
-function compare(a: string, b: string): number {
-  return a < b ? -1 : a > b ? 1 : 0;
 }

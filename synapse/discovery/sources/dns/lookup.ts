@@ -1,6 +1,7 @@
 import { Resolver } from 'node:dns/promises';
 import { isIP } from 'node:net';
 import { onAbort } from '../../../../common/async/abort.ts';
+import { compareText } from '../../../../common/compare.ts';
 
 /** A name to look up. */
 export interface Lookup {
@@ -99,7 +100,7 @@ async function lookUpService(resolver: Resolver, server: Lookup): Promise<Lookup
   );
   const records = resolved
     .flat()
-    .sort((a, b) => compare(a.name, b.name) || a.port - b.port || compare(a.address, b.address));
+    .sort((a, b) => compareText(a.name, b.name) || a.port - b.port || compareText(a.address, b.address));
   return { records, ttlSeconds: shortestTtl };
 }
 
@@ -124,8 +125,4 @@ async function orEmpty<T>(answer: Promise<readonly T[]>): Promise<readonly T[]> 
 
 function absent(message: string): Error {
   return Object.assign(new Error(message), { code: 'ENODATA' });
-}
-
-function compare(a: string, b: string): number {
-  return a < b ? -1 : a > b ? 1 : 0;
 }

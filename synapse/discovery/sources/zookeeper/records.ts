@@ -1,3 +1,4 @@
+import { compareText } from '../../../../common/compare.ts';
 import { isObject } from '../../../../common/config/formats.ts';
 import { type Instance, InvalidRecord, makeInstance, parseInstance } from '../../../../common/instance.ts';
 import { InstanceSetBuilder } from '../../instance-set-builder.ts';
@@ -15,7 +16,7 @@ export function readNodes(
   { path, decode }: { readonly path: string; readonly decode: Decode },
 ): InstanceSetBuilder {
   const found = new InstanceSetBuilder();
-  for (const [name, data] of [...nodes].sort(([a], [b]) => (a < b ? -1 : 1))) {
+  for (const [name, data] of [...nodes].sort(([a], [b]) => compareText(a, b))) {
     const where = `${path}/${name.length > 80 ? `${name.slice(0, 79)}…` : name}`;
     const read = decode.method === 'nerve' ? () => parseInstance(data) : () => readServerset(data, decode);
     // ZooKeeper's sequence number of the node; a node without one sorts last.
