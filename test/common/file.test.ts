@@ -9,7 +9,7 @@ import { eventually } from '../support/eventually.ts';
 import { tempFolder } from '../support/temp-folder.ts';
 
 describe('writeFileAtomic', () => {
-  it('replaces a file, with the permissions asked for, and leaves nothing else behind', async (t) => {
+  it('replaces a file with the given permissions, and leaves no other file', async (t) => {
     const folder = await tempFolder(t);
     const path = join(folder, 'a.cfg');
     await writeFile(path, 'old');
@@ -19,7 +19,7 @@ describe('writeFileAtomic', () => {
     assert.deepEqual(await readdir(folder), ['a.cfg']);
   });
 
-  it('leaves only what removeUnfinished finds when the process is killed', async (t) => {
+  it('leaves only files that removeUnfinished removes when the process is killed', async (t) => {
     const folder = await tempFolder(t);
     const path = join(folder, 'a');
     const module = new URL('../../common/file.js', import.meta.url).href;
@@ -40,7 +40,7 @@ describe('writeFileAtomic', () => {
     assert.deepEqual(await readdir(folder), ['a']);
   });
 
-  it('stages in another folder when told to', async (t) => {
+  it('makes its temporary file in the given folder', async (t) => {
     const folder = await tempFolder(t);
     const staging = join(folder, 'staging');
     await mkdir(staging);
@@ -49,7 +49,7 @@ describe('writeFileAtomic', () => {
     assert.deepEqual(await readdir(staging), []);
   });
 
-  it('leaves the old file and no temporary one when it cannot replace it', async (t) => {
+  it('leaves the old file and no temporary file when it fails', async (t) => {
     const folder = await tempFolder(t);
     const path = join(folder, 'a');
     // A folder cannot be replaced by a file, which holds for root too.
@@ -63,12 +63,12 @@ describe('writeFileAtomic', () => {
     await assert.rejects(writeFileAtomic(path, 'new'), { message: `cannot write ${path}` });
   });
 
-  it('says so when the folder may not be written', async () => {
+  it('reports a folder that it may not write to', async () => {
     // Not even by root.
     await assert.rejects(writeFileAtomic('/proc/a', 'new'), { message: 'cannot write /proc/a' });
   });
 
-  it('shows a reader the old text or the new one, whenever the writer is killed', async (t) => {
+  it('shows readers the old text or the new one, also when the writer is killed', async (t) => {
     const folder = await tempFolder(t);
     const path = join(folder, 'a');
     const texts = ['a', 'b'].map((letter) => letter.repeat(300_000));

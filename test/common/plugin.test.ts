@@ -18,7 +18,7 @@ async function pluginFolder(t: TestContext): Promise<PluginFolder> {
 }
 
 describe('plugins', () => {
-  it('are the files of the folder', async (t) => {
+  it('are named after the files of the folder', async (t) => {
     assert.deepEqual(await pluginNames(await pluginFolder(t)), ['broken', 'one']);
   });
 
@@ -29,7 +29,7 @@ describe('plugins', () => {
   });
 
   for (const name of ['two', '../secret', 'one.js', '', '__proto__', 'constructor']) {
-    it(`are not loaded by ${JSON.stringify(name)}; the message lists those there are`, async (t) => {
+    it(`are not loaded by ${JSON.stringify(name)}; the message lists all plugins`, async (t) => {
       const folder = await pluginFolder(t);
       await assert.rejects(loadPlugin(folder, name), {
         message: `unknown thing ${JSON.stringify(name)}; known are broken, one`,
@@ -37,7 +37,7 @@ describe('plugins', () => {
     });
   }
 
-  it('must export what plugins of their kind export', async (t) => {
+  it('are refused when they do not export their symbol', async (t) => {
     await assert.rejects(loadPlugin(await pluginFolder(t), 'broken'), /exports no 'thing'/);
   });
 });

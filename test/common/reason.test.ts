@@ -22,7 +22,7 @@ describe('a reason', () => {
     it(title, () => assert.equal(plainReason(error), reason));
   }
 
-  it('follows what was attempted, without saying it twice', () => {
+  it('follows the attempt, without a repetition', () => {
     const error = failure('cannot connect', refused);
     assert.equal(error.message, 'cannot connect: connection refused');
     assert.equal(error.cause, undefined);
@@ -36,7 +36,7 @@ describe('a reason', () => {
     assert.equal(systemWords('ETERNAL trouble'), undefined);
   });
 
-  it('is not longer than a line of a log', () => {
+  it('is shortened to 300 characters', () => {
     assert.equal(oneLine('x'.repeat(1000)), `${'x'.repeat(300)}…`);
   });
 });

@@ -7,7 +7,7 @@ import { formatProblem } from '../../../common/config/problem.ts';
 import { tempFolder } from '../../support/temp-folder.ts';
 
 describe('the admin section, read alone', () => {
-  it('says in plain words why the file cannot be read', async (t) => {
+  it('reports in plain words why the file cannot be read', async (t) => {
     const folder = await tempFolder(t);
     const missing = join(folder, 'none.yaml');
     for (const [file, problem] of [

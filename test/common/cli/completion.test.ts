@@ -62,7 +62,7 @@ describe('completion', () => {
       it(`offers ${words || 'nothing'} after ${line}`, async () => assert.equal(await offered(line), words));
     }
 
-    it('runs nothing that a name says', async () => {
+    it('runs no command that is part of a name', async () => {
       const ran = join(folder, 'ran');
       const services = { [`$(touch\${IFS}${ran})`]: {}, [`\`touch\${IFS}${ran}\``]: {}, search: {} };
       const config = join(folder, 'evil.json');
@@ -72,7 +72,7 @@ describe('completion', () => {
     });
   });
 
-  it('works in zsh as one types', async () => {
+  it('works in an interactive zsh', async () => {
     const root = await unpackPackages('bookworm', ['zsh', 'zsh-common']);
     const zsh = join(root, 'bin/zsh');
     const [machine = ''] = (await readdir(join(root, 'usr/lib'))).filter((name) => /linux-gnu/.test(name));

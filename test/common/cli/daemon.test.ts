@@ -98,7 +98,7 @@ describe('execute', () => {
     ['arguments after -- are no options', ['drain', '--', '-x'], { command: 'drain', options: {}, args: ['-x'] }],
   ];
   for (const [sentence, argv, ran, env] of good) {
-    it(`understands: ${sentence}`, async () => {
+    it(`accepts ${sentence}`, async () => {
       assert.deepEqual(await invoke(argv, env), { code: 0, ran, out: '', err: '' });
     });
   }
@@ -142,7 +142,7 @@ describe('execute', () => {
     assert.deepEqual(await invoke(['--version']), { code: 0, ran: null, out: 'nerve 1.2.3\n', err: '' });
   });
 
-  it('hands the colours on that were asked for, and takes no other word for them', async () => {
+  it('passes the colour option on, and refuses unknown values', async () => {
     let shown = '';
     const show = async ({ style }: CommandContext): Promise<void> => {
       shown = style('good', 'up');
@@ -156,20 +156,20 @@ describe('execute', () => {
     assert.match(wrong.err, /option '--color': 'sometimes' is not one of auto, always, never/);
   });
 
-  it('shows what exit codes mean, those of a command too', async () => {
+  it('shows the meanings of exit codes, also those of one command', async () => {
     assert.match(
       (await invoke(['--help'])).out,
       /\nExit codes:\n {2}0 {2}done\n {2}1 {2}failed while running\n {2}2 {2}wrong/,
     );
   });
 
-  it('exits with what the command says, and with 1 when it fails', async () => {
+  it('exits with the code of the command, and with 1 when it fails', async () => {
     assert.equal((await invoke(['fail'])).code, 1);
     const failed = await invoke(['run'], {}, () => Promise.reject(new Error('broken', { cause: new Error('why') })));
     assert.deepEqual([failed.code, failed.err], [1, 'nerve: broken: why\n']);
   });
 
-  it('exits with 2 for wrong configuration, one problem a line', async () => {
+  it('exits with 2 for an invalid configuration, with one problem per line', async () => {
     const problems = [
       { file: 'f', path: 'services.api.port', message: 'is required' },
       { file: 'f', path: 'x', message: 'is old', severity: 'warning' as const },
@@ -178,7 +178,7 @@ describe('execute', () => {
     assert.deepEqual([failed.code, failed.err], [2, 'f: services.api.port: is required\nf: x: warning: is old\n']);
   });
 
-  it('exits with 2 when a command needs a file that nobody named', async () => {
+  it('exits with 2 when a command needs a configuration file and none is named', async () => {
     const failed = await invoke(['run'], {}, async (context) => void context.needConfig());
     assert.deepEqual(
       [failed.code, failed.err],

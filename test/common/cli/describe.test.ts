@@ -18,7 +18,7 @@ const schema: Schema<Record<'host' | 'timeout' | 'mode' | 'own' | 'note' | 'list
 };
 
 describe('describeSchema', () => {
-  it('shows name, type, default as one would write it, and what is required', () => {
+  it('shows name, type and default of each option, and whether it is required', () => {
     assert.equal(
       formatOptions(describeSchema(schema)),
       [
@@ -38,7 +38,7 @@ describe('describeSchema', () => {
 
 describe('describe --json', () => {
   for (const program of [nerveProgram, synapseProgram]) {
-    it(`of ${program.name} is as documented`, async () => {
+    it(`of ${program.name} fits its documented shape`, async () => {
       let text = '';
       const print = (more: string): void => {
         text += more;

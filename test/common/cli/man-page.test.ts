@@ -33,7 +33,7 @@ for (const program of [nerveProgram, synapseProgram]) {
       assert.deepEqual(found, []);
     });
 
-    it('reads as it should, with every command and option in it', async () => {
+    it('contains every command and option', async () => {
       const { stdout } = await exec([mandoc, '-T', 'ascii', file], { timeout: patienceMs });
       // Bold and underlined are typed twice, over each other.
       const text = stdout.split(`\b`).reduce((before, after) => before.slice(0, -1) + after);
@@ -46,7 +46,7 @@ for (const program of [nerveProgram, synapseProgram]) {
       assert.match(text, new RegExp(`${program.configEnv}\\s+same as --config`));
     });
 
-    it('is what the build ships', async () => {
+    it('is the manual that the build ships', async () => {
       assert.equal(await readFile(join(root, `dist/man/${program.name}.1`), 'utf8'), manPage(program));
     });
   });

@@ -29,7 +29,7 @@ function onFullDisk(which: 'stdout' | 'stderr', run: string) {
 }
 
 describe('a full disk', () => {
-  it('does not end a daemon that logs to it, and not its work either', () => {
+  it('does not end a daemon that logs to it, nor its work', () => {
     const { status, stdout } = onFullDisk(
       'stderr',
       `const { signal, finished } = daemonSignals(log, { graceMs: () => 1000 });
@@ -43,7 +43,7 @@ describe('a full disk', () => {
     assert.deepEqual([status, stdout], [0, 'alive']);
   });
 
-  it('is what a command says that cannot print, without a stack', () => {
+  it('is the reason that a command reports when it cannot print, without a stack', () => {
     const { status, stderr } = onFullDisk('stdout', `print('x'); await sleep(1000, new AbortController().signal);`);
     assert.deepEqual([status, stderr], [1, 'nerve: cannot print: no space left on the disk\n']);
   });

@@ -17,7 +17,7 @@ describe('colours', () => {
 });
 
 describe('a table', () => {
-  it('is empty for no rows, and takes rows of different lengths', () => {
+  it('is empty without rows, and may have rows of different lengths', () => {
     assert.equal(formatTable([]), '');
     assert.equal(formatTable([['a', 'b'], ['cc']]), 'a   b\ncc\n');
   });

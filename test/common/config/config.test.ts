@@ -27,7 +27,7 @@ async function problemsOf(promise: Promise<unknown>, folder: string): Promise<re
 }
 
 describe('readConfig', () => {
-  it('reads a file, its services and its variables, and knows where each option stands', async (t) => {
+  it('reads a file, its services and its variables, and knows the file of each option', async (t) => {
     const folder = await files(t, {
       'main.json': '{"service_conf_dir": "${DIR}", "services": {"api": {"port": 1}, "old": {"port": 2}}, "x": 1,}',
       'conf.d/api.yaml': 'port: ${PORT:-3}\n',
@@ -66,13 +66,13 @@ describe('readConfig', () => {
     assert.deepEqual(value.services, { cwd: {} });
   });
 
-  it('takes a file of comments as one without options', async (t) => {
+  it('reads a file with only comments as an object without options', async (t) => {
     const folder = await files(t, { 'a.yaml': '# services:\n', 'b.json': '{"services": null}' });
     assert.deepEqual((await readConfig(join(folder, 'a.yaml'))).value, {});
     assert.deepEqual((await readConfig(join(folder, 'b.json'))).value, { services: null });
   });
 
-  it('leaves raw places alone, also in files of single services', async (t) => {
+  it('replaces nothing in raw options, also in the files of single services', async (t) => {
     const folder = await files(t, {
       'a.json': '{"service_conf_dir": "d", "haproxy": {"global": ["${X}"], "path": "${Y}"}}',
       'd/api.json': '{"haproxy": {"listen": ["${X}"]}, "host": "${Y}"}',
@@ -143,7 +143,7 @@ describe('readConfig', () => {
       ],
     ];
   for (const [sentence, contents, problems] of wrong) {
-    it(`tells of ${sentence}`, async (t) => {
+    it(`reports ${sentence}`, async (t) => {
       const folder = await files(t, contents);
       const reading = readConfig(join(folder, 'a.json'), { env: {}, cwd: folder });
       assert.deepEqual(await problemsOf(reading, folder), problems);
@@ -169,7 +169,7 @@ describe('settleProblems', () => {
     });
   });
 
-  it('logs warnings and goes on when there is nothing else', () => {
+  it('logs warnings and throws nothing when there are no errors', () => {
     const { log, lines } = recordingLog();
     settleProblems([{ path: 'a', message: 'old', severity: 'warning' }], document, log);
     assert.deepEqual(lines, [

@@ -30,7 +30,7 @@ describe('interpolate', () => {
     });
   }
 
-  it('expands what SmartStack expanded by ERB in lines for HAProxy too, and nothing else there', () => {
+  it('replaces only ERB in raw options', () => {
     const value = { global: ["stats socket <%= ENV['HOST'] %>/${HOST}"] };
     assert.deepEqual(interpolate(value, { env, raw: ['global'] }, []), { global: ['stats socket 10.0.0.5/${HOST}'] });
   });
@@ -48,7 +48,7 @@ describe('interpolate', () => {
     );
   });
 
-  it('names the place of a variable that is not set, all of them at once', () => {
+  it('reports every variable that is not set, with its option', () => {
     const problems: Problem[] = [];
     interpolate({ services: { api: { host: '${A}', checks: [{ uri: '/${B}' }], 'x.y': '${C}' } } }, { env }, problems);
     assert.deepEqual(
@@ -61,7 +61,7 @@ describe('interpolate', () => {
     );
   });
 
-  it('leaves raw places alone, and what is below them', () => {
+  it('replaces nothing in raw options and below them', () => {
     const value = {
       haproxy: { global: ['${A}'], extra: { 'listen x': ['$${A}'] }, path: '${HOST}' },
       services: { api: { haproxy: { listen: ['${A}'] }, listen: '${HOST}' }, haproxy: { listen: '${HOST}' } },
@@ -85,7 +85,7 @@ describe('interpolate', () => {
     });
   });
 
-  it('never touches keys, and passes other values through', () => {
+  it('never changes keys or values that are not strings', () => {
     const value = { '${HOST}': 1, a: true, b: null, c: 1.5 };
     assert.deepEqual(interpolate(value, { env }, []), value);
   });

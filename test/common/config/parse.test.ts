@@ -57,7 +57,7 @@ describe('parseText', () => {
     ],
   ];
   for (const [sentence, file, text, problem] of bad) {
-    it(`tells ${sentence}`, () => {
+    it(`reports ${sentence}`, () => {
       const { value, problems } = parse(text, file);
       assert.match(problems[0] ?? '', problem);
       if (!/twice/.test(sentence) || file.endsWith('yaml')) assert.equal(value, undefined);
@@ -76,14 +76,14 @@ describe('parseText', () => {
     ['a.yaml', 'password: @hunter2'],
     ['a.yaml', 'password: a: hunter2'],
   ] as const) {
-    it(`does not print what may be a password in ${text}`, () => {
+    it(`does not quote a possible password in ${text}`, () => {
       const { problems } = parse(text, file);
       assert.equal(problems.length > 0, true);
       assert.ok(!problems.join('\n').includes('hunter2'), problems.join('\n'));
     });
   }
 
-  it('refuses aliases that multiply', () => {
+  it('refuses YAML aliases that multiply', () => {
     const levels = Array.from({ length: 12 }, (_, i) => `l${i + 1}: &l${i + 1} [${`*l${i}, `.repeat(9)}]`);
     const { value, problems } = parse(`l0: &l0 [x]\n${levels.join('\n')}\n`, 'a.yaml');
     assert.equal(value, undefined);

@@ -48,18 +48,18 @@ function check(value: unknown, options?: ValidateOptions) {
 }
 
 describe('validate', () => {
-  it('fills in defaults, and leaves out what has none', () => {
+  it('fills in defaults, and leaves out options without one', () => {
     assert.deepEqual(check({ host: 'h' }), { result: defaults, problems: [] });
   });
 
-  it('converts what it is given', () => {
+  it('converts values to their formats', () => {
     const given = { host: 'h', port: '8080', timeout: '2s', labels: { a: 'b' }, key: null, twice: 4, flag: 'yes' };
     const { result, problems } = check(given);
     assert.deepEqual(problems, []);
     assert.deepEqual(result, { ...defaults, port: 8080, timeout: 2000, labels: { a: 'b' }, twice: 8, flag: true });
   });
 
-  it('takes null as not given, where it means nothing else', () => {
+  it('counts null as not given where the format refuses it', () => {
     const given = { host: 'h', port: null, timeout: null, mode: null, labels: null, note: null, key: null, flag: null };
     assert.deepEqual(check(given), { result: defaults, problems: [] });
     assert.deepEqual(check({ host: null }).problems, [
@@ -133,10 +133,10 @@ describe('validate', () => {
     ],
   ];
   for (const [sentence, value, problems, options] of wrong) {
-    it(`tells ${sentence}`, () => assert.deepEqual(check(value, options).problems, problems));
+    it(`reports ${sentence}`, () => assert.deepEqual(check(value, options).problems, problems));
   }
 
-  it('warns of a key of the original once, however often it is there', () => {
+  it('warns once of a key of SmartStack that appears several times', () => {
     const problems: Problem[] = [];
     for (const path of ['services.a', 'services.b']) {
       validate(schema, { host: 'h', zk_path: 1 }, { path, problems }, { accepted: ['zk_path'] });
@@ -144,18 +144,18 @@ describe('validate', () => {
     assert.equal(problems.length, 1);
   });
 
-  it('passes objects through whole, with dots and dangerous names in their keys', () => {
+  it('keeps objects whole, with dots and dangerous names in their keys', () => {
     const labels = JSON.parse('{"a.b": "1", "constructor": "2", "prototype": "3", "toString": "4"}');
     assert.deepEqual(check({ host: 'h', labels }), { result: { ...defaults, labels }, problems: [] });
     assert.equal(({} as Record<string, unknown>)['a.b'], undefined);
   });
 
-  it('does not take inherited properties for options', () => {
+  it('ignores inherited properties', () => {
     const { problems } = check(Object.create({ host: 'inherited' }));
     assert.deepEqual(problems, ['services.api.host: is required: must be an IP address or a host name']);
   });
 
-  it('keeps nothing of one value for the next', () => {
+  it('does not mix the values of two calls', () => {
     check({ host: 'h', port: 0 });
     assert.deepEqual(check({ host: 'h', port: 81 }).result.port, 81);
     assert.deepEqual(check({ host: 'h' }).result.port, 80);
@@ -163,7 +163,7 @@ describe('validate', () => {
 });
 
 describe('isRequired', () => {
-  it('tells options that cannot be left out', () => {
+  it('is true for options that cannot be left out', () => {
     assert.deepEqual(
       Object.entries(schema)
         .filter(([, property]) => isRequired(property))

@@ -21,10 +21,10 @@ describe('isSecretKey', () => {
   ];
   for (const key of secret) {
     if (key === 'aws_access_key_id') continue; // an identifier, printed in every log of Amazon's own
-    it(`says yes to ${key}`, () => assert.equal(isSecretKey(key), true));
+    it(`is true for ${key}`, () => assert.equal(isSecretKey(key), true));
   }
   for (const key of ['key', 'cert', 'host', 'path', 'cookie_value_method', 'aws_access_key_id', 'passes', 'username']) {
-    it(`says no to ${key}`, () => assert.equal(isSecretKey(key), false));
+    it(`is false for ${key}`, () => assert.equal(isSecretKey(key), false));
   }
 });
 

@@ -12,8 +12,8 @@ const owner = (configFile: string | undefined, env: Owner['env'] = {}): Owner =>
   env,
 });
 
-describe('default places', () => {
-  it('are where systemd says, named after the configuration file', async (t) => {
+describe('default paths', () => {
+  it('are in the folders that systemd gives, named after the configuration file', async (t) => {
     const folder = await tempFolder(t);
     const env = { RUNTIME_DIRECTORY: `${folder}:/elsewhere`, STATE_DIRECTORY: folder };
     const socket = await defaultSocket(owner('/etc/nerve/nerve.yaml', env));
@@ -23,7 +23,7 @@ describe('default places', () => {
     assert.equal(await findSocket(owner('/etc/nerve/nerve.yaml', env)), socket);
   });
 
-  it('differ for two files of one name, and for two services without a file', async (t) => {
+  it('differ for two configuration files of one name, and for two services without a file', async (t) => {
     const env = { RUNTIME_DIRECTORY: await tempFolder(t) };
     const names = await Promise.all([
       defaultSocket(owner('/a/nerve.yaml', env)),
@@ -34,13 +34,13 @@ describe('default places', () => {
     assert.equal(new Set(names).size, 4);
   });
 
-  it('fit into a socket’s address, whatever the file is called', async (t) => {
+  it('fit into the address of a unix socket, also with a long file name', async (t) => {
     const env = { RUNTIME_DIRECTORY: '/run/nerve-of-somebody', STATE_DIRECTORY: await tempFolder(t) };
     const path = await findSocket(owner(`/etc/${'x'.repeat(200)} y.yaml`, env));
     assert.ok(path.length < 100 && !path.includes(' '), path);
   });
 
-  it('are in a folder that nobody else can enter when nothing is set up', async (t) => {
+  it('are in a folder that other users cannot enter when no folder is set up', async (t) => {
     const temporary = await tempFolder(t);
     const before = process.env.TMPDIR;
     process.env.TMPDIR = temporary;

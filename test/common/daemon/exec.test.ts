@@ -18,12 +18,12 @@ function isAlive(pid: number): boolean {
 }
 
 describe('exec', () => {
-  it('gives code, output and errors of a program that ends', async () => {
+  it('returns the exit code and both outputs of a program', async () => {
     const result = await shell('cat; echo out; echo err >&2; exit 3', { ...patient, input: 'in ' });
     assert.deepEqual(result, { code: 3, signal: null, stdout: 'in out\n', stderr: 'err\n' });
   });
 
-  it('passes arguments as they are: no shell looks at them', async () => {
+  it('passes arguments unchanged, without a shell', async () => {
     const { stdout } = await exec(['printf', '%s', '$HOME; `id`'], patient);
     assert.equal(stdout, '$HOME; `id`');
   });
@@ -44,12 +44,12 @@ describe('exec', () => {
     assert.equal(code, 0);
   });
 
-  it('does not mind a program that does not read its input', async () => {
+  it('accepts a program that does not read its input', async () => {
     const { code } = await exec(['true'], { ...patient, input: 'x'.repeat(1_000_000) });
     assert.equal(code, 0);
   });
 
-  it('names a program that is not there', async () => {
+  it('names a program that does not exist', async () => {
     await assert.rejects(exec(['/nonexistent/program'], patient), (error: Error) => {
       assert.ok(error instanceof ExecError);
       assert.match(error.message, /cannot run \/nonexistent\/program/);
@@ -57,7 +57,7 @@ describe('exec', () => {
     });
   });
 
-  it('kills a program and its grandchildren at the deadline, and shows what it said', async (t) => {
+  it('kills a program and its grandchildren at the deadline, and reports its stderr', async (t) => {
     const file = join(await tempFolder(t), 'pid');
     const command = `sleep 1000 & echo $! > ${file}; echo busy >&2; wait`;
     await assert.rejects(shell(command, { timeout: 500 }), {
@@ -69,11 +69,11 @@ describe('exec', () => {
     await eventually(() => assert.equal(isAlive(grandchild), false));
   });
 
-  it('ends at the deadline also when only a grandchild holds the pipes', async () => {
+  it('ends at the deadline when only a grandchild holds the pipes', async () => {
     await assert.rejects(shell('sleep 1000 & exit 0', { timeout: 300 }), /killed after 300 ms/);
   });
 
-  it('kills it when the signal aborts, and starts nothing after that', async () => {
+  it('kills a program when the signal aborts, and starts none after that', async () => {
     const end = new AbortController();
     const running = exec(['sleep', '1000'], patient, end.signal);
     end.abort();

@@ -120,7 +120,7 @@ describe('the metrics of both daemons', () => {
     await statsd?.close();
   });
 
-  it('are all in the table of common/metrics.md, and it has no others: names, types, labels, meanings', async () => {
+  it('are those in the table of common/metrics.md, with the same types, labels and meanings', async () => {
     const rows = (await readFile(page, 'utf8')).split('\n').filter((line) => /^\| `\w+` /.test(line));
     const right = new Set([...exposed].map(rowOf));
     const missing = [...right].filter((row) => !rows.includes(row));
@@ -129,7 +129,7 @@ describe('the metrics of both daemons', () => {
     assert.ok(surplus.length === 0, `common/metrics.md has what no daemon shows:\n${surplus.join('\n')}`);
   });
 
-  it('are named by the conventions of Prometheus', () => {
+  it('have names that follow the conventions of Prometheus', () => {
     for (const [name, { type, help }] of exposed) {
       assert.match(name, /^(nerve|synapse|process|nodejs)_[a-z0-9_]+$/);
       assert.ok(/[^.]/.test(help), name);
@@ -140,7 +140,7 @@ describe('the metrics of both daemons', () => {
     }
   });
 
-  it('are what promtool has nothing to say about', async () => {
+  it('pass the checks of promtool', async () => {
     const program = await findProgram('promtool');
     for (const daemon of [nerve, synapse]) {
       const { body: input } = await daemon.get('/metrics');
@@ -149,7 +149,7 @@ describe('the metrics of both daemons', () => {
     }
   });
 
-  it('say which version runs, and that it is ready', async () => {
+  it('show the version that runs, and that it is ready', async () => {
     for (const [daemon, name] of [
       [nerve, 'nerve'],
       [synapse, 'synapse'],
@@ -165,7 +165,7 @@ describe('the names of SmartStack', () => {
   const names = async (): Promise<readonly (readonly [string, string])[]> =>
     tableRows(await readFile(page, 'utf8'), 'StatsD').map(([name = '', tags = '']) => [bare(name), bare(tags)]);
 
-  it('are all in the table of common/metrics.md, and it has no others', async () => {
+  it('are those in the table of common/metrics.md', async () => {
     const of = (program: 'nerve' | 'synapse') => [`${program}.start`, `${program}.stop`];
     const nerve = nerveNames({ services: new Map() }, '');
     const synapse = synapseNames(() => [{ name: 'a', up: true }], '', haproxyStatsd);
@@ -178,7 +178,7 @@ describe('the names of SmartStack', () => {
     assert.deepEqual((await names()).map(([name]) => name).toSorted(), [...known].toSorted());
   });
 
-  it('come with the tags that the table says', async () => {
+  it('have the tags in the table', async () => {
     const told = new Map(await names());
     for (const line of lines) {
       const [, name = '', tags = ''] = /^([\w.]+):\d+\|c(?:\|#(.*))?$/.exec(line) ?? [];
@@ -187,7 +187,7 @@ describe('the names of SmartStack', () => {
     }
   });
 
-  it('come from both daemons, with the last word of each', () => {
+  it('are sent by both daemons, up to the stop of each', () => {
     for (const line of [
       'nerve.start:1|c',
       'nerve.watcher.launch:1|c|#launch_reason:new,watcher_name:api',
@@ -212,8 +212,8 @@ describe('the names of SmartStack', () => {
   });
 });
 
-describe('series of services that are gone', () => {
-  it('are forgotten, those of others and those without a service stay', async () => {
+describe('the series of removed services', () => {
+  it('are pruned, and the series of other services and without a service stay', async () => {
     const registers = [registry];
     const counter = new Counter({ name: 'pruned_total', help: 'x', labelNames: ['service', 'how'], registers });
     const histogram = new Histogram({ name: 'pruned_seconds', help: 'x', labelNames: ['service'], registers });

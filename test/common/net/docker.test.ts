@@ -68,7 +68,7 @@ describe('the Docker client', () => {
     await eventually(async () => assert.equal(await connections(), 0));
   });
 
-  it('names its address as people write it', () => {
+  it('shows its address as a path or HOST:PORT', () => {
     assert.equal(new DockerClient({ socketPath: '/run/docker.sock' }).where, '/run/docker.sock');
     assert.equal(new DockerClient({ host: 'engine', port: 2375 }).where, 'engine:2375');
   });

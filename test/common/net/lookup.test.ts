@@ -9,7 +9,7 @@ import { startPeer } from '../../support/servers/bad-peers.ts';
 type Answer = Parameters<LookupFunction>[2];
 
 describe('a shared lookup', () => {
-  it('asks once for each name that is under way, and again afterwards', () => {
+  it('makes one lookup for all calls at the same time, and a new one afterwards', () => {
     const asked: { readonly name: string; readonly answer: Answer }[] = [];
     const look = shareLookups((name, _, answer) => asked.push({ name, answer: answer as Answer }));
     const got: unknown[] = [];
@@ -33,7 +33,7 @@ describe('a shared lookup', () => {
     assert.equal(asked.length, 4);
   });
 
-  it('answers sockets that wait, also when one of them was given up', async () => {
+  it('answers all waiting sockets, also when one of them was destroyed', async () => {
     const answers: Answer[] = [];
     const look = shareLookups((_name, _options, answer) => answers.push(answer as Answer));
     const controller = new AbortController();
@@ -55,7 +55,7 @@ describe('a shared lookup', () => {
     }
   });
 
-  it('finds what the system finds', async () => {
+  it('finds the same addresses as the system', async () => {
     const found = await new Promise((resolve, reject) => {
       sharedLookup('127.0.0.1', { all: true }, (error, addresses) => (error ? reject(error) : resolve(addresses)));
     });

@@ -29,7 +29,7 @@ describe('a connection', () => {
     assert.equal(peer.accepted, 0);
   });
 
-  it('says in plain words why it cannot be opened', async (t) => {
+  it('reports in plain words why it cannot be opened', async (t) => {
     const port = await freePort();
     await assert.rejects(openSocket({ host, port }, never), {
       message: `cannot connect to 127.0.0.1:${port}: connection refused`,
@@ -40,8 +40,10 @@ describe('a connection', () => {
   });
 });
 
-it('writes addresses as people do', () => {
-  assert.equal(formatAddress({ host: '::1', port: 80 }), '[::1]:80');
-  assert.equal(formatAddress({ host: 'db.test', port: 5432 }), 'db.test:5432');
-  assert.equal(formatAddress({ path: '/run/db.sock' }), '/run/db.sock');
+describe('an address', () => {
+  it('is written as HOST:PORT, [ADDRESS]:PORT or a path', () => {
+    assert.equal(formatAddress({ host: '::1', port: 80 }), '[::1]:80');
+    assert.equal(formatAddress({ host: 'db.test', port: 5432 }), 'db.test:5432');
+    assert.equal(formatAddress({ path: '/run/db.sock' }), '/run/db.sock');
+  });
 });
