@@ -76,7 +76,7 @@ new Gauge({
 
 new Gauge({
   name: 'synapse_guards_in_force',
-  help: 'Services of which instances are kept although their leases expired.',
+  help: 'Services with instances that are kept although their leases expired.',
   registers,
   collect() {
     this.set(observedNow().filter(({ suspects }) => suspects > 0).length);
@@ -108,19 +108,19 @@ function gauge(
 
 gauge(
   'synapse_source_up',
-  '1 while the source of a service has answered and its answer is known to be current, else 0.',
+  '1 while the source of a service has answered and its answer is known to be current, otherwise 0.',
   ({ up }) => (up ? 1 : 0),
   ['method'],
 );
 gauge(
   'synapse_source_age_seconds',
-  'Time since the last proof that what the source of a service says is current.',
+  'Time since the last proof that the answer of the source of a service is current.',
   ({ age }) => (age === null ? undefined : age / 1000),
   ['method'],
 );
 new Gauge({
   name: 'synapse_source_in_use',
-  help: '1 while the instances of this source count, else 0; of services that have several sources.',
+  help: '1 while the instances of this source are used, otherwise 0; only for services with several sources.',
   labelNames: ['service', 'source'],
   registers,
   collect() {
@@ -145,10 +145,14 @@ gauge(
   'Records of a service in its registry that cannot be used.',
   ({ rejected }) => rejected,
 );
-gauge('synapse_local_instances', 'Instances in the preferred zone, of services that have one.', ({ local }) => local);
+gauge(
+  'synapse_local_instances',
+  'Instances in the preferred zone; only for services with a preference.',
+  ({ local }) => local,
+);
 gauge(
   'synapse_published_config_refused',
-  '1 while the configuration published in the registry is refused and the one before stays, else 0; of services that have one.',
+  '1 while the newest published configuration is refused, otherwise 0; only for services that have one.',
   ({ refused }) => (refused === undefined ? undefined : refused ? 1 : 0),
 );
 
@@ -163,7 +167,7 @@ export const guardedInstances = new Counter({
 /** Counts records that cannot be used; a record counts again when it is written again. */
 export const rejectedRecords = new Counter({
   name: 'synapse_rejected_records_total',
-  help: 'Records that could not be used.',
+  help: 'Records in the registry that could not be used; a record counts again when it is written again.',
   labelNames: ['service'],
   registers,
 });
@@ -171,7 +175,7 @@ export const rejectedRecords = new Counter({
 /** Counts instances that left a registry. */
 export const goneInstances = new Counter({
   name: 'synapse_gone_instances_total',
-  help: 'Instances that left the registry, by how: withdrawn in good order, or expired.',
+  help: 'Instances that left the registry, by how: withdrawn, or expired with their leases.',
   labelNames: ['service', 'how'],
   registers,
 });
@@ -211,7 +215,7 @@ export const fileFailures = new Counter({
 /** Counts published configurations that were refused. */
 export const refusedConfigs = new Counter({
   name: 'synapse_published_configs_refused_total',
-  help: 'Configurations published in the registry that were refused; what was in force before stays.',
+  help: 'Published configurations that were refused; the previous one stays in force.',
   labelNames: ['service'],
   registers,
 });

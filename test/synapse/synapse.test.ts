@@ -227,6 +227,7 @@ describe('synapse', () => {
     await until(() => applied.length === 2);
     assert.deepEqual(applied[1]?.instances, { api: [three.id] });
     assert.equal(synapse.state().services.api?.suspects, undefined);
+    await until(() => synapse.traces('api')[one.id]?.how === 'expired');
     assert.deepEqual(
       lines.filter(({ message }) => message.includes('suspect')).map(({ level, fields }) => [level, fields.suspects]),
       [
@@ -320,6 +321,19 @@ describe('synapse', () => {
     await until(() => applied.length === 3);
     assert.deepEqual(applied[2]?.dirty, ['api', 'web']);
     assert.deepEqual(applied[2]?.instances, { api: [one.id, two.id], web: [two.id] });
+  });
+
+  it('remembers how a removed instance left its registry', async () => {
+    const { service, configOf, start, publish, running, puppets, applied } = world();
+    const { synapse } = start(configOf([service('api')]));
+    await running('api');
+    publish('api', one, two);
+    await until(() => applied.length === 1);
+    puppets.get('api')?.[0]?.context.gone(one.id, 'withdrawn');
+    publish('api', two);
+    await until(() => synapse.traces('api')[one.id] !== undefined);
+    const { change, how } = synapse.traces('api')[one.id] ?? {};
+    assert.deepEqual([change, how], ['removed', 'withdrawn']);
   });
 
   it('keeps the last set of a failed source and starts it again; other services do not notice', async () => {
