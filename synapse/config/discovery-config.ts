@@ -33,20 +33,20 @@ export async function readDiscovery(
     });
     return undefined;
   }
-  if (value.fallback !== undefined && value.fallback !== null) return readFallback(value, at, from, readDiscovery);
-  if (method === 'multi') return readMulti(value, at, from, readDiscovery);
+  if (value.fallback !== undefined && value.fallback !== null)
+    return readFallback(value, at, { from, read: readDiscovery });
+  if (method === 'multi') return readMulti(value, at, { from, read: readDiscovery });
   const { fallback: _, ...section } = value;
-  return readSource(method, section, at, from);
+  return readSource({ ...section, method }, at, from);
 }
 
 async function readSource(
-  method: string,
-  section: Readonly<Record<string, unknown>>,
+  section: Readonly<Record<string, unknown>> & { readonly method: string },
   at: SectionContext,
   from: DiscoveryFrom,
 ): Promise<Discovery | undefined> {
   const { path, problems } = at;
-  const { module } = section;
+  const { method, module } = section;
   let plugin: SourcePlugin<unknown>;
   try {
     plugin = await loadOwnOrOurs<SourcePlugin<unknown>>(sourceFolder, method, module);

@@ -8,6 +8,12 @@ import { type ResolverPlugin, resolverFolder } from '../discovery/multi/resolver
 import { readFilters } from './filters.ts';
 import { loadOwnOrOurs } from './user-module.ts';
 
+/** What the parts of a section are read with. */
+interface PartReader {
+  readonly from: DiscoveryFrom;
+  readonly read: ReadDiscovery;
+}
+
 /** The path of the section that became `watchers.primary` of a service with `discovery_multi`. */
 const primaryAt = Symbol('path of the primary source');
 
@@ -43,8 +49,7 @@ export function withDiscoveryMulti(
 export async function readMulti(
   section: Readonly<Record<string | symbol, unknown>>,
   at: SectionContext,
-  from: DiscoveryFrom,
-  read: ReadDiscovery,
+  reader: PartReader,
 ): Promise<Discovery | undefined> {
   const { path, problems } = at;
   const { method: _, module: __, watchers, resolver, label_filter, label_filters, ...unknown } = section;
@@ -60,13 +65,8 @@ export async function readMulti(
   const parts: Part[] = [];
   for (const [name, child] of Object.entries(watchers)) {
     const own = name === 'primary' ? section[primaryAt] : undefined;
-    const part = await readPart(
-      name,
-      child,
-      { path: typeof own === 'string' ? own : joinPath(watchersPath, name), problems },
-      from,
-      read,
-    );
+    const childPath = typeof own === 'string' ? own : joinPath(watchersPath, name);
+    const part = await readPart({ name, value: child }, { path: childPath, problems }, reader);
     if (part !== undefined) parts.push(part);
   }
   const names = Object.keys(watchers);
@@ -78,8 +78,7 @@ export async function readMulti(
 export async function readFallback(
   section: Readonly<Record<string, unknown>>,
   at: SectionContext,
-  from: DiscoveryFrom,
-  read: ReadDiscovery,
+  reader: PartReader,
 ): Promise<Discovery | undefined> {
   const { fallback, ...discovery } = section;
   const path = joinPath(at.path, 'fallback');
@@ -88,8 +87,8 @@ export async function readFallback(
     return undefined;
   }
   const { after = '30s', ...other } = fallback;
-  const primary = await readPart('primary', discovery, at, from, read);
-  const second = await readPart('fallback', other, { ...at, path }, from, read);
+  const primary = await readPart({ name: 'primary', value: discovery }, at, reader);
+  const second = await readPart({ name: 'fallback', value: other }, { ...at, path }, reader);
   const order = { method: 'sequential', sequential_order: ['primary', 'fallback'], after };
   const resolver = await readResolver(order, order.sequential_order, { ...at, path });
   if (primary === undefined || second === undefined || resolver === undefined) return undefined;
@@ -97,13 +96,12 @@ export async function readFallback(
 }
 
 async function readPart(
-  name: string,
-  value: unknown,
+  { name, value }: { readonly name: string; readonly value: unknown },
   at: SectionContext,
-  from: DiscoveryFrom,
-  read: ReadDiscovery,
+  reader: PartReader,
 ): Promise<Part | undefined> {
   const filters = isObject(value) ? readFilters(value, at) : [];
+  const { from, read } = reader;
   const discovery = await read(value, at, from);
   if (discovery === undefined) return undefined;
   return { name, discovery, filters, portOverride: discovery.takesPorts === true ? undefined : from.ports?.port };
