@@ -13,6 +13,8 @@ export interface ServiceState {
    * the state file does not have the service): an output then keeps what it has.
    */
   readonly instances: readonly Instance[] | undefined;
+  /** The instances are those of the state file: the source has not answered in this process. They may be out of date. */
+  readonly fromStateFile?: true;
   /** When synapse saw the change that led to this state, in milliseconds of `clock.now()`. */
   readonly seenAt: number;
 }

@@ -181,11 +181,13 @@ function evaluate(
   const { instances, origin } = selection;
   const newest = set === undefined ? known?.published : set.published;
   const { config, published, refused } = effectiveConfig(service, newest, known?.published);
-  const same = known !== undefined && isSameState(known.state, { config, instances });
+  const fromStateFile = set === undefined && instances !== undefined;
+  const next = { config, instances, ...(fromStateFile && { fromStateFile }) };
+  const same = known !== undefined && isSameState(known.state, next);
   const wallTime = clock.wallTime();
   return {
     service,
-    state: same ? known.state : { name, config, instances, seenAt },
+    state: same ? known.state : { name, ...next, seenAt },
     set,
     lastGood: origin === 'previous' ? lastGood : (set ?? lastGood),
     origin: set === undefined && lastGood !== undefined ? 'cache' : origin,
@@ -198,6 +200,7 @@ function evaluate(
 }
 
 /** A published configuration that was written again with the same content is no change either. */
-function isSameState(before: ServiceState, { config, instances }: Pick<ServiceState, 'config' | 'instances'>): boolean {
-  return isDeepStrictEqual(before.config, config) && sameInstances(before.instances, instances);
+function isSameState(before: ServiceState, next: Omit<ServiceState, 'name' | 'seenAt'>): boolean {
+  if (before.fromStateFile !== next.fromStateFile) return false;
+  return isDeepStrictEqual(before.config, next.config) && sameInstances(before.instances, next.instances);
 }

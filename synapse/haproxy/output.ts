@@ -2,7 +2,7 @@ import { clock } from '../../common/async/clock.ts';
 import { supervise } from '../../common/async/supervise.ts';
 import { type Log, reasonOf } from '../../common/daemon/log.ts';
 import type { Host } from '../../common/host.ts';
-import type { AppliedService, Output, Snapshot } from '../output.ts';
+import type { AppliedService, Output, ServiceState, Snapshot } from '../output.ts';
 import { ApplyLoop } from './apply-loop.ts';
 import { ConfigFile } from './configfile/config-file.ts';
 import { ConfigWriter } from './configfile/config-writer.ts';
@@ -110,7 +110,7 @@ export class HaproxyOutput implements Omit<Output, 'reason'> {
   async apply(snapshot: Snapshot, changed: ReadonlySet<string>): Promise<readonly AppliedService[]> {
     // No `await` once it has begun: the commands have to be on their way when this function first yields.
     if (!this.#hasBegun) await this.#begun;
-    const { instances, reasons } = this.#desired.update(snapshot, changed);
+    const { instances, reasons } = this.#desired.update(this.#trusted(snapshot), changed);
     const sending = instances.map((change) => this.#send(change)).filter((sent) => sent !== undefined);
     for (const reason of reasons) this.#reloader.specChanged(reason);
     if (reasons.length > 0) this.#writer.specsChanged();
@@ -183,6 +183,22 @@ export class HaproxyOutput implements Omit<Output, 'reason'> {
   #present(): ParsedConfig {
     if (this.#file !== undefined && this.#file.text !== this.#parsed.text) this.#parsed = parseConfig(this.#file.text);
     return this.#parsed;
+  }
+
+  /**
+   * The snapshot without the instances of the state file, where haproxy.cfg has servers of the service: that file is written
+   * sooner after a change, so HAProxy keeps what it has until the source answers.
+   */
+  #trusted(snapshot: Snapshot): Snapshot {
+    const stale = [...snapshot.values()].filter((state) => state.fromStateFile && this.#hasServersInFile(state));
+    if (stale.length === 0) return snapshot;
+    const trusted = new Map(snapshot);
+    for (const state of stale) trusted.set(state.name, { ...state, instances: undefined });
+    return trusted;
+  }
+
+  #hasServersInFile({ name, config }: ServiceState): boolean {
+    return (this.#present().backends.get(this.portBackends[name] ?? config.backend_name ?? name)?.size ?? 0) > 0;
   }
 
   /** Servers keep the numbers with which they run, or else those of the file. */

@@ -148,7 +148,10 @@ describe('the catalog', () => {
   it('keeps restored instances when the first answer is empty', () => {
     const catalog = catalogOf();
     catalog.restore('api', { set: setOf(one) });
-    assert.equal(catalog.update('api', setOf())?.stateChanged, false);
+    assert.equal(catalog.entry('api')?.state.fromStateFile, true);
+    // Outputs are told: from now on, the source stands behind it.
+    assert.equal(catalog.update('api', setOf())?.stateChanged, true);
+    assert.equal(catalog.entry('api')?.state.fromStateFile, undefined);
     assert.deepEqual(catalog.entry('api')?.state.instances, [one]);
     assert.deepEqual(catalog.entry('api')?.lastGood?.instances, [one]);
   });

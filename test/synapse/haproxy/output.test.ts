@@ -70,6 +70,28 @@ function onHaproxy(version: HaproxyVersion): void {
   };
   const text = () => readFile(haproxy.file, 'utf8');
 
+  it('a state file that is older than haproxy.cfg takes no server away', async () => {
+    await inStep(at(0), at(1));
+    await synapse.stop();
+    synapse = runOutput(config());
+    await synapse.apply({ api: { config: api, instances: [at(0)], fromStateFile: true } });
+    await eventually(() => assert.equal(synapse.output.status.sockets[0]?.connected, true));
+    assert.deepEqual(await answers(), ['one', 'two']);
+    // The source answers, and says the same.
+    await synapse.apply({ api: { config: api, instances: [at(0)] } });
+    await eventually(async () => assert.deepEqual(await answers(), ['one']));
+    await eventually(async () => assert.doesNotMatch(await text(), new RegExp(`server ${at(1).id} `)));
+    assert.equal(synapse.reloads(), 0);
+  });
+
+  it('a state file serves where haproxy.cfg has no server of the service', async () => {
+    synapse = runOutput(config());
+    await synapse.apply({ api: { config: api, instances: [at(0)], fromStateFile: true } });
+    await eventually(async () => assert.match(await text(), new RegExp(`server ${at(0).id} `)));
+    await haproxy.start();
+    assert.deepEqual(await answers(), ['one']);
+  });
+
   it('writes the file before HAProxy runs, and connects when HAProxy has started with it', async () => {
     await inStep(at(0));
     assert.deepEqual(await answers(), ['one']);

@@ -1,0 +1,332 @@
+import type {
+  ICompare,
+  IRangeRequest,
+  IRequestOp,
+  ITxnRequest,
+  IWatchCreateRequest,
+  IWatchRequest,
+} from 'etcd3/lib/rpc.js';
+import type { Scheduler } from '../engine/scheduler.ts';
+import { failures, type Member, type MemberListener, type RpcFailure, type SimulatedEtcd, touches } from './cluster.ts';
+import { type Committed, inRange, type Range, type StoredKeyValue } from './store.ts';
+
+/** One answer of a unary call, or its error. */
+export interface Reply {
+  resolve(response: unknown): void;
+  reject(error: RpcFailure): void;
+}
+
+/** The server's end of a stream. */
+export interface ServerStream {
+  send(response: unknown): void;
+  fail(error: RpcFailure): void;
+  readonly closed: boolean;
+}
+
+/** What one call may do, by its token. */
+export interface Caller {
+  readonly token: string | undefined;
+}
+
+/** etcd's gRPC services of one member: the calls that the daemons make, with the answers of a real one. */
+export class MemberServer {
+  readonly #etcd: SimulatedEtcd;
+  readonly #member: Member;
+  readonly #scheduler: Scheduler;
+
+  constructor(etcd: SimulatedEtcd, member: Member, scheduler: Scheduler) {
+    this.#etcd = etcd;
+    this.#member = member;
+    this.#scheduler = scheduler;
+  }
+
+  unary(method: string, request: unknown, caller: Caller, reply: Reply): void {
+    const refused = method === 'authenticate' || method === 'status' ? undefined : this.#unauthenticated(caller);
+    if (refused !== undefined) {
+      reply.reject(refused);
+      return;
+    }
+    const handler = this.#handlers[method];
+    if (handler === undefined) throw new Error(`the simulated etcd does not know ${method}`);
+    handler(request as never, reply);
+  }
+
+  readonly #handlers: Readonly<Record<string, (request: never, reply: Reply) => void>> = {
+    range: (request: IRangeRequest, reply) => this.#propose(() => this.#range(request), reply),
+    txn: (request: ITxnRequest, reply) => this.#propose(() => this.#txn(request), reply),
+    put: (request: { key: Buffer; value: Buffer; lease?: string | number }, reply) =>
+      this.#propose(() => this.#etcd.put(text(request.key), request.value, String(request.lease ?? '0')), reply),
+    deleteRange: (request: { key: Buffer; range_end?: Buffer }, reply) =>
+      this.#propose(() => ({ deleted: String(this.#etcd.delete(rangeOf(request))) }), reply),
+    leaseGrant: ({ ID, TTL }: { ID: string; TTL: number }, reply) =>
+      this.#propose(() => {
+        this.#etcd.grant(String(ID), Number(TTL));
+        return { ID: String(ID), TTL: String(TTL) };
+      }, reply),
+    leaseRevoke: ({ ID }: { ID: string }, reply) => this.#propose(() => this.#etcd.revoke(String(ID)), reply),
+    leaseTimeToLive: ({ ID, keys }: { ID: string; keys?: boolean }, reply) =>
+      this.#propose(() => {
+        const { ttl, granted, keys: all } = this.#etcd.timeToLive(String(ID));
+        const list = keys ? all.map((key) => Buffer.from(key)) : [];
+        return { ID: String(ID), TTL: String(ttl), grantedTTL: String(granted), keys: list };
+      }, reply),
+    compact: ({ revision }: { revision: string }, reply) =>
+      this.#propose(() => this.#etcd.compact(Number(revision)), reply),
+    status: (_: object, reply) =>
+      reply.resolve({ header: this.#etcd.header(this.#member), version: this.#etcd.behaviour.version, dbSize: '0' }),
+    authenticate: ({ name, password }: { name: string; password: string }, reply) => {
+      const { users, tokens } = this.#etcd;
+      if (users === undefined) return reply.reject(failures.authOff());
+      if (users.get(name) !== password) return reply.reject(failures.badPassword());
+      const token = `${name}.${tokens.size + 1}`;
+      tokens.set(token, name);
+      reply.resolve({ header: this.#etcd.header(this.#member), token });
+    },
+  };
+
+  /** Serves a keepalive stream. @returns what takes its requests */
+  keepAlive(stream: ServerStream): (request: { ID: string }) => void {
+    return ({ ID }) => {
+      const answer = (ttl: number): void => {
+        if (stream.closed) return;
+        stream.send({ header: this.#etcd.header(this.#member), ID: String(ID), TTL: String(ttl) });
+      };
+      this.#etcd.keepAlive(this.#member, String(ID), answer, (error) => stream.fail(error));
+    };
+  }
+
+  /** Serves a watch stream. @returns what takes its requests, and what ends it */
+  watch(stream: ServerStream, caller: Caller): { request(request: IWatchRequest): void; end(): void } {
+    const session = new WatchSession(this.#etcd, this.#member, this.#scheduler, stream, () =>
+      this.#unauthenticated(caller),
+    );
+    return { request: (request) => session.request(request), end: () => session.end() };
+  }
+
+  #unauthenticated({ token }: Caller): RpcFailure | undefined {
+    if (this.#etcd.users === undefined) return undefined;
+    if (token === undefined) return failures.emptyUser();
+    return this.#etcd.tokens.has(token) ? undefined : failures.badToken();
+  }
+
+  #propose(run: () => unknown, reply: Reply): void {
+    const done = (result: unknown): void =>
+      reply.resolve({ header: this.#etcd.header(this.#member), ...(result as object | undefined) });
+    this.#etcd.propose(this.#member, run, done, (error) => reply.reject(error));
+  }
+
+  #range(request: IRangeRequest) {
+    const range = rangeOf(request as { key: Buffer; range_end?: Buffer });
+    const { store } = this.#etcd;
+    const revision = Number(request.revision ?? 0);
+    if (revision > store.revision) throw failures.futureRevision();
+    const found = revision === 0 ? store.range(range) : store.rangeAt(range, revision);
+    if (found === undefined) throw failures.compacted();
+    const limit = Number(request.limit ?? 0) || found.length;
+    const shown = found.slice(0, limit).map((kv) => toWire(request.keys_only ? { ...kv, value: Buffer.alloc(0) } : kv));
+    return { kvs: shown, more: found.length > limit, count: String(found.length) };
+  }
+
+  #txn({ compare = [], success = [], failure = [] }: ITxnRequest) {
+    const succeeded = compare.every((one) => this.#holds(one));
+    const responses = (succeeded ? success : failure).map((operation) => this.#operation(operation));
+    return { succeeded, responses };
+  }
+
+  #holds({ key, target, mod_revision, create_revision, lease }: ICompare): boolean {
+    const kv = this.#etcd.store.get(text(key as Buffer));
+    const kind = String(target);
+    if (kind === 'Mod') return (kv?.modRevision ?? 0) === Number(mod_revision);
+    if (kind === 'Create') return (kv?.createRevision ?? 0) === Number(create_revision);
+    if (kind === 'Lease') return (kv?.lease ?? '0') === String(lease);
+    throw new Error(`the simulated etcd does not compare ${kind}`);
+  }
+
+  #operation({ request_put: put, request_delete_range: gone, request_range: range }: IRequestOp) {
+    const header = { revision: String(this.#etcd.store.revision + 1) };
+    if (put != null) {
+      const key = text(put.key as Buffer);
+      const lease = put.ignore_lease ? (this.#etcd.store.get(key)?.lease ?? '0') : String(put.lease ?? '0');
+      this.#etcd.put(key, put.value as Buffer, lease);
+      return { response_put: { header } };
+    }
+    if (gone != null) {
+      const deleted = this.#etcd.delete(rangeOf(gone as { key: Buffer; range_end?: Buffer }));
+      return { response_delete_range: { header, deleted: String(deleted) } };
+    }
+    return { response_range: this.#range(range as IRangeRequest) };
+  }
+}
+
+interface Watcher {
+  readonly id: string;
+  readonly range: Range;
+  /** The next revision it wants. */
+  next: number;
+  /** It has been told what was there before it. */
+  inStep: boolean;
+}
+
+/** How often etcd takes watchers that begin in the past up to the present. */
+const catchUpEveryMs = 100;
+
+class WatchSession implements MemberListener {
+  readonly #etcd: SimulatedEtcd;
+  readonly #member: Member;
+  readonly #scheduler: Scheduler;
+  readonly #stream: ServerStream;
+  readonly #denied: () => RpcFailure | undefined;
+  readonly #watchers = new Map<string, Watcher>();
+  #ids = 0;
+
+  constructor(
+    etcd: SimulatedEtcd,
+    member: Member,
+    scheduler: Scheduler,
+    stream: ServerStream,
+    denied: () => RpcFailure | undefined,
+  ) {
+    this.#etcd = etcd;
+    this.#member = member;
+    this.#scheduler = scheduler;
+    this.#stream = stream;
+    this.#denied = denied;
+    member.listeners.add(this);
+    if (etcd.outOfReach(member)) this.leaderLost();
+  }
+
+  request({ create_request: create, cancel_request: cancel, progress_request: progress }: IWatchRequest): void {
+    if (create != null) this.#create(create as IWatchCreateRequest);
+    else if (cancel != null) this.#cancel(String(cancel.watch_id));
+    else if (progress != null) this.#progress();
+  }
+
+  applied(committed: Committed): void {
+    for (const watcher of this.#watchers.values()) {
+      if (!watcher.inStep || committed.revision < watcher.next) continue;
+      watcher.next = committed.revision + 1;
+      if (!touches(committed, watcher.range)) continue;
+      this.#send({ watch_id: watcher.id, events: eventsFor(watcher, [committed]) });
+    }
+  }
+
+  leaderLost(): void {
+    // The stream asked for `hasleader`.
+    this.#scheduler.at(
+      this.#scheduler.random() * 1_000,
+      () => {
+        if (!this.#etcd.outOfReach(this.#member)) return;
+        this.end();
+        this.#stream.fail(failures.noLeader());
+      },
+      this.#member.process,
+    );
+  }
+
+  ended(): void {
+    this.#watchers.clear();
+  }
+
+  end(): void {
+    this.#member.listeners.delete(this);
+    this.#watchers.clear();
+  }
+
+  #create(create: IWatchCreateRequest): void {
+    const id = String(this.#ids++);
+    const denied = this.#denied();
+    if (denied !== undefined) {
+      this.#send({ watch_id: '-1', created: true, canceled: true, cancel_reason: denied.details });
+      return;
+    }
+    const from = Number(create.start_revision ?? 0);
+    const watcher: Watcher = {
+      id,
+      range: rangeOf(create as { key: Buffer; range_end?: Buffer }),
+      next: from === 0 ? this.#member.appliedRevision + 1 : from,
+      inStep: false,
+    };
+    this.#send({ watch_id: id, created: true });
+    if (watcher.next <= this.#etcd.store.compacted) {
+      this.#send({ watch_id: id, canceled: true, compact_revision: String(this.#etcd.store.compacted) });
+      return;
+    }
+    this.#watchers.set(id, watcher);
+    watcher.inStep = watcher.next > this.#member.appliedRevision;
+    if (watcher.inStep) return;
+    const delayMs = this.#scheduler.random() * catchUpEveryMs;
+    this.#scheduler.at(delayMs, () => this.#catchUp(watcher), this.#member.process);
+  }
+
+  #catchUp(watcher: Watcher): void {
+    if (this.#watchers.get(watcher.id) !== watcher) return;
+    const { appliedRevision } = this.#member;
+    const past = this.#etcd.store.since(watcher.next);
+    if (past === undefined) {
+      this.#watchers.delete(watcher.id);
+      this.#send({ watch_id: watcher.id, canceled: true, compact_revision: String(this.#etcd.store.compacted) });
+      return;
+    }
+    const events = eventsFor(
+      watcher,
+      past.filter(({ revision }) => revision <= appliedRevision),
+    );
+    watcher.next = appliedRevision + 1;
+    watcher.inStep = true;
+    if (events.length > 0) this.#send({ watch_id: watcher.id, events });
+  }
+
+  /** Answers when every watcher of the stream is in step. */
+  #progress(): void {
+    if (this.#stream.closed) return;
+    if ([...this.#watchers.values()].every(({ inStep }) => inStep)) this.#send({ watch_id: '-1' });
+    else this.#scheduler.at(catchUpEveryMs, () => this.#progress(), this.#member.process);
+  }
+
+  #cancel(id: string): void {
+    if (this.#watchers.delete(id)) this.#send({ watch_id: id, canceled: true });
+  }
+
+  #send(part: object): void {
+    if (this.#stream.closed) return;
+    this.#stream.send({
+      header: this.#etcd.header(this.#member),
+      watch_id: '0',
+      created: false,
+      canceled: false,
+      compact_revision: '0',
+      cancel_reason: '',
+      fragment: false,
+      events: [],
+      ...part,
+    });
+  }
+}
+
+function eventsFor({ range }: Watcher, news: readonly Committed[]) {
+  return news.flatMap(({ events }) =>
+    events
+      .filter(({ key }) => inRange(key, range))
+      .map(({ type, kv }) => ({ type: type === 'put' ? 'Put' : 'Delete', kv: toWire(kv) })),
+  );
+}
+
+function toWire(kv: StoredKeyValue) {
+  return {
+    key: Buffer.from(kv.key),
+    value: kv.value,
+    create_revision: String(kv.createRevision),
+    mod_revision: String(kv.modRevision),
+    version: String(kv.version),
+    lease: kv.lease,
+  };
+}
+
+function rangeOf({ key, range_end }: { readonly key: Buffer; readonly range_end?: Buffer }): Range {
+  return { key: text(key), end: range_end === undefined ? '' : text(range_end) };
+}
+
+/** Keys of the simulation are ASCII. */
+function text(bytes: Buffer): string {
+  return bytes.toString('latin1');
+}

@@ -1,0 +1,330 @@
+import { EventEmitter } from 'node:events';
+import type { Socket } from 'node:net';
+import type { ExecResult } from '../../../common/daemon/exec.ts';
+import type { SimulatedDisk } from './../engine/disk.ts';
+import type { Scheduler, SimulatedProcess } from '../engine/scheduler.ts';
+import { formatAlerts, loadConfig, unloadableWord } from './config.ts';
+import { answer } from './runtime-api.ts';
+import type { Look, SimulatedServer } from './server.ts';
+import { SimulatedWorker } from './worker.ts';
+
+export interface SimulatedHaproxyOptions {
+  /** As `show info` has it. */
+  readonly version: string;
+  readonly configPath: string;
+  readonly socketPath: string;
+  readonly masterPath: string;
+}
+
+/** HAProxy in master-worker mode on one simulated host. */
+export class SimulatedHaproxy {
+  readonly options: SimulatedHaproxyOptions;
+  /** The worker that takes new connections; undefined while HAProxy is down. */
+  worker: SimulatedWorker | undefined;
+  readonly oldWorkers: SimulatedWorker[] = [];
+  #master: SimulatedProcess | undefined;
+  reloads = 0;
+  failedReloads = 0;
+  /** What happened, for the history of a run. */
+  onReload: (loaded: boolean) => void = () => {};
+  /** A command that changes something was carried out. */
+  onCommand: (pid: number, command: string, reply: string) => void = () => {};
+  readonly #scheduler: Scheduler;
+  readonly #disk: SimulatedDisk;
+  readonly #look: Look;
+  readonly #host: string;
+  readonly #sockets = new Set<RuntimeSocket>();
+  #pids = 100;
+  #reloading = false;
+
+  constructor(scheduler: Scheduler, host: string, disk: SimulatedDisk, look: Look, options: SimulatedHaproxyOptions) {
+    this.#scheduler = scheduler;
+    this.#host = host;
+    this.#disk = disk;
+    this.#look = look;
+    this.options = options;
+  }
+
+  /** Starts it with the file that is there. @returns false when it does not load */
+  start(): boolean {
+    if (this.worker !== undefined) return true;
+    const loaded = this.#load();
+    if (loaded === undefined) return false;
+    this.worker = loaded;
+    this.#master = this.#scheduler.process(`haproxy master on ${this.#host}`);
+    this.reloads = 0;
+    return true;
+  }
+
+  /** Ends master and workers at once. */
+  kill(): void {
+    for (const worker of [this.worker, ...this.oldWorkers]) worker?.process.kill();
+    this.#master?.kill();
+    this.worker = undefined;
+    this.oldWorkers.length = 0;
+    this.#reloading = false;
+    for (const socket of [...this.#sockets]) socket.reset();
+  }
+
+  /** Stops the worker that serves, and its connections with it, until {@link SimulatedHaproxy.thaw}. */
+  freeze(): void {
+    this.worker?.process.freeze();
+  }
+
+  thaw(): void {
+    this.worker?.process.thaw();
+  }
+
+  /** A request comes to a port of `localhost`. @returns the server it goes to; undefined: 503 */
+  route(backend: string): SimulatedServer | undefined {
+    return this.worker?.process.frozen ? undefined : this.worker?.choose(backend);
+  }
+
+  /** `haproxy -c -f FILE`. */
+  check(path: string): ExecResult {
+    const text = this.#disk.peek(path);
+    const done = (code: number, stderr: string): ExecResult => ({ code, signal: null, stdout: '', stderr });
+    if (text === undefined) return done(1, `[ALERT]    (1) : Cannot open configuration file ${path}\n`);
+    const result = loadConfig(text);
+    return 'alerts' in result ? done(1, formatAlerts(path, result.alerts)) : done(0, 'Configuration file is valid\n');
+  }
+
+  /** A connection to one of its sockets. */
+  connect(path: string, client: SimulatedProcess): Socket {
+    const master = path === this.options.masterPath;
+    const socket = new RuntimeSocket(this.#scheduler, client, () => this.#sockets.delete(socket));
+    this.#sockets.add(socket);
+    const known = master || path === this.options.socketPath;
+    this.#scheduler.at(
+      0.05,
+      () => {
+        const worker = this.#accepting();
+        if (!known || worker === undefined) socket.fail(known && this.#wasUp ? 'ECONNREFUSED' : 'ENOENT', path);
+        else if (master)
+          socket.accept(this.#master ?? worker.process, (line, reply) => this.#answerMaster(line, reply, socket));
+        else socket.accept(worker.process, (line, reply) => this.#runtime(worker, line, reply, socket), worker);
+      },
+      client,
+    );
+    return socket as unknown as Socket;
+  }
+
+  #wasUp = true;
+
+  /** While two workers share the socket during a reload, either of them may take the connection. */
+  #accepting(): SimulatedWorker | undefined {
+    const leaving = this.oldWorkers.find(({ process }) => process.alive && this.#scheduler.now() < this.#sharedUntil);
+    return leaving !== undefined && this.#scheduler.random() < 0.5 ? leaving : this.worker;
+  }
+
+  #sharedUntil = 0;
+
+  #runtime(worker: SimulatedWorker, line: string, reply: (text: string) => void, socket: RuntimeSocket): void {
+    if (line === 'prompt') {
+      socket.prompting = true;
+      reply('');
+      return;
+    }
+    const text = answer(worker, this.options.version, line, this.#scheduler.now());
+    if (!/^(show|set timeout|wait)\b/.test(line)) this.onCommand(worker.pid, line, text.trim());
+    reply(text);
+  }
+
+  #answerMaster(line: string, reply: (text: string) => void, socket: RuntimeSocket): void {
+    const [command = ''] = line.split(';');
+    if (command === 'reload') {
+      this.#reload((text) => {
+        reply(text);
+        socket.finish();
+      });
+      return;
+    }
+    if (command !== 'show proc') throw new Error(`the simulated master does not know '${command}'`);
+    const row = ({ pid }: SimulatedWorker): string =>
+      `${pid}            worker          0               0d00h00m01s     x`;
+    const failed = this.failedReloads > 0 ? ` [failed: ${this.failedReloads}]` : '';
+    reply(
+      [
+        '#<PID>          <type>          <reloads>       <uptime>        <version>',
+        `1               master          ${this.reloads}${failed}       0d00h00m01s     x`,
+        '# workers',
+        ...(this.worker === undefined ? [] : [row(this.worker)]),
+        '# old workers',
+        ...this.oldWorkers.map(row),
+        '# programs',
+        '',
+      ].join('\n'),
+    );
+    socket.finish();
+  }
+
+  /** A reload that synapse has not asked for. */
+  reloadByOther(): void {
+    this.#reload(() => {});
+  }
+
+  #reload(done: (text: string) => void): void {
+    if (this.#reloading) {
+      done('Success=0\n--\nanother reload is under way\n');
+      return;
+    }
+    this.#reloading = true;
+    const before = this.worker;
+    const afterMs = 30 + this.#scheduler.random() * 60;
+    this.#scheduler.at(afterMs, () => {
+      this.#reloading = false;
+      if (before !== this.worker) return;
+      this.reloads += 1;
+      const next = this.#load();
+      this.onReload(next !== undefined);
+      if (next === undefined) {
+        this.failedReloads += 1;
+        done('Success=0\n--\n[ALERT]    (1) : config : the simulated HAProxy does not load this file\n');
+        return;
+      }
+      this.failedReloads = 0;
+      this.worker = next;
+      if (before !== undefined) this.#retire(before);
+      done('Success=1\n--\nLoading success.\n');
+    });
+  }
+
+  #retire(worker: SimulatedWorker): void {
+    worker.stopping = true;
+    this.oldWorkers.push(worker);
+    this.#sharedUntil = this.#scheduler.now() + 50;
+    const look = (): void => {
+      const isAsked = [...this.#sockets].some((socket) => socket.worker === worker);
+      if (worker.connections > 0 || isAsked || this.#scheduler.now() < this.#sharedUntil) {
+        this.#scheduler.at(100, look);
+        return;
+      }
+      const at = this.oldWorkers.indexOf(worker);
+      if (at >= 0) this.oldWorkers.splice(at, 1);
+      worker.process.kill();
+    };
+    this.#scheduler.at(100, look);
+  }
+
+  #load(): SimulatedWorker | undefined {
+    const text = this.#disk.peek(this.options.configPath);
+    if (text === undefined || text.includes(unloadableWord)) return undefined;
+    const result = loadConfig(text);
+    if ('alerts' in result) return undefined;
+    const pid = ++this.#pids;
+    const process = this.#scheduler.process(`haproxy ${pid} on ${this.#host}`);
+    return new SimulatedWorker(this.#scheduler, process, pid, result.config, this.#look);
+  }
+}
+
+type Handler = (line: string, reply: (text: string) => void) => void;
+
+/** A unix socket as synapse uses it: the part of `node:net`'s interface that it needs. */
+class RuntimeSocket extends EventEmitter {
+  prompting = false;
+  worker: SimulatedWorker | undefined;
+  readonly #scheduler: Scheduler;
+  readonly #client: SimulatedProcess;
+  readonly #forget: () => void;
+  #server: SimulatedProcess | undefined;
+  #handle: Handler | undefined;
+  #early = '';
+  #rest = '';
+  #over = false;
+
+  constructor(scheduler: Scheduler, client: SimulatedProcess, forget: () => void) {
+    super();
+    this.#scheduler = scheduler;
+    this.#client = client;
+    this.#forget = forget;
+  }
+
+  setEncoding(): this {
+    return this;
+  }
+
+  setNoDelay(): this {
+    return this;
+  }
+
+  accept(server: SimulatedProcess, handle: Handler, worker?: SimulatedWorker): void {
+    if (this.#over) return;
+    this.#server = server;
+    this.#handle = handle;
+    this.worker = worker;
+    this.emit('connect');
+    const early = this.#early;
+    this.#early = '';
+    if (early !== '') this.write(early);
+  }
+
+  fail(code: string, path: string): void {
+    if (this.#over) return;
+    this.#end();
+    this.emit(
+      'error',
+      Object.assign(new Error(`connect ${code} ${path}`), { code, syscall: 'connect', address: path }),
+    );
+    this.emit('close');
+  }
+
+  write(text: string): boolean {
+    if (this.#over) return true;
+    if (this.#handle === undefined) {
+      this.#early += text;
+      return true;
+    }
+    this.#scheduler.at(0.03, () => this.#received(text), this.#server);
+    return true;
+  }
+
+  end(text = ''): this {
+    if (text !== '') this.write(text);
+    return this;
+  }
+
+  destroy(): this {
+    if (this.#over) return this;
+    this.#end();
+    queueMicrotask(() => this.emit('close'));
+    return this;
+  }
+
+  /** The server closes the connection after what it has said. */
+  finish(): void {
+    this.#scheduler.at(
+      0.05,
+      () => {
+        if (this.#over) return;
+        this.#end();
+        this.emit('end');
+        this.emit('close');
+      },
+      this.#client,
+    );
+  }
+
+  /** The server is gone. */
+  reset(): void {
+    this.finish();
+  }
+
+  #received(text: string): void {
+    if (this.#over) return;
+    const lines = (this.#rest + text).split('\n');
+    this.#rest = lines.pop() ?? '';
+    for (const line of lines) {
+      this.#handle?.(line, (reply) => this.#say(this.prompting ? `${reply}\n> ` : `${reply}\n`));
+    }
+  }
+
+  #say(text: string): void {
+    this.#scheduler.at(0.03, () => this.#over || this.emit('data', text), this.#client);
+  }
+
+  #end(): void {
+    this.#over = true;
+    this.worker = undefined;
+    this.#forget();
+  }
+}

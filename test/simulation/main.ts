@@ -1,0 +1,85 @@
+import { availableParallelism } from 'node:os';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import { Worker } from 'node:worker_threads';
+import { runSeed, type SeedResult } from './run-seed.ts';
+
+const usage = `usage: npm run simulate -- [--seeds N] [--first N] [--workers N] [--seed N]
+
+Runs nerves, etcd, synapses, HAProxies and clients in virtual time, with faults that depend on a seed alone.
+
+  --seeds N    how many seeds, default 100
+  --first N    the first seed, default random
+  --workers N  how many at once, default one for each processor
+  --seed N     one seed; prints the history of the run (SIMULATION_LOG=debug for more)
+`;
+
+/** Reads a whole number of an option. @throws when it is none */
+function whole(name: string, text: string | undefined, otherwise: number): number {
+  const number = text === undefined ? otherwise : Number(text);
+  if (!Number.isSafeInteger(number) || number < 0) throw new Error(`--${name} ${text}: must be a whole number`);
+  return number;
+}
+
+/** Runs one seed, and says how it went. @returns the exit code */
+async function runOne(seed: number): Promise<number> {
+  const { violation, history } = await runSeed(seed);
+  process.stdout.write(`${history.join('\n')}\n${violation ?? 'all properties held'}\n`);
+  return violation === null ? 0 : 1;
+}
+
+/** Runs many seeds on several workers. @returns the exit code */
+async function runMany(first: number, count: number, workers: number): Promise<number> {
+  const started = performance.now();
+  let next = first;
+  let done = 0;
+  let virtualMs = 0;
+  let failed = 0;
+  const report = ({ seed, violation, virtualMs: lasted }: SeedResult): void => {
+    done += 1;
+    virtualMs += lasted;
+    if (violation !== null) {
+      failed += 1;
+      process.stdout.write(`seed ${seed}: ${violation}\n`);
+    }
+    if (done % 500 === 0) process.stdout.write(`${done} of ${count} seeds, ${failed} failed\n`);
+  };
+  const work = (): Promise<void> =>
+    new Promise((resolve, reject) => {
+      const worker = new Worker(fileURLToPath(new URL('./worker.js', import.meta.url)));
+      const give = (): void => {
+        if (next < first + count) worker.postMessage(next++);
+        else void worker.terminate().then(() => resolve());
+      };
+      worker.on('message', (result: SeedResult) => {
+        report(result);
+        give();
+      });
+      worker.on('error', reject);
+      give();
+    });
+  await Promise.all(Array.from({ length: Math.min(workers, count) }, work));
+  const seconds = (performance.now() - started) / 1_000;
+  process.stdout.write(
+    `${count} seeds from ${first}, ${failed} failed; ${(virtualMs / 3_600_000).toFixed(1)} virtual hours in ` +
+      `${seconds.toFixed(0)} s, ${(virtualMs / 1_000 / seconds).toFixed(0)} times real time\n`,
+  );
+  return failed === 0 ? 0 : 1;
+}
+
+const { values } = parseArgs({
+  options: {
+    seeds: { type: 'string' },
+    first: { type: 'string' },
+    workers: { type: 'string' },
+    seed: { type: 'string' },
+    help: { type: 'boolean' },
+  },
+});
+if (values.help) process.stdout.write(usage);
+else if (values.seed !== undefined) process.exitCode = await runOne(whole('seed', values.seed, 0));
+else {
+  const first = whole('first', values.first, Math.floor(Math.random() * 2 ** 31));
+  const workers = Math.max(1, whole('workers', values.workers, availableParallelism()));
+  process.exitCode = await runMany(first, whole('seeds', values.seeds, 100), workers);
+}

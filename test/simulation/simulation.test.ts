@@ -1,0 +1,35 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { runSeed } from './run-seed.ts';
+
+/** Seeds that once failed. */
+const once: readonly number[] = [29, 50, 53, 81, 1184];
+/** How long new seeds are tried. */
+const secondsOfNewSeeds = 40;
+
+describe('nerve, synapse and their surroundings in virtual time', () => {
+  const run = async (seed: number): Promise<void> => {
+    const { violation, history } = await runSeed(seed);
+    assert.equal(
+      violation,
+      null,
+      `seed ${seed} (npm run simulate -- --seed ${seed}): ${violation}\n${history.slice(-60).join('\n')}`,
+    );
+  };
+
+  for (const seed of once) it(`seed ${seed}, which once failed, holds all properties`, () => run(seed));
+
+  it('new seeds hold all properties', async (t) => {
+    const first = Math.floor(Math.random() * 2 ** 31);
+    const end = performance.now() + secondsOfNewSeeds * 1_000;
+    let seed = first;
+    do await run(seed++);
+    while (performance.now() < end);
+    t.diagnostic(`${seed - first} seeds from ${first}`);
+  });
+
+  it('the same seed gives the same history', async () => {
+    const [one, other] = [await runSeed(7), await runSeed(7)];
+    assert.deepEqual(one.history, other.history);
+  });
+});

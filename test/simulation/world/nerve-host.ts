@@ -1,0 +1,172 @@
+import { createEtcdClient } from '../../../common/etcd/client/client.ts';
+import { createLeasedKeys } from '../../../common/etcd/keys/leased-keys.ts';
+import { makeInstance } from '../../../common/instance.ts';
+import { DrainStore } from '../../../nerve/announce/drain-store.ts';
+import { EtcdAnnouncer } from '../../../nerve/announce/etcd-announcer.ts';
+import type { NerveConfig } from '../../../nerve/config/config.ts';
+import type { ServiceConfig } from '../../../nerve/config/service-config.ts';
+import { Nerve } from '../../../nerve/nerve.ts';
+import { nerveConfig, serviceConfig } from '../../support/daemons/nerve-service.ts';
+import { SimulatedDisk } from '../engine/disk.ts';
+import type { Network } from '../engine/network.ts';
+import type { Scheduler, SimulatedProcess } from '../engine/scheduler.ts';
+import type { SimulatedEtcd } from '../etcd/cluster.ts';
+import { simulatedDial } from '../etcd/connection.ts';
+import type { History } from './history.ts';
+import type { SimulatedInstance } from './instances.ts';
+
+/** How the nerves of a run are configured. */
+export interface NerveSettings {
+  readonly ttlSeconds: number;
+  readonly checkIntervalMs: number;
+  readonly rise: number;
+  readonly fall: number;
+}
+
+/** A host with a nerve and the instances it announces. The disk outlives the nerve. */
+export class NerveHost {
+  readonly name: string;
+  readonly instances: readonly SimulatedInstance[];
+  /** Ids of instances that are configured now; others are withdrawn. */
+  readonly configured: Set<SimulatedInstance>;
+  process: SimulatedProcess | undefined;
+  readonly #scheduler: Scheduler;
+  readonly #network: Network;
+  readonly #etcd: SimulatedEtcd;
+  readonly #history: History;
+  readonly #settings: NerveSettings;
+  readonly #disk: SimulatedDisk;
+  #nerve: Nerve | undefined;
+  #stop: AbortController | undefined;
+  #starts = 0;
+
+  constructor(
+    name: string,
+    instances: readonly SimulatedInstance[],
+    world: {
+      readonly scheduler: Scheduler;
+      readonly network: Network;
+      readonly etcd: SimulatedEtcd;
+      readonly history: History;
+      readonly settings: NerveSettings;
+    },
+  ) {
+    this.name = name;
+    this.instances = instances;
+    this.configured = new Set(instances);
+    this.#scheduler = world.scheduler;
+    this.#network = world.network;
+    this.#etcd = world.etcd;
+    this.#history = world.history;
+    this.#settings = world.settings;
+    this.#disk = new SimulatedDisk(world.scheduler, ['/var/lib/nerve']);
+  }
+
+  get running(): boolean {
+    return this.process?.alive === true;
+  }
+
+  /** The key and the id of an instance, as its nerve announces it. */
+  keyOf({ service, address }: SimulatedInstance): string {
+    return `/nerve/services/${service}/${this.name}_${address}`;
+  }
+
+  start(): void {
+    if (this.running) return;
+    this.#starts += 1;
+    const process = this.#scheduler.process(`nerve ${this.#starts} on ${this.name}`);
+    this.process = process;
+    const stop = new AbortController();
+    this.#stop = stop;
+    const log = this.#history.log(`nerve ${this.name}`, this.#history.level);
+    const dial = simulatedDial(this.#scheduler, this.#network, this.#etcd, { host: this.name, process });
+    this.#scheduler.at(
+      0,
+      async () => {
+        const drains = await DrainStore.open('/var/lib/nerve/state.json', { log, files: this.#disk.files });
+        const nerve = new Nerve({
+          log,
+          drains,
+          connect: ({ etcd, ttlSeconds }, onLeftover) => {
+            const client = createEtcdClient(etcd, { log, dial }, stop.signal);
+            return new EtcdAnnouncer({
+              createKeys: (onFound) => createLeasedKeys(client, { ttlSeconds, onFound }, { log }, stop.signal),
+              onLeftover,
+            });
+          },
+        });
+        this.#nerve = nerve;
+        nerve.apply(this.#config());
+      },
+      process,
+    );
+  }
+
+  /** Ends it cleanly: withdraws everything. */
+  stop(): void {
+    const { process } = this;
+    const nerve = this.#nerve;
+    const stop = this.#stop;
+    if (process === undefined || nerve === undefined) return;
+    this.#nerve = undefined;
+    this.#scheduler.at(
+      0,
+      async () => {
+        await nerve.close(5_000);
+        stop?.abort();
+        this.#scheduler.at(100, () => this.#ended(process), process);
+      },
+      process,
+    );
+  }
+
+  kill(): void {
+    if (this.process !== undefined) this.#ended(this.process);
+  }
+
+  /** Reads the configuration again, as SIGHUP does. */
+  reload(): void {
+    const nerve = this.#nerve;
+    if (nerve !== undefined) this.#scheduler.at(0, () => nerve.apply(this.#config()), this.process);
+  }
+
+  drain(service: string, drained: boolean): void {
+    const nerve = this.#nerve;
+    if (nerve !== undefined) this.#scheduler.at(0, () => nerve.drain(service, drained), this.process);
+  }
+
+  #ended(process: SimulatedProcess): void {
+    process.kill();
+    this.#network.ended(process);
+    this.#nerve = undefined;
+    if (this.process === process) this.process = undefined;
+  }
+
+  #config(): NerveConfig {
+    const services = [...this.configured].map((instance) => this.#service(instance));
+    return nerveConfig(services, {
+      etcd: { hosts: this.#etcd.urls },
+      ttlSeconds: this.#settings.ttlSeconds,
+    });
+  }
+
+  #service(simulated: SimulatedInstance): ServiceConfig {
+    const { checkIntervalMs, rise, fall } = this.#settings;
+    const colon = simulated.address.lastIndexOf(':');
+    const instance = makeInstance({
+      name: this.name,
+      host: simulated.address.slice(0, colon),
+      port: Number(simulated.address.slice(colon + 1)),
+    });
+    const probe = async (): Promise<void> => {
+      if (!simulated.running) throw new Error('nothing listens');
+      if (!simulated.healthy) throw new Error('HTTP 503');
+    };
+    return serviceConfig(`${simulated.service}-${instance.port}`, [probe], {
+      service: simulated.service,
+      instance,
+      key: this.keyOf(simulated),
+      check: { intervalMs: checkIntervalMs, fastIntervalMs: checkIntervalMs, rise, fall, jitter: 0.1 },
+    });
+  }
+}

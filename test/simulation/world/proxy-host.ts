@@ -1,0 +1,139 @@
+import { createEtcdClient } from '../../../common/etcd/client/client.ts';
+import type { Host } from '../../../common/host.ts';
+import type { SynapseConfig } from '../../../synapse/config/config.ts';
+import { LocalHaproxy } from '../../../synapse/haproxy/haproxy.ts';
+import { Synapse } from '../../../synapse/synapse.ts';
+import { SimulatedDisk } from '../engine/disk.ts';
+import type { Network } from '../engine/network.ts';
+import type { Scheduler, SimulatedProcess } from '../engine/scheduler.ts';
+import type { SimulatedEtcd } from '../etcd/cluster.ts';
+import { simulatedDial } from '../etcd/connection.ts';
+import { SimulatedHaproxy } from '../haproxy/haproxy.ts';
+import { Clients } from './clients.ts';
+import type { History } from './history.ts';
+import type { Instances } from './instances.ts';
+
+/** Paths on a proxy host; the configuration names them. */
+export const proxyPaths = {
+  configPath: '/etc/haproxy/haproxy.cfg',
+  socketPath: '/run/haproxy/admin.sock',
+  masterPath: '/run/haproxy/master.sock',
+  stateFile: '/var/lib/synapse/state.json',
+} as const;
+
+/** What a proxy host is made from. */
+export interface ProxyWorld {
+  readonly scheduler: Scheduler;
+  readonly network: Network;
+  readonly etcd: SimulatedEtcd;
+  readonly history: History;
+  readonly instances: Instances;
+  readonly config: SynapseConfig;
+  readonly haproxyVersion: string;
+}
+
+/** A host with an HAProxy, the synapse beside it, and clients. The disk outlives both. */
+export class ProxyHost {
+  readonly name: string;
+  readonly disk: SimulatedDisk;
+  readonly haproxy: SimulatedHaproxy;
+  readonly clients: Clients;
+  process: SimulatedProcess | undefined;
+  synapse: Synapse | undefined;
+  /** Reloads without a reason, seen in events. */
+  readonly reloads: (readonly string[])[] = [];
+  readonly #world: ProxyWorld;
+  #stop: AbortController | undefined;
+  #starts = 0;
+
+  constructor(name: string, world: ProxyWorld) {
+    this.name = name;
+    this.#world = world;
+    const { scheduler, instances, config, haproxyVersion: version } = world;
+    this.disk = new SimulatedDisk(scheduler, ['/etc/haproxy', '/run/haproxy', '/var/lib/synapse']);
+    this.disk.plant(proxyPaths.configPath, `global\n\tstats socket ${proxyPaths.socketPath} level admin\n`);
+    const look = (address: string) => instances.reach(name, address);
+    this.haproxy = new SimulatedHaproxy(scheduler, name, this.disk, look, { version, ...proxyPaths });
+    this.haproxy.onReload = (loaded) =>
+      world.history.note(`haproxy on ${name}: reload ${loaded ? 'loaded' : 'FAILED'}`);
+    this.haproxy.onCommand = (pid, command, reply) => {
+      if (command !== 'prompt')
+        world.history.note(`haproxy ${pid} on ${name}: ${command}${reply === '' ? '' : ` → ${reply}`}`);
+    };
+    this.haproxy.start();
+    const services = [...config.services.keys()];
+    this.clients = new Clients(scheduler, { host: name, haproxy: this.haproxy, instances, services, everyMs: 250 });
+  }
+
+  get running(): boolean {
+    return this.process?.alive === true;
+  }
+
+  start(): void {
+    if (this.running) return;
+    this.#starts += 1;
+    const { scheduler, network, etcd, history, config } = this.#world;
+    const process = scheduler.process(`synapse ${this.#starts} on ${this.name}`);
+    this.process = process;
+    const stop = new AbortController();
+    this.#stop = stop;
+    const log = history.log(`synapse ${this.name}`, history.level);
+    const dial = simulatedDial(scheduler, network, etcd, { host: this.name, process });
+    const host: Host = {
+      files: this.disk.files,
+      exec: async ([program, ...args]) => {
+        if (args.includes('-c')) return this.haproxy.check(String(args.at(-1)));
+        if (args.includes('-v')) {
+          return { code: 0, signal: null, stdout: `HAProxy version ${this.haproxy.options.version}\n`, stderr: '' };
+        }
+        throw new Error(`there is no ${program} on a simulated host`);
+      },
+      connectUnix: (path) => this.haproxy.connect(path, process),
+    };
+    scheduler.at(
+      0,
+      () => {
+        const synapse = new Synapse(config, {
+          log,
+          host,
+          openEtcd: (options, deps, signal) => createEtcdClient(options, { ...deps, dial }, signal),
+          createHaproxy: (haproxy, signal) =>
+            new LocalHaproxy(
+              haproxy,
+              {
+                log,
+                host,
+                onEvent: (event) => {
+                  if (event.type === 'reloading') this.reloads.push(event.reasons);
+                },
+              },
+              signal,
+            ),
+        });
+        this.synapse = synapse;
+        void synapse.run(stop.signal);
+      },
+      process,
+    );
+  }
+
+  /** Ends it cleanly; HAProxy goes on. */
+  stop(): void {
+    const { process } = this;
+    if (process === undefined) return;
+    this.#world.scheduler.at(0, () => this.#stop?.abort(), process);
+    this.#world.scheduler.at(5_000, () => this.#ended(process));
+  }
+
+  kill(): void {
+    if (this.process !== undefined) this.#ended(this.process);
+  }
+
+  #ended(process: SimulatedProcess): void {
+    process.kill();
+    this.#world.network.ended(process);
+    if (this.process !== process) return;
+    this.process = undefined;
+    this.synapse = undefined;
+  }
+}
