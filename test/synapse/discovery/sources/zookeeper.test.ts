@@ -4,7 +4,6 @@ import { isDeepStrictEqual } from 'node:util';
 import { reasonOf } from '../../../../common/daemon/log.ts';
 import { Shared } from '../../../../synapse/discovery/shared.ts';
 import { makeSource, runSource, type SourceRun } from '../../../support/daemons/source-run.ts';
-import { type DnsServer, startDnsServer } from '../../../support/servers/dns-server.ts';
 import { startZookeeper, type ZookeeperServer } from '../../../support/servers/zookeeper.ts';
 import { openZookeeperWriter, type ZookeeperWriter } from '../../../support/servers/zookeeper-writer.ts';
 import { until } from '../../../support/until.ts';
@@ -215,81 +214,6 @@ describe('the source zookeeper', () => {
     const run = await start({ generator_config_path: 'disabled' });
     await until(() => run.sets.length > 0);
     assert.equal(documentOf(run), undefined);
-  });
-
-  describe('as zookeeper_dns', () => {
-    let dns: DnsServer;
-    before(async () => {
-      dns = await startDnsServer();
-    });
-    after(() => dns.close());
-    const startDns = async (more: object = {}): Promise<SourceRun> => {
-      const options = { hosts: [server.address], path, nameserver: dns.address, ...more };
-      const run = await runSource('zookeeper_dns_poll', { polling_interval_sec: 600, check_interval: 600, ...options });
-      runs.push(run);
-      return run;
-    };
-
-    it('makes an instance of each address of a name, and does not look up addresses', async () => {
-      dns.zone.set('a.test A', [{ address: '10.0.0.2' }, { address: '10.0.0.1' }]);
-      await nerve.create(`${path}/a_0000000001`, recordOf('a', { weight: 3, labels: { az: 'x' } }));
-      await nerve.create(`${path}/b_0000000002`, JSON.stringify({ host: '10.0.0.9', port: 80 }));
-      const run = await startDns();
-      await until(() => run.sets.length > 0);
-      assert.deepEqual(run.ids(), ['a_10.0.0.1:80', 'a_10.0.0.2:80', '10.0.0.9_10.0.0.9:80']);
-      assert.deepEqual({ ...run.sets[0]?.instances[0]?.labels }, { az: 'x' });
-      assert.equal(run.sets[0]?.instances[0]?.weight, 3);
-      assert.deepEqual(run.sets[0]?.sequence, [1, 1, 2]);
-      assert.equal(run.source.status?.().reason, null);
-    });
-
-    it('publishes added and removed nodes at once, with how they were removed', async () => {
-      dns.zone.set('c.test A', [{ address: '10.0.0.3' }]);
-      dns.zone.set('d.test A', [{ address: '10.0.0.4' }]);
-      await nerve.create(`${path}/c`, recordOf('c'));
-      const run = await startDns();
-      await until(() => run.ids().length === 1);
-      await nerve.create(`${path}/d`, recordOf('d'));
-      await until(() => run.ids().length === 2);
-      await nerve.set(`${path}/d`, recordOf('d', { state: 'down' }));
-      await until(() => run.sets.at(-1)?.instances.some(({ state }) => state === 'down') === true);
-      await nerve.remove(`${path}/d`);
-      await until(() => run.ids().length === 1);
-      await nerve.remove(`${path}/c`);
-      await until(() => run.ids().length === 0);
-      assert.deepEqual(run.gone, [
-        ['d_10.0.0.4:80', 'withdrawn'],
-        ['c_10.0.0.3:80', 'expired'],
-      ]);
-    });
-
-    it('finds a new address when the old record expires, and counts the old one as withdrawn', async () => {
-      dns.zone.set('e.test A', [{ address: '10.0.0.5', ttl: 1 }]);
-      await nerve.create(`${path}/e`, recordOf('e'));
-      const run = await startDns();
-      await until(() => run.ids().length === 1);
-      dns.zone.set('e.test A', [{ address: '10.0.0.6', ttl: 1 }]);
-      await until(() => run.ids()[0] === 'e_10.0.0.6:80');
-      assert.deepEqual(run.gone, [['e_10.0.0.5:80', 'withdrawn']]);
-    });
-
-    it('keeps the addresses of a name that cannot be resolved, and follows the others', async () => {
-      dns.zone.set('f.test A', [{ address: '10.0.0.7', ttl: 1 }]);
-      dns.zone.set('g.test A', [{ address: '10.0.0.8', ttl: 1 }]);
-      await nerve.create(`${path}/f`, recordOf('f'));
-      const run = await startDns();
-      await until(() => run.ids().length === 1);
-      dns.zone.set('f.test A', 2);
-      await until(() => /SERVFAIL|f\.test/.test(run.source.status?.().reason ?? ''));
-      await nerve.create(`${path}/g`, recordOf('g'));
-      await nerve.create(`${path}/h`, recordOf('h'));
-      await until(() => run.ids().length === 2);
-      assert.deepEqual(run.ids(), ['f_10.0.0.7:80', 'g_10.0.0.8:80']);
-      assert.match(run.sets.at(-1)?.rejected[0]?.reason ?? '', /^h\.test: .*ENOTFOUND/);
-      dns.zone.set('f.test A', [{ address: '10.0.0.7', ttl: 1 }]);
-      dns.zone.set('h.test A', [{ address: '10.0.0.9', ttl: 1 }]);
-      await until(() => run.ids().length === 3 && run.source.status?.().reason === null);
-    });
   });
 
   it('shares a session among services on the same servers', async () => {
