@@ -18,7 +18,7 @@ import {
 import { type Ec2Server, startEc2Server } from '../support/servers/ec2-server.ts';
 import { until } from '../support/until.ts';
 
-/** A service that is in etcd, then only in EC2, then in etcd again, while someone uses it all the time. */
+/** A service that is in etcd, then only in EC2, then in etcd again, under constant traffic. */
 describe('a fallback under traffic', () => {
   const end = new AbortController();
   let cluster: LocalCluster;
@@ -115,7 +115,7 @@ describe('a fallback under traffic', () => {
     assert.ok(ec2.calls.length > 0);
     const seen = statuses.length;
     await until(() => statuses.length > seen + 50);
-    // Back in etcd, then gone for less than `after`: that is no reason to leave etcd.
+    // Back in etcd, then gone for less than `after`: synapse stays with etcd.
     await announce();
     await uses('announced');
     const calls = ec2.calls.length;

@@ -17,7 +17,7 @@ import {
 } from '../support/haproxy/haproxy.ts';
 import { until } from '../support/until.ts';
 
-/** The tests follow each other: each starts where the one before has ended. */
+/** The tests follow each other: each starts where the previous one ended. */
 describe('a configuration published in etcd', () => {
   const end = new AbortController();
   const key = '/config/api';

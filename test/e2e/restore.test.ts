@@ -62,7 +62,7 @@ describe('etcd is put back from a backup while nerve, synapse and HAProxy run', 
     const status = await runBlock(await pageBlock(/snapshot save/), { ONE_ENDPOINT: stack.etcd.urls[0] }, folder);
     assert.match(status, /HASH/);
   };
-  /** As the page says, with another token; without what old releases do not have, unless `bump`. */
+  /** Restores as the page describes, with another token; uses options that old releases lack only with `bump`. */
   const putBack = async (token: string, bump: boolean): Promise<void> => {
     const { members } = stack.etcd;
     await Promise.all(members.map((member) => member.kill()));
@@ -95,7 +95,7 @@ describe('etcd is put back from a backup while nerve, synapse and HAProxy run', 
       const pids = [...stack.instances.map(({ nerve }) => nerve.process.pid), stack.synapse.process.pid];
       const worker = await workerPid(stack.haproxy.socket);
       const id = await clusterId();
-      // Between backup and restore one instance goes and one comes.
+      // Between backup and restore, one instance leaves and another one comes.
       sick(3);
       await ready('api-1', 'api-2');
       await backUp();

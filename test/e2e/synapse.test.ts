@@ -19,7 +19,7 @@ import {
 } from '../support/haproxy/haproxy.ts';
 import { until } from '../support/until.ts';
 
-/** One etcd, one HAProxy, one synapse. The tests follow each other: each starts where the one before has ended. */
+/** One etcd, one HAProxy, one synapse. The tests follow each other: each starts where the previous one ended. */
 describe('synapse between etcd and HAProxy', () => {
   const end = new AbortController();
   let cluster: LocalCluster;
@@ -133,7 +133,7 @@ describe('synapse between etcd and HAProxy', () => {
       record({ padding: 'x'.repeat(1_000_000) }),
     ];
     for (const [index, value] of hostile.entries()) await put(client, `/nerve/services/api/hostile-${index}`, value);
-    // Valid, and asks for what is not its to ask: the words are dropped, the instance serves.
+    // A valid record with forbidden server options: they are dropped, and the instance serves.
     await put(client, '/nerve/services/api/greedy', record({ haproxy_server_options: 'ssl verify none track a/b' }));
     await announce('three');
     await serving('one', 'two', 'three');

@@ -25,14 +25,14 @@ import { until } from '../support/until.ts';
 const one = makeInstance({ host: '10.0.0.1', port: 1 });
 const two = makeInstance({ host: '10.0.0.2', port: 2 });
 
-/** A source that says what the test tells it to. */
-interface Puppet {
+/** A source that the test controls. */
+interface ControlledSource {
   readonly context: SourceContext;
-  /** One for each run. */
+  /** Each run, with what the test can make it do. */
   readonly runs: { readonly publish: Publish; readonly fail: (reason: string) => void; readonly signal: AbortSignal }[];
 }
 
-/** HAProxy's section, named so that one can be told from another. */
+/** A `haproxy` section with a name of its own. */
 function output(name: string): HaproxyConfig {
   return haproxyConfig({ do_writes: false, do_reloads: false, do_socket: false, config_file_path: `/${name}` });
 }
@@ -69,7 +69,7 @@ describe('synapse', () => {
   });
 
   function world() {
-    const puppets = new Map<string, Puppet[]>();
+    const sources = new Map<string, ControlledSource[]>();
     const applied: Applied[] = [];
     const ended: string[] = [];
     const { log, lines } = recordingLog();
@@ -79,18 +79,18 @@ describe('synapse', () => {
     const service = (name: string, options: { policy?: Partial<Policy>; line?: string; version?: number } = {}) => {
       const { policy, line = 'mode http', version = 1 } = options;
       const create = (context: SourceContext): Source => {
-        const puppet: Puppet = { context, runs: [] };
-        puppets.set(name, [...(puppets.get(name) ?? []), puppet]);
+        const source: ControlledSource = { context, runs: [] };
+        sources.set(name, [...(sources.get(name) ?? []), source]);
         return (publish, signal) =>
           new Promise((resolve, reject) => {
-            puppet.runs.push({ publish, fail: (reason) => reject(new Error(reason)), signal });
+            source.runs.push({ publish, fail: (reason) => reject(new Error(reason)), signal });
             signal.addEventListener('abort', () => resolve(), { once: true });
           });
       };
       const value: ServiceConfig = {
         policy: { ...plainPolicy, ...policy },
         config: serviceConfig({ listen: [line] }),
-        discovery: { method: 'puppet', options: { version }, create },
+        discovery: { method: 'controlled', options: { version }, create },
       };
       return [name, value] as const;
     };
@@ -144,12 +144,12 @@ describe('synapse', () => {
       return { synapse, stop };
     };
     const publish = (name: string, ...instances: Instance[]): void => {
-      const run = puppets.get(name)?.at(-1)?.runs.at(-1);
+      const run = sources.get(name)?.at(-1)?.runs.at(-1);
       assert.ok(run, `the source of ${name} does not run`);
       run.publish({ instances, rejected: [], seenAt: performance.now() });
     };
-    const running = (name: string) => until(() => (puppets.get(name)?.at(-1)?.runs.length ?? 0) > 0);
-    return { service, configOf, start, publish, running, puppets, applied, ended, effects, lines };
+    const running = (name: string) => until(() => (sources.get(name)?.at(-1)?.runs.length ?? 0) > 0);
+    return { service, configOf, start, publish, running, sources, applied, ended, effects, lines };
   }
 
   async function stateFile(): Promise<{ readonly path: string; readonly ttlMs: number }> {
@@ -280,7 +280,7 @@ describe('synapse', () => {
     await until(() => applied.length === 2);
     await until(() => synapse.traces('api')[two.id] !== undefined);
     const { change, source, milliseconds } = synapse.traces('api')[two.id] ?? {};
-    assert.deepEqual([change, source, typeof milliseconds], ['added', 'puppet', 'number']);
+    assert.deepEqual([change, source, typeof milliseconds], ['added', 'controlled', 'number']);
   });
 
   it('writes files for other programs while HAProxy does not answer', async () => {
@@ -324,12 +324,12 @@ describe('synapse', () => {
   });
 
   it('remembers how a removed instance left its registry', async () => {
-    const { service, configOf, start, publish, running, puppets, applied } = world();
+    const { service, configOf, start, publish, running, sources, applied } = world();
     const { synapse } = start(configOf([service('api')]));
     await running('api');
     publish('api', one, two);
     await until(() => applied.length === 1);
-    puppets.get('api')?.[0]?.context.gone(one.id, 'withdrawn');
+    sources.get('api')?.[0]?.context.gone(one.id, 'withdrawn');
     publish('api', two);
     await until(() => synapse.traces('api')[one.id] !== undefined);
     const { change, how } = synapse.traces('api')[one.id] ?? {};
@@ -337,18 +337,18 @@ describe('synapse', () => {
   });
 
   it('keeps the last set of a failed source and starts it again; other services do not notice', async () => {
-    const { service, configOf, start, publish, running, puppets, applied, lines } = world();
+    const { service, configOf, start, publish, running, sources, applied, lines } = world();
     const { synapse } = start(configOf([service('api'), service('web')]));
     await running('web');
     publish('api', one);
     publish('web', two);
     await until(() => applied.length === 1);
-    const puppet = puppets.get('api')?.[0];
-    puppet?.runs[0]?.fail('the registry is on fire');
+    const source = sources.get('api')?.[0];
+    source?.runs[0]?.fail('the registry is on fire');
     await until(() => synapse.state().services.api?.reason === 'the registry is on fire');
     assert.deepEqual(synapse.state().services.api?.instances, [one]);
     assert.equal(synapse.state().services.web?.reason, null);
-    await until(() => puppet?.runs.length === 2);
+    await until(() => source?.runs.length === 2);
     publish('api', one, two);
     await until(() => applied.length === 2);
     assert.deepEqual(applied[1]?.dirty, ['api']);
@@ -408,7 +408,7 @@ describe('synapse', () => {
   });
 
   it('touches only what changed in a new configuration', async () => {
-    const { service, configOf, start, publish, running, puppets, applied } = world();
+    const { service, configOf, start, publish, running, sources, applied } = world();
     const { synapse } = start(
       configOf([service('kept'), service('lines'), service('source'), service('policy'), service('gone')]),
     );
@@ -433,14 +433,14 @@ describe('synapse', () => {
       policy: ['10.0.0.1:9'],
       new: null,
     });
-    const runsOf = (name: string) => puppets.get(name)?.map(({ runs }) => runs.map(({ signal }) => signal.aborted));
+    const runsOf = (name: string) => sources.get(name)?.map(({ runs }) => runs.map(({ signal }) => signal.aborted));
     assert.deepEqual(runsOf('kept'), [[false]]);
     assert.deepEqual(runsOf('lines'), [[false]]);
     assert.deepEqual(runsOf('policy'), [[false]]);
     assert.deepEqual(runsOf('source'), [[true], [false]]);
     assert.deepEqual(runsOf('gone'), [[true]]);
-    // A late word of the old source means nothing any more.
-    puppets.get('source')?.[0]?.runs[0]?.publish({ instances: [], rejected: [], seenAt: 0 });
+    // A late set of the old source is ignored.
+    sources.get('source')?.[0]?.runs[0]?.publish({ instances: [], rejected: [], seenAt: 0 });
     publish('source', two);
     await until(() => applied.length === 3);
     assert.deepEqual(applied[2]?.dirty, ['source']);
@@ -448,7 +448,7 @@ describe('synapse', () => {
   });
 
   it('does not suspect instances of a source that was replaced', async () => {
-    const { service, configOf, start, publish, running, puppets, applied, lines } = world();
+    const { service, configOf, start, publish, running, sources, applied, lines } = world();
     const policy = { expiryGuard: { share: 0.5, holdMs: 60_000 } };
     const { synapse } = start(configOf([service('api', { policy })]));
     await running('api');
@@ -457,7 +457,7 @@ describe('synapse', () => {
     await until(() => applied.length > 0);
 
     synapse.reconfigure(configOf([service('api', { policy, version: 2 })]));
-    await until(() => (puppets.get('api')?.length ?? 0) === 2 && (puppets.get('api')?.at(-1)?.runs.length ?? 0) > 0);
+    await until(() => (sources.get('api')?.length ?? 0) === 2 && (sources.get('api')?.at(-1)?.runs.length ?? 0) > 0);
     assert.equal(synapse.state().services.api?.instances?.length, 3, 'until the new source answers');
     publish('api', four);
     await until(() => applied.at(-1)?.instances.api?.join() === four.id);
@@ -465,7 +465,7 @@ describe('synapse', () => {
       lines.filter(({ message }) => message.includes('suspects')),
       [],
     );
-    // Later on, the new source's own instances are guarded as ever.
+    // The new source's own instances are guarded.
     publish('api', four, one, two);
     publish('api', four);
     await until(() => lines.some(({ message }) => message.includes('suspects')));
@@ -518,13 +518,13 @@ describe('synapse', () => {
     for (const [, fields] of said) delete (fields as Record<string, unknown>).milliseconds;
     assert.deepEqual(said, [
       ['all services applied', { services: 2, instances: 1, unknown: ['web'] }],
-      ['instances applied', { service: 'api', instances: 1, added: [two.id], removed: [one.id], source: 'puppet' }],
+      ['instances applied', { service: 'api', instances: 1, added: [two.id], removed: [one.id], source: 'controlled' }],
       ['a service was removed', { service: 'web' }],
     ]);
   });
 
   it('touches nothing when the configuration is the same', async () => {
-    const { service, configOf, start, publish, running, puppets, applied } = world();
+    const { service, configOf, start, publish, running, sources, applied } = world();
     const { synapse } = start(configOf([service('api')]));
     await running('api');
     publish('api', one);
@@ -532,7 +532,7 @@ describe('synapse', () => {
     synapse.reconfigure(configOf([service('api')]));
     await delay(20);
     assert.equal(applied.length, 1);
-    assert.equal(puppets.get('api')?.length, 1);
+    assert.equal(sources.get('api')?.length, 1);
   });
 
   it('gives everything to a new output after the haproxy section changed', async () => {
@@ -553,23 +553,23 @@ describe('synapse', () => {
   });
 
   it('restarts the sources when etcd options changed, and keeps their sets', async () => {
-    const { service, configOf, start, publish, running, puppets, applied } = world();
+    const { service, configOf, start, publish, running, sources, applied } = world();
     const { synapse } = start(configOf([service('api')]));
     await running('api');
     publish('api', one);
     await until(() => applied.length === 1);
     synapse.reconfigure(configOf([service('api')], { etcd: { hosts: ['http://127.0.0.1:2'] } }));
-    assert.equal(puppets.get('api')?.length, 2);
+    assert.equal(sources.get('api')?.length, 2);
     assert.deepEqual(synapse.state().services.api?.instances, [one]);
   });
 
   it('ends what sources share with the last of them', async () => {
-    const { service, configOf, start, publish, running, puppets, applied } = world();
+    const { service, configOf, start, publish, running, sources, applied } = world();
     const { synapse } = start(configOf([service('api'), service('web')]));
     await running('web');
     const made: AbortSignal[] = [];
     const share = (name: string) =>
-      puppets
+      sources
         .get(name)
         ?.at(-1)
         ?.context.shared('connection', (signal) => made.push(signal) && signal);
@@ -596,11 +596,11 @@ describe('synapse', () => {
   });
 
   it('stops its sources even before the first apply', async () => {
-    const { service, configOf, start, running, puppets, applied, ended } = world();
+    const { service, configOf, start, running, sources, applied, ended } = world();
     const { stop } = start(configOf([service('api')]));
     await running('api');
     await stop();
-    assert.equal(puppets.get('api')?.[0]?.runs[0]?.signal.aborted, true);
+    assert.equal(sources.get('api')?.[0]?.runs[0]?.signal.aborted, true);
     assert.deepEqual(applied, []);
     assert.deepEqual(ended, []);
   });

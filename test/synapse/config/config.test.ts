@@ -302,7 +302,7 @@ describe('the configuration of synapse', () => {
       [/^services\.api\.haproxy\.server_port_override: must be a port/],
     ],
     [
-      'a filter condition nobody knows',
+      'an unknown filter condition',
       service({}, { label_filters: [{ label: 'a', value: 'b', condition: 'equal' }] }),
       [
         /^services\.api\.discovery\.label_filters\[0\]\.condition: must be one of "equals", "not-equals", "in", .*, not "equal"$/,
@@ -391,7 +391,7 @@ describe('the configuration of synapse', () => {
       [/^services\.api\.discovery\.watchers\.a\.method: is required/],
     ],
     [
-      'a resolver nobody knows',
+      'an unknown resolver',
       service({}, { method: 'multi', watchers: { a: { method: 'static' } }, resolver: { method: 's4_toggle' } }),
       [/^services\.api\.discovery\.resolver: unknown resolver "s4_toggle"; known are s3_toggle, sequential, union$/],
     ],
@@ -408,7 +408,7 @@ describe('the configuration of synapse', () => {
       [/^services\.api\.discovery\.resolver: sequential_order has unknown watcher: b$/],
     ],
     [
-      'a fallback with an option nobody knows',
+      'a fallback with an unknown option',
       service({}, { fallback: { method: 'static', server: [] } }),
       [/^services\.api\.discovery\.fallback\.server: .*did you mean servers\?$/],
     ],

@@ -27,7 +27,7 @@ const refused: readonly [title: string, published: unknown, reason: RegExp][] = 
   ['an address to listen on', { haproxy: { bind_address: '0.0.0.0' } }, /bind_address: may not be published/],
   ['words of a bind line', { haproxy: { bind_options: 'ssl crt /etc/passwd' } }, /may not be published/],
   ['lines of the shared frontend', { haproxy: { shared_frontend: ['use_backend a'] } }, /may not be published/],
-  ['an option nobody knows', { haproxy: { prt: 1 } }, /prt: may not be published/],
+  ['an unknown option', { haproxy: { prt: 1 } }, /prt: may not be published/],
   ['a port that is none', { haproxy: { port: 99_999 } }, /^haproxy\.port: /],
   ['a second bind line', { haproxy: { frontend: ['bind 0.0.0.0:22'] } }, /"bind 0\.0\.0\.0:22" may not be published/],
   ['a server', { haproxy: { backend: ['server evil 6.6.6.6:80'] } }, /may not be published/],
