@@ -1,5 +1,5 @@
-import { randomBytes } from 'node:crypto';
 import { basename, dirname, join } from 'node:path';
+import { clock } from './async/clock.ts';
 import { type Files, thisHost } from './host.ts';
 
 export interface WriteOptions {
@@ -24,7 +24,7 @@ export async function writeFileAtomic(
   options: WriteOptions = {},
 ): Promise<void> {
   const { mode = 0o644, owner, staging = dirname(path), files = thisHost.files } = options;
-  const temporary = join(staging, `.${basename(path)}.${process.pid}.${randomBytes(4).toString('hex')}`);
+  const temporary = join(staging, `.${basename(path)}.${process.pid}.${randomHex()}`);
   try {
     await files.write(temporary, content, { how: 'new', mode, ...(owner !== undefined && { owner }) });
     await files.rename(temporary, path);
@@ -64,4 +64,11 @@ export async function ifThere<T>(operation: Promise<T>): Promise<T | undefined> 
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
     throw error;
   }
+}
+
+/** Eight hexadecimal digits. */
+function randomHex(): string {
+  return Math.floor(clock.random() * 2 ** 32)
+    .toString(16)
+    .padStart(8, '0');
 }

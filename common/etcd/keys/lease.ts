@@ -1,4 +1,3 @@
-import { randomBytes } from 'node:crypto';
 import { onAbort } from '../../async/abort.ts';
 import { jittered } from '../../async/backoff.ts';
 import { clock } from '../../async/clock.ts';
@@ -204,5 +203,6 @@ export class LeaseHolder {
 
 /** Chosen by us, so that a grant that is sent again does not make a second lease. 63 bits: etcd's ids are signed. */
 function randomLeaseId(): string {
-  return String((randomBytes(8).readBigUInt64BE() >> 1n) | 1n);
+  const [high, low] = [Math.floor(clock.random() * 2 ** 31), Math.floor(clock.random() * 2 ** 32)];
+  return String((BigInt(high) << 32n) | BigInt(low) | 1n);
 }
