@@ -83,5 +83,7 @@ export function readinessReason(
   for (const { path, generation: running } of sockets) {
     if (running !== wantedGeneration) return `HAProxy at ${path} has not loaded the new configuration yet`;
   }
+  // HAProxy itself has everything, but a restart of it would not.
+  if (failure !== null) return `writing haproxy.cfg or reloading HAProxy fails: ${failure}`;
   return null;
 }

@@ -22,6 +22,11 @@ const cases: readonly [title: string, status: Partial<Status>, expected: RegExp 
     { generation: 'old', lastError: 'no space left' },
     /not been written yet: no space left$/,
   ],
+  [
+    'that new servers cannot be written, even if HAProxy runs what is wanted',
+    { lastError: 'no space left' },
+    /^writing haproxy.cfg or reloading HAProxy fails: no space left$/,
+  ],
   ['that HAProxy runs an older file', { sockets: [{ ...socket, generation: 'old' }] }, /\/s has not loaded/],
   ['that HAProxy runs a file of others', { sockets: [{ ...socket, generation: null }] }, /\/s has not loaded/],
 ];
