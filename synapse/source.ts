@@ -112,7 +112,7 @@ export interface LookAt {
   readonly etcd: EtcdOptions;
   readonly log: Log;
   /** Milliseconds for the whole call. */
-  readonly timeout: number;
+  readonly timeoutMs: number;
 }
 
 /** A discovery method: one file in `synapse/discovery/sources/`, named after it, that exports it as `source`. */

@@ -134,7 +134,7 @@ describe('the import rules', () => {
       }
       const biome = join(root, 'node_modules/.bin/biome');
       const argv = [biome, 'lint', '--vcs-enabled=false', '--reporter=github', '--max-diagnostics=none', '.'] as const;
-      const result = await exec(argv, { timeout: 60_000, cwd: folder, maxOutput: 1 << 20 });
+      const result = await exec(argv, { timeoutMs: 60_000, cwd: folder, maxOutput: 1 << 20 });
       output = result.stdout;
       assert.equal(result.code, 1, result.stderr);
     } finally {

@@ -4,7 +4,7 @@ import { clock } from '../async/clock.ts';
 
 export interface ExecOptions {
   /** Milliseconds until the command and its children are killed; without it only `signal` kills them. */
-  readonly timeout?: number;
+  readonly timeoutMs?: number;
   readonly env?: NodeJS.ProcessEnv;
   readonly cwd?: string;
   /** User and group to run as, by number; needs root. */
@@ -42,7 +42,7 @@ export function exec(
   signal?: AbortSignal,
 ): Promise<ExecResult> {
   const [program, ...args] = argv;
-  const { timeout, env, cwd, uid, gid, input, endsGroup = false, maxOutput = 64 * 1024 } = options;
+  const { timeoutMs, env, cwd, uid, gid, input, endsGroup = false, maxOutput = 64 * 1024 } = options;
   return new Promise((resolve, reject) => {
     if (signal?.aborted) return reject(new ExecError(`${program}: aborted`));
     const child = spawn(program, args, { cwd, env, uid, gid, detached: true, stdio: ['pipe', 'pipe', 'pipe'] });
@@ -65,7 +65,7 @@ export function exec(
       child.stderr.destroy();
     };
     const timer =
-      timeout === undefined ? undefined : clock.setTimeout(() => kill(`killed after ${timeout} ms`), timeout);
+      timeoutMs === undefined ? undefined : clock.setTimeout(() => kill(`killed after ${timeoutMs} ms`), timeoutMs);
     const removeListener = signal === undefined ? undefined : onAbort(signal, () => kill('aborted'));
     const release = (): void => {
       clock.clearTimeout(timer);

@@ -74,7 +74,7 @@ export class SystemdNotifier {
     const { env } = this.#options;
     try {
       const argv = ['systemd-notify', `--pid=${process.pid}`, ...variables] as const;
-      const { code, stderr } = await this.#exec(argv, { timeout: timeoutMs, env });
+      const { code, stderr } = await this.#exec(argv, { timeoutMs: timeoutMs, env });
       if (code !== 0) throw new Error(stderr.trim() || `exit code ${code}`);
       this.#failed = false;
     } catch (error) {

@@ -116,7 +116,7 @@ function summary({ requests, failures }: StepResult): string {
 async function runNerve(instance: SampleInstance, command: 'drain' | 'undrain'): Promise<void> {
   const { argv, configFile } = instance.nerve;
   const { code, stderr } = await exec([...argv, command, instance.service, '-c', configFile], {
-    timeout: rotationTimeoutMs,
+    timeoutMs: rotationTimeoutMs,
   });
   if (code !== 0) throw new Error(`nerve ${command} ${instance.service}: ${stderr.trim()}`);
 }

@@ -88,7 +88,7 @@ function stamp(date: Date): string {
 }
 
 async function openssl(args: readonly string[]): Promise<string> {
-  const { code, stdout, stderr } = await exec(['openssl', ...args], { timeout: 30_000 });
+  const { code, stdout, stderr } = await exec(['openssl', ...args], { timeoutMs: 30_000 });
   if (code !== 0) throw new Error(`openssl ${args[0]} failed: ${stderr.trim()}`);
   return stdout;
 }

@@ -47,7 +47,7 @@ export const explain: Command = {
 async function factsOf(context: CommandContext, service: string): Promise<ServiceFacts> {
   const config = context.config === undefined ? undefined : await load(context).catch(() => undefined);
   const [registry, facts] = await Promise.all([
-    lookUp(config, { service, timeout: waitOf(context) }),
+    lookUp(config, { service, timeoutMs: waitOf(context) }),
     daemonFacts(context, service),
   ]);
   return { ...facts, registry };
@@ -55,7 +55,7 @@ async function factsOf(context: CommandContext, service: string): Promise<Servic
 
 async function lookUp(
   config: SynapseConfig | undefined,
-  { service, timeout }: { readonly service: string; readonly timeout: number },
+  { service, timeoutMs }: { readonly service: string; readonly timeoutMs: number },
 ): Promise<ServiceFacts['registry']> {
   if (config === undefined)
     return { records: null, reason: 'etcd was not asked, because -c names no valid configuration' };
@@ -64,7 +64,7 @@ async function lookUp(
   const { look } = known.discovery;
   if (look === undefined) return { records: [], reason: null };
   try {
-    const records = await look({ service, etcd: config.etcd, log: silentLog, timeout });
+    const records = await look({ service, etcd: config.etcd, log: silentLog, timeoutMs });
     return { records, reason: null };
   } catch (error) {
     return { records: null, reason: reasonOf(error) };

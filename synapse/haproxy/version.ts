@@ -44,7 +44,7 @@ async function installedVersion(
   host: Host,
   signal: AbortSignal,
 ): Promise<string | undefined> {
-  const result = await host.exec([haproxy_path, '-v'], { timeout: programTimeoutMs }, signal).catch(() => undefined);
+  const result = await host.exec([haproxy_path, '-v'], { timeoutMs: programTimeoutMs }, signal).catch(() => undefined);
   return /^HA-?Proxy version (\S+)/m.exec(result?.stdout ?? '')?.[1];
 }
 

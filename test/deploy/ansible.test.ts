@@ -45,7 +45,7 @@ describe('a host that Ansible sets up', () => {
   before(async () => {
     folder = await mkdtemp(join(tmpdir(), 'smartstack-ansible-'));
     const run = async (...argv: readonly [string, ...string[]]): Promise<string> =>
-      must(await exec(argv, { timeout: 300_000, env: process.env }), argv.join(' ')).stdout;
+      must(await exec(argv, { timeoutMs: 300_000, env: process.env }), argv.join(' ')).stdout;
     await run('sh', join(root, 'deploy/archive'), folder);
     // As it is laid out at nodejs.org.
     const name = `node-v${await nodeVersion()}-linux-${process.arch}`;
@@ -94,7 +94,7 @@ describe('a host that Ansible sets up', () => {
   const playbook = (name: string, variables: object = {}): Promise<string> =>
     host.run(`cd /srv/deploy/ansible; ansible-playbook -i /srv/test/hosts.yml ${name} -e "$(cat)" 2>&1`, {
       input: JSON.stringify(variables),
-      timeout: 300_000,
+      timeoutMs: 300_000,
     });
   const deploy = (version: string): Promise<string> => playbook('deploy.yml', { service: 'api', version });
   const ask = async (port: number): Promise<string> => {

@@ -39,7 +39,7 @@ describe('nerve and synapse on arm64', { skip: process.arch === 'arm64' && 'this
   });
 
   it('announce an instance in etcd and render a configuration with it', async () => {
-    const machine = await exec([...node, '-p', 'process.arch'], { timeout: 60_000 });
+    const machine = await exec([...node, '-p', 'process.arch'], { timeoutMs: 60_000 });
     assert.equal(machine.stdout, 'arm64\n', machine.stderr);
     const key = `i-1_127.0.0.1:${service.port}`;
     const etcd = { hosts: cluster.urls };
@@ -69,7 +69,7 @@ describe('nerve and synapse on arm64', { skip: process.arch === 'arm64' && 'this
     const services = { api: { discovery: { method: 'etcd' }, haproxy: { port: 50003 } } };
     await writeFile(synapseFile, JSON.stringify({ etcd, services, haproxy }));
     const render = [...node, programPath('synapse'), 'render', '--wait', '60', '-c', synapseFile] as const;
-    const { stdout, stderr } = await exec(render, { timeout: 120_000 });
+    const { stdout, stderr } = await exec(render, { timeoutMs: 120_000 });
     assert.ok(stdout.includes(`server ${key} 127.0.0.1:${service.port}`), stderr);
   });
 });

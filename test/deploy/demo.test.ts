@@ -24,7 +24,7 @@ describe('the demo', () => {
 
   it('plays the scenario with --once, exits with 0 and leaves nothing behind', async () => {
     const env = { ...process.env, TMPDIR: temporary };
-    const { code, stdout, stderr } = await exec([process.execPath, main, '--once'], { timeout: 120_000, env });
+    const { code, stdout, stderr } = await exec([process.execPath, main, '--once'], { timeoutMs: 120_000, env });
     assert.equal(code, 0, stdout + stderr);
     assert.match(stdout, /killed api-1: out of rotation after \d+ ms; \d+ requests, 0 failed/);
     assert.match(stdout, /drained api-2 .*0 failed/);
@@ -41,7 +41,7 @@ describe('the demo', () => {
   });
 
   it('names its options when it does not know one', async () => {
-    const { code, stderr } = await exec([process.execPath, main, '--twice'], { timeout: patienceMs });
+    const { code, stderr } = await exec([process.execPath, main, '--twice'], { timeoutMs: patienceMs });
     assert.equal(code, 2);
     assert.match(stderr, /--twice.*--once/s);
   });

@@ -46,7 +46,7 @@ describe('the Dockerfile', () => {
           mode: 0o755,
         });
         const env = { PATH: `${folder}:${process.env.PATH}` };
-        const result = await exec(['/bin/sh', '-c', command], { timeout: 10_000, env });
+        const result = await exec(['/bin/sh', '-c', command], { timeoutMs: 10_000, env });
         verdicts.push(`${code} ${result.code === 0 ? 'well' : 'not well'}`);
       }
       assert.deepEqual(verdicts, ['0 well', '3 not well', '4 well', '1 not well', '2 not well']);

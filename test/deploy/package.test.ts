@@ -12,7 +12,7 @@ import { startNode } from '../support/process/child-process.ts';
 const root = fileURLToPath(new URL('../../../', import.meta.url));
 
 /** Enough for a slow registry on a busy machine, milliseconds. */
-const timeout = 300_000;
+const timeoutMs = 300_000;
 
 /** Uses the result of `npm pack` in an empty folder, as a user does, without the files of the checkout. */
 describe('the npm package', () => {
@@ -29,7 +29,7 @@ describe('the npm package', () => {
     await mkdir(empty);
     // Without scripts, because the build exists already, and these tests run from it.
     const argv = ['npm', 'pack', '--json', '--ignore-scripts', '--pack-destination', folder] as const;
-    const { stdout } = await exec(argv, { timeout, cwd: root, maxOutput: 4 * 1024 * 1024 });
+    const { stdout } = await exec(argv, { timeoutMs, cwd: root, maxOutput: 4 * 1024 * 1024 });
     const [packed] = JSON.parse(stdout) as [{ filename: string; files: { path: string }[] }];
     tarball = join(folder, packed.filename);
     files = packed.files.map(({ path }) => path);
@@ -43,11 +43,11 @@ describe('the npm package', () => {
   });
 
   const npx = (...words: string[]) =>
-    exec(['npx', '--yes', '--prefer-offline', `--package=${tarball}`, '--', ...words], { timeout, cwd: empty });
+    exec(['npx', '--yes', '--prefer-offline', `--package=${tarball}`, '--', ...words], { timeoutMs, cwd: empty });
 
   /** npx installs each package in a folder of its cache. */
   async function findInstalled(): Promise<string> {
-    const { stdout } = await exec(['npm', 'config', 'get', 'cache'], { timeout });
+    const { stdout } = await exec(['npm', 'config', 'get', 'cache'], { timeoutMs });
     const cache = join(stdout.trim(), '_npx');
     for (const name of await readdir(cache)) {
       const text = await readFile(join(cache, name, 'package.json'), 'utf8').catch(() => '');
@@ -72,7 +72,7 @@ describe('the npm package', () => {
     const modules = files.filter((path) => /^dist\/.*\.js$/.test(path) && !path.endsWith('/main.js'));
     const script = `for (const path of ${JSON.stringify(modules)}) await import(\`file://${installed}/\${path}\`)`;
     const argv = [process.execPath, '--input-type=module', '--eval', script] as const;
-    const { code, stderr } = await exec(argv, { timeout, cwd: empty });
+    const { code, stderr } = await exec(argv, { timeoutMs, cwd: empty });
     assert.deepEqual([code, stderr], [0, '']);
   });
 

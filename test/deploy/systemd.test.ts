@@ -58,7 +58,7 @@ describe('a host with systemd', () => {
   before(async () => {
     page = await readFile(join(root, 'deploy/systemd/README.md'), 'utf8');
     folder = await mkdtemp(join(tmpdir(), 'smartstack-install-'));
-    const made = await exec(['sh', join(root, 'deploy/archive'), folder], { timeout: 300_000, env: process.env });
+    const made = await exec(['sh', join(root, 'deploy/archive'), folder], { timeoutMs: 300_000, env: process.env });
     must(made, 'deploy/archive');
     await writeFile(join(folder, 'nerve.yaml'), nerveConfig);
     await writeFile(join(folder, 'synapse.yaml'), synapseConfig);
@@ -71,7 +71,7 @@ describe('a host with systemd', () => {
     });
     const commands = /```sh\n([^`]*?)```/.exec(page)?.[1];
     assert.ok(commands !== undefined, 'the page has no commands');
-    await host.run(`cd /srv/install\n${commands}`, { timeout: 300_000 }).catch(async (error) => {
+    await host.run(`cd /srv/install\n${commands}`, { timeoutMs: 300_000 }).catch(async (error) => {
       throw new Error(`${error.message}\n${await host.run('journalctl --lines=40 --output=cat')}`, { cause: error });
     });
   });

@@ -40,7 +40,7 @@ describe('a new user', () => {
     /** Runs a line as the second terminal does, whose first line has set the environment. */
     const type = async (line: string): Promise<string> => {
       const [enter = ''] = lines;
-      const { code, stdout, stderr } = await shell(`${enter}\n${line}`, { timeout: 60_000, cwd: clone });
+      const { code, stdout, stderr } = await shell(`${enter}\n${line}`, { timeoutMs: 60_000, cwd: clone });
       assert.equal(code, 0, `${line}: ${stdout}${stderr}`);
       return stdout;
     };

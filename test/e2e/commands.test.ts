@@ -130,7 +130,7 @@ describe('the commands', () => {
     put(client, webKey, JSON.stringify({ host: '127.0.0.1', port: Number(webKey.split(':')[1]), name: 'w' }));
   async function haproxyVersion(): Promise<string | undefined> {
     const { exec } = await import('../../common/daemon/exec.ts');
-    return /version (\S+)/.exec((await exec([haproxy.program, '-v'], { timeout: 10_000 })).stdout)?.[1];
+    return /version (\S+)/.exec((await exec([haproxy.program, '-v'], { timeoutMs: 10_000 })).stdout)?.[1];
   }
 
   async function run(program: Program, argv: readonly string[]): Promise<{ code: number; text: string }> {

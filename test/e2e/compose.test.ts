@@ -21,7 +21,7 @@ describe('the compose stack', () => {
     engine.docker(['compose', ...files.map((file) => `--file=deploy/${file}`), ...args], {
       cwd: root,
       env: { PUBLISH: '0.0.0.0', ...env },
-      timeout: 300_000,
+      timeoutMs: 300_000,
     });
   const compose = (...args: readonly string[]): Promise<string> => run(['docker-compose.yml'], args);
 

@@ -39,7 +39,7 @@ describe('an instance from its nerve to HAProxy', () => {
     return [...names].sort();
   };
   const nerve = (instance: SampleInstance, ...args: string[]) =>
-    exec([...instance.nerve.argv, ...args, '-c', instance.nerve.configFile], { timeout: 20_000 });
+    exec([...instance.nerve.argv, ...args, '-c', instance.nerve.configFile], { timeoutMs: 20_000 });
 
   it('serves requests through HAProxy once it is healthy', async () => {
     assert.deepEqual(await ready(), all());

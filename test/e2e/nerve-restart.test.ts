@@ -74,7 +74,7 @@ describe('nerve reloaded, upgraded, killed and drained', () => {
     });
 
   const command = (...args: readonly string[]) =>
-    exec([process.execPath, programPath('nerve'), ...args, '-c', file], { timeout: patienceMs, env: process.env });
+    exec([process.execPath, programPath('nerve'), ...args, '-c', file], { timeoutMs: patienceMs, env: process.env });
 
   /** Fifty healthy services on ports of their own, named after the numbers. */
   const many = (first: number, count: number): Record<string, object> =>

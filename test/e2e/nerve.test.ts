@@ -90,7 +90,7 @@ describe('nerve and etcd', () => {
   }
 
   function command(...args: readonly string[]) {
-    return exec([process.execPath, programPath('nerve'), ...args, '-c', file], { timeout: patienceMs });
+    return exec([process.execPath, programPath('nerve'), ...args, '-c', file], { timeoutMs: patienceMs });
   }
 
   /** Waits until a service has been probed many more times. */

@@ -20,7 +20,7 @@ import {
 } from '../support/haproxy/haproxy.ts';
 
 /** Milliseconds that the page may take to show something on a loaded machine. */
-const timeout = patienceMs;
+const timeoutMs = patienceMs;
 
 /** The live page in a real browser, with a real etcd and HAProxy. The tests follow each other: each ends with all well. */
 describe('the live page', () => {
@@ -77,7 +77,7 @@ describe('the live page', () => {
     await haproxy.startEmpty();
     synapse = await startDaemon('synapse', config);
     page = await chromium.browser.newPage({ viewport: { width: 1280, height: 800 } });
-    page.setDefaultTimeout(timeout);
+    page.setDefaultTimeout(timeoutMs);
     page.on('pageerror', (error) => complaints.push(error.message));
     // A record must not make the browser ask any other host.
     page.on('request', (request) => {
@@ -109,7 +109,7 @@ describe('the live page', () => {
   const row = (service: string) => page.locator(`#row-${service}`);
 
   async function shows(selector: string, text: string | RegExp): Promise<void> {
-    await eventually(async () => assert.match(await page.locator(selector).innerText(), asPattern(text)), timeout);
+    await eventually(async () => assert.match(await page.locator(selector).innerText(), asPattern(text)), timeoutMs);
   }
   async function shot(name: string): Promise<void> {
     if (process.env.SCREENSHOTS) await page.screenshot({ path: join(process.env.SCREENSHOTS, `${name}.png`) });
@@ -127,7 +127,7 @@ describe('the live page', () => {
     await announce('api', 'two', { labels: { az: 'zone-b' } });
     await eventually(
       async () => assert.match((await row('api').getAttribute('aria-label')) ?? '', /^api: 2 up/),
-      timeout,
+      timeoutMs,
     );
     const event = page.locator('#events li', { hasText: '+ two_127.0.0.1' });
     await event.waitFor();
@@ -138,25 +138,25 @@ describe('the live page', () => {
 
   it('shows the same events as the command line', async () => {
     const argv = [process.execPath, programPath('synapse'), 'events', '-c', config] as const;
-    const { stdout } = await exec(argv, { timeout });
+    const { stdout } = await exec(argv, { timeoutMs });
     assert.match(
       stdout,
       /api +instances: \+two_127\.0\.0\.1:\d+ {2}from etcd at revision \d+ {2}\(\d+ commands?, [\d.]+ ms\)/,
     );
-    const lines = (await exec([...argv, '--json'], { timeout })).stdout.trim().split('\n');
+    const lines = (await exec([...argv, '--json'], { timeoutMs })).stdout.trim().split('\n');
     assert.ok(lines.map((line) => JSON.parse(line)).some(({ kind, pid }) => kind === 'haproxy_connected' && pid > 0));
   });
 
   it('opens and closes a service with the keyboard alone, and shows its servers in HAProxy', async () => {
     await page.keyboard.press('/');
     await page.keyboard.type('ap');
-    await eventually(async () => assert.equal(await page.locator('#list .row').count(), 1), timeout);
+    await eventually(async () => assert.equal(await page.locator('#list .row').count(), 1), timeoutMs);
     // Past the choice of services; the first row of the list becomes active.
     await page.keyboard.press('Tab');
     await page.keyboard.press('Tab');
     await eventually(
       async () => assert.equal(await page.locator('#list').getAttribute('aria-activedescendant'), 'row-api'),
-      timeout,
+      timeoutMs,
     );
     await page.keyboard.press('Enter');
     await shows('#detail-title', 'api');
@@ -170,14 +170,14 @@ describe('the live page', () => {
 
   it('marks servers that differ in HAProxy, and shows the request rate', async () => {
     await row('api').click();
-    await eventually(async () => assert.match(await page.locator('#figure-requests').innerText(), /^[1-9]/), timeout);
+    await eventually(async () => assert.match(await page.locator('#figure-requests').innerText(), /^[1-9]/), timeoutMs);
     await eventually(async () => {
       assert.match((await page.locator('#figure-plot path').getAttribute('d')) ?? '', /^M.*L/);
-    }, timeout);
+    }, timeoutMs);
     await haproxy.ask(`set server api/two_127.0.0.1:${server.port} state maint`);
     await page.locator('tr[data-differs="true"]', { hasText: 'in maintenance in HAProxy' }).waitFor();
     await haproxy.ask(`set server api/two_127.0.0.1:${server.port} state ready`);
-    await eventually(async () => assert.equal(await page.locator('tr[data-differs="true"]').count(), 0), timeout);
+    await eventually(async () => assert.equal(await page.locator('tr[data-differs="true"]').count(), 0), timeoutMs);
     await page.keyboard.press('Escape');
   });
 
@@ -210,7 +210,7 @@ describe('the live page', () => {
     await Promise.all(['a', 'b', 'c', 'd'].map((name) => announce('web', name)));
     await eventually(
       async () => assert.match((await row('web').getAttribute('aria-label')) ?? '', /^web: 5 up/),
-      timeout,
+      timeoutMs,
     );
     // Deleted at once without a tombstone, as when their leases expire together.
     const [first, last] = [Buffer.from('/nerve/services/web/a'), Buffer.from('/nerve/services/web/e')];
@@ -247,7 +247,7 @@ describe('the live page', () => {
     await announce('api', 'four');
     await eventually(
       async () => assert.match((await row('api').getAttribute('aria-label')) ?? '', /^api: 3 up/),
-      timeout,
+      timeoutMs,
     );
     await remove(client, key('api', 'four'));
     await shot('quarantine');
@@ -278,7 +278,7 @@ describe('the live page', () => {
     await eventually(async () => {
       const overflow = Number(await page.evaluate('document.documentElement.scrollWidth - innerWidth'));
       assert.ok(overflow <= 0, `${overflow} pixels too wide`);
-    }, timeout);
+    }, timeoutMs);
     await row('api').click();
     await shows('#instances', /one_127/);
     await shot('phone');

@@ -48,7 +48,7 @@ describe('nerve, synapse and HAProxy with an etcd that wants certificates', () =
   };
   const nerve = async (...args: readonly string[]): Promise<void> => {
     const { argv, configFile } = instance(1).nerve;
-    const { code, stderr } = await exec([...argv, ...args, 'api', '-c', configFile], { timeout: 60_000 });
+    const { code, stderr } = await exec([...argv, ...args, 'api', '-c', configFile], { timeoutMs: 60_000 });
     assert.deepEqual([code, stderr], [0, '']);
   };
   /** One member after the other, so that every connection is a new one. */

@@ -86,7 +86,8 @@ describe('synapse between etcd and HAProxy', () => {
     });
   const ready = () => until(async () => (await synapse?.get('/readyz'))?.status === 200);
   const state = async (): Promise<StateReport> => JSON.parse((await synapse?.get('/api/v1/state'))?.body ?? '');
-  const run = (...args: string[]) => exec([process.execPath, programPath('synapse'), ...args], { timeout: patienceMs });
+  const run = (...args: string[]) =>
+    exec([process.execPath, programPath('synapse'), ...args], { timeoutMs: patienceMs });
 
   it('writes a haproxy.cfg, and is ready when HAProxy runs with it', async () => {
     await announce('one');
@@ -170,7 +171,7 @@ describe('synapse between etcd and HAProxy', () => {
 
   it('refuses to start without a configuration file', async () => {
     const { SYNAPSE_CONFIG: _, ...env } = process.env;
-    const none = await exec([process.execPath, programPath('synapse')], { timeout: patienceMs, env });
+    const none = await exec([process.execPath, programPath('synapse')], { timeoutMs: patienceMs, env });
     assert.equal(none.code, 2);
     assert.match(none.stderr, /^synapse: name a configuration file with -c FILE or SYNAPSE_CONFIG$/m);
     const missing = await run('-c', join(haproxy.folder, 'missing.json'));

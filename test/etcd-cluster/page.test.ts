@@ -27,7 +27,7 @@ describe('etcd-cluster/README.md', () => {
     // Loopback replaces the three hosts.
     const block = (await pageBlock(/etcd-cluster\/certificates/)).replace(/10\.0\.0\.\d/g, '127.0.0.1');
     const { code, stderr } = await shell(block.replace('etcd-cluster/', `${root}etcd-cluster/`), {
-      ...{ timeout: 120_000, cwd: folder, env: process.env },
+      ...{ timeoutMs: 120_000, cwd: folder, env: process.env },
     });
     assert.deepEqual([code, stderr], [0, '']);
   });

@@ -57,7 +57,7 @@ export async function privateApt(cache: string, suite: Suite, architecture?: Arc
   const run = async (tool: 'apt-get' | 'apt-cache', args: readonly string[], cwd?: string): Promise<string> =>
     must(
       await exec([tool, ...options, ...args], {
-        timeout: 300_000,
+        timeoutMs: 300_000,
         maxOutput: 4 << 20,
         ...(cwd !== undefined && { cwd }),
       }),

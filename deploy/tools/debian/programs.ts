@@ -130,7 +130,7 @@ async function isRightVersion(path: string, program: Program, version: string | 
   try {
     await access(path, constants.X_OK);
     // The exit code is ignored, because wrk prints its version and exits with 1.
-    const { stdout } = await exec([path, ...program.versionArguments], { timeout: 10_000 });
+    const { stdout } = await exec([path, ...program.versionArguments], { timeoutMs: 10_000 });
     const found = /(?:version:?|wrk|openjdk) (?:v|debian\/)?(\d+\.\d+)\./i.exec(stdout)?.[1];
     if (found === undefined) return false;
     return version === undefined ? isAtLeast(found, program.oldest ?? '0.0') : found === version;

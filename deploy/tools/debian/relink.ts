@@ -18,7 +18,7 @@ export async function relink(options: { tree: string; root: string; patchelf: st
     if (!entry.isFile() || entry === loader || !(await hasInterpreter(file, patchelf))) continue;
     const patched = await exec(
       [patchelf, '--set-interpreter', inRoot(loader), '--force-rpath', '--set-rpath', [...folders].join(':'), file],
-      { timeout: 60_000 },
+      { timeoutMs: 60_000 },
     );
     if (patched.code !== 0) throw new Error(`patchelf: ${patched.stderr.trim()}`);
   }
@@ -34,5 +34,5 @@ async function hasInterpreter(file: string, patchelf: string): Promise<boolean> 
   } finally {
     await handle.close();
   }
-  return (await exec([patchelf, '--print-interpreter', file], { timeout: 60_000 })).code === 0;
+  return (await exec([patchelf, '--print-interpreter', file], { timeoutMs: 60_000 })).code === 0;
 }

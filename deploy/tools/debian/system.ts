@@ -42,7 +42,7 @@ export async function bootstrapSystem({ cache, name, suite, packages }: SystemOp
     if (existsSync(root)) return root;
     process.stderr.write(`setting up a Debian ${suite} in ${root} …\n`);
     try {
-      must(await exec(argv, { timeout: 600_000 }), `mmdebstrap ${suite}`);
+      must(await exec(argv, { timeoutMs: 600_000 }), `mmdebstrap ${suite}`);
       await rename(work, root);
       return root;
     } finally {

@@ -75,11 +75,11 @@ async function prepare({ cache, suite, packages, runnable, at, architecture }: U
 
 /** Finds patchelf on the PATH or in the oldest suite; a newer one would itself need newer libraries. */
 async function findPatchelf(cache: string): Promise<string> {
-  const { code, stdout } = await exec(['/bin/sh', '-c', 'command -v patchelf'], { timeout: 5_000 });
+  const { code, stdout } = await exec(['/bin/sh', '-c', 'command -v patchelf'], { timeoutMs: 5_000 });
   if (code === 0) return stdout.trim();
   const name = 'bookworm-patchelf';
   const path = join(cache, name, 'usr/bin/patchelf');
-  if ((await exec([path, '--version'], { timeout: 5_000 }).catch(() => null))?.code === 0) return path;
+  if ((await exec([path, '--version'], { timeoutMs: 5_000 }).catch(() => null))?.code === 0) return path;
   await unpack({ cache, name, suite: 'bookworm', packages: ['patchelf'], runnable: false });
   return path;
 }
@@ -97,7 +97,7 @@ async function unpackDebs(debs: string, tree: string): Promise<void> {
   await mkdir(tree, { recursive: true });
   for (const deb of await readdir(debs)) {
     if (deb.endsWith('.deb'))
-      must(await exec(['dpkg', '-x', join(debs, deb), tree], { timeout: 120_000 }), `dpkg -x ${deb}`);
+      must(await exec(['dpkg', '-x', join(debs, deb), tree], { timeoutMs: 120_000 }), `dpkg -x ${deb}`);
   }
   // Java looks for its settings through links such as /etc/java-17-openjdk: they have to stay within the tree.
   for (const entry of await readdir(tree, { recursive: true, withFileTypes: true })) {

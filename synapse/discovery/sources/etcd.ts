@@ -74,13 +74,13 @@ export const source: SourcePlugin<EtcdSourceOptions> = {
   look,
 };
 
-async function look(options: EtcdSourceOptions, { service, etcd, log, timeout }: LookAt) {
+async function look(options: EtcdSourceOptions, { service, etcd, log, timeoutMs }: LookAt) {
   const { decode = { method: 'nerve' }, keys } = options;
   const cluster = clusterOf(options, etcd);
   return inspectRecords(cluster, prefixOf(options, service), {
     decode,
     log,
-    timeoutMs: timeout,
+    timeoutMs,
     ...(keys !== undefined && { keys: globPattern(keys) }),
   });
 }

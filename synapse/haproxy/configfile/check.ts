@@ -26,11 +26,11 @@ export async function checkCandidate(
   { config, host }: CheckDeps,
   signal: AbortSignal,
 ): Promise<CheckResult> {
-  const { do_checks: wanted, check_command: command, check_timeout: timeout, haproxy_path: haproxy } = config;
+  const { do_checks: wanted, check_command: command, check_timeout: timeoutMs, haproxy_path: haproxy } = config;
   if (wanted === false) return { result: 'unchecked', reason: 'do_checks is false' };
   try {
     const program = command === null ? ([haproxy, '-c', '-f', path] as const) : (['/bin/sh', '-c', command] as const);
-    const { code, signal: ending, stdout, stderr } = await host.exec(program, { timeout }, signal);
+    const { code, signal: ending, stdout, stderr } = await host.exec(program, { timeoutMs }, signal);
     if (code === 0) return { result: 'accepted' };
     const output = `${stderr}\n${stdout}`;
     const message = errorsIn(output) || (code === null ? `ended by ${ending}` : `exit code ${code}`);

@@ -203,7 +203,7 @@ describe('serveAdmin over the control socket', () => {
   it('takes over a socket that a crash left behind', async (t) => {
     const path = join(await tempFolder(t), 'control.sock');
     const code = `require('net').createServer().listen(${JSON.stringify(path)}, () => process.kill(process.pid, 'SIGKILL'))`;
-    assert.equal((await exec([process.execPath, '-e', code], { timeout: patienceMs })).signal, 'SIGKILL');
+    assert.equal((await exec([process.execPath, '-e', code], { timeoutMs: patienceMs })).signal, 'SIGKILL');
     assert.ok((await stat(path)).isSocket());
     await serve(t, { listen: false, control_socket: path });
     assert.deepEqual(await readState({ listen: false, control_socket: path }, { program: 'nerve' }), {

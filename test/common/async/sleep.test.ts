@@ -19,7 +19,7 @@ describe('sleep', () => {
     const node = join(await nodePackages(), 'node/bin/node');
     const script = 'import(process.argv[1]).then(({ sleep }) => sleep(-5)).then(() => console.log("slept"))';
     const module = new URL('../../../common/async/sleep.js', import.meta.url).href;
-    const { stdout, stderr } = await exec([node, '-e', script, module], { timeout: 60_000 });
+    const { stdout, stderr } = await exec([node, '-e', script, module], { timeoutMs: 60_000 });
     assert.deepEqual([stdout, stderr], ['slept\n', '']);
   });
 });

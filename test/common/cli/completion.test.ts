@@ -43,7 +43,7 @@ describe('completion', () => {
         'bash',
         line.replaceAll('FILE', join(folder, 'services.json')),
       ] as const;
-      const { code, stdout, stderr } = await exec(argv, { timeout: patienceMs, env });
+      const { code, stdout, stderr } = await exec(argv, { timeoutMs: patienceMs, env });
       assert.deepEqual([code, stderr], [0, '']);
       return stdout.trim();
     };
@@ -106,7 +106,7 @@ ${typed('synapse completion z', 'synapse completion zsh ')}
 zpty -d shell
 echo done
 `;
-    const { code, stdout, stderr } = await exec([zsh, '-f', '-c', script], { timeout: 60_000, env });
+    const { code, stdout, stderr } = await exec([zsh, '-f', '-c', script], { timeoutMs: 60_000, env });
     assert.deepEqual([code, stdout, stderr], [0, 'done\n', '']);
   });
 });

@@ -27,14 +27,14 @@ for (const program of [nerveProgram, synapseProgram]) {
     after(() => rm(folder, { recursive: true, force: true }));
 
     it('is correct roff', async () => {
-      const { stdout, stderr } = await exec([mandoc, '-T', 'lint', '-W', 'warning', file], { timeout: patienceMs });
+      const { stdout, stderr } = await exec([mandoc, '-T', 'lint', '-W', 'warning', file], { timeoutMs: patienceMs });
       // It has no date, so that one source makes one manual.
       const found = `${stdout}${stderr}`.split('\n').filter((line) => line !== '' && !/missing date/.test(line));
       assert.deepEqual(found, []);
     });
 
     it('contains every command and option', async () => {
-      const { stdout } = await exec([mandoc, '-T', 'ascii', file], { timeout: patienceMs });
+      const { stdout } = await exec([mandoc, '-T', 'ascii', file], { timeoutMs: patienceMs });
       // Bold and underlined are typed twice, over each other.
       const text = stdout.split(`\b`).reduce((before, after) => before.slice(0, -1) + after);
       for (const [name, { hidden, options = {}, exits = {} }] of Object.entries(program.commands)) {

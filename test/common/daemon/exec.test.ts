@@ -6,7 +6,7 @@ import { ExecError, exec, shell } from '../../../common/daemon/exec.ts';
 import { eventually, patienceMs } from '../../support/eventually.ts';
 import { tempFolder } from '../../support/temp-folder.ts';
 
-const patient = { timeout: patienceMs };
+const patient = { timeoutMs: patienceMs };
 
 function isAlive(pid: number): boolean {
   try {
@@ -60,7 +60,7 @@ describe('exec', () => {
   it('kills a program and its grandchildren at the deadline, and reports its stderr', async (t) => {
     const file = join(await tempFolder(t), 'pid');
     const command = `sleep 1000 & echo $! > ${file}; echo busy >&2; wait`;
-    await assert.rejects(shell(command, { timeout: 500 }), {
+    await assert.rejects(shell(command, { timeoutMs: 500 }), {
       name: 'ExecError',
       message: '/bin/sh: killed after 500 ms: busy',
     });
@@ -70,7 +70,7 @@ describe('exec', () => {
   });
 
   it('ends at the deadline when only a grandchild holds the pipes', async () => {
-    await assert.rejects(shell('sleep 1000 & exit 0', { timeout: 300 }), /killed after 300 ms/);
+    await assert.rejects(shell('sleep 1000 & exit 0', { timeoutMs: 300 }), /killed after 300 ms/);
   });
 
   it('kills a program when the signal aborts, and starts none after that', async () => {
@@ -85,7 +85,7 @@ describe('exec', () => {
 it('does not wait, at the deadline, for a child that left the group and holds the output open', async (t) => {
   const file = join(await tempFolder(t), 'pid');
   const script = `setsid sh -c 'echo $$ > ${file}; exec sleep 600' & while [ ! -s ${file} ]; do sleep 0.01; done; sleep 600`;
-  await assert.rejects(shell(script, { timeout: 1_000 }), /killed after 1000 ms/);
+  await assert.rejects(shell(script, { timeoutMs: 1_000 }), /killed after 1000 ms/);
   const pid = Number(await readFile(file, 'utf8'));
   assert.ok(isAlive(pid));
   process.kill(pid, 'SIGKILL');

@@ -144,7 +144,7 @@ describe('the metrics of both daemons', () => {
     const program = await findProgram('promtool');
     for (const daemon of [nerve, synapse]) {
       const { body: input } = await daemon.get('/metrics');
-      const { code, stdout, stderr } = await exec([program, 'check', 'metrics'], { input, timeout: 60_000 });
+      const { code, stdout, stderr } = await exec([program, 'check', 'metrics'], { input, timeoutMs: 60_000 });
       assert.deepEqual([code, `${stdout}${stderr}`], [0, '']);
     }
   });

@@ -160,7 +160,7 @@ describe('a command line of etcd-cluster/local', () => {
 
   it('can be run from a checkout', async () => {
     const script = fileURLToPath(new URL('../../../../etcd-cluster/local', import.meta.url));
-    const { code, stdout, stderr } = await exec([script, '--help'], { timeout: 120_000, cwd: '/' });
+    const { code, stdout, stderr } = await exec([script, '--help'], { timeoutMs: 120_000, cwd: '/' });
     assert.deepEqual([code, stderr], [0, '']);
     assert.match(stdout, /^Usage: etcd-cluster\/local COMMAND/);
   });

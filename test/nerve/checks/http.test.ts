@@ -156,7 +156,7 @@ describe('the http check', () => {
         '-out',
         cert,
       ],
-      { timeout: 60_000 },
+      { timeoutMs: 60_000 },
     );
     assert.equal(made.code, 0, made.stderr);
     const names: (string | false | null | undefined)[] = [];

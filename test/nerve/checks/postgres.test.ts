@@ -28,8 +28,8 @@ describe('the postgres check', () => {
     const { cert, key } = await makeCertificate(folder, 'postgres', { authority, names: ['IP:127.0.0.1'] });
     if (process.getuid?.() === 0) {
       // The server accepts only a key file that it owns and that others cannot read.
-      const owner = await exec(asOrdinaryUser(['id', '-u']), { timeout: 10_000 });
-      const { code, stderr } = await exec(['chown', owner.stdout.trim(), key], { timeout: 10_000 });
+      const owner = await exec(asOrdinaryUser(['id', '-u']), { timeoutMs: 10_000 });
+      const { code, stderr } = await exec(['chown', owner.stdout.trim(), key], { timeoutMs: 10_000 });
       assert.equal(code, 0, stderr);
     }
     data = await makePostgres("CREATE USER nerve PASSWORD 's3cret';");

@@ -13,7 +13,7 @@ import { peers, startPeer } from '../../support/servers/bad-peers.ts';
 import { makeAuthority, makeCertificate } from '../../support/servers/certificates.ts';
 
 async function openssl(args: readonly string[]): Promise<void> {
-  const { code, stderr } = await exec(['openssl', ...args], { timeout: patienceMs });
+  const { code, stderr } = await exec(['openssl', ...args], { timeoutMs: patienceMs });
   assert.equal(code, 0, stderr);
 }
 

@@ -64,7 +64,7 @@ export async function startDocStack(): Promise<DocStack> {
     ];
     const run = async (commands: string): Promise<string> => {
       const text = replacements.reduce((all, [page, here]) => all.replaceAll(page, here), commands);
-      const options = { timeout: patienceMs, cwd: haproxy.folder, env };
+      const options = { timeoutMs: patienceMs, cwd: haproxy.folder, env };
       const { code, stdout, stderr } = await shell(`set -eu\n${text}`, options);
       if (code !== 0) throw new Error(`${text}\nended with ${code}:\n${stdout}${stderr}`);
       return stdout;

@@ -26,7 +26,7 @@ export async function runBlock(block: string, env: NodeJS.ProcessEnv, cwd: strin
     (['etcdctl', 'etcdutl'] as const).map(async (name) => dirname(await findProgram(name, { version: '3.5' }))),
   );
   const PATH = [...folders, process.env.PATH].join(delimiter);
-  const { code, stdout, stderr } = await shell(`set -eu\n${block}`, { timeout: 120_000, cwd, env: { PATH, ...env } });
+  const { code, stdout, stderr } = await shell(`set -eu\n${block}`, { timeoutMs: 120_000, cwd, env: { PATH, ...env } });
   assert.equal(code, 0, `${block}\n${stdout}${stderr}`);
   return stdout + stderr;
 }

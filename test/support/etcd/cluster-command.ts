@@ -8,5 +8,5 @@ export function clusterCommand(
   env: NodeJS.ProcessEnv = {},
 ): Promise<ExecResult> {
   const path = fileURLToPath(new URL(`../../../etcd-cluster/commands/${name}.js`, import.meta.url));
-  return exec([process.execPath, path, ...args], { timeout: 120_000, env: { ...process.env, ...env } });
+  return exec([process.execPath, path, ...args], { timeoutMs: 120_000, env: { ...process.env, ...env } });
 }

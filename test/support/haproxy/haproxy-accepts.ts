@@ -23,7 +23,7 @@ export async function acceptedByHaproxy(
   assert.deepEqual([...problems], []);
   await writeFile(candidate, text);
   const argv = [await findProgram('haproxy'), '-c', '-f', candidate] as const;
-  const { code, stdout, stderr } = await exec(argv, { timeout: 60_000 });
+  const { code, stdout, stderr } = await exec(argv, { timeoutMs: 60_000 });
   assert.equal(code, 0, `${stdout}${stderr}`);
   return text;
 }

@@ -46,7 +46,10 @@ export async function makeStandIns(engine: DockerEngine): Promise<void> {
     `RUN ${files.join(' && ')} && mkdir -p /usr/local/bin /usr/local/sbin /usr/local/lib /usr/local/share`,
     'CMD ["bash"]',
   ]);
-  const registry = must(await exec(['npm', 'config', 'get', 'registry'], { timeout: patienceMs }), 'npm').stdout.trim();
+  const registry = must(
+    await exec(['npm', 'config', 'get', 'registry'], { timeoutMs: patienceMs }),
+    'npm',
+  ).stdout.trim();
   await build(
     node,
     await nodePackages(),

@@ -21,7 +21,7 @@ export interface DebianHost {
 
 export interface RunOptions {
   /** Milliseconds, default one minute. */
-  readonly timeout?: number;
+  readonly timeoutMs?: number;
   /** What it reads. */
   readonly input?: string;
 }
@@ -104,8 +104,8 @@ export async function startHost({ mounts = {} }: HostOptions = {}): Promise<Debi
       ],
       ...command,
     ];
-    const run = async (script: string, { timeout = 60_000, input }: RunOptions = {}): Promise<string> => {
-      const options = { timeout, maxOutput: 4 << 20, ...(input !== undefined && { input }) };
+    const run = async (script: string, { timeoutMs = 60_000, input }: RunOptions = {}): Promise<string> => {
+      const options = { timeoutMs, maxOutput: 4 << 20, ...(input !== undefined && { input }) };
       return must(await exec(inside(['sh', '-ec', script]), options), script).stdout;
     };
     await eventually(async () => {

@@ -24,7 +24,7 @@ export interface DockerEngine {
 
 export interface DockerOptions {
   /** Milliseconds, default two minutes. */
-  readonly timeout?: number;
+  readonly timeoutMs?: number;
   readonly cwd?: string;
   readonly env?: NodeJS.ProcessEnv;
   /** What it reads. */
@@ -53,8 +53,8 @@ export async function startDockerEngine(): Promise<DockerEngine> {
     machine = await startMachine(env);
     const { address, inside } = machine;
     const docker = async (args: readonly string[], options: DockerOptions = {}): Promise<string> => {
-      const { timeout = 120_000, cwd, env: more, input, both = false } = options;
-      const limits = { timeout, maxOutput: 4 << 20, ...(cwd && { cwd }), ...(input && { input }) };
+      const { timeoutMs = 120_000, cwd, env: more, input, both = false } = options;
+      const limits = { timeoutMs, maxOutput: 4 << 20, ...(cwd && { cwd }), ...(input && { input }) };
       const done = await exec(['docker', ...args], { ...limits, env: { ...env, ...more } });
       const { stdout, stderr } = must(done, `docker ${args.join(' ')}`);
       return both ? stdout + stderr : stdout;
@@ -75,7 +75,7 @@ export async function startDockerEngine(): Promise<DockerEngine> {
       stop,
       async restart() {
         const kill = inside(['kill', '-TERM', (await readFile(pidFile, 'utf8')).trim()]);
-        must(await exec(kill, { env, timeout: 10_000 }), kill.join(' '));
+        must(await exec(kill, { env, timeoutMs: 10_000 }), kill.join(' '));
         await daemon.ended;
         daemon = await start();
       },

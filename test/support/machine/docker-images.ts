@@ -14,7 +14,10 @@ export async function importImage(
 ): Promise<void> {
   const tar = `${folder}.tar`;
   try {
-    must(await exec(['tar', '--numeric-owner', '-C', folder, '-cf', tar, '.'], { timeout: 120_000 }), `tar of ${name}`);
+    must(
+      await exec(['tar', '--numeric-owner', '-C', folder, '-cf', tar, '.'], { timeoutMs: 120_000 }),
+      `tar of ${name}`,
+    );
     await engine.docker(['import', ...changes.flatMap((change) => ['--change', change]), tar, name]);
   } finally {
     await rm(tar, { force: true });
@@ -30,8 +33,8 @@ export async function importBusybox(engine: DockerEngine): Promise<string> {
     const busybox = join(await findPackages('busybox-static', ['busybox-static']), 'bin/busybox');
     await mkdir(join(folder, 'bin'), { recursive: true });
     await mkdir(join(folder, 'tmp'));
-    must(await exec(['cp', busybox, join(folder, 'bin')], { timeout: 10_000 }), 'cp');
-    const { stdout } = must(await exec([busybox, '--list'], { timeout: 10_000 }), 'busybox --list');
+    must(await exec(['cp', busybox, join(folder, 'bin')], { timeoutMs: 10_000 }), 'cp');
+    const { stdout } = must(await exec([busybox, '--list'], { timeoutMs: 10_000 }), 'busybox --list');
     const commands = stdout.split('\n').filter((command) => command !== '' && command !== 'busybox');
     await Promise.all(commands.map((command) => symlink('busybox', join(folder, 'bin', command))));
     await importImage(engine, name, { folder });

@@ -38,7 +38,7 @@ export async function startMachine(env: NodeJS.ProcessEnv): Promise<Machine> {
       ...argv,
     ];
     const run = async (argv: [string, ...string[]]) =>
-      must(await exec(argv, { env, timeout: patienceMs }), argv.join(' '));
+      must(await exec(argv, { env, timeoutMs: patienceMs }), argv.join(' '));
     const slirp = ['slirp4netns', '--configure', '--disable-host-loopback', '--exit-fd=0', `${pid}`, 'out'] as const;
     const ready = async (): Promise<void> => {
       if (!(await run(inside(['ip', 'address', 'show', 'out']))).stdout.includes(' inet '))

@@ -28,7 +28,7 @@ export async function nodePackages(architecture: string = process.arch): Promise
     // Forced, because npm installs nothing for another kind of machine.
     const options = ['--prefix', work, '--force', '--no-audit', '--no-fund'] as const;
     const argv = ['npm', 'install', ...options, node, 'npm@11'] as const;
-    must(await exec(argv, { timeout: 300_000, env: process.env }), 'npm install of Node');
+    must(await exec(argv, { timeoutMs: 300_000, env: process.env }), 'npm install of Node');
     // Unless another process was faster.
     await rename(work, folder).catch(async (error) => {
       if (!(await isThere(modules))) throw error;

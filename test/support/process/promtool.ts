@@ -8,6 +8,6 @@ export async function promtool(args: readonly string[], text: string, folder: st
   const file = join(folder, `${args.join('-')}.yml`);
   await writeFile(file, text);
   const argv = [await findProgram('promtool'), ...args, file] as const;
-  const { code, stdout, stderr } = await exec(argv, { timeout: 60_000, maxOutput: 1 << 20, cwd: folder });
+  const { code, stdout, stderr } = await exec(argv, { timeoutMs: 60_000, maxOutput: 1 << 20, cwd: folder });
   if (code !== 0) throw new Error(`promtool ${args.join(' ')}:\n${stdout}${stderr}`);
 }

@@ -37,7 +37,7 @@ export async function startMariadb(sql: readonly string[], settings: readonly st
       'SET @skip_auth_anonymous=1;',
     ];
     const input = [...start, ...tables, 'flush privileges;', ...sql.map((line) => `${line};`), ''].join('\n');
-    const made = await exec(asOrdinaryUser([...common, '--bootstrap']), { timeout: 60_000, input });
+    const made = await exec(asOrdinaryUser([...common, '--bootstrap']), { timeoutMs: 60_000, input });
     if (made.code !== 0) throw new Error(`mariadbd --bootstrap: ${made.stderr}`);
     const port = await freePort();
     const socket = join(data.path, 'mysqld.sock');

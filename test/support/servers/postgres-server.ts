@@ -23,7 +23,7 @@ export async function makePostgres(sql: string): Promise<PostgresData> {
   const env = { ...process.env, LC_ALL: 'C', TZ: 'GMT' };
   const run = async (argv: readonly [string, ...string[]], input?: string): Promise<void> => {
     const { code, stdout, stderr } = await exec(asOrdinaryUser(argv), {
-      timeout: 60_000,
+      timeoutMs: 60_000,
       env,
       cwd: template.path,
       ...(input !== undefined && { input }),
@@ -34,7 +34,7 @@ export async function makePostgres(sql: string): Promise<PostgresData> {
     const folder = await dataFolder();
     const copy = join(folder.path, 'data');
     try {
-      await exec(asOrdinaryUser(['cp', '-a', data, copy]), { timeout: 60_000 });
+      await exec(asOrdinaryUser(['cp', '-a', data, copy]), { timeoutMs: 60_000 });
       if (standby) await writeFile(join(copy, 'standby.signal'), '');
       const port = await freePort();
       const options = [`port=${port}`, 'listen_addresses=127.0.0.1', `unix_socket_directories=${folder.path}`];

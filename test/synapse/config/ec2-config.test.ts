@@ -77,7 +77,7 @@ describe('an EC2 configuration of 2014', () => {
     await writeFile(candidate, text.replace(/^\t(user|group) haproxy$/gm, ''));
     for (const version of ['2.6', '3.0', '3.2']) {
       const program = await findProgram('haproxy', { version });
-      const { code, stdout, stderr } = await exec([program, '-c', '-f', candidate], { timeout: 20_000 });
+      const { code, stdout, stderr } = await exec([program, '-c', '-f', candidate], { timeoutMs: 20_000 });
       assert.equal(code, 0, `${version}: ${stdout}${stderr}`);
     }
   });

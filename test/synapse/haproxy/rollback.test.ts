@@ -46,7 +46,7 @@ function onHaproxy(version: HaproxyVersion): void {
     if (version !== '2.6') assert.match(running.synapse.output.status.quarantined.web ?? '', /Address already in use/);
     // What is on disk can be loaded: HAProxy may restart at any moment.
     await eventually(async () => assert.doesNotMatch(await text(), /backend web/));
-    const check = await exec([running.haproxy.program, '-c', '-f', running.haproxy.file], { timeout: 10_000 });
+    const check = await exec([running.haproxy.program, '-c', '-f', running.haproxy.file], { timeoutMs: 10_000 });
     assert.equal(check.code, 0, check.stderr);
     await eventually(() =>
       assert.equal(running.synapse.output.status.generation, running.synapse.output.status.wantedGeneration),

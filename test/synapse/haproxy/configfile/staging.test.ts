@@ -18,7 +18,7 @@ const large = `${'x'.repeat(200_000)}\n`;
 const mayMount = process.getuid?.() === 0 ? false : 'mounting needs root';
 
 async function mount(args: readonly string[], at: string): Promise<void> {
-  const { code, stderr } = await exec(['mount', ...args, at], { timeout: 5_000 });
+  const { code, stderr } = await exec(['mount', ...args, at], { timeoutMs: 5_000 });
   assert.equal(code, 0, stderr);
 }
 
@@ -26,7 +26,7 @@ async function mount(args: readonly string[], at: string): Promise<void> {
 async function folderWithMounts(t: TestContext, ...mounts: readonly string[]): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), 'smartstack-test-'));
   t.after(async () => {
-    for (const path of [...mounts].reverse()) await exec(['umount', join(folder, path)], { timeout: 5_000 });
+    for (const path of [...mounts].reverse()) await exec(['umount', join(folder, path)], { timeoutMs: 5_000 });
     await rm(folder, { recursive: true, force: true });
   });
   return folder;
@@ -65,7 +65,7 @@ describe('where the file cannot be replaced', () => {
     const path = join(disk, 'haproxy.cfg');
     await writeFile(path, small);
     await mount(['--bind', disk], disk);
-    const { code, stderr } = await exec(['mount', '-o', 'remount,ro,bind', disk], { timeout: 5_000 });
+    const { code, stderr } = await exec(['mount', '-o', 'remount,ro,bind', disk], { timeoutMs: 5_000 });
     assert.equal(code, 0, stderr);
     const file = open(path);
     await file.read();

@@ -67,7 +67,7 @@ describe('old forms of lines', () => {
         ];
         text.push('\ttimeout connect 1s', 'frontend f', '\tbind 127.0.0.1:1', '\tdefault_backend b', ...of('frontend'));
         await writeFile(path, [...text, 'backend b', ...of('backend'), '\tserver s 127.0.0.1:1', ''].join('\n'));
-        const { code, stderr } = await exec([program, '-c', '-f', path], { timeout: 10_000 });
+        const { code, stderr } = await exec([program, '-c', '-f', path], { timeoutMs: 10_000 });
         return code === 0 ? '' : stderr;
       };
       assert.equal(await check(rewritten.map(([place, , successor]) => [place, successor])), '');
