@@ -1,4 +1,4 @@
-import { injectFaults } from './world/faults.ts';
+import { injectFaults } from './world/faults/inject.ts';
 import { watchServers } from './world/monitor.ts';
 import { checkHaproxy, checkLeftovers, checkRegistry } from './world/properties.ts';
 import { World, type WorldSettings } from './world/world.ts';

@@ -7,8 +7,9 @@ import { directClient, etcdVersions, testCluster } from '../../support/etcd/etcd
 import { until } from '../../support/until.ts';
 import { Network } from '../engine/network.ts';
 import { Scheduler } from '../engine/scheduler.ts';
-import { etcd34, etcd35, SimulatedEtcd } from './cluster.ts';
+import { SimulatedEtcd } from './cluster.ts';
 import { SimulatedConnection } from './connection.ts';
+import { etcd34, etcd35 } from './member.ts';
 import { type EtcdTarget, observeEtcd, type WatchResponse } from './script.ts';
 
 interface Stream {

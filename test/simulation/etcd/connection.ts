@@ -1,13 +1,14 @@
-import { EventEmitter } from 'node:events';
 import { status } from '@grpc/grpc-js';
-import type { IWatchRequest } from 'etcd3/lib/rpc.js';
 import { onAbort } from '../../../common/async/abort.ts';
 import { clock } from '../../../common/async/clock.ts';
 import type { Connection, Dial, Rpc, RpcLimits } from '../../../common/etcd/client/connection.ts';
 import { EtcdError } from '../../../common/etcd/client/errors.ts';
 import type { Link, Network } from '../engine/network.ts';
 import type { Scheduler, SimulatedProcess } from '../engine/scheduler.ts';
-import { type Member, RpcFailure, type SimulatedEtcd } from './cluster.ts';
+import { ClientStream } from './client-stream.ts';
+import type { SimulatedEtcd } from './cluster.ts';
+import { RpcFailure } from './failures.ts';
+import type { Member } from './member.ts';
 import { MemberServer } from './server.ts';
 
 /** Where a client of etcd runs. */
@@ -197,15 +198,7 @@ export class SimulatedConnection implements Connection {
       call.fail(new RpcFailure(status.UNAVAILABLE, 'Channel closed before call started'));
       return;
     }
-    if (
-      this.#link !== undefined &&
-      !this.#link.closed &&
-      this.#server !== undefined &&
-      this.#serverLink !== undefined
-    ) {
-      use(this.#link, this.#server, this.#serverLink);
-      return;
-    }
+    if (this.#useOpen(use)) return;
     // A handshake needs one message each way.
     const { host } = this.#place;
     this.#network.carry(host, this.#member.host, () => {
@@ -248,9 +241,15 @@ export class SimulatedConnection implements Connection {
       this.#server = new MemberServer(this.#etcd, this.#member, this.#scheduler);
       this.#heardAt = this.#scheduler.now();
     }
-    if (this.#server !== undefined && this.#serverLink !== undefined && this.#link !== undefined) {
-      use(this.#link, this.#server, this.#serverLink);
-    }
+    this.#useOpen(use);
+  }
+
+  /** @returns false when there is no open connection */
+  #useOpen(use: (link: Link, server: MemberServer, back: Link) => void): boolean {
+    const [link, server, back] = [this.#link, this.#server, this.#serverLink];
+    if (link === undefined || link.closed || server === undefined || back === undefined) return false;
+    use(link, server, back);
+    return true;
   }
 
   #dropped(): void {
@@ -295,56 +294,5 @@ export class SimulatedConnection implements Connection {
 
   #asClient(act: () => void): void {
     this.#scheduler.at(0, act, this.#place.process);
-  }
-}
-
-/** The client's end of a stream, with the part of grpc-js's interface that is used. */
-class ClientStream extends EventEmitter {
-  over = false;
-  /** What was written before there was a connection. */
-  readonly #early: IWatchRequest[] = [];
-  #write: ((request: IWatchRequest) => void) | undefined;
-  #onCancel: () => void = () => {};
-
-  constructor() {
-    super();
-    this.on('error', () => {});
-  }
-
-  attach(write: (request: IWatchRequest) => void, onCancel: () => void): void {
-    this.#write = write;
-    this.#onCancel = onCancel;
-    if (this.over) onCancel();
-    else for (const request of this.#early.splice(0)) write(request);
-  }
-
-  write(request: IWatchRequest): boolean {
-    if (this.over) return true;
-    if (this.#write === undefined) this.#early.push(request);
-    else this.#write(request);
-    return true;
-  }
-
-  cancel(): void {
-    if (this.over) return;
-    this.over = true;
-    this.#onCancel();
-    queueMicrotask(() => {
-      const details = 'Cancelled on client';
-      this.emit('error', Object.assign(new Error(details), { code: status.CANCELLED, details }));
-      this.emit('status', { code: status.CANCELLED });
-    });
-  }
-
-  received(response: unknown): void {
-    if (!this.over) this.emit('data', response);
-  }
-
-  failed({ code, details }: RpcFailure): void {
-    if (this.over) return;
-    this.over = true;
-    this.emit('error', Object.assign(new Error(details), { code, details }));
-    this.emit('status', { code });
-    this.emit('end');
   }
 }

@@ -28,9 +28,15 @@ export interface Range {
   readonly end: string;
 }
 
+/** True when a key is in a range. */
 export function inRange(key: string, range: Range): boolean {
   if (range.end === '') return key === range.key;
   return key >= range.key && (range.end === '\0' || key < range.end);
+}
+
+/** True when a committed transaction has something in a range. */
+export function touches(committed: Committed, range: Range): boolean {
+  return committed.events.some(({ key }) => inRange(key, range));
 }
 
 /** The state machine of etcd: what every member's copy becomes, transaction by transaction. */

@@ -1,7 +1,8 @@
 import type { SynapseConfig } from '../../../synapse/config/config.ts';
 import { Network } from '../engine/network.ts';
 import { Scheduler } from '../engine/scheduler.ts';
-import { type EtcdBehaviour, etcd34, etcd35, SimulatedEtcd } from '../etcd/cluster.ts';
+import { SimulatedEtcd } from '../etcd/cluster.ts';
+import { type EtcdBehaviour, etcd34, etcd35 } from '../etcd/member.ts';
 import { History } from './history.ts';
 import { Instances } from './instances.ts';
 import { NerveHost, type NerveSettings } from './nerve-host.ts';

@@ -1,0 +1,40 @@
+import { type Fault, pick } from './fault.ts';
+
+/** A host is cut off from etcd. */
+export const hostCutOffFromEtcd: Fault = {
+  name: 'a host is cut off from etcd',
+  begin(world) {
+    const host = pick(world, world.hosts);
+    if (host === undefined) return undefined;
+    const members = world.etcd.members.map(({ host: name }) => name);
+    const some = world.scheduler.random() < 0.5 ? members : members.slice(0, 1 + world.scheduler.random() * 2);
+    const direction = pick(world, ['both', 'to', 'from'] as const);
+    world.history.note(`FAULT: ${host} is cut off from ${some.join(' ')} (${direction})`);
+    for (const member of some) {
+      if (direction !== 'from') world.network.cut(host, member);
+      if (direction !== 'to') world.network.cut(member, host);
+    }
+    return () => {
+      world.history.note(`${host} reaches ${some.join(' ')} again`);
+      for (const member of some) {
+        world.network.heal(host, member);
+        world.network.heal(member, host);
+      }
+    };
+  },
+};
+
+/** A proxy cannot reach a host of instances. */
+export const proxyCannotReachHost: Fault = {
+  name: 'a proxy cannot reach a host of instances',
+  begin(world) {
+    const [proxy, nerve] = [pick(world, world.proxies), pick(world, world.nerves)];
+    if (proxy === undefined || nerve === undefined) return undefined;
+    world.history.note(`FAULT: ${proxy.name} cannot reach ${nerve.name}`);
+    world.network.cut(proxy.name, nerve.name);
+    return () => {
+      world.history.note(`${proxy.name} reaches ${nerve.name} again`);
+      world.network.heal(proxy.name, nerve.name);
+    };
+  },
+};
