@@ -1,5 +1,5 @@
 import { adminSchema } from '../common/admin/options.ts';
-import { describeSchema, formatOptions, type OptionRow } from '../common/cli/describe.ts';
+import { describeSchema, type OptionSection } from '../common/cli/describe.ts';
 import { etcdSchema } from '../common/etcd/client/options.ts';
 import { statsdSchema } from '../common/statsd/options.ts';
 import { ownCheckTypes } from './check.ts';
@@ -8,14 +8,8 @@ import { defaultListen, nerveSchema, shutdownSchema, socketDefault } from './con
 import { rateLimitSchema } from './config/rate-limit.ts';
 import { serviceSchema } from './config/service-config.ts';
 
-/** The options of one section of the configuration. */
-export interface Section {
-  readonly title: string;
-  readonly options: readonly OptionRow[];
-}
-
 /** All options except those of single check types; or the options of one check type. */
-export async function describeOptions(check?: string): Promise<readonly Section[]> {
+export async function describeOptions(check?: string): Promise<readonly OptionSection[]> {
   if (check !== undefined) {
     const { description, schema } = await ownCheckTypes.load(check);
     return [
@@ -34,13 +28,4 @@ export async function describeOptions(check?: string): Promise<readonly Section[
     { title: 'services.NAME.rate_limiting', options: describeSchema(rateLimitSchema) },
     { title: `services.NAME.checks[] (types: ${checks.join(', ')})`, options: describeSchema(checkSchema) },
   ];
-}
-
-/** The sections as text. */
-export function formatSections(sections: readonly Section[]): string {
-  return sections
-    .map(
-      ({ title, options }) => `${title}\n${options.length === 0 ? 'no options of its own\n' : formatOptions(options)}`,
-    )
-    .join('\n');
 }

@@ -1,5 +1,5 @@
 import { adminSchema } from '../common/admin/options.ts';
-import { describeSchema, formatOptions, type OptionRow } from '../common/cli/describe.ts';
+import { describeSchema, type OptionSection } from '../common/cli/describe.ts';
 import { etcdSchema } from '../common/etcd/client/options.ts';
 import { loadPlugin, pluginNames } from '../common/plugin.ts';
 import { statsdSchema } from '../common/statsd/options.ts';
@@ -10,12 +10,6 @@ import { serviceSchema } from './config/service-config.ts';
 import { type ResolverPlugin, resolverFolder } from './discovery/multi/resolver.ts';
 import { fileOutputSchema, serviceFileOutputSchema } from './file-output.ts';
 import { type SourcePlugin, sourceFolder } from './source.ts';
-
-/** Options under one title. */
-export interface OptionSection {
-  readonly title: string;
-  readonly options: readonly OptionRow[];
-}
 
 /** The options of the configuration, with HAProxy's in `output`; or those of one source. @throws when there is no such source */
 export async function describeOptions(
@@ -51,13 +45,4 @@ async function describeResolvers(): Promise<readonly OptionSection[]> {
     sections.push({ title: `resolver ${name}: ${plugin.description}`, options: describeSchema(plugin.schema) });
   }
   return sections;
-}
-
-/** The sections as text for people. */
-export function formatSections(sections: readonly OptionSection[]): string {
-  return sections
-    .map(
-      ({ title, options }) => `${title}\n${options.length === 0 ? 'no options of its own\n' : formatOptions(options)}`,
-    )
-    .join('\n');
 }

@@ -106,8 +106,8 @@ export interface SourceContext {
 /** One record of a registry at this moment, for people. */
 export type RegistryRecord = InspectedRecord;
 
-/** What {@link SourcePlugin.look} may use. */
-export interface LookAt {
+/** What {@link SourcePlugin.inspect} may use. */
+export interface InspectRequest {
   readonly service: string;
   readonly etcd: EtcdOptions;
   readonly log: Log;
@@ -129,7 +129,7 @@ export interface SourcePlugin<Options> {
    * Reads the registry's own records of the service once, for `synapse explain`; changes nothing.
    * @throws when it does not answer in time, saying why
    */
-  look?(options: Options, at: LookAt): Promise<readonly RegistryRecord[]>;
+  inspect?(options: Options, request: InspectRequest): Promise<readonly RegistryRecord[]>;
   /** The smallest options that work, for people and for tests; left out when no option is required. */
   readonly example?: Readonly<Record<string, unknown>>;
   /**

@@ -13,7 +13,7 @@ import type { SynapseConfig } from './config/config.ts';
 import { keepEqual } from './config/keep-equal.ts';
 import { Discoverer } from './discovery/discoverer.ts';
 import { FileOutput, type FileOutputTarget } from './file-output.ts';
-import type { Sent } from './haproxy/runtime/command-log.ts';
+import type { SentCommands } from './haproxy/runtime/command-log.ts';
 import type { ServicesStatistics } from './haproxy/statistics/counters.ts';
 import { type CreateHaproxy, HaproxyRun } from './haproxy-run.ts';
 import { applies, observe } from './metrics.ts';
@@ -154,7 +154,7 @@ export class Synapse {
   }
 
   /** The last commands that were sent to HAProxy about one instance. */
-  sent(service: string, id: string): readonly Sent[] {
+  sent(service: string, id: string): readonly SentCommands[] {
     return this.#haproxy?.haproxy.sent(service, id) ?? [];
   }
 

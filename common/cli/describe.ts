@@ -13,6 +13,12 @@ export interface OptionRow {
   readonly doc: string;
 }
 
+/** Options under one title. */
+export interface OptionSection {
+  readonly title: string;
+  readonly options: readonly OptionRow[];
+}
+
 const optionRow: Fields = {
   fields: {
     name: field('text', 'key'),
@@ -46,6 +52,15 @@ export function describeSchema<Options>(schema: Schema<Options>): readonly Optio
 export function formatOptions(rows: readonly OptionRow[]): string {
   const header = { name: 'OPTION', type: 'TYPE', default: 'DEFAULT', doc: '' };
   return formatTable([header, ...rows].map((row) => [row.name, row.type, row.default, row.doc]));
+}
+
+/** Formats sections as text, one below the other. */
+export function formatSections(sections: readonly OptionSection[]): string {
+  return sections
+    .map(
+      ({ title, options }) => `${title}\n${options.length === 0 ? 'no options of its own\n' : formatOptions(options)}`,
+    )
+    .join('\n');
 }
 
 function typeName(format: Format): string {

@@ -1,6 +1,6 @@
-import { describeShape } from '../../common/cli/describe.ts';
+import { describeShape, formatSections } from '../../common/cli/describe.ts';
 import { type Command, UsageError } from '../../common/cli/program.ts';
-import { describeOptions, formatSections } from '../describe.ts';
+import { describeOptions } from '../describe.ts';
 import { json } from './context.ts';
 
 /** `nerve describe` */

@@ -1,6 +1,6 @@
-import { describeSchema, describeShape } from '../../common/cli/describe.ts';
+import { describeSchema, describeShape, formatSections } from '../../common/cli/describe.ts';
 import { type Command, UsageError } from '../../common/cli/program.ts';
-import { describeOptions, formatSections } from '../describe.ts';
+import { describeOptions } from '../describe.ts';
 import { haproxySchema } from '../haproxy/options/config.ts';
 import { serviceHaproxySchema } from '../haproxy/options/service-config.ts';
 import { json } from './context.ts';

@@ -61,10 +61,10 @@ async function lookUp(
     return { records: null, reason: 'etcd was not asked, because -c names no valid configuration' };
   const known = config.services.get(service);
   if (known === undefined) return { records: null, reason: `the configuration has no service ${service}` };
-  const { look } = known.discovery;
-  if (look === undefined) return { records: [], reason: null };
+  const { inspect } = known.discovery;
+  if (inspect === undefined) return { records: [], reason: null };
   try {
-    const records = await look({ service, etcd: config.etcd, log: silentLog, timeoutMs });
+    const records = await inspect({ service, etcd: config.etcd, log: silentLog, timeoutMs });
     return { records, reason: null };
   } catch (error) {
     return { records: null, reason: reasonOf(error) };

@@ -64,7 +64,9 @@ async function readSource(
     options: module === undefined ? options : { module, options },
     takesPorts: plugin.takesPorts === true,
     create: (context) => plugin.create(options, context),
-    ...(plugin.look !== undefined && { look: (where) => plugin.look?.(options, where) ?? Promise.resolve([]) }),
+    ...(plugin.inspect !== undefined && {
+      inspect: (request) => plugin.inspect?.(options, request) ?? Promise.resolve([]),
+    }),
   };
   try {
     discovery.create({

@@ -153,8 +153,8 @@ function discoveryOf(method: string, parts: readonly Part[], { plugin, options, 
     },
     takesPorts: true,
     create: (context) => multiSource(parts, () => plugin.create(options, names), context),
-    async look(where) {
-      const found = await Promise.all(parts.map(({ discovery }) => discovery.look?.(where) ?? []));
+    async inspect(request) {
+      const found = await Promise.all(parts.map(({ discovery }) => discovery.inspect?.(request) ?? []));
       return found.flat();
     },
   };

@@ -7,8 +7,8 @@ import type { EtcdOptions } from '../../common/etcd/client/options.ts';
 import { goneInstances, prepare, rejectedRecords, sourceStarts } from '../metrics.ts';
 import type {
   Departure,
+  InspectRequest,
   InstanceSet,
-  LookAt,
   OpenEtcd,
   PartStatus,
   RegistryRecord,
@@ -27,7 +27,7 @@ export interface Discovery {
   readonly takesPorts?: boolean;
   create(context: SourceContext): Source;
   /** What the registry itself has now, where the source has one; see `SourcePlugin.look`. */
-  look?(at: LookAt): Promise<readonly RegistryRecord[]>;
+  inspect?(request: InspectRequest): Promise<readonly RegistryRecord[]>;
 }
 
 /** What the service around a `discovery` section gives to it. */

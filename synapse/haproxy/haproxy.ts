@@ -2,7 +2,7 @@ import type { AppliedService, Output, ServersOf, Snapshot } from '../output.ts';
 import { observeHaproxy } from './metrics.ts';
 import { type HaproxyConfig, socketPaths } from './options/config.ts';
 import { type HaproxyDeps, HaproxyOutput } from './output.ts';
-import type { Sent } from './runtime/command-log.ts';
+import type { SentCommands } from './runtime/command-log.ts';
 import { type ServicesStatistics, statisticsByService } from './statistics/counters.ts';
 import { StatisticsReader } from './statistics/reader.ts';
 import { type HaproxyStatus, readinessReason } from './status.ts';
@@ -13,7 +13,7 @@ export interface RunningHaproxy extends Output {
   /** What HAProxy counts. @throws when no HAProxy can be asked */
   statistics(of?: ServersOf): Promise<ServicesStatistics>;
   /** The last commands for one server, sent to each HAProxy. */
-  sent(service: string, name: string): readonly Sent[];
+  sent(service: string, name: string): readonly SentCommands[];
 }
 
 /** The HAProxy processes of this host. */
@@ -63,7 +63,7 @@ export class LocalHaproxy implements RunningHaproxy {
     );
   }
 
-  sent(service: string, name: string): readonly Sent[] {
+  sent(service: string, name: string): readonly SentCommands[] {
     return this.#output.sent(this.#backendOf(service, this.#output.portBackends), name);
   }
 

@@ -11,7 +11,7 @@ import type { HaproxyEvent } from './events.ts';
 import { applyDuration } from './metrics.ts';
 import { fileUse, type HaproxyConfig, socketPaths } from './options/config.ts';
 import { Reloader } from './reload/reloader.ts';
-import type { Sent } from './runtime/command-log.ts';
+import type { SentCommands } from './runtime/command-log.ts';
 import type { ChangeResult } from './runtime/execute.ts';
 import { HaproxyProcess } from './runtime/process.ts';
 import { reportLines } from './spec/build-backend.ts';
@@ -102,7 +102,7 @@ export class HaproxyOutput implements Omit<Output, 'reason'> {
   }
 
   /** The last command that was sent about one server to each HAProxy. */
-  sent(backend: string, name: string): readonly Sent[] {
+  sent(backend: string, name: string): readonly SentCommands[] {
     return this.#processes.map(({ commandLog }) => commandLog.of(backend, name)).filter((sent) => sent !== undefined);
   }
 

@@ -1,4 +1,5 @@
 import { timeoutSignal } from '../../common/async/timeout.ts';
+import { readIfThere } from '../../common/file.ts';
 import { thisHost } from '../../common/host.ts';
 import type { Snapshot } from '../output.ts';
 import { ConfigTextBuilder, selectWanted } from './configfile/config-text.ts';
@@ -49,7 +50,7 @@ const versionTimeoutMs = 10_000;
  */
 export async function preview(options: HaproxyConfig, snapshot: Snapshot): Promise<Preview> {
   const config = await decideByVersion(options, thisHost, timeoutSignal(versionTimeoutMs));
-  const present = parseConfig(config.config_file_path === null ? '' : await readIfThere(config.config_file_path));
+  const present = parseConfig(config.config_file_path === null ? '' : await readPresent(config.config_file_path));
   const { services, problems } = desiredOf(config, snapshot);
   for (const desired of services.values()) desired.ids.reset(numbersIn(present, desired.wanted?.backend));
   const backends = new Map<string, string>();
@@ -156,11 +157,11 @@ function* numbersIn(present: ParsedConfig, backend: string | undefined): Iterabl
   for (const { name, id } of present.backends.get(backend)?.values() ?? []) if (id !== undefined) yield [name, id];
 }
 
-async function readIfThere(path: string): Promise<string> {
+/** The text of the present file; empty when there is none. */
+async function readPresent(path: string): Promise<string> {
   try {
-    return await thisHost.files.read(path);
+    return (await readIfThere(path)) ?? '';
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return '';
     throw new Error(`cannot read ${path}`, { cause: error });
   }
 }

@@ -12,7 +12,7 @@ export interface LivenessLimits {
   readonly idleMs: number;
   /** How long it has to answer; then it is asked with a unary call on the same connection, with the same limit. */
   readonly answerMs: number;
-  /** How often to look. */
+  /** How often the stream is checked. */
   readonly tickMs: number;
 }
 
@@ -28,7 +28,7 @@ export class Liveness {
   #askedAt: number | undefined;
   #unanswered = 0;
   #probing = false;
-  #quiet = false;
+  #answersNoProgress = false;
 
   constructor(stream: WatchStream<Watched>, limits: LivenessLimits) {
     this.#stream = stream;
@@ -36,17 +36,17 @@ export class Liveness {
   }
 
   /** The member lives but answers no progress requests: etcd does, etcd's grpc-proxy does not. */
-  get quiet(): boolean {
-    return this.#quiet;
+  get answersNoProgress(): boolean {
+    return this.#answersNoProgress;
   }
 
-  /** Looks from now on, until `signal` aborts. */
+  /** Checks the stream from now on, until `signal` aborts. */
   start(signal: AbortSignal): void {
-    const timer = clock.setInterval(() => this.#look(), this.#limits.tickMs);
+    const timer = clock.setInterval(() => this.#check(), this.#limits.tickMs);
     onAbort(signal, () => clock.clearInterval(timer));
   }
 
-  #look(): void {
+  #check(): void {
     const now = clock.now();
     const { pending, lastMessageAt, open } = this.#stream;
     const { firstAnswerMs, idleMs, answerMs } = this.#limits;
@@ -75,7 +75,7 @@ export class Liveness {
       await this.#askStatus();
       this.#unanswered += 1;
       const { progress, pending } = this.#stream;
-      if (this.#unanswered >= 2 && progress === undefined && pending === 0) this.#quiet = true;
+      if (this.#unanswered >= 2 && progress === undefined && pending === 0) this.#answersNoProgress = true;
     } catch (error) {
       // A member that answers with an error lives. Whether it is of any use is for freshness.ts to find out.
       if (!(error instanceof EtcdError && isAnswer(error))) this.#endStream('the member no longer answers');

@@ -134,8 +134,8 @@ class EtcdReflector implements Reflector {
   }
 
   #resyncEveryMs(): number {
-    const { everyMs, quietMs, lossyMsPerPrefix, lossyMinMs, lossyMaxMs } = resync;
-    if (this.#watch.quiet) return quietMs;
+    const { everyMs, noProgressMs, lossyMsPerPrefix, lossyMinMs, lossyMaxMs } = resync;
+    if (this.#watch.answersNoProgress) return noProgressMs;
     if (!losesEvents(this.#client.status.version ?? undefined)) return everyMs;
     // The fewer prefixes there are, the less it costs.
     return Math.min(lossyMaxMs, Math.max(lossyMinMs, lossyMsPerPrefix * this.#followers.size));

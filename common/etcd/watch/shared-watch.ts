@@ -68,8 +68,8 @@ export class SharedWatch {
   }
 
   /** The member answers no progress requests (grpc-proxy): only another list shows whether anything is missing. */
-  get quiet(): boolean {
-    return this.#liveness?.quiet === true;
+  get answersNoProgress(): boolean {
+    return this.#liveness?.answersNoProgress === true;
   }
 
   /** Opens a stream as soon as a prefix is watched, and another one when that ends; to be called once. */
@@ -204,7 +204,7 @@ export class SharedWatch {
       await sleep(waitMs, signal);
       if (signal.aborted) return;
       const deps = this.#freshnessDeps();
-      if (deps === undefined || this.quiet) continue;
+      if (deps === undefined || this.answersNoProgress) continue;
       try {
         const found = await checkFreshness(stream, deps, signal);
         if (signal.aborted) return;

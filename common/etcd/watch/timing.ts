@@ -35,7 +35,7 @@ export const resync = {
   lossyMinMs: 60_000,
   lossyMaxMs: 300_000,
   /** From a member that answers no progress requests (grpc-proxy). */
-  quietMs: 120_000,
+  noProgressMs: 120_000,
   jitter: 0.1,
   /** The first one comes after 50 to 150 % of the time, so that prefixes that began together are not read together. */
   firstJitter: 0.5,

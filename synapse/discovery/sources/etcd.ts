@@ -10,7 +10,7 @@ import { delayDeletes } from '../../../common/etcd/watch/delayed-deletes.ts';
 import type { KeyChange, OnChange, PrefixChange } from '../../../common/etcd/watch/prefix-state.ts';
 import { createReflector, type Reflector } from '../../../common/etcd/watch/reflector.ts';
 import { globPattern } from '../../../common/glob.ts';
-import type { LookAt, Source, SourceContext, SourcePlugin, SourceStatus } from '../../source.ts';
+import type { InspectRequest, Source, SourceContext, SourcePlugin, SourceStatus } from '../../source.ts';
 import { WithPublished } from '../with-published.ts';
 
 /** Options of `method: etcd`. The top-level `etcd` section has the defaults for the connection. */
@@ -71,10 +71,10 @@ export const source: SourcePlugin<EtcdSourceOptions> = {
     password: { doc: 'Password of that user.', format: 'optional-string', default: undefined, sensitive: true },
   },
   create,
-  look,
+  inspect,
 };
 
-async function look(options: EtcdSourceOptions, { service, etcd, log, timeoutMs }: LookAt) {
+async function inspect(options: EtcdSourceOptions, { service, etcd, log, timeoutMs }: InspectRequest) {
   const { decode = { method: 'nerve' }, keys } = options;
   const cluster = clusterOf(options, etcd);
   return inspectRecords(cluster, prefixOf(options, service), {

@@ -3,7 +3,7 @@ import { keepNewest } from '../../../common/keep-newest.ts';
 import type { ServerChange } from './plan.ts';
 
 /** The last commands for one server, with HAProxy's replies. */
-export interface Sent {
+export interface SentCommands {
   readonly socket: string;
   /** When they were sent, ISO 8601. */
   readonly time: string;
@@ -47,7 +47,7 @@ export class CommandLog {
   }
 
   /** The last commands for one server; undefined when there were none, or too many for other servers since. */
-  of(backend: string, name: string): Sent | undefined {
+  of(backend: string, name: string): SentCommands | undefined {
     const entry = this.#entries.get(keyOf(backend, name));
     if (entry === undefined) return undefined;
     const { change, replies, firstReply, sentAt, durationMs } = entry;

@@ -132,12 +132,12 @@ export class ServerReaper {
   }
 
   /** Servers that we put into maintenance because they are not wanted. */
-  #unusedServers(desired: DesiredService, structure: BackendSpec): readonly RunningServer[] {
-    const closed = [...(this.#deps.running.get(structure.backend)?.values() ?? [])].filter(
-      (server) => server.maintenance && server.ours && isNamedByUs(server) && !structure.fixed.has(server.name),
+  #unusedServers(desired: DesiredService, spec: BackendSpec): readonly RunningServer[] {
+    const closed = [...(this.#deps.running.get(spec.backend)?.values() ?? [])].filter(
+      (server) => server.maintenance && server.ours && isNamedByUs(server) && !spec.fixed.has(server.name),
     );
     if (closed.length === 0) return closed;
-    const wanted = desiredServers(desired, structure);
+    const wanted = desiredServers(desired, spec);
     return closed.filter(({ name }) => wanted !== undefined && !wanted.has(name));
   }
 

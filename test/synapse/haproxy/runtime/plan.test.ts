@@ -316,20 +316,16 @@ describe('planning the servers of a backend', () => {
 
 function planOf(one: Case) {
   const config = plainConfig({ defaults: one.defaults ?? ['mode http'] });
-  const structure = buildBackendSpec(
-    'api',
-    serviceConfig(one.config ?? { server_options: 'check' }),
-    config,
-  ) as BackendSpec;
+  const spec = buildBackendSpec('api', serviceConfig(one.config ?? { server_options: 'check' }), config) as BackendSpec;
   const desired = new Map<string, Server>();
   for (const fields of one.desired) {
-    const server = serverOf(makeInstance(fields), structure.servers);
+    const server = serverOf(makeInstance(fields), spec.servers);
     desired.set(server.name, server);
   }
   const plain = (address: string): RunningServer => {
     const colon = address.lastIndexOf(':');
     const bare = makeInstance({ host: address.slice(0, colon), port: Number(address.slice(colon + 1)) });
-    const { fixedWords } = serverOf(bare, structure.servers);
+    const { fixedWords } = serverOf(bare, spec.servers);
     const name = address;
     return {
       name,
@@ -360,11 +356,11 @@ function planOf(one: Case) {
     idOf: (server: Server) => ids.claim(server.name, server.explicitId),
     isLeaving: (name: string) => one.leaving?.includes(name) ?? false,
   };
-  const plan = planBackend(structure, running, desired, context);
+  const plan = planBackend(spec, running, desired, context);
   const again = () => {
     const after = new Map(running);
     for (const change of plan.changes) after.set(change.name, change.after);
-    return planBackend(structure, running && after, desired, context);
+    return planBackend(spec, running && after, desired, context);
   };
   return { plan, again };
 }
