@@ -5,7 +5,6 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { dirname, join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import { fileURLToPath } from 'node:url';
 import { parse } from 'yaml';
 import { isObject } from '../common/config/formats.ts';
 import { makeInstance } from '../common/instance.ts';
@@ -19,9 +18,9 @@ import { anchors, blocks } from './support/docs/markdown.ts';
 import { eventually } from './support/eventually.ts';
 import { acceptedByHaproxy } from './support/haproxy/haproxy-accepts.ts';
 import { promtool } from './support/process/promtool.ts';
+import { root } from './support/repository.ts';
 import { tempFolder } from './support/temp-folder.ts';
 
-const root = fileURLToPath(new URL('../../', import.meta.url));
 const read = (path: string): Promise<string> => readFile(join(root, path), 'utf8');
 
 /** Every page of the repository; not by a walk through all of it, where others unpack programs meanwhile. */

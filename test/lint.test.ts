@@ -3,10 +3,8 @@ import { copyFile, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { before, describe, it } from 'node:test';
-import { fileURLToPath } from 'node:url';
 import { exec } from '../common/daemon/exec.ts';
-
-const root = fileURLToPath(new URL('../../', import.meta.url));
+import { root } from './support/repository.ts';
 
 /** A file that would be planted, what it imports, and whether the rules let it. */
 const cases: readonly (readonly [file: string, imports: string, allowed: boolean])[] = [

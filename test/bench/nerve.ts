@@ -2,11 +2,11 @@ import { writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { sleep } from '../../common/async/sleep.ts';
 import { startChild, waitFor } from '../../deploy/demo/child.ts';
 import { answers } from '../../deploy/demo/probe.ts';
 import { freePort } from '../../etcd-cluster/members/ports.ts';
+import { builtFile } from '../support/repository.ts';
 
 export interface NerveLoadOptions {
   readonly folder: string;
@@ -34,7 +34,7 @@ export interface NerveLoad {
   readonly keepalivesPerSecond: number;
 }
 
-const nerveMain = fileURLToPath(new URL('../../nerve/main.js', import.meta.url));
+const nerveMain = builtFile('nerve/main.js');
 
 /** Runs one nerve with many services on one server that answers at once, and reads its own metrics. */
 export async function measureNerve(options: NerveLoadOptions): Promise<NerveLoad> {

@@ -1,11 +1,11 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { Etcd3 } from 'etcd3';
 import { formatInstance, type Instance, makeInstance } from '../../common/instance.ts';
 import { type Child, startChild, waitFor } from '../../deploy/demo/child.ts';
 import { accepts, answers } from '../../deploy/demo/probe.ts';
 import { freePort } from '../../etcd-cluster/members/ports.ts';
+import { builtFile } from '../support/repository.ts';
 import { type Observer, observe } from './rotation.ts';
 
 export interface PropagationOptions {
@@ -32,8 +32,8 @@ interface Contestant {
 }
 
 const backend = 'api';
-const floorMain = fileURLToPath(new URL('./floor.js', import.meta.url));
-const synapseMain = fileURLToPath(new URL('../../synapse/main.js', import.meta.url));
+const floorMain = builtFile('test/bench/floor.js');
+const synapseMain = builtFile('synapse/main.js');
 
 /**
  * Measures synapse and the floor in turn, change by change, so that whatever else the machine does hits both alike.

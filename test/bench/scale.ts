@@ -1,12 +1,12 @@
 import { mkdir, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { fileURLToPath } from 'node:url';
 import { Etcd3 } from 'etcd3';
 import { formatInstance, type Instance, makeInstance } from '../../common/instance.ts';
 import { startChild, waitFor } from '../../deploy/demo/child.ts';
 import { accepts, answers } from '../../deploy/demo/probe.ts';
 import { freePort } from '../../etcd-cluster/members/ports.ts';
+import { builtFile } from '../support/repository.ts';
 import { cpuMilliseconds, residentMegabytes } from './process-cost.ts';
 
 export interface ScaleOptions {
@@ -36,7 +36,7 @@ export interface ScaleResult {
   };
 }
 
-const synapseMain = fileURLToPath(new URL('../../synapse/main.js', import.meta.url));
+const synapseMain = builtFile('synapse/main.js');
 
 /** Starts synapse on a registry of that size, between etcd and a HAProxy that runs, and lets single instances change. */
 export async function measureScale(options: ScaleOptions): Promise<ScaleResult> {

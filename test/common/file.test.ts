@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { removeUnfinished, writeFileAtomic } from '../../common/file.ts';
 import { eventually } from '../support/eventually.ts';
+import { builtModule } from '../support/repository.ts';
 import { tempFolder } from '../support/temp-folder.ts';
 
 describe('writeFileAtomic', () => {
@@ -22,7 +23,7 @@ describe('writeFileAtomic', () => {
   it('leaves only files that removeUnfinished removes when the process is killed', async (t) => {
     const folder = await tempFolder(t);
     const path = join(folder, 'a');
-    const module = new URL('../../common/file.js', import.meta.url).href;
+    const module = builtModule('common/file.js');
     const script = `import(process.argv[1]).then(async ({ writeFileAtomic }) => {
       const text = 'x'.repeat(1e7);
       for (;;) await writeFileAtomic(process.argv[2], text);
@@ -73,7 +74,7 @@ describe('writeFileAtomic', () => {
     const path = join(folder, 'a');
     const texts = ['a', 'b'].map((letter) => letter.repeat(300_000));
     await writeFile(path, texts[0] ?? '');
-    const module = new URL('../../common/file.js', import.meta.url).href;
+    const module = builtModule('common/file.js');
     const code = `import { writeFileAtomic } from ${JSON.stringify(module)};
       process.stdout.write('go');
       for (let i = 1; ; i++) await writeFileAtomic(${JSON.stringify(path)}, 'ab'[i % 2].repeat(300000));`;

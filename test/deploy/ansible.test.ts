@@ -4,7 +4,6 @@ import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import { fileURLToPath } from 'node:url';
 import { exec } from '../../common/daemon/exec.ts';
 import { must } from '../../deploy/tools/debian/apt.ts';
 import { unpackPackages } from '../../deploy/tools/debian/programs.ts';
@@ -12,8 +11,7 @@ import { eventually } from '../support/eventually.ts';
 import { type DebianHost, startHost } from '../support/machine/debian-host.ts';
 import { nodePackages, nodeVersion } from '../support/machine/node-packages.ts';
 import { constantLoad } from '../support/process/load.ts';
-
-const root = fileURLToPath(new URL('../../../', import.meta.url));
+import { root } from '../support/repository.ts';
 
 /** A service that takes its time to start, to answer and to end; the version `broken` never gets well. */
 const api = `

@@ -3,13 +3,13 @@ import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import { fileURLToPath } from 'node:url';
 import { exec } from '../../common/daemon/exec.ts';
 import { startChild, waitFor } from '../../deploy/demo/child.ts';
 import { eventually, patienceMs } from '../support/eventually.ts';
 import { processesWith } from '../support/process/processes.ts';
+import { builtFile } from '../support/repository.ts';
 
-const main = fileURLToPath(new URL('../../deploy/demo/main.js', import.meta.url));
+const main = builtFile('deploy/demo/main.js');
 
 describe('the demo', () => {
   let folder: string;

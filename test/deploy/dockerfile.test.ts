@@ -2,11 +2,9 @@ import assert from 'node:assert/strict';
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { before, describe, it } from 'node:test';
-import { fileURLToPath } from 'node:url';
 import { exec } from '../../common/daemon/exec.ts';
+import { root } from '../support/repository.ts';
 import { tempFolder } from '../support/temp-folder.ts';
-
-const root = fileURLToPath(new URL('../../../', import.meta.url));
 
 /** That there is no native code in `/app`, systemd.test.ts shows of the archive, which is made in the same way. */
 describe('the Dockerfile', () => {

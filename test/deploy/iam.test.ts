@@ -2,12 +2,10 @@ import assert from 'node:assert/strict';
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
-import { fileURLToPath } from 'node:url';
 import { runSource } from '../support/daemons/source-run.ts';
+import { root } from '../support/repository.ts';
 import { startEc2Server } from '../support/servers/ec2-server.ts';
 import { until } from '../support/until.ts';
-
-const root = fileURLToPath(new URL('../../../', import.meta.url));
 
 describe('the IAM policy for ec2tag', () => {
   const allowed = async (): Promise<readonly string[]> => {

@@ -2,13 +2,12 @@ import assert from 'node:assert/strict';
 import { copyFile, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { before, describe, it } from 'node:test';
-import { fileURLToPath } from 'node:url';
 import { parse } from 'yaml';
 import { anchors, tableRows } from '../support/docs/markdown.ts';
 import { promtool } from '../support/process/promtool.ts';
+import { root } from '../support/repository.ts';
 import { tempFolder } from '../support/temp-folder.ts';
 
-const root = fileURLToPath(new URL('../../../', import.meta.url));
 const read = (path: string): Promise<string> => readFile(join(root, path), 'utf8');
 
 interface Rule {

@@ -3,13 +3,11 @@ import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promis
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import { fileURLToPath } from 'node:url';
 import { exec } from '../../common/daemon/exec.ts';
 import { freePort } from '../../etcd-cluster/members/ports.ts';
 import { eventually } from '../support/eventually.ts';
 import { startNode } from '../support/process/child-process.ts';
-
-const root = fileURLToPath(new URL('../../../', import.meta.url));
+import { root } from '../support/repository.ts';
 
 /** Enough for a slow registry on a busy machine, milliseconds. */
 const timeoutMs = 300_000;

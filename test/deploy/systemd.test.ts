@@ -3,15 +3,13 @@ import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import { fileURLToPath } from 'node:url';
 import { exec } from '../../common/daemon/exec.ts';
 import { must } from '../../deploy/tools/debian/apt.ts';
 import { unpackPackages } from '../../deploy/tools/debian/programs.ts';
 import { eventually } from '../support/eventually.ts';
 import { type DebianHost, startHost } from '../support/machine/debian-host.ts';
 import { nodePackages } from '../support/machine/node-packages.ts';
-
-const root = fileURLToPath(new URL('../../../', import.meta.url));
+import { root } from '../support/repository.ts';
 
 /** Worse than this is a mistake; `systemd-analyze security` calls everything below 2 'OK' and a plain service 9.6. */
 const worst: Readonly<Record<string, number>> = { nerve: 1.6, synapse: 1.6, haproxy: 2.0 };

@@ -2,16 +2,15 @@ import assert from 'node:assert/strict';
 import { cp, mkdir, readdir, readFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { describe, it } from 'node:test';
-import { fileURLToPath } from 'node:url';
 import { shell } from '../../common/daemon/exec.ts';
 import { startChild, waitFor } from '../../deploy/demo/child.ts';
 import { findOnPath } from '../../deploy/tools/debian/programs.ts';
 import { blocks } from '../support/docs/markdown.ts';
 import { eventually } from '../support/eventually.ts';
 import { processesWith } from '../support/process/processes.ts';
+import { root } from '../support/repository.ts';
 import { tempFolder } from '../support/temp-folder.ts';
 
-const root = fileURLToPath(new URL('../../../', import.meta.url));
 /** Folders that a clone does not have. */
 const notCloned = new Set(['.git', '.cache', 'dist', 'node_modules']);
 

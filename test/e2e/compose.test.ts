@@ -1,15 +1,13 @@
 import assert from 'node:assert/strict';
 import { chmod, chown, readdir, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { after, before, describe, type TestContext, test } from 'node:test';
-import { fileURLToPath } from 'node:url';
+import { after, before, describe, it, type TestContext } from 'node:test';
 import { clusterCommand } from '../support/etcd/cluster-command.ts';
 import { eventually } from '../support/eventually.ts';
 import { makeStandIns } from '../support/machine/base-images.ts';
 import { type DockerEngine, startDockerEngine } from '../support/machine/docker-engine.ts';
+import { root } from '../support/repository.ts';
 import { tempFolder } from '../support/temp-folder.ts';
-
-const root = fileURLToPath(new URL('../../../', import.meta.url));
 
 /** The port of api on each host. */
 const hosts = { a: 50003, b: 51003 } as const;
@@ -51,33 +49,33 @@ describe('the compose stack', () => {
     }
   };
 
-  test('both hosts reach both services', async () => {
+  it('lets both hosts reach both services', async () => {
     await answers(['api-1', 'api-2']);
     await answers(['web-1', 'web-2'], [50004, 51004]);
   });
 
-  test('it is scaled up and down', async () => {
+  it('is scaled up and down', async () => {
     await compose('--profile', 'more', 'up', '--detach', '--wait');
     await answers(['api-1', 'api-2', 'api-3']);
     await compose('--profile', 'more', 'stop', 'nerve-api-3', 'api-3');
     await answers(['api-1', 'api-2']);
   });
 
-  test('a killed instance is left out until it is back', async () => {
+  it('leaves a killed instance out until it is back', async () => {
     await compose('kill', 'api-1');
     await answers(['api-2']);
     await compose('start', 'api-1');
     await answers(['api-1', 'api-2']);
   });
 
-  test('a drained instance is left out until it is undrained', async () => {
+  it('leaves a drained instance out until it is undrained', async () => {
     await compose('exec', '-T', 'nerve-api-2', 'nerve', 'drain', 'api');
     await answers(['api-1']);
     await compose('exec', '-T', 'nerve-api-2', 'nerve', 'undrain', 'api');
     await answers(['api-1', 'api-2']);
   });
 
-  test('it works with one etcd member down, and changes are still seen', async () => {
+  it('sees changes while one etcd member is down', async () => {
     await compose('stop', 'etcd-1');
     await compose('kill', 'api-1');
     await answers(['api-2']);
@@ -86,7 +84,7 @@ describe('the compose stack', () => {
     await compose('start', 'etcd-1');
   });
 
-  test('HAProxy serves on without synapse, and after a restart', async () => {
+  it('serves through HAProxy while synapse is down, and after its restart', async () => {
     await compose('kill', 'synapse-a');
     await answers(['api-1', 'api-2']);
     await compose('restart', 'haproxy-a');
@@ -95,7 +93,7 @@ describe('the compose stack', () => {
     await answers(['api-1', 'api-2']);
   });
 
-  test('an application without a network reaches it through a unix socket', async () => {
+  it('is reached through a unix socket by an application without a network', async () => {
     const ask = `use IO::Socket::UNIX; my $s = IO::Socket::UNIX->new(Peer => "/run/haproxy/api.sock") or die $!;
       print $s "GET / HTTP/1.0\\r\\n\\r\\n"; print <$s>;`;
     const locked = ['--network=none', '--read-only', '--cap-drop=ALL', '--user=12345:12345'];
@@ -104,7 +102,7 @@ describe('the compose stack', () => {
     assert.match(answer, /^HTTP\/1\.[01] 200 OK\r\n(?:.+\r\n)*\r\napi-[12]\n$/);
   });
 
-  test('our containers run without rights, as ordinary users, and cannot write to their own root', async () => {
+  it('runs our containers as ordinary users without capabilities, on a read-only root', async () => {
     for (const name of ['nerve-api-1', 'synapse-a', 'haproxy-a']) {
       const id = (await compose('ps', '--quiet', name)).trim();
       const format = '{{.HostConfig.ReadonlyRootfs}} {{.HostConfig.CapDrop}} {{.Config.User}}';
@@ -113,7 +111,7 @@ describe('the compose stack', () => {
     }
   });
 
-  test('with certificates and users, each may do what it must', async (t) => {
+  it('works with certificates and a user with least rights for each daemon', async (t) => {
     const folder = await tempFolder(t);
     const tls = join(folder, 'tls');
     await compose('down', '--volumes', '--timeout', '1');
@@ -153,7 +151,7 @@ describe('the compose stack', () => {
     await assert.rejects(reading, /permission denied/);
   });
 
-  test('the Dockerfile passes its linter', async () => {
+  it("builds from a Dockerfile that passes Docker's linter", async () => {
     await engine.docker(['build', '--check', '--file', 'deploy/Dockerfile', '.'], { cwd: root });
     const planted = engine.docker(['build', '--check', '-'], { input: 'FROM busybox:1.37.0 AS Stage\n' });
     await assert.rejects(planted, 'it does find something');
@@ -172,7 +170,7 @@ describe('the compose stack', () => {
         'smartstack-haproxy',
       ]);
 
-    test('haproxy starts with one that is empty at first', async (t) => {
+    it('starts haproxy with a folder that is empty at first', async (t) => {
       const folder = await makeFolder(t);
       await chown(folder, 99, 99);
       await start(`--volume=${folder}:/etc/haproxy`);
@@ -181,7 +179,7 @@ describe('the compose stack', () => {
       );
     });
 
-    test('haproxy-watch follows a file by itself, and refuses what it cannot load', async (t) => {
+    it('reloads through haproxy-watch when the file changes, and refuses a file that HAProxy cannot load', async (t) => {
       const folder = await makeFolder(t);
       const file = join(folder, 'haproxy.cfg');
       const config = (text: string): string =>

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { after, before, describe, test } from 'node:test';
+import { after, before, describe, it } from 'node:test';
 import { assertFails, assertPasses, makeCheck } from '../support/daemons/check.ts';
 import { runSource } from '../support/daemons/source-run.ts';
 import { eventually } from '../support/eventually.ts';
@@ -38,7 +38,7 @@ describe('with a real Docker engine', () => {
     const check = (container: string, more: object = {}) =>
       makeCheck('docker', { container, socket: engine.socket, ...more });
 
-    test('follows a container through its life', async () => {
+    it('follows a container through its life', async () => {
       const alive = await check('alive');
       await assertFails(alive, /there is no such container/);
       await start('alive');
@@ -56,7 +56,7 @@ describe('with a real Docker engine', () => {
       await assertFails(alive, /there is no such container/);
     });
 
-    test("believes the container's own health check", async () => {
+    it("believes the container's own health check", async () => {
       const command = 'test -e /tmp/well || { echo not well; exit 1; }';
       const options = [
         `--health-cmd=${command}`,
@@ -75,7 +75,7 @@ describe('with a real Docker engine', () => {
     });
   });
 
-  test("synapse's source follows containers by events, and the engine through a restart", async () => {
+  it("synapse's source follows containers by events, and the engine through a restart", async () => {
     const options = { host: `unix://${engine.socket}`, label: 'service=api', address: engine.address };
     // It sees changes by events or not at all.
     const run = await runSource('docker', { ...options, check_interval: '1h' });
@@ -115,7 +115,7 @@ describe('with a real Docker engine', () => {
     }
   });
 
-  test('finds containers by their addresses in a network', async () => {
+  it('finds containers by their addresses in a network', async () => {
     await engine.docker(['network', 'create', 'back']);
     await start('hidden', '--network=back', '--label=service=hidden');
     const template = '{{.NetworkSettings.Networks.back.IPAddress}}';

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { readFile, writeFile } from 'node:fs/promises';
 import { type AddressInfo, connect, createServer, type Server } from 'node:net';
 import { join } from 'node:path';
-import { after, before, describe, test } from 'node:test';
+import { after, before, describe, it } from 'node:test';
 import type { EtcdClient } from '../../common/etcd/client/client.ts';
 import type { LocalCluster } from '../../etcd-cluster/members/local-cluster.ts';
 import { freePort } from '../../etcd-cluster/members/ports.ts';
@@ -84,14 +84,14 @@ describe('a host that speaks IPv6 only', () => {
     await cluster?.stopAll();
   });
 
-  test('is checked, announced and found at its address', async () => {
+  it('is checked, announced and found at its address', async () => {
     const key = `/nerve/services/api/i-6_::1:${server.port}`;
     await until(async () => Object.keys(await dump(client, '/nerve/')).includes(key));
     await until(async () => (await readFile(haproxy.file, 'utf8').catch(() => '')).includes(` ::1:${server.port} `));
     assert.match(await readFile(haproxy.file, 'utf8'), new RegExp(`bind \\[?::1\\]?:${port}`));
   });
 
-  test('is reached through HAProxy', async () => {
+  it('is reached through HAProxy', async () => {
     await haproxy.start();
     await until(async () => {
       const response = await fetch(`http://[::1]:${port}/`, { signal: AbortSignal.timeout(5_000) });
@@ -100,7 +100,7 @@ describe('a host that speaks IPv6 only', () => {
     await until(async () => (await synapse.get('/readyz')).status === 200);
   });
 
-  test('leaves a running HAProxy, and comes back, by commands', async () => {
+  it('is drained from a running HAProxy and undrained again by commands', async () => {
     const worker = await haproxy.workerPid();
     nerve.kill('SIGTERM');
     await until(async () => Object.keys(await dump(client, '/nerve/')).length === 0);

@@ -3,7 +3,6 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import { fileURLToPath } from 'node:url';
 import { request } from 'undici';
 import { exec } from '../../common/daemon/exec.ts';
 import { readyServers } from '../../deploy/demo/haproxy.ts';
@@ -12,6 +11,7 @@ import { type Stack, startStack } from '../../deploy/demo/stack.ts';
 import { type ClusterCertificates, clusterCertificates } from '../support/etcd/cluster-certificates.ts';
 import { clusterCommand } from '../support/etcd/cluster-command.ts';
 import { eventually } from '../support/eventually.ts';
+import { root } from '../support/repository.ts';
 
 describe('nerve, synapse and HAProxy with an etcd that wants certificates', () => {
   let folder: string;
@@ -71,7 +71,7 @@ describe('nerve, synapse and HAProxy with an etcd that wants certificates', () =
   });
 
   it('goes on when users are made and everybody is asked for theirs, with no more rights than they need', async () => {
-    const file = fileURLToPath(new URL('../../../etcd-cluster/access.yaml', import.meta.url));
+    const file = join(root, 'etcd-cluster/access.yaml');
     const env = { ETCD_HOSTS: stack.etcd.urls.join(), ETCD_TLS: join(folder, 'tls') };
     const { code, stderr } = await clusterCommand('access', [file], env);
     assert.deepEqual([code, stderr], [0, '']);

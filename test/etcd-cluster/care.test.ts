@@ -90,31 +90,33 @@ describe('etcd-cluster/README.md on running a cluster', () => {
   });
 });
 
-it('an upgrade of the members from 3.4 to 3.5, one after the other, disturbs no watch and no announced key', async () => {
-  const cluster = await testCluster('3.4');
-  const signal = new AbortController();
-  try {
-    const client = directClient(cluster, signal.signal);
-    const recorder = createRecorder();
-    void createReflector(client, { log: testLog() }, signal.signal).follow('/up/', recorder.onChange, signal.signal);
-    const keys = createLeasedKeys(client, { ttlSeconds: 30 }, { log: testLog() }, signal.signal);
-    keys.set('/up/a', '0');
-    const etcd = await etcdProgram('3.5');
-    const wanted = ['0'];
-    for (const [index, member] of cluster.members.entries()) {
-      await member.kill();
-      await member.start(undefined, { etcd });
-      await cluster.ready();
-      keys.set('/up/a', `${index + 1}`);
-      wanted.push(`${index + 1}`);
-      await eventually(() => assert.equal(recorder.values['/up/a'], `${index + 1}`));
+describe('an upgrade of the members from 3.4 to 3.5, one after the other', () => {
+  it('disturbs no watch and no announced key', async () => {
+    const cluster = await testCluster('3.4');
+    const signal = new AbortController();
+    try {
+      const client = directClient(cluster, signal.signal);
+      const recorder = createRecorder();
+      void createReflector(client, { log: testLog() }, signal.signal).follow('/up/', recorder.onChange, signal.signal);
+      const keys = createLeasedKeys(client, { ttlSeconds: 30 }, { log: testLog() }, signal.signal);
+      keys.set('/up/a', '0');
+      const etcd = await etcdProgram('3.5');
+      const wanted = ['0'];
+      for (const [index, member] of cluster.members.entries()) {
+        await member.kill();
+        await member.start(undefined, { etcd });
+        await cluster.ready();
+        keys.set('/up/a', `${index + 1}`);
+        wanted.push(`${index + 1}`);
+        await eventually(() => assert.equal(recorder.values['/up/a'], `${index + 1}`));
+      }
+      assert.deepEqual([recorder.puts, recorder.deletes], [wanted, []]);
+      assertSound(recorder);
+      const { version } = await client.call((rpc) => rpc.maintenance.status({}));
+      assert.match(version, /^3\.5\./);
+    } finally {
+      signal.abort();
+      await cluster.stopAll();
     }
-    assert.deepEqual([recorder.puts, recorder.deletes], [wanted, []]);
-    assertSound(recorder);
-    const { version } = await client.call((rpc) => rpc.maintenance.status({}));
-    assert.match(version, /^3\.5\./);
-  } finally {
-    signal.abort();
-    await cluster.stopAll();
-  }
+  });
 });

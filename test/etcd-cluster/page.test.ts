@@ -3,7 +3,6 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import { fileURLToPath } from 'node:url';
 import { parse } from 'yaml';
 import { type Problem, validate } from '../../common/config/config.ts';
 import { shell } from '../../common/daemon/exec.ts';
@@ -14,9 +13,8 @@ import { freePorts } from '../../etcd-cluster/members/ports.ts';
 import { pageBlock, pageText } from '../support/docs/pages.ts';
 import { etcdProgram, etcdVersions, put, testLog } from '../support/etcd/etcd.ts';
 import { eventually } from '../support/eventually.ts';
+import { root } from '../support/repository.ts';
 import { type Server, startServer } from '../support/servers/server.ts';
-
-const root = fileURLToPath(new URL('../../../', import.meta.url));
 
 /** care.test.ts and the end-to-end test of a restored etcd run the other commands of the page. */
 describe('etcd-cluster/README.md', () => {

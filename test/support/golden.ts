@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { root } from './repository.ts';
 
-const folder = fileURLToPath(new URL('../../../test/golden/', import.meta.url));
+const folder = join(root, 'test/golden/');
 
 /** Compares a text with `test/golden/NAME`; with `UPDATE_GOLDEN=1` the text becomes that file, to be looked at before it is committed. */
 export function assertGolden(name: string, text: string): void {

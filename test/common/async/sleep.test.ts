@@ -5,6 +5,7 @@ import { describe, it } from 'node:test';
 import { sleep, WakeableSleep } from '../../../common/async/sleep.ts';
 import { exec } from '../../../common/daemon/exec.ts';
 import { nodePackages } from '../../support/machine/node-packages.ts';
+import { builtModule } from '../../support/repository.ts';
 
 describe('sleep', () => {
   it('returns early when its signal aborts, and does not reject', async () => {
@@ -18,7 +19,7 @@ describe('sleep', () => {
   it('does not make the Node.js of our images warn when the time is over already', async () => {
     const node = join(await nodePackages(), 'node/bin/node');
     const script = 'import(process.argv[1]).then(({ sleep }) => sleep(-5)).then(() => console.log("slept"))';
-    const module = new URL('../../../common/async/sleep.js', import.meta.url).href;
+    const module = builtModule('common/async/sleep.js');
     const { stdout, stderr } = await exec([node, '-e', script, module], { timeoutMs: 60_000 });
     assert.deepEqual([stdout, stderr], ['slept\n', '']);
   });

@@ -3,15 +3,13 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import { fileURLToPath } from 'node:url';
 import { manPage } from '../../../common/cli/man-page.ts';
 import { exec } from '../../../common/daemon/exec.ts';
 import { unpackPackages } from '../../../deploy/tools/debian/programs.ts';
 import { nerveProgram } from '../../../nerve/program.ts';
 import { synapseProgram } from '../../../synapse/program.ts';
 import { patienceMs } from '../../support/eventually.ts';
-
-const root = fileURLToPath(new URL('../../../../', import.meta.url));
+import { root } from '../../support/repository.ts';
 
 for (const program of [nerveProgram, synapseProgram]) {
   describe(`the manual of ${program.name}`, () => {

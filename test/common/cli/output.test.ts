@@ -2,8 +2,9 @@ import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { closeSync, openSync } from 'node:fs';
 import { describe, it } from 'node:test';
+import { builtModule } from '../../support/repository.ts';
 
-const module = (name: string): string => JSON.stringify(new URL(`../../../common/${name}.js`, import.meta.url).href);
+const module = (name: string): string => JSON.stringify(builtModule(`common/${name}.js`));
 
 /** Runs a program whose output or log is on a disk without any room; it is ended when it does not end by itself. */
 function onFullDisk(which: 'stdout' | 'stderr', run: string) {

@@ -82,11 +82,13 @@ describe('exec', () => {
   });
 });
 
-it('does not wait, at the deadline, for a child that left the group and holds the output open', async (t) => {
-  const file = join(await tempFolder(t), 'pid');
-  const script = `setsid sh -c 'echo $$ > ${file}; exec sleep 600' & while [ ! -s ${file} ]; do sleep 0.01; done; sleep 600`;
-  await assert.rejects(shell(script, { timeoutMs: 1_000 }), /killed after 1000 ms/);
-  const pid = Number(await readFile(file, 'utf8'));
-  assert.ok(isAlive(pid));
-  process.kill(pid, 'SIGKILL');
+describe('exec, when a child has left the process group', () => {
+  it('does not wait at the deadline for that child, which holds the output open', async (t) => {
+    const file = join(await tempFolder(t), 'pid');
+    const script = `setsid sh -c 'echo $$ > ${file}; exec sleep 600' & while [ ! -s ${file} ]; do sleep 0.01; done; sleep 600`;
+    await assert.rejects(shell(script, { timeoutMs: 1_000 }), /killed after 1000 ms/);
+    const pid = Number(await readFile(file, 'utf8'));
+    assert.ok(isAlive(pid));
+    process.kill(pid, 'SIGKILL');
+  });
 });

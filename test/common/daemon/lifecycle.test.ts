@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
 import { type Child, startNode } from '../../support/process/child-process.ts';
+import { builtModule } from '../../support/repository.ts';
 
 /** A program that ends when its signal aborts, or as `onAbort` says. */
 function daemon(
@@ -8,7 +9,7 @@ function daemon(
   script: { readonly setup?: string; readonly onAbort?: string; readonly graceMs?: number },
 ): Child {
   const { setup = '', onAbort = 'clearInterval(busy)', graceMs = 15_000 } = script;
-  const module = (name: string): string => JSON.stringify(new URL(`../../../common/${name}.js`, import.meta.url).href);
+  const module = (name: string): string => JSON.stringify(builtModule(`common/${name}.js`));
   const code = `
     import { createLog } from ${module('daemon/log')};
     import { daemonSignals } from ${module('daemon/lifecycle')};
@@ -86,7 +87,7 @@ describe('daemonSignals', () => {
 
 describe('main', () => {
   it('exits without a message when its output is closed', async (t) => {
-    const module = JSON.stringify(new URL('../../../common/cli/daemon.js', import.meta.url).href);
+    const module = JSON.stringify(builtModule('common/cli/daemon.js'));
     const code = `
       import { main } from ${module};
       await main({ name: 'nerve', version: '1', summary: '', configEnv: 'X', commands: { run: { summary: '', run: async ({ print }) => {

@@ -2,7 +2,6 @@ import assert from 'node:assert/strict';
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import { fileURLToPath } from 'node:url';
 import { Counter, Gauge, Histogram } from 'prom-client';
 import { exec } from '../../../common/daemon/exec.ts';
 import { pruneSeries, registry } from '../../../common/daemon/metrics.ts';
@@ -25,9 +24,10 @@ import {
   testHaproxy,
 } from '../../support/haproxy/haproxy.ts';
 import { type Exposed, parseExposition } from '../../support/process/exposition.ts';
+import { root } from '../../support/repository.ts';
 import { type UdpServer, udpServer } from '../../support/servers/udp-server.ts';
 
-const page = fileURLToPath(new URL('../../../../common/metrics.md', import.meta.url));
+const page = join(root, 'common/metrics.md');
 
 /** What both daemons told StatsD, once they have ended. */
 let lines: readonly string[] = [];

@@ -1,13 +1,14 @@
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { describe, it } from 'node:test';
-import { fileURLToPath } from 'node:url';
 import { references } from '../../../deploy/tools/reference.ts';
+import { root } from '../../support/repository.ts';
 
 describe('the reference of the configuration', async () => {
   for (const [path, text] of await references()) {
     it(`is current in ${path}`, async () => {
-      const there = await readFile(fileURLToPath(new URL(`../../../../${path}`, import.meta.url)), 'utf8');
+      const there = await readFile(join(root, path), 'utf8');
       assert.ok(there === text, `${path} is not what the schemas say: npm run reference`);
     });
 

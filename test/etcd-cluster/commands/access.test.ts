@@ -3,7 +3,6 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import { fileURLToPath } from 'node:url';
 import { createEtcdClient, type EtcdClient } from '../../../common/etcd/client/client.ts';
 import type { Rpc } from '../../../common/etcd/client/connection.ts';
 import { prefixRange } from '../../../common/etcd/client/key-value.ts';
@@ -13,6 +12,7 @@ import type { LocalCluster } from '../../../etcd-cluster/members/local-cluster.t
 import { type ClusterCertificates, clusterCertificates } from '../../support/etcd/cluster-certificates.ts';
 import { clusterCommand } from '../../support/etcd/cluster-command.ts';
 import { dump, etcdVersions, put, testCluster, testLog } from '../../support/etcd/etcd.ts';
+import { root } from '../../support/repository.ts';
 import { tempFolder } from '../../support/temp-folder.ts';
 
 /** The lowest cost of bcrypt, because the tests need no security. */
@@ -199,7 +199,7 @@ for (const version of etcdVersions) {
     it('works with access.yaml, and gives each certificate the rights of the user that it names', async () => {
       const env = { ETCD_HOSTS: cluster.urls.join(), ETCD_TLS: join(folder, 'tls') };
       for (const last of ['enable authentication', 'nothing to do']) {
-        const file = fileURLToPath(new URL('../../../../etcd-cluster/access.yaml', import.meta.url));
+        const file = join(root, 'etcd-cluster/access.yaml');
         const { code, stdout, stderr } = await clusterCommand('access', [file], env);
         assert.deepEqual([code, stderr, stdout.trim().split('\n').at(-1)], [0, '', last]);
       }

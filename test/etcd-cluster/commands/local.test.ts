@@ -4,7 +4,6 @@ import { access, mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import { fileURLToPath } from 'node:url';
 import { exec } from '../../../common/daemon/exec.ts';
 import { silentLog } from '../../../common/daemon/log.ts';
 import { createEtcdClient } from '../../../common/etcd/client/client.ts';
@@ -12,6 +11,7 @@ import { freePortRow } from '../../../etcd-cluster/members/ports.ts';
 import { clusterCertificates } from '../../support/etcd/cluster-certificates.ts';
 import { clusterCommand } from '../../support/etcd/cluster-command.ts';
 import { dump, etcdProgram, put } from '../../support/etcd/etcd.ts';
+import { root } from '../../support/repository.ts';
 import { listens, startServer } from '../../support/servers/server.ts';
 import { tempFolder } from '../../support/temp-folder.ts';
 
@@ -159,7 +159,7 @@ describe('a command line of etcd-cluster/local', () => {
   });
 
   it('can be run from a checkout', async () => {
-    const script = fileURLToPath(new URL('../../../../etcd-cluster/local', import.meta.url));
+    const script = join(root, 'etcd-cluster/local');
     const { code, stdout, stderr } = await exec([script, '--help'], { timeoutMs: 120_000, cwd: '/' });
     assert.deepEqual([code, stderr], [0, '']);
     assert.match(stdout, /^Usage: etcd-cluster\/local COMMAND/);

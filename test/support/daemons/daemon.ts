@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { fileURLToPath } from 'node:url';
+import { builtFile } from '../repository.ts';
 import { until } from '../until.ts';
 
 /** A built daemon as a process of its own. */
@@ -17,7 +17,7 @@ export interface TestDaemon {
 
 /** The path of a built program. */
 export function programPath(name: 'nerve' | 'synapse'): string {
-  return fileURLToPath(new URL(`../../../${name}/main.js`, import.meta.url));
+  return builtFile(`${name}/main.js`);
 }
 
 /** Starts a daemon and waits until its admin HTTP listens. @throws with its output when it ends before */

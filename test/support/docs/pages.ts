@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
-import { delimiter, dirname } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { delimiter, dirname, join } from 'node:path';
 import { shell } from '../../../common/daemon/exec.ts';
 import { findProgram } from '../../../deploy/tools/debian/programs.ts';
+import { root } from '../repository.ts';
 
-const page = fileURLToPath(new URL('../../../../etcd-cluster/README.md', import.meta.url));
+const page = join(root, 'etcd-cluster/README.md');
 
 /** All of etcd-cluster/README.md. */
 export function pageText(): Promise<string> {

@@ -1,5 +1,5 @@
-import { fileURLToPath } from 'node:url';
 import { type ExecResult, exec } from '../../../common/daemon/exec.ts';
+import { builtFile } from '../repository.ts';
 
 /** Runs one of the built commands of etcd-cluster/. */
 export function clusterCommand(
@@ -7,6 +7,6 @@ export function clusterCommand(
   args: readonly string[],
   env: NodeJS.ProcessEnv = {},
 ): Promise<ExecResult> {
-  const path = fileURLToPath(new URL(`../../../etcd-cluster/commands/${name}.js`, import.meta.url));
+  const path = builtFile(`etcd-cluster/commands/${name}.js`);
   return exec([process.execPath, path, ...args], { timeoutMs: 120_000, env: { ...process.env, ...env } });
 }

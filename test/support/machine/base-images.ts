@@ -1,15 +1,13 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { exec } from '../../../common/daemon/exec.ts';
 import { must } from '../../../deploy/tools/debian/apt.ts';
 import { unpackPackages } from '../../../deploy/tools/debian/programs.ts';
 import { patienceMs } from '../eventually.ts';
+import { root } from '../repository.ts';
 import type { DockerEngine } from './docker-engine.ts';
 import { importBusybox, importImage } from './docker-images.ts';
 import { nodePackages } from './node-packages.ts';
-
-const root = fileURLToPath(new URL('../../../../', import.meta.url));
 
 /** What Debian's own slim image has, as far as our Dockerfiles and scripts use it. */
 const base = [

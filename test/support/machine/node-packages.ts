@@ -1,10 +1,8 @@
 import { access, mkdir, readFile, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { exec } from '../../../common/daemon/exec.ts';
 import { must } from '../../../deploy/tools/debian/apt.ts';
-
-const root = fileURLToPath(new URL('../../../../', import.meta.url));
+import { root } from '../repository.ts';
 
 /** The version of Node in our images. */
 export async function nodeVersion(): Promise<string> {

@@ -2,18 +2,18 @@ import assert from 'node:assert/strict';
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
-import { fileURLToPath } from 'node:url';
 import { exec } from '../../../common/daemon/exec.ts';
 import { findProgram } from '../../../deploy/tools/debian/programs.ts';
 import { collect } from '../../../synapse/collect-once.ts';
 import { readSynapseConfig } from '../../../synapse/config/config.ts';
 import { preview } from '../../../synapse/haproxy/preview.ts';
 import { recordingLog } from '../../support/process/recording-log.ts';
+import { root } from '../../support/repository.ts';
 import { startEc2Server } from '../../support/servers/ec2-server.ts';
 import { tempFolder } from '../../support/temp-folder.ts';
 
 /** An EC2 configuration of 2014, as it was: with its comments, for a HAProxy in a container of its own. */
-const file = fileURLToPath(new URL('../../../../test/golden/synapse/ec2-2014.json', import.meta.url));
+const file = join(root, 'test/golden/synapse/ec2-2014.json');
 
 /** What the SDK takes from the environment; nothing of it is in the file. */
 const environment = {

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { silentLog } from '../../../common/daemon/log.ts';
 import { makeInstance } from '../../../common/instance.ts';
@@ -13,6 +14,7 @@ import { recordHaproxy } from '../../../synapse/report/haproxy-events.ts';
 import { watchFreshness } from '../../../synapse/report/source-freshness.ts';
 import { Traces } from '../../../synapse/report/traces.ts';
 import { serviceConfig } from '../../support/haproxy/haproxy-output.ts';
+import { root } from '../../support/repository.ts';
 import { until } from '../../support/until.ts';
 
 /** The recorded events, without numbers and times. */
@@ -169,7 +171,7 @@ describe('the line of an event', () => {
 
 describe('synapse/events.md', () => {
   it('the page about events documents every kind of event, and no other', async () => {
-    const read = (name: string) => readFile(new URL(`../../../../synapse/${name}`, import.meta.url), 'utf8');
+    const read = (name: string) => readFile(join(root, `synapse/${name}`), 'utf8');
     const [, kinds = ''] = (await read('events.md')).split('| kind | what happened |');
     const documented = [...kinds.matchAll(/^\| `([a-z]+(?:_[a-z]+)*)` \|/gm)].map(([, kind]) => kind);
     assert.deepEqual(documented.sort(), Object.keys(eventTitles).sort());

@@ -139,25 +139,27 @@ for (const version of etcdVersions) {
   });
 }
 
-it('rejects a call to a peer that is not etcd', async () => {
-  const sockets = new Set<Socket>();
-  const server = createServer((socket) => {
-    sockets.add(socket);
-    socket.on('error', () => {});
-    socket.write('HTTP/1.1 400 Bad Request\r\n\r\n');
+describe('the client of a peer that is not etcd', () => {
+  it('rejects a call', async () => {
+    const sockets = new Set<Socket>();
+    const server = createServer((socket) => {
+      sockets.add(socket);
+      socket.on('error', () => {});
+      socket.write('HTTP/1.1 400 Bad Request\r\n\r\n');
+    });
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    const { port } = server.address() as { port: number };
+    const signal = new AbortController();
+    try {
+      const client = createEtcdClient({ hosts: [`127.0.0.1:${port}`] }, { log: testLog() }, signal.signal);
+      await assert.rejects(
+        client.call((rpc) => rpc.kv.range({ key: Buffer.from('a') }), { totalMs: 1_000 }),
+        EtcdError,
+      );
+    } finally {
+      signal.abort();
+      for (const socket of sockets) socket.destroy();
+      server.close();
+    }
   });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as { port: number };
-  const signal = new AbortController();
-  try {
-    const client = createEtcdClient({ hosts: [`127.0.0.1:${port}`] }, { log: testLog() }, signal.signal);
-    await assert.rejects(
-      client.call((rpc) => rpc.kv.range({ key: Buffer.from('a') }), { totalMs: 1_000 }),
-      EtcdError,
-    );
-  } finally {
-    signal.abort();
-    for (const socket of sockets) socket.destroy();
-    server.close();
-  }
 });

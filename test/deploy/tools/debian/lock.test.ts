@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { sleep } from '../../../../common/async/sleep.ts';
 import { locked } from '../../../../deploy/tools/debian/lock.ts';
+import { builtModule } from '../../../support/repository.ts';
 import { tempFolder } from '../../../support/temp-folder.ts';
 
 describe('a lock on a file', () => {
@@ -32,7 +33,7 @@ describe('a lock on a file', () => {
 
   it('is released when its process is killed', async (t) => {
     const path = join(await tempFolder(t), 'lock');
-    const module = new URL('../../../../deploy/tools/debian/lock.js', import.meta.url).href;
+    const module = builtModule('deploy/tools/debian/lock.js');
     const code = `
       const { locked } = await import(${JSON.stringify(module)});
       await locked(${JSON.stringify(path)}, () => { console.log('has it'); return new Promise((done) => setTimeout(done, 60_000)); });`;
