@@ -84,12 +84,12 @@ export class RunningService {
     return this.registry.announcer.status(this.config.key);
   }
 
-  /** The service, the one that it replaces, the one that that one was to replace, … as long as they are visible. */
+  /** The service and its visible predecessors, the newest first. */
   get lineage(): readonly RunningService[] {
     return this.#predecessor === null ? [this] : [this, ...this.#predecessor.lineage];
   }
 
-  /** True while the service is healthy, or until its health is known the one that it replaces. */
+  /** True while the service is healthy; until its health is known, its predecessor's health counts. */
   get isUp(): boolean {
     return this.#inCharge.health === 'up';
   }
@@ -115,7 +115,7 @@ export class RunningService {
     current.#show({ operator: true });
     const { lineage } = current;
     for (const [i, replaced] of lineage.entries()) {
-      // A record that a newer service has taken over is not the replaced one's to change.
+      // A replaced service must not change a record that a newer one has taken over.
       const newer = lineage.slice(0, i);
       if (i === 0 || newer.some((other) => other.sharesRecordWith(replaced))) continue;
       if (!this.#deps.isRecordInUse(replaced)) replaced.#showWhileStopping();
@@ -139,7 +139,7 @@ export class RunningService {
     this.registry.announcer.withdraw(key, instance, { forget: true });
   }
 
-  /** The service whose health counts: the one that it replaces, until its own health is known. */
+  /** The service whose health counts: the predecessor, until this service's own health is known. */
   get #inCharge(): RunningService {
     return this.health === 'unknown' && this.#predecessor !== null ? this.#predecessor.#inCharge : this;
   }

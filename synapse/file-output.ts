@@ -108,7 +108,7 @@ export interface FileOutputTarget {
   readonly services: readonly string[];
 }
 
-/** Keeps the files of `file_output` right. A snapshot is only taken over by `apply`: HAProxy never waits for a file. */
+/** Keeps the files of `file_output` up to date. A snapshot is only taken over by `apply`: HAProxy never waits for a file. */
 export class FileOutput implements Output {
   readonly #log: Log;
   readonly #files: Files;
@@ -123,7 +123,7 @@ export class FileOutput implements Output {
     this.#files = deps.files;
   }
 
-  /** Why the files may be out of date; null while they are right. */
+  /** Why the files may be out of date; null while they are current. */
   get reason(): string | null {
     return this.#reason;
   }

@@ -38,7 +38,7 @@ export interface Output {
   /**
    * Brings the output to `snapshot`. Only the `changed` services differ from the previous call; a changed name that is
    * not in the snapshot was removed. Calls never overlap. Resolves when users feel the change, which may be before it
-   * is on disk; never rejects for what the output can put right later by itself.
+   * is on disk; never rejects for a failure that the output retries by itself.
    * @returns the services for which commands were sent
    */
   apply(snapshot: Snapshot, changed: ReadonlySet<string>): Promise<readonly AppliedService[]>;

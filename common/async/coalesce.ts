@@ -6,7 +6,7 @@ export type MarkDirty<Key> = (key: Key) => void;
  * event-loop callback share it); what arrives while a run is under way is merged into the next one. There is no quiet
  * period: nothing waits for a burst to end.
  *
- * `run` must not reject; what goes wrong in it is its own business, and the keys it failed on are its own to touch again.
+ * `run` must not reject: it handles its own errors, and touches the keys again that it failed on.
  */
 export function coalesce<Key>(run: (dirty: ReadonlySet<Key>) => Promise<void>, signal: AbortSignal): MarkDirty<Key> {
   let dirty = new Set<Key>();

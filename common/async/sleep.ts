@@ -23,7 +23,7 @@ export function sleep(delayMs: number, signal?: AbortSignal): Promise<void> {
 }
 
 /**
- * A sleep that others can end. A call of `wake` while nobody sleeps ends the next sleep at once, so a change that comes
+ * A sleep that others can end. A call of `wake` before a sleep ends that sleep at once, so a change that comes
  * during the work is not missed.
  */
 export class WakeableSleep {

@@ -20,7 +20,7 @@ function flags([name, { short }]: Options[number]): readonly string[] {
   return short === undefined ? [`--${name}`] : [`-${short}`, `--${name}`];
 }
 
-/** The options with a value of all commands: the word after one is neither a command nor an argument. */
+/** The options of all commands that take a value: the word after such an option is neither a command nor an argument. */
 function valued(program: Program): Options {
   const all = [undefined, ...Object.values(program.commands)].flatMap((command) => optionsOf(program, command));
   return [...new Map(all.filter(([, { type }]) => type === 'string'))];

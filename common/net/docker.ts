@@ -112,7 +112,7 @@ async function readText(response: IncomingMessage, maxBytes: number): Promise<st
   return Buffer.concat(chunks).toString();
 }
 
-/** An engine explains itself in JSON; what else may answer at its address does not. */
+/** An engine's errors are JSON; another server at its address may answer with any text. */
 function explanationIn(text: string): string {
   try {
     const body: unknown = JSON.parse(text);

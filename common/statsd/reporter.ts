@@ -71,7 +71,7 @@ export class StatsdReporter {
     this.#timer.unref();
   }
 
-  /** Sends the last steps and that the program stops. */
+  /** Sends the last steps and the counter `stop`. */
   async end(): Promise<void> {
     clock.clearInterval(this.#timer);
     const tags = { stop_avenue: 'clean', stop_location: 'main_loop' };

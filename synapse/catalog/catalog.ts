@@ -19,7 +19,7 @@ export interface CatalogEntry {
   readonly state: ServiceState;
   /** The newest set of the source in this process; undefined before its first answer. */
   readonly set: InstanceSet | undefined;
-  /** The newest set that was not empty where an empty one is to change nothing; at first the one of the state file. */
+  /** The set in force. Where an empty set changes nothing, the newest that was not empty; at first that of the state file. */
   readonly lastGood: InstanceSet | undefined;
   readonly origin: Origin | 'cache';
   /** What the expiry guard makes of the newest set. */

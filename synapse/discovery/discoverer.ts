@@ -26,7 +26,7 @@ export interface Discovery {
   /** The source, or its parts, apply the port override themselves: it must not be applied again to their instances. */
   readonly takesPorts?: boolean;
   create(context: SourceContext): Source;
-  /** What the registry itself has now, where the source has one; see `SourcePlugin.look`. */
+  /** What the registry itself has now, where the source has one; see `SourcePlugin.inspect`. */
   inspect?(request: InspectRequest): Promise<readonly RegistryRecord[]>;
 }
 

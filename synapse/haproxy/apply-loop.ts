@@ -20,9 +20,9 @@ export interface ApplyLoopDeps {
 
 /** How long the first file waits until HAProxy has said what runs. */
 const firstReadMs = 2_000;
-/** How often the loop looks whether that is so. */
+/** How often the loop checks whether that is so. */
 const firstReadPollMs = 20;
-/** How often the loop looks whether a reload is due when nothing wakes it. */
+/** How often the loop checks whether a reload is due when nothing wakes it. */
 const intervalMs = 1_000;
 /** How long the last write may take at the end. */
 const flushTimeoutMs = 10_000;
@@ -57,7 +57,7 @@ export class ApplyLoop {
     this.wake();
   }
 
-  /** Looks again whether a reload is due. */
+  /** Checks again whether a reload is due. */
   wake(): void {
     this.#wake();
   }

@@ -133,7 +133,7 @@ export class HaproxyOutput implements Omit<Output, 'reason'> {
     try {
       await this.#file?.read();
     } catch (error) {
-      // The running HAProxy can be kept right all the same.
+      // The running HAProxy can still get changes of servers.
       this.#log.error('the present file cannot be read', { reason: reasonOf(error) });
     }
     if (!this.#hasBegun) {

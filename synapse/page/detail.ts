@@ -74,7 +74,7 @@ function noteRow(text: string): HTMLElement {
 }
 
 /** What HAProxy says of one row. */
-interface Seen {
+interface HaproxyRow {
   readonly server: ServerStatistics | undefined;
   /** Whether HAProxy was asked for its servers. */
   readonly asked: boolean;
@@ -83,14 +83,14 @@ interface Seen {
   readonly rates: Rates;
 }
 
-function instanceRow({ id, state, backup, weight, labels = {} }: Row, seen: Seen): HTMLElement {
-  const { server, difference, isSuspect, rates } = seen;
+function instanceRow({ id, state, backup, weight, labels = {} }: Row, haproxy: HaproxyRow): HTMLElement {
+  const { server, difference, isSuspect, rates } = haproxy;
   const words = [state, ...(backup ? ['backup'] : []), ...(isSuspect ? ['suspect'] : [])];
   const check = server === undefined ? '' : `${server.check} ${server.detail}`.trim();
   const row = element('tr', '', [
     element('td', 'name', id),
     element('td', isSuspect || state === 'drain' ? 'warn' : '', words.join(', ')),
-    haproxyCell(seen),
+    haproxyCell(haproxy),
     element('td', 'soft', check || '·'),
     element('td', 'soft', labels.az ?? labels.zone ?? labels.availability_zone ?? '·'),
     element('td', 'number', String(weight ?? server?.weight ?? '·')),
@@ -106,7 +106,7 @@ function instanceRow({ id, state, backup, weight, labels = {} }: Row, seen: Seen
   return row;
 }
 
-function haproxyCell({ server, asked, difference }: Seen): HTMLElement {
+function haproxyCell({ server, asked, difference }: HaproxyRow): HTMLElement {
   const status = server?.status ?? (asked && difference !== undefined ? 'absent' : '–');
   if (difference !== undefined) return element('td', 'bad', `${status}: ${difference}`);
   return element('td', /^(UP|no check)/.test(status) ? 'good' : '', status);

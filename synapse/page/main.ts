@@ -15,7 +15,7 @@ import { formatRate } from './words.ts';
 /** The key of all services together; no service has such a name. */
 const total = '\0';
 
-/** Milliseconds between two looks at how long a problem has lasted. */
+/** Milliseconds between two updates of how long a problem has lasted. */
 const headlinePaceMs = 5_000;
 
 /** The live page: it draws what the connection reads, and reacts to the keyboard and the mouse. */

@@ -14,7 +14,7 @@ const filters = new Map<string, (service: ServiceSummary) => boolean>([
   ['empty', ({ up }) => up === 0],
 ]);
 
-/** Names of the services to show: those without an instance first, then those in trouble. */
+/** Names of the services to show: those without an instance first, then those with a problem. */
 export function chosenServices(services: Summaries, search: string, filter: string): readonly string[] {
   const isChosen = filters.get(filter) ?? (() => true);
   const text = search.trim().toLowerCase();

@@ -14,7 +14,7 @@ export interface CallOptions {
   readonly attemptMs?: number;
   /** For all of it, default 8 s. */
   readonly totalMs?: number;
-  /** Default: as many as fit into the time. 1 for what must not be sent twice. */
+  /** Default: as many as fit into the time. 1 for a call that must not be sent twice. */
   readonly maxTries?: number;
   /** The address of a member that is not used while another one works. */
   readonly avoid?: string | undefined;

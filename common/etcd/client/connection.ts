@@ -19,13 +19,13 @@ import type { Host } from './options.ts';
  */
 
 /**
- * Begins to reach a member: called at the first call to it, and again after each `retire` of the connection before. Does no
+ * Begins to reach a member: called at the first call to it, and again after each `retire` of the previous one. Does no
  * I/O and does not wait; the connection connects at its first call, and again by itself when it was cut.
  * @throws when it cannot be tried at all, because TLS files cannot be read
  */
 export type Dial = (host: Host) => Connection;
 
-/** One connection to one member. It reconnects by itself; what it cannot do is notice that it hangs. */
+/** One connection to one member. It reconnects by itself, but does not notice that it hangs. */
 export interface Connection {
   readonly url: string;
   /** When it was made, milliseconds of `clock.now()`. */
@@ -55,7 +55,7 @@ export interface RpcLimits {
   readonly token?: string | undefined;
 }
 
-/** The public methods of a class, without its private fields: what another implementation has to have. */
+/** The public methods of a class without its private fields: the interface of another implementation. */
 type Stub<Client> = Pick<Client, keyof Client>;
 
 /** etcd's services, typed as etcd3 has them; the two streams with the methods that are used. */

@@ -198,7 +198,7 @@ class GrpcConnection implements Connection {
 
 function metadata(token: string | undefined): Metadata {
   const data = new Metadata();
-  // Has a member that has lost its leader refuse at once, instead of keeping us waiting.
+  // Makes a member without a leader refuse a call at once, instead of holding it until the deadline.
   data.set('hasleader', 'true');
   if (token !== undefined) data.set('token', token);
   return data;

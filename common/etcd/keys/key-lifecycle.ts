@@ -273,7 +273,7 @@ function verified(
   return disturb({ ...key, observed }, 'read', context);
 }
 
-/** Others changed the key: has it put right, at once the first time, later when it happens again and again. */
+/** Others changed the key: has it repaired, at once the first time, later when it happens again and again. */
 function disturb(key: OwnedKey, noticedBy: 'watch' | 'read', context: KeyContext): Transition {
   if (key.phase === 'disturbed') return unchanged(key);
   if (!isSettled(key)) return nudge(key, context);

@@ -27,7 +27,7 @@ export interface KeyReconcilerDeps {
   readonly onFound: ((key: string, value: string) => void) | undefined;
   /** Called when no request is under way or planned for the key any more. */
   readonly onRest: (key: OwnedKey) => void;
-  /** Called when a change of the key by others is about to be put right. */
+  /** Called when a change of the key by others is about to be repaired. */
   readonly onRepair: (key: string, noticedBy: 'watch' | 'read') => void;
 }
 

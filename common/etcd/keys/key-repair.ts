@@ -11,7 +11,7 @@ import { isResting, type OwnedKey } from './owned-key.ts';
 import { repairReportDelayMs, verifyJitter, watchedVerifyFactor } from './timing.ts';
 
 /**
- * Notices what others do to our keys, and tells the reconciler, which puts them right: keys that were deleted or
+ * Notices what others do to our keys, and tells the reconciler, which repairs them: keys that were deleted or
  * overwritten, and writes of ours that came late. Watches the keys, and reads them now and then; less often while the
  * watch works.
  */
@@ -74,7 +74,7 @@ export class KeyRepair {
     // A lost lease takes all keys with it, one after the other.
     const report = (): void => {
       const fields = { keys: this.#unreported.size, first: key };
-      this.#log.warn('etcd keys were deleted or changed, putting them right', fields);
+      this.#log.warn('etcd keys were deleted or changed by others, repairing them', fields);
       this.#unreported.clear();
     };
     clock.setTimeout(report, repairReportDelayMs).unref();

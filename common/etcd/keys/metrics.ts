@@ -20,7 +20,7 @@ export const leasesLost = new Counter({
 /** Own keys that others deleted or changed, by how this process noticed. */
 export const keyRepairs = new Counter({
   name: 'etcd_key_repairs_total',
-  help: 'Own keys that were deleted or changed by others and put right, by how it was noticed: watch or read.',
+  help: 'Own keys that others deleted or changed and that were repaired, by how it was noticed: watch or read.',
   labelNames: ['noticed'] as const,
   registers,
 });

@@ -33,7 +33,7 @@ export type Phase =
   | 'retrying'
   /** Another process changes the key between our reads and our writes; waits before the next try. */
   | 'contended'
-  /** Others changed the key again, soon after it was put right; waits before it is put right once more. */
+  /** Others changed the key again, soon after it was repaired; waits before the next repair. */
   | 'disturbed'
   | 'waitingForLease'
   | 'conflict'
@@ -125,7 +125,7 @@ export type KeyEffect =
   | { readonly kind: 'stopWaiting' }
   /** Tell the owner what a predecessor left, before anything is written. */
   | { readonly kind: 'reportFound'; readonly value: string }
-  /** Log and count a change by others that is about to be put right. */
+  /** Log and count a change by others that is about to be repaired. */
   | { readonly kind: 'reportRepair'; readonly noticedBy: 'watch' | 'read' }
   | { readonly kind: 'log'; readonly what: 'conflict' | 'retrying' | 'recovered'; readonly reason: string | null }
   /** Tell the lease's holder that etcd does not know it. */
@@ -162,7 +162,7 @@ export function isSettled({ phase }: OwnedKey): boolean {
   return phase === 'held' || phase === 'gone';
 }
 
-/** True when no request is under way or planned: what others do to the key is to be looked at. */
+/** True when no request is under way or planned: changes by others count. */
 export function isResting({ phase }: OwnedKey): boolean {
   return resting.has(phase);
 }

@@ -74,5 +74,5 @@ export const keyWatchLiveness: LivenessLimits = {
 /** Keys that are found wrong within this time are logged together. */
 export const repairReportDelayMs = 200;
 
-/** A key that others left alone for this long is put right at once when they change it. */
+/** A key that others left alone for this long is repaired at once when they change it. */
 export const calmMs = 10_000;

@@ -128,7 +128,7 @@ export class PrefixFollower {
     }
   }
 
-  /** Lists while the watch goes on, and puts right what the watch lost. */
+  /** Lists while the watch goes on, and repairs what the watch lost. */
   async #resync(): Promise<void> {
     const { log, watch } = this.#deps;
     relists.inc({ reason: 'periodic' });
@@ -140,7 +140,7 @@ export class PrefixFollower {
       });
       if (lost === 0 || !isProven) return;
       resyncRepairs.inc(lost);
-      log.error('etcd watch had lost changes, put right', { prefix: this.prefix, keys: lost });
+      log.error('etcd watch had lost changes, repaired from a list', { prefix: this.prefix, keys: lost });
     } catch (error) {
       if (this.#signal.aborted) return;
       log.debug('etcd periodic list failed', { prefix: this.prefix, reason: reasonOf(error) });

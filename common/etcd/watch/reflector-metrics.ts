@@ -11,10 +11,10 @@ export const relists = new Counter({
   registers,
 });
 
-/** Keys that a periodic list put right. Each is due to a fault of the server or of this client. */
+/** Keys that a periodic list repaired. Each is due to a fault of the server or of this client. */
 export const resyncRepairs = new Counter({
   name: 'etcd_resync_repairs_total',
-  help: 'Keys that were wrong until a periodic list put them right; should stay 0.',
+  help: 'Keys that were wrong until a periodic list repaired them; should stay 0.',
   registers,
 });
 for (const reason of ['periodic', 'compacted', 'canceled', 'cluster-changed', 'revision-went-back'] as const) {

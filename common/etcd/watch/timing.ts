@@ -41,7 +41,7 @@ export const resync = {
   firstJitter: 0.5,
   /** After the handler threw and a resync failed too. */
   owedMs: 5_000,
-  /** How often the due times are looked at. */
+  /** How often the due times are checked. */
   tickMs: 1_000,
   /** How long to wait for the proof that the watch has seen the revision of the list. */
   proofMs: 2_000,

@@ -71,7 +71,7 @@ export const httpSchema: Schema<HttpCheckOptions> = {
   ssl_timeout: { doc: 'longest time for TLS, added to open_timeout; as in SmartStack', ...time },
 };
 
-/** True when the check looks at the body. */
+/** True when the check searches the body. */
 export function wantsBody({ expect, matches, json }: HttpCheckOptions): boolean {
   return expect !== null || matches !== null || Object.keys(json).length > 0;
 }

@@ -10,7 +10,7 @@ import { type HttpCheckOptions, wantsBody } from './options.ts';
 export interface Answer {
   readonly status: number;
   readonly location: string | undefined;
-  /** Its beginning, as much as the check searches; empty when the check does not look at it. */
+  /** Its beginning, as much as the check searches; empty when the check does not search it. */
   readonly body: string;
 }
 

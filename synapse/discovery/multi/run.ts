@@ -25,7 +25,7 @@ export class MultiRun {
   /** Fires when the resolver wants to decide again although nothing happened. */
   #timer: Timer | undefined;
   #isDeciding = false;
-  /** When the event was seen that a decision has yet to be made about; undefined: there is none. */
+  /** When the event was seen that awaits a decision; undefined without one. */
   #undecidedSince: number | undefined;
   /** Ends the run with an error. */
   #fail: (error: unknown) => void = () => {};
@@ -66,7 +66,7 @@ export class MultiRun {
     }
   }
 
-  /** Decides about an event that was seen at `seenAt`; an event that comes meanwhile is decided about after it. */
+  /** Decides about an event that was seen at `seenAt`; an event that comes meanwhile waits for the next decision. */
   #decide(seenAt: number): void {
     this.#undecidedSince = seenAt;
     if (this.#isDeciding) return;

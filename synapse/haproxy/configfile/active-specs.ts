@@ -17,7 +17,7 @@ export interface ActiveSpecsDeps {
   readonly processes: readonly Pick<HaproxyProcess, 'replan'>[];
 }
 
-/** Decides the active spec of each service: the one in which its servers are kept right at run time. */
+/** Decides the active spec of each service: the one that its servers follow at run time. */
 export class ActiveSpecs {
   readonly #services: Map<string, DesiredService>;
   readonly #processes: readonly Pick<HaproxyProcess, 'replan'>[];
@@ -60,8 +60,8 @@ export class ActiveSpecs {
   }
 
   /**
-   * The services for which HAProxy may not have loaded `text`, each with the reason: of those that are not as HAProxy has
-   * loaded them last, the ones that it names, or all when it names none. `file`: the name of the file.
+   * The services for which HAProxy may not have loaded `text`, each with the reason: among the services that changed since
+   * the last load, those that HAProxy names, or all when it names none. `file`: the name of the file.
    */
   culpritsIn(
     { message, output }: LoadFailure,

@@ -1,6 +1,6 @@
 /**
  * The life of the wanted configuration, as a pure reducer: {@link advance} takes a state and an event and returns the next
- * state and what is to be done. Time comes with the events.
+ * state and the effects. Time comes with the events.
  *
  * A configuration is known by its generation, a hash of all text but the server lines:
  *
@@ -35,7 +35,7 @@ export type ConfigPhase = ConfigState['phase'];
 export interface ConfigFacts {
   /** The generation that is wanted; quarantined parts count with their last good options. */
   readonly wanted: string;
-  /** The generation that the file has and in which servers are kept right; null before the first. */
+  /** The generation that the file has, and that says how servers should be; null before the first. */
   readonly accepted: string | null;
   /** The generation that HAProxy is known to have loaded last: the one to go back to. */
   readonly proven: string | null;
@@ -81,17 +81,17 @@ export type ConfigEvent =
   /** The last good file is back in place, or cannot be put back. */
   | { readonly type: 'restore-ended'; readonly at: number };
 
-/** What is to be done about an event, in order. */
+/** An effect of an event; effects are carried out in their order. */
 export type ConfigEffect =
   /** The file is due. */
   | { readonly type: 'write' }
-  /** From now on servers are kept right in the wanted configuration. */
+  /** From now on the wanted configuration says how servers should be. */
   | { readonly type: 'promote' }
   /** What was let out of the quarantine has passed this. */
   | { readonly type: 'release-passed'; readonly by: RefusedBy }
   /** Compare what runs with what is wanted, at run time. */
   | { readonly type: 'replan' }
-  /** Nothing is accepted: the servers that HAProxy runs under our names are kept right in the wanted specs all the same. */
+  /** Nothing is accepted: the wanted specs say how the servers should be that HAProxy runs under our names. */
   | { readonly type: 'use-wanted' }
   /** Count a refusal; tell people of it when it is `news`. */
   | { readonly type: 'report-refusal'; readonly message: string; readonly news: boolean }

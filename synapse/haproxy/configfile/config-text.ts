@@ -55,7 +55,7 @@ interface CachedText extends ServiceText {
   readonly numbering: number;
 }
 
-/** The line for a server that is to have another than its own; null: no line; undefined: its own. */
+/** Another line for a server than its own; null: no line; undefined: its own line. */
 type LineInstead = (server: Server, shape: string) => string | null | undefined;
 
 /** Makes the text of the file; the text of a service is kept until the service changes. */

@@ -32,8 +32,8 @@ export interface ConfigWriterDeps {
 const mostRounds = 3;
 
 /**
- * Writes what is desired into the file. A new configuration counts from the moment it is accepted: until then, servers are
- * kept right in the last accepted one. The states are those of `config-lifecycle.ts`; this class carries out the effects.
+ * Writes what is desired into the file. A new configuration counts from the moment it is accepted: until then, servers
+ * follow the last accepted one. The states are those of `config-lifecycle.ts`; this class carries out the effects.
  */
 export class ConfigWriter {
   readonly #config: HaproxyConfig;

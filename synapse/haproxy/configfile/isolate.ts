@@ -1,10 +1,11 @@
-/** Which of several changes can be made together, and what was said about the others. */
+/** Which of several changes are accepted together, and why each of the others is refused. */
 export interface Isolation<Unit> {
   readonly accepted: readonly Unit[];
   /** Unit → the message of its refusal. */
   readonly refused: ReadonlyMap<Unit, string>;
 }
 
+/** What is known before the search for refused units, and when to give up. */
 export interface IsolateOptions {
   /** The message of the refusal of all units together. */
   readonly message: string;

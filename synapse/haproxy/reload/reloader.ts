@@ -131,7 +131,7 @@ export class Reloader {
     if (!this.#config.do_reloads) return undefined;
     const isDue = this.#keyOf(reasons) !== this.#unmended;
     this.#oldWorkers.observe(isDue);
-    // Another worker is another chance: the failure may have been the trouble of its predecessor.
+    // A new worker may succeed where its predecessor failed.
     if (this.#workersSeen() !== this.#failedAt) this.#pacer.forget();
     return isDue ? Math.max(this.#oldWorkers.waitMs, this.#pacer.waitMs) : undefined;
   }

@@ -5,8 +5,8 @@ import { type RuntimeCommand, type ServerChange, setState } from './plan.ts';
 import type { RunningServers } from './server-state.ts';
 
 /**
- * What a new worker has to be told because the worker before it had it and the file does not have it: what an operator
- * set by hand, and which servers have failed their check (a new worker takes each server to be up until its first check).
+ * What a new worker must be told, because only its predecessor had it and the file does not: what an operator set by hand,
+ * and which servers have failed their check (a new worker takes each server to be up until its first check).
  * Covers only servers whose address has stayed the same. Pure.
  */
 export function carryOver(

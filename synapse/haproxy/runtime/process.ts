@@ -143,8 +143,8 @@ export class HaproxyProcess {
   }
 
   /**
-   * Reads everything again and puts it right; on the next connection if this one breaks. Resolves to null, or to the reason
-   * why it could not be read within `withinMs`. Does nothing while not in sync. Never rejects.
+   * Reads everything again and sends what is missing; on the next connection if this one breaks. Resolves to null, or to
+   * the reason why it could not be read within `withinMs`. Does nothing while not in sync. Never rejects.
    */
   async refresh({ withinMs }: { readonly withinMs: number }, signal: AbortSignal): Promise<string | null> {
     if (!this.inSync) return null;

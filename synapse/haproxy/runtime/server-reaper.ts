@@ -66,7 +66,7 @@ export class ServerReaper {
   }
 
   /**
-   * Looks once at everything that leaves. Uses the connection that also reads the state: HAProxy may crash when a server
+   * Checks each leaving server once. Uses the connection that also reads the state: HAProxy may crash when a server
    * is deleted while another connection is being sent a list of servers.
    */
   async run(connection: RuntimeConnection): Promise<void> {

@@ -126,7 +126,7 @@ export function runningServerOf(row: ServerRow, { previous, file, loaded, worker
     };
   }
   const maxconn = line?.maxconn;
-  // The synapse before this one was killed after it had closed the server, and before it had written the file.
+  // The previous synapse was killed after it had closed the server and before it had written the file.
   const isMarked = maintenance && weight === closedByUsWeight && file?.weight !== closedByUsWeight;
   if (worker === 'new') return { ...base, ourWeight: row.initialWeight, ours: false, fixedWords: words, maxconn };
   return {
@@ -140,7 +140,7 @@ export function runningServerOf(row: ServerRow, { previous, file, loaded, worker
 }
 
 /**
- * The last weight that a synapse before this one has set. If the weight differs from the one the server started with, the
+ * The last weight that a previous synapse has set. If the weight differs from the one the server started with, the
  * file says what that synapse wanted; the file may be newer than what the worker has loaded.
  */
 function lastWeightOfOurs({ weight, initialWeight }: ServerRow, inFile: number | undefined): number {

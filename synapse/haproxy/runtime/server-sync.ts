@@ -166,12 +166,12 @@ export class ServerSync {
     return this.#execute([...services].flatMap((desired) => this.#planner.planService(desired)));
   }
 
-  /** Reads everything now and puts it right. Resolves to null, or to the reason why it could not be read. */
+  /** Reads everything now and sends what is missing. Resolves to null, or to the reason why it could not be read. */
   readAll(): Promise<string | null> {
     return this.#readBack.readAll();
   }
 
-  /** Reads everything after a delay and puts it right. */
+  /** Reads everything after a delay and sends what is missing. */
   scheduleReadAll(delayMs: number): void {
     this.#readBack.scheduleAll(delayMs);
   }

@@ -14,7 +14,7 @@ export interface DesiredService {
   readonly service: string;
   /** What HAProxy is to have, as soon as a file with it is accepted; undefined: nothing. */
   wanted: BackendSpec | undefined;
-  /** What the accepted file has, in which servers are kept right; undefined: nothing. */
+  /** What the accepted file has; servers follow it at run time. Undefined: nothing. */
   active: BackendSpec | undefined;
   /** Undefined while they are not known: HAProxy keeps the servers that it has. */
   instances: readonly Instance[] | undefined;

@@ -22,7 +22,7 @@ export interface RunningHaproxyOptions extends SynapseOptions {
   readonly services: Readonly<Record<string, TestService>>;
 }
 
-/** A HAProxy, and the synapse that keeps it right. */
+/** A HAProxy, and the synapse that keeps it up to date. */
 export interface HaproxyInStep {
   readonly haproxy: TestHaproxy;
   /** The synapse that runs now. */

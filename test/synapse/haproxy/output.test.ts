@@ -185,7 +185,7 @@ function onHaproxy(version: HaproxyVersion): void {
     assert.deepEqual(await answers(), ['one']);
   });
 
-  it('reports a refused configuration in the words of HAProxy, and keeps servers right meanwhile', async () => {
+  it('reports a refused configuration in the words of HAProxy, and keeps servers up to date meanwhile', async () => {
     await inStep(at(0));
     const pid = await haproxy.workerPid();
     const broken = serviceConfig({ port: await freePort(), listen: ['mode http', 'no-such-directive at all'] });
@@ -239,7 +239,7 @@ function onHaproxy(version: HaproxyVersion): void {
     assert.deepEqual(await answers(), ['one']);
   });
 
-  it('reports a reload that fails, keeps the old worker right, and reloads as soon as that works', async (t) => {
+  it('reports a reload that fails, keeps the old worker up to date, and reloads as soon as that works', async (t) => {
     await inStep(at(0));
     const pid = await haproxy.workerPid();
     const taken = await namedServer('in the way');
@@ -447,7 +447,7 @@ function onHaproxy(version: HaproxyVersion): void {
     assert.equal(synapse.reloads(), 0);
   });
 
-  it('keeps running servers right when the first configuration is refused', async () => {
+  it('keeps running servers up to date when the first configuration is refused', async () => {
     await inStep(at(0));
     await synapse.stop();
     const written = await text();

@@ -57,7 +57,7 @@ describe('several HAProxy processes', () => {
     await answer.text();
   };
 
-  it('are kept right independently of each other, also when one starts later or ends', async () => {
+  it('are kept up to date independently of each other, also when one starts later or ends', async () => {
     const port = await freePort();
     const config = serviceConfig({ port });
     const [one, two, three] = [instance(9), instance(10), instance(11)];

@@ -219,7 +219,7 @@ describe('the life of a configuration', () => {
 
   const first = { accepted: null, proven: null } as const;
 
-  it('keeps servers right at run time while no configuration has been accepted', () => {
+  it('keeps servers up to date at run time while no configuration has been accepted', () => {
     const { state, effects } = follow(
       initialConfig('new'),
       { type: 'check-started' },
