@@ -2,6 +2,7 @@ import { basename, dirname, join } from 'node:path';
 import { clock } from './async/clock.ts';
 import { type Files, thisHost } from './host.ts';
 
+/** How a file is replaced. */
 export interface WriteOptions {
   /** Permissions of a new file, default 0644. */
   readonly mode?: number;

@@ -17,6 +17,7 @@ export interface AdminOptions extends AdminAnswers, Pick<AdminConfig, 'listen'>,
   readonly socketOptional?: boolean;
 }
 
+/** The server of a daemon's `admin` section. */
 export interface AdminServer {
   /** The `host:port` that it listens on; null when off. */
   readonly address: string | null;

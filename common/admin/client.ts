@@ -5,6 +5,7 @@ import { type AdminConfig, splitListen } from './options.ts';
 /** Where the running daemon listens. */
 export type AdminTarget = Pick<AdminConfig, 'listen' | 'control_socket'>;
 
+/** How a running daemon is asked. */
 export interface AskOptions {
   /** The daemon's name, for messages. */
   readonly program: string;

@@ -3,6 +3,7 @@ import { clock } from '../async/clock.ts';
 import type { Journal, Stamp } from '../daemon/journal.ts';
 import { type ReadRoute, sendJson } from './routes.ts';
 
+/** The limits of the streams of events. */
 export interface JournalRouteOptions {
   /** Streams that may be open at the same time; one more is refused. Default 32. */
   readonly maxStreams?: number;

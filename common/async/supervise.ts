@@ -3,6 +3,7 @@ import { type Backoff, defaultBackoff, jittered } from './backoff.ts';
 import { clock } from './clock.ts';
 import { sleep } from './sleep.ts';
 
+/** What {@link supervise} needs. */
 export interface SuperviseOptions {
   /** What is being kept alive, for the log: `source of api`. */
   readonly what: string;

@@ -18,6 +18,7 @@ export class TimeoutError extends Error {
   override readonly name = 'TimeoutError';
 }
 
+/** The limit of {@link withTimeout}. */
 export interface TimeoutOptions {
   readonly timeoutMs: number;
   /** What has to be done in that time, for the error: `ZooKeeper at 10.0.0.5:2181`. */

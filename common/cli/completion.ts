@@ -3,6 +3,7 @@ import { type Command, type OptionSpec, type Program, UsageError } from './progr
 
 /** Shells that completion scripts exist for. */
 export const shells = ['bash', 'zsh'] as const;
+/** A shell that a completion script exists for. */
 export type Shell = (typeof shells)[number];
 
 /** The script that completes a program's command line in a shell. It asks the program for names that only this host knows. */

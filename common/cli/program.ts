@@ -16,6 +16,7 @@ export interface OptionSpec {
   readonly env?: string;
 }
 
+/** What a command gets: its arguments, its options and where to write. */
 export interface CommandContext {
   /** The program's version. */
   readonly version: string;
@@ -47,6 +48,7 @@ export const usualExits: ExitCodes = {
 /** `plugin`: a check or a source; `server`: an instance of the service that is the argument before. */
 export type ArgumentKind = 'service' | 'server' | 'plugin' | 'shell';
 
+/** One command of a program; help, manual and completion are made from it. */
 export interface Command {
   readonly summary: string;
   /** The arguments after the options: `SERVICE [INSTANCE]`. More of them are refused. */
@@ -68,6 +70,7 @@ export interface Command {
   run(context: CommandContext): Promise<number> | Promise<void>;
 }
 
+/** A program and its commands. */
 export interface Program {
   readonly name: 'nerve' | 'synapse';
   readonly version: string;

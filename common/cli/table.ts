@@ -57,6 +57,7 @@ export const coloured: Style = (tone, text) => {
   return text === '' ? '' : `\u001b[${on}m${text}\u001b[${off}m`;
 };
 
+/** What decides whether a program writes colours. */
 export interface StyleOptions {
   /** `--color`: `auto` when not given. */
   readonly color: string;

@@ -21,6 +21,7 @@ export interface Document {
   fileOf(path: string): string;
 }
 
+/** How a configuration is read. */
 export interface ReadOptions {
   /** Default: the process's own. */
   readonly env?: Readonly<Record<string, string | undefined>>;

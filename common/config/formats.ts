@@ -87,6 +87,7 @@ export const formats = {
   },
 } as const satisfies Readonly<Record<string, Parse>>;
 
+/** The name of a format; with `optional-` it accepts null too. */
 export type FormatName = keyof typeof formats | `optional-${keyof typeof formats}`;
 
 /** True for an object of JSON, which YAML calls a map. */

@@ -1,5 +1,6 @@
 import { joinPath, type Problem } from './problem.ts';
 
+/** Where variables come from, and which options keep their text. */
 export interface InterpolateOptions {
   readonly env: Readonly<Record<string, string | undefined>>;
   /**

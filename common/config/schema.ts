@@ -34,6 +34,7 @@ export interface SchemaProperty<Value> {
 /** The options of one section: doc, format, default and, for secrets, `sensitive`. */
 export type Schema<Options> = { readonly [Key in keyof Options]-?: SchemaProperty<Options[Key]> };
 
+/** Keys of a section that its schema does not have. */
 export interface ValidateOptions {
   /** Keys of this section that other code validates. */
   readonly elsewhere?: readonly string[];

@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process';
 import { onAbort } from '../async/abort.ts';
 import { clock } from '../async/clock.ts';
 
+/** How a program is run. */
 export interface ExecOptions {
   /** Milliseconds until the command and its children are killed; without it only `signal` kills them. */
   readonly timeoutMs?: number;
@@ -18,6 +19,7 @@ export interface ExecOptions {
   readonly maxOutput?: number;
 }
 
+/** How a program ended, and what it printed. */
 export interface ExecResult {
   /** Exit code; null when a signal ended the command. */
   readonly code: number | null;

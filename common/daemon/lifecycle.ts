@@ -14,6 +14,7 @@ export interface DaemonSignals {
   finished(): void;
 }
 
+/** How a daemon shuts down. */
 export interface LifecycleOptions {
   /** Called when a shutdown begins: how many milliseconds it may take before the process exits anyway. Default 15 s. */
   readonly graceMs?: () => number;

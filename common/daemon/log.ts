@@ -13,6 +13,7 @@ export interface Log {
   child(fields: LogFields): Log;
 }
 
+/** The levels of a log, the most detailed first. */
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error';
 
 /** Logs to stderr: readable text on a terminal, else JSON lines. The level comes from the caller or from `LOG_LEVEL`. */

@@ -3,6 +3,7 @@ import type { Host } from '../host.ts';
 import { exec } from './exec.ts';
 import { type Log, reasonOf } from './log.ts';
 
+/** What a notifier needs from outside. */
 export interface NotifierOptions {
   /** systemd asks for notifications with `NOTIFY_SOCKET`, and for a watchdog with `WATCHDOG_USEC`. */
   readonly env: NodeJS.ProcessEnv;

@@ -14,6 +14,7 @@ export interface TlsClientOptions {
 
 const file = { format: 'optional-non-empty-string', default: null } as const;
 
+/** The schema of {@link TlsClientOptions}. */
 export const tlsClientSchema: Schema<TlsClientOptions> = {
   ssl_verify: {
     doc: 'refuse a certificate that is not trusted, or that names another host',

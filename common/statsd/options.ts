@@ -10,6 +10,7 @@ export interface StatsdConfig {
   readonly sample_rate: Readonly<Record<string, number>>;
 }
 
+/** The schema of the `statsd` section. */
 export const statsdSchema: Schema<StatsdConfig> = {
   host: { doc: 'host of the StatsD server', format: 'host', default: 'localhost' },
   port: { doc: 'UDP port of the StatsD server', format: 'port', default: 8125 },

@@ -5,6 +5,7 @@ import { clock, type Timer } from '../async/clock.ts';
 import { withTimeout } from '../async/timeout.ts';
 import { FrameReader, JuteReader, JuteWriter } from './jute.ts';
 
+/** The server of a session, and its time limit. */
 export interface SessionOptions {
   readonly host: string;
   readonly port: number;

@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { closeSync, existsSync, openSync, readFileSync } from 'node:fs';
 import { sleep } from '../../common/async/sleep.ts';
 
+/** A program of the demo, and how it is run. */
 export interface ChildOptions {
   /** Shown in messages: 'synapse', 'nerve of api-1'. */
   readonly name: string;

@@ -37,6 +37,7 @@ export interface Stack {
   stop(): Promise<void>;
 }
 
+/** The size and the versions of the demo. */
 export interface StackOptions {
   readonly services?: readonly string[];
   readonly instancesPerService?: number;

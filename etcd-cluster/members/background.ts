@@ -25,6 +25,7 @@ export interface BackgroundCluster {
   readonly members: readonly BackgroundMember[];
 }
 
+/** A cluster to make. */
 export interface NewCluster {
   /** Path of the etcd program. */
   readonly etcd: string;

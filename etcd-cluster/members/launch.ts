@@ -3,6 +3,7 @@ import { closeSync, mkdirSync, openSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
+/** How the etcd process of a member is started. */
 export interface LaunchOptions {
   /** The member's folder, made when it is missing; the output of etcd is appended to a file in it. */
   readonly folder: string;

@@ -7,6 +7,7 @@ import { LocalMember } from './member.ts';
 import { freePorts } from './ports.ts';
 import { canSkipFsync } from './version.ts';
 
+/** The members of a local cluster, and how they are started. */
 export interface LocalClusterOptions {
   /** Number of members, default 3. */
   readonly size?: number;

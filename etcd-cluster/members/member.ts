@@ -4,6 +4,7 @@ import { clientUrl, type MemberAddress } from './flags.ts';
 import { isHealthy, isLeader, waitForHealth } from './health.ts';
 import { launchEtcd, quoteLog } from './launch.ts';
 
+/** One member of a local cluster. */
 export interface LocalMemberOptions {
   readonly address: MemberAddress;
   readonly etcd: string;

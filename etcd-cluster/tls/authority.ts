@@ -13,6 +13,7 @@ export interface Authority extends Required<Signer> {
 
 /** Certificates are valid from this long before they are made, because the clocks of hosts differ. */
 export const backdateMs = 5 * 60_000;
+/** One day in milliseconds. */
 export const dayMs = 24 * 3600 * 1_000;
 
 /**

@@ -69,6 +69,7 @@ export function extensionsOf({ purpose, hosts }: Leaf): readonly string[] {
   ];
 }
 
+/** What decides whether a certificate has to be renewed. */
 export interface RenewalRules {
   readonly authority: X509Certificate;
   readonly now: Date;

@@ -2,6 +2,7 @@ import { type AdminTarget, followStream, readPath } from '../../common/admin/cli
 import type { ApiDocuments } from '../report/api.ts';
 import type { RecordedEvent } from '../report/event-shape.ts';
 
+/** How the running synapse is asked. */
 export interface AskOptions {
   readonly query?: Readonly<Record<string, string>>;
   /** Deadline in milliseconds, default 5 s. */

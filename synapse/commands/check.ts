@@ -9,6 +9,7 @@ import type { HaproxyConfig } from '../haproxy/options/config.ts';
 import { preview } from '../haproxy/preview.ts';
 import { load } from './context.ts';
 
+/** `synapse check` */
 export const check: Command = {
   summary: 'Validate the configuration, and the haproxy.cfg that follows from it; start nothing.',
   async run(context) {

@@ -9,6 +9,7 @@ import { adminTarget } from './context.ts';
 /** Deadline in milliseconds: a shell waits for the answer. */
 const timeoutMs = 1_000;
 
+/** The hidden command that shells call for completions. */
 export const complete: Command = completeCommand(async (kind, context) => {
   const { args, config } = context;
   if (kind === 'plugin') return [...(await pluginNames(sourceFolder)), 'multi'];

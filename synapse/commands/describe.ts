@@ -5,6 +5,7 @@ import { haproxySchema } from '../haproxy/options/config.ts';
 import { serviceHaproxySchema } from '../haproxy/options/service-config.ts';
 import { json } from './context.ts';
 
+/** `synapse describe` */
 export const describe: Command = {
   summary: 'Show the options of the configuration, or of one source.',
   usage: '[SOURCE]',

@@ -6,6 +6,7 @@ import { noService } from '../report/state.ts';
 import { ask, followEvents } from './ask.ts';
 import { adminTarget, interrupted } from './context.ts';
 
+/** `synapse events` */
 export const events: Command = {
   summary: 'Show the latest events of the running synapse.',
   usage: '[SERVICE]',

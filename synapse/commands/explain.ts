@@ -12,6 +12,7 @@ import { ask } from './ask.ts';
 import { adminTarget, directly, json, load, wait, waitOf } from './context.ts';
 import { readStatus } from './status.ts';
 
+/** `synapse explain` */
 export const explain: Command = {
   summary: 'Say why each instance of a service is, or is not, in HAProxy.',
   usage: 'SERVICE [SERVER]',

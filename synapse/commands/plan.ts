@@ -36,6 +36,7 @@ type PlanReport = Shaped<typeof planShape>;
 /** The commands and reload reasons for one HAProxy, or why it does not answer. */
 type SocketReport = PlanReport['sockets'][number];
 
+/** `synapse plan` */
 export const plan: Command = {
   summary: 'Print what synapse would do to the running HAProxy now; change nothing.',
   options: {

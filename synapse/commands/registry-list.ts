@@ -52,6 +52,7 @@ export interface ListedChange extends ListedRecord {
   readonly gone: boolean;
 }
 
+/** How the registry is read, and what happens to its records. */
 export interface ListOptions {
   /** Path of the services in etcd, ending in a slash. */
   readonly prefix: string;

@@ -2,6 +2,7 @@ import type { Command } from '../../common/cli/program.ts';
 import { thisHost } from '../../common/host.ts';
 import { load } from './context.ts';
 
+/** `synapse run` */
 export const run: Command = {
   summary: 'Keep the local HAProxy up to date.',
   notes: [

@@ -6,6 +6,7 @@ import type { SynapseConfig } from '../config/config.ts';
 import { interrupted, json, load, wait, waitOf } from './context.ts';
 import { type ListedChange, type RegistryList, servicesShape } from './registry-list.ts';
 
+/** `synapse services` */
 export const services: Command = {
   summary: 'Show every service and instance in the registry.',
   options: {

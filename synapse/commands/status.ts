@@ -9,6 +9,7 @@ import { ask } from './ask.ts';
 import { adminTarget, directly, json, load, wait, waitOf } from './context.ts';
 import { formatStatus } from './status-table.ts';
 
+/** `synapse status` */
 export const status: Command = {
   summary: 'Show what is wrong, every instance that synapse knows, and its state in HAProxy.',
   usage: '[SERVICE]',

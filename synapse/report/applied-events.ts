@@ -30,6 +30,7 @@ interface AppliedByService extends Applied {
   readonly sent: ReadonlyMap<string, AppliedService>;
 }
 
+/** Where applied snapshots are reported. */
 export interface ReportDeps {
   readonly log: Log;
   readonly events: Events;

@@ -69,6 +69,7 @@ const programs: Readonly<Record<ProgramName, Program>> = {
   },
 };
 
+/** Which version of a program is looked for. */
 export interface FindOptions {
   /** Major and minor version, such as `3.5`; default: any version on the PATH that SmartStack works with. */
   readonly version?: string;

@@ -26,6 +26,7 @@ export interface Suspect {
  */
 export type RefusedUnits = { readonly found: ReadonlyMap<QuarantineUnit, string> } | { readonly everything: string };
 
+/** How texts are made and checked during the search. */
 export interface FindRefusedDeps {
   textWithout(out: LeftOut): ConfigText;
   /** Checks a text; null when it is accepted. */

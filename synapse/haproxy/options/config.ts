@@ -72,6 +72,7 @@ export const defaultTrustedOptions: readonly string[] = [
   'id',
 ];
 
+/** The schema of {@link HaproxyOptions}. */
 export const haproxySchema: Schema<HaproxyOptions> = {
   global: { doc: "Lines of HAProxy's global section.", format: 'lines', default: [] },
   defaults: { doc: "Lines of HAProxy's defaults section.", format: 'lines', default: [] },

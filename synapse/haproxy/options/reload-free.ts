@@ -14,6 +14,7 @@ export interface ReloadFreeOptions {
 /** Each port is a backend that HAProxy keeps: about 10 kB, and 10 µs of each load (measured on 2.6 and 3.2). */
 const mostPorts = 1_000;
 
+/** The schema of {@link ReloadFreeOptions}. */
 export const reloadFreeSchema: Schema<ReloadFreeOptions> = {
   ports: { doc: 'FIRST-LAST, at most 1000 ports.', format: portRange, default: null, type: 'FIRST-LAST' },
   frontend: { doc: "Lines of these services' frontend.", format: 'lines', default: [] },

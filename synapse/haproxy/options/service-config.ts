@@ -21,6 +21,7 @@ export interface ServiceHaproxyConfig {
   readonly server_backup_port: number | string | null;
 }
 
+/** The schema of {@link ServiceHaproxyConfig}. */
 export const serviceHaproxySchema: Schema<ServiceHaproxyConfig> = {
   disabled: { doc: 'Leave this service out of HAProxy.', format: Boolean, default: false },
   port: {

@@ -27,6 +27,7 @@ export interface DesiredService {
   numbering: number;
 }
 
+/** A service of which nothing is desired yet. */
 export function createDesiredService(service: string, maxServerId: number): DesiredService {
   return {
     service,

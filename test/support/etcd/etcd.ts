@@ -17,6 +17,7 @@ import { patienceMs } from '../eventually.ts';
 
 /** The releases on which every test of the etcd layer runs: Debian 12's, and a recommended one. */
 export const etcdVersions = ['3.4', '3.5'] as const;
+/** A version of etcd that the tests run. */
 export type EtcdVersion = (typeof etcdVersions)[number];
 
 /** The etcd program of a version: from `ETCD_34` or `ETCD_35`, else found or fetched. @throws when it cannot be found */

@@ -2,6 +2,7 @@ import { sleep } from '../../../common/async/sleep.ts';
 import type { LocalCluster } from '../../../etcd-cluster/members/local-cluster.ts';
 import type { FaultProxy } from '../servers/fault-proxy.ts';
 
+/** The members and connections that faults may hit. */
 export interface FaultTargets {
   readonly cluster: LocalCluster;
   /** One in front of each member. */

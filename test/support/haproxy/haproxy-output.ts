@@ -62,6 +62,7 @@ export function testConfig(haproxy: TestHaproxy, more: Record<string, unknown> =
   return haproxyConfig(haproxySection(haproxy, { ...own, ...more }));
 }
 
+/** Starts HAProxy's output with a configuration. */
 export function runOutput(config: HaproxyConfig, log: Log = testLog()): RunningOutput {
   const controller = new AbortController();
   const events: HaproxyEvent[] = [];

@@ -19,6 +19,7 @@ export interface DebianHost {
   stop(): Promise<void>;
 }
 
+/** How a script is run on the host. */
 export interface RunOptions {
   /** Milliseconds, default one minute. */
   readonly timeoutMs?: number;
@@ -26,6 +27,7 @@ export interface RunOptions {
   readonly input?: string;
 }
 
+/** What the host has besides Debian. */
 export interface HostOptions {
   /** Path in it → a file or folder of this machine that is seen there, and cannot be changed. */
   readonly mounts?: Readonly<Record<string, string>>;

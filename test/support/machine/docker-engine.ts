@@ -22,6 +22,7 @@ export interface DockerEngine {
   stop(): Promise<void>;
 }
 
+/** How `docker` is run. */
 export interface DockerOptions {
   /** Milliseconds, default two minutes. */
   readonly timeoutMs?: number;

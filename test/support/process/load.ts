@@ -3,6 +3,7 @@ import type { TestContext } from 'node:test';
 import { sleep } from '../../../common/async/sleep.ts';
 import { patienceMs } from '../eventually.ts';
 
+/** The requests of a load, and how they went. */
 export interface LoadResult {
   /** The different answers, in the order in which they were first seen. */
   readonly answers: ReadonlySet<string>;

@@ -1,5 +1,6 @@
 import type { Log, LogFields, LogLevel } from '../../../common/daemon/log.ts';
 
+/** One line that was logged. */
 export interface LogLine {
   readonly level: LogLevel;
   readonly message: string;

@@ -32,6 +32,7 @@ async function drip(socket: Socket): Promise<void> {
   }
 }
 
+/** A server whose behaviour a test decides. */
 export interface Peer {
   readonly port: number;
   /** Connections that are open. */

@@ -4,6 +4,7 @@ import { isIPv4 } from 'node:net';
 /** What the server holds for one name and type; a number is the response code of a failure (2 SERVFAIL, 3 NXDOMAIN). */
 export type DnsData = number | 'hang' | readonly DnsAnswer[];
 
+/** The records of one name. */
 export interface DnsAnswer {
   readonly ttl?: number;
   /** For A and AAAA. */
@@ -15,6 +16,7 @@ export interface DnsAnswer {
   readonly weight?: number;
 }
 
+/** A name server whose records a test sets. */
 export interface DnsServer {
   /** `ADDRESS:PORT` */
   readonly address: string;

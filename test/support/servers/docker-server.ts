@@ -2,6 +2,7 @@ import { createServer, type RequestListener, type ServerResponse } from 'node:ht
 import { createServer as createTlsServer, type ServerOptions } from 'node:https';
 import type { AddressInfo } from 'node:net';
 
+/** A container that the engine lists. */
 export interface FakeContainer {
   readonly name: string;
   readonly image?: string;
@@ -12,6 +13,7 @@ export interface FakeContainer {
   readonly state?: string;
 }
 
+/** A container engine whose containers a test sets. */
 export interface DockerServer {
   /** `unix://…`, `http://…` or `https://…`, as it was asked for. */
   readonly url: string;

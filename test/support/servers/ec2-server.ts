@@ -24,6 +24,7 @@ export type Answer =
   | { readonly kind: 'half'; readonly cut: boolean; readonly instances: readonly FakeInstance[] }
   | { readonly kind: 'hang' };
 
+/** An EC2 API whose instances a test sets. */
 export interface Ec2Server {
   readonly endpoint: string;
   /** The parameters of all calls so far. */

@@ -11,6 +11,7 @@ export interface HealthServer {
   close(): Promise<void>;
 }
 
+/** Starts a service whose health a test sets. */
 export async function startHealthServer(healthy = true): Promise<HealthServer> {
   let probes = 0;
   const server = createServer((_, response) => {

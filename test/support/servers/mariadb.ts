@@ -5,6 +5,7 @@ import { unpackPackages } from '../../../deploy/tools/debian/programs.ts';
 import { freePort } from '../../../etcd-cluster/members/ports.ts';
 import { asOrdinaryUser, dataFolder, listens, type Server, startServer } from './server.ts';
 
+/** A MariaDB server. */
 export interface Mariadb extends Server {
   readonly port: number;
   readonly socket: string;

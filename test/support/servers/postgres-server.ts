@@ -5,6 +5,7 @@ import { unpackPackages } from '../../../deploy/tools/debian/programs.ts';
 import { freePort } from '../../../etcd-cluster/members/ports.ts';
 import { asOrdinaryUser, dataFolder, listens, type Server, startServer } from './server.ts';
 
+/** A PostgreSQL server. */
 export interface Postgres extends Server {
   readonly port: number;
   readonly socket: string;
@@ -16,6 +17,7 @@ export interface PostgresData {
   remove(): Promise<void>;
 }
 
+/** Makes the data of a new PostgreSQL, with the users that `sql` creates. */
 export async function makePostgres(sql: string): Promise<PostgresData> {
   const bin = join(await unpackPackages('bookworm', ['postgresql-15']), 'usr/lib/postgresql/15/bin');
   const template = await dataFolder();

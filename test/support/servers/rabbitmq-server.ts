@@ -14,6 +14,7 @@ const packages = [
   ...['runtime-tools', 'ssl', 'syntax-tools', 'tools', 'xmerl'].map((name) => `erlang-${name}`),
 ] as unknown as readonly [string, ...string[]];
 
+/** How a RabbitMQ server is run. */
 export interface RabbitmqOptions {
   /** Lines of its configuration file, beside where to listen. */
   readonly settings?: readonly string[];

@@ -17,6 +17,7 @@ export interface Server {
   stop(): Promise<void>;
 }
 
+/** How a server program is started. */
 export interface ServerOptions {
   readonly env?: NodeJS.ProcessEnv;
   readonly cwd?: string;

@@ -23,6 +23,7 @@ export interface PublishedPort {
   readonly address: string;
 }
 
+/** Which containers are followed, and how often they are listed. */
 export interface FollowOptions {
   /** Labels, `key` or `key=value`, that containers must have. */
   readonly labels: readonly string[];
