@@ -2,12 +2,11 @@ import assert from 'node:assert/strict';
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import type { EtcdClient } from '../../common/etcd/client/client.ts';
-import type { LocalCluster } from '../../etcd-cluster/members/local-cluster.ts';
 import { freePort } from '../../etcd-cluster/members/ports.ts';
 import type { StateReport } from '../../synapse/report/status-shape.ts';
 import { startDaemon, type TestDaemon } from '../support/daemons/daemon.ts';
-import { directClient, put, remove, testCluster } from '../support/etcd/etcd.ts';
+import { put, remove } from '../support/etcd/etcd.ts';
+import { withCluster } from '../support/etcd/with-cluster.ts';
 import {
   haproxySection,
   type NamedServer,
@@ -20,9 +19,7 @@ import { until } from '../support/until.ts';
 
 /** A service that is in etcd, then only in EC2, then in etcd again, under constant traffic. */
 describe('a fallback under traffic', () => {
-  const end = new AbortController();
-  let cluster: LocalCluster;
-  let client: EtcdClient;
+  const etcd = withCluster('3.4');
   let haproxy: TestHaproxy;
   let ec2: Ec2Server;
   let synapse: TestDaemon | undefined;
@@ -31,8 +28,6 @@ describe('a fallback under traffic', () => {
   let port: number;
 
   before(async () => {
-    cluster = await testCluster('3.4', { size: 1 });
-    client = directClient(cluster, end.signal);
     haproxy = await testHaproxy();
     ec2 = await startEc2Server();
     announced = await namedServer('announced');
@@ -43,17 +38,15 @@ describe('a fallback under traffic', () => {
   });
   after(async () => {
     await synapse?.end('SIGKILL');
-    end.abort();
     await haproxy.close();
     await announced.close();
     await tagged.close();
     await ec2.close();
-    await cluster.stopAll();
   });
 
   const key = '/nerve/services/api/announced';
   const announce = (): Promise<number> =>
-    put(client, key, JSON.stringify({ host: '127.0.0.1', port: announced.port, name: 'announced' }));
+    put(etcd.client, key, JSON.stringify({ host: '127.0.0.1', port: announced.port, name: 'announced' }));
   const state = async (): Promise<StateReport> => JSON.parse((await synapse?.get('/api/v1/state'))?.body ?? '');
 
   it('goes from etcd to EC2 and back without a failed request or an empty set', async () => {
@@ -61,7 +54,7 @@ describe('a fallback under traffic', () => {
     await writeFile(
       config,
       JSON.stringify({
-        etcd: { hosts: cluster.urls },
+        etcd: { hosts: etcd.cluster.urls },
         admin: { listen: '127.0.0.1:0' },
         services: {
           api: {
@@ -110,7 +103,7 @@ describe('a fallback under traffic', () => {
         return only?.name === name;
       });
 
-    await remove(client, key);
+    await remove(etcd.client, key);
     await uses('tagged');
     assert.ok(ec2.calls.length > 0);
     const seen = statuses.length;
@@ -119,7 +112,7 @@ describe('a fallback under traffic', () => {
     await announce();
     await uses('announced');
     const calls = ec2.calls.length;
-    await remove(client, key);
+    await remove(etcd.client, key);
     await announce();
     await uses('announced');
     await until(() => statuses.length > seen + 150);

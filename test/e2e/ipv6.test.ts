@@ -3,11 +3,10 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { type AddressInfo, connect, createServer, type Server } from 'node:net';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import type { EtcdClient } from '../../common/etcd/client/client.ts';
-import type { LocalCluster } from '../../etcd-cluster/members/local-cluster.ts';
 import { freePort } from '../../etcd-cluster/members/ports.ts';
 import { startDaemon, type TestDaemon } from '../support/daemons/daemon.ts';
-import { directClient, dump, portOf, put, testCluster } from '../support/etcd/etcd.ts';
+import { dump, portOf, put } from '../support/etcd/etcd.ts';
+import { withCluster } from '../support/etcd/with-cluster.ts';
 import {
   haproxySection,
   type NamedServer,
@@ -19,9 +18,7 @@ import { until } from '../support/until.ts';
 
 /** The tests follow each other: each starts where the one before has ended. */
 describe('a host that speaks IPv6 only', () => {
-  const end = new AbortController();
-  let cluster: LocalCluster;
-  let client: EtcdClient;
+  const etcd = withCluster('3.5');
   let door: Server;
   let haproxy: TestHaproxy;
   let nerve: TestDaemon;
@@ -30,11 +27,9 @@ describe('a host that speaks IPv6 only', () => {
   let port: number;
 
   before(async () => {
-    cluster = await testCluster('3.5', { size: 1 });
-    client = directClient(cluster, end.signal);
     // The one way to etcd that the daemons know.
     door = createServer((inside) => {
-      const outside = connect({ host: '127.0.0.1', port: portOf(cluster.urls[0] ?? '') });
+      const outside = connect({ host: '127.0.0.1', port: portOf(etcd.cluster.urls[0] ?? '') });
       inside.pipe(outside).pipe(inside);
       for (const [one, other] of [
         [inside, outside],
@@ -45,20 +40,20 @@ describe('a host that speaks IPv6 only', () => {
       }
     });
     await new Promise<void>((resolve) => door.listen(0, '::1', resolve));
-    const etcd = { hosts: [`http://[::1]:${(door.address() as AddressInfo).port}`] };
+    const endpoints = { hosts: [`http://[::1]:${(door.address() as AddressInfo).port}`] };
     haproxy = await testHaproxy();
     server = await namedServer('six', '::1');
     port = await freePort();
     const checks = [{ type: 'http', uri: '/' }, { type: 'tcp' }];
     const announcing = {
       instance_id: 'i-6',
-      etcd,
+      etcd: endpoints,
       admin: { listen: '[::1]:0', control_socket: join(haproxy.folder, 'nerve.sock') },
       state_file_path: false,
       services: { api: { host: '::1', port: server.port, check_interval: 0.1, checks } },
     };
     const balancing = {
-      etcd,
+      etcd: endpoints,
       admin: { listen: '[::1]:0' },
       services: {
         api: {
@@ -77,16 +72,14 @@ describe('a host that speaks IPv6 only', () => {
   after(async () => {
     await nerve?.end('SIGKILL');
     await synapse?.end('SIGKILL');
-    end.abort();
     await haproxy?.close();
     await server?.close();
     door?.close();
-    await cluster?.stopAll();
   });
 
   it('is checked, announced and found at its address', async () => {
     const key = `/nerve/services/api/i-6_::1:${server.port}`;
-    await until(async () => Object.keys(await dump(client, '/nerve/')).includes(key));
+    await until(async () => Object.keys(await dump(etcd.client, '/nerve/')).includes(key));
     await until(async () => (await readFile(haproxy.file, 'utf8').catch(() => '')).includes(` ::1:${server.port} `));
     assert.match(await readFile(haproxy.file, 'utf8'), new RegExp(`bind \\[?::1\\]?:${port}`));
   });
@@ -103,14 +96,14 @@ describe('a host that speaks IPv6 only', () => {
   it('stays reachable while the registry is empty, and follows a new instance without a reload', async () => {
     const worker = await haproxy.workerPid();
     nerve.kill('SIGTERM');
-    await until(async () => Object.keys(await dump(client, '/nerve/')).length === 0);
+    await until(async () => Object.keys(await dump(etcd.client, '/nerve/')).length === 0);
     // The last ones stay in force while the registry has none.
     await until(async () => (await fetch(`http://[::1]:${port}/`)).status === 200);
     nerve = await startDaemon('nerve', join(haproxy.folder, 'nerve.json'));
     const second = await namedServer('second', '::1');
     try {
       const record = JSON.stringify({ host: '::1', port: second.port, name: 'i-7' });
-      await put(client, `/nerve/services/api/i-7_::1:${second.port}`, record);
+      await put(etcd.client, `/nerve/services/api/i-7_::1:${second.port}`, record);
       await until(async () => (await (await fetch(`http://[::1]:${port}/`)).text()) === 'second');
       assert.equal(await haproxy.workerPid(), worker);
     } finally {

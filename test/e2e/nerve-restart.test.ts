@@ -4,12 +4,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, afterEach, before, beforeEach, describe, it } from 'node:test';
 import { exec } from '../../common/daemon/exec.ts';
-import type { EtcdClient } from '../../common/etcd/client/client.ts';
-import type { LocalCluster } from '../../etcd-cluster/members/local-cluster.ts';
 import type { NerveState } from '../../nerve/status-shape.ts';
 import { programPath, startDaemon, type TestDaemon } from '../support/daemons/daemon.ts';
-import { directClient, dump, testCluster } from '../support/etcd/etcd.ts';
+import { dump } from '../support/etcd/etcd.ts';
 import { recordEvents } from '../support/etcd/key-events.ts';
+import { withCluster } from '../support/etcd/with-cluster.ts';
 import { eventually, patienceMs } from '../support/eventually.ts';
 
 const prefix = '/nerve/services/';
@@ -19,21 +18,17 @@ type Services = Readonly<Record<string, object>>;
 /** The keys in etcd while nerve is reconfigured, stopped and started again. */
 describe('nerve reloaded, upgraded, killed and drained', () => {
   const end = new AbortController();
-  let cluster: LocalCluster;
-  let client: EtcdClient;
+  const etcd = withCluster('3.5');
   let folder: string;
   let file: string;
   let nerve: TestDaemon;
   let events: string[];
 
   before(async () => {
-    cluster = await testCluster('3.5', { size: 1 });
-    client = directClient(cluster, end.signal);
-    events = await recordEvents(client, prefix, end.signal);
+    events = await recordEvents(etcd.client, prefix, end.signal);
   });
   after(async () => {
     end.abort();
-    await cluster.stopAll();
   });
   beforeEach(async () => {
     folder = await mkdtemp(join(tmpdir(), 'nerve-test-'));
@@ -42,7 +37,7 @@ describe('nerve reloaded, upgraded, killed and drained', () => {
   afterEach(async () => {
     await configure({});
     await nerve.end('SIGTERM');
-    await client.call((rpc) =>
+    await etcd.client.call((rpc) =>
       rpc.kv.deleteRange({ key: Buffer.from(prefix), range_end: Buffer.from('/nerve/services0') }),
     );
     await rm(folder, { recursive: true, force: true });
@@ -51,7 +46,7 @@ describe('nerve reloaded, upgraded, killed and drained', () => {
   async function configure(services: Services, top: object = {}): Promise<void> {
     const admin = { listen: '127.0.0.1:0', control_socket: join(folder, 'control.sock') };
     const state_file_path = join(folder, 'state.json');
-    const config = { instance_id: 'i-1', ttl: 10, etcd: { hosts: cluster.urls }, admin, state_file_path, ...top };
+    const config = { instance_id: 'i-1', ttl: 10, etcd: { hosts: etcd.cluster.urls }, admin, state_file_path, ...top };
     await writeFile(file, JSON.stringify({ ...config, services }));
   }
 
@@ -105,12 +100,12 @@ describe('nerve reloaded, upgraded, killed and drained', () => {
     const keep = { shutdown: { keep: true } };
     await start(many(0, 20), keep);
     assert.equal(await nerve.end('SIGTERM'), 0);
-    const values = await dump(client, prefix);
+    const values = await dump(etcd.client, prefix);
     assert.equal(Object.keys(values).length, 20);
     nerve = await startDaemon('nerve', file);
     await allAnnounced(20);
     await outliveLeases();
-    assert.deepEqual(await dump(client, prefix), values);
+    assert.deepEqual(await dump(etcd.client, prefix), values);
     assert.deepEqual(events.filter(isLoss), []);
   });
 
@@ -121,7 +116,7 @@ describe('nerve reloaded, upgraded, killed and drained', () => {
     await allAnnounced(20);
     await outliveLeases();
     assert.deepEqual(events.filter(isLoss), []);
-    assert.equal(Object.keys(await dump(client, prefix)).length, 20);
+    assert.equal(Object.keys(await dump(etcd.client, prefix)).length, 20);
   });
 
   for (const signal of ['SIGTERM', 'SIGKILL'] as const) {
@@ -195,7 +190,7 @@ describe('nerve reloaded, upgraded, killed and drained', () => {
   /** Waits until the lease of the earlier nerve has expired: etcd has only the lease of the current one. */
   const outliveLeases = (): Promise<void> =>
     eventually(async () => {
-      const { leases } = await client.call((rpc) => rpc.lease.leaseLeases({}));
+      const { leases } = await etcd.client.call((rpc) => rpc.lease.leaseLeases({}));
       assert.equal(leases.length, 1);
     });
 });

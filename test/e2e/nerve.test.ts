@@ -4,12 +4,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, afterEach, before, beforeEach, describe, it } from 'node:test';
 import { exec } from '../../common/daemon/exec.ts';
-import type { EtcdClient } from '../../common/etcd/client/client.ts';
-import type { LocalCluster } from '../../etcd-cluster/members/local-cluster.ts';
 import type { NerveState } from '../../nerve/status-shape.ts';
 import { programPath, startDaemon, type TestDaemon } from '../support/daemons/daemon.ts';
-import { directClient, dump, testCluster } from '../support/etcd/etcd.ts';
+import { dump } from '../support/etcd/etcd.ts';
 import { recordEvents } from '../support/etcd/key-events.ts';
+import { withCluster } from '../support/etcd/with-cluster.ts';
 import { eventually, patienceMs } from '../support/eventually.ts';
 import { type HealthServer, startHealthServer } from '../support/servers/health-server.ts';
 
@@ -17,9 +16,7 @@ const prefix = '/nerve/services/';
 
 /** One etcd member, one nerve, two services. */
 describe('nerve and etcd', () => {
-  const end = new AbortController();
-  let cluster: LocalCluster;
-  let client: EtcdClient;
+  const etcd = withCluster('3.4');
   let folder: string;
   let file: string;
   let nerve: TestDaemon;
@@ -29,14 +26,10 @@ describe('nerve and etcd', () => {
   let watching: AbortController;
 
   before(async () => {
-    cluster = await testCluster('3.4', { size: 1 });
-    client = directClient(cluster, end.signal);
     folder = await mkdtemp(join(tmpdir(), 'nerve-test-'));
     file = join(folder, 'nerve.json');
   });
   after(async () => {
-    end.abort();
-    await cluster.stopAll();
     await rm(folder, { recursive: true, force: true });
   });
 
@@ -53,7 +46,7 @@ describe('nerve and etcd', () => {
     watching.abort();
     await services.api.close();
     await services.web.close();
-    assert.deepEqual(await dump(client, prefix), {}, 'nerve leaves nothing behind');
+    assert.deepEqual(await dump(etcd.client, prefix), {}, 'nerve leaves nothing behind');
   });
 
   async function configure(options: Readonly<Record<string, object>> = {}, top: object = {}): Promise<void> {
@@ -67,7 +60,7 @@ describe('nerve and etcd', () => {
     const config = {
       instance_id: 'i-1',
       ttl: 10,
-      etcd: { hosts: cluster.urls },
+      etcd: { hosts: etcd.cluster.urls },
       admin: { listen: '127.0.0.1:0', control_socket: join(folder, 'control.sock') },
       state_file_path: join(folder, 'state.json'),
       services: { api: service('api'), web: service('web') },
@@ -78,11 +71,11 @@ describe('nerve and etcd', () => {
 
   async function watch(): Promise<string[]> {
     watching = new AbortController();
-    return recordEvents(client, prefix, watching.signal);
+    return recordEvents(etcd.client, prefix, watching.signal);
   }
 
   async function announced(): Promise<string[]> {
-    return Object.keys(await dump(client, prefix)).map((key) => String(key.slice(prefix.length).split('/')[0]));
+    return Object.keys(await dump(etcd.client, prefix)).map((key) => String(key.slice(prefix.length).split('/')[0]));
   }
 
   async function state(): Promise<NerveState> {
@@ -101,7 +94,7 @@ describe('nerve and etcd', () => {
 
   it('announces healthy services with the documented key and value', async () => {
     const { port } = services.api;
-    const all = await dump(client, prefix);
+    const all = await dump(etcd.client, prefix);
     const value = all[`/nerve/services/api/i-1_127.0.0.1:${port}`] ?? '';
     const [, record, at = ''] = /^(.*),"announced_at":"([^"]+)"}$/.exec(value) ?? [];
     assert.equal(record, `{"host":"127.0.0.1","port":${port},"name":"i-1"`);
@@ -201,7 +194,7 @@ describe('nerve and etcd', () => {
   });
 
   it('goes on while etcd is unreachable, and announces the current state when it is back', async () => {
-    const [member] = cluster.members;
+    const [member] = etcd.cluster.members;
     await member?.stop();
     services.api.healthy = false;
     await eventually(async () => {
@@ -217,7 +210,7 @@ describe('nerve and etcd', () => {
     });
     assert.equal((await nerve.get('/healthz')).status, 200);
     await member?.start();
-    await cluster.ready();
+    await etcd.cluster.ready();
     await eventually(async () => assert.deepEqual(await announced(), ['web']));
     services.api.healthy = true;
     await eventually(async () => assert.deepEqual(await announced(), ['api', 'web']));
@@ -225,7 +218,7 @@ describe('nerve and etcd', () => {
   });
 
   it('stops within seconds also while etcd does not answer', async () => {
-    const [member] = cluster.members;
+    const [member] = etcd.cluster.members;
     member?.freeze();
     try {
       assert.equal(await nerve.end('SIGTERM'), 0);

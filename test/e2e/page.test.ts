@@ -4,12 +4,11 @@ import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import type { Browser, Page } from 'playwright-core';
 import { exec } from '../../common/daemon/exec.ts';
-import type { EtcdClient } from '../../common/etcd/client/client.ts';
 import { openBrowser } from '../../deploy/tools/browser.ts';
-import type { LocalCluster } from '../../etcd-cluster/members/local-cluster.ts';
 import { freePort } from '../../etcd-cluster/members/ports.ts';
 import { programPath, startDaemon, type TestDaemon } from '../support/daemons/daemon.ts';
-import { directClient, put, remove, testCluster } from '../support/etcd/etcd.ts';
+import { put, remove } from '../support/etcd/etcd.ts';
+import { withCluster } from '../support/etcd/with-cluster.ts';
 import { eventually, patienceMs } from '../support/eventually.ts';
 import {
   haproxySection,
@@ -24,10 +23,8 @@ const timeoutMs = patienceMs;
 
 /** The live page in a real browser, with a real etcd and HAProxy. The tests follow each other: each ends with all well. */
 describe('the live page', () => {
-  const end = new AbortController();
   const complaints: string[] = [];
-  let cluster: LocalCluster;
-  let client: EtcdClient;
+  const etcd = withCluster('3.5');
   let haproxy: TestHaproxy;
   let synapse: TestDaemon;
   let server: NamedServer;
@@ -42,8 +39,6 @@ describe('the live page', () => {
 
   before(async () => {
     chromium = await openBrowser();
-    cluster = await testCluster('3.5', { size: 1 });
-    client = directClient(cluster, end.signal);
     haproxy = await testHaproxy();
     server = await namedServer('one');
     await announce('api', 'one');
@@ -59,7 +54,7 @@ describe('the live page', () => {
     };
     const discovery = { method: 'etcd' };
     value = {
-      etcd: { hosts: cluster.urls },
+      etcd: { hosts: etcd.cluster.urls },
       admin: { listen: `127.0.0.1:${await freePort()}` },
       state_file_path: join(haproxy.folder, 'state.json'),
       initial_wait: '2s',
@@ -96,15 +91,13 @@ describe('the live page', () => {
     clearInterval(traffic);
     await chromium?.close();
     await synapse?.end('SIGKILL');
-    end.abort();
     await haproxy?.close();
     await server?.close();
-    await cluster?.stopAll();
   });
 
   const key = (service: string, name: string): string => `/nerve/services/${service}/${name}_127.0.0.1:${server.port}`;
   const announce = (service: string, name: string, more: object = {}): Promise<number> =>
-    put(client, key(service, name), JSON.stringify({ host: '127.0.0.1', port: server.port, name, ...more }));
+    put(etcd.client, key(service, name), JSON.stringify({ host: '127.0.0.1', port: server.port, name, ...more }));
   const headline = (text: string | RegExp): Promise<void> => shows('#headline', text);
   const row = (service: string) => page.locator(`#row-${service}`);
 
@@ -183,7 +176,7 @@ describe('the live page', () => {
 
   it('shows HTML in a record as text', async () => {
     await announce('api', 'three', { labels: { az: '<img src=x onerror=alert(1)>' } });
-    await put(client, '/nerve/services/web/<b>bad</b>', '{"host":"<script>alert(1)</script>","port":1}');
+    await put(etcd.client, '/nerve/services/web/<b>bad</b>', '{"host":"<script>alert(1)</script>","port":1}');
     await headline(/Records skipped: web/);
     assert.equal(await page.locator('#verdict').getAttribute('data-level'), 'warn');
     await page.locator('#events li[data-kind="record_rejected"]', { hasText: '<b>bad</b>' }).waitFor();
@@ -192,13 +185,13 @@ describe('the live page', () => {
     assert.equal(await page.locator('#instances img, #events b').count(), 0);
     await shot('rejected');
     await page.keyboard.press('Escape');
-    await remove(client, '/nerve/services/web/<b>bad</b>');
-    await remove(client, key('api', 'three'));
+    await remove(etcd.client, '/nerve/services/web/<b>bad</b>');
+    await remove(etcd.client, key('api', 'three'));
     await headline('All is well');
   });
 
   it('says that a fallback is in use', async () => {
-    await remove(client, key('job', 'one'));
+    await remove(etcd.client, key('job', 'one'));
     await headline(/Fallback in use: job from/);
     await page.locator('#events li[data-kind="source_switched"]').first().waitFor();
     await shot('fallback');
@@ -214,7 +207,7 @@ describe('the live page', () => {
     );
     // Deleted at once without a tombstone, as when their leases expire together.
     const [first, last] = [Buffer.from('/nerve/services/web/a'), Buffer.from('/nerve/services/web/e')];
-    await client.call((rpc) => rpc.kv.deleteRange({ key: first, range_end: last }));
+    await etcd.client.call((rpc) => rpc.kv.deleteRange({ key: first, range_end: last }));
     await headline(/Expiry guard in force: web/);
     await shot('guard');
     await Promise.all(['a', 'b', 'c', 'd'].map((name) => announce('web', name)));
@@ -230,12 +223,12 @@ describe('the live page', () => {
   }
 
   it('says that a published configuration is refused', async () => {
-    await put(client, '/config/web', JSON.stringify({ haproxy: { backend: ['external-check command /bin/sh'] } }));
+    await put(etcd.client, '/config/web', JSON.stringify({ haproxy: { backend: ['external-check command /bin/sh'] } }));
     await headline(/Published configuration of web refused/);
     assert.match(await page.locator('#problems').innerText(), /external-check.*may not be published/);
     await page.locator('#events li[data-kind="published_refused"]').first().waitFor();
     await shot('published-refused');
-    await remove(client, '/config/web');
+    await remove(etcd.client, '/config/web');
     await headline('All is well');
   });
 
@@ -249,7 +242,7 @@ describe('the live page', () => {
       async () => assert.match((await row('api').getAttribute('aria-label')) ?? '', /^api: 3 up/),
       timeoutMs,
     );
-    await remove(client, key('api', 'four'));
+    await remove(etcd.client, key('api', 'four'));
     await shot('quarantine');
     await reconfigure('web', {});
     await headline('All is well');
@@ -300,7 +293,7 @@ describe('the live page', () => {
   });
 
   it('says that etcd is down, and still shows the instances in use', async () => {
-    await cluster.stopAll();
+    await etcd.cluster.stopAll();
     await headline(/3 services may be out of date/);
     await page.locator('#events li[data-kind="source_stale"]').first().waitFor();
     assert.match((await row('api').getAttribute('aria-label')) ?? '', /^api: 2 up/);

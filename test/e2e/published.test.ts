@@ -2,12 +2,11 @@ import assert from 'node:assert/strict';
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import type { EtcdClient } from '../../common/etcd/client/client.ts';
-import type { LocalCluster } from '../../etcd-cluster/members/local-cluster.ts';
 import { freePort } from '../../etcd-cluster/members/ports.ts';
 import type { StateReport } from '../../synapse/report/status-shape.ts';
 import { startDaemon, type TestDaemon } from '../support/daemons/daemon.ts';
-import { directClient, put, testCluster } from '../support/etcd/etcd.ts';
+import { put } from '../support/etcd/etcd.ts';
+import { withCluster } from '../support/etcd/with-cluster.ts';
 import {
   haproxySection,
   type NamedServer,
@@ -19,10 +18,8 @@ import { until } from '../support/until.ts';
 
 /** The tests follow each other: each starts where the previous one ended. */
 describe('a configuration published in etcd', () => {
-  const end = new AbortController();
   const key = '/config/api';
-  let cluster: LocalCluster;
-  let client: EtcdClient;
+  const etcd = withCluster('3.5');
   let haproxy: TestHaproxy;
   let synapse: TestDaemon;
   let server: NamedServer;
@@ -30,14 +27,12 @@ describe('a configuration published in etcd', () => {
   let config: string;
 
   before(async () => {
-    cluster = await testCluster('3.5', { size: 1 });
-    client = directClient(cluster, end.signal);
     haproxy = await testHaproxy();
     server = await namedServer('one');
     port = await freePort();
     config = join(haproxy.folder, 'synapse.json');
     const options = {
-      etcd: { hosts: cluster.urls },
+      etcd: { hosts: etcd.cluster.urls },
       admin: { listen: '127.0.0.1:0' },
       state_file_path: join(haproxy.folder, 'state.json'),
       initial_wait: '1s',
@@ -51,7 +46,7 @@ describe('a configuration published in etcd', () => {
     };
     await writeFile(config, JSON.stringify(options));
     await put(
-      client,
+      etcd.client,
       `/nerve/services/api/one_127.0.0.1:${server.port}`,
       JSON.stringify({ host: '127.0.0.1', port: server.port, name: 'one' }),
     );
@@ -62,10 +57,8 @@ describe('a configuration published in etcd', () => {
   });
   after(async () => {
     await synapse?.end('SIGKILL');
-    end.abort();
     await haproxy.close();
     await server.close();
-    await cluster.stopAll();
   });
 
   const serving = () =>
@@ -73,7 +66,7 @@ describe('a configuration published in etcd', () => {
       const response = await fetch(`http://127.0.0.1:${port}/`, { signal: AbortSignal.timeout(5_000) });
       return (await response.text()) === 'one';
     });
-  const publish = (value: unknown) => put(client, key, typeof value === 'string' ? value : JSON.stringify(value));
+  const publish = (value: unknown) => put(etcd.client, key, typeof value === 'string' ? value : JSON.stringify(value));
   const text = () => readFile(haproxy.file, 'utf8');
   const fileHas = (line: string) => until(async () => (await text()).includes(line));
   const api = async () => (JSON.parse((await synapse.get('/api/v1/state')).body) as StateReport).services.api;
@@ -122,7 +115,7 @@ describe('a configuration published in etcd', () => {
     await fileHas('timeout server 23s');
     await until(async () => (await readFile(join(haproxy.folder, 'state.json'), 'utf8')).includes('23s'));
     await synapse.end('SIGTERM');
-    await cluster.stopAll();
+    await etcd.cluster.stopAll();
     const before = await text();
     const worker = await haproxy.workerPid();
     synapse = await startDaemon('synapse', config);

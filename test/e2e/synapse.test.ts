@@ -3,12 +3,11 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, afterEach, before, describe, it } from 'node:test';
 import { exec } from '../../common/daemon/exec.ts';
-import type { EtcdClient } from '../../common/etcd/client/client.ts';
-import type { LocalCluster } from '../../etcd-cluster/members/local-cluster.ts';
 import { freePort } from '../../etcd-cluster/members/ports.ts';
 import type { StateReport } from '../../synapse/report/status-shape.ts';
 import { programPath, startDaemon, type TestDaemon } from '../support/daemons/daemon.ts';
-import { directClient, put, remove, testCluster } from '../support/etcd/etcd.ts';
+import { put, remove } from '../support/etcd/etcd.ts';
+import { withCluster } from '../support/etcd/with-cluster.ts';
 import { patienceMs } from '../support/eventually.ts';
 import {
   haproxySection,
@@ -21,9 +20,7 @@ import { until } from '../support/until.ts';
 
 /** One etcd, one HAProxy, one synapse. The tests follow each other: each starts where the previous one ended. */
 describe('synapse between etcd and HAProxy', () => {
-  const end = new AbortController();
-  let cluster: LocalCluster;
-  let client: EtcdClient;
+  const etcd = withCluster('3.4');
   let haproxy: TestHaproxy;
   let synapse: TestDaemon | undefined;
   const servers = new Map<string, NamedServer>();
@@ -32,8 +29,6 @@ describe('synapse between etcd and HAProxy', () => {
   let config: string;
 
   before(async () => {
-    cluster = await testCluster('3.4', { size: 1 });
-    client = directClient(cluster, end.signal);
     haproxy = await testHaproxy();
     for (const name of ['one', 'two', 'three']) servers.set(name, await namedServer(name));
     port = await freePort();
@@ -42,10 +37,8 @@ describe('synapse between etcd and HAProxy', () => {
   });
   after(async () => {
     await synapse?.end('SIGKILL');
-    end.abort();
     await haproxy.close();
     for (const server of servers.values()) await server.close();
-    await cluster.stopAll();
   });
   afterEach((context) => {
     if (process.env.TEST_LOG) console.log(context.name, synapse?.lines.slice(-20));
@@ -54,12 +47,12 @@ describe('synapse between etcd and HAProxy', () => {
   const portOf = (name: string): number => servers.get(name)?.port ?? 0;
   const keyOf = (name: string): string => `/nerve/services/api/${name}_127.0.0.1:${portOf(name)}`;
   const announce = (name: string, more: object = {}): Promise<number> =>
-    put(client, keyOf(name), JSON.stringify({ host: '127.0.0.1', port: portOf(name), name, ...more }));
+    put(etcd.client, keyOf(name), JSON.stringify({ host: '127.0.0.1', port: portOf(name), name, ...more }));
 
   async function writeConfig(services: object = {}, global = ['maxconn 200']): Promise<void> {
     const api = { discovery: { method: 'etcd' }, haproxy: { port, listen: ['mode http', 'balance roundrobin'] } };
     const value = {
-      etcd: { hosts: cluster.urls },
+      etcd: { hosts: etcd.cluster.urls },
       admin: { listen: '127.0.0.1:0' },
       state_file_path: join(haproxy.folder, 'state.json'),
       initial_wait: '1s',
@@ -110,8 +103,8 @@ describe('synapse between etcd and HAProxy', () => {
     await announce('three');
     await serving('one', 'two', 'three');
     await announce('one', { state: 'down' });
-    await remove(client, keyOf('one'));
-    await remove(client, keyOf('three'));
+    await remove(etcd.client, keyOf('one'));
+    await remove(etcd.client, keyOf('three'));
     await serving('two');
     assert.equal(await haproxy.workerPid(), worker);
     const { body } = (await synapse?.get('/metrics')) ?? { body: '' };
@@ -133,9 +126,14 @@ describe('synapse between etcd and HAProxy', () => {
       record({ haproxy_server_options: 'weight "' }),
       record({ padding: 'x'.repeat(1_000_000) }),
     ];
-    for (const [index, value] of hostile.entries()) await put(client, `/nerve/services/api/hostile-${index}`, value);
+    for (const [index, value] of hostile.entries())
+      await put(etcd.client, `/nerve/services/api/hostile-${index}`, value);
     // A valid record with forbidden server options: they are dropped, and the instance serves.
-    await put(client, '/nerve/services/api/greedy', record({ haproxy_server_options: 'ssl verify none track a/b' }));
+    await put(
+      etcd.client,
+      '/nerve/services/api/greedy',
+      record({ haproxy_server_options: 'ssl verify none track a/b' }),
+    );
     await announce('three');
     await serving('one', 'two', 'three');
     const { rejected } = (await state()).services.api ?? { rejected: [] };
@@ -144,8 +142,8 @@ describe('synapse between etcd and HAProxy', () => {
     assert.match(body, new RegExp(`^synapse_rejected_records_total\\{service="api"\\} ${hostile.length}$`, 'm'));
     await until(async () => (await readFile(haproxy.file, 'utf8')).includes(`:${portOf('three')} `));
     assert.doesNotMatch(await readFile(haproxy.file, 'utf8'), /evil|verify|track/);
-    for (const index of hostile.keys()) await remove(client, `/nerve/services/api/hostile-${index}`);
-    await remove(client, '/nerve/services/api/greedy');
+    for (const index of hostile.keys()) await remove(etcd.client, `/nerve/services/api/hostile-${index}`);
+    await remove(etcd.client, '/nerve/services/api/greedy');
     await serving('two', 'three');
   });
 
@@ -212,7 +210,7 @@ describe('synapse between etcd and HAProxy', () => {
     assert.equal(text.includes('wildly'), false);
     assert.doesNotMatch(await readFile(haproxy.file, 'utf8'), /wildly/);
     await announce('one', { state: 'down' });
-    await remove(client, keyOf('one'));
+    await remove(etcd.client, keyOf('one'));
   });
 
   it('uses a new haproxy section after SIGHUP', async () => {
@@ -224,7 +222,7 @@ describe('synapse between etcd and HAProxy', () => {
     await announce('one');
     await serving('one', 'two', 'three');
     await announce('one', { state: 'down' });
-    await remove(client, keyOf('one'));
+    await remove(etcd.client, keyOf('one'));
     await serving('two', 'three');
   });
 
@@ -245,7 +243,7 @@ describe('synapse between etcd and HAProxy', () => {
     await announce('one');
     await serving('one', 'two', 'three');
     await announce('one', { state: 'down' });
-    await remove(client, keyOf('one'));
+    await remove(etcd.client, keyOf('one'));
     await serving('two', 'three');
     assert.equal(await synapse?.end(), 0);
     const text = await readFile(haproxy.file, 'utf8');
@@ -259,7 +257,7 @@ describe('synapse between etcd and HAProxy', () => {
   });
 
   it('starts again and serves, together with HAProxy, while etcd is down', async () => {
-    await cluster.members[0]?.kill();
+    await etcd.cluster.members[0]?.kill();
     const worker = await haproxy.workerPid();
     assert.equal(await synapse?.end(), 0);
     synapse = await startDaemon('synapse', config);
@@ -277,10 +275,10 @@ describe('synapse between etcd and HAProxy', () => {
   });
 
   it('catches up when etcd is back', async () => {
-    await cluster.members[0]?.start();
-    await cluster.ready();
+    await etcd.cluster.members[0]?.start();
+    await etcd.cluster.ready();
     await announce('one');
-    await remove(client, keyOf('two'));
+    await remove(etcd.client, keyOf('two'));
     await serving('one', 'three');
     assert.equal((await state()).services.api?.origin, 'discovered');
   });

@@ -5,16 +5,15 @@ import { after, before, describe, it } from 'node:test';
 import { Counter, Gauge, Histogram } from 'prom-client';
 import { exec } from '../../../common/daemon/exec.ts';
 import { pruneSeries, registry } from '../../../common/daemon/metrics.ts';
-import type { EtcdClient } from '../../../common/etcd/client/client.ts';
 import { findProgram } from '../../../deploy/tools/debian/programs.ts';
-import type { LocalCluster } from '../../../etcd-cluster/members/local-cluster.ts';
 import { freePort } from '../../../etcd-cluster/members/ports.ts';
 import { statsdNames as nerveNames } from '../../../nerve/statsd.ts';
 import { haproxyStatsd } from '../../../synapse/haproxy/metrics.ts';
 import { statsdNames as synapseNames } from '../../../synapse/statsd.ts';
 import { startDaemon, type TestDaemon } from '../../support/daemons/daemon.ts';
 import { tableRows } from '../../support/docs/markdown.ts';
-import { directClient, put, testCluster } from '../../support/etcd/etcd.ts';
+import { put } from '../../support/etcd/etcd.ts';
+import { withCluster } from '../../support/etcd/with-cluster.ts';
 import { eventually } from '../../support/eventually.ts';
 import {
   haproxySection,
@@ -43,9 +42,7 @@ function rowOf([name, { type, labels, help }]: readonly [string, Exposed]): stri
 }
 
 describe('the metrics of both daemons', () => {
-  const end = new AbortController();
-  let cluster: LocalCluster;
-  let client: EtcdClient;
+  const etcd = withCluster('3.5');
   let haproxy: TestHaproxy;
   let server: NamedServer;
   let nerve: TestDaemon;
@@ -54,12 +51,10 @@ describe('the metrics of both daemons', () => {
   const exposed = new Map<string, Exposed>();
 
   before(async () => {
-    cluster = await testCluster('3.5', { size: 1 });
-    client = directClient(cluster, end.signal);
     haproxy = await testHaproxy();
     server = await namedServer('one');
     statsd = await udpServer();
-    const etcd = { hosts: cluster.urls };
+    const endpoints = { hosts: etcd.cluster.urls };
     const told = { host: '127.0.0.1', port: statsd.port };
     const admin = { listen: '127.0.0.1:0', control_socket: false };
     const nerveFile = join(haproxy.folder, 'nerve.json');
@@ -68,7 +63,7 @@ describe('the metrics of both daemons', () => {
       nerveFile,
       JSON.stringify({
         instance_id: 'one',
-        etcd,
+        etcd: endpoints,
         admin,
         state_file_path: false,
         statsd: told,
@@ -82,7 +77,7 @@ describe('the metrics of both daemons', () => {
     await writeFile(
       synapseFile,
       JSON.stringify({
-        etcd,
+        etcd: endpoints,
         admin: { listen: '127.0.0.1:0' },
         statsd: told,
         services: {
@@ -92,7 +87,7 @@ describe('the metrics of both daemons', () => {
         haproxy: haproxySection(haproxy, { restart_interval: 0 }),
       }),
     );
-    await put(client, '/config/api', JSON.stringify({ haproxy: { listen: ['mode http', 'timeout server 7s'] } }));
+    await put(etcd.client, '/config/api', JSON.stringify({ haproxy: { listen: ['mode http', 'timeout server 7s'] } }));
     await haproxy.startEmpty();
     [nerve, synapse] = await Promise.all([startDaemon('nerve', nerveFile), startDaemon('synapse', synapseFile)]);
     const says = (pattern: RegExp): Promise<void> =>
@@ -101,7 +96,7 @@ describe('the metrics of both daemons', () => {
     await says(/^synapse_ready 1$/m);
     await says(/^synapse_instances\{service="api",state="up"\} 1$/m);
     const two = { host: '127.0.0.1', port: server.port, name: 'two' };
-    await put(client, `/nerve/services/api/two_127.0.0.1:${server.port}`, JSON.stringify(two));
+    await put(etcd.client, `/nerve/services/api/two_127.0.0.1:${server.port}`, JSON.stringify(two));
     for (const program of ['nerve', 'synapse']) {
       await eventually(() => assert.ok(statsd.lines.some((line) => new RegExp(`^${program}.*ping.count`).test(line))));
     }
@@ -112,10 +107,8 @@ describe('the metrics of both daemons', () => {
   });
   after(async () => {
     await Promise.all([nerve?.end(), synapse?.end()]);
-    end.abort();
     await haproxy?.close();
     await server?.close();
-    await cluster?.stopAll();
     lines = statsd?.lines ?? [];
     await statsd?.close();
   });

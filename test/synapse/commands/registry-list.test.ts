@@ -1,9 +1,7 @@
 import assert from 'node:assert/strict';
-import { after, before, describe, it } from 'node:test';
+import { before, describe, it } from 'node:test';
 import { plain } from '../../../common/cli/table.ts';
 import { silentLog } from '../../../common/daemon/log.ts';
-import type { EtcdClient } from '../../../common/etcd/client/client.ts';
-import type { LocalCluster } from '../../../etcd-cluster/members/local-cluster.ts';
 import {
   followRegistry,
   formatChange,
@@ -12,36 +10,36 @@ import {
   type RegistryList,
   servicesShape,
 } from '../../../synapse/commands/registry-list.ts';
-import { directClient, put, remove, testCluster } from '../../support/etcd/etcd.ts';
+import { put, remove } from '../../support/etcd/etcd.ts';
+import { withCluster } from '../../support/etcd/with-cluster.ts';
 import { patienceMs } from '../../support/eventually.ts';
 import { mismatches } from '../../support/json-shape.ts';
 import { until } from '../../support/until.ts';
 
 describe('the list of the registry', () => {
-  const end = new AbortController();
-  let cluster: LocalCluster;
-  let client: EtcdClient;
+  const etcd = withCluster('3.4');
   before(async () => {
-    cluster = await testCluster('3.4', { size: 1 });
-    client = directClient(cluster, end.signal);
     await put(
-      client,
+      etcd.client,
       '/s/web/w_10.0.0.2:80',
       '{"host":"10.0.0.2","port":80,"name":"w","backup":true,"labels":{"az":"x"}}',
     );
-    await put(client, '/s/api/v2/a_10.0.0.1:80', '{"host":"10.0.0.1","port":80,"name":"a","weight":7,"state":"drain"}');
-    await put(client, '/s/api/\u001b[2J', 'not json');
-    await put(client, '/elsewhere/x', '{"host":"10.0.0.9","port":80}');
-  });
-  after(async () => {
-    end.abort();
-    await cluster.stopAll();
+    await put(
+      etcd.client,
+      '/s/api/v2/a_10.0.0.1:80',
+      '{"host":"10.0.0.1","port":80,"name":"a","weight":7,"state":"drain"}',
+    );
+    await put(etcd.client, '/s/api/\u001b[2J', 'not json');
+    await put(etcd.client, '/elsewhere/x', '{"host":"10.0.0.9","port":80}');
   });
 
   it('has every record below the prefix, by service, without control characters', async () => {
     const lists: RegistryList[] = [];
     const onList = (list: RegistryList): void => void lists.push(list);
-    await followRegistry({ hosts: cluster.urls }, { prefix: '/s/', timeoutMs: patienceMs, log: silentLog, onList });
+    await followRegistry(
+      { hosts: etcd.cluster.urls },
+      { prefix: '/s/', timeoutMs: patienceMs, log: silentLog, onList },
+    );
     const [list] = lists;
     assert.ok(list !== undefined && lists.length === 1);
     assert.deepEqual(mismatches(servicesShape, JSON.parse(JSON.stringify(list))), []);
@@ -71,10 +69,10 @@ describe('the list of the registry', () => {
     };
     const onChange = (change: ListedChange): void => void changes.push(change);
     const options = { prefix: '/s/', timeoutMs: patienceMs, log: silentLog, onList, onChange };
-    const done = followRegistry({ hosts: cluster.urls }, options, stop.signal);
+    const done = followRegistry({ hosts: etcd.cluster.urls }, options, stop.signal);
     await until(() => listed);
-    await put(client, '/s/web/w_10.0.0.3:80', '{"host":"10.0.0.3","port":80,"name":"w"}');
-    await remove(client, '/s/web/w_10.0.0.3:80');
+    await put(etcd.client, '/s/web/w_10.0.0.3:80', '{"host":"10.0.0.3","port":80,"name":"w"}');
+    await remove(etcd.client, '/s/web/w_10.0.0.3:80');
     await until(() => changes.length === 2);
     stop.abort();
     await done;

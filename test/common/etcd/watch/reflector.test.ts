@@ -306,6 +306,7 @@ for (const version of etcdVersions) {
       const { recorder, reflector, prefix } = start(3);
       await put(writer, `${prefix}before`, '1');
       await watching(reflector);
+      await eventually(() => assert.equal(recorder.values[`${prefix}before`], '1'));
       await cluster.restartAll();
       assert.equal(recorder.values[`${prefix}before`], '1');
       await put(writer, `${prefix}after`, '2');

@@ -1,32 +1,25 @@
 import assert from 'node:assert/strict';
-import { after, afterEach, before, describe, it } from 'node:test';
+import { after, afterEach, describe, it } from 'node:test';
 import { type Log, silentLog } from '../../../../common/daemon/log.ts';
-import type { EtcdClient } from '../../../../common/etcd/client/client.ts';
 import { createEtcdClient } from '../../../../common/etcd/client/client.ts';
-import type { LocalCluster } from '../../../../etcd-cluster/members/local-cluster.ts';
 import { type EtcdSourceOptions, source } from '../../../../synapse/discovery/sources/etcd.ts';
 import type { InstanceSet, Rejected, SourceContext } from '../../../../synapse/source.ts';
-import { directClient, put, remove, testCluster } from '../../../support/etcd/etcd.ts';
+import { put, remove } from '../../../support/etcd/etcd.ts';
+import { withCluster } from '../../../support/etcd/with-cluster.ts';
 import { until } from '../../../support/until.ts';
 
 const record = (host: string, more: object = {}): string => JSON.stringify({ host, port: 80, name: 'n', ...more });
 const nowhere = 'http://127.0.0.1:1';
 
 describe('the source etcd', () => {
-  let cluster: LocalCluster;
-  let client: EtcdClient;
+  const etcd = withCluster('3.4');
   const end = new AbortController();
   const stops: (() => Promise<void>)[] = [];
-  before(async () => {
-    cluster = await testCluster('3.4', { size: 1 });
-    client = directClient(cluster, end.signal);
-  });
   afterEach(async () => {
     for (const stop of stops.splice(0)) await stop();
   });
   after(async () => {
     end.abort();
-    await cluster.stopAll();
   });
 
   interface FollowOptions extends EtcdSourceOptions {
@@ -36,7 +29,10 @@ describe('the source etcd', () => {
   }
 
   /** Starts a source and keeps what it says. */
-  function follow(service: string, { section = cluster.urls, shared = new Map(), ...options }: FollowOptions = {}) {
+  function follow(
+    service: string,
+    { section = etcd.cluster.urls, shared = new Map(), ...options }: FollowOptions = {},
+  ) {
     const sets: InstanceSet[] = [];
     const rejected: Rejected[] = [];
     const gone: string[] = [];
@@ -64,17 +60,17 @@ describe('the source etcd', () => {
   }
 
   it('publishes everything below its path at once, and each change after that', async () => {
-    await put(client, '/nerve/services/all/n_10.0.0.1:80', record('10.0.0.1'));
-    await put(client, '/nerve/services/all/deep/er/n_10.0.0.2:80', record('10.0.0.2', { weight: 7 }));
+    await put(etcd.client, '/nerve/services/all/n_10.0.0.1:80', record('10.0.0.1'));
+    await put(etcd.client, '/nerve/services/all/deep/er/n_10.0.0.2:80', record('10.0.0.2', { weight: 7 }));
     const { sets, hosts, gone } = follow('all');
     await until(() => sets.length === 1);
     assert.deepEqual(hosts(), ['10.0.0.2', '10.0.0.1']);
-    const revision = await put(client, '/nerve/services/all/n_10.0.0.3:80', record('10.0.0.3', { state: 'down' }));
+    const revision = await put(etcd.client, '/nerve/services/all/n_10.0.0.3:80', record('10.0.0.3', { state: 'down' }));
     await until(() => sets.length === 2);
     assert.equal(sets[1]?.revision, String(revision));
     assert.equal(sets[1]?.instances[0], sets[0]?.instances[0]);
-    await remove(client, '/nerve/services/all/n_10.0.0.3:80');
-    await remove(client, '/nerve/services/all/n_10.0.0.1:80');
+    await remove(etcd.client, '/nerve/services/all/n_10.0.0.3:80');
+    await remove(etcd.client, '/nerve/services/all/n_10.0.0.1:80');
     await until(() => gone.length === 2);
     assert.deepEqual(gone, ['withdrawn n_10.0.0.3:80', 'expired n_10.0.0.1:80']);
     const withdrawn = sets.flatMap((set) => [...(set.withdrawn ?? [])]);
@@ -83,11 +79,11 @@ describe('the source etcd', () => {
   });
 
   it('serves several services from one path', async () => {
-    await put(client, '/apps/common/n_10.0.0.1:80', record('10.0.0.1'));
+    await put(etcd.client, '/apps/common/n_10.0.0.1:80', record('10.0.0.1'));
     const first = follow('several-1', { path: '/apps/common' });
     const second = follow('several-2', { path: '/apps/common', shared: first.shared });
     await until(() => first.sets.length === 1 && second.sets.length === 1);
-    await put(client, '/apps/common/n_10.0.0.2:80', record('10.0.0.2'));
+    await put(etcd.client, '/apps/common/n_10.0.0.2:80', record('10.0.0.2'));
     await until(() => first.sets.length === 2 && second.sets.length === 2);
     assert.deepEqual(first.hosts(), ['10.0.0.1', '10.0.0.2']);
     assert.deepEqual(second.hosts(), first.hosts());
@@ -100,25 +96,25 @@ describe('the source etcd', () => {
   });
 
   it('matches whole segments only', async () => {
-    await put(client, '/nerve/services/api2/n_10.0.0.9:80', record('10.0.0.9'));
-    await put(client, '/nerve/services/api', record('10.0.0.8'));
-    await put(client, '/nerve/services/api/n_10.0.0.1:80', record('10.0.0.1'));
+    await put(etcd.client, '/nerve/services/api2/n_10.0.0.9:80', record('10.0.0.9'));
+    await put(etcd.client, '/nerve/services/api', record('10.0.0.8'));
+    await put(etcd.client, '/nerve/services/api/n_10.0.0.1:80', record('10.0.0.1'));
     const { sets, hosts } = follow('api');
     await until(() => sets.length === 1);
     assert.deepEqual(hosts(), ['10.0.0.1']);
-    await put(client, '/nerve/services/api2/n_10.0.0.7:80', record('10.0.0.7'));
-    await put(client, '/nerve/services/api/n_10.0.0.2:80', record('10.0.0.2'));
+    await put(etcd.client, '/nerve/services/api2/n_10.0.0.7:80', record('10.0.0.7'));
+    await put(etcd.client, '/nerve/services/api/n_10.0.0.2:80', record('10.0.0.2'));
     await until(() => sets.length === 2);
     assert.deepEqual(hosts(), ['10.0.0.1', '10.0.0.2']);
   });
 
   it('publishes nothing when a record is written again with the same content', async () => {
     const key = '/nerve/services/same/n_10.0.0.1:80';
-    await put(client, key, record('10.0.0.1'));
+    await put(etcd.client, key, record('10.0.0.1'));
     const { sets } = follow('same');
     await until(() => sets.length === 1);
-    await put(client, key, record('10.0.0.1'));
-    await put(client, key, record('10.0.0.1', { weight: 2 }));
+    await put(etcd.client, key, record('10.0.0.1'));
+    await put(etcd.client, key, record('10.0.0.1', { weight: 2 }));
     await until(() => sets.length === 2);
     assert.equal(sets[1]?.instances[0]?.weight, 2);
   });
@@ -151,13 +147,13 @@ describe('the source etcd', () => {
       ['backup-string', record('10.0.0.1', { backup: 'yes' })],
       ['huge', record('10.0.0.1', { padding: 'x'.repeat(1024 * 1024) })],
     ];
-    for (const [name, value] of hostile) await put(client, `${path}/${name}`, value);
+    for (const [name, value] of hostile) await put(etcd.client, `${path}/${name}`, value);
     await put(
-      client,
+      etcd.client,
       `${path}/good`,
       '{"host":"10.0.0.2","port":80,"__proto__":{"state":"down"},"labels":{"__proto__":"x"}}',
     );
-    await put(client, `${path}/twin`, '{"host":"10.0.0.2","port":80,"state":"drain"}');
+    await put(etcd.client, `${path}/twin`, '{"host":"10.0.0.2","port":80,"state":"drain"}');
     const { sets, rejected, hosts } = follow('hostile');
     await until(() => sets.length === 1);
     assert.deepEqual(hosts(), ['10.0.0.2']);
@@ -167,7 +163,7 @@ describe('the source etcd', () => {
     for (const { reason } of rejected) assert.ok(reason.length < 300 && !reason.includes('\n'), reason);
     const shown = sets[0]?.rejected.map(({ where }) => where.slice(path.length + 1)) ?? [];
     assert.deepEqual(shown.toSorted(), [...named, 'twin'].toSorted());
-    await put(client, `${path}/good2`, record('10.0.0.3'));
+    await put(etcd.client, `${path}/good2`, record('10.0.0.3'));
     await until(() => sets.length === 2);
     assert.equal(rejected.length, hostile.length);
   });
@@ -185,26 +181,26 @@ describe('the source etcd', () => {
   });
 
   it('uses host and port instead of the hosts of the section', async () => {
-    await put(client, '/nerve/services/older/n_10.0.0.1:80', record('10.0.0.1'));
-    const { hostname: host, port } = new URL(cluster.urls[0] ?? '');
+    await put(etcd.client, '/nerve/services/older/n_10.0.0.1:80', record('10.0.0.1'));
+    const { hostname: host, port } = new URL(etcd.cluster.urls[0] ?? '');
     const { sets, hosts } = follow('older', { section: [nowhere], host, port: Number(port) });
     await until(() => sets.length === 1);
     assert.deepEqual(hosts(), ['10.0.0.1']);
   });
 
   it('keeps its last set while etcd is down, shows the reason, and follows changes when etcd is back', async () => {
-    await put(client, '/nerve/services/outage/n_10.0.0.1:80', record('10.0.0.1'));
+    await put(etcd.client, '/nerve/services/outage/n_10.0.0.1:80', record('10.0.0.1'));
     const { sets, hosts, running } = follow('outage');
     await until(() => sets.length === 1);
     await until(() => running.status?.().reason === null);
-    const member = cluster.members[0];
+    const member = etcd.cluster.members[0];
     assert.ok(member);
     await member.kill();
     await until(() => running.status?.().reason !== null);
     assert.equal(sets.length, 1);
     await member.start();
-    await cluster.ready();
-    await put(client, '/nerve/services/outage/n_10.0.0.2:80', record('10.0.0.2'));
+    await etcd.cluster.ready();
+    await put(etcd.client, '/nerve/services/outage/n_10.0.0.2:80', record('10.0.0.2'));
     await until(() => sets.length === 2);
     assert.deepEqual(hosts(), ['10.0.0.1', '10.0.0.2']);
   });
@@ -217,39 +213,39 @@ describe('the source etcd', () => {
   });
 
   it('selects its keys of a path with several services, and reads values in another format than nerve', async () => {
-    await put(client, '/shared/api-1', '10.1.0.1:80');
-    await put(client, '/shared/web-1', 'not for us at all');
+    await put(etcd.client, '/shared/api-1', '10.1.0.1:80');
+    await put(etcd.client, '/shared/web-1', 'not for us at all');
     const options = { path: '/shared', keys: 'api-*', decode: { method: 'address' } } as const;
     const { hosts, rejected } = follow('several', options);
     await until(() => hosts()?.join() === '10.1.0.1');
-    await put(client, '/shared/web-2', 'nor is this');
-    await put(client, '/shared/api-2', '10.1.0.2:80');
+    await put(etcd.client, '/shared/web-2', 'nor is this');
+    await put(etcd.client, '/shared/api-2', '10.1.0.2:80');
     await until(() => hosts()?.join() === '10.1.0.1,10.1.0.2');
-    await remove(client, '/shared/web-1');
-    await remove(client, '/shared/api-1');
+    await remove(etcd.client, '/shared/web-1');
+    await remove(etcd.client, '/shared/api-1');
     await until(() => hosts()?.join() === '10.1.0.2');
     assert.deepEqual(rejected, []);
   });
 
   it('publishes configuration that the registry has beside the instances', async () => {
     const path = '/config/api';
-    await put(client, `${path}2`, '{"longer": "key"}');
-    await put(client, '/nerve/services/configured/n', record('10.2.0.1'));
+    await put(etcd.client, `${path}2`, '{"longer": "key"}');
+    await put(etcd.client, '/nerve/services/configured/n', record('10.2.0.1'));
     const { sets, rejected } = follow('configured', { generator_config_path: path });
     const published = () => sets.at(-1)?.published?.value;
     await until(() => sets.length > 0);
     assert.equal(published(), undefined);
-    await put(client, path, '{"haproxy":{"port":1}}');
+    await put(etcd.client, path, '{"haproxy":{"port":1}}');
     await until(() => published() !== undefined);
     assert.deepEqual(published(), { haproxy: { port: 1 } });
-    await put(client, path, 'broken');
+    await put(etcd.client, path, 'broken');
     await until(() => rejected.length > 0);
     assert.deepEqual(rejected, [{ where: path, reason: rejected[0]?.reason }]);
     // The one before stays in force where both are known: in the catalog.
     assert.match(sets.at(-1)?.published?.broken ?? '', /not JSON/);
     assert.deepEqual(published(), {});
     assert.deepEqual(sets.at(-1)?.instances.length, 1);
-    await remove(client, path);
+    await remove(etcd.client, path);
     await until(() => published() === undefined);
   });
 });
