@@ -1,6 +1,6 @@
 import type { Backoff } from '../../async/backoff.ts';
 import { clock } from '../../async/clock.ts';
-import type { LivenessLimits } from '../watch/liveness.ts';
+import type { LivenessLimits } from '../watch/timing.ts';
 import type { Pause } from './owned-key.ts';
 
 /*

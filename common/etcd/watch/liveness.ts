@@ -2,19 +2,8 @@ import { status } from '@grpc/grpc-js';
 import { onAbort } from '../../async/abort.ts';
 import { clock } from '../../async/clock.ts';
 import { EtcdError, isAnswer, isDenied } from '../client/errors.ts';
+import type { LivenessLimits } from './timing.ts';
 import type { Watched, WatchStream } from './watch-stream.ts';
-
-/** How a stream proves that its member lives. */
-export interface LivenessLimits {
-  /** When a first answer must have come; grpc-js itself would wait for ever. */
-  readonly firstAnswerMs: number;
-  /** After this silence the member is asked for its progress. */
-  readonly idleMs: number;
-  /** How long it has to answer; then it is asked with a unary call on the same connection, with the same limit. */
-  readonly answerMs: number;
-  /** How often the stream is checked. */
-  readonly tickMs: number;
-}
 
 /**
  * Watches over a stream, and ends it when the member no longer shows that it lives: after some silence it is asked for its

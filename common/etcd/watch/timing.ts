@@ -1,7 +1,18 @@
 import type { Backoff } from '../../async/backoff.ts';
-import type { LivenessLimits } from './liveness.ts';
 
 /* How often watched prefixes are checked, and how long each wait is. All times of `common/etcd/watch/` stand here. */
+
+/** How a stream proves that its member lives. */
+export interface LivenessLimits {
+  /** When a first answer must have come; grpc-js itself would wait for ever. */
+  readonly firstAnswerMs: number;
+  /** After this silence the member is asked for its progress. */
+  readonly idleMs: number;
+  /** How long it has to answer; then it is asked with a unary call on the same connection, with the same limit. */
+  readonly answerMs: number;
+  /** How often the stream is checked. */
+  readonly tickMs: number;
+}
 
 /** How a shared watch stream proves that its member lives. */
 export const sharedWatchLiveness: LivenessLimits = {
