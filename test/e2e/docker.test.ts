@@ -45,7 +45,7 @@ describe('with a real Docker engine', () => {
       await assertPasses(alive);
       await assertFails(await check('alive', { require_health: true }), /has no health check/);
       await engine.docker(['pause', 'alive']);
-      await assertFails(alive, /is paused, not running/);
+      await assertFails(alive, /state is paused, expected running/);
       await engine.docker(['unpause', 'alive']);
       await assertPasses(alive);
       await engine.docker(['kill', 'alive']);
