@@ -9,8 +9,8 @@ import { EtcdError, isDenied } from '../client/errors.ts';
 import type { ClusterIdentity, ClusterReset } from './cluster-identity.ts';
 import { confirmReset } from './freshness.ts';
 import { type Listing, list } from './list.ts';
+import { relists, resyncRepairs } from './metrics.ts';
 import { type OnChange, PrefixState } from './prefix-state.ts';
-import { relists, resyncRepairs } from './reflector-metrics.ts';
 import type { SharedWatch, WatchEnd } from './shared-watch.ts';
 import { deniedDelay, listBackoff, prefixHealthyMs, resync } from './timing.ts';
 
