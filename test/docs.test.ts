@@ -30,7 +30,7 @@ const below = async (folder: string): Promise<readonly string[]> =>
 const pages = [...(await readdir(root)), ...(await Promise.all(folders.map(below))).flat()]
   .filter((path) => path.endsWith('.md'))
   .toSorted();
-/** Those whose commands have a test of their own, beside what they are about. */
+/** The pages whose commands have a test of their own. */
 const elsewhere = pages.filter((page) => /^(deploy\/(.*\/)?README\.md|etcd-cluster\/.*|CHANGELOG\.md)$/.test(page));
 const tried = pages.filter((page) => !elsewhere.includes(page));
 
@@ -56,7 +56,7 @@ const synapseBase = {
   },
 } as const;
 
-/** Whose configuration it is part of. */
+/** The daemons whose configuration this is, or a part of it. */
 function programsOf(value: Value): readonly ('nerve' | 'synapse')[] {
   const services = Object.values(isObject(value.services) ? value.services : {});
   if (services.some((service) => isObject(service) && 'discovery' in service)) return ['synapse'];
@@ -66,7 +66,7 @@ function programsOf(value: Value): readonly ('nerve' | 'synapse')[] {
 }
 
 describe('the pages', () => {
-  it('are the ones one expects', () => {
+  it('include the main ones', () => {
     for (const page of ['README.md', 'common/concepts.md', 'nerve/README.md', 'deploy/migration.md']) {
       assert.ok(tried.includes(page), `${page} among ${tried.join(', ')}`);
     }
@@ -101,7 +101,7 @@ describe('the pages', () => {
     );
   });
 
-  it('that have their commands tried elsewhere are named by a test', async () => {
+  it('whose commands another test tries are named by that test', async () => {
     const tests = (await readdir(join(root, 'test'), { recursive: true })).filter((path) => path.endsWith('.ts'));
     const texts = await Promise.all(tests.map((path) => read(join('test', path))));
     for (const page of elsewhere) {

@@ -70,7 +70,7 @@ describe('nerve, synapse and HAProxy with an etcd that wants certificates', () =
     await follows();
   });
 
-  it('goes on when users are made and everybody is asked for theirs, with no more rights than they need', async () => {
+  it('goes on when authentication is enabled, with the least rights for each user', async () => {
     const file = join(root, 'etcd-cluster/access.yaml');
     const env = { ETCD_HOSTS: stack.etcd.urls.join(), ETCD_TLS: join(folder, 'tls') };
     const { code, stderr } = await clusterCommand('access', [file], env);
@@ -85,7 +85,7 @@ describe('nerve, synapse and HAProxy with an etcd that wants certificates', () =
     await ready(2);
   });
 
-  it('takes up renewed certificates and keys of everybody, while all run', async () => {
+  it('takes up renewed certificates and keys of members and daemons without a restart', async () => {
     const before = pids();
     await certificates.make('--renew-within', '31', '--new-keys');
     await follows();

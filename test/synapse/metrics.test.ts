@@ -12,7 +12,7 @@ function service(name: string): Observed {
 }
 
 describe('the gauges of synapse', () => {
-  it('cost one look and a few series for each service, with 1,000 services of 50 instances', async () => {
+  it('cost one reading and a few series for each service, with 1,000 services of 50 instances', async () => {
     const names = Array.from({ length: 1_000 }, (_, index) => `service-${index}`);
     const before = (await metricsText()).split('\n').length;
     let looks = 0;

@@ -39,7 +39,7 @@ describe('serveAdmin over TCP', () => {
     assert.deepEqual([head.status, head.headers.get('content-length'), await head.text()], [200, '6', '']);
   });
 
-  it('answers nobody who takes it for another host', async (t) => {
+  it('refuses a request whose Host header names another host', async (t) => {
     const { address } = await serve(t, { hosts: ['synapse', '*.internal'] });
     const [host = '', port] = (address ?? '').split(':');
     const ask = (name: string) =>
@@ -74,7 +74,7 @@ describe('serveAdmin over TCP', () => {
     }
   });
 
-  it('answers who names no host, as HTTP/1.0 allows', async (t) => {
+  it('answers a request without a Host header, as HTTP/1.0 allows', async (t) => {
     const { address } = await serve(t, {});
     const [host, port] = (address ?? '').split(':');
     const socket = dial(Number(port), host);
@@ -188,7 +188,7 @@ describe('serveAdmin over the control socket', () => {
     assert.deepEqual(await readState(target, { program: 'nerve' }), { services: ['api'] });
   });
 
-  it('hands on why a request is refused', async (t) => {
+  it('tells the client why a request is refused', async (t) => {
     const { target, path } = await serveControl(t);
     await assert.rejects(control(target, '/api/v1/bad', {}, { program: 'nerve' }), {
       message: `nerve at ${path} refuses: no such service`,
@@ -211,7 +211,7 @@ describe('serveAdmin over the control socket', () => {
     });
   });
 
-  it('leaves a socket alone on which somebody answers', async (t) => {
+  it('leaves a socket alone on which another process answers', async (t) => {
     const { path, target } = await serveControl(t);
     await assert.rejects(serve(t, { listen: false, control_socket: path }), (error: Error) => {
       assert.equal(error.message, `admin.control_socket: cannot listen on ${path}`);
@@ -221,7 +221,7 @@ describe('serveAdmin over the control socket', () => {
     await readState(target, { program: 'nerve' });
   });
 
-  it('removes no file that is no socket', async (t) => {
+  it('removes no file other than a socket', async (t) => {
     const path = join(await tempFolder(t), 'precious');
     await writeFile(path, 'text');
     await assert.rejects(serve(t, { listen: false, control_socket: path }), /cannot listen/);
@@ -245,7 +245,7 @@ describe('readState', () => {
     });
   });
 
-  it('gives up on one that does not answer', async (t) => {
+  it('gives up on a daemon that does not answer', async (t) => {
     const server = createServer().listen(0, '127.0.0.1');
     t.after(() => server.close());
     server.on('connection', (socket) => t.after(() => socket.destroy()));
@@ -256,7 +256,7 @@ describe('readState', () => {
     });
   });
 
-  it('says that the daemon may still do what a control request asked for in vain', async (t) => {
+  it('says that the daemon may still carry out a control request that got no answer', async (t) => {
     const path = join(await tempFolder(t), 'hung.sock');
     const server = createServer().listen(path);
     t.after(() => server.close());
@@ -268,7 +268,7 @@ describe('readState', () => {
     });
   });
 
-  it('says so when something else answers', async (t) => {
+  it('says when another program answers', async (t) => {
     const server = createServer((socket) => socket.end('HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello')).listen(
       0,
       '127.0.0.1',

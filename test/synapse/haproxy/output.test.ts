@@ -109,7 +109,7 @@ function onHaproxy(version: HaproxyVersion): void {
     await eventually(() => assert.equal(synapse.output.status.lastError, null));
   });
 
-  it('adds, drains, weighs and removes servers without a reload', async () => {
+  it('adds, drains, reweights and removes servers without a reload', async () => {
     await inStep(at(0));
     const pid = await haproxy.workerPid();
     await synapse.apply({ api: { config: api, instances: [at(0), at(1)] } });
@@ -135,7 +135,7 @@ function onHaproxy(version: HaproxyVersion): void {
     await eventually(async () => assert.deepEqual(await answers(), ['one', 'two']));
   });
 
-  it('adopts a HAProxy that is right already without a command, a reload or a write', async () => {
+  it('adopts a HAProxy that has the desired servers already, without a command, a reload or a write', async () => {
     await inStep(at(0), at(1));
     await synapse.apply({ api: { config: api, instances: [at(0), at(1), at(2)] } });
     await synapse.stop();
@@ -275,7 +275,7 @@ function onHaproxy(version: HaproxyVersion): void {
     assert.equal(synapse.reloads(), 0);
   });
 
-  it('is right again after HAProxy stood still for longer than a reply may take', async () => {
+  it('has the desired servers again after HAProxy was frozen for longer than a reply may take', async () => {
     await inStep(at(0));
     const pids = await haproxy.pids();
     for (const pid of pids) process.kill(pid, 'SIGSTOP');

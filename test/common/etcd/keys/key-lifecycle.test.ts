@@ -417,7 +417,7 @@ describe('the lifecycle of an owned key', () => {
     assert.equal(after.key.reason, null);
   });
 
-  it('puts a disturbed key right at once, and later when it is disturbed again soon', () => {
+  it('repairs a disturbed key at once, and later when it is disturbed again soon', () => {
     const deleted = (revision: number): KeyEvent => ({ kind: 'watched', version: { revision, observed: absentKey } });
     const once = run(phases.held, [deleted(20)]);
     assert.deepEqual(once.effects, ['report repair by watch', 'queue']);

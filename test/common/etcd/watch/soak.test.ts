@@ -30,7 +30,7 @@ const prefix = '/soak/';
 
 describe('under random faults', () => {
   for (const version of etcdVersions) {
-    it(`every key ends up right on etcd ${version}`, async (t) => {
+    it(`every key reaches its desired state on etcd ${version}`, async (t) => {
       t.diagnostic(`SOAK_SEED=${seed}`);
       const random = seededRandom(seed);
       const end = new AbortController();

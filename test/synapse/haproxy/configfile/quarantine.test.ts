@@ -134,7 +134,7 @@ function onHaproxy(version: HaproxyVersion): void {
   };
   const quarantined = () => running.synapse.output.status.quarantined;
 
-  it('two refused services of four are found by the lines that HAProxy names; the others go live at once, and they do when they are mended', async (t) => {
+  it('two refused services of four are found by the lines that HAProxy names; the others go live at once, and the refused ones when they are corrected', async (t) => {
     const { log, lines } = recordingLog();
     const good = { a: service('a', 0) };
     await inStep(t, good, { log });
