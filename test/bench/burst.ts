@@ -13,15 +13,15 @@ import {
   testConfig,
 } from '../support/haproxy/haproxy-output.ts';
 
-/** What one size cost. Milliseconds. */
+/** The results of one size, in milliseconds. */
 export interface BurstResult {
-  /** From starting the output over a HAProxy that is right already, to in step. */
+  /** From the start of the output until it is in sync with a HAProxy that has all servers already. */
   readonly inStep: number;
-  /** One change: until HAProxy has answered, one sample per change, and processor time with the file's. */
+  /** One change: the time until HAProxy has answered, one sample per change, and the processor time, that of the file included. */
   readonly one: { readonly live: readonly number[]; readonly cpu: number };
-  /** So many new servers in one service at once, until HAProxy has answered. */
+  /** Many new servers in one service at once: the time until HAProxy has answered. */
   readonly many: readonly { readonly count: number; readonly live: number }[];
-  /** The same commands on a bare connection, for so many servers: nothing decided, nothing compared, nothing read back. */
+  /** The same commands on a bare connection: nothing is decided, compared or read back. */
   readonly floor: readonly { readonly count: number; readonly live: number }[];
   readonly reloads: number;
 }
@@ -88,10 +88,10 @@ export async function measureBursts(services: number, perService: number): Promi
   }
 }
 
-/** How many servers come at once. */
+/** The number of servers that are added at once. */
 const bursts = [100, 1_000] as const;
 
-/** Adds and opens servers over a connection that knows nothing else; milliseconds until HAProxy has answered. */
+/** Adds and opens servers over a bare connection. @returns milliseconds until HAProxy has answered */
 async function bare(socket: string, instances: readonly Instance[]): Promise<number> {
   const end = new AbortController();
   try {

@@ -7,6 +7,7 @@ import { startFleet } from './fleet.ts';
 import { cpuPercent, residentMegabytes } from './process-cost.ts';
 import { quantile } from './statistics.ts';
 
+/** What the benchmark of a cluster needs. */
 export interface ClusterBench {
   readonly folder: string;
   /** Path of the etcd program. */
@@ -14,28 +15,29 @@ export interface ClusterBench {
   readonly hosts: number;
 }
 
-/** What etcd takes at one time. */
+/** The resources of etcd under one load. */
 export interface ClusterCost {
   readonly what: string;
-  /** Of the largest member, MB. */
+  /** Memory of the largest member, MB. */
   readonly memory: number;
-  /** Of all members, percent of one core; NaN where it was not measured. */
+  /** Processor time of all members, percent of one core; NaN where it was not measured. */
   readonly cpu: number;
-  /** From a put until the last of all hosts has seen it, median, ms. */
+  /** Median time from a put until the last host has seen it, ms. */
   readonly seen: number;
-  /** How many hosts had not seen one of the changes after 3 s. */
+  /** The number of hosts that had not seen one of the changes after 3 s. */
   readonly missing: number;
-  /** Of the grpc-proxy: MB and percent. */
+  /** Memory and processor time of the grpc-proxy: MB and percent of one core. */
   readonly proxy?: { readonly memory: number; readonly cpu: number };
 }
 
+/** The speed of etcd, and its resources by the size of a fleet. */
 export interface ClusterFigures {
   readonly costs: readonly ClusterCost[];
-  /** Puts per second by 64 at a time. */
+  /** Puts per second, 64 at a time. */
   readonly writes: number;
-  /** One at a time, median, ms. */
+  /** Median time of one put, one at a time, ms. */
   readonly write: number;
-  /** What 10,000 more keys of 200 bytes take of a member, MB. */
+  /** The memory of a member for 10,000 more keys of 200 bytes, MB. */
   readonly keys: number;
 }
 
@@ -82,7 +84,7 @@ export async function measureCluster({ folder, etcd, hosts }: ClusterBench): Pro
   }
 }
 
-/** Members that have been restarted, so that they have nothing left of what was before, with a fleet. */
+/** The resources of members with a fleet. The members are restarted first, so that earlier loads leave nothing behind. */
 async function withFleet(
   cluster: LocalCluster,
   hosts: number,

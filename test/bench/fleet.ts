@@ -7,32 +7,34 @@ import type { PrefixChange } from '../../common/etcd/watch/prefix-state.ts';
 import { createReflector } from '../../common/etcd/watch/reflector.ts';
 import { formatInstance, makeInstance } from '../../common/instance.ts';
 
+/** The size of a fleet. */
 export interface FleetOptions {
   readonly hosts: number;
-  /** How many services there are in all, and how many each synapse follows. */
+  /** The number of all services, and of those that each synapse follows. */
   readonly services: number;
   readonly followed: number;
   /** Lease seconds. */
   readonly ttl: number;
-  /** Where nerves and synapses reach etcd. */
+  /** The addresses at which nerves and synapses reach etcd. */
   readonly nerveHosts: readonly string[];
   readonly synapseHosts: readonly string[];
 }
 
 /** The etcd side of many hosts, each with the connections, leases and watches of one nerve and one synapse, in this process. */
 export interface Fleet {
-  /** Changes a record that every synapse follows. @returns when the last of those that saw it within `limit` ms did */
+  /** Changes a record that every synapse follows. @returns when the last synapse that saw it within `limit` ms saw it */
   change(limit: number): Promise<Spread>;
 }
 
+/** How a change spread over the fleet. */
 export interface Spread {
   /** Milliseconds. */
   readonly took: number;
-  /** How many have not seen it. */
+  /** The number of synapses that have not seen it. */
   readonly missing: number;
 }
 
-/** Its record is followed by all. */
+/** Every synapse follows its record. */
 const common = '/nerve/services/common/';
 
 /** Starts them and waits until every key is announced and every prefix read. All ends when `signal` aborts. */
@@ -53,7 +55,7 @@ export async function startFleet(options: FleetOptions, signal: AbortSignal): Pr
     writer.call((rpc) => rpc.kv.put({ key: Buffer.from(`${common}a`), value: Buffer.from(`${value}`) }));
   await put(version);
   const started = Array.from({ length: hosts }, async (_, host) => {
-    // Not all at one instant, as hosts are never.
+    // Spread over time, as the starts of real hosts are.
     await sleep((host / hosts) * 3_000, signal);
     const keys = createLeasedKeys(
       createEtcdClient({ hosts: nerveHosts }, deps, signal),

@@ -8,24 +8,25 @@ import { answers } from '../../deploy/demo/probe.ts';
 import { freePort } from '../../etcd-cluster/members/ports.ts';
 import { builtFile } from '../support/repository.ts';
 
+/** The size and the length of a measurement. */
 export interface NerveLoadOptions {
   readonly folder: string;
   readonly etcdHosts: readonly string[];
   /** Services, each with one http check per second. */
   readonly services: number;
-  /** How long it is measured, seconds. */
+  /** Length of the measurement, seconds. */
   readonly seconds: number;
   /** Lease seconds. */
   readonly ttl: number;
 }
 
-/** What one nerve takes of its host and of etcd while nothing changes. */
+/** The resources that one nerve uses on its host and in etcd while nothing changes. */
 export interface NerveLoad {
   readonly probesPerSecond: number;
-  /** Of one core. */
+  /** Percent of one core. */
   readonly cpuPercent: number;
   readonly residentMegabytes: number;
-  /** How much later than planned the latest probe of all was started; the upper bound of its histogram bucket. Seconds. */
+  /** The longest delay of a probe's start, in seconds: the upper bound of its histogram bucket. */
   readonly worstLatenessBelow: number;
   readonly failedProbes: number;
   readonly announced: number;
@@ -76,7 +77,7 @@ export async function measureNerve(options: NerveLoadOptions): Promise<NerveLoad
       worstLatenessBelow: worst(before, after),
       failedProbes: after.sum('nerve_probes_total', 'fail') + after.sum('nerve_probes_total', 'timeout'),
       announced: after.sum('nerve_announcements_total', 'announce'),
-      // At rest a transaction only reads: the records are looked at now and then.
+      // At rest a transaction only reads: nerve reads its records now and then.
       writesPerSecond: rate('nerve_announcements_total'),
       readsPerSecond: rate('nerve_etcd_requests_total'),
       keepalivesPerSecond: rate('nerve_etcd_lease_renewals_total'),
@@ -106,7 +107,7 @@ function parse(text: string): Metrics {
   };
 }
 
-/** The smallest bound that no probe in between was beyond; Infinity when one was beyond all of them. */
+/** The smallest bound that no probe in between exceeded; Infinity when one exceeded all of them. */
 function worst(before: Metrics, after: Metrics): number {
   const counted = (le: string): number => {
     const name = 'nerve_probe_lateness_seconds_bucket';

@@ -8,6 +8,7 @@ import { freePort } from '../../etcd-cluster/members/ports.ts';
 import { builtFile } from '../support/repository.ts';
 import { type Observer, observe } from './rotation.ts';
 
+/** The size and the length of a measurement. */
 export interface PropagationOptions {
   readonly folder: string;
   readonly etcdHosts: readonly string[];
@@ -24,7 +25,7 @@ export interface PropagationResult {
   readonly synapse: readonly number[];
 }
 
-/** One of the two that are compared: it has a prefix in etcd and an HAProxy of its own. */
+/** One of the two programs that are compared, with its own prefix in etcd and its own HAProxy. */
 interface Contestant {
   readonly prefix: string;
   readonly observer: Observer;
@@ -36,7 +37,7 @@ const floorMain = builtFile('test/bench/floor.js');
 const synapseMain = builtFile('synapse/main.js');
 
 /**
- * Measures synapse and the floor in turn, change by change, so that whatever else the machine does hits both alike.
+ * Measures synapse and the floor in turn, change by change, so that other load on the machine affects both alike.
  */
 export async function measurePropagation(options: PropagationOptions): Promise<PropagationResult> {
   const { folder, etcdHosts, servers, changes } = options;

@@ -9,6 +9,7 @@ import { freePort } from '../../etcd-cluster/members/ports.ts';
 import { builtFile } from '../support/repository.ts';
 import { cpuMilliseconds, residentMegabytes } from './process-cost.ts';
 
+/** The size and the length of a measurement. */
 export interface ScaleOptions {
   readonly folder: string;
   readonly etcdHosts: readonly string[];
@@ -20,18 +21,18 @@ export interface ScaleOptions {
   readonly changes: number;
 }
 
-/** What synapse takes of its host. */
+/** The resources that synapse uses on its host. */
 export interface ScaleResult {
-  /** From the start of the process to haproxy.cfg being there with all servers, seconds. */
+  /** From the start of the process until haproxy.cfg has all servers, seconds. */
   readonly firstWriteSeconds: number;
-  /** When all of it is applied, megabytes. */
+  /** Memory once everything is applied, megabytes. */
   readonly residentMegabytes: number;
-  /** Of one change, with its part of the file's write. */
+  /** Processor time of one change, with its part of the write of the file. */
   readonly change: {
     readonly cpuMilliseconds: number;
-    /** To HAProxy's runtime API, those that only ask included. */
+    /** Commands to HAProxy's runtime API, those that only read included. */
     readonly commands: number;
-    /** To disk: haproxy.cfg; the state file is off. */
+    /** Bytes written to disk: haproxy.cfg; the state file is off. */
     readonly bytesWritten: number;
   };
 }
@@ -104,7 +105,7 @@ export async function measureScale(options: ScaleOptions): Promise<ScaleResult> 
         await etcd
           .put(`${root}/${nameOf(service - (state === 'up' ? 1 % services : 0))}/${instance.id}`)
           .value(formatInstance(instance));
-        // The file comes last: HAProxy has the change by then. Asking for more on the way would be measured too.
+        // The file comes last: HAProxy has the change by then. Questions in between would be measured too.
         for (let i = 0; i < 500 && (await stat(file)).mtimeMs === at; i++) await delay(20);
         const written = await stat(file);
         if (written.mtimeMs !== at) bytesWritten += written.size;
@@ -141,7 +142,7 @@ async function settled(file: string): Promise<void> {
   }
 }
 
-/** How many commands synapse has sent so far. */
+/** The number of commands that synapse has sent so far. */
 async function commandsOf(admin: string): Promise<number> {
   const response = await fetch(`http://${admin}/metrics`, { signal: AbortSignal.timeout(10_000) });
   const samples = (await response.text()).matchAll(/^synapse_haproxy_commands_total(?:\{[^}]*\})? (\d+)$/gm);

@@ -135,7 +135,7 @@ describe('a host with systemd', () => {
       assert.match(status, /^NoNewPrivs:\t1$/m);
       assert.match(status, unit === 'haproxy' ? /^CapBnd:\t0{13}400$/m : /^CapBnd:\t0{16}$/m);
       const enter = `nsenter --target=${pid} --mount --`;
-      // As root, who could write everywhere else.
+      // As root, which may write everywhere outside the sandbox.
       await assert.rejects(host.run(`${enter} touch /usr/planted`), /Read-only file system/);
       await assert.rejects(host.run(`${enter} touch /etc/planted`), /Read-only file system/);
       await assert.rejects(host.run(`${enter} ls /dev/mem`), /No such file/);

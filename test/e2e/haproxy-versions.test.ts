@@ -65,7 +65,7 @@ async function webServer(): Promise<Server> {
   return server;
 }
 
-/** The n-th membership: somebody missing, drained or with another weight. */
+/** The n-th membership: an instance is missing, drained or has another weight. */
 function membersAt(n: number, all: readonly Instance[]): readonly Instance[] {
   const chosen = n % all.length;
   if (n % 3 === 0) return all.filter((_, index) => index !== chosen);

@@ -16,7 +16,7 @@ import {
 } from '../support/haproxy/haproxy.ts';
 import { until } from '../support/until.ts';
 
-/** The tests follow each other: each starts where the one before has ended. */
+/** The tests follow each other: each starts where the previous one ended. */
 describe('a host that speaks IPv6 only', () => {
   const etcd = withCluster('3.5');
   let door: Server;

@@ -5,7 +5,7 @@ import { root } from './repository.ts';
 
 const folder = join(root, 'test/golden/');
 
-/** Compares a text with `test/golden/NAME`; with `UPDATE_GOLDEN=1` the text becomes that file, to be looked at before it is committed. */
+/** Compares a text with `test/golden/NAME`; with `UPDATE_GOLDEN=1` the text becomes that file, to be read before it is committed. */
 export function assertGolden(name: string, text: string): void {
   const path = join(folder, name);
   if (process.env.UPDATE_GOLDEN) {

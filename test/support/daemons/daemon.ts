@@ -11,7 +11,7 @@ export interface TestDaemon {
   readonly lines: readonly Readonly<Record<string, unknown>>[];
   get(path: string): Promise<{ readonly status: number; readonly body: string }>;
   kill(signal: NodeJS.Signals): void;
-  /** Ends it, by default in order, and returns its exit code; null when a signal ended it. */
+  /** Ends it, by default with SIGTERM, and returns its exit code; null when a signal ended it. */
   end(signal?: NodeJS.Signals): Promise<number | null>;
 }
 

@@ -43,7 +43,7 @@ export interface TestService {
 export interface RunningOutput {
   readonly output: HaproxyOutput;
   readonly events: HaproxyEvent[];
-  /** The whole snapshot; only services that differ from the call before are named as dirty. */
+  /** The whole snapshot; only services that differ from the previous call are named as changed. */
   apply(services: Readonly<Record<string, TestService>>): Promise<void>;
   /** How many reloads it has made. */
   reloads(): number;
@@ -96,7 +96,7 @@ export function runOutput(config: HaproxyConfig, log: Log = testLog()): RunningO
       const listeners = getEventListeners(controller.signal, 'abort').length;
       controller.abort();
       await running;
-      // However long it has run: each holds what it refers to.
+      // However long it has run: each keeps what it refers to.
       assert.ok(listeners <= 10, `${listeners} listeners waited for the end`);
     },
   };

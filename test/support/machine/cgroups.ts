@@ -14,6 +14,6 @@ async function removeCgroup(folder: string): Promise<void> {
   const entries = await readdir(folder, { withFileTypes: true }).catch(() => null);
   if (entries === null) return;
   for (const entry of entries) if (entry.isDirectory()) await removeCgroup(join(folder, entry.name));
-  // The kernel may still be busy with what was in it; an empty folder that stays hurts nobody.
+  // The kernel may still be cleaning up; an empty folder that stays does no harm.
   await rmdir(folder).catch(() => {});
 }

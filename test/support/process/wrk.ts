@@ -10,8 +10,8 @@ import { tempFolder } from '../temp-folder.ts';
 /** wrk is told to end when the test has done its work; this bounds a hang. */
 const longest = '120s';
 /**
- * A connection pauses up to so long before its next request, milliseconds: a load that takes all there is of the machine
- * shows no more failures, and only makes whoever runs beside it slow.
+ * The longest pause of a connection before its next request, milliseconds: a load that uses the whole machine shows no
+ * more failures, and only slows other tests down.
  */
 const pause = 10;
 

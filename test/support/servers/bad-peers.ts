@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { createServer, type Socket } from 'node:net';
 import { sleep } from '../../../common/async/sleep.ts';
 
-/** Servers that are no good: what a client must expect of the network. */
+/** Servers that misbehave in the ways that a client must expect of the network. */
 export const peers: Readonly<Record<string, (socket: Socket) => void>> = {
   'a mute peer': () => {},
   'a slow peer': (socket) => void drip(socket),

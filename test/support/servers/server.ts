@@ -65,7 +65,7 @@ export async function startServer(argv: readonly [string, ...string[]], options:
   }
 }
 
-/** Resolves when somebody listens on the port. */
+/** Resolves when a process listens on the port. */
 export async function listens(port: number): Promise<void> {
   const socket = connect(port, '127.0.0.1');
   try {
@@ -79,7 +79,7 @@ export async function listens(port: number): Promise<void> {
 const nobody = 65534;
 
 /**
- * The command as an ordinary user, for programs that refuse to run as root. It may read everything all the same: a
+ * The command as an ordinary user, for programs that refuse to run as root. It may still read everything: a
  * checkout can lie where only root gets.
  */
 export function asOrdinaryUser(argv: readonly [string, ...string[]]): readonly [string, ...string[]] {

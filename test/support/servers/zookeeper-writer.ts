@@ -16,7 +16,7 @@ export interface ZookeeperWriter {
 
 const kinds = { persistent: 0, ephemeral: 1, persistentSequential: 2, ephemeralSequential: 3 } as const;
 
-/** Opens a session of so many milliseconds, and keeps it alive. */
+/** Opens a session with this timeout, and keeps it alive. */
 export async function openZookeeperWriter(address: string, timeout = 10_000): Promise<ZookeeperWriter> {
   const [host = '', port = ''] = address.split(':');
   const socket = connect({ host, port: Number(port), noDelay: true });

@@ -149,7 +149,7 @@ describe('the catalog', () => {
     const catalog = catalogOf();
     catalog.restore('api', { set: setOf(one) });
     assert.equal(catalog.entry('api')?.state.fromStateFile, true);
-    // Outputs are told: from now on, the source stands behind it.
+    // Outputs are told, because the set now comes from the source.
     assert.equal(catalog.update('api', setOf())?.stateChanged, true);
     assert.equal(catalog.entry('api')?.state.fromStateFile, undefined);
     assert.deepEqual(catalog.entry('api')?.state.instances, [one]);

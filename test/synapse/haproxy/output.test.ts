@@ -77,7 +77,7 @@ function onHaproxy(version: HaproxyVersion): void {
     await synapse.apply({ api: { config: api, instances: [at(0)], fromStateFile: true } });
     await eventually(() => assert.equal(synapse.output.status.sockets[0]?.connected, true));
     assert.deepEqual(await answers(), ['one', 'two']);
-    // The source answers, and says the same.
+    // The source answers with the same instances.
     await synapse.apply({ api: { config: api, instances: [at(0)] } });
     await eventually(async () => assert.deepEqual(await answers(), ['one']));
     await eventually(async () => assert.doesNotMatch(await text(), new RegExp(`server ${at(1).id} `)));

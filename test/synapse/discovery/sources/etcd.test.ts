@@ -241,7 +241,7 @@ describe('the source etcd', () => {
     await put(etcd.client, path, 'broken');
     await until(() => rejected.length > 0);
     assert.deepEqual(rejected, [{ where: path, reason: rejected[0]?.reason }]);
-    // The one before stays in force where both are known: in the catalog.
+    // The catalog, which knows both, keeps the previous one in force.
     assert.match(sets.at(-1)?.published?.broken ?? '', /not JSON/);
     assert.deepEqual(published(), {});
     assert.deepEqual(sets.at(-1)?.instances.length, 1);
