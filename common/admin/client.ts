@@ -109,7 +109,7 @@ async function ask(
     reply = await withTimeout(exchange, { timeoutMs, what: where }, new AbortController().signal);
   } catch (error) {
     const explained = explain(error as Error, { program, where, timeoutMs });
-    // The daemon has the request, and may hang for no longer than the command waits.
+    // The daemon has the request; it may hang for as long as the command waits.
     if (method === 'POST' && isTimeout(error as Error)) explained.message += '; it may still do it';
     throw explained;
   }
@@ -117,7 +117,7 @@ async function ask(
   try {
     answer = JSON.parse(reply.text);
   } catch (error) {
-    throw new Error(`what answers at ${where} is not ${program}`, { cause: error });
+    throw new Error(`the program that answers at ${where} is not ${program}`, { cause: error });
   }
   if (reply.status === 200) return answer;
   throw new Error(`${program} at ${where} refuses: ${answer?.error ?? `HTTP status ${reply.status}`}`);
@@ -167,7 +167,7 @@ function explain(
   }
   if (error.code === 'EACCES' || error.code === 'EPERM') {
     return new Error(
-      `permission denied to connect to ${where}; the socket's owner and admin.control_socket_mode decide who may`,
+      `permission denied to connect to ${where}; the socket's owner and admin.control_socket_mode decide which users may`,
     );
   }
   if (isTimeout(error)) {

@@ -8,7 +8,7 @@ export function commandPage(program: Program): string {
   return [
     `# Commands of ${name}\n`,
     `<!-- Made from ${name}/program.ts by \`npm run reference\`; a test holds it against that. -->\n`,
-    `${summary} \`${name} --help\`, \`man ${name}\` and this page are made from one source. Without a command, \`run\` is what is done.\n`,
+    `${summary} \`${name} --help\`, \`man ${name}\` and this page are made from one source. Without a command, \`run\` is the default.\n`,
     `Every command takes\n`,
     optionTable(commonOptions(program)),
     'and exits with\n',

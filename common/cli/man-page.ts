@@ -14,7 +14,7 @@ export function manPage(program: Program): string {
       ([command, spec], index) => `${index === 0 ? '' : '.br\n'}${usage(program, command, spec)}`,
     ),
     section('description'),
-    `${roffText(`${summary} Without a command, run is what is done.`)}\n`,
+    `${roffText(`${summary} Without a command, run is the default.`)}\n`,
     section('options of every command'),
     optionList(commonOptions(program)),
     section('commands'),

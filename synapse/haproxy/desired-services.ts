@@ -69,7 +69,7 @@ export class DesiredServices {
     this.#assigner = new PortAssigner(this.#ports, this.#specs, this.#log);
   }
 
-  /** Takes a snapshot, in which only the `changed` services differ from the one before. */
+  /** Takes a snapshot, in which only the `changed` services differ from the previous one. */
   update(snapshot: Snapshot, changed: ReadonlySet<string>): DesiredChanges {
     const update = { snapshot, instances: [] as InstanceChange[], reasons: [] as ReloadReason[] };
     const moved = new Set<DesiredService>();

@@ -113,7 +113,7 @@ function heldServers({ held = [] }: HaproxyReport): readonly FoundProblem[] {
       level: 'warn',
       title: `${counted(held.length, 'server')} set by hand in HAProxy`,
       reason: listed(held.map(({ backend, name, held: what }) => `${backend}/${name}: ${what}`)),
-      remedy: "synapse leaves them so until somebody sets them back on HAProxy's socket.",
+      remedy: "synapse leaves them so until an operator sets them back on HAProxy's socket.",
       kinds: [],
     },
   ];

@@ -21,7 +21,7 @@ export const daemonField = field(
 
 const problemShape = {
   fields: {
-    level: field({ oneOf: ['bad', 'warn'] }, 'bad: traffic suffers, or will; warn: somebody should look at it'),
+    level: field({ oneOf: ['bad', 'warn'] }, 'bad: traffic suffers, or will; warn: an operator should look at it'),
     title: field('text', 'what is wrong'),
     reason: optional('text', 'why'),
     remedy: field('text', 'what to do'),

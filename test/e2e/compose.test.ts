@@ -145,7 +145,7 @@ describe('the compose stack', () => {
     await answers(['api-1'], [hosts.a]);
     await secure('exec', '-T', 'nerve-api-2', 'nerve', 'undrain', 'api');
     await answers(['api-1', 'api-2'], [hosts.a]);
-    // The members themselves are healthy with a certificate that lets nobody read.
+    // The members themselves are healthy with a certificate that may read no data.
     await secure('exec', '-T', 'etcd-1', 'etcdctl', 'endpoint', 'health');
     const reading = secure('exec', '-T', 'etcd-1', 'etcdctl', 'get', '--prefix', '/');
     await assert.rejects(reading, /permission denied/);

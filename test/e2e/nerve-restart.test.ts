@@ -181,7 +181,7 @@ describe('nerve reloaded, upgraded, killed and drained', () => {
     await configure(api);
     nerve = await startDaemon('nerve', file);
     await allAnnounced(1);
-    assert.equal(events.at(-1), 'put api', 'nobody asked for more than this one end');
+    assert.equal(events.at(-1), 'put api', 'the end of the drain was requested only once');
   });
 
   const isLoss = (event: string): boolean => event.startsWith('delete') || event.endsWith('down');

@@ -4,7 +4,7 @@ import type { InstanceFacts, ServiceFacts } from './facts.ts';
 
 /** One sentence about an instance. */
 export interface Diagnosis {
-  /** `good`: as it should be; `warn`: on purpose, or it will pass; `bad`: somebody has to act. */
+  /** `good`: as it should be; `warn`: on purpose, or it will pass; `bad`: an operator has to act. */
   readonly level: 'good' | 'warn' | 'bad';
   readonly text: string;
 }

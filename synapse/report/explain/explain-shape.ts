@@ -47,7 +47,7 @@ const explainedShape = {
     used: field('boolean', 'true when it is to be in HAProxy'),
     level: field(
       { oneOf: ['good', 'warn', 'bad'] },
-      'good: as it should be; warn: on purpose, or it will pass; bad: somebody has to act',
+      'good: as it should be; warn: on purpose, or it will pass; bad: an operator has to act',
     ),
     verdict: field('text', 'why it is, or is not, in HAProxy, in one line'),
     record: field({ orNull: recordShape }, 'its record in etcd; null when there is none'),

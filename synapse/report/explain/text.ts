@@ -70,7 +70,7 @@ function announcedText(
       ? `written at revision ${created}`
       : `first written at revision ${created}, last at ${revision}`;
   const lifetime =
-    lease === null ? 'no lease: it stays until somebody deletes it' : `lease ${lease}${leftText(left, ttl)}`;
+    lease === null ? 'no lease: it stays until it is deleted' : `lease ${lease}${leftText(left, ttl)}`;
   const when = at === null ? '' : ` at ${at}`;
   return [`by ${name === '' ? 'an unnamed announcer' : name}${when}, as ${where}`, `${written}; ${lifetime}`];
 }

@@ -277,7 +277,7 @@ describe('readState', () => {
     await once(server, 'listening');
     const listen = `127.0.0.1:${(server.address() as { port: number }).port}`;
     await assert.rejects(readState({ listen, control_socket: null }, { program: 'nerve' }), {
-      message: `what answers at ${listen} is not nerve`,
+      message: `the program that answers at ${listen} is not nerve`,
     });
   });
 
