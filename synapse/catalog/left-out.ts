@@ -16,7 +16,7 @@ export function leftOut(
     const { id, name, host, port, state } = instance;
     const own = key(name, host, policy.portOverride ?? port);
     const failed = policy.filters.find((filter) => !passesFilters(instance, [filter]));
-    if (state === 'down') found.push({ id, reason: 'it is being withdrawn' });
+    if (state === 'down') found.push({ id, reason: 'its nerve withdrew it' });
     else if (failed !== undefined) found.push({ id, reason: filterReason(instance, failed) });
     else if (seen.has(own)) found.push({ id, reason: 'another instance has the same name, host and port' });
     else if (!used.has(own))

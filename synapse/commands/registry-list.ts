@@ -82,7 +82,7 @@ export async function followRegistry(etcd: EtcdOptions, options: ListOptions, si
     ({ entries, changed, revision }) => {
       clock.clearTimeout(timer);
       if (!answered) onList({ prefix, revision, reason: null, services: byService(entries, prefix) });
-      else for (const change of changed) onChange?.(changeOf(change, prefix));
+      else for (const change of changed) if (!isLateEnd(change)) onChange?.(changeOf(change, prefix));
       answered = true;
       if (onChange === undefined) end.abort();
     },
@@ -109,9 +109,11 @@ function byService(entries: ReadonlyMap<string, Entry>, prefix: string): Registr
   // Null prototype: a service may have any name.
   const services: Record<string, ListedRecord[]> = Object.create(null);
   for (const [key, entry] of [...entries].sort(([a], [b]) => compareText(a, b))) {
+    const record = recordOf(entry);
+    if (isWithdrawn(record)) continue;
     const service = serviceOf(key, prefix);
     services[service] ??= [];
-    services[service].push(recordOf(entry));
+    services[service].push(record);
   }
   return services;
 }
@@ -131,9 +133,20 @@ function recordOf({ key, value, createRevision, modRevision, lease }: Entry): Li
   }
 }
 
+/** A withdrawn instance is gone, although its record stays for up to a minute. */
+function isWithdrawn({ instance }: ListedRecord): boolean {
+  return instance?.state === 'down';
+}
+
+/** The end of a record that has said for some time that its instance is gone. */
+function isLateEnd({ entry, previous }: KeyChange): boolean {
+  return entry === undefined && previous !== undefined && isWithdrawn(recordOf(previous));
+}
+
 function changeOf({ key, entry }: KeyChange, prefix: string): ListedChange {
   const record = entry === undefined ? { ...unknown, key: printable(key), instance: null } : recordOf(entry);
-  return { time: clock.date().toISOString(), service: serviceOf(key, prefix), gone: entry === undefined, ...record };
+  const gone = entry === undefined || isWithdrawn(record);
+  return { time: clock.date().toISOString(), service: serviceOf(key, prefix), gone, ...record };
 }
 
 function serviceOf(key: string, prefix: string): string {

@@ -25,7 +25,7 @@ export interface RecordSet {
 export interface RecordEvents {
   /** Called once for each key and revision that cannot be used. */
   onRejected(rejected: RejectedRecord, revision: string): void;
-  /** An instance left the registry. `withdrawn`: its record said `down` first; `expired`: it did not. */
+  /** An instance left the registry. `withdrawn`: its record says `down`; `expired`: it vanished without saying so. */
   onGone(id: string, how: 'withdrawn' | 'expired'): void;
 }
 
@@ -71,8 +71,9 @@ export class Records {
       const { id, state } = gone.instance;
       // Another record still announces this instance.
       if (this.#keysOf.has(id)) return;
+      // It was reported when it said so; its record may stay for a minute after that.
       if (state === 'down') withdrawn.add(id);
-      this.#events.onGone(id, state === 'down' ? 'withdrawn' : 'expired');
+      else this.#events.onGone(id, 'expired');
     };
     if (change.reason !== 'watch') {
       // A whole list: records that are not in it are gone, whether or not an event said so.
@@ -136,10 +137,16 @@ export class Records {
       return before.created !== created;
     }
     const replaced = this.#remove(key);
+    if (replaced?.instance !== undefined) this.#reportWithdrawn(replaced.instance, parsed.instance);
     this.#parsed.set(key, parsed);
     this.#order.splice(this.#position(key), 0, parsed);
     if (parsed.instance !== undefined) this.#claim(parsed.instance.id, key);
     return replaced?.reason === undefined || replaced.reason !== parsed.reason;
+  }
+
+  #reportWithdrawn({ id, state }: Instance, next: Instance | undefined): void {
+    const isWithdrawn = state !== 'down' && next?.id === id && next.state === 'down';
+    if (isWithdrawn && !this.#keysOf.has(id)) this.#events.onGone(id, 'withdrawn');
   }
 
   #remove(key: string): Parsed | undefined {

@@ -19,7 +19,7 @@ const cases: readonly [
 ][] = [
   ['nothing when all are used', {}, setOf(one, two), {}],
   ['nothing for instances behind a port override', { portOverride: 80 }, setOf(one, two), {}],
-  ['instances being withdrawn', {}, setOf(one, leaving), { 'leaving:4': 'it is being withdrawn' }],
+  ['withdrawn instances', {}, setOf(one, leaving), { 'leaving:4': 'its nerve withdrew it' }],
   [
     'instances that a filter hides, with its reason',
     { filters: [{ label: 'az', value: 'b', condition: 'equals' }] },

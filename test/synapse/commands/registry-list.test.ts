@@ -74,8 +74,20 @@ describe('the list of the registry', () => {
     await put(etcd.client, '/s/web/w_10.0.0.3:80', '{"host":"10.0.0.3","port":80,"name":"w"}');
     await remove(etcd.client, '/s/web/w_10.0.0.3:80');
     await until(() => changes.length === 2);
+    await put(etcd.client, '/s/web/w_10.0.0.4:80', '{"host":"10.0.0.4","port":80,"name":"w","state":"down"}');
+    await remove(etcd.client, '/s/web/w_10.0.0.4:80');
+    await put(etcd.client, '/s/web/w_10.0.0.5:80', '{"host":"10.0.0.5","port":80,"name":"w"}');
+    await until(() => changes.some(({ instance }) => instance?.host === '10.0.0.5'));
     stop.abort();
     await done;
+    assert.deepEqual(
+      changes.slice(2).map(({ instance, gone }) => [instance?.host, gone]),
+      [
+        ['10.0.0.4', true],
+        ['10.0.0.5', false],
+      ],
+      'a withdrawn instance is gone when it says so, not once more when its record vanishes',
+    );
     const [put1, gone] = changes.map((change) => formatChange(change, plain));
     assert.match(put1 ?? '', /^\S+Z {2}web {2}w_10\.0\.0\.3:80 {2}up {2}\d+\n$/);
     assert.match(gone ?? '', /^\S+Z {2}web {2}w_10\.0\.0\.3:80 {2}gone\n$/);

@@ -96,6 +96,22 @@ describe('records', () => {
     assert.deepEqual(told, ['withdrawn a_10.0.0.1:80']);
   });
 
+  it('reports a record as withdrawn as soon as it says down, and not again when it vanishes', () => {
+    const { apply, put, remove, told } = registry();
+    apply(put('/s/1', a));
+    apply(put('/s/1', { ...a, state: 'down' }));
+    assert.deepEqual(told, ['withdrawn a_10.0.0.1:80']);
+    apply(put('/s/1', { ...a, state: 'down', weight: 3 }), remove('/s/1'));
+    assert.deepEqual(told, ['withdrawn a_10.0.0.1:80']);
+  });
+
+  it('does not report an instance as withdrawn while another record announces it', () => {
+    const { apply, put, told } = registry();
+    apply(put('/s/1', a), put('/s/2', a));
+    apply(put('/s/1', { ...a, state: 'down' }));
+    assert.deepEqual(told, []);
+  });
+
   it('reports a record as withdrawn that said down and was deleted in one change', () => {
     const { apply, put, remove, told } = registry();
     apply(put('/s/1', a));

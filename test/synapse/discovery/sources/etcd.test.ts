@@ -69,13 +69,16 @@ describe('the source etcd', () => {
     await until(() => sets.length === 2);
     assert.equal(sets[1]?.revision, String(revision));
     assert.equal(sets[1]?.instances[0], sets[0]?.instances[0]);
-    await remove(etcd.client, '/nerve/services/all/n_10.0.0.3:80');
+    await put(etcd.client, '/nerve/services/all/deep/er/n_10.0.0.2:80', record('10.0.0.2', { state: 'down' }));
+    await until(() => gone.length === 1);
+    await remove(etcd.client, '/nerve/services/all/deep/er/n_10.0.0.2:80');
     await remove(etcd.client, '/nerve/services/all/n_10.0.0.1:80');
     await until(() => gone.length === 2);
-    assert.deepEqual(gone, ['withdrawn n_10.0.0.3:80', 'expired n_10.0.0.1:80']);
+    assert.deepEqual(gone, ['withdrawn n_10.0.0.2:80', 'expired n_10.0.0.1:80']);
+    await until(() => sets.at(-1)?.instances.length === 1);
     const withdrawn = sets.flatMap((set) => [...(set.withdrawn ?? [])]);
-    assert.deepEqual(withdrawn, ['n_10.0.0.3:80']);
-    assert.deepEqual(hosts(), ['10.0.0.2']);
+    assert.deepEqual(withdrawn, ['n_10.0.0.2:80']);
+    assert.deepEqual(hosts(), ['10.0.0.3']);
   });
 
   it('serves several services from one path', async () => {
