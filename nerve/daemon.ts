@@ -205,7 +205,7 @@ function connectEtcd(
 ): Announcer {
   const client = openEtcd(etcd, { log }, signal);
   return new EtcdAnnouncer({
-    createKeys: (onFound) => createLeasedKeys(client, { ttlSeconds, onFound }, { log }, signal),
+    createKeys: (options) => createLeasedKeys(client, { ttlSeconds, ...options }, { log }, signal),
     onLeftover,
   });
 }

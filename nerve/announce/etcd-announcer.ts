@@ -1,18 +1,19 @@
 import { clock } from '../../common/async/clock.ts';
-import type { LeasedKeys } from '../../common/etcd/keys/leased-keys.ts';
+import type { LeasedKeys, LeasedKeysOptions } from '../../common/etcd/keys/leased-keys.ts';
 import { announcedAtOf, formatInstance, type Instance, parseInstance } from '../../common/instance.ts';
 import type { AnnouncementStatus, Announcer, CloseOptions, LeaseStatus, OnLeftover } from './announcer.ts';
 
 /** The content of one key: the record, and the value written, which also has the time of the record's last change. */
 interface KeyContent {
+  readonly state: Instance['state'];
   readonly record: string;
   readonly value: string;
 }
 
 /** What the announcer needs from outside. */
 export interface EtcdAnnouncerDeps {
-  /** Creates the leased keys; they call `onFound` with each value that an earlier process left under a key. */
-  readonly createKeys: (onFound: (key: string, value: string) => void) => LeasedKeys;
+  /** Creates the leased keys, which have these options among theirs. */
+  readonly createKeys: (options: Pick<LeasedKeysOptions, 'onFound' | 'isTombstone'>) => LeasedKeys;
   readonly onLeftover: OnLeftover;
 }
 
@@ -24,7 +25,7 @@ export class EtcdAnnouncer implements Announcer {
 
   constructor({ createKeys, onLeftover }: EtcdAnnouncerDeps) {
     this.#onLeftover = onLeftover;
-    this.#keys = createKeys((key, value) => this.#adopt(key, value));
+    this.#keys = createKeys({ onFound: (key, value) => this.#adopt(key, value), isTombstone });
   }
 
   announce(key: string, instance: Instance): void {
@@ -64,7 +65,7 @@ export class EtcdAnnouncer implements Announcer {
     const current = this.#contents.get(key);
     if (current?.record === record) return current.value;
     const value = stamped(instance);
-    this.#contents.set(key, { record, value });
+    this.#contents.set(key, { state: instance.state, record, value });
     return value;
   }
 
@@ -82,14 +83,25 @@ export class EtcdAnnouncer implements Announcer {
     if (current === undefined || formatInstance(instance) !== current.record) return;
     // A value with fields that nerve does not write is overwritten too.
     if (formatInstance(instance, announcedAtOf(value) ?? undefined) !== value) return;
-    this.#contents.set(key, { record: current.record, value });
-    this.#keys.set(key, value);
+    this.#contents.set(key, { ...current, value });
+    // A tombstone that an earlier process left is a withdrawal here too.
+    if (current.state === 'down') this.#keys.unset(key, value);
+    else this.#keys.set(key, value);
   }
 }
 
 /** The last value of a key that is withdrawn. */
 function tombstone(_key: string, value: string): string {
   return stamped({ ...parseInstance(value), state: 'down' });
+}
+
+/** True for the value of a key that was withdrawn, whichever process did that. */
+function isTombstone(value: string): boolean {
+  try {
+    return parseInstance(value).state === 'down';
+  } catch {
+    return false;
+  }
 }
 
 function stamped(instance: Instance): string {

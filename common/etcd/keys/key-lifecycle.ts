@@ -1,3 +1,4 @@
+import { nextStep } from './next-step.ts';
 import {
   type DesiredKey,
   isResting,
@@ -19,9 +20,10 @@ import { calmMs } from './timing.ts';
  *
  *   queued → reading | writingValue | writingTombstone | deleting     one request per turn
  *            then queued again, for the next request;
+ *            awaitingTombstoneLease before a tombstone, when there is no lease for it;
  *            retrying after a failure, contended when others change the key between our reads and our writes
- *   at rest: held (set, under our lease), gone (unset, and absent), conflict (another live process holds it),
- *            waitingForLease, disturbed (changed by others again and again)
+ *   at rest: held (set, under our lease), tombstoned (unset, a tombstone until its lease ends), gone (unset, and absent),
+ *            conflict (another live process holds it), waitingForLease, disturbed (changed by others again and again)
  *
  * Every write counts only while the key has the modification revision that was last observed: what a hung member carries
  * out late changes nothing once the key has moved on.
@@ -42,7 +44,8 @@ export function beginKey(key: string, desired: DesiredKey, forget: boolean): Tra
     claimed: false,
     doubtful: false,
     pendingCreateLease: null,
-    withoutTombstone: false,
+    announced: false,
+    withdrawal: 'lasting',
     inspected: false,
     forget,
     requests: 0,
@@ -63,17 +66,19 @@ export function reduceKey(key: OwnedKey, event: KeyEvent, context: KeyContext): 
     case 'read':
       return key.phase === 'reading' ? learned(key, event.observed, context) : unchanged(key);
     case 'written':
-      return isWriting(key)
-        ? proceed({ ...key, observed: event.observed, claimed: true, doubtful: false }, context)
-        : unchanged(key);
+      return isWriting(key) ? proceed(afterWrite(key, event.observed, context), context) : unchanged(key);
     case 'overtaken':
-      return isWriting(key) ? proceed({ ...key, observed: event.observed }, context) : unchanged(key);
+      return isWriting(key) ? proceed(observe(key, event.observed, context), context) : unchanged(key);
     case 'failed':
       return key.phase === 'reading' || isWriting(key) ? failed(key, event.failure, context) : unchanged(key);
     case 'waited':
       return waited(key, context);
     case 'leaseGranted':
-      return key.phase === 'gone' ? unchanged(key) : nudge(key, context);
+      return key.phase === 'gone' || key.phase === 'tombstoned' ? unchanged(key) : nudge(key, context);
+    case 'tombstoneLeaseGranted':
+      return key.phase === 'awaitingTombstoneLease' ? proceed(key, context) : unchanged(key);
+    case 'tombstoneLeaseFailed':
+      return key.phase === 'awaitingTombstoneLease' ? withoutLease(key, event.failure, context) : unchanged(key);
     case 'watched':
       return watched(key, event.version, context);
     case 'verified':
@@ -89,13 +94,24 @@ function isWriting({ phase }: OwnedKey): boolean {
   return phase === 'writingValue' || phase === 'writingTombstone' || phase === 'deleting';
 }
 
+/** Takes in what the key is now. Its absence does not take back what this process announced: that lease may have ended. */
+function observe(key: OwnedKey, observed: ObservedKey, { ownLeases }: KeyContext): OwnedKey {
+  return { ...key, observed, announced: observed.modRevision === '0' ? key.announced : ownLeases.has(observed.lease) };
+}
+
+/** A write was carried out. A delete of ours is seen while the lease lives, and takes the announcement back. */
+function afterWrite(key: OwnedKey, observed: ObservedKey, context: KeyContext): OwnedKey {
+  const next = { ...observe(key, observed, context), claimed: true, doubtful: false };
+  return key.phase === 'deleting' ? { ...next, announced: false } : next;
+}
+
 function assigned(
   key: OwnedKey,
   { desired, forget }: Extract<KeyEvent, { kind: 'assigned' }>,
   context: KeyContext,
 ): Transition {
   if (!sameDesired(key.desired, desired)) {
-    return nudge({ ...key, desired, forget, withoutTombstone: false }, context);
+    return nudge({ ...key, desired, forget, withdrawal: 'lasting' }, context);
   }
   return { key: { ...key, forget }, effects: forget && isSettled(key) ? [{ kind: 'forget' }] : [] };
 }
@@ -109,6 +125,7 @@ function sameDesired(a: DesiredKey, b: DesiredKey): boolean {
 function nudge(key: OwnedKey, context: KeyContext): Transition {
   if (key.phase === 'retrying')
     return { key: { ...key, phase: 'queued' }, effects: [{ kind: 'stopWaiting' }, { kind: 'queue' }] };
+  if (key.phase === 'awaitingTombstoneLease') return proceed(key, context);
   if (!isResting(key)) return unchanged(key);
   const { key: next, effects } = proceed({ ...key, requests: 0, failures: 0 }, context);
   return { key: next, effects: key.phase === 'disturbed' ? [{ kind: 'stopWaiting' }, ...effects] : effects };
@@ -123,50 +140,17 @@ function queued(key: OwnedKey): Transition {
   return { key: { ...key, phase: 'queued', request: null }, effects: [{ kind: 'queue' }] };
 }
 
-/** A phase, and the request that is sent in it. Null: the key rests in it. */
-type Step = Pick<OwnedKey, 'phase' | 'request'>;
-
-/** Decides the next step from what is desired and what is known. */
-function nextStep(key: OwnedKey, context: KeyContext): Step {
-  const { desired, observed } = key;
-  if (observed === undefined) return { phase: 'reading', request: { kind: 'read' } };
-  const { modRevision } = observed;
-  const foreign = isForeign(key, observed, context);
-  if (desired.kind === 'unset') {
-    const { tombstone } = desired;
-    if (modRevision === '0' || foreign) return { phase: 'gone', request: null };
-    if (tombstone === undefined || observed.value === tombstone || key.withoutTombstone) {
-      return { phase: 'deleting', request: { kind: 'delete', modRevision } };
-    }
-    return {
-      phase: 'writingTombstone',
-      request: { kind: 'putTombstone', modRevision, value: tombstone, lease: observed.lease },
-    };
-  }
-  const { lease } = context;
-  if (lease === null) return { phase: 'waitingForLease', request: null };
-  const { value } = desired;
-  if (observed.lease === lease && observed.value === value && !key.doubtful) return { phase: 'held', request: null };
-  if (foreign) return { phase: 'conflict', request: null };
-  return { phase: 'writingValue', request: { kind: 'put', modRevision, value, lease } };
-}
-
-/** Another live process holds the key. Before we have written it, another lease on it is a predecessor's. */
-function isForeign({ claimed }: OwnedKey, observed: ObservedKey, { ownLeases }: KeyContext): boolean {
-  return observed.modRevision !== '0' && claimed && observed.lease !== '0' && !ownLeases.has(observed.lease);
-}
-
 /** Sends the next request; there may be none any more, because the lease or the desire has changed in the queue. */
 function takeTurn(key: OwnedKey, context: KeyContext): Transition {
   const { phase, request } = nextStep(key, context);
-  if (request === null) return rest(key, phase, context);
+  if (request === null) return withoutRequest(key, phase, context);
   return { key: { ...key, phase, request, requests: key.requests + 1 }, effects: [{ kind: 'send', request }] };
 }
 
 /** Asks for another turn, or comes to rest when there is nothing to send. */
 function proceed(key: OwnedKey, context: KeyContext): Transition {
   const { phase, request } = nextStep(key, context);
-  if (request === null) return rest(key, phase, context);
+  if (request === null) return withoutRequest(key, phase, context);
   if (key.requests === 0 || key.requests % requestsBetweenPauses !== 0) return queued(key);
   const round = key.requests / requestsBetweenPauses;
   return {
@@ -175,10 +159,16 @@ function proceed(key: OwnedKey, context: KeyContext): Transition {
   };
 }
 
+/** Waits for a lease for the tombstone, or comes to rest. */
+function withoutRequest(key: OwnedKey, phase: Phase, context: KeyContext): Transition {
+  if (phase !== 'awaitingTombstoneLease') return rest(key, phase, context);
+  return { key: { ...key, phase, request: null }, effects: [{ kind: 'grantTombstoneLease' }] };
+}
+
 /** A read was answered: the first time, a predecessor's value is reported. */
 function learned(key: OwnedKey, observed: ObservedKey, context: KeyContext): Transition {
   const isFound = !key.inspected && !key.claimed && observed.modRevision !== '0';
-  const { key: next, effects } = proceed({ ...key, observed, inspected: true }, context);
+  const { key: next, effects } = proceed({ ...observe(key, observed, context), inspected: true }, context);
   return { key: next, effects: isFound ? [{ kind: 'reportFound', value: observed.value }, ...effects] : effects };
 }
 
@@ -191,7 +181,20 @@ function failed(before: OwnedKey, failure: RequestFailure, context: KeyContext):
     const { key: next, effects } = proceed(key, { ...context, lease: null });
     return { key: next, effects: [{ kind: 'loseLease', lease: request.lease }, ...effects] };
   }
-  if (kind === 'outOfSpace' && request?.kind === 'putTombstone') return queued({ ...key, withoutTombstone: true });
+  if (kind === 'leaseNotFound' && request?.kind === 'putTombstone' && request.lease === context.tombstoneLease) {
+    const { key: next, effects } = proceed(key, { ...context, tombstoneLease: null });
+    return { key: next, effects: [{ kind: 'loseLease', lease: request.lease }, ...effects] };
+  }
+  if (kind === 'outOfSpace' && request?.kind === 'putTombstone') return queued({ ...key, withdrawal: 'silent' });
+  return retry(key, reason);
+}
+
+/** There is no lease for tombstones. Where etcd refuses one, the tombstone does without. */
+function withoutLease(key: OwnedKey, { kind, reason }: RequestFailure, context: KeyContext): Transition {
+  return kind === 'unanswered' ? retry(key, reason) : proceed({ ...key, withdrawal: 'brief' }, context);
+}
+
+function retry(key: OwnedKey, reason: string): Transition {
   return {
     key: {
       ...key,
@@ -199,7 +202,7 @@ function failed(before: OwnedKey, failure: RequestFailure, context: KeyContext):
       request: null,
       reason,
       failures: key.failures + 1,
-      withoutTombstone: false,
+      withdrawal: 'lasting',
     },
     effects: [
       ...(key.reason === null ? [{ kind: 'log', what: 'retrying', reason } as const] : []),
@@ -250,7 +253,7 @@ function enterRest(key: OwnedKey, context: KeyContext): Transition {
   }
   if (key.forget) effects.push({ kind: 'forget' });
   return {
-    key: { ...key, reason: null, pendingCreateLease: null, withoutTombstone: false },
+    key: { ...key, reason: null, pendingCreateLease: null, withdrawal: 'lasting' },
     effects: [...effects, end],
   };
 }
@@ -259,7 +262,7 @@ function enterRest(key: OwnedKey, context: KeyContext): Transition {
 function watched(key: OwnedKey, version: KeyVersion, context: KeyContext): Transition {
   if (!isResting(key)) return { key: { ...key, pendingVersion: version }, effects: [] };
   if (key.desired.kind === 'unset' || version.revision <= Number(key.observed?.modRevision ?? 0)) return unchanged(key);
-  return disturb({ ...key, observed: version.observed }, 'watch', context);
+  return disturb(observe(key, version.observed, context), 'watch', context);
 }
 
 /** A read of all keys showed this one. It says nothing when the key was written, or seen, after the read was sent. */
@@ -270,7 +273,11 @@ function verified(
 ): Transition {
   if (!isResting(key) || key.observed !== since) return unchanged(key);
   if (isSettled(key) && observed.modRevision === since?.modRevision) return unchanged(key);
-  return disturb({ ...key, observed }, 'read', context);
+  if (key.phase === 'tombstoned' && observed.modRevision === '0') {
+    // Its lease has ended, as intended.
+    return rest({ ...key, observed }, 'gone', context);
+  }
+  return disturb(observe(key, observed, context), 'read', context);
 }
 
 /** Others changed the key: has it repaired, at once the first time, later when it happens again and again. */

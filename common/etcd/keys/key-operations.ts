@@ -68,11 +68,12 @@ async function write(
 function operationOf(key: Buffer, request: Exclude<KeyRequest, { kind: 'read' }>): IRequestOp {
   if (request.kind === 'delete') return { request_delete_range: { key } };
   const value = Buffer.from(request.value);
-  if (request.kind === 'putTombstone') return { request_put: { key, value, ignore_lease: true } };
+  if (request.kind === 'putTombstone' && request.keepsLease) return { request_put: { key, value, ignore_lease: true } };
   return { request_put: { key, value, lease: request.lease } };
 }
 
-function failureOf(error: unknown): RequestFailure {
+/** How a request failed, as the key's lifecycle takes it. */
+export function failureOf(error: unknown): RequestFailure {
   const reason = reasonOf(error);
   // Not etcd's: nothing was sent.
   if (!(error instanceof EtcdError)) return { kind: 'rejected', reason };

@@ -5,7 +5,7 @@ import { Semaphore } from '../../async/semaphore.ts';
 import { type Log, reasonOf } from '../../daemon/log.ts';
 import type { EtcdClient } from '../client/client.ts';
 import { beginKey, reduceKey } from './key-lifecycle.ts';
-import { sendRequest } from './key-operations.ts';
+import { type KeyAnswer, sendRequest } from './key-operations.ts';
 import type { LeaseHolder } from './lease.ts';
 import {
   type DesiredKey,
@@ -18,11 +18,15 @@ import {
   type Transition,
 } from './owned-key.ts';
 import { pauseBackoff } from './timing.ts';
+import type { TombstoneLease } from './tombstone-lease.ts';
 
 /** What the reconciler needs, and its callbacks. */
 export interface KeyReconcilerDeps {
   readonly log: Log;
   readonly holder: LeaseHolder;
+  readonly tombstoneLease: TombstoneLease;
+  /** True for a value that is a tombstone, whoever wrote it. */
+  readonly isTombstone: (value: string) => boolean;
   /** Called once for each key, before it is written, with what a predecessor left there. */
   readonly onFound: ((key: string, value: string) => void) | undefined;
   /** Called when no request is under way or planned for the key any more. */
@@ -48,6 +52,7 @@ export class KeyReconciler {
   readonly #tasks = new Map<string, Task>();
   readonly #limit = new Semaphore(concurrentRequests);
   #closing = false;
+  #deletedAt = Number.NEGATIVE_INFINITY;
 
   constructor(
     client: EtcdClient,
@@ -76,6 +81,11 @@ export class KeyReconciler {
 
   get size(): number {
     return this.#tasks.size;
+  }
+
+  /** When a key was last deleted that should have said a tombstone instead; milliseconds of `clock.now()`. */
+  get deletedAt(): number {
+    return this.#deletedAt;
   }
 
   /** True when every key is as desired. */
@@ -130,7 +140,16 @@ export class KeyReconciler {
 
   #context(): KeyContext {
     const { id: lease, owned: ownLeases } = this.#deps.holder;
-    return { lease, ownLeases, closing: this.#closing, now: clock.now() };
+    const { tombstoneLease, isTombstone } = this.#deps;
+    return {
+      lease,
+      ownLeases,
+      tombstoneLease: tombstoneLease.id,
+      tombstoneLeases: tombstoneLease.recent,
+      isTombstone,
+      closing: this.#closing,
+      now: clock.now(),
+    };
   }
 
   #run(task: Task, effects: readonly KeyEffect[]): void {
@@ -139,7 +158,7 @@ export class KeyReconciler {
 
   #runOne(task: Task, effect: KeyEffect): void {
     const { owned } = task;
-    const { holder, onRepair, onRest } = this.#deps;
+    const { holder, tombstoneLease, onRepair, onRest } = this.#deps;
     switch (effect.kind) {
       case 'queue':
         void this.#queue(task);
@@ -162,8 +181,12 @@ export class KeyReconciler {
       case 'log':
         this.#log(owned, effect);
         break;
+      case 'grantTombstoneLease':
+        void tombstoneLease.grant().then((answer) => this.#apply(task, answer));
+        break;
       case 'loseLease':
         holder.lost(effect.lease);
+        tombstoneLease.lost(effect.lease);
         break;
       case 'rotateLease':
         holder.rotate();
@@ -199,8 +222,12 @@ export class KeyReconciler {
     if (answer !== undefined) this.#apply(task, answer);
   }
 
-  #send({ owned }: Task, request: KeyRequest) {
-    return sendRequest(this.#client, owned.key, request, this.#signal);
+  async #send({ owned }: Task, request: KeyRequest): Promise<KeyAnswer> {
+    const { key, desired } = owned;
+    const answer = await sendRequest(this.#client, key, request, this.#signal);
+    const isWithdrawal = desired.kind === 'unset' && desired.tombstone !== undefined;
+    if (request.kind === 'delete' && answer.kind === 'written' && isWithdrawal) this.#deletedAt = clock.now();
+    return answer;
   }
 
   #wait(task: Task, { pause, round }: Extract<KeyEffect, { kind: 'wait' }>): void {

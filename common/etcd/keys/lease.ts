@@ -7,6 +7,7 @@ import type { EtcdClient } from '../client/client.ts';
 import { EtcdError, isLeaseNotFound } from '../client/errors.ts';
 import { hex } from '../client/key-value.ts';
 import { Keepalive } from './keepalive.ts';
+import { grantLease, randomLeaseId } from './lease-grant.ts';
 import { leaseRenewals, leasesLost } from './metrics.ts';
 import { leaseBackoff, renewalAttemptMs, renewalWaitMs } from './timing.ts';
 
@@ -144,19 +145,7 @@ export class LeaseHolder {
     const id = randomLeaseId();
     this.#owned.add(id);
     const sentAt = clock.now();
-    this.#ttlSeconds = await this.#client.call(
-      async (rpc) => {
-        try {
-          return Number((await rpc.lease.leaseGrant({ TTL: this.#askedTtlSeconds, ID: id })).TTL);
-        } catch (error) {
-          // Only we know this id: an earlier try got through, and its answer was lost.
-          if (error instanceof EtcdError && /lease already exists/.test(error.details)) return this.#askedTtlSeconds;
-          throw error;
-        }
-      },
-      {},
-      this.#signal,
-    );
+    this.#ttlSeconds = await grantLease(this.#client, { id, ttlSeconds: this.#askedTtlSeconds }, this.#signal);
     this.#id = id;
     this.#renewedAt = sentAt;
     this.#deps.log.info('etcd lease granted', { lease: hex(id), ttl: this.#ttlSeconds });
@@ -199,10 +188,4 @@ export class LeaseHolder {
       if (!(error instanceof EtcdError && isLeaseNotFound(error))) throw error;
     }
   }
-}
-
-/** Chosen by us, so that a grant that is sent again does not make a second lease. 63 bits: etcd's ids are signed. */
-function randomLeaseId(): string {
-  const [high, low] = [Math.floor(clock.random() * 2 ** 31), Math.floor(clock.random() * 2 ** 32)];
-  return String((BigInt(high) << 32n) | BigInt(low) | 1n);
 }

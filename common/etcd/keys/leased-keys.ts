@@ -1,6 +1,7 @@
 import { setMaxListeners } from 'node:events';
 import { linkAbort, onAbort } from '../../async/abort.ts';
 import { clock } from '../../async/clock.ts';
+import { sleep } from '../../async/sleep.ts';
 import { timeoutSignal } from '../../async/timeout.ts';
 import { type Log, reasonOf } from '../../daemon/log.ts';
 import type { EtcdClient } from '../client/client.ts';
@@ -9,9 +10,10 @@ import { KeyReconciler } from './key-reconciler.ts';
 import { KeyRepair } from './key-repair.ts';
 import { LeaseHolder } from './lease.ts';
 import { type DesiredKey, isSettled, type OwnedKey } from './owned-key.ts';
-import { minVerifyEveryMs } from './timing.ts';
+import { deletionNoticeMs, minVerifyEveryMs } from './timing.ts';
+import { TombstoneLease } from './tombstone-lease.ts';
 
-/** Keys that exist in etcd as long as this process lives and wants them to, all under one lease. */
+/** Keys that exist in etcd as long as this process lives and wants them to, all under one lease, and their tombstones. */
 export interface LeasedKeys {
   /**
    * Has `key` hold `value` under our lease from now on, whatever happens to the lease or the connection. Replaces an
@@ -19,8 +21,9 @@ export interface LeasedKeys {
    */
   set(key: string, value: string): void;
   /**
-   * Removes `key` and keeps it away: writes `tombstone` first, so that watchers see an orderly withdrawal, then deletes.
-   * Also removes what a former process of ours left there. Returns at once. With `forget`, nothing is kept of the key when
+   * Withdraws `key` and keeps it away: writes `tombstone`, so that readers see an orderly withdrawal, also those that were
+   * away for some seconds; it goes with a lease of its own. Without a tombstone, or where etcd grants no such lease, the
+   * key is deleted. Also removes what a former process of ours left there. Returns at once. With `forget`, nothing is kept of the key when
    * that is done, and {@link LeasedKeys.keyStatus} does not know it any more.
    */
   unset(key: string, tombstone?: string, options?: { readonly forget?: boolean }): void;
@@ -49,12 +52,17 @@ export interface LeasedKeysOptions {
    * with another value.
    */
   readonly onFound?: (key: string, value: string) => void;
+  /**
+   * True for a value that is a tombstone, whoever wrote it: no process holds such a key any more. Default: only this
+   * process's own tombstones are known.
+   */
+  readonly isTombstone?: (value: string) => boolean;
 }
 
 /** How holding keys ends. */
 export interface CloseOptions {
   readonly timeoutMs: number;
-  /** What a key shows before it is deleted; undefined: it is deleted without. */
+  /** What a withdrawn key says; undefined: it is deleted. */
   readonly tombstone?: (key: string, value: string) => string | undefined;
   readonly keep?: boolean;
 }
@@ -99,8 +107,8 @@ export function createLeasedKeys(
   return keys;
 }
 
-/** Close spends this share of its time on deleting keys; the rest is for revoking the lease, which removes what is left. */
-const deletingShare = 0.7;
+/** Close spends this share of its time on withdrawing keys; the rest is for revoking the lease, which removes what is left. */
+const withdrawingShare = 0.7;
 
 class EtcdLeasedKeys implements LeasedKeys {
   readonly #log: Log;
@@ -114,7 +122,8 @@ class EtcdLeasedKeys implements LeasedKeys {
   #closing = false;
 
   constructor(client: EtcdClient, options: LeasedKeysOptions, { log }: { readonly log: Log }, signal: AbortSignal) {
-    const { ttlSeconds, verifyEveryMs = Math.max(minVerifyEveryMs, ttlSeconds * 1_000), onFound } = options;
+    const { ttlSeconds, verifyEveryMs = Math.max(minVerifyEveryMs, ttlSeconds * 1_000) } = options;
+    const { onFound, isTombstone = () => false } = options;
     this.#log = log;
     const linked = linkAbort(signal);
     this.#stopped = linked.signal;
@@ -124,6 +133,7 @@ class EtcdLeasedKeys implements LeasedKeys {
     };
     // Each write under way listens to it.
     setMaxListeners(0, this.#stopped);
+    const tombstoneLease = new TombstoneLease(client, { log }, this.#stopped);
     const onGranted = (): void => this.#reconciler.leaseGranted();
     this.#holder = new LeaseHolder(client, { ttlSeconds }, { log, onGranted }, this.#stopped);
     this.#reconciler = new KeyReconciler(
@@ -132,6 +142,8 @@ class EtcdLeasedKeys implements LeasedKeys {
       {
         log,
         holder: this.#holder,
+        tombstoneLease,
+        isTombstone,
         onFound,
         onRest: (key) => this.#onRest(key),
         onRepair: (key, noticedBy) => this.#repair.onRepair(key, noticedBy),
@@ -189,8 +201,11 @@ class EtcdLeasedKeys implements LeasedKeys {
     try {
       if (keep || this.#stopped.aborted) return;
       this.#reconciler.withdrawAll((key, value) => tombstone?.(key, value));
-      const deletingMs = Math.max(1, Math.round(timeoutMs * deletingShare));
-      await this.settled(timeoutSignal(deletingMs)).catch(() => {});
+      const withdrawingMs = Math.max(1, Math.round(timeoutMs * withdrawingShare));
+      await this.settled(timeoutSignal(withdrawingMs)).catch(() => {});
+      // Readers that see a delete ask whether its lease lives: if it does, the key was withdrawn, not lost.
+      const readersMs = this.#reconciler.deletedAt + deletionNoticeMs - clock.now();
+      await sleep(Math.min(readersMs, (end - clock.now()) / 2), this.#stopped);
       await this.#holder.revokeAll(Math.max(1, end - clock.now()));
     } catch (error) {
       this.#log.warn('etcd keys could not be withdrawn, they go when the lease expires', { reason: reasonOf(error) });

@@ -1,6 +1,9 @@
 /** What is known of one key that this process owns, what can happen to it, and what has to be done. Data only. */
 
-/** How a key should be: with this value under our lease, or not there, `tombstone` being written before the delete. */
+/**
+ * How a key should be: with this value under our lease, or withdrawn. `tombstone` is what a withdrawn key says until the
+ * lease of the tombstones ends; without one it is deleted.
+ */
 export type DesiredKey =
   | { readonly kind: 'set'; readonly value: string }
   | { readonly kind: 'unset'; readonly tombstone?: string };
@@ -21,11 +24,13 @@ export interface KeyVersion {
   readonly observed: ObservedKey;
 }
 
-/** What is under way for a key. In the last five the key rests: nothing is sent until something happens. */
+/** What is under way for a key. In the last six the key rests: nothing is sent until something happens. */
 export type Phase =
   /** Waits for its turn to send a request. */
   | 'queued'
   | 'reading'
+  /** A lease for its tombstone has been asked for. */
+  | 'awaitingTombstoneLease'
   | 'writingValue'
   | 'writingTombstone'
   | 'deleting'
@@ -38,7 +43,16 @@ export type Phase =
   | 'waitingForLease'
   | 'conflict'
   | 'held'
+  /** Withdrawn: it is a tombstone, which goes when its lease ends. */
+  | 'tombstoned'
   | 'gone';
+
+/**
+ * How a key is withdrawn. `lasting`: its tombstone stays under a lease of its own, so that a reader that was away sees it.
+ * `brief`: there is no such lease, so the tombstone keeps the lease of the key, and is deleted at once. `silent`: etcd has
+ * no space for a tombstone, so the key is deleted without one.
+ */
+export type Withdrawal = 'lasting' | 'brief' | 'silent';
 
 /** All that is known of one key. Replaced, never changed. */
 export interface OwnedKey {
@@ -57,8 +71,9 @@ export interface OwnedKey {
   readonly doubtful: boolean;
   /** The lease under which a create went without an answer. The key may appear late, as long as that lease lives. */
   readonly pendingCreateLease: string | null;
-  /** etcd has no space for the tombstone: the key is deleted without one. */
-  readonly withoutTombstone: boolean;
+  /** The last record of the key was announced by this process, and no tombstone has taken that back. */
+  readonly announced: boolean;
+  readonly withdrawal: Withdrawal;
   /** What a predecessor left was reported, or there was nothing. */
   readonly inspected: boolean;
   /** Nothing is kept of the key once it is as desired. */
@@ -98,6 +113,9 @@ export type KeyEvent =
   | { readonly kind: 'failed'; readonly failure: RequestFailure }
   /** The time of a `wait` effect is over. */
   | { readonly kind: 'waited' }
+  /** There is a lease for tombstones. */
+  | { readonly kind: 'tombstoneLeaseGranted' }
+  | { readonly kind: 'tombstoneLeaseFailed'; readonly failure: RequestFailure }
   /** There is a new lease. */
   | { readonly kind: 'leaseGranted' }
   /** The watch showed the key. */
@@ -109,8 +127,14 @@ export type KeyEvent =
 export type KeyRequest =
   | { readonly kind: 'read' }
   | { readonly kind: 'put'; readonly modRevision: string; readonly value: string; readonly lease: string }
-  /** Keeps the lease that the key has, `lease`: there may be none of ours at the moment. */
-  | { readonly kind: 'putTombstone'; readonly modRevision: string; readonly value: string; readonly lease: string }
+  /** With `keepsLease`, `lease` is the one that the key has, and that may not be ours. */
+  | {
+      readonly kind: 'putTombstone';
+      readonly modRevision: string;
+      readonly value: string;
+      readonly lease: string;
+      readonly keepsLease: boolean;
+    }
   | { readonly kind: 'delete'; readonly modRevision: string };
 
 /** What a wait is for; its length comes from `timing.ts`. */
@@ -128,6 +152,8 @@ export type KeyEffect =
   /** Log and count a change by others that is about to be repaired. */
   | { readonly kind: 'reportRepair'; readonly noticedBy: 'watch' | 'read' }
   | { readonly kind: 'log'; readonly what: 'conflict' | 'retrying' | 'recovered'; readonly reason: string | null }
+  /** Ask for a lease for tombstones. */
+  | { readonly kind: 'grantTombstoneLease' }
   /** Tell the lease's holder that etcd does not know it. */
   | { readonly kind: 'loseLease'; readonly lease: string }
   /** Have the lease replaced: a late create under it must not count. */
@@ -141,8 +167,14 @@ export type KeyEffect =
 export interface KeyContext {
   /** The lease that keys go under; null while there is none. */
   readonly lease: string | null;
-  /** Every lease that this process ever asked for. */
+  /** Every lease that this process ever asked for to put keys under. */
   readonly ownLeases: ReadonlySet<string>;
+  /** The lease that a new tombstone goes under; null while one has to be asked for. */
+  readonly tombstoneLease: string | null;
+  /** The leases of tombstones of this process that may still live. */
+  readonly tombstoneLeases: ReadonlySet<string>;
+  /** True for a value that is a tombstone, whoever wrote it. */
+  readonly isTombstone: (value: string) => boolean;
   /** Everything is being withdrawn for good, and all leases are about to be revoked. */
   readonly closing: boolean;
   /** Milliseconds of `clock.now()`. */
@@ -155,11 +187,11 @@ export interface Transition {
   readonly effects: readonly KeyEffect[];
 }
 
-const resting: ReadonlySet<Phase> = new Set(['disturbed', 'waitingForLease', 'conflict', 'held', 'gone']);
+const resting: ReadonlySet<Phase> = new Set(['disturbed', 'waitingForLease', 'conflict', 'held', 'tombstoned', 'gone']);
 
 /** True when the key is as desired. */
 export function isSettled({ phase }: OwnedKey): boolean {
-  return phase === 'held' || phase === 'gone';
+  return phase === 'held' || phase === 'tombstoned' || phase === 'gone';
 }
 
 /** True when no request is under way or planned: changes by others count. */

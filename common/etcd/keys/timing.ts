@@ -42,6 +42,20 @@ export const leaseBackoff: Backoff = { baseMs: 100, maxMs: 1_000 };
 /** One try of a read or write: what became of a write must be known before the next one. */
 export const requestTimeoutMs = 2_000;
 
+/**
+ * The lease of tombstones. Readers that lost contact must be back and have listed again before a tombstone goes: it stays
+ * for `ttlSeconds`, less the time that the lease is shared.
+ */
+export const tombstoneLeaseTimes = {
+  ttlSeconds: 60,
+  sharedMs: 15_000,
+  /** Two members are tried within the time of one request. */
+  limits: { attemptMs: requestTimeoutMs / 2, totalMs: requestTimeoutMs },
+} as const;
+
+/** A key that was withdrawn without a lasting tombstone: readers have this time to ask for its lease while that lives. */
+export const deletionNoticeMs = 1_000;
+
 /** The waits of one key. A disturbed key waits up to `verifyEveryMs`. */
 export function pauseBackoff(pause: Pause, verifyEveryMs: number): Backoff {
   if (pause === 'retry') return { baseMs: 50, maxMs: 2_000 };

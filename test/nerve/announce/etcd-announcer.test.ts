@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { sleep } from '../../../common/async/sleep.ts';
-import type { CloseOptions, KeyStatus, LeasedKeys } from '../../../common/etcd/keys/leased-keys.ts';
+import type { CloseOptions, KeyStatus, LeasedKeys, LeasedKeysOptions } from '../../../common/etcd/keys/leased-keys.ts';
 import { makeInstance } from '../../../common/instance.ts';
 import type { OnLeftover } from '../../../nerve/announce/announcer.ts';
 import { EtcdAnnouncer } from '../../../nerve/announce/etcd-announcer.ts';
@@ -30,12 +30,13 @@ function fake(onLeftover: OnLeftover = () => {}) {
       closing = options;
     },
   };
-  const createKeys = (tell: typeof onFound): LeasedKeys => {
-    onFound = tell;
+  let isTombstone: (value: string) => boolean = () => assert.fail('not held yet');
+  const createKeys = (options: Pick<LeasedKeysOptions, 'onFound' | 'isTombstone'>): LeasedKeys => {
+    ({ onFound = onFound, isTombstone = isTombstone } = options);
     return leased;
   };
   const announcer = new EtcdAnnouncer({ createKeys, onLeftover });
-  return { announcer, calls, forgotten, keys, closing: () => closing, onFound };
+  return { announcer, calls, forgotten, keys, closing: () => closing, onFound, isTombstone };
 }
 
 /** The calls with `now` in place of the times, which must be current. */
@@ -104,6 +105,20 @@ describe('EtcdAnnouncer', () => {
     announcer.announce('/k', instance);
     onFound('/k', value);
     assert.deepEqual(calls.at(-1), ['set', '/k', value]);
+  });
+
+  it('takes the tombstone of an earlier process over as a tombstone', () => {
+    const value = `{${record},"state":"down","announced_at":"2026-01-01T00:00:00.000Z"}`;
+    const { announcer, calls, onFound } = fake();
+    announcer.withdraw('/k', instance);
+    onFound('/k', value);
+    assert.deepEqual(calls.slice(1), [['unset', '/k', value]]);
+  });
+
+  it('knows a tombstone, whoever wrote it', () => {
+    const { isTombstone } = fake();
+    const values = [`{${record},"state":"down","more":1}`, `{${record}}`, `{${record},"state":"drain"}`, 'what?'];
+    assert.deepEqual(values.map(isTombstone), [true, false, false, false]);
   });
 
   it('writes the same tombstone when it closes, whatever the record was', async () => {

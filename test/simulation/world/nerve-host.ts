@@ -90,7 +90,7 @@ export class NerveHost {
           connect: ({ etcd, ttlSeconds }, onLeftover) => {
             const client = createEtcdClient(etcd, { log, dial }, stop.signal);
             return new EtcdAnnouncer({
-              createKeys: (onFound) => createLeasedKeys(client, { ttlSeconds, onFound }, { log }, stop.signal),
+              createKeys: (options) => createLeasedKeys(client, { ttlSeconds, ...options }, { log }, stop.signal),
               onLeftover,
             });
           },

@@ -6,6 +6,7 @@ import {
   type DesiredKey,
   isResting,
   isSettled,
+  type KeyContext,
   type KeyEffect,
   type KeyEvent,
   type KeyRequest,
@@ -20,6 +21,10 @@ const firstSeed = Number(process.env.MODEL_SEED ?? 1);
 
 type Write = Exclude<KeyRequest, { kind: 'read' }>;
 
+function keepsLease(write: Write): boolean {
+  return write.kind === 'putTombstone' && write.keepsLease;
+}
+
 /** One key in a simulated etcd, as its owner and others change it. Writes without an answer may be carried out later. */
 class Model {
   readonly #random: () => number;
@@ -29,6 +34,9 @@ class Model {
   readonly #ownLeases = new Set<string>(['7']);
   readonly #replaced = new Set<string>();
   #lease: string | null = '7';
+  readonly #tombstoneLeases = new Set<string>();
+  #tombstoneLease: string | null = null;
+  #awaitsTombstoneLease = false;
   #key: OwnedKey;
   #request: KeyRequest | null = null;
   #queued = false;
@@ -51,7 +59,8 @@ class Model {
     const roll = this.#random();
     if (roll < 0.1) this.#dispatch({ kind: 'assigned', desired: this.#anyDesire(), forget: false });
     else if (roll < 0.13) this.#changeByOthers();
-    else if (roll < 0.16) this.#loseLease();
+    else if (roll < 0.15) this.#loseLease();
+    else if (roll < 0.17) this.#endTombstones();
     else if (roll < 0.25) this.#carryOutLate();
     else if (roll < 0.3) this.#verify();
     else this.#proceed(this.#random());
@@ -61,7 +70,7 @@ class Model {
   settle(): void {
     for (let steps = 0; steps < 200; steps += 1) {
       if (this.#lease !== null && !this.#leases.has(this.#lease)) this.#renewLease();
-      if (this.#queued || this.#waiting || this.#request !== null || this.#lease === null) this.#proceed(1);
+      if (this.#queued || this.#waiting || this.#isUnderWay || this.#lease === null) this.#proceed(1);
       else if (this.#stored.lease === '9') this.#store(absentKey);
       else if (!this.#isAsObserved()) this.#verify();
       else if (isSettled(this.#key)) return;
@@ -70,9 +79,13 @@ class Model {
     assert.fail(`does not settle: ${this.#key.phase}`);
   }
 
-  /** The key is as desired, and no write that comes late changes it. */
+  /** The key is as desired, its tombstone ends with its lease, and no write that comes late changes it. */
   check(): void {
     const { desired } = this.#key;
+    if (this.#key.phase === 'tombstoned') {
+      assert.ok(this.#stored.value === 'down' && this.#tombstoneLeases.has(this.#stored.lease));
+    }
+    this.#endTombstones();
     const assertDesired = (): void => {
       if (desired.kind === 'unset') assert.deepEqual(this.#stored, absentKey);
       else assert.deepEqual([this.#stored.value, this.#stored.lease], [desired.value, this.#lease]);
@@ -80,6 +93,10 @@ class Model {
     assertDesired();
     while (this.#late.length > 0) this.#carryOutLate();
     assertDesired();
+  }
+
+  get #isUnderWay(): boolean {
+    return this.#request !== null || this.#awaitsTombstoneLease;
   }
 
   #anyDesire(): DesiredKey {
@@ -95,6 +112,12 @@ class Model {
 
   #loseLease(): void {
     if (this.#lease !== null) this.#revoke(this.#lease);
+  }
+
+  /** The lease of the tombstones ends, with them; the owner does not notice, or asks for another because it is old. */
+  #endTombstones(): void {
+    for (const lease of this.#tombstoneLeases) if (this.#leases.has(lease)) this.#revoke(lease);
+    if (this.#random() < 0.5) this.#tombstoneLease = null;
   }
 
   #renewLease(): void {
@@ -120,10 +143,24 @@ class Model {
       this.#queued = false;
       this.#dispatch({ kind: 'turn' });
     } else if (this.#request !== null) this.#answer(this.#request, luck);
+    else if (this.#awaitsTombstoneLease) this.#answerTombstoneLease(luck);
     else if (this.#waiting) {
       this.#waiting = false;
       this.#dispatch({ kind: 'waited' });
     }
+  }
+
+  #answerTombstoneLease(luck: number): void {
+    this.#awaitsTombstoneLease = false;
+    if (luck < 0.4) {
+      const kind = luck < 0.2 ? 'unanswered' : 'outOfSpace';
+      this.#dispatch({ kind: 'tombstoneLeaseFailed', failure: { kind, reason: kind } });
+      return;
+    }
+    this.#tombstoneLease = String(1_000 + this.#tombstoneLeases.size);
+    this.#tombstoneLeases.add(this.#tombstoneLease);
+    this.#leases.add(this.#tombstoneLease);
+    this.#dispatch({ kind: 'tombstoneLeaseGranted' });
   }
 
   #answer(request: KeyRequest, luck: number): void {
@@ -138,13 +175,13 @@ class Model {
   }
 
   #carryOut(write: Write): KeyEvent {
-    if (write.kind === 'put' && !this.#leases.has(write.lease)) {
+    if (write.kind !== 'delete' && !keepsLease(write) && !this.#leases.has(write.lease)) {
       return { kind: 'failed', failure: { kind: 'leaseNotFound', reason: 'lease not found' } };
     }
     if (write.modRevision !== this.#stored.modRevision) return { kind: 'overtaken', observed: this.#stored };
     if (write.kind === 'delete') this.#store(absentKey);
     else {
-      const lease = write.kind === 'put' ? write.lease : this.#stored.lease;
+      const lease = keepsLease(write) ? this.#stored.lease : write.lease;
       this.#store({ modRevision: '0', value: write.value, lease });
     }
     return { kind: 'written', observed: this.#stored };
@@ -177,7 +214,15 @@ class Model {
   }
 
   #dispatch(event: KeyEvent): void {
-    const context = { lease: this.#lease, ownLeases: this.#ownLeases, closing: false, now: this.#now };
+    const context: KeyContext = {
+      lease: this.#lease,
+      ownLeases: this.#ownLeases,
+      tombstoneLease: this.#tombstoneLease,
+      tombstoneLeases: this.#tombstoneLeases,
+      isTombstone: (value) => value === 'down',
+      closing: false,
+      now: this.#now,
+    };
     const { key, effects } = reduceKey(this.#key, event, context);
     this.history.push(`${event.kind}: ${this.#key.phase} → ${key.phase}`);
     this.#key = key;
@@ -190,8 +235,10 @@ class Model {
       else if (effect.kind === 'send') this.#request = effect.request;
       else if (effect.kind === 'wait') this.#waiting = true;
       else if (effect.kind === 'stopWaiting') this.#waiting = false;
+      else if (effect.kind === 'grantTombstoneLease') this.#awaitsTombstoneLease = true;
       else if (effect.kind === 'loseLease') {
         if (this.#lease === effect.lease) this.#lease = null;
+        if (this.#tombstoneLease === effect.lease) this.#tombstoneLease = null;
       } else if (effect.kind === 'rotateLease') {
         if (this.#lease !== null) this.#replaced.add(this.#lease);
         this.#lease = null;

@@ -17,14 +17,24 @@ import {
   type Transition,
 } from '../../../../common/etcd/keys/owned-key.ts';
 
-/** Lease 7 is ours, 6 was ours before; 9 is another process's. */
-const context: KeyContext = { lease: '7', ownLeases: new Set(['6', '7']), closing: false, now: 100_000 };
+/** Lease 7 is ours, 6 was ours before, 20 and 21 are for our tombstones; 9 is another process's. */
+const context: KeyContext = {
+  lease: '7',
+  ownLeases: new Set(['6', '7']),
+  tombstoneLease: '20',
+  tombstoneLeases: new Set(['20', '21']),
+  isTombstone: (value) => value.includes('down'),
+  closing: false,
+  now: 100_000,
+};
 const noLease: KeyContext = { ...context, lease: null };
+const noTombstoneLease: Partial<KeyContext> = { tombstoneLease: null };
 
 const set = (value: string): DesiredKey => ({ kind: 'set', value });
 const unset = (tombstone?: string): DesiredKey => ({ kind: 'unset', ...(tombstone !== undefined && { tombstone }) });
 const present = (modRevision: string, value: string, lease: string): ObservedKey => ({ modRevision, value, lease });
 const ours = present('5', 'up', '7');
+const tombstone = present('6', 'down', '20');
 const theirs = present('8', 'other', '9');
 
 const fresh = beginKey('/k', set('up'), false).key;
@@ -35,6 +45,13 @@ const put: KeyRequest = { kind: 'put', modRevision: '5', value: 'up', lease: '7'
 const phases: Readonly<Record<Phase, OwnedKey>> = {
   queued: at('queued', { requests: 0 }),
   reading: at('reading', { request: { kind: 'read' } }),
+  awaitingTombstoneLease: at('awaitingTombstoneLease', {
+    desired: unset('down'),
+    observed: ours,
+    announced: true,
+    claimed: true,
+    inspected: true,
+  }),
   writingValue: at('writingValue', {
     request: { kind: 'put', modRevision: '0', value: 'up', lease: '7' },
     observed: absentKey,
@@ -42,8 +59,9 @@ const phases: Readonly<Record<Phase, OwnedKey>> = {
   }),
   writingTombstone: at('writingTombstone', {
     desired: unset('down'),
-    request: { kind: 'putTombstone', modRevision: '5', value: 'down', lease: '7' },
+    request: { kind: 'putTombstone', modRevision: '5', value: 'down', lease: '20', keepsLease: false },
     observed: ours,
+    announced: true,
     claimed: true,
     inspected: true,
   }),
@@ -56,10 +74,11 @@ const phases: Readonly<Record<Phase, OwnedKey>> = {
   }),
   retrying: at('retrying', { reason: 'refused', failures: 1 }),
   contended: at('contended', { observed: theirs, requests: 10, inspected: true }),
-  disturbed: at('disturbed', { observed: absentKey, claimed: true, inspected: true }),
+  disturbed: at('disturbed', { observed: absentKey, announced: true, claimed: true, inspected: true }),
   waitingForLease: at('waitingForLease', { observed: absentKey, inspected: true, reason: 'waiting for a lease' }),
   conflict: at('conflict', { observed: theirs, claimed: true, inspected: true, reason: 'held by another process' }),
-  held: at('held', { observed: ours, claimed: true, inspected: true }),
+  held: at('held', { observed: ours, announced: true, claimed: true, inspected: true }),
+  tombstoned: at('tombstoned', { desired: unset('down'), observed: tombstone, claimed: true, inspected: true }),
   gone: at('gone', { desired: unset(), observed: absentKey, claimed: true, inspected: true }),
 };
 
@@ -74,6 +93,7 @@ const events = {
   turn: () => ({ kind: 'turn' }),
   'read: absent': () => ({ kind: 'read', observed: absentKey }),
   "read: a predecessor's": () => ({ kind: 'read', observed: theirs }),
+  'written: tombstone': () => ({ kind: 'written', observed: tombstone }),
   'written: ours': () => ({ kind: 'written', observed: ours }),
   'written: deleted': () => ({ kind: 'written', observed: absentKey }),
   "overtaken: another's": () => ({ kind: 'overtaken', observed: theirs }),
@@ -82,10 +102,20 @@ const events = {
   'failed: out of space': () => failure('outOfSpace'),
   'failed: lease not found': () => failure('leaseNotFound'),
   waited: () => ({ kind: 'waited' }),
+  'tombstone lease granted': () => ({ kind: 'tombstoneLeaseGranted' }),
+  'tombstone lease: no answer': () => ({
+    kind: 'tombstoneLeaseFailed',
+    failure: { kind: 'unanswered', reason: 'no answer' },
+  }),
+  'tombstone lease: out of space': () => ({
+    kind: 'tombstoneLeaseFailed',
+    failure: { kind: 'outOfSpace', reason: 'out of space' },
+  }),
   'lease granted': () => ({ kind: 'leaseGranted' }),
   'watched: older': () => ({ kind: 'watched', version: { revision: 0, observed: absentKey } }),
   'watched: deleted': () => ({ kind: 'watched', version: { revision: 20, observed: absentKey } }),
   "watched: another's": () => ({ kind: 'watched', version: { revision: 20, observed: present('20', 'x', '9') } }),
+  'verified: deleted': (key: OwnedKey) => ({ kind: 'verified', observed: absentKey, since: key.observed }),
   'verified: the same': (key: OwnedKey) => ({
     kind: 'verified',
     observed: key.observed ?? absentKey,
@@ -123,7 +153,8 @@ function words(effect: KeyEffect): string {
 function requestWords(request: KeyRequest): string {
   if (request.kind === 'read') return 'read';
   if (request.kind === 'delete') return `delete@${request.modRevision}`;
-  return `${request.kind} ${request.value}@${request.modRevision} lease ${request.lease}`;
+  const kept = request.kind === 'putTombstone' && request.keepsLease ? 'kept ' : '';
+  return `${request.kind} ${request.value}@${request.modRevision} ${kept}lease ${request.lease}`;
 }
 
 const summary = ({ key, effects }: Transition): string => [key.phase, ...effects.map(words)].join(', ');
@@ -131,6 +162,13 @@ const summary = ({ key, effects }: Transition): string => [key.phase, ...effects
 /** What each event does in each phase: the new phase, then the effects. What is not listed keeps the phase and does nothing. */
 const table: Readonly<Record<Phase, Partial<Record<EventName, string>>>> = {
   queued: { turn: 'reading, send read' },
+  awaitingTombstoneLease: {
+    'assign another value': 'queued, queue',
+    'tombstone lease granted': 'queued, queue',
+    'tombstone lease: no answer': 'retrying, log retrying, wait for retry 0',
+    'tombstone lease: out of space': 'queued, queue',
+    'lease granted': 'queued, queue',
+  },
   reading: {
     'read: absent': 'queued, queue',
     "read: a predecessor's": 'queued, report found other, queue',
@@ -140,6 +178,7 @@ const table: Readonly<Record<Phase, Partial<Record<EventName, string>>>> = {
     'failed: lease not found': 'retrying, log retrying, wait for retry 0',
   },
   writingValue: {
+    'written: tombstone': 'queued, queue',
     'written: ours': 'held, rest',
     'written: deleted': 'queued, queue',
     "overtaken: another's": 'queued, queue',
@@ -149,15 +188,17 @@ const table: Readonly<Record<Phase, Partial<Record<EventName, string>>>> = {
     'failed: lease not found': 'waitingForLease, lose lease 7, rest',
   },
   writingTombstone: {
+    'written: tombstone': 'tombstoned, rest',
     'written: ours': 'queued, queue',
-    'written: deleted': 'gone, rest',
+    'written: deleted': 'queued, queue',
     "overtaken: another's": 'gone, rest',
     'failed: unanswered': 'retrying, log retrying, wait for retry 0',
     'failed: rejected': 'retrying, log retrying, wait for retry 0',
     'failed: out of space': 'queued, queue',
-    'failed: lease not found': 'retrying, log retrying, wait for retry 0',
+    'failed: lease not found': 'awaitingTombstoneLease, lose lease 20, grantTombstoneLease',
   },
   deleting: {
+    'written: tombstone': 'queued, queue',
     'written: ours': 'queued, queue',
     'written: deleted': 'gone, rest',
     "overtaken: another's": 'gone, rest',
@@ -175,7 +216,7 @@ const table: Readonly<Record<Phase, Partial<Record<EventName, string>>>> = {
   contended: { waited: 'queued, queue' },
   disturbed: {
     'assign another value': 'queued, stopWaiting, queue',
-    'assign unset': 'gone, stopWaiting, rest',
+    'assign unset': 'queued, stopWaiting, queue',
     waited: 'queued, queue',
     'lease granted': 'queued, stopWaiting, queue',
   },
@@ -185,6 +226,7 @@ const table: Readonly<Record<Phase, Partial<Record<EventName, string>>>> = {
     'lease granted': 'queued, queue',
     'watched: deleted': 'queued, queue',
     "watched: another's": 'queued, queue',
+    'verified: deleted': 'queued, queue',
     'verified: the same': 'queued, queue',
     "verified: another's": 'queued, queue',
   },
@@ -194,6 +236,7 @@ const table: Readonly<Record<Phase, Partial<Record<EventName, string>>>> = {
     'lease granted': 'conflict, log conflict, rest',
     'watched: deleted': 'queued, queue',
     "watched: another's": 'conflict, log conflict, rest',
+    'verified: deleted': 'queued, queue',
     'verified: the same': 'conflict, log conflict, rest',
     "verified: another's": 'conflict, log conflict, rest',
   },
@@ -204,7 +247,14 @@ const table: Readonly<Record<Phase, Partial<Record<EventName, string>>>> = {
     'lease granted': 'held, rest',
     'watched: deleted': 'queued, report repair by watch, queue',
     "watched: another's": 'conflict, report repair by watch, log conflict, rest',
+    'verified: deleted': 'queued, report repair by read, queue',
     "verified: another's": 'conflict, report repair by read, log conflict, rest',
+  },
+  tombstoned: {
+    'assign another value': 'queued, queue',
+    'assign the same to forget': 'tombstoned, forget',
+    'verified: deleted': 'gone, rest',
+    "verified: another's": 'gone, report repair by read, rest',
   },
   gone: {
     'assign another value': 'queued, queue',
@@ -246,13 +296,13 @@ describe('the lifecycle of an owned key', () => {
     }
   }
 
-  it('settles only as held or gone, and rests in five phases', () => {
+  it('settles only as held or gone, and rests in six phases', () => {
     const named = (test: (key: OwnedKey) => boolean) =>
       Object.values(phases)
         .filter(test)
         .map(({ phase }) => phase);
-    assert.deepEqual(named(isSettled), ['held', 'gone']);
-    assert.deepEqual(named(isResting), ['disturbed', 'waitingForLease', 'conflict', 'held', 'gone']);
+    assert.deepEqual(named(isSettled), ['held', 'tombstoned', 'gone']);
+    assert.deepEqual(named(isResting), ['disturbed', 'waitingForLease', 'conflict', 'held', 'tombstoned', 'gone']);
   });
 
   it('reads a new key, writes it under the lease, and holds it', () => {
@@ -299,17 +349,80 @@ describe('the lifecycle of an owned key', () => {
     }
   });
 
-  it('writes the tombstone before the delete, each guarded by the revision it knows', () => {
-    const tombstone = present('6', 'down', '7');
-    const { key, effects } = run(phases.held, [
-      assign(unset('down')),
-      turn,
-      written(tombstone),
-      turn,
-      written(absentKey),
+  it('leaves a tombstone under a lease of its own, which it asks for first', () => {
+    const asked = run(phases.held, [assign(unset('down'))], noTombstoneLease);
+    assert.deepEqual([asked.key.phase, asked.effects], ['awaitingTombstoneLease', ['grantTombstoneLease']]);
+    const { key, effects } = run(asked.key, [{ kind: 'tombstoneLeaseGranted' }, turn, written(tombstone)]);
+    assert.deepEqual(effects, ['queue', 'send putTombstone down@5 lease 20', 'rest']);
+    assert.equal(key.phase, 'tombstoned');
+  });
+
+  it('writes a tombstone under the lease of the key and deletes it when etcd grants no other lease', () => {
+    const refused: KeyEvent = {
+      kind: 'tombstoneLeaseFailed',
+      failure: { kind: 'outOfSpace', reason: 'database space exceeded' },
+    };
+    const brief = present('6', 'down', '7');
+    const steps = [assign(unset('down')), refused, turn, written(brief), turn, written(absentKey)];
+    const { key, effects } = run(phases.held, steps, noTombstoneLease);
+    assert.deepEqual(effects, [
+      'grantTombstoneLease',
+      'queue',
+      'send putTombstone down@5 kept lease 7',
+      'queue',
+      'send delete@6',
+      'rest',
     ]);
-    assert.deepEqual(effects, ['queue', 'send putTombstone down@5 lease 7', 'queue', 'send delete@6', 'rest']);
     assert.equal(key.phase, 'gone');
+    assert.equal(key.withdrawal, 'lasting', 'the next withdrawal asks for a lease again');
+  });
+
+  it('takes a vanished tombstone for the end of its lease, and writes it no second time', () => {
+    const vanished: KeyEvent = { kind: 'verified', observed: absentKey, since: tombstone };
+    const { key, effects } = run(phases.tombstoned, [vanished, { kind: 'leaseGranted' }], noTombstoneLease);
+    assert.deepEqual([key.phase, effects], ['gone', ['rest']]);
+  });
+
+  it('replaces its tombstone when it is announced again', () => {
+    const { key, effects } = run(phases.tombstoned, [assign(set('up')), turn, written(present('9', 'up', '7'))]);
+    assert.deepEqual([key.phase, effects], ['held', ['queue', 'send put up@6 lease 7', 'rest']]);
+  });
+
+  it('asks for another lease for tombstones when etcd does not know the one it has', () => {
+    const { key, effects } = run(phases.writingTombstone, [failure('leaseNotFound')]);
+    assert.deepEqual([key.phase, effects], ['awaitingTombstoneLease', ['lose lease 20', 'grantTombstoneLease']]);
+  });
+
+  it('takes over a key whose other owner has left a tombstone', () => {
+    const left = present('20', 'down', '9');
+    const { effects } = run(phases.conflict, [{ kind: 'watched', version: { revision: 20, observed: left } }, turn]);
+    assert.deepEqual(effects, ['queue', 'send put up@20 lease 7']);
+  });
+
+  it('leaves the tombstone of a predecessor to its lease, and overwrites one that no lease would end', () => {
+    const first = beginKey('/k', unset('down'), false).key;
+    const left = (lease: string) => run(first, [turn, read(present('8', 'down', lease)), turn]).key.phase;
+    assert.deepEqual([left('9'), left('0')], ['tombstoned', 'writingTombstone']);
+  });
+
+  it('says a tombstone for a key whose lease ended before it was withdrawn', () => {
+    const steps = [assign(unset('down')), turn, overtaken(absentKey), turn, written(tombstone)];
+    const { key, effects } = run(phases.held, steps, { lease: '8', ownLeases: new Set(['7', '8']) });
+    assert.deepEqual(effects, [
+      'queue',
+      'send putTombstone down@5 lease 20',
+      'queue',
+      'send putTombstone down@0 lease 20',
+      'rest',
+    ]);
+    assert.equal(key.phase, 'tombstoned');
+  });
+
+  it('says no tombstone for a key that it never announced, nor for one that it has deleted', () => {
+    const never = run(beginKey('/k', unset('down'), false), [turn, read(absentKey)]);
+    assert.equal(never.key.phase, 'gone');
+    const deleted = run(phases.deleting, [written(absentKey), assign(unset('down'))]);
+    assert.equal(deleted.key.phase, 'gone');
   });
 
   it('deletes without a tombstone when etcd has no space for one', () => {

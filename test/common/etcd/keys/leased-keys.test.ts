@@ -1,10 +1,12 @@
 import assert from 'node:assert/strict';
 import { after, afterEach, before, describe, it } from 'node:test';
 import { setImmediate } from 'node:timers/promises';
+import { status } from '@grpc/grpc-js';
 import type { IRangeRequest, IRangeResponse, ITxnRequest, ITxnResponse } from 'etcd3/lib/rpc.js';
 import { sleep } from '../../../../common/async/sleep.ts';
 import type { EtcdClient } from '../../../../common/etcd/client/client.ts';
 import type { Rpc } from '../../../../common/etcd/client/connection.ts';
+import { EtcdError } from '../../../../common/etcd/client/errors.ts';
 import { createLeasedKeys } from '../../../../common/etcd/keys/leased-keys.ts';
 import { createReflector } from '../../../../common/etcd/watch/reflector.ts';
 import { directClient, dump, etcdVersions, put, remove, testLog } from '../../../support/etcd/etcd.ts';
@@ -57,7 +59,14 @@ for (const version of etcdVersions) {
     const nextPrefix = (): string => `/lease/${++cases}/`;
     const soon = (): AbortSignal => AbortSignal.timeout(patienceMs);
 
-    it('sets, replaces and withdraws keys, with a tombstone before the delete', async () => {
+    /** The granted TTL, in seconds, of the lease that a key is under. */
+    const ttlOf = async (key: string): Promise<string> => {
+      const { kvs } = await direct.call((rpc) => rpc.kv.range({ key: Buffer.from(key) }));
+      const answer = await direct.call((rpc) => rpc.lease.leaseTimeToLive({ ID: kvs[0]?.lease ?? '0' }));
+      return answer.grantedTTL;
+    };
+
+    it('sets, replaces and withdraws keys, with a tombstone that has a lease of its own', async () => {
       const prefix = nextPrefix();
       const recorder = await watcher(prefix);
       const { keys } = holder();
@@ -67,9 +76,30 @@ for (const version of etcdVersions) {
       await keys.settled(soon());
       keys.unset(`${prefix}a`, 'down');
       await keys.settled(soon());
-      await eventually(() => assert.deepEqual(recorder.deletes, [`${prefix}a`]));
-      assert.deepEqual(recorder.puts, ['up', 'drain', 'down']);
+      await eventually(() => assert.deepEqual(recorder.puts, ['up', 'drain', 'down']));
+      assert.deepEqual(recorder.deletes, []);
+      assert.equal(await ttlOf(`${prefix}a`), '60');
       assertSound(recorder);
+    });
+
+    it('lets a tombstone go with its lease, and sets no key for it', async () => {
+      const prefix = nextPrefix();
+      const recorder = await watcher(prefix);
+      const { keys } = holder();
+      for (const name of ['a', 'b']) keys.set(prefix + name, 'up');
+      await keys.settled(soon());
+      for (const name of ['a', 'b']) keys.unset(prefix + name, 'down');
+      await keys.settled(soon());
+      keys.set(`${prefix}b`, 'back');
+      await keys.settled(soon());
+      const { kvs } = await direct.call((rpc) => rpc.kv.range({ key: Buffer.from(`${prefix}a`) }));
+      await direct.call((rpc) => rpc.lease.leaseRevoke({ ID: kvs[0]?.lease ?? '0' }));
+      await eventually(() => assert.deepEqual(recorder.deletes, [`${prefix}a`]));
+      // The keys are read every 500 ms.
+      await sleep(1_500);
+      assert.deepEqual(await dump(direct, prefix), { [`${prefix}b`]: 'back' });
+      assert.deepEqual(recorder.puts, ['up', 'up', 'down', 'down', 'back']);
+      assert.equal(keys.keyStatus(`${prefix}a`)?.settled, true);
     });
 
     it('puts all keys under one lease of the configured TTL', async () => {
@@ -156,9 +186,11 @@ for (const version of etcdVersions) {
       keys.set(`${prefix}c`, '3');
       for (const proxy of proxies) await proxy.heal();
       await keys.settled(soon());
-      await eventually(() => assert.deepEqual(recorder.values, { [`${prefix}a`]: '2', [`${prefix}c`]: '3' }));
+      // The key that was lost and is withdrawn now says so: its readers could not tell why it went.
+      const values = { [`${prefix}a`]: '2', [`${prefix}b`]: 'down', [`${prefix}c`]: '3' };
+      await eventually(() => assert.deepEqual(recorder.values, values));
       assert.ok(!recorder.puts.includes('never seen'));
-      assert.ok(!recorder.puts.includes('down'));
+      assert.equal(await ttlOf(`${prefix}b`), '60');
     });
 
     it('waits for etcd when it is away at the start', async () => {
@@ -252,11 +284,11 @@ for (const version of etcdVersions) {
       keys.set(`${prefix}a`, '1');
       keys.unset(`${prefix}stale`, 'down');
       await keys.settled(soon());
-      await eventually(() => assert.deepEqual(recorder.deletes, [`${prefix}stale`]));
+      await eventually(() => assert.deepEqual(recorder.puts.toSorted(), ['1', '1', '1', 'down']));
       // Past the end of the predecessor's lease.
       await sleep((ttlSeconds + 2) * 1_000);
-      assert.deepEqual(recorder.deletes, [`${prefix}stale`]);
-      assert.deepEqual(await dump(direct, prefix), { [`${prefix}a`]: '1' });
+      assert.deepEqual(recorder.deletes, []);
+      assert.deepEqual(await dump(direct, prefix), { [`${prefix}a`]: '1', [`${prefix}stale`]: 'down' });
       assertSound(recorder);
     });
 
@@ -292,18 +324,22 @@ for (const version of etcdVersions) {
       keys.set(`${prefix}50`, 'again');
       keys.unset(`${prefix}known`);
       await keys.settled(soon());
-      assert.deepEqual(await dump(direct, prefix), { [`${prefix}50`]: 'again' });
+      // A key that was set for a moment only may have left a tombstone.
+      const announced = (values: Readonly<Record<string, string>>) =>
+        Object.fromEntries(Object.entries(values).filter(([, value]) => value !== 'down'));
+      assert.deepEqual(announced(await dump(direct, prefix)), { [`${prefix}50`]: 'again' });
       assert.deepEqual([...keys.status.keys.keys()], [`${prefix}50`, `${prefix}known`]);
       assert.equal(keys.keyStatus(`${prefix}1`), undefined);
       keys.unset(`${prefix}known`, undefined, { forget: true });
       assert.deepEqual([...keys.status.keys.keys()], [`${prefix}50`]);
       keys.set(`${prefix}1`, 'back');
       await keys.settled(soon());
-      await eventually(() => assert.deepEqual(recorder.values, { [`${prefix}50`]: 'again', [`${prefix}1`]: 'back' }));
+      const values = { [`${prefix}50`]: 'again', [`${prefix}1`]: 'back' };
+      await eventually(() => assert.deepEqual(announced(recorder.values), values));
       assertSound(recorder);
     });
 
-    it('writes tombstones, deletes and revokes when it closes', async () => {
+    it('writes tombstones and revokes the lease of its keys when it closes', async () => {
       const prefix = nextPrefix();
       const recorder = await watcher(prefix);
       const { keys } = holder();
@@ -311,13 +347,43 @@ for (const version of etcdVersions) {
       await keys.settled(soon());
       const lease = BigInt(`0x${keys.status.leaseId}`).toString();
       await keys.close({ timeoutMs: 5_000, tombstone: (_, value) => `${value} no more` });
-      await eventually(() => assert.equal(recorder.deletes.length, 2));
-      assert.deepEqual(recorder.puts, ['up', 'up', 'up no more', 'up no more']);
+      await eventually(() => assert.deepEqual(recorder.puts, ['up', 'up', 'up no more', 'up no more']));
       const { TTL } = await direct.call((rpc) => rpc.lease.leaseTimeToLive({ ID: lease }));
       assert.ok(Number(TTL) <= 0, `the lease still has ${TTL} s`);
       keys.set(`${prefix}c`, 'too late');
       await sleep(300);
-      assert.deepEqual(await dump(direct, prefix), {});
+      assert.deepEqual(await dump(direct, prefix), { [`${prefix}a`]: 'up no more', [`${prefix}b`]: 'up no more' });
+      assert.deepEqual(recorder.deletes, []);
+    });
+
+    it('deletes without tombstones at the quota, and readers can still see then that its lease lives', async () => {
+      const prefix = nextPrefix();
+      const client = stack.client(one.signal);
+      const full: EtcdClient = {
+        hosts: client.hosts,
+        status: client.status,
+        open: (start, options, signal) => client.open(start, options, signal),
+        call: (run, options, signal) =>
+          client.call((rpc) => run(closing === undefined ? rpc : withoutSpace(rpc)), options, signal),
+      };
+      const keys = createLeasedKeys(full, { ttlSeconds }, { log: testLog() }, one.signal);
+      let closing: Promise<void> | undefined;
+      keys.set(`${prefix}a`, 'up');
+      await keys.settled(soon());
+      const lease = BigInt(`0x${keys.status.leaseId}`).toString();
+      const recorder = await watcher(prefix);
+      await eventually(() => assert.deepEqual(recorder.puts, ['up']));
+      const started = performance.now();
+      closing = Promise.resolve();
+      closing = keys.close({ timeoutMs: 5_000, tombstone: () => 'down' });
+      await eventually(() => assert.deepEqual(recorder.deletes, [`${prefix}a`]));
+      const { TTL } = await direct.call((rpc) => rpc.lease.leaseTimeToLive({ ID: lease }));
+      assert.ok(Number(TTL) > 0, 'the lease is revoked only later');
+      await closing;
+      assert.ok(performance.now() - started >= 1_000);
+      assert.deepEqual(recorder.puts, ['up']);
+      const after = await direct.call((rpc) => rpc.lease.leaseTimeToLive({ ID: lease }));
+      assert.ok(Number(after.TTL) <= 0, `the lease still has ${after.TTL} s`);
     });
 
     it('keeps keys and lease when it closes with keep', async () => {
@@ -339,4 +405,19 @@ for (const version of etcdVersions) {
       assert.equal(keys.status.held, false);
     });
   });
+}
+
+/** etcd at its quota: it grants no lease, and writes nothing. */
+function withoutSpace(rpc: Rpc): Rpc {
+  const refuse = (): Promise<never> =>
+    Promise.reject(new EtcdError('etcd', status.RESOURCE_EXHAUSTED, 'etcdserver: mvcc: database space exceeded'));
+  const txn = (request: ITxnRequest): Promise<ITxnResponse> =>
+    request.success?.some(({ request_put }) => request_put !== undefined) ? refuse() : rpc.kv.txn(request);
+  const range = (request: IRangeRequest): Promise<IRangeResponse> => rpc.kv.range(request);
+  const leaseRevoke: Rpc['lease']['leaseRevoke'] = (request) => rpc.lease.leaseRevoke(request);
+  return {
+    ...rpc,
+    kv: { txn, range } as Rpc['kv'],
+    lease: { leaseGrant: refuse, leaseRevoke } as unknown as Rpc['lease'],
+  };
 }
