@@ -10,7 +10,7 @@ import { findPackages, unpackPackages } from '../../deploy/tools/debian/programs
 import type { LocalCluster } from '../../etcd-cluster/members/local-cluster.ts';
 import { programPath } from '../support/daemons/daemon.ts';
 import { directClient, dump, testCluster } from '../support/etcd/etcd.ts';
-import { eventually } from '../support/eventually.ts';
+import { eventually, patienceMs } from '../support/eventually.ts';
 import { nodePackages } from '../support/machine/node-packages.ts';
 import { type HealthServer, startHealthServer } from '../support/servers/health-server.ts';
 
@@ -39,7 +39,7 @@ describe('nerve and synapse on arm64', { skip: process.arch === 'arm64' && 'this
   });
 
   it('announce an instance in etcd and render a configuration with it', async () => {
-    const machine = await exec([...node, '-p', 'process.arch'], { timeoutMs: 60_000 });
+    const machine = await exec([...node, '-p', 'process.arch'], { timeoutMs: patienceMs });
     assert.equal(machine.stdout, 'arm64\n', machine.stderr);
     const key = `i-1_127.0.0.1:${service.port}`;
     const etcd = { hosts: cluster.urls };
@@ -55,7 +55,7 @@ describe('nerve and synapse on arm64', { skip: process.arch === 'arm64' && 'this
       await eventually(
         async () =>
           assert.deepEqual(Object.keys(await dump(client, '/nerve/services/')), [`/nerve/services/api/${key}`]),
-        120_000,
+        2 * patienceMs,
       );
     } finally {
       nerve.kill('SIGKILL');
@@ -68,8 +68,16 @@ describe('nerve and synapse on arm64', { skip: process.arch === 'arm64' && 'this
     };
     const services = { api: { discovery: { method: 'etcd' }, haproxy: { port: 50003 } } };
     await writeFile(synapseFile, JSON.stringify({ etcd, services, haproxy }));
-    const render = [...node, programPath('synapse'), 'render', '--wait', '60', '-c', synapseFile] as const;
-    const { stdout, stderr } = await exec(render, { timeoutMs: 120_000 });
+    const render = [
+      ...node,
+      programPath('synapse'),
+      'render',
+      '--wait',
+      String(patienceMs / 1_000),
+      '-c',
+      synapseFile,
+    ] as const;
+    const { stdout, stderr } = await exec(render, { timeoutMs: 2 * patienceMs });
     assert.ok(stdout.includes(`server ${key} 127.0.0.1:${service.port}`), stderr);
   });
 });
