@@ -45,7 +45,7 @@ export interface StackOptions {
   readonly etcdVersion?: string;
   readonly haproxyVersion?: string;
   /** Seconds until a crashed nerve's announcements vanish. */
-  readonly ttl?: number;
+  readonly ttlSeconds?: number;
   /** HAProxy's port for the first service, if it is free; the next services have the ports after it. */
   readonly firstPort?: number;
   /** Called with a line about each part that starts. */
@@ -90,7 +90,9 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
     );
     const instances: SampleInstance[] = [];
     for (const id of ids) {
-      instances.push(await addInstance(processes, { ...id, etcd: { hosts, ...as('nerve') }, ttl: options.ttl ?? 10 }));
+      instances.push(
+        await addInstance(processes, { ...id, etcd: { hosts, ...as('nerve') }, ttl: options.ttlSeconds ?? 10 }),
+      );
     }
     onProgress('starting HAProxy and synapse');
     const haproxy = await addHaproxy(processes, haproxyPath);

@@ -23,7 +23,7 @@ export interface ClusterCost {
   /** Processor time of all members, percent of one core; NaN where it was not measured. */
   readonly cpu: number;
   /** Median time from a put until the last host has seen it, ms. */
-  readonly seen: number;
+  readonly seenMs: number;
   /** The number of hosts that had not seen one of the changes after 3 s. */
   readonly missing: number;
   /** Memory and processor time of the grpc-proxy: MB and percent of one core. */
@@ -36,7 +36,7 @@ export interface ClusterFigures {
   /** Puts per second, 64 at a time. */
   readonly writes: number;
   /** Median time of one put, one at a time, ms. */
-  readonly write: number;
+  readonly writeMs: number;
   /** The memory of a member for 10,000 more keys of 200 bytes, MB. */
   readonly keys: number;
 }
@@ -49,7 +49,7 @@ export async function measureCluster({ folder, etcd, hosts }: ClusterBench): Pro
   const cluster = await startCluster({ size: 3, etcd, dataDir: join(folder, 'sizing') });
   const ended = new AbortController();
   try {
-    const idle = { what: 'empty', memory: await largest(cluster), cpu: Number.NaN, seen: Number.NaN, missing: 0 };
+    const idle = { what: 'empty', memory: await largest(cluster), cpu: Number.NaN, seenMs: Number.NaN, missing: 0 };
     const direct = await withFleet(cluster, hosts);
     const through = await withFleet(cluster, hosts, () => startGrpcProxy(etcd, cluster.urls, folder));
     const writer = createEtcdClient({ hosts: cluster.urls }, { log: silentLog }, ended.signal);
@@ -76,7 +76,7 @@ export async function measureCluster({ folder, etcd, hosts }: ClusterBench): Pro
         { what: `${hosts} hosts`, ...direct },
         { what: `${hosts} hosts, synapses by grpc-proxy`, ...through },
       ],
-      ...{ writes, write: quantile(alone, 0.5), keys: (await largest(cluster)) - before },
+      ...{ writes, writeMs: quantile(alone, 0.5), keys: (await largest(cluster)) - before },
     };
   } finally {
     ended.abort();
@@ -93,7 +93,7 @@ async function withFleet(
   await cluster.restartAll();
   const proxy = await startProxy?.();
   const ended = new AbortController();
-  const shape = { hosts, services: 50, followed: 10, ttl: 10, nerveHosts: cluster.urls };
+  const shape = { hosts, services: 50, followed: 10, ttlSeconds: 10, nerveHosts: cluster.urls };
   try {
     const fleet = await startFleet({ ...shape, synapseHosts: proxy ? [proxy.url] : cluster.urls }, ended.signal);
     const pids = [...cluster.members.map(({ pid }) => Number(pid)), ...(proxy ? [proxy.pid] : [])];
@@ -102,13 +102,13 @@ async function withFleet(
     let missing = 0;
     for (let i = 0; i < changes && missing === 0; i += 1) {
       const spread = await fleet.change(3_000);
-      seen.push(spread.took);
+      seen.push(spread.tookMs);
       missing = spread.missing;
     }
     return {
       memory: await largest(cluster),
       cpu: cpu.slice(0, cluster.members.length).reduce((sum, one) => sum + one, 0),
-      ...{ seen: quantile(seen, 0.5), missing },
+      ...{ seenMs: quantile(seen, 0.5), missing },
       ...(proxy && { proxy: { memory: await residentMegabytes(proxy.pid), cpu: cpu.at(-1) ?? Number.NaN } }),
     };
   } finally {

@@ -14,7 +14,7 @@ export interface FleetOptions {
   readonly services: number;
   readonly followed: number;
   /** Lease seconds. */
-  readonly ttl: number;
+  readonly ttlSeconds: number;
   /** The addresses at which nerves and synapses reach etcd. */
   readonly nerveHosts: readonly string[];
   readonly synapseHosts: readonly string[];
@@ -29,7 +29,7 @@ export interface Fleet {
 /** How a change spread over the fleet. */
 export interface Spread {
   /** Milliseconds. */
-  readonly took: number;
+  readonly tookMs: number;
   /** The number of synapses that have not seen it. */
   readonly missing: number;
 }
@@ -39,7 +39,7 @@ const common = '/nerve/services/common/';
 
 /** Starts them and waits until every key is announced and every prefix read. All ends when `signal` aborts. */
 export async function startFleet(options: FleetOptions, signal: AbortSignal): Promise<Fleet> {
-  const { hosts, services, followed, ttl, nerveHosts, synapseHosts } = options;
+  const { hosts, services, followed, ttlSeconds, nerveHosts, synapseHosts } = options;
   const deps = { log: silentLog };
   setMaxListeners(0, signal);
   const writer = createEtcdClient({ hosts: nerveHosts }, deps, signal);
@@ -57,12 +57,7 @@ export async function startFleet(options: FleetOptions, signal: AbortSignal): Pr
   const started = Array.from({ length: hosts }, async (_, host) => {
     // Spread over time, as the starts of real hosts are.
     await sleep((host / hosts) * 3_000, signal);
-    const keys = createLeasedKeys(
-      createEtcdClient({ hosts: nerveHosts }, deps, signal),
-      { ttlSeconds: ttl },
-      deps,
-      signal,
-    );
+    const keys = createLeasedKeys(createEtcdClient({ hosts: nerveHosts }, deps, signal), { ttlSeconds }, deps, signal);
     const instance = makeInstance({ name: `i-${host}`, host: '10.0.0.1', port: 1024 + host, labels: { az: 'eu-1a' } });
     keys.set(`/nerve/services/s${host % services}/${instance.id}`, formatInstance(instance));
     const reflector = createReflector(createEtcdClient({ hosts: synapseHosts }, deps, signal), deps, signal);
@@ -81,7 +76,7 @@ export async function startFleet(options: FleetOptions, signal: AbortSignal): Pr
       const since = performance.now();
       await put(version);
       while (waiting.size > 0 && performance.now() - since < limit) await sleep(1);
-      return { took: seenAt - since, missing: waiting.size };
+      return { tookMs: seenAt - since, missing: waiting.size };
     },
   };
 }

@@ -112,21 +112,21 @@ async function bursts(): Promise<void> {
 }
 
 async function nerve({ folder, etcdHosts }: Bench): Promise<void> {
-  const [services, seconds, ttl] = [1_000, 30, 10];
-  const load = await measureNerve({ folder, etcdHosts, services, seconds, ttl });
+  const [services, seconds, ttlSeconds] = [1_000, 30, 10];
+  const load = await measureNerve({ folder, etcdHosts, services, seconds, ttlSeconds });
   const rows = [
     ['probes per second', load.probesPerSecond.toFixed(0)],
     ['failed probes', String(load.failedProbes)],
     ['CPU, share of one core', `${load.cpuPercent.toFixed(0)} %`],
     ['resident memory', `${load.residentMegabytes.toFixed(0)} MB`],
-    ['latest start of a probe, less than', `${load.worstLatenessBelow * 1000} ms`],
+    ['latest start of a probe, less than', `${load.worstLatenessSeconds * 1000} ms`],
     ['announced', String(load.announced)],
     ['etcd writes per second', fixed(load.writesPerSecond)],
     ['etcd reads per second, 100 records each', fixed(load.readsPerSecond)],
     ['etcd keepalives per second', fixed(load.keepalivesPerSecond)],
   ];
   print(
-    `One nerve, ${services} services with one http check per second each, at rest for ${seconds} s, ttl ${ttl} s`,
+    `One nerve, ${services} services with one http check per second each, at rest for ${seconds} s, ttl ${ttlSeconds} s`,
     rows,
   );
 }
@@ -156,12 +156,17 @@ async function scale(bench: Bench): Promise<void> {
 
 async function cluster({ folder }: Bench): Promise<void> {
   const hosts = Number(values.hosts);
-  const { costs, writes, write, keys } = await measureCluster({ folder, etcd: await findProgram('etcd'), hosts });
+  const {
+    costs,
+    writes,
+    writeMs: write,
+    keys,
+  } = await measureCluster({ folder, etcd: await findProgram('etcd'), hosts });
   const rows = [['', 'member MB', 'CPU of all %', 'change seen by all ms', 'not seen by', 'proxy MB', 'proxy CPU %']];
   const cell = (value: number | undefined, digits: number): string =>
     value === undefined || Number.isNaN(value) ? '' : value.toFixed(digits);
-  for (const { what, memory, cpu, seen, missing, proxy } of costs) {
-    const before = [what, cell(memory, 0), cell(cpu, 0), cell(seen, 1), `${missing}`];
+  for (const { what, memory, cpu, seenMs, missing, proxy } of costs) {
+    const before = [what, cell(memory, 0), cell(cpu, 0), cell(seenMs, 1), `${missing}`];
     rows.push([...before, cell(proxy?.memory, 0), cell(proxy?.cpu, 0)]);
   }
   print('Three etcd members with hosts of one nerve (ttl 10 s) and one synapse (11 services of 51), at rest', rows);

@@ -17,7 +17,7 @@ export interface NerveLoadOptions {
   /** Length of the measurement, seconds. */
   readonly seconds: number;
   /** Lease seconds. */
-  readonly ttl: number;
+  readonly ttlSeconds: number;
 }
 
 /** The resources that one nerve uses on its host and in etcd while nothing changes. */
@@ -27,7 +27,7 @@ export interface NerveLoad {
   readonly cpuPercent: number;
   readonly residentMegabytes: number;
   /** The longest delay of a probe's start, in seconds: the upper bound of its histogram bucket. */
-  readonly worstLatenessBelow: number;
+  readonly worstLatenessSeconds: number;
   readonly failedProbes: number;
   readonly announced: number;
   readonly writesPerSecond: number;
@@ -39,7 +39,7 @@ const nerveMain = builtFile('nerve/main.js');
 
 /** Runs one nerve with many services on one server that answers at once, and reads its own metrics. */
 export async function measureNerve(options: NerveLoadOptions): Promise<NerveLoad> {
-  const { folder, etcdHosts, services, seconds, ttl } = options;
+  const { folder, etcdHosts, services, seconds, ttlSeconds } = options;
   const server = createServer((_, response) => response.end('ok'));
   server.listen({ host: '127.0.0.1', port: 0, backlog: 1024 });
   const admin = `127.0.0.1:${await freePort()}`;
@@ -48,7 +48,7 @@ export async function measureNerve(options: NerveLoadOptions): Promise<NerveLoad
   const entry = (number: number) => ({ host: '10.0.0.1', port: 1024 + number, checks: [check] });
   const config = {
     instance_id: 'bench',
-    ttl,
+    ttl: ttlSeconds,
     etcd: { hosts: etcdHosts },
     admin: { listen: admin, control_socket: false },
     state_file_path: false,
@@ -74,7 +74,7 @@ export async function measureNerve(options: NerveLoadOptions): Promise<NerveLoad
       probesPerSecond: rate('nerve_probes_total'),
       cpuPercent: rate('process_cpu_seconds_total') * 100,
       residentMegabytes: after.sum('process_resident_memory_bytes') / 1024 / 1024,
-      worstLatenessBelow: worst(before, after),
+      worstLatenessSeconds: worst(before, after),
       failedProbes: after.sum('nerve_probes_total', 'fail') + after.sum('nerve_probes_total', 'timeout'),
       announced: after.sum('nerve_announcements_total', 'announce'),
       // At rest a transaction only reads: nerve reads its records now and then.

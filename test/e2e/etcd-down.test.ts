@@ -12,7 +12,7 @@ describe('all of etcd is down for longer than every TTL', () => {
   const ttl = 2;
 
   before(async () => {
-    stack = await startStack({ services: ['api'], instancesPerService: 2, ttl });
+    stack = await startStack({ services: ['api'], instancesPerService: 2, ttlSeconds: ttl });
     await eventually(async () => assert.equal((await ready()).length, 2));
     await eventually(async () => assert.match(await readFile(stateFile(), 'utf8'), /api-1.*api-2/s));
     await Promise.all(stack.etcd.members.map((member) => member.kill()));

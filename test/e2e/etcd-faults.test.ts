@@ -32,7 +32,7 @@ for (const etcdVersion of ['3.4', '3.5']) {
       stack = await startStack({
         services: ['api'],
         instancesPerService: 3,
-        ttl,
+        ttlSeconds: ttl,
         etcdVersion,
         routeSynapse: async (urls) => {
           for (const url of urls) proxies.push(await startFaultProxy(Number(new URL(url).port)));

@@ -13,7 +13,7 @@ describe('an instance from its nerve to HAProxy', () => {
   const ttl = 5;
 
   before(async () => {
-    stack = await startStack({ services: ['api'], instancesPerService: 3, ttl });
+    stack = await startStack({ services: ['api'], instancesPerService: 3, ttlSeconds: ttl });
     await eventually(async () => assert.equal((await ready()).length, 3));
     worker = await workerPid(stack.haproxy.socket);
   });

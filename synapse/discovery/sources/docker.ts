@@ -136,7 +136,8 @@ function create(options: DockerOptions, context: SourceContext): Source {
         if (reason !== null) engine.reason = reason;
       };
       return supervise(
-        (end) => followContainers(engine.server.engine, { labels, interval, timeout }, onList, end),
+        (end) =>
+          followContainers(engine.server.engine, { labels, intervalMs: interval, timeoutMs: timeout }, onList, end),
         { what: 'Docker', log: context.log, onReason, healthyAfterMs: timeout + 1_000 },
         signal,
       );

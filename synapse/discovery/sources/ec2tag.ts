@@ -195,8 +195,8 @@ function accessOf(options: Ec2TagOptions): Ec2Access {
     ...(aws_secret_access_key !== undefined && { secretAccessKey: aws_secret_access_key }),
     ...(aws_session_token !== undefined && { sessionToken: aws_session_token }),
     ...(endpoint !== undefined && { endpoint }),
-    interval: options.check_interval,
-    timeout: options.timeout,
+    intervalMs: options.check_interval,
+    timeoutMs: options.timeout,
   };
 }
 

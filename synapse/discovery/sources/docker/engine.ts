@@ -28,9 +28,9 @@ export interface FollowOptions {
   /** Labels, `key` or `key=value`, that containers must have. */
   readonly labels: readonly string[];
   /** The longest time between lists, milliseconds. */
-  readonly interval: number;
+  readonly intervalMs: number;
   /** Milliseconds for each answer. */
-  readonly timeout: number;
+  readonly timeoutMs: number;
 }
 
 /** The events that can change the list. Without this filter, every health check inside a container would be an event. */
@@ -54,7 +54,7 @@ export async function followContainers(
   onList: (containers: readonly Container[]) => void,
   signal: AbortSignal,
 ): Promise<void> {
-  const { labels, interval, timeout } = options;
+  const { labels, intervalMs, timeoutMs } = options;
   const engine = new DockerClient(address);
   const streaming = linkAbort(signal);
   const pause = new WakeableSleep();
@@ -63,7 +63,7 @@ export async function followContainers(
     // The stream is opened first, so that a change during the list is an event.
     const events = { path: '/events', filters: { type: ['container', 'network'], event: watchedEvents } };
     const open = () => engine.stream(events, streaming.signal);
-    const stream = await withTimeout(open, { timeoutMs: timeout, what: 'events' }, signal);
+    const stream = await withTimeout(open, { timeoutMs, what: 'events' }, signal);
     let changed = false;
     stream.on('data', () => {
       changed = true;
@@ -82,9 +82,9 @@ export async function followContainers(
     const list = (limit: AbortSignal) => listContainers(engine, running, limit);
     while (!signal.aborted) {
       if (broken !== undefined) throw broken;
-      const delay = changed ? Math.min(settlingMs, interval) : interval;
+      const delay = changed ? Math.min(settlingMs, intervalMs) : intervalMs;
       changed = false;
-      onList(await withTimeout(list, { timeoutMs: timeout, what: 'containers' }, signal));
+      onList(await withTimeout(list, { timeoutMs, what: 'containers' }, signal));
       await pause.sleep(delay, signal);
     }
   } catch (error) {

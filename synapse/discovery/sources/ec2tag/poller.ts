@@ -20,9 +20,9 @@ export interface Ec2Access {
   readonly sessionToken?: string;
   readonly endpoint?: string;
   /** Milliseconds between polls. */
-  readonly interval: number;
+  readonly intervalMs: number;
   /** Milliseconds for one poll with all its pages and the SDK's own retries. */
-  readonly timeout: number;
+  readonly timeoutMs: number;
 }
 
 /** The tags that an instance must have, each with one of these values, which may have EC2's wildcards. */
@@ -44,12 +44,12 @@ export class Ec2Poller {
   #client: EC2Client | undefined;
 
   constructor(access: Ec2Access, deps: { readonly log: Log }) {
-    const { interval, timeout } = access;
+    const { intervalMs, timeoutMs } = access;
     this.#access = access;
     this.#poll = new Poll((signal) => this.#read(signal), {
       what: 'EC2',
-      intervalMs: interval,
-      timeoutMs: timeout,
+      intervalMs,
+      timeoutMs,
       log: deps.log,
     });
   }
@@ -107,7 +107,7 @@ export class Ec2Poller {
   }
 }
 
-function clientConfig({ region, endpoint, timeout, ...access }: Ec2Access): EC2ClientConfig {
+function clientConfig({ region, endpoint, timeoutMs, ...access }: Ec2Access): EC2ClientConfig {
   const { accessKeyId, secretAccessKey, sessionToken } = access;
   return {
     ...(region !== undefined && { region }),
@@ -119,7 +119,7 @@ function clientConfig({ region, endpoint, timeout, ...access }: Ec2Access): EC2C
     // This mode sends fewer requests when Amazon throttles them.
     retryMode: 'adaptive',
     maxAttempts: 3,
-    requestHandler: { connectionTimeout: Math.min(5_000, timeout), requestTimeout: timeout },
+    requestHandler: { connectionTimeout: Math.min(5_000, timeoutMs), requestTimeout: timeoutMs },
   };
 }
 
