@@ -8,6 +8,7 @@ import { grpcDial } from './grpc-connection.ts';
 import { Member, type MemberCall } from './member.ts';
 import { MemberPool } from './member-pool.ts';
 import { checkEtcdOptions, type EtcdOptions } from './options.ts';
+import { passwordOf } from './password.ts';
 import { callLimits } from './timing.ts';
 
 /** An open stream, with what is needed to judge it. */
@@ -69,7 +70,9 @@ export interface EtcdClientDeps {
  */
 export function createEtcdClient(options: EtcdOptions, deps: EtcdClientDeps, signal: AbortSignal): EtcdClient {
   const { log, dial = grpcDial(options.tls ?? undefined) } = deps;
-  const members = checkEtcdOptions(options).map((host) => new Member(host, options, dial));
+  const hosts = checkEtcdOptions(options);
+  const identity = { username: options.username ?? null, password: passwordOf(options), dial };
+  const members = hosts.map((host) => new Member(host, identity));
   return new ClusterClient(new MemberPool(members, log), signal);
 }
 

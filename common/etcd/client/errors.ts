@@ -75,6 +75,11 @@ export function isStaleToken(text: string): boolean {
   return /invalid auth token|revision of auth store is old|user name is empty/.test(text);
 }
 
+/** True when etcd refuses this user or password. */
+export function isWrongPassword(text: string): boolean {
+  return /authentication failed, invalid user ID or password/.test(text);
+}
+
 /** True when etcd has authentication off. */
 export function isAuthOff(text: string): boolean {
   return /authentication is not enabled/.test(text);

@@ -2,8 +2,9 @@ import { status } from '@grpc/grpc-js';
 import { jittered } from '../../async/backoff.ts';
 import { clock } from '../../async/clock.ts';
 import type { Connection, Dial, Rpc } from './connection.ts';
-import { EtcdError, isAnswer, isAuthOff, isRefused } from './errors.ts';
+import { EtcdError, isAnswer, isAuthOff, isRefused, isWrongPassword } from './errors.ts';
 import type { EtcdOptions, Host } from './options.ts';
+import type { Password } from './password.ts';
 import { loginTimeoutMs, memberBackoff, reconnectBackoff } from './timing.ts';
 import { Token } from './token.ts';
 
@@ -12,6 +13,12 @@ export interface MemberCall {
   readonly rpc: Rpc;
   readonly connection: Connection;
   readonly token: string | undefined;
+}
+
+/** What a member needs: how to reach it, and who this process is. */
+export interface MemberDeps extends Pick<EtcdOptions, 'username'> {
+  readonly password: Password | undefined;
+  readonly dial: Dial;
 }
 
 /** One etcd member as this process knows it: its connection, its health, its token. */
@@ -30,11 +37,11 @@ export class Member {
   #badUntil = 0;
   #suspectSince = Number.NEGATIVE_INFINITY;
 
-  constructor(host: Host, { username, password }: Pick<EtcdOptions, 'username' | 'password'>, dial: Dial) {
+  constructor(host: Host, { username, password, dial }: MemberDeps) {
     this.url = host.url;
     this.#host = host;
     this.#dial = dial;
-    if (username && password) this.#token = new Token(() => this.#login(username, password));
+    if (username && password !== undefined) this.#token = new Token(() => this.#login(username, password));
   }
 
   /** Until when other members are preferred; milliseconds of `clock.now()`. */
@@ -119,10 +126,22 @@ export class Member {
     connection.retire();
   }
 
-  async #login(name: string, password: string): Promise<string | undefined> {
+  async #login(name: string, password: Password): Promise<string | undefined> {
+    const [first = '', second] = password.candidates();
+    try {
+      return await this.#authenticate(name, first, password);
+    } catch (error) {
+      if (second === undefined || !(error instanceof EtcdError && isWrongPassword(error.details))) throw error;
+      return await this.#authenticate(name, second, password);
+    }
+  }
+
+  async #authenticate(name: string, candidate: string, password: Password): Promise<string | undefined> {
     const rpc = this.#connect().rpc({ timeoutMs: loginTimeoutMs });
     try {
-      return (await rpc.auth.authenticate({ name, password })).token;
+      const { token } = await rpc.auth.authenticate({ name, password: candidate });
+      password.accepted(candidate);
+      return token;
     } catch (error) {
       if (error instanceof EtcdError && isAuthOff(error.details)) return undefined;
       throw error;

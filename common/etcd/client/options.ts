@@ -19,6 +19,8 @@ export interface EtcdOptions {
   readonly tls?: EtcdTls | null;
   readonly username?: string | null;
   readonly password?: string | null;
+  /** A file with the password instead, read again for each login. */
+  readonly password_file?: string | null;
 }
 
 /** The `etcd` section of both daemons. */
@@ -47,6 +49,12 @@ export const etcdSchema: Schema<EtcdOptions> = {
     type: 'string',
     default: null,
     sensitive: true,
+  },
+  password_file: {
+    doc: 'File with the password, instead of password; read again when etcd refuses the password or the token.',
+    format: optionalString,
+    type: 'string',
+    default: null,
   },
 };
 
@@ -104,8 +112,11 @@ export function checkEtcdOptions(options: EtcdOptions): readonly Host[] {
   const tls = checkTls(options.tls ?? null);
   optionalString(options.username ?? null);
   optionalString(options.password ?? null);
-  if ((options.username ?? null) !== null && (options.password ?? null) === null) {
-    throw new Error(`username ${show(options.username)}: needs a password`);
+  optionalString(options.password_file ?? null);
+  const hasFile = Boolean(options.password_file);
+  if (hasFile && options.password) throw new Error('password and password_file: set only one of them');
+  if ((options.username ?? null) !== null && (options.password ?? null) === null && !hasFile) {
+    throw new Error(`username ${show(options.username)}: needs a password or a password_file`);
   }
   if (tls !== null && !hosts.some((host) => host.secure)) {
     throw new Error('tls: is set, but no address of hosts starts with https://');

@@ -26,6 +26,7 @@ export interface EtcdSourceOptions {
   readonly tls?: EtcdOptions['tls'];
   readonly username?: string | null;
   readonly password?: string | null;
+  readonly password_file?: string | null;
 }
 
 /** The source `etcd`. */
@@ -69,6 +70,7 @@ export const source: SourcePlugin<EtcdSourceOptions> = {
       default: undefined,
     },
     password: { doc: 'Password of that user.', format: 'optional-string', default: undefined, sensitive: true },
+    password_file: { ...etcdSchema.password_file, default: undefined },
   },
   create,
   inspect,
@@ -190,11 +192,13 @@ function clusterOf(options: EtcdSourceOptions, etcd: EtcdOptions): EtcdOptions {
   return { ...cluster, hosts: [`${cluster.tls ? 'https' : 'http'}://${address}:${port ?? 2379}`] };
 }
 
-function pick({ tls, username, password }: EtcdSourceOptions): Partial<EtcdOptions> {
+function pick({ tls, username, password, password_file }: EtcdSourceOptions): Partial<EtcdOptions> {
+  const hasPassword = password !== undefined || password_file !== undefined;
   return {
     ...(tls !== undefined && { tls }),
     ...(username !== undefined && { username }),
-    ...(password !== undefined && { password }),
+    // Either of them replaces both of the section.
+    ...(hasPassword && { password: password ?? null, password_file: password_file ?? null }),
   };
 }
 

@@ -50,6 +50,7 @@ describe('the configuration from the environment', () => {
       tls: { ca: '/tls/ca.pem', cert: '/tls/client.pem', key: '/tls/client-key.pem' },
       username: 'nerve',
       password: 'secret',
+      password_file: null,
     });
   });
 

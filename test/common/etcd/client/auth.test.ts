@@ -3,15 +3,16 @@ import { createPrivateKey, generateKeyPairSync } from 'node:crypto';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { after, afterEach, before, describe, it } from 'node:test';
+import { after, afterEach, before, beforeEach, describe, it } from 'node:test';
 import { sleep } from '../../../../common/async/sleep.ts';
 import { createEtcdClient, type EtcdClient } from '../../../../common/etcd/client/client.ts';
-import { createLeasedKeys } from '../../../../common/etcd/keys/leased-keys.ts';
+import { createLeasedKeys, type LeasedKeys } from '../../../../common/etcd/keys/leased-keys.ts';
 import { createReflector } from '../../../../common/etcd/watch/reflector.ts';
 import type { LocalCluster } from '../../../../etcd-cluster/members/local-cluster.ts';
 import { dump, etcdVersions, portOf, put, remove, testCluster, testLog } from '../../../support/etcd/etcd.ts';
 import { assertSound, createRecorder } from '../../../support/etcd/watch-recorder.ts';
 import { eventually } from '../../../support/eventually.ts';
+import { recordingLog } from '../../../support/process/recording-log.ts';
 import { type FaultProxy, startFaultProxy } from '../../../support/servers/fault-proxy.ts';
 
 /** How long a token is valid. */
@@ -159,6 +160,95 @@ for (const version of etcdVersions) {
       await remove(root, '/mine/own/c');
       await eventually(async () => assert.deepEqual(await dump(root, '/mine/own/'), own));
       assert.deepEqual(await dump(root, '/theirs/'), {});
+    });
+
+    describe('a user whose password is in a file', () => {
+      const prefix = '/mine/rotation/';
+      let file: string;
+      let logged: ReturnType<typeof recordingLog>;
+
+      beforeEach(async () => {
+        file = join(folder, 'password');
+        logged = recordingLog();
+        await root.call((rpc) => rpc.auth.userAdd({ name: 'rotating', password: 'first-word' }));
+        await root.call((rpc) => rpc.auth.userGrantRole({ user: 'rotating', role: 'nerve' }));
+        await writeFile(file, 'first-word\n');
+      });
+
+      afterEach(async () => {
+        await root.call((rpc) => rpc.auth.userDelete({ name: 'rotating' }));
+        assert.doesNotMatch(JSON.stringify(logged.lines), /first-word|second-word/, 'no password is logged');
+      });
+
+      const fileClient = () => {
+        const options = { hosts: [`127.0.0.1:${proxy.port}`], username: 'rotating', password_file: file };
+        return createEtcdClient(options, { log: logged.log }, one.signal);
+      };
+
+      const changePassword = () =>
+        root.call((rpc) => rpc.auth.userChangePassword({ name: 'rotating', password: 'second-word' }));
+
+      const orders = [
+        ['in the file first', () => writeFile(file, 'second-word\n'), changePassword],
+        ['in etcd first', changePassword, () => writeFile(file, 'second-word\n')],
+      ] as const;
+      for (const [order, first, second] of orders) {
+        it(`keeps its lease while the password is changed ${order}`, async () => {
+          const keys = createLeasedKeys(fileClient(), { ttlSeconds: 10 }, { log: logged.log }, one.signal);
+          keys.set(`${prefix}a`, '1');
+          await keys.settled(AbortSignal.timeout(20_000));
+          const { leaseId } = keys.status;
+          await first();
+          // The token expires, and the connection is new: both passwords are needed.
+          proxy.cut();
+          await sleep(tokenTtlSeconds * 1_000 + 1_000);
+          await second();
+          await sleep(11_000);
+          keys.set(`${prefix}a`, '2');
+          await keys.settled(AbortSignal.timeout(20_000));
+          assert.deepEqual([keys.status.leaseId, keys.status.held], [leaseId, true]);
+        });
+      }
+
+      it('names a file that is missing or empty as the reason, and uses it as soon as it is right', async () => {
+        const user = fileClient();
+        const list = () => user.call((rpc) => rpc.kv.range({ key: Buffer.from(prefix) }), { totalMs: 1_000 });
+        await rm(file);
+        await assert.rejects(list, /cannot read the password file .*password/);
+        await writeFile(file, '\n');
+        await assert.rejects(list, /the password file .*password is empty/);
+        await writeFile(file, 'first-word\n');
+        await list();
+      });
+    });
+
+    it('keeps its keys while another user of the same role takes its place', async () => {
+      const prefix = '/mine/successor/';
+      await root.call((rpc) => rpc.auth.userAdd({ name: 'successor', password: 'second-word' }));
+      await root.call((rpc) => rpc.auth.userGrantRole({ user: 'successor', role: 'nerve' }));
+      const recorder = createRecorder();
+      const reflector = createReflector(root, { log: testLog() }, one.signal);
+      void reflector.follow(prefix, recorder.onChange, one.signal);
+      const [older, newer] = ['nerve', 'successor'].map((name) =>
+        createLeasedKeys(
+          client(name, name === 'nerve' ? 'secret' : 'second-word'),
+          { ttlSeconds: 10 },
+          { log: testLog() },
+          one.signal,
+        ),
+      ) as [LeasedKeys, LeasedKeys];
+      older.set(`${prefix}a`, '1');
+      await older.settled(AbortSignal.timeout(20_000));
+      newer.set(`${prefix}a`, '1');
+      await newer.settled(AbortSignal.timeout(20_000));
+      older.unset(`${prefix}a`, 'down', { forget: true });
+      await older.settled(AbortSignal.timeout(20_000));
+      await older.close({ timeoutMs: 5_000, tombstone: () => 'down' });
+      await put(root, `${prefix}end`, 'end');
+      await eventually(() => assert.deepEqual(recorder.puts, ['1', '1', 'end']));
+      assert.deepEqual(recorder.deletes, []);
+      await newer.close({ timeoutMs: 5_000 });
+      await root.call((rpc) => rpc.auth.userDelete({ name: 'successor' }));
     });
 
     it('names a wrong password as the reason', async () => {

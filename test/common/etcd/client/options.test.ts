@@ -86,6 +86,11 @@ describe('the etcd section', () => {
   const contradictions = [
     ['a user without a password', { hosts: ['a'], username: 'nerve' }, /username "nerve": needs a password/],
     [
+      'a password and a password file together',
+      { hosts: ['a'], username: 'nerve', password: 'secret', password_file: '/etc/nerve/password' },
+      /^password and password_file: set only one of them$/,
+    ],
+    [
       'TLS files and no https address',
       { hosts: ['a'], tls: { ca: 'ca.pem' } },
       /no address of hosts starts with https/,
