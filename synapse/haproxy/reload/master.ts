@@ -45,8 +45,7 @@ export interface MasterOptions {
 export async function reloadMaster(path: string, options: MasterOptions, signal: AbortSignal): Promise<void> {
   const { host, timeoutMs } = options;
   const deadline = clock.now() + timeoutMs;
-  const showProc = async (): Promise<MasterState> =>
-    parseProc(await ask(path, 'show proc', { host, timeoutMs: replyTimeoutMs }, signal));
+  const showProc = (): Promise<MasterState> => masterState(path, host, signal);
   const before = await showProc();
   const answer = await ask(path, 'reload', options, signal);
   const success = /^Success=([01])/m.exec(answer)?.[1];
@@ -77,13 +76,22 @@ export function parseProc(reply: string): MasterState {
   return { reloads: Number(reloads), failed: Number(failed), oldWorkers: Math.max(0, old - inCharge) };
 }
 
+/** Asks the master for its counts of reloads and workers. @throws when the master cannot be asked */
+export async function masterState(
+  path: string,
+  host: Pick<Host, 'connectUnix'>,
+  signal: AbortSignal,
+): Promise<MasterState> {
+  return parseProc(await ask(path, 'show proc', { host, timeoutMs: replyTimeoutMs }, signal));
+}
+
 /** Counts the workers that finish their connections. @throws when the master cannot be asked */
 export async function countOldWorkers(
   path: string,
   host: Pick<Host, 'connectUnix'>,
   signal: AbortSignal,
 ): Promise<number> {
-  return parseProc(await ask(path, 'show proc', { host, timeoutMs: replyTimeoutMs }, signal)).oldWorkers;
+  return (await masterState(path, host, signal)).oldWorkers;
 }
 
 /** Sends one command on a connection of its own; the master keeps the connection open unless it is told to quit. */

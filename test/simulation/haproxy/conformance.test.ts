@@ -1,51 +1,95 @@
 import assert from 'node:assert/strict';
 import { writeFile } from 'node:fs/promises';
 import { describe, it } from 'node:test';
-import { thisHost } from '../../../common/host.ts';
+import { type Host, thisHost } from '../../../common/host.ts';
+import { masterState, reloadMaster } from '../../../synapse/haproxy/reload/master.ts';
 import { connectRuntime } from '../../../synapse/haproxy/runtime/connection.ts';
 import { testHaproxy } from '../../support/haproxy/haproxy.ts';
-import { haproxyVersions } from '../../support/haproxy/versions.ts';
+import { type HaproxyVersion, haproxyVersions } from '../../support/haproxy/versions.ts';
 import { SimulatedDisk } from '../engine/disk.ts';
 import { Scheduler } from '../engine/scheduler.ts';
+import { refusedWord } from './config.ts';
 import { SimulatedHaproxy } from './haproxy.ts';
-import { observeHaproxy, scriptConfig } from './script.ts';
+import { type HaproxyTarget, observeMaster } from './master-script.ts';
+import { observeHaproxy, type Send, scriptConfig } from './script.ts';
 
-async function observeReal(version: (typeof haproxyVersions)[number]): Promise<readonly string[]> {
+/** What both kinds of HAProxy offer the scripts: `send` uses one connection all the time. */
+interface Observable extends HaproxyTarget {
+  readonly send: Send;
+}
+
+type Script = (target: Observable) => Promise<readonly string[]>;
+
+const scripts: readonly (readonly [what: string, script: Script])[] = [
+  ['commands', ({ send }) => observeHaproxy(send)],
+  ['reloads', observeMaster],
+];
+
+/** Connects by the daemon's own code. */
+function target(
+  paths: { readonly socket: string; readonly master: string },
+  host: Pick<Host, 'connectUnix'>,
+  write: HaproxyTarget['write'],
+  signal: AbortSignal,
+): Observable {
+  const options = { connectUnix: host.connectUnix, replyTimeoutMs: 30_000 };
+  const connect = async () => {
+    const connection = await connectRuntime(paths.socket, options, signal);
+    return { send: (commands: readonly string[]) => connection.send(commands), close: () => connection.close() };
+  };
+  let kept: ReturnType<typeof connect> | undefined;
+  return {
+    write,
+    connect,
+    send: async (commands) => {
+      kept ??= connect();
+      return (await kept).send(commands);
+    },
+    reload: () => reloadMaster(paths.master, { host, timeoutMs: 20_000 }, signal),
+    showProc: () => masterState(paths.master, host, signal),
+  };
+}
+
+async function observeReal(version: HaproxyVersion, script: Script): Promise<readonly string[]> {
   const haproxy = await testHaproxy(version);
   const end = new AbortController();
+  const write = (kind: 'good' | 'refused') =>
+    writeFile(haproxy.file, scriptConfig(haproxy.socket, kind === 'good' ? [] : ['\tnonsense word']));
   try {
-    await writeFile(haproxy.file, scriptConfig(haproxy.socket));
+    await write('good');
     await haproxy.start();
-    const options = { connectUnix: thisHost.connectUnix, replyTimeoutMs: 30_000 };
-    const connection = await connectRuntime(haproxy.socket, options, end.signal);
-    return await observeHaproxy((commands) => connection.send(commands));
+    return await script(target(haproxy, thisHost, write, end.signal));
   } finally {
     end.abort();
     await haproxy.close();
   }
 }
 
-async function observeSimulated(version: string): Promise<readonly string[]> {
+const simulated = {
+  config: '/etc/haproxy/haproxy.cfg',
+  socket: '/run/admin.sock',
+  master: '/run/master.sock',
+} as const;
+
+async function observeSimulated(version: string, script: Script): Promise<readonly string[]> {
   const scheduler = new Scheduler(1);
   const disk = new SimulatedDisk(scheduler, ['/etc/haproxy', '/run']);
-  disk.plant('/etc/haproxy/haproxy.cfg', scriptConfig('/run/admin.sock'));
+  const write = async (kind: 'good' | 'refused') =>
+    disk.plant(simulated.config, scriptConfig(simulated.socket, kind === 'good' ? [] : [`\t${refusedWord}`]));
+  await write('good');
   const haproxy = new SimulatedHaproxy(scheduler, 'proxy', disk, () => 'refused', {
     version,
-    configPath: '/etc/haproxy/haproxy.cfg',
-    socketPath: '/run/admin.sock',
-    masterPath: '/run/master.sock',
+    configPath: simulated.config,
+    socketPath: simulated.socket,
+    masterPath: simulated.master,
   });
   assert.ok(haproxy.start());
   const client = scheduler.process('client');
   const end = new AbortController();
-  const run = async (): Promise<readonly string[]> => {
-    const connectUnix = (path: string) => haproxy.connect(path, client);
-    const connection = await connectRuntime('/run/admin.sock', { connectUnix, replyTimeoutMs: 30_000 }, end.signal);
-    return observeHaproxy((commands) => connection.send(commands));
-  };
+  const host = { connectUnix: (path: string) => haproxy.connect(path, client) };
   const observed: { lines?: readonly string[]; error?: unknown } = {};
   scheduler.at(0, () => {
-    run().then(
+    script(target(simulated, host, write, end.signal)).then(
       (lines) => {
         observed.lines = lines;
       },
@@ -54,18 +98,28 @@ async function observeSimulated(version: string): Promise<readonly string[]> {
       },
     );
   });
-  await scheduler.run(10_000);
+  await scheduler.run(60_000);
   end.abort();
   if (observed.error !== undefined) throw observed.error;
   assert.ok(observed.lines, 'the script did not come to its end');
   return observed.lines;
 }
 
+/** The number in the packages of Debian that a version stands for. */
+const numbers: Readonly<Record<HaproxyVersion, string>> = {
+  '2.6': '2.6.12',
+  '3.0': '3.0.11',
+  '3.2': '3.2.26',
+  '3.4': '3.4.7',
+};
+
 describe('the simulated HAProxy', () => {
   for (const version of haproxyVersions) {
-    it(`gives the same answers as HAProxy ${version}`, async () => {
-      const real = await observeReal(version);
-      assert.deepEqual(await observeSimulated(version), real);
-    });
+    for (const [what, script] of scripts) {
+      it(`answers ${what} as HAProxy ${version} does`, async () => {
+        const real = await observeReal(version, script);
+        assert.deepEqual(await observeSimulated(numbers[version], script), real);
+      });
+    }
   }
 });

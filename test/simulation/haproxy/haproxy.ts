@@ -3,6 +3,7 @@ import type { ExecResult } from '../../../common/daemon/exec.ts';
 import type { SimulatedDisk } from '../engine/disk.ts';
 import type { Scheduler, SimulatedProcess } from '../engine/scheduler.ts';
 import { formatAlerts, loadConfig, unloadableWord } from './config.ts';
+import { countsFailures, processes } from './master.ts';
 import { answer } from './runtime-api.ts';
 import { RuntimeSocket } from './runtime-socket.ts';
 import type { Look, SimulatedServer } from './server.ts';
@@ -111,9 +112,10 @@ export class SimulatedHaproxy {
 
   #wasUp = true;
 
-  /** While two workers share the socket during a reload, either of them may take the connection. */
+  /** While the new worker and the one that it replaces share the socket, either of them may take the connection. */
   #accepting(): SimulatedWorker | undefined {
-    const leaving = this.oldWorkers.find(({ process }) => process.alive && this.#scheduler.now() < this.#sharedUntil);
+    const former = this.oldWorkers.at(-1);
+    const leaving = former?.process.alive && this.#scheduler.now() < this.#sharedUntil ? former : undefined;
     return leaving !== undefined && this.#scheduler.random() < 0.5 ? leaving : this.worker;
   }
 
@@ -133,6 +135,12 @@ export class SimulatedHaproxy {
   #answerMaster(line: string, reply: (text: string) => void, socket: RuntimeSocket): void {
     const [command = ''] = line.split(';');
     if (command === 'reload') {
+      if (!this.#saysHowItWent) {
+        // The master executes itself, which ends the connection.
+        this.#reload(() => {});
+        socket.finish();
+        return;
+      }
       this.#reload((text) => {
         reply(text);
         socket.finish();
@@ -140,22 +148,15 @@ export class SimulatedHaproxy {
       return;
     }
     if (command !== 'show proc') throw new Error(`the simulated master does not know '${command}'`);
-    const row = ({ pid }: SimulatedWorker): string =>
-      `${pid}            worker          0               0d00h00m01s     x`;
-    const failed = this.failedReloads > 0 ? ` [failed: ${this.failedReloads}]` : '';
-    reply(
-      [
-        '#<PID>          <type>          <reloads>       <uptime>        <version>',
-        `1               master          ${this.reloads}${failed}       0d00h00m01s     x`,
-        '# workers',
-        ...(this.worker === undefined ? [] : [row(this.worker)]),
-        '# old workers',
-        ...this.oldWorkers.map(row),
-        '# programs',
-        '',
-      ].join('\n'),
-    );
+    const { reloads, failedReloads: failed, worker, oldWorkers } = this;
+    const state = { reloads, failed, worker: worker?.pid, oldWorkers: oldWorkers.map(({ pid }) => pid) };
+    reply(processes(state, this.options.version));
     socket.finish();
+  }
+
+  /** From 2.7 on the master answers `reload` when the new worker is there, or is refused. */
+  get #saysHowItWent(): boolean {
+    return !this.options.version.startsWith('2.6');
   }
 
   /** A reload that synapse has not asked for. */
@@ -178,7 +179,7 @@ export class SimulatedHaproxy {
       const next = this.#load();
       this.onReload(next !== undefined);
       if (next === undefined) {
-        this.failedReloads += 1;
+        this.failedReloads = countsFailures(this.options.version) ? this.failedReloads + 1 : 1;
         done('Success=0\n--\n[ALERT]    (1) : config : the simulated HAProxy does not load this file\n');
         return;
       }

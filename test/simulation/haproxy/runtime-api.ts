@@ -85,6 +85,9 @@ function statistics(worker: SimulatedWorker, [backendId, , serverId]: readonly s
   return `${rows.join('\n')}\n`;
 }
 
+/** A worker that finishes refuses to change its servers; it still takes new ones. */
+const disabled = 'Proxy is disabled.\n';
+
 function find(worker: SimulatedWorker, target: string | undefined): SimulatedServer | string {
   const slash = target?.indexOf('/') ?? -1;
   const backend = worker.backends.get(target?.slice(0, slash) ?? '');
@@ -96,8 +99,7 @@ function set(worker: SimulatedWorker, words: readonly string[]): string {
   if (words[0] === 'timeout') return '';
   const [target, what, value] =
     words[0] === 'maxconn' ? [words[2], 'maxconn', words[3]] : [words[1], words[2], words[3]];
-  // A worker that finishes refuses changes.
-  if (worker.stopping) return 'Proxy is disabled.\n';
+  if (worker.stopping) return disabled;
   const server = find(worker, target);
   if (typeof server === 'string') return server;
   if (what === 'state' && value === 'ready') {
@@ -119,6 +121,7 @@ function weightOf({ initialWeight }: SimulatedServer, value: string): number {
 }
 
 function enable(worker: SimulatedWorker, [what, target]: readonly string[]): string {
+  if (worker.stopping) return disabled;
   const server = find(worker, target);
   if (typeof server === 'string') return server;
   if (what === 'health') server.checking = server.checked;
@@ -128,7 +131,6 @@ function enable(worker: SimulatedWorker, [what, target]: readonly string[]): str
 function addServer(worker: SimulatedWorker, [, target = '', address = '', ...words]: readonly string[]): string {
   const slash = target.indexOf('/');
   const [backendName, name] = [target.slice(0, slash), target.slice(slash + 1)];
-  if (worker.stopping) return 'Proxy is disabled.\n';
   const backend = worker.backends.get(backendName);
   if (backend === undefined) return 'No such backend.\n';
   if (!backend.dynamic) return 'Backend must use a dynamic load balancing to support dynamic servers.\n';

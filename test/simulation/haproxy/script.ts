@@ -3,8 +3,8 @@ import { parseEnv, parseInfo, parseServersState, parseSessions } from '../../../
 /** Sends commands over one connection in prompt mode, each on a line of its own. @returns one reply for each */
 export type Send = (commands: readonly string[]) => Promise<readonly string[]>;
 
-/** The file that the script expects HAProxy to run. Ports that nothing listens on. */
-export function scriptConfig(socket: string): string {
+/** The file that the scripts expect HAProxy to run, with more lines at its end. Nothing listens on its ports. */
+export function scriptConfig(socket: string, more: readonly string[] = []): string {
   return [
     'global',
     `\tstats socket ${socket} level admin`,
@@ -21,6 +21,7 @@ export function scriptConfig(socket: string): string {
     'backend hashed',
     '\tbalance source',
     '\tserver one 127.0.0.1:1 id 1',
+    ...more,
     '',
   ].join('\n');
 }
@@ -106,7 +107,7 @@ export async function observeHaproxy(send: Send): Promise<readonly string[]> {
 }
 
 /** What a reply says, without what differs between releases. */
-function meaning(reply: string): string {
+export function meaning(reply: string): string {
   const known: readonly (readonly [RegExp, string])[] = [
     [/New server registered/, 'registered'],
     [/Server deleted/, 'deleted'],

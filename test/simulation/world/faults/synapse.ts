@@ -8,7 +8,7 @@ export const synapseKilled: Fault = {
       world,
       world.proxies.filter(({ running, disk }) => running && !disk.wasFullWithin(10_000)),
     );
-    // A state file that could not be written for a while is older than what HAProxy has: see `full` of the disk.
+    // After a full disk, its files are older than what HAProxy has; a reload or a restart then forgets the difference.
     if (proxy === undefined) return undefined;
     world.history.note(`FAULT: the synapse on ${proxy.name} is killed`);
     proxy.kill();
@@ -44,7 +44,8 @@ export const synapseFreezes: Fault = {
   begin(world) {
     const proxy = pick(
       world,
-      world.proxies.filter(({ process }) => process?.alive && !process.frozen),
+      // As for a synapse that is killed: see there.
+      world.proxies.filter(({ process, disk }) => process?.alive && !process.frozen && !disk.wasFullWithin(10_000)),
     );
     const process = proxy?.process;
     if (proxy === undefined || process === undefined) return undefined;
