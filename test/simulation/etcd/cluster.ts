@@ -5,6 +5,7 @@ import { Leadership } from './leadership.ts';
 import { type LeaseEnd, Leases } from './leases.ts';
 import { type EtcdBehaviour, Member } from './member.ts';
 import { type Committed, type Range, Store } from './store.ts';
+import { Users } from './users.ts';
 
 /** How long a proposal waits for the leader (etcd: 5 s + 2 election timeouts). */
 const requestTimeoutMs = 7_000;
@@ -18,9 +19,7 @@ export class SimulatedEtcd {
   readonly clusterId = '14841639068965178418';
   /** At its quota: nothing can be put or granted. */
   outOfSpace = false;
-  /** User name to password; undefined while authentication is off. */
-  users: ReadonlyMap<string, string> | undefined;
-  readonly tokens = new Map<string, string>();
+  readonly users = new Users();
   /** Revision, and what happened at it, for the history of a run. */
   onCommit: (committed: Committed) => void = () => {};
   onLeaseEnd: (lease: string, how: LeaseEnd, keys: readonly string[]) => void = () => {};

@@ -47,9 +47,11 @@ export interface EtcdBehaviour {
   readonly version: string;
   /** A thawed former leader may revoke leases that are alive. */
   readonly wrongRevocations: boolean;
+  /** With authentication on, leases and the status of a member need a user too. */
+  readonly guardsLeases: boolean;
 }
 
 /** etcd 3.4. */
-export const etcd34: EtcdBehaviour = { version: '3.4.23', wrongRevocations: true };
+export const etcd34: EtcdBehaviour = { version: '3.4.23', wrongRevocations: true, guardsLeases: false };
 /** etcd 3.5. */
-export const etcd35: EtcdBehaviour = { version: '3.5.30', wrongRevocations: true };
+export const etcd35: EtcdBehaviour = { version: '3.5.30', wrongRevocations: true, guardsLeases: true };

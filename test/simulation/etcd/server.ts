@@ -4,7 +4,7 @@ import type { SimulatedEtcd } from './cluster.ts';
 import { failures, type RpcFailure } from './failures.ts';
 import type { Member } from './member.ts';
 import { type ServerStream, WatchSession } from './watch-session.ts';
-import { rangeOf, text, toWire } from './wire.ts';
+import { accessesOf, demandOf, type PermissionRequest, rangeOf, text, toWire } from './wire.ts';
 
 /** One answer of a unary call, or its error. */
 export interface Reply {
@@ -30,7 +30,7 @@ export class MemberServer {
   }
 
   unary(method: string, request: unknown, caller: Caller, reply: Reply): void {
-    const refused = method === 'authenticate' || method === 'status' ? undefined : this.#unauthenticated(caller);
+    const refused = this.#refusal(method, request, caller);
     if (refused !== undefined) {
       reply.reject(refused);
       return;
@@ -63,14 +63,23 @@ export class MemberServer {
       this.#propose(() => this.#etcd.compact(Number(revision)), reply),
     status: (_: object, reply) =>
       reply.resolve({ header: this.#etcd.header(this.#member), version: this.#etcd.behaviour.version, dbSize: '0' }),
-    authenticate: ({ name, password }: { name: string; password: string }, reply) => {
-      const { users, tokens } = this.#etcd;
-      if (users === undefined) return reply.reject(failures.authOff());
-      if (users.get(name) !== password) return reply.reject(failures.badPassword());
-      const token = `${name}.${tokens.size + 1}`;
-      tokens.set(token, name);
-      reply.resolve({ header: this.#etcd.header(this.#member), token });
-    },
+    alarm: ({ action }: { action: 'Activate' | 'Deactivate' }, reply) =>
+      this.#propose(() => {
+        this.#etcd.outOfSpace = action === 'Activate';
+      }, reply),
+    authenticate: ({ name, password }: { name: string; password: string }, reply) =>
+      this.#propose(() => ({ token: this.#etcd.users.login(name, password) }), reply),
+    authEnable: (_: object, reply) =>
+      this.#propose(() => {
+        this.#etcd.users.enabled = true;
+      }, reply),
+    userAdd: ({ name, password }: { name: string; password: string }, reply) =>
+      this.#propose(() => this.#etcd.users.add(name, password), reply),
+    userGrantRole: ({ user, role }: { user: string; role: string }, reply) =>
+      this.#propose(() => this.#etcd.users.grantRole(user, role), reply),
+    roleAdd: ({ name }: { name: string }, reply) => this.#propose(() => this.#etcd.users.addRole(name), reply),
+    roleGrantPermission: ({ name, perm }: { name: string; perm: PermissionRequest }, reply) =>
+      this.#propose(() => this.#etcd.users.grantPermission(name, accessesOf(perm)), reply),
   };
 
   /** Serves a keepalive stream. @returns what takes its requests */
@@ -86,16 +95,21 @@ export class MemberServer {
 
   /** Serves a watch stream. @returns what takes its requests, and what ends it */
   watch(stream: ServerStream, caller: Caller): { request(request: IWatchRequest): void; end(): void } {
-    const session = new WatchSession(this.#etcd, this.#member, this.#scheduler, stream, () =>
-      this.#unauthenticated(caller),
+    const session = new WatchSession(this.#etcd, this.#member, this.#scheduler, stream, (range) =>
+      this.#etcd.users.refusal(caller.token, [{ kind: 'read', range }]),
     );
     return { request: (request) => session.request(request), end: () => session.end() };
   }
 
-  #unauthenticated({ token }: Caller): RpcFailure | undefined {
-    if (this.#etcd.users === undefined) return undefined;
-    if (token === undefined) return failures.emptyUser();
-    return this.#etcd.tokens.has(token) ? undefined : failures.badToken();
+  /** Why a call is refused before it is proposed; undefined when it is not. */
+  #refusal(method: string, request: unknown, { token }: Caller): RpcFailure | undefined {
+    if (method === 'authenticate') return undefined;
+    const { users, behaviour } = this.#etcd;
+    if (!behaviour.guardsLeases) {
+      if (method === 'status' || method === 'leaseTimeToLive') return undefined;
+      if (token === undefined && method.startsWith('lease')) return undefined;
+    }
+    return users.refusal(token, demandOf(method, request));
   }
 
   #propose(run: () => unknown, reply: Reply): void {
@@ -117,6 +131,10 @@ export class MemberServer {
   }
 
   #txn({ compare = [], success = [], failure = [] }: ITxnRequest) {
+    // etcd counts both branches.
+    if (this.#etcd.outOfSpace && [...success, ...failure].some((one) => one.request_put != null)) {
+      throw failures.noSpace();
+    }
     const succeeded = compare.every((one) => this.#holds(one));
     const responses = (succeeded ? success : failure).map((operation) => this.#operation(operation));
     return { succeeded, responses };

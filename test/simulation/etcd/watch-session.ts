@@ -1,3 +1,4 @@
+import { status } from '@grpc/grpc-js';
 import type { IWatchCreateRequest, IWatchRequest } from 'etcd3/lib/rpc.js';
 import type { Scheduler } from '../engine/scheduler.ts';
 import type { SimulatedEtcd } from './cluster.ts';
@@ -12,6 +13,13 @@ export interface ServerStream {
   fail(error: RpcFailure): void;
   readonly closed: boolean;
 }
+
+/** gRPC's names of codes, as its Go library prints them. */
+const codeNames: Readonly<Partial<Record<status, string>>> = {
+  [status.INVALID_ARGUMENT]: 'InvalidArgument',
+  [status.PERMISSION_DENIED]: 'PermissionDenied',
+  [status.UNAUTHENTICATED]: 'Unauthenticated',
+};
 
 interface Watcher {
   readonly id: string;
@@ -31,7 +39,7 @@ export class WatchSession implements MemberListener {
   readonly #member: Member;
   readonly #scheduler: Scheduler;
   readonly #stream: ServerStream;
-  readonly #denied: () => RpcFailure | undefined;
+  readonly #refusal: (range: Range) => RpcFailure | undefined;
   readonly #watchers = new Map<string, Watcher>();
   #ids = 0;
 
@@ -40,13 +48,13 @@ export class WatchSession implements MemberListener {
     member: Member,
     scheduler: Scheduler,
     stream: ServerStream,
-    denied: () => RpcFailure | undefined,
+    refusal: (range: Range) => RpcFailure | undefined,
   ) {
     this.#etcd = etcd;
     this.#member = member;
     this.#scheduler = scheduler;
     this.#stream = stream;
-    this.#denied = denied;
+    this.#refusal = refusal;
     member.listeners.add(this);
     if (!member.hasLeader) this.leaderLost();
   }
@@ -89,16 +97,18 @@ export class WatchSession implements MemberListener {
   }
 
   #create(create: IWatchCreateRequest): void {
-    const id = String(this.#ids++);
-    const denied = this.#denied();
-    if (denied !== undefined) {
-      this.#send({ watch_id: '-1', created: true, canceled: true, cancel_reason: denied.details });
+    const range = rangeOf(create as { key: Buffer; range_end?: Buffer });
+    const refused = this.#refusal(range);
+    if (refused !== undefined) {
+      const cancel_reason = `rpc error: code = ${codeNames[refused.code]} desc = ${refused.details}`;
+      this.#send({ watch_id: '-1', created: true, canceled: true, cancel_reason });
       return;
     }
+    const id = String(this.#ids++);
     const from = Number(create.start_revision ?? 0);
     const watcher: Watcher = {
       id,
-      range: rangeOf(create as { key: Buffer; range_end?: Buffer }),
+      range,
       next: from === 0 ? this.#member.appliedRevision + 1 : from,
       inStep: false,
     };
