@@ -1,6 +1,14 @@
 import { injectFaults } from './world/faults/inject.ts';
 import { watchServers } from './world/monitor.ts';
-import { checkHaproxy, checkLeftovers, checkRegistry } from './world/properties.ts';
+import {
+  checkHaproxy,
+  checkLeftovers,
+  checkRegistry,
+  checkReloads,
+  checkRequests,
+  checkStateFiles,
+  expectNoMoreReloads,
+} from './world/properties.ts';
 import { World, type WorldSettings } from './world/world.ts';
 
 /** How a run went. */
@@ -16,6 +24,8 @@ export interface SeedResult {
 const faultsMs = 120_000;
 /** After the faults: leases of killed nerves expire, and everybody comes back. */
 const restMs = 45_000;
+/** After this part of the rest nothing is left that a reload could be needed for. */
+const untilReloadsEndMs = 30_000;
 
 /** Runs one seed to its end, or to its first violation. */
 export async function runSeed(seed: number, settings?: Partial<WorldSettings>): Promise<SeedResult> {
@@ -38,9 +48,15 @@ export async function runSeed(seed: number, settings?: Partial<WorldSettings>): 
     await scheduler.run(10_000 + faultsMs);
     world.network.healAll();
     world.history.note('all faults are over');
+    await scheduler.run(10_000 + faultsMs + untilReloadsEndMs);
+    const checkPeace = expectNoMoreReloads(world);
     await scheduler.run(10_000 + faultsMs + restMs);
     checkRegistry(world);
     checkHaproxy(world);
+    checkStateFiles(world);
+    checkReloads(world);
+    checkPeace();
+    checkRequests(world);
     checkLeftovers(world);
   } catch (error) {
     violation ??= error instanceof Error && error.name === 'Violation' ? error.message : String((error as Error).stack);

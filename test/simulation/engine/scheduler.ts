@@ -9,6 +9,8 @@ export interface SimulatedProcess {
   readonly frozen: boolean;
   /** Timers that have not fired. */
   readonly timers: number;
+  /** Timers that keep the process from ending by itself: those without `unref`. */
+  readonly timersThatHold: number;
   /** Stops it at once, as SIGKILL does. */
   kill(): void;
   /** Stops it until {@link SimulatedProcess.thaw}, as SIGSTOP does. */
@@ -21,6 +23,8 @@ interface Task {
   readonly order: number;
   readonly owner: Owner | undefined;
   readonly isTimer: boolean;
+  /** Set by `unref`. */
+  isUnref: boolean;
   run: (() => void) | undefined;
 }
 
@@ -29,6 +33,7 @@ class Owner implements SimulatedProcess {
   alive = true;
   frozen = false;
   timers = 0;
+  timersThatHold = 0;
   /** What came due while it was frozen, in order. */
   readonly held: Task[] = [];
   readonly #resume: (tasks: readonly Task[]) => void;
@@ -112,7 +117,10 @@ export class Scheduler implements Clock {
 
   setTimeout(run: () => void, delayMs: number): Timer {
     const owner = this.#current;
-    if (owner !== undefined) owner.timers += 1;
+    if (owner !== undefined) {
+      owner.timers += 1;
+      owner.timersThatHold += 1;
+    }
     // As Node does: whole milliseconds, at least one.
     return this.#push(this.#now + Math.max(1, Math.trunc(delayMs) || 1), run, owner, true) as unknown as Timer;
   }
@@ -121,21 +129,27 @@ export class Scheduler implements Clock {
     const task = timer as unknown as Task | undefined;
     if (task?.run === undefined) return;
     task.run = undefined;
-    if (task.owner !== undefined) task.owner.timers -= 1;
+    forget(task);
   }
 
   setInterval(run: () => void, intervalMs: number): Timer {
     let timer: Timer;
     let over = false;
+    let isUnref = false;
     const again = (): void => {
       timer = this.setTimeout(() => {
         again();
         run();
       }, intervalMs);
+      if (isUnref) timer.unref();
     };
     again();
     const self = {
-      unref: () => self,
+      unref: () => {
+        isUnref = true;
+        timer.unref();
+        return self;
+      },
       get run() {
         return over ? undefined : run;
       },
@@ -168,7 +182,7 @@ export class Scheduler implements Clock {
         }
         const { run } = task;
         task.run = undefined;
-        if (task.isTimer && task.owner !== undefined) task.owner.timers -= 1;
+        forget(task);
         this.steps += 1;
         this.#current = task.owner;
         run();
@@ -189,8 +203,13 @@ export class Scheduler implements Clock {
       order: this.#order++,
       owner,
       isTimer,
+      isUnref: false,
       run,
-      unref: () => task,
+      unref: () => {
+        if (task.run !== undefined && !task.isUnref && owner !== undefined) owner.timersThatHold -= 1;
+        task.isUnref = true;
+        return task;
+      },
     };
     const heap = this.#tasks;
     let index = heap.push(task) - 1;
@@ -220,6 +239,13 @@ export class Scheduler implements Clock {
     }
     heap[index] = last;
   }
+}
+
+/** A timer has fired, or was cleared. */
+function forget({ owner, isTimer, isUnref }: Task): void {
+  if (!isTimer || owner === undefined) return;
+  owner.timers -= 1;
+  if (!isUnref) owner.timersThatHold -= 1;
 }
 
 function before(a: Task, b: Task): boolean {

@@ -24,7 +24,8 @@ export class History {
 
   /** A log whose lines are counted, and noted from `level` on. */
   log(name: string, level: LogLevel = 'info'): Log {
-    const counts: number[] = [];
+    // A daemon that starts again goes on counting.
+    const counts = this.linesByMinute.get(name) ?? [];
     this.linesByMinute.set(name, counts);
     return this.#log(name, counts, order.indexOf(level), {});
   }

@@ -30,6 +30,8 @@ export class NerveHost {
   /** Ids of instances that are configured now; others are withdrawn. */
   readonly configured: Set<SimulatedInstance>;
   process: SimulatedProcess | undefined;
+  /** Processes that were told to stop, and had not ended a while later. */
+  readonly unended: string[] = [];
   readonly #scheduler: Scheduler;
   readonly #network: Network;
   readonly #etcd: SimulatedEtcd;
@@ -114,7 +116,14 @@ export class NerveHost {
       async () => {
         await nerve.close(5_000);
         stop?.abort();
-        this.#scheduler.at(100, () => this.#ended(process), process);
+        this.#scheduler.at(
+          100,
+          () => {
+            if (process.timersThatHold > 0) this.unended.push(`${process.name} has ${process.timersThatHold} timers`);
+            this.#ended(process);
+          },
+          process,
+        );
       },
       process,
     );

@@ -35,12 +35,15 @@ const mostTimers = 60;
 /** Log lines of one daemon in a minute, whatever happens; `debug` aside. */
 const mostLines = 120;
 
-/** What must not pile up. */
+/** What must not pile up, and what a daemon that was told to stop must not leave. */
 export function checkLeftovers(world: World): void {
-  for (const { name, process } of world.nerves) {
+  for (const host of [...world.nerves, ...world.proxies]) {
+    const { name, process, unended } = host;
     if (process !== undefined && process.timers > mostTimers) {
-      throw new Violation(`the nerve on ${name} has ${process.timers} timers`);
+      throw new Violation(`the daemon on ${name} has ${process.timers} timers`);
     }
+    const [left] = unended;
+    if (left !== undefined) throw new Violation(`a daemon that was told to stop goes on: ${left}`);
   }
   for (const [name, minutes] of world.history.linesByMinute) {
     for (const [minute, lines] of minutes.entries()) {
@@ -63,10 +66,61 @@ export function checkHaproxy(world: World): void {
       const servers = [...(worker.backends.get(service)?.servers.values() ?? [])];
       const inUse = servers.filter((server) => !server.inMaintenance && !server.drained).map(({ address }) => address);
       same(`${service} in HAProxy on ${proxy.name}`, inUse, expected);
+      const drained = servers.find((server) => server.drained);
+      if (drained !== undefined) throw new Violation(`${drained.name} is drained, and nobody asked for it`);
       const lines = file.config.backends.find(({ name }) => name === service)?.servers ?? [];
       const enabled = lines.filter(({ words }) => !words.includes('disabled')).map(({ address }) => address);
       same(`${service} in the file on ${proxy.name}`, enabled, expected);
     }
+  }
+}
+
+/** Reloads in a whole run: each had a reason, and a reason that holds in a HAProxy that carries out every command. */
+export function checkReloads(world: World): void {
+  for (const { name, reloads } of world.proxies) {
+    for (const reasons of reloads) {
+      if (reasons.length === 0) throw new Violation(`the synapse on ${name} reloads HAProxy without a reason`);
+      const wrong = reasons.find((reason) => /^HAProxy does not \w+ \S+ at run time$/.test(reason));
+      if (wrong !== undefined) throw new Violation(`the synapse on ${name} reloads HAProxy for nothing: ${wrong}`);
+    }
+  }
+}
+
+/** Remembers how many reloads there were. @returns what fails when there have been more since */
+export function expectNoMoreReloads(world: World): () => void {
+  const before = world.proxies.map(({ reloads }) => reloads.length);
+  return () => {
+    for (const [index, { name, reloads }] of world.proxies.entries()) {
+      const more = reloads.slice(before[index]);
+      if (more.length > 0) throw new Violation(`HAProxy on ${name} is reloaded in peace: ${more.flat().join('; ')}`);
+    }
+  };
+}
+
+/** When the faults have been over for a while: the state file has what etcd has. */
+export function checkStateFiles(world: World): void {
+  for (const { name, running, disk } of world.proxies) {
+    if (!running) continue;
+    const { services } = JSON.parse(disk.peek(proxyPaths.stateFile) ?? '{"services":{}}') as StateFileText;
+    for (const { name: service } of world.settings.services) {
+      const saved = (services[service]?.instances ?? []).map(({ host, port }) => `${host}:${port}`);
+      same(`${service} in the state file on ${name}`, saved, announcedAddresses(world, service));
+    }
+  }
+}
+
+/** What is read of the state file. */
+interface StateFileText {
+  readonly services: Readonly<
+    Record<string, { readonly instances?: readonly { readonly host: string; readonly port: number }[] }>
+  >;
+}
+
+/** No request ever came to an instance of another service. */
+export function checkRequests(world: World): void {
+  for (const { clients } of world.proxies) {
+    const wrong = clients.failed.find(({ reason }) => reason === 'wrong service');
+    if (wrong !== undefined) throw new Violation(`a request for ${wrong.service} came to ${wrong.address}`);
   }
 }
 

@@ -40,7 +40,9 @@ export class ProxyHost {
   readonly clients: Clients;
   process: SimulatedProcess | undefined;
   synapse: Synapse | undefined;
-  /** Reloads without a reason, seen in events. */
+  /** Processes that were told to stop, and had not ended a while later. */
+  readonly unended: string[] = [];
+  /** The reasons of each reload that synapse has asked for. */
   readonly reloads: (readonly string[])[] = [];
   readonly #world: ProxyWorld;
   #stop: AbortController | undefined;
@@ -122,7 +124,14 @@ export class ProxyHost {
     const { process } = this;
     if (process === undefined) return;
     this.#world.scheduler.at(0, () => this.#stop?.abort(), process);
-    this.#world.scheduler.at(5_000, () => this.#ended(process));
+    this.#world.scheduler.at(
+      5_000,
+      () => {
+        if (process.timersThatHold > 0) this.unended.push(`${process.name} has ${process.timersThatHold} timers`);
+        this.#ended(process);
+      },
+      process,
+    );
   }
 
   kill(): void {
