@@ -131,6 +131,8 @@ export class ApplyLoop {
   async #beginReload(signal: AbortSignal): Promise<void> {
     // A reload of ours loads what is wanted now, even if another program has changed the file meanwhile.
     await this.#write(signal);
+    // HAProxy may have come back meanwhile: the reason for the reload is gone.
+    if (this.#deps.reloader.observe() !== 0) return;
     this.#reload = this.#deps.reloader.reload(signal).finally(() => {
       this.#reload = undefined;
       this.wake();
