@@ -2,9 +2,10 @@ import { availableParallelism } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { Worker } from 'node:worker_threads';
+import { runPlanted } from './planted.ts';
 import { runSeed, type SeedResult } from './run-seed.ts';
 
-const usage = `usage: npm run simulate -- [--seeds N] [--first N] [--workers N] [--seed N]
+const usage = `usage: npm run simulate -- [--seeds N] [--first N] [--workers N] [--seed N] [--planted [TEXT]]
 
 Runs nerves, etcd, synapses, HAProxies and clients in virtual time, with faults that depend on a seed alone.
 
@@ -12,6 +13,8 @@ Runs nerves, etcd, synapses, HAProxies and clients in virtual time, with faults 
   --first N    the first seed, default random
   --workers N  how many at once, default one for each processor
   --seed N     one seed; prints the history of the run (SIMULATION_LOG=debug for more)
+  --planted    puts known faults into a copy of the daemons, one after the other, and says how many seeds find each;
+               --seeds N limits them, default 1000; a TEXT selects the faults whose names have it
 `;
 
 /** Reads a whole number of an option. @throws when it is none */
@@ -67,12 +70,14 @@ async function runMany(first: number, count: number, workers: number): Promise<n
   return failed === 0 ? 0 : 1;
 }
 
-const { values } = parseArgs({
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
   options: {
     seeds: { type: 'string' },
     first: { type: 'string' },
     workers: { type: 'string' },
     seed: { type: 'string' },
+    planted: { type: 'boolean' },
     help: { type: 'boolean' },
   },
 });
@@ -81,5 +86,6 @@ else if (values.seed !== undefined) process.exitCode = await runOne(whole('seed'
 else {
   const first = whole('first', values.first, Math.floor(Math.random() * 2 ** 31));
   const workers = Math.max(1, whole('workers', values.workers, availableParallelism()));
-  process.exitCode = await runMany(first, whole('seeds', values.seeds, 100), workers);
+  if (values.planted) process.exitCode = await runPlanted(first, whole('seeds', values.seeds, 1_000), positionals[0]);
+  else process.exitCode = await runMany(first, whole('seeds', values.seeds, 100), workers);
 }

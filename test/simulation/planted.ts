@@ -1,0 +1,149 @@
+import { cp, readFile, rm, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { Worker } from 'node:worker_threads';
+import type { SeedResult } from './run-seed.ts';
+
+/** A fault that is put into a copy of the built daemons, to see whether a simulation finds it. */
+interface PlantedFault {
+  readonly name: string;
+  /** Path of the built file. */
+  readonly file: string;
+  /** Text that is in the file once, and what it becomes. */
+  readonly from: string;
+  readonly to: string;
+}
+
+const plantedFaults: readonly PlantedFault[] = [
+  {
+    name: 'a key is written whatever its revision is',
+    file: 'common/etcd/keys/key-operations.js',
+    from: "compare: [{ key, target: 'Mod', result: 'Equal', mod_revision: modRevision }],",
+    to: 'compare: [],',
+  },
+  {
+    name: 'a lease is not replaced after a write that was not answered',
+    file: 'common/etcd/keys/lease.js',
+    from: 'rotate() {',
+    to: 'rotate() {\n        return;',
+  },
+  {
+    name: 'a lost lease is not noticed',
+    file: 'common/etcd/keys/lease.js',
+    from: 'lost(id) {',
+    to: 'lost(id) {\n        return;',
+  },
+  {
+    name: 'every 50th event of a watch is lost',
+    file: 'common/etcd/watch/watch-stream.js',
+    from: 'watched.applyEvents(events, seenAt)',
+    to: 'watched.applyEvents(events.filter(() => (globalThis.planted = (globalThis.planted ?? 0) + 1) % 50 !== 0), seenAt)',
+  },
+  {
+    name: 'a compacted watch is not begun again',
+    file: 'common/etcd/watch/watch-stream.js',
+    from: 'this.#hooks.onWatcherEnd(watcher.watched, end, error);',
+    to: '',
+  },
+  {
+    name: 'a replaced worker is taken for the one in charge',
+    file: 'synapse/haproxy/runtime/process.js',
+    from: "if (worker.stopping || relation === 'replaced') {",
+    to: 'if (false) {',
+  },
+  {
+    name: 'backends without servers are forgotten',
+    file: 'synapse/haproxy/runtime/server-state.js',
+    from: 'if (!this.#running.has(backend))',
+    to: 'if (false)',
+  },
+  {
+    name: 'a change that had no effect is not sent again',
+    file: 'synapse/haproxy/runtime/bookkeeping.js',
+    from: 'const maxTries = 2;',
+    to: 'const maxTries = 0;',
+  },
+  {
+    name: 'supervised tasks go on after the abort',
+    file: 'common/async/sleep.js',
+    from: 'clock.clearTimeout(timer);',
+    to: '',
+  },
+  {
+    name: 'each event of a watch leaves a timer',
+    file: 'common/etcd/watch/watch-stream.js',
+    from: '#events(response, seenAt) {',
+    to: '#events(response, seenAt) {\n        clock.setTimeout(() => { }, 86_400_000);',
+  },
+  {
+    name: 'synapse does not know its own maintenance after a restart',
+    file: 'synapse/haproxy/runtime/server-state.js',
+    from: 'const isMarked = maintenance && weight === closedByUsWeight && file?.weight !== closedByUsWeight;',
+    to: 'const isMarked = false;',
+  },
+  {
+    name: 'the state file counts for more than haproxy.cfg',
+    file: 'synapse/haproxy/output.js',
+    from: 'this.#desired.update(this.#trusted(snapshot), changed)',
+    to: 'this.#desired.update(snapshot, changed)',
+  },
+];
+
+const built = fileURLToPath(new URL('../../', import.meta.url));
+/** Below the repository, so that its packages are found. */
+const copy = join(built, '..', '.cache', 'planted');
+
+/**
+ * Plants one fault after the other, and runs seeds until one finds it.
+ * @param most how many seeds a fault gets
+ * @returns the exit code: 1 when a fault was not found
+ */
+export async function runPlanted(first: number, most: number, only = ''): Promise<number> {
+  let missed = 0;
+  for (const fault of plantedFaults.filter(({ name }) => name.includes(only))) {
+    await plant(fault);
+    const found = await seedsUntilFound(first, most);
+    if (found === undefined) missed += 1;
+    const verdict = found === undefined ? `NOT FOUND by ${most} seeds` : `${found.seeds} seeds: ${found.violation}`;
+    process.stdout.write(`${fault.name}: ${verdict}\n`);
+  }
+  await rm(copy, { recursive: true, force: true });
+  return missed === 0 ? 0 : 1;
+}
+
+/** Makes the copy with one fault in it. @throws when the text is not there exactly once */
+async function plant({ name, file, from, to }: PlantedFault): Promise<void> {
+  await rm(copy, { recursive: true, force: true });
+  await cp(built, join(copy, 'dist'), { recursive: true });
+  await cp(join(dirname(built), 'package.json'), join(copy, 'package.json'));
+  const path = join(copy, 'dist', file);
+  const text = await readFile(path, 'utf8');
+  const count = text.split(from).length - 1;
+  if (count !== 1) throw new Error(`'${name}' cannot be planted: ${file} has its text ${count} times`);
+  await writeFile(
+    path,
+    text.replace(from, () => to),
+  );
+}
+
+/** @returns how many seeds it took, and what was violated; undefined when none found it */
+function seedsUntilFound(
+  first: number,
+  most: number,
+): Promise<{ readonly seeds: number; readonly violation: string } | undefined> {
+  const worker = new Worker(join(copy, 'dist', 'test', 'simulation', 'worker.js'));
+  return new Promise((resolve, reject) => {
+    let seeds = 0;
+    const end = (found?: { readonly seeds: number; readonly violation: string }): void => {
+      worker.terminate().then(() => resolve(found), reject);
+    };
+    worker.on('message', ({ violation }: SeedResult) => {
+      seeds += 1;
+      if (violation !== null) end({ seeds, violation: violation.split('\n')[0] ?? '' });
+      else if (seeds >= most) end();
+      else worker.postMessage(first + seeds);
+    });
+    worker.on('error', (error) => end({ seeds: seeds + 1, violation: `a crash: ${error.message}` }));
+    worker.postMessage(first);
+  });
+}
