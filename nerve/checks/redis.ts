@@ -35,7 +35,7 @@ export const check: CheckPlugin<RedisCheckOptions> = {
     },
     role: { doc: 'required role', format: ['any', 'master', 'replica'], default: 'any' },
     synced: {
-      doc: 'require a replica to have its link to the master up and no full synchronization running',
+      doc: 'require a replica to have its link to the master up and no full synchronisation running',
       format: 'boolean',
       default: false,
     },
@@ -97,7 +97,7 @@ function assertReplication(info: string, { role, synced }: RedisCheckOptions): v
   const found = fields.get('role') === 'slave' ? 'replica' : fields.get('role');
   if (role !== 'any' && found !== role) throw new Error(`role is ${found}, expected ${role}`);
   if (!synced || found !== 'replica') return;
-  if (fields.get('master_sync_in_progress') === '1') throw new Error('full synchronization with the master is running');
+  if (fields.get('master_sync_in_progress') === '1') throw new Error('full synchronisation with the master is running');
   const link = fields.get('master_link_status');
   if (link !== 'up') throw new Error(`link to the master is ${link}`);
 }

@@ -197,7 +197,7 @@ export class WatchStream<W extends Watched> {
       return ['compacted', this.#error(status.OUT_OF_RANGE, `compacted at revision ${compacted}`)];
     }
     if (isDenied(reason)) return ['denied', this.#error(status.PERMISSION_DENIED, reason)];
-    return ['canceled', this.#error(status.ABORTED, reason || 'the member canceled the watch')];
+    return ['canceled', this.#error(status.ABORTED, reason || 'the member cancelled the watch')];
   }
 
   #events(response: IWatchResponse, seenAt: number): void {

@@ -22,7 +22,7 @@ export interface DockerServer {
   /** In force until replaced; tells those who listen for events. */
   set(containers: readonly FakeContainer[], options?: { readonly silent?: boolean }): void;
   /** What lists are answered with instead: a status, a text, or nothing at all. */
-  trouble: number | string | 'hang' | undefined;
+  fault: number | string | 'hang' | undefined;
   /** Ends all streams of events. */
   cut(): void;
   close(): Promise<void>;
@@ -43,13 +43,13 @@ export async function startDockerServer(socketPath?: string, tls?: ServerOptions
       response.writeHead(200, { 'content-type': 'application/json' }).flushHeaders();
     } else if (url.pathname !== '/containers/json') {
       response.writeHead(404).end('{"message":"page not found"}');
-    } else if (typeof self.trouble === 'number') {
-      response.writeHead(self.trouble).end('{"message":"trouble"}');
-    } else if (self.trouble === undefined) {
+    } else if (typeof self.fault === 'number') {
+      response.writeHead(self.fault).end('{"message":"fault"}');
+    } else if (self.fault === undefined) {
       const found = containers.filter((container) => passes(container, filters));
       response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(found.map(toJson)));
-    } else if (self.trouble !== 'hang') {
-      response.writeHead(200, { 'content-type': 'application/json' }).end(self.trouble);
+    } else if (self.fault !== 'hang') {
+      response.writeHead(200, { 'content-type': 'application/json' }).end(self.fault);
     }
   };
   const server = tls === undefined ? createServer(listener) : createTlsServer(tls, listener);
@@ -61,7 +61,7 @@ export async function startDockerServer(socketPath?: string, tls?: ServerOptions
   const self: DockerServer = {
     url: socketPath === undefined ? `http${tls === undefined ? '' : 's'}://127.0.0.1:${port}` : `unix://${socketPath}`,
     calls,
-    trouble: undefined,
+    fault: undefined,
     set(next, { silent = false } = {}) {
       containers = next;
       if (silent) return;

@@ -73,3 +73,8 @@ export async function openZookeeperWriter(address: string, timeout = 10_000): Pr
     vanish: end,
   };
 }
+
+/** The record of the instance `name` at port 80 of the host `NAME.test`, as nerve writes it. */
+export function recordOf(name: string, more: object = {}): string {
+  return JSON.stringify({ host: `${name}.test`, port: 80, name, ...more });
+}

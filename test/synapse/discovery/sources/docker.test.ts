@@ -167,23 +167,23 @@ describe('the source docker', () => {
     await until(() => run.ids()[0] === 'api-1_127.0.0.1:8001');
   });
 
-  const troubles: readonly (readonly [name: string, trouble: number | string, reason: RegExp])[] = [
+  const faults: readonly (readonly [name: string, fault: number | string, reason: RegExp])[] = [
     ['an error of the engine', 500, /Docker at 127\.0\.0\.1:\d+: \/containers\/json: status 500/],
     ['half an answer', '[{"Id":"0', /JSON/],
     ['an answer of another kind', '{"message":"hello"}', /is not a list/],
     ['a list of something else', '[1]', /has no Id/],
     ['a hang', 'hang', /no answer within 300ms/],
   ];
-  for (const [name, trouble, reason] of troubles) {
+  for (const [name, fault, reason] of faults) {
     it(`${name} keeps the last set, is the reason in the status, and ends when a good answer comes`, async () => {
       server.set([one]);
       const run = await start({ host: server.url, image_name: 'app', timeout: '300ms' });
       await until(() => run.sets.length > 0);
-      server.trouble = trouble;
+      server.fault = fault;
       server.set([one, two]);
       await until(() => reason.test(reasonOf(run)));
       assert.equal(run.sets.length, 1);
-      server.trouble = undefined;
+      server.fault = undefined;
       await until(() => run.ids().length === 2);
       assert.equal(reasonOf(run), '');
       assert.equal(run.lines.filter(({ level }) => level === 'warn').length, 1);
@@ -202,7 +202,7 @@ describe('the source docker', () => {
       cleanups.push(() => other.close());
       server.set([one, two]);
       other.set([web, one]);
-      other.trouble = 500;
+      other.fault = 500;
       const run = await start({
         servers: [
           { name: 'left', host: '127.0.0.1', port: new URL(server.url).port },
@@ -213,7 +213,7 @@ describe('the source docker', () => {
       });
       await until(() => /status 500/.test(reasonOf(run)));
       assert.deepEqual(run.sets, []);
-      other.trouble = undefined;
+      other.fault = undefined;
       await until(() => run.sets.length > 0);
       assert.deepEqual(run.ids(), ['left_127.0.0.1:8001', 'left_127.0.0.1:8002', 'right_127.0.0.1:8001']);
     });
@@ -230,7 +230,7 @@ describe('the source docker', () => {
       }));
       const run = await start({ servers, image_name: 'app' });
       await until(() => run.sets.length > 0);
-      other.trouble = 503;
+      other.fault = 503;
       other.cut();
       await until(() => /status 503/.test(reasonOf(run)));
       server.set([]);

@@ -78,7 +78,7 @@ describe('the source marathon', () => {
     assert.equal(paths[0], '/v2/apps/team/api%201/tasks');
   });
 
-  const troubles: readonly (readonly [name: string, answer: (response: ServerResponse) => void, reason: RegExp])[] = [
+  const faults: readonly (readonly [name: string, answer: (response: ServerResponse) => void, reason: RegExp])[] = [
     ['an error', (response) => response.writeHead(503).end(), /status 503/],
     ['half an answer', (response) => response.end('{"tasks": [{"host"'), /JSON/],
     [
@@ -89,12 +89,12 @@ describe('the source marathon', () => {
     ['an answer of another kind', (response) => response.end('{"message": "hello"}'), /no list of tasks/],
     ['a hang', () => {}, /no answer within 500ms/],
   ];
-  for (const [name, trouble, reason] of troubles) {
+  for (const [name, fault, reason] of faults) {
     it(`${name} keeps the last set, is the reason in the status, and ends when a good answer comes`, async () => {
       tasks(agouti);
       const run = await start({ timeout: '500ms' });
       await until(() => run.sets.length > 0);
-      answer = trouble;
+      answer = fault;
       await until(() => reason.test(run.source.status?.().reason ?? ''));
       assert.equal(run.sets.length, 1);
       tasks(agouti, beaver);

@@ -5,11 +5,8 @@ import { reasonOf } from '../../../../common/daemon/log.ts';
 import { Shared } from '../../../../synapse/discovery/shared.ts';
 import { makeSource, runSource, type SourceRun } from '../../../support/daemons/source-run.ts';
 import { startZookeeper, type ZookeeperServer } from '../../../support/servers/zookeeper.ts';
-import { openZookeeperWriter, type ZookeeperWriter } from '../../../support/servers/zookeeper-writer.ts';
+import { openZookeeperWriter, recordOf, type ZookeeperWriter } from '../../../support/servers/zookeeper-writer.ts';
 import { until } from '../../../support/until.ts';
-
-const recordOf = (name: string, more: object = {}): string =>
-  JSON.stringify({ host: `${name}.test`, port: 80, name, ...more });
 
 describe('the source zookeeper', () => {
   let server: ZookeeperServer;

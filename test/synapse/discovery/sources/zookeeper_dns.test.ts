@@ -3,11 +3,8 @@ import { after, afterEach, before, beforeEach, describe, it } from 'node:test';
 import { runSource, type SourceRun } from '../../../support/daemons/source-run.ts';
 import { type DnsServer, startDnsServer } from '../../../support/servers/dns-server.ts';
 import { startZookeeper, type ZookeeperServer } from '../../../support/servers/zookeeper.ts';
-import { openZookeeperWriter, type ZookeeperWriter } from '../../../support/servers/zookeeper-writer.ts';
+import { openZookeeperWriter, recordOf, type ZookeeperWriter } from '../../../support/servers/zookeeper-writer.ts';
 import { until } from '../../../support/until.ts';
-
-const recordOf = (name: string, more: object = {}): string =>
-  JSON.stringify({ host: `${name}.test`, port: 80, name, ...more });
 
 describe('the source zookeeper_dns', () => {
   let server: ZookeeperServer;
