@@ -24,7 +24,7 @@ import { tempFolder } from './support/temp-folder.ts';
 const read = (path: string): Promise<string> => readFile(join(root, path), 'utf8');
 
 /** Every page of the repository; not by a walk through all of it, where others unpack programs meanwhile. */
-const folders = ['common', 'nerve', 'synapse', 'deploy', 'etcd-cluster'];
+const folders = ['common', 'nerve', 'synapse', 'deploy', 'etcd-cluster', 'test/simulation'];
 const below = async (folder: string): Promise<readonly string[]> =>
   (await readdir(join(root, folder), { recursive: true })).map((path) => join(folder, path));
 const pages = [...(await readdir(root)), ...(await Promise.all(folders.map(below))).flat()]
@@ -37,6 +37,7 @@ const tried = pages.filter((page) => !elsewhere.includes(page));
 /** Lines that are tried by another test, or cannot end. */
 const notHere: readonly (readonly [line: RegExp, where: string])[] = [
   [/^npm (run demo|test|run check|run bench|ci)/, 'test/deploy/demo.test.ts'],
+  [/^npm run simulate/, 'test/simulation/simulation.test.ts'],
   [/^\. \.cache\/demo|localhost:7001|\$API_1/, 'test/deploy/walk.test.ts'], // in the demo
   [/^(nerve|synapse) -c \S+\s*(#.*)?$/, 'test/support/daemons/daemon.ts'],
   [/^haproxy -W -S /, 'test/support/haproxy/haproxy.ts'],

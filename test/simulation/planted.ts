@@ -90,8 +90,8 @@ const plantedFaults: readonly PlantedFault[] = [
 ];
 
 const built = fileURLToPath(new URL('../../', import.meta.url));
-/** Below the repository, so that its packages are found. */
-const copy = join(built, '..', '.cache', 'planted');
+/** Below the repository, so that its packages are found; one for each process. */
+const copy = join(built, '..', '.cache', `planted-${process.pid}`);
 
 /**
  * Plants one fault after the other, and runs seeds until one finds it.
