@@ -69,8 +69,7 @@ function announcedText(
     created === revision
       ? `written at revision ${created}`
       : `first written at revision ${created}, last at ${revision}`;
-  const lifetime =
-    lease === null ? 'no lease: it stays until it is deleted' : `lease ${lease}${leftText(left, ttl)}`;
+  const lifetime = lease === null ? 'no lease: it stays until it is deleted' : `lease ${lease}${leftText(left, ttl)}`;
   const when = at === null ? '' : ` at ${at}`;
   return [`by ${name === '' ? 'an unnamed announcer' : name}${when}, as ${where}`, `${written}; ${lifetime}`];
 }
