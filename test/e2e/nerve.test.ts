@@ -154,7 +154,7 @@ describe('nerve and etcd', () => {
     assert.equal(events.length, length);
     assert.deepEqual(await announced(), ['web']);
     services.api.healthy = true;
-    await eventually(() => assert.deepEqual(events.slice(length), ['put api']));
+    await eventually(() => assert.deepEqual(events.slice(length), ['delete api', 'put api']));
   });
 
   it('changes only the changed services at SIGHUP, and keeps the old configuration when the new one is invalid', async () => {

@@ -16,6 +16,10 @@ export function nextStep(key: OwnedKey, context: KeyContext): Step {
   if (isForeign(key, observed, context) && !context.isTombstone(observed.value)) {
     return { phase: 'conflict', request: null };
   }
+  if (modRevision !== '0' && (context.tombstoneLeases.has(observed.lease) || context.isTombstone(observed.value))) {
+    // Not overwritten: who comes back has a new create revision, because the instance that was created first is the leader.
+    return { phase: 'deleting', request: { kind: 'delete', modRevision } };
+  }
   return { phase: 'writingValue', request: { kind: 'put', modRevision, value, lease } };
 }
 

@@ -383,9 +383,11 @@ describe('the lifecycle of an owned key', () => {
     assert.deepEqual([key.phase, effects], ['gone', ['rest']]);
   });
 
-  it('replaces its tombstone when it is announced again', () => {
-    const { key, effects } = run(phases.tombstoned, [assign(set('up')), turn, written(present('9', 'up', '7'))]);
-    assert.deepEqual([key.phase, effects], ['held', ['queue', 'send put up@6 lease 7', 'rest']]);
+  it('deletes its tombstone when it is announced again, so that it has a new create revision', () => {
+    const steps = [assign(set('up')), turn, written(absentKey), turn, written(present('9', 'up', '7'))];
+    const { key, effects } = run(phases.tombstoned, steps);
+    assert.equal(key.phase, 'held');
+    assert.deepEqual(effects, ['queue', 'send delete@6', 'queue', 'send put up@0 lease 7', 'rest']);
   });
 
   it('asks for another lease for tombstones when etcd does not know the one it has', () => {
@@ -396,7 +398,7 @@ describe('the lifecycle of an owned key', () => {
   it('takes over a key whose other owner has left a tombstone', () => {
     const left = present('20', 'down', '9');
     const { effects } = run(phases.conflict, [{ kind: 'watched', version: { revision: 20, observed: left } }, turn]);
-    assert.deepEqual(effects, ['queue', 'send put up@20 lease 7']);
+    assert.deepEqual(effects, ['queue', 'send delete@20']);
   });
 
   it('leaves the tombstone of a predecessor to its lease, and overwrites one that no lease would end', () => {
