@@ -64,7 +64,7 @@ const plantedFaults: readonly PlantedFault[] = [
     to: 'const maxTries = 0;',
   },
   {
-    name: 'supervised tasks go on after the abort',
+    name: 'a pause leaves its timer behind when it is aborted',
     file: 'common/async/sleep.js',
     from: 'clock.clearTimeout(timer);',
     to: '',
