@@ -25,7 +25,8 @@ export const synapseStops: Fault = {
   begin(world) {
     const proxy = pick(
       world,
-      world.proxies.filter(({ running }) => running),
+      // As for a synapse that is killed: see there.
+      world.proxies.filter(({ running, disk }) => running && !disk.wasFullWithin(10_000)),
     );
     if (proxy === undefined) return undefined;
     world.history.note(`FAULT: the synapse on ${proxy.name} is told to stop`);
