@@ -1,5 +1,6 @@
 import { chmod, mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
 import { connect, type Socket } from 'node:net';
+import { onAbort } from './async/abort.ts';
 import { type ExecOptions, type ExecResult, exec } from './daemon/exec.ts';
 
 /** The properties of a file that the daemons use. */
@@ -42,6 +43,16 @@ export interface Files {
   syncFolder(path: string): Promise<void>;
 }
 
+/** Where something listens. */
+export interface TcpAddress {
+  /** An IP address or a host name. */
+  readonly host: string;
+  readonly port: number;
+}
+
+/** What a TCP connection met: it was accepted, it was refused, or nothing came in time. */
+export type ConnectResult = 'answers' | 'refused' | 'silent';
+
 /**
  * The machine as the daemons use it, except time: files, programs and sockets. `run.ts` hands it in, so that a simulation
  * can run a daemon on a simulated machine. Time and chance: `async/clock.ts`. etcd: `etcd/client/`.
@@ -56,6 +67,8 @@ export interface Host {
   ) => Promise<ExecResult>;
   /** Begins to open a unix socket, such as HAProxy's runtime API; `connect` or `error` follows as with `node:net`. */
   readonly connectUnix: (path: string) => Socket;
+  /** Tries to open one TCP connection and closes it at once; `silent` when `signal` aborts first. Never rejects. */
+  readonly tryConnect: (address: TcpAddress, signal: AbortSignal) => Promise<ConnectResult>;
 }
 
 const files: Files = {
@@ -104,5 +117,24 @@ const files: Files = {
   },
 };
 
+function tryConnect({ host, port }: TcpAddress, signal: AbortSignal): Promise<ConnectResult> {
+  return new Promise((resolve) => {
+    if (signal.aborted) {
+      resolve('silent');
+      return;
+    }
+    const socket = connect({ host, port });
+    const done = (result: ConnectResult): void => {
+      release();
+      socket.destroy();
+      resolve(result);
+    };
+    socket.once('connect', () => done('answers'));
+    // Other errors, such as EHOSTUNREACH and a name that cannot be resolved, say nothing of a process that listens.
+    socket.on('error', (error: NodeJS.ErrnoException) => done(error.code === 'ECONNREFUSED' ? 'refused' : 'silent'));
+    const release = onAbort(signal, () => done('silent'));
+  });
+}
+
 /** The machine this process runs on. */
-export const thisHost: Host = { files, exec, connectUnix: (path) => connect({ path }) };
+export const thisHost: Host = { files, exec, connectUnix: (path) => connect({ path }), tryConnect };

@@ -20,8 +20,10 @@ export interface Observed {
   readonly rejected: number;
   /** Whether the published configuration is refused; undefined when there is none. */
   readonly refused?: boolean | undefined;
-  /** The number of instances that are kept although their leases expired. */
+  /** The number of instances that are kept because their leases were lost together. */
   readonly suspects: number;
+  /** The number of other instances that are kept for a moment although their leases are gone. */
+  readonly held: number;
   /** The number of local instances, of a service with a preference. */
   readonly local?: number | undefined;
   /** Milliseconds of `clock.wallTime()`; null while nothing is known. */
@@ -76,7 +78,7 @@ new Gauge({
 
 new Gauge({
   name: 'synapse_guards_in_force',
-  help: 'Services with instances that are kept although their leases expired.',
+  help: 'Services with instances that are kept as suspects, because many leases were lost together.',
   registers,
   collect() {
     this.set(observedNow().filter(({ suspects }) => suspects > 0).length);
@@ -137,8 +139,13 @@ gauge(
 );
 gauge(
   'synapse_suspect_instances',
-  'Instances that are kept although their leases expired, because most of the service expired together.',
+  'Instances that are kept although their leases are gone, because many leases were lost together.',
   ({ suspects }) => suspects,
+);
+gauge(
+  'synapse_held_instances',
+  'Instances that are kept for a moment although their leases are gone, because a wave of lost leases may follow.',
+  ({ held }) => held,
 );
 gauge(
   'synapse_unusable_records',
@@ -156,10 +163,10 @@ gauge(
   ({ refused }) => (refused === undefined ? undefined : refused ? 1 : 0),
 );
 
-/** Counts instances that the expiry guard kept; an instance counts again when it expires again. */
+/** Counts instances that the expiry guard kept as suspects; an instance counts again when it is lost again. */
 export const guardedInstances = new Counter({
   name: 'synapse_guarded_instances_total',
-  help: 'Instances that were kept as suspects because most of their service expired together.',
+  help: 'Instances that were kept as suspects, because many leases were lost together.',
   labelNames: ['service'],
   registers,
 });

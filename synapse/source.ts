@@ -28,10 +28,14 @@ export interface InstanceSet {
   readonly unique?: boolean;
   readonly rejected: readonly Rejected[];
   /**
-   * Ids of the previous set that were withdrawn: their announcer wrote the state `down` first. An instance that is gone
-   * and not named here expired: its announcer crashed or was cut off.
+   * Ids of the previous set that were withdrawn: their announcer or an operator took them back. An instance that is gone
+   * and not named here was lost together with its lease: its announcer crashed or was cut off.
    */
   readonly withdrawn?: ReadonlySet<string>;
+  /** Ids of the previous set that were lost, each with its lease, where the source knows it (etcd's id as text). */
+  readonly lost?: ReadonlyMap<string, string>;
+  /** The lease of each of `instances`, where the source knows it; `0`: none. */
+  readonly leases?: readonly string[];
   /** When each of `instances` appeared, as a growing number (etcd: the create revision). The smallest is the leader. */
   readonly sequence?: readonly number[];
   /** Instances that are not among `instances` because a part of the source has filters of its own. */
@@ -44,7 +48,7 @@ export interface InstanceSet {
   readonly seenAt: number;
 }
 
-/** How an instance left its registry: its announcer withdrew it, or was cut off or crashed, and its lease expired. */
+/** How an instance left its registry: somebody withdrew it, or its announcer crashed or was cut off, and its lease expired. */
 export type Departure = 'withdrawn' | 'expired';
 
 /** Publishes the whole set: never a part of it, and never an empty set because of an error. */

@@ -7,7 +7,6 @@ import type { Host } from '../common/host.ts';
 import { listed } from '../common/wording.ts';
 import { Catalog, type CatalogChange } from './catalog/catalog.ts';
 import { Departures, type DeparturesTaken } from './catalog/departures.ts';
-import { HoldTimers } from './catalog/hold-timers.ts';
 import { readStateFile, type ServiceToSave, StateFileWriter } from './catalog/state-file.ts';
 import type { SynapseConfig } from './config/config.ts';
 import { keepEqual } from './config/keep-equal.ts';
@@ -16,6 +15,7 @@ import { FileOutput, type FileOutputTarget } from './file-output.ts';
 import type { SentCommands } from './haproxy/runtime/command-log.ts';
 import type { ServicesStatistics } from './haproxy/statistics/counters.ts';
 import { type CreateHaproxy, HaproxyRun } from './haproxy-run.ts';
+import { LostWatch } from './lost-watch.ts';
 import { applies, observe } from './metrics.ts';
 import type { ServersOf, Snapshot } from './output.ts';
 import { type Applied, recordApplied } from './report/applied-events.ts';
@@ -33,8 +33,8 @@ export interface SynapseDeps {
   readonly log: Log;
   /** Where events are recorded; by default a journal that only this synapse knows. */
   readonly events?: Events;
-  /** The files of the state file and of `file_output`. */
-  readonly host: Pick<Host, 'files'>;
+  /** The files of the state file and of `file_output`; looks at lost instances. */
+  readonly host: Pick<Host, 'files' | 'tryConnect'>;
   readonly openEtcd: OpenEtcd;
   readonly createHaproxy: CreateHaproxy;
 }
@@ -60,7 +60,7 @@ export class Synapse {
   readonly #traces = new Traces();
   readonly #catalog = new Catalog();
   readonly #departures = new Departures();
-  readonly #holdTimers = new HoldTimers((service) => this.#dropSuspects(service));
+  readonly #lostWatch: LostWatch;
   readonly #discoverer: Discoverer;
   readonly #fileOutput: FileOutput;
   #config: SynapseConfig;
@@ -89,6 +89,11 @@ export class Synapse {
       },
       { log, openEtcd },
     );
+    this.#lostWatch = new LostWatch(this.#catalog, {
+      host: deps.host,
+      statistics: (service) => this.statistics({ service }),
+      take: (changes) => this.#take(changes),
+    });
   }
 
   /** Runs until `signal` aborts; then everything pending is written to disk, and HAProxy is left running as it is. */
@@ -104,10 +109,7 @@ export class Synapse {
   reconfigure(next: SynapseConfig): void {
     this.#config = keepEqual(this.#config, next);
     const { services, etcd, haproxy } = this.#config;
-    for (const change of this.#catalog.configure(services)) {
-      this.#noteDropped(change);
-      this.#take(change);
-    }
+    this.#take(this.#catalog.configure(services));
     this.#discoverer.configure(services, etcd);
     pruneLater((service) => services.has(service));
     if (this.#haproxy !== undefined && this.#haproxy.config !== haproxy) this.#touch(all);
@@ -193,33 +195,23 @@ export class Synapse {
 
   async #stop(saving: readonly Promise<void>[]): Promise<void> {
     this.#phase = 'stopping';
-    this.#holdTimers.clear();
+    this.#lostWatch.end();
     // An apply that is under way is not waited for: it may wait for a HAProxy that is down.
     await Promise.all([...saving, this.#haproxy?.close()]);
     // Last: while the sources run, the state file can tell which sets are current.
     await this.#discoverer.end();
   }
 
-  /** Acts on what an update of the catalog changed. */
-  #take(change: CatalogChange | undefined): void {
-    if (change === undefined) return;
-    const { service, stateChanged, holdEnd } = change;
-    if (stateChanged) this.#touch(service);
-    this.#stateFile?.touch();
-    this.#holdTimers.set(service, this.#phase === 'stopping' ? undefined : holdEnd);
-    if (this.#config.services.has(service)) recordCatalogChange(change, { log: this.#log, events: this.#events });
-  }
-
-  #dropSuspects(service: string): void {
-    const change = this.#catalog.refresh(service);
-    if (change === undefined) return;
-    this.#noteDropped(change);
-    this.#take(change);
-  }
-
-  /** Suspects that the guard gave up are gone because their leases expired, long ago. */
-  #noteDropped({ service, suspectsBefore, suspects }: CatalogChange): void {
-    for (const id of suspectsBefore.keys()) if (!suspects.has(id)) this.#departures.add(service, id, 'expired');
+  /** Acts on what a call changed in the catalog. */
+  #take(changes: readonly CatalogChange[]): void {
+    for (const change of changes) {
+      const { service, stateChanged, ended } = change;
+      if (stateChanged) this.#touch(service);
+      for (const { lost, how } of ended) this.#departures.add(service, lost.instance.id, how);
+      if (this.#config.services.has(service)) recordCatalogChange(change, { log: this.#log, events: this.#events });
+    }
+    if (changes.length > 0) this.#stateFile?.touch();
+    if (this.#phase !== 'stopping') this.#lostWatch.take(changes);
   }
 
   async #apply(dirty: ReadonlySet<string | typeof all>, signal: AbortSignal): Promise<void> {
@@ -275,10 +267,10 @@ export class Synapse {
   /** The sets in force, for the state file. */
   *#toSave(): Iterable<readonly [string, ServiceToSave]> {
     for (const name of this.#catalog.names()) {
-      const { lastGood: set, published, guarded } = this.#catalog.entry(name) ?? {};
+      const { lastGood: set, published, kept } = this.#catalog.entry(name) ?? {};
       if (set === undefined) continue;
       const current = this.#discoverer.status(name)?.reason === null;
-      yield [name, { set, current, published, suspects: guarded?.suspects }];
+      yield [name, { set, current, published, kept }];
     }
   }
 }

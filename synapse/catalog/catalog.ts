@@ -3,7 +3,17 @@ import { clock } from '../../common/async/clock.ts';
 import type { Published } from '../../common/published.ts';
 import type { ServiceState, Snapshot } from '../output.ts';
 import type { InstanceSet } from '../source.ts';
-import { type ExpiredById, type GuardState, guardExpiry, holdEnd, restoredGuard } from './expiry-guard.ts';
+import { type Announced, announcementsIn, indexAnnouncements } from './announced.ts';
+import {
+  type EndedLoss,
+  keptOf,
+  type Look,
+  type LostById,
+  type LostInstance,
+  noneLost,
+  withKept,
+} from './lost-instance.ts';
+import { type LostEffect, type LostEvent, type LostFacts, nextDue, nothingLost, reduceLost } from './lost-leases.ts';
 import { effectiveConfig, type PublishableConfig } from './published.ts';
 import { type Origin, type Policy, sameInstances, select } from './select.ts';
 
@@ -17,13 +27,15 @@ export interface CatalogEntry {
   readonly service: CatalogService;
   /** What outputs are given. */
   readonly state: ServiceState;
-  /** The newest set of the source in this process; undefined before its first answer. */
+  /** The newest set of the source in this process, with the lost instances that are kept; undefined before its first answer. */
   readonly set: InstanceSet | undefined;
   /** The set in force. Where an empty set changes nothing, the newest that was not empty; at first that of the state file. */
   readonly lastGood: InstanceSet | undefined;
   readonly origin: Origin | 'cache';
-  /** What the expiry guard makes of the newest set. */
-  readonly guarded: GuardState | undefined;
+  /** The newest set as the source published it, without the lost instances that are kept. */
+  readonly raw: InstanceSet | undefined;
+  /** Instances that are kept although their leases are gone. */
+  readonly kept: LostById;
   /** The published configuration that is in force. */
   readonly published: Published | undefined;
   /** Why the newest published configuration is not in force; null when it is, or when there is none. */
@@ -38,7 +50,7 @@ export interface CatalogEntry {
 export interface Restored {
   readonly set: InstanceSet;
   readonly published?: Published | undefined;
-  readonly suspects?: ExpiredById | undefined;
+  readonly kept?: LostById | undefined;
 }
 
 /** What a call did to one service. */
@@ -46,15 +58,15 @@ export interface CatalogChange {
   readonly service: string;
   /** Outputs have something to do. */
   readonly stateChanged: boolean;
-  readonly suspectsBefore: ExpiredById;
-  readonly suspects: ExpiredById;
-  /** When the expiry guard gives up its first suspect, in milliseconds of `clock.now()`: call {@link Catalog.refresh} then. */
-  readonly holdEnd: number | undefined;
+  readonly keptBefore: LostById;
+  readonly kept: LostById;
+  /** Lost instances to look at: tell {@link Catalog.looked} the result. */
+  readonly looks: readonly LostInstance[];
+  /** Lost instances that are no longer kept. */
+  readonly ended: readonly EndedLoss[];
   /** Why the newest published configuration is refused, when that is new; otherwise null. */
   readonly newlyRefused: string | null;
 }
-
-const noSuspects: ExpiredById = new Map();
 
 /**
  * The last good set of every service, and what follows from it. Failures never reach it: a source that fails publishes
@@ -65,61 +77,109 @@ export class Catalog {
   /** Services with a new source that has not answered yet, while their sets are of the former one. */
   readonly #replaced = new Set<string>();
 
+  #lost = nothingLost;
+  /** What is announced over all services, for the rest of this tick. */
+  #announced: Announced | undefined;
+  readonly #facts: LostFacts = {
+    guardOf: (service) => this.#entries.get(service)?.service.policy.expiryGuard,
+    // Undefined before the source has answered: everything comes from the state file then, and nothing of it is dropped.
+    setOf: (service) => this.#entries.get(service)?.raw,
+    announced: () => this.#announcedNow(),
+  };
+
   /** Takes the services of a new configuration, in its order. Returns what changed, removed services included. */
   configure(services: ReadonlyMap<string, CatalogService>): readonly CatalogChange[] {
     const before = this.#entries;
-    const changes: CatalogChange[] = [];
     this.#entries = new Map();
+    const changed: string[] = [];
     for (const [name, service] of services) {
       const known = before.get(name);
-      const entry = known?.service === service ? known : reconfigured(name, service, known);
+      const entry = known?.service === service ? known : evaluate(name, service, { known, seenAt: clock.now() });
       this.#entries.set(name, entry);
-      if (entry !== known) changes.push(changeOf(name, known, entry));
+      if (entry !== known) changed.push(name);
     }
-    for (const [name, known] of before) if (!services.has(name)) changes.push(changeOf(name, known, undefined));
-    return changes;
+    for (const name of before.keys()) if (!services.has(name)) changed.push(name);
+    return this.#reduce({ type: 'configured', now: clock.now() }, before, changed);
   }
 
   /** Takes what a previous process knew: in force until the source answers. Ignored when it has answered already. */
-  restore(name: string, { set, published, suspects }: Restored): void {
+  restore(name: string, { set, published, kept = noneLost }: Restored): void {
     const entry = this.#entries.get(name);
     if (entry === undefined || entry.set !== undefined) return;
-    const guarded = suspects && restoredGuard(set, suspects);
-    const known = { ...entry, lastGood: set, published, guarded };
+    // An instance that left while synapse was down may have been withdrawn: only those of the state file are kept.
+    const known = { ...entry, lastGood: set, published, raw: undefined, kept };
     this.#entries.set(name, evaluate(name, entry.service, { known, seenAt: set.seenAt }));
+    if (kept.size > 0) this.#lost = { ...this.#lost, services: new Map([...this.#lost.services, [name, kept]]) };
   }
 
-  /** Takes a source's newest set. Returns what it changed; undefined when there is no such service. */
-  update(name: string, set: InstanceSet): CatalogChange | undefined {
+  /** Takes a source's newest set. Returns what it changed, also in other services: this one is the first. */
+  update(name: string, set: InstanceSet): readonly CatalogChange[] {
     const known = this.#entries.get(name);
-    if (known === undefined) return undefined;
-    const raw = this.#replaced.delete(name) ? firstOfReplacement(known.guarded?.raw, set) : set;
-    return this.#take(name, known, { raw, seenAt: set.seenAt });
+    if (known === undefined) return [];
+    const raw = this.#replaced.delete(name) ? firstOfReplacement(known.raw, set) : set;
+    this.#entries.set(name, { ...known, raw });
+    const event = { type: 'set', service: name, before: known.raw, set: raw, now: clock.now() } as const;
+    return this.#reduce(event, new Map([[name, known]]), [name], set.seenAt);
   }
 
-  /** A service gets another source, which looks elsewhere: instances that it does not find did not expire. */
+  /** A service gets another source, which looks elsewhere: instances that it does not find were not lost. */
   sourceReplaced(name: string): void {
     this.#replaced.add(name);
   }
 
-  /** Drops suspects that were held long enough. Returns what that changed; undefined when the service has no suspect. */
-  refresh(name: string): CatalogChange | undefined {
-    const known = this.#entries.get(name);
-    // Before the source has answered, everything comes from the state file: nothing of it is dropped.
-    if (known?.guarded === undefined || known.set === undefined) return undefined;
-    return this.#take(name, known, { raw: known.guarded.raw, seenAt: clock.now() });
+  /** Takes the result of a look at a lost instance. */
+  looked(service: string, id: string, look: Look): readonly CatalogChange[] {
+    return this.#reduce({ type: 'looked', service, id, look, now: clock.now() });
   }
 
-  #take(
-    name: string,
-    known: CatalogEntry,
-    { raw, seenAt }: { readonly raw: InstanceSet; readonly seenAt: number },
-  ): CatalogChange {
-    const guard = known.service.policy.expiryGuard;
-    const guarded = guardExpiry(known.guarded, raw, { guard, now: clock.now() });
-    const entry = evaluate(name, known.service, { known: { ...known, guarded, set: guarded.set }, seenAt });
-    this.#entries.set(name, entry);
-    return changeOf(name, known, entry);
+  /** Does what is due now: see {@link dueAt}. */
+  refresh(): readonly CatalogChange[] {
+    return this.#reduce({ type: 'time', now: clock.now() });
+  }
+
+  /** When {@link refresh} has something to do, in milliseconds of `clock.now()`; undefined when nothing is lost. */
+  dueAt(): number | undefined {
+    return nextDue(this.#lost, this.#facts);
+  }
+
+  /** Has the reducer decide what is kept, and works out what follows. `changed` services changed already. */
+  #reduce(
+    event: LostEvent,
+    before: ReadonlyMap<string, CatalogEntry> = this.#entries,
+    changed: readonly string[] = [],
+    seenAt: number = event.now,
+  ): readonly CatalogChange[] {
+    const { services } = this.#lost;
+    const { state, effects } = reduceLost(this.#lost, event, this.#facts);
+    this.#lost = state;
+    const touched = new Set(changed);
+    for (const { service } of effects) touched.add(service);
+    if (state.services !== services) {
+      for (const name of new Set([...services.keys(), ...state.services.keys()])) {
+        if (services.get(name) !== state.services.get(name)) touched.add(name);
+      }
+    }
+    const isNew = event.type === 'configured';
+    const former = [...touched].map((name) => before.get(name) ?? (isNew ? undefined : this.#entries.get(name)));
+    return [...touched].map((name, index) => {
+      const entry = this.#entries.get(name);
+      if (entry !== undefined) this.#entries.set(name, withLosses(name, entry, state.services.get(name), seenAt));
+      return changeOf(name, former[index], this.#entries.get(name), effects);
+    });
+  }
+
+  #announcedNow(): Announced {
+    if (this.#announced === undefined) {
+      this.#announced = indexAnnouncements(this.#announcements());
+      queueMicrotask(() => {
+        this.#announced = undefined;
+      });
+    }
+    return this.#announced;
+  }
+
+  *#announcements() {
+    for (const [name, { raw }] of this.#entries) if (raw !== undefined) yield* announcementsIn(name, raw);
   }
 
   /** All services at this moment, in the order of the configuration. Later changes do not show in it. */
@@ -139,27 +199,32 @@ export class Catalog {
   }
 }
 
-function changeOf(service: string, before: CatalogEntry | undefined, after: CatalogEntry | undefined): CatalogChange {
+function changeOf(
+  service: string,
+  before: CatalogEntry | undefined,
+  after: CatalogEntry | undefined,
+  effects: readonly LostEffect[],
+): CatalogChange {
+  const own = effects.filter((effect) => effect.service === service);
   return {
     service,
     stateChanged: before?.state !== after?.state,
-    suspectsBefore: before?.guarded?.suspects ?? noSuspects,
-    suspects: after?.guarded?.suspects ?? noSuspects,
-    // Before the source has answered, everything comes from the state file: nothing of it is dropped.
-    holdEnd: after?.set && after.guarded && holdEnd(after.guarded, after.service.policy.expiryGuard),
+    keptBefore: before?.kept ?? noneLost,
+    kept: after?.kept ?? noneLost,
+    looks: own.flatMap((effect) => (effect.type === 'look' ? [effect.lost] : [])),
+    ended: own.flatMap((effect) => (effect.type === 'ended' ? [effect] : [])),
     newlyRefused: after === undefined || after.refused === before?.refused ? null : after.refused,
   };
 }
 
-/** The entry under another configuration. A guard that was turned off, or holds for a shorter time, drops suspects. */
-function reconfigured(name: string, service: CatalogService, known: CatalogEntry | undefined): CatalogEntry {
-  const seenAt = clock.now();
-  // Before the source has answered, everything comes from the state file: nothing of it is dropped.
-  if (known?.guarded === undefined || known.set === undefined) return evaluate(name, service, { known, seenAt });
-  const { expiryGuard: guard } = service.policy;
-  const guarded = guardExpiry(known.guarded, known.guarded.raw, { guard, now: seenAt });
-  const same = guarded.suspects.size === known.guarded.suspects.size;
-  return evaluate(name, service, { known: same ? known : { ...known, guarded, set: guarded.set }, seenAt });
+/** The entry with the lost instances that are kept now. */
+function withLosses(name: string, known: CatalogEntry, lost: LostById | undefined, seenAt: number): CatalogEntry {
+  const kept = lost === undefined ? noneLost : keptOf(lost);
+  const { raw, service } = known;
+  // Before the source has answered, only the state file's set is there.
+  if (raw === undefined) return { ...known, kept };
+  const set = withKept(known.set ?? known.lastGood, raw, kept);
+  return evaluate(name, service, { known: { ...known, kept, set }, seenAt });
 }
 
 /** The first set of a source that replaced another one: what only the former one found counts as withdrawn. */
@@ -175,7 +240,7 @@ function evaluate(
   service: CatalogService,
   { known, seenAt }: { readonly known: CatalogEntry | undefined; readonly seenAt: number },
 ): CatalogEntry {
-  const { set, lastGood, guarded } = known ?? {};
+  const { set, lastGood, raw } = known ?? {};
   // Until the source answers, only the state file's set is there.
   const selection = select(service.policy, set ?? lastGood, lastGood);
   const { instances, origin } = selection;
@@ -191,7 +256,8 @@ function evaluate(
     set,
     lastGood: origin === 'previous' ? lastGood : (set ?? lastGood),
     origin: set === undefined && lastGood !== undefined ? 'cache' : origin,
-    guarded,
+    raw,
+    kept: known?.kept ?? noneLost,
     published,
     refused,
     changedAt: same ? known.changedAt : instances === undefined ? null : wallTime,

@@ -1,7 +1,7 @@
 import { type Instance, sameInstance } from '../../common/instance.ts';
 import type { InstanceSet } from '../source.ts';
-import type { ExpiryGuard } from './expiry-guard.ts';
 import { type LabelFilter, passesFilters } from './labels.ts';
+import type { ExpiryGuard } from './lost-instance.ts';
 import { withoutOverride, withPort } from './port-override.ts';
 import { type Preference, preferLocal } from './preference.ts';
 
@@ -19,7 +19,7 @@ export interface Policy {
   readonly leaderElection: boolean;
   /** Which instances come first; undefined: all are equal. */
   readonly prefer?: Preference | undefined;
-  /** When instances that expire together are kept; undefined: never. */
+  /** When instances whose leases are gone are kept; undefined: never. */
   readonly expiryGuard?: ExpiryGuard | undefined;
 }
 

@@ -8,7 +8,8 @@ import type { Files } from '../../common/host.ts';
 import { formatInstance, readRecord } from '../../common/instance.ts';
 import type { Published } from '../../common/published.ts';
 import type { InstanceSet } from '../source.ts';
-import type { ExpiredById } from './expiry-guard.ts';
+import { pseudoLease } from './announced.ts';
+import type { LostById, LostInstance } from './lost-instance.ts';
 
 /** Where the last good catalog is kept. */
 export interface StateFile {
@@ -22,8 +23,8 @@ interface ServiceContent {
   readonly set: InstanceSet;
   /** The published configuration that is in force. */
   readonly published?: Published | undefined;
-  /** Those instances of the set that are kept although their leases expired. */
-  readonly suspects?: ExpiredById | undefined;
+  /** Those instances of the set that are kept although their leases are gone. */
+  readonly kept?: LostById | undefined;
 }
 
 /** What is to be saved of one service. */
@@ -173,9 +174,9 @@ export class StateFileWriter {
   #nextContent(): SavedServices {
     const now = clock.wallTime();
     const next = new Map<string, SavedService>();
-    for (const [name, { set, current, published, suspects }] of this.#deps.read()) {
+    for (const [name, { set, current, published, kept }] of this.#deps.read()) {
       const last = this.#written.get(name);
-      next.set(name, { set, at: current || last?.set !== set ? now : last.at, published, suspects });
+      next.set(name, { set, at: current || last?.set !== set ? now : last.at, published, kept });
     }
     return next;
   }
@@ -185,7 +186,7 @@ export class StateFileWriter {
 const texts = new WeakMap<InstanceSet, string>();
 
 function formatStateFile(services: SavedServices): string {
-  const lines = [...services].map(([name, { set, at, published, suspects }]) => {
+  const lines = [...services].map(([name, { set, at, published, kept }]) => {
     let text = texts.get(set);
     if (text === undefined) {
       const instances = `"instances":[${set.instances.map((one) => formatInstance(one)).join(',')}]`;
@@ -194,17 +195,22 @@ function formatStateFile(services: SavedServices): string {
     }
     const more = [
       ...(published === undefined ? [] : [`,"published":${JSON.stringify(published)}`]),
-      ...(suspects === undefined || suspects.size === 0 ? [] : [`,"suspects":[${formatSuspects(suspects)}]`]),
+      ...(kept === undefined || kept.size === 0 ? [] : [`,"suspects":[${formatKept(kept)}]`]),
     ];
     return `${JSON.stringify(name)}:{"at":${at},${text}${more.join('')}}`;
   });
   return `{"version":${version},"services":{\n${lines.join(',\n')}\n}}\n`;
 }
 
-function formatSuspects(suspects: ExpiredById): string {
+/** As `suspects`; one that is only held says so. An older synapse takes every one for a suspect. */
+function formatKept(kept: LostById): string {
   const offset = clock.wallTime() - clock.now();
-  return [...suspects.values()]
-    .map(({ instance, at }) => `{"at":${Math.round(at + offset)},"instance":${formatInstance(instance)}}`)
+  return [...kept.values()]
+    .map(({ instance, at, lease, phase }) => {
+      const held = phase === 'suspect' ? '' : '"held":true,';
+      const time = Math.round(at + offset);
+      return `{"at":${time},"lease":${JSON.stringify(lease)},${held}"instance":${formatInstance(instance)}}`;
+    })
     .join(',');
 }
 
@@ -222,8 +228,8 @@ function parseStateFile(text: string): Map<string, SavedService> {
     const sequence = readSequence(entry.sequence, instances.length);
     const set = { instances, rejected: [], seenAt: clock.now(), ...(sequence && { sequence }) };
     const published = readPublished(entry.published);
-    const suspects = readSuspects(entry.suspects);
-    services.set(name, { set, at: entry.at, ...(published && { published }), ...(suspects && { suspects }) });
+    const kept = readKept(entry.suspects);
+    services.set(name, { set, at: entry.at, ...(published && { published }), ...(kept && { kept }) });
   }
   return services;
 }
@@ -236,16 +242,21 @@ function readPublished(value: unknown): Published | undefined {
   throw new Error('published: must have where and value');
 }
 
-function readSuspects(value: unknown): ExpiredById | undefined {
+function readKept(value: unknown): LostById | undefined {
   if (value === undefined) return undefined;
   if (!Array.isArray(value)) throw new Error('suspects: must be a list');
   const offset = clock.wallTime() - clock.now();
   return new Map(
-    value.map((entry: unknown) => {
+    value.map((entry: unknown): [string, LostInstance] => {
       if (!isObject(entry) || typeof entry.at !== 'number') throw new Error('suspects: must have at and instance');
       const instance = readRecord(entry.instance);
       // A wall clock that was set back must not hold a suspect for longer than the guard's time.
-      return [instance.id, { instance, at: Math.min(entry.at - offset, clock.now()) }];
+      const at = Math.min(entry.at - offset, clock.now());
+      const lease = typeof entry.lease === 'string' ? entry.lease : pseudoLease(instance);
+      const phase = entry.held === true ? 'held' : 'suspect';
+      // A look is due as soon as the source has answered.
+      const rest = { look: null, lookedAt: null, failures: 0, lookAt: at, backAt: null };
+      return [instance.id, { instance, lease, at, phase, ...rest }];
     }),
   );
 }

@@ -28,6 +28,7 @@ interface ServiceOptions {
   readonly leader_election: boolean;
   readonly expiry_guard: number | false;
   readonly expiry_guard_time: number;
+  readonly expiry_hold: number;
 }
 
 /** A service's own options, beside its sections `discovery`, `haproxy` and so on. */
@@ -59,15 +60,20 @@ export const serviceSchema: Schema<ServiceOptions> = {
     default: false,
   },
   expiry_guard: {
-    doc: 'Keep instances whose leases expire together when they are more than this share of a service with three or more instances; false: never.',
+    doc: 'Lost leases are a wave when they are two or more within 30 s and more than this share of the service, or of all leases: then instances that answer are kept as suspects. false: drop instances as soon as their leases are gone.',
     format: readShareOrFalse,
     type: 'number or false',
     default: 0.5,
   },
   expiry_guard_time: {
-    doc: 'How long to keep instances whose leases expired together.',
+    doc: 'How long to keep suspects at most.',
     format: 'positive-duration',
     default: 300_000,
+  },
+  expiry_hold: {
+    doc: 'How long to keep an instance that answers after its lease is gone, because a wave may follow.',
+    format: 'positive-duration',
+    default: 5_000,
   },
 };
 
@@ -137,7 +143,9 @@ export async function readService(
     leaderElection: options.leader_election,
     prefer,
     expiryGuard:
-      options.expiry_guard === false ? undefined : { share: options.expiry_guard, holdMs: options.expiry_guard_time },
+      options.expiry_guard === false
+        ? undefined
+        : { share: options.expiry_guard, holdMs: options.expiry_hold, suspectMs: options.expiry_guard_time },
   };
   return discovery && { policy, config, withPublished, discovery, hasFile: !files.disabled };
 }

@@ -1,21 +1,31 @@
 import type { Log } from '../../common/daemon/log.ts';
 import { counted } from '../../common/wording.ts';
 import type { CatalogChange } from '../catalog/catalog.ts';
+import { type EndedLoss, suspectsIn } from '../catalog/lost-instance.ts';
 import { guardedInstances, refusedConfigs } from '../metrics.ts';
 import type { Events } from './events.ts';
+import { leaseText, lookText } from './lost-text.ts';
 
-/** Logs and records what happened to a service's suspects and to its published configuration. */
+/** Ended losses of one change that are told one by one. */
+const maxTold = 10;
+
+/** Logs and records what happened to a service's lost instances and to its published configuration. */
 export function recordCatalogChange(
-  { service, suspectsBefore, suspects, newlyRefused }: CatalogChange,
+  change: CatalogChange,
   { log, events }: { readonly log: Log; readonly events: Events },
 ): void {
-  const count = suspects.size;
-  if (count > suspectsBefore.size) {
-    guardedInstances.inc({ service }, count - suspectsBefore.size);
-    log.warn('instances whose leases expired together are kept as suspects', { service, suspects: count });
-    const reason = `${counted(count, 'instance')} whose leases expired together are kept as suspects`;
-    events.record({ kind: 'guard_in_force', level: 'warn', service, instances: count, reason });
-  } else if (count === 0 && suspectsBefore.size > 0) {
+  const { service, keptBefore, kept, ended, newlyRefused } = change;
+  for (const one of ended.slice(0, maxTold)) recordEnded(service, one, { log, events });
+  if (ended.length > maxTold) log.info('more lost instances are dropped', { service, more: ended.length - maxTold });
+  const [count, before] = [suspectsIn(kept), suspectsIn(keptBefore)];
+  if (count > before) guardedInstances.inc({ service }, count - before);
+  if (count > 0 && before === 0) {
+    // Others are being looked at: the first suspect stands for all of the wave.
+    const all = kept.size;
+    log.warn('instances whose leases were lost together are kept as suspects', { service, suspects: all });
+    const reason = `${counted(all, 'instance')} whose leases were lost together are kept as suspects if they answer`;
+    events.record({ kind: 'guard_in_force', level: 'warn', service, instances: all, reason });
+  } else if (count === 0 && before > 0) {
     log.info('no suspects are left', { service });
     events.record({ kind: 'guard_lifted', level: 'info', service });
   }
@@ -23,4 +33,25 @@ export function recordCatalogChange(
   refusedConfigs.inc({ service });
   log.error('published configuration refused', { service, reason: newlyRefused });
   events.record({ kind: 'published_refused', level: 'error', service, reason: newlyRefused });
+}
+
+/** One that answered is worth a warning: its nerve died, and its service lives. */
+function recordEnded(
+  service: string,
+  { lost, reason, answered }: EndedLoss,
+  { log, events }: { readonly log: Log; readonly events: Events },
+): void {
+  const { instance, lease, look } = lost;
+  const level = answered ? 'warn' : 'info';
+  const said = lookText(look);
+  const message = answered ? 'a lost instance is dropped although it answers' : 'a lost instance is dropped';
+  log[answered ? 'warn' : 'debug'](message, {
+    service,
+    instance: instance.id,
+    lease: leaseText(lease),
+    look: said,
+    reason,
+  });
+  const where = `${instance.id}, lease ${leaseText(lease)}`;
+  events.record({ kind: 'lost_dropped', level, service, where, reason: `${reason}; look: ${said}` });
 }

@@ -10,6 +10,7 @@ export const eventTitles = {
   record_rejected: 'record skipped',
   guard_in_force: 'expiry guard in force',
   guard_lifted: 'expiry guard lifted',
+  lost_dropped: 'lost instance dropped',
   published_refused: 'published configuration refused',
   haproxy_refused: 'refused by HAProxy',
   haproxy_connected: 'HAProxy connected',

@@ -189,8 +189,8 @@ function guardedServices(services: readonly NamedSummary[]): readonly FoundProbl
     {
       level: 'warn',
       title: `Expiry guard in force: ${listed(names)}`,
-      reason: 'most leases expired together, so synapse keeps the instances as suspects',
-      remedy: "HAProxy's own checks decide for now. Do these hosts run, and do they reach etcd?",
+      reason: 'many leases were lost together, so synapse keeps the instances that answer as suspects',
+      remedy: 'synapse and HAProxy drop those that stop answering. Do the nerves run, and do they reach etcd?',
       kinds: ['guard_in_force'],
     },
   ];

@@ -67,11 +67,28 @@ function preferenceNote({ label, value, local, in_force: inForce }: NonNullable<
   return `prefers ${label} ${value}: ${counted(local, 'local instance')}, ${order}`;
 }
 
-function guardNotes({ suspects = {} }: ServiceReport): readonly string[] {
+/** Lost instances of one service that are shown. */
+const maxLost = 10;
+
+function guardNotes({ suspects = {}, lost = {} }: ServiceReport): readonly string[] {
   const count = Object.keys(suspects).length;
-  if (count === 0) return [];
   const kept = count === 1 ? 'is kept as a suspect' : 'are kept as suspects';
-  return [`expiry guard in force: ${counted(count, 'instance')} ${kept}, because most leases expired together`];
+  const ids = Object.keys(lost);
+  return [
+    ...(count === 0
+      ? []
+      : [`expiry guard in force: ${counted(count, 'instance')} ${kept}, because many leases were lost together`]),
+    ...ids.slice(0, maxLost).map((id) => `  ${id}: ${lostText(lost[id] as LostReport)}`),
+    ...(ids.length > maxLost ? [`  and ${ids.length - maxLost} more lost instances`] : []),
+  ];
+}
+
+type LostReport = NonNullable<ServiceReport['lost']>[string];
+
+/** One lost instance that is kept: which lease, since when, what the look said, and what ends it. */
+export function lostText({ lease, since, phase, look, until, ends }: LostReport): string {
+  const what = phase === 'suspect' ? 'suspect' : phase === 'held' ? 'held' : 'being looked at';
+  return `${what}: lease ${lease} lost at ${since}; ${look}; kept until ${until} at most; ended by ${ends}`;
 }
 
 /** What HAProxy's output says of a service, a line each. */

@@ -47,6 +47,20 @@ const publishedShape = {
   },
 } satisfies Fields;
 
+const lostShape = {
+  fields: {
+    lease: field('text', 'the lease that is gone, as etcdctl prints it; of HOST where the source knows none'),
+    since: field('text', 'when it was lost, ISO 8601'),
+    phase: field(
+      { oneOf: ['looking', 'held', 'suspect'] },
+      'looking: kept until the first look; held: it answers, and a wave may follow; suspect: part of a wave',
+    ),
+    look: field('text', 'what the last look said'),
+    until: field('text', 'when it is given up at the latest, ISO 8601'),
+    ends: field('text', 'what gives it up, besides a withdrawal and another announcement of its address'),
+  },
+} satisfies Fields;
+
 /** One service in `/api/v1/state` and `synapse status --json`. */
 export const serviceShape = {
   fields: {
@@ -72,7 +86,11 @@ export const serviceShape = {
     prefer: optional(preferenceShape, 'which instances come first'),
     suspects: optional(
       { by: 'ID', of: 'text' },
-      'instances that are kept although their leases expired, each with the time until which, ISO 8601',
+      'instances that are kept although their leases were lost together, each with the time until which, ISO 8601',
+    ),
+    lost: optional(
+      { by: 'ID', of: lostShape },
+      'instances that are kept although their leases are gone: suspects, and those that are held for a moment',
     ),
     instances: field({ orNull: { list: instanceShape } }, 'the instances in use; null while nothing is known'),
     left_out: field({ list: leftOutShape }, 'instances that were found and are not used, at most 100'),

@@ -1,12 +1,14 @@
 import { clock } from '../../common/async/clock.ts';
 import type { Catalog, CatalogEntry } from '../catalog/catalog.ts';
 import { leftOut, rulesOf } from '../catalog/left-out.ts';
+import { endOf, suspectsIn } from '../catalog/lost-instance.ts';
 import { withPort } from '../catalog/port-override.ts';
 import { reportPreference } from '../catalog/preference.ts';
 import type { Discoverer, DiscoveryStatus } from '../discovery/discoverer.ts';
 import type { HaproxyReport } from '../haproxy/status-shape.ts';
 import type { Observed } from '../metrics.ts';
 import type { LeftOut } from '../source.ts';
+import { endsText, leaseText, lookText } from './lost-text.ts';
 import type { ServiceReport } from './service-shape.ts';
 import type { SynapseState } from './status-shape.ts';
 
@@ -44,7 +46,7 @@ function reportOf(entry: CatalogEntry, source: DiscoveryStatus): ServiceReport {
     ...publishedOf(entry),
     ...rulesFor(entry),
     ...preferenceOf(entry),
-    ...suspectsOf(entry),
+    ...lostOf(entry),
     instances: entry.state.instances ?? null,
     left_out: leftOutOf(entry).slice(0, maxShown),
     rejected: (set?.rejected ?? []).slice(0, maxShown),
@@ -65,15 +67,22 @@ function preferenceOf({ service, state }: CatalogEntry): Pick<ServiceReport, 'pr
   return prefer === undefined ? {} : { prefer: reportPreference(state.instances ?? [], prefer) };
 }
 
-function suspectsOf({ guarded, service }: CatalogEntry): Pick<ServiceReport, 'suspects'> {
+function lostOf({ kept, service }: CatalogEntry): Pick<ServiceReport, 'suspects' | 'lost'> {
   const { expiryGuard, portOverride } = service.policy;
-  if (guarded === undefined || guarded.suspects.size === 0 || expiryGuard === undefined) return {};
+  if (kept.size === 0 || expiryGuard === undefined) return {};
   const offset = clock.wallTime() - clock.now();
-  const until = [...guarded.suspects.values()].map(({ instance, at }) => {
-    const { id } = portOverride === undefined ? instance : withPort(instance, portOverride);
-    return [id, new Date(at + expiryGuard.holdMs + offset).toISOString()];
+  const timeOf = (at: number): string => new Date(at + offset).toISOString();
+  const lost = [...kept.values()].map((one) => {
+    const { id } = portOverride === undefined ? one.instance : withPort(one.instance, portOverride);
+    const phase = one.phase === 'left' ? 'suspect' : one.phase;
+    const report = { lease: leaseText(one.lease), since: timeOf(one.at), phase, look: lookText(one.look) };
+    return [id, { ...report, until: timeOf(endOf(one, expiryGuard)), ends: endsText(one) }] as const;
   });
-  return { suspects: Object.fromEntries(until) };
+  const suspects = lost.filter(([, { phase }]) => phase === 'suspect').map(([id, { until }]) => [id, until]);
+  return {
+    ...(suspects.length > 0 && { suspects: Object.fromEntries(suspects) }),
+    lost: Object.fromEntries(lost),
+  };
 }
 
 function leftOutOf({ service, set, state }: CatalogEntry): readonly LeftOut[] {
@@ -97,7 +106,8 @@ export function* observed(catalog: Catalog, discoverer: Discoverer): Iterable<Ob
       parts: source.parts,
       rejected: entry.set?.rejected.length ?? 0,
       refused: published && published.refused !== null,
-      suspects: entry.guarded?.suspects.size ?? 0,
+      suspects: suspectsIn(entry.kept),
+      held: entry.kept.size - suspectsIn(entry.kept),
       changedAt: entry.changedAt,
     };
   }

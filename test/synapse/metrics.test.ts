@@ -8,7 +8,7 @@ const instances = Array.from({ length: 50 }, (_, port) => makeInstance({ host: '
 
 function service(name: string): Observed {
   const source = { method: 'etcd', up: true, age: 1_000, rejected: 1, refused: false, changedAt: 1 };
-  return { name, instances, suspects: 0, local: 10, ...source };
+  return { name, instances, suspects: 0, held: 0, local: 10, ...source };
 }
 
 describe('the gauges of synapse', () => {

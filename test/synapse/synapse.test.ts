@@ -134,7 +134,12 @@ describe('synapse', () => {
     });
     const start = (config: SynapseConfig): { synapse: Synapse; stop: () => Promise<void> } => {
       const end = new AbortController();
-      const synapse = new Synapse(config, { log, createHaproxy, host: thisHost, openEtcd: createEtcdClient });
+      const synapse = new Synapse(config, {
+        log,
+        createHaproxy,
+        host: { ...thisHost, tryConnect: async () => 'answers' },
+        openEtcd: createEtcdClient,
+      });
       const done = synapse.run(end.signal);
       const stop = async (): Promise<void> => {
         end.abort();
@@ -207,16 +212,19 @@ describe('synapse', () => {
     assert.ok(called);
   });
 
-  it('keeps instances that expire together as suspects, shows them, and drops them when their time is over', async () => {
+  it('keeps instances that are lost together as suspects, shows them, and drops them when their time is over', async () => {
     const { service, configOf, start, publish, running, applied, lines } = world();
     const three = makeInstance({ host: '10.0.0.3', port: 3 });
-    const policy = { expiryGuard: { share: 0.5, holdMs: 150 }, usePreviousBackends: false };
+    const policy = { expiryGuard: { share: 0.5, holdMs: 100, suspectMs: 600 }, usePreviousBackends: false };
     const { synapse } = start(configOf([service('api', { policy })]));
     await running('api');
     publish('api', one, two, three);
     await until(() => applied.length === 1);
     publish('api', three);
-    assert.deepEqual(Object.keys(synapse.state().services.api?.suspects ?? {}), [one.id, two.id]);
+    assert.equal(synapse.state().services.api?.lost?.[one.id]?.phase, 'looking');
+    await until(() => Object.keys(synapse.state().services.api?.suspects ?? {}).length === 2);
+    const { lease, look, phase } = synapse.state().services.api?.lost?.[one.id] ?? {};
+    assert.deepEqual([lease, look, phase], [`of ${one.host}`, 'it answers', 'suspect']);
     assert.deepEqual(
       synapse.state().services.api?.instances?.map(({ id }) => id),
       [one.id, two.id, three.id],
@@ -241,16 +249,17 @@ describe('synapse', () => {
     const three = makeInstance({ host: '10.0.0.3', port: 3 });
     for (const [guard, waits] of [
       [undefined, false],
-      [{ share: 0.5, holdMs: 50 }, true],
+      [{ share: 0.5, holdMs: 50, suspectMs: 50 }, true],
     ] as const) {
       const { service, configOf, start, publish, running, applied, lines } = world();
       const guarded = (expiryGuard: Policy['expiryGuard']) =>
         configOf([service('api', { policy: { expiryGuard, usePreviousBackends: false } })]);
-      const { synapse } = start(guarded({ share: 0.5, holdMs: 600_000 }));
+      const { synapse } = start(guarded({ share: 0.5, holdMs: 600_000, suspectMs: 600_000 }));
       await running('api');
       publish('api', one, two, three);
       await until(() => applied.length === 1);
       publish('api', three);
+      await until(() => Object.keys(synapse.state().services.api?.suspects ?? {}).length === 2);
       assert.equal(synapse.state().services.api?.instances?.length, 3);
       synapse.reconfigure(guarded(guard));
       if (!waits) assert.deepEqual(synapse.state().services.api?.instances, [three]);
@@ -449,7 +458,7 @@ describe('synapse', () => {
 
   it('does not suspect instances of a source that was replaced', async () => {
     const { service, configOf, start, publish, running, sources, applied, lines } = world();
-    const policy = { expiryGuard: { share: 0.5, holdMs: 60_000 } };
+    const policy = { expiryGuard: { share: 0.5, holdMs: 60_000, suspectMs: 60_000 } };
     const { synapse } = start(configOf([service('api', { policy })]));
     await running('api');
     const [three, four] = [3, 4].map((n) => makeInstance({ host: `10.0.0.${n}`, port: 1 })) as [Instance, Instance];

@@ -1,7 +1,7 @@
 import { reasonOf } from '../../daemon/log.ts';
 import { type Instance, type InstanceState, sameInstance } from '../../instance.ts';
 import type { Entry } from '../client/key-value.ts';
-import type { PrefixChange } from '../watch/prefix-state.ts';
+import type { KeyChange, PrefixChange } from '../watch/prefix-state.ts';
 
 /** A record that cannot be used. */
 export interface RejectedRecord {
@@ -17,15 +17,19 @@ export interface RecordSet {
   /** The create revision of each of `instances`: the record that was created earlier has the smaller one. */
   readonly sequence: readonly number[];
   readonly rejected: readonly RejectedRecord[];
-  /** Ids that have gone since the previous set, after their record said `down`. */
+  /** The lease of each of `instances`, `0` for none. */
+  readonly leases: readonly string[];
+  /** Ids that have gone since the previous set because somebody withdrew them. */
   readonly withdrawn: ReadonlySet<string>;
+  /** Ids that have gone since the previous set together with their lease, each with that lease. */
+  readonly lost: ReadonlyMap<string, string>;
 }
 
 /** What happened to a record, for logs and counters. */
 export interface RecordEvents {
   /** Called once for each key and revision that cannot be used. */
   onRejected(rejected: RejectedRecord, revision: string): void;
-  /** An instance left the registry. `withdrawn`: its record says `down`; `expired`: it vanished without saying so. */
+  /** An instance left the registry. `withdrawn`: its record says `down`, or somebody deleted it; `expired`: its lease is gone. */
   onGone(id: string, how: 'withdrawn' | 'expired'): void;
 }
 
@@ -37,6 +41,7 @@ interface Parsed {
   readonly modRevision: string;
   /** The create revision as a number, so that records can be ordered by it. */
   readonly created: number;
+  readonly lease: string;
   /** A record has either an instance or a reason why it has none. */
   readonly instance?: Instance;
   readonly reason?: string;
@@ -64,41 +69,55 @@ export class Records {
   apply(change: PrefixChange): RecordSet | undefined {
     let differs = false;
     const withdrawn = new Set<string>();
-    const remove = (key: string): void => {
+    const lost = new Map<string, string>();
+    const remove = (key: string, how?: KeyChange['how']): void => {
       const gone = this.#remove(key);
       differs ||= gone !== undefined;
       if (gone?.instance === undefined) return;
       const { id, state } = gone.instance;
       // Another record still announces this instance.
       if (this.#keysOf.has(id)) return;
-      // It was reported when it said so; its record may stay for a minute after that.
-      if (state === 'down') withdrawn.add(id);
-      else this.#events.onGone(id, 'expired');
+      // Nothing without a lease can expire.
+      const isWithdrawn = state === 'down' || how === 'withdrawn' || gone.lease === '0';
+      if (isWithdrawn) withdrawn.add(id);
+      else lost.set(id, gone.lease);
+      // One that said `down` was reported then; its record may stay for a minute after that.
+      if (state !== 'down') this.#events.onGone(id, isWithdrawn ? 'withdrawn' : 'expired');
     };
     if (change.reason !== 'watch') {
       // A whole list: records that are not in it are gone, whether or not an event said so.
-      for (const { key } of [...this.#order]) if (!change.entries.has(key)) remove(key);
+      const how = new Map(change.changed.map((item) => [item.key, item.how]));
+      for (const { key } of [...this.#order]) if (!change.entries.has(key)) remove(key, how.get(key));
     }
-    for (const { key, entry } of change.changed) {
-      if (entry === undefined) remove(key);
+    for (const { key, entry, how } of change.changed) {
+      if (entry === undefined) remove(key, how);
       else if (this.#put(key, entry)) differs = true;
     }
-    return differs ? this.set(withdrawn) : undefined;
+    return differs ? this.set(withdrawn, lost) : undefined;
   }
 
-  /** True when the record under this key says `down`: a delete that follows is a withdrawal. */
-  saidDown(key: string): boolean {
-    return this.#parsed.get(key)?.instance?.state === 'down';
+  /** True when the record said `down` before it was deleted: it was withdrawn. */
+  saidDown({ key, previous }: KeyChange): boolean {
+    if (previous === undefined) return false;
+    const parsed = this.#parsed.get(key);
+    if (parsed?.modRevision === previous.modRevision) return parsed.instance?.state === 'down';
+    // It was written and deleted in one change, which has not been applied yet.
+    try {
+      return this.#read(previous.value, key).state === 'down';
+    } catch {
+      return false;
+    }
   }
 
   /** The whole set at present. */
-  set(withdrawn: ReadonlySet<string> = new Set()): RecordSet {
+  set(withdrawn: ReadonlySet<string> = new Set(), lost: ReadonlyMap<string, string> = new Map()): RecordSet {
     const instances: Instance[] = [];
+    const leases: string[] = [];
     const sequence: number[] = [];
     const rejected: RejectedRecord[] = [];
     const winners = this.#sharedIds === 0 ? undefined : this.#winners();
     for (const parsed of this.#order) {
-      const { key, instance, created } = parsed;
+      const { key, instance, created, lease } = parsed;
       if (instance === undefined) {
         rejected.push({ where: printable(key), reason: parsed.reason ?? '' });
         continue;
@@ -107,17 +126,18 @@ export class Records {
       if (winner === parsed) {
         instances.push(instance);
         sequence.push(created);
+        leases.push(lease);
       } else {
         const reason = `the id ${instance.id} is also that of ${printable(winner.key)}, which is used`;
         rejected.push({ where: printable(key), reason });
       }
     }
-    return { instances, sequence, rejected, withdrawn };
+    return { instances, sequence, rejected, leases, withdrawn, lost };
   }
 
   /** @returns true when the record says something else than before */
   #put(key: string, entry: Entry): boolean {
-    const { modRevision } = entry;
+    const { modRevision, lease } = entry;
     const created = Number(entry.createRevision);
     const before = this.#parsed.get(key);
     if (before?.modRevision === modRevision && before.created === created) return false;
@@ -125,16 +145,16 @@ export class Records {
     try {
       const instance = this.#read(entry.value, key);
       const same = before?.instance !== undefined && sameInstance(before.instance, instance);
-      parsed = { key, modRevision, created, instance: same ? before.instance : instance };
+      parsed = { key, modRevision, created, lease, instance: same ? before.instance : instance };
     } catch (error) {
       const reason = reasonOf(error);
-      parsed = { key, modRevision, created, reason };
+      parsed = { key, modRevision, created, lease, reason };
       this.#events.onRejected({ where: printable(key), reason }, modRevision);
     }
     if (before?.instance !== undefined && parsed.instance === before.instance) {
       this.#parsed.set(key, parsed);
       this.#order[this.#position(key)] = parsed;
-      return before.created !== created;
+      return before.created !== created || before.lease !== lease;
     }
     const replaced = this.#remove(key);
     if (replaced?.instance !== undefined) this.#reportWithdrawn(replaced.instance, parsed.instance);

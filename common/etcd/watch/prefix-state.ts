@@ -7,6 +7,8 @@ export interface KeyChange {
   readonly key: string;
   readonly entry?: Entry;
   readonly previous?: Entry;
+  /** How a deleted key went, once that is known: its announcer or an operator deleted it, or its lease is gone. */
+  readonly how?: 'withdrawn' | 'lost';
 }
 
 /** What happened to the keys under a prefix. */

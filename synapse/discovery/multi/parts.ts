@@ -20,6 +20,7 @@ export function narrowPart({ filters, portOverride }: Part, set: InstanceSet): I
   if (filters.length === 0 && portOverride === undefined) return set;
   const instances: Instance[] = [];
   const sequence: number[] = [];
+  const leases: string[] = [];
   const leftOut: LeftOut[] = [...(set.leftOut ?? [])];
   for (const [index, instance] of set.instances.entries()) {
     const failed = filters.find((filter) => !passesFilters(instance, [filter]));
@@ -27,11 +28,13 @@ export function narrowPart({ filters, portOverride }: Part, set: InstanceSet): I
       instances.push(portOverride === undefined ? instance : withPort(instance, portOverride));
       const appeared = set.sequence?.[index];
       if (appeared !== undefined) sequence.push(appeared);
+      const lease = set.leases?.[index];
+      if (lease !== undefined) leases.push(lease);
     } else {
       leftOut.push({ id: instance.id, reason: filterReason(instance, failed) });
     }
   }
-  const { sequence: _, unique, withdrawn, ...rest } = set;
+  const { sequence: _, leases: __, unique, withdrawn, lost, ...rest } = set;
   return {
     ...rest,
     instances,
@@ -39,12 +42,18 @@ export function narrowPart({ filters, portOverride }: Part, set: InstanceSet): I
     // With another port instances have another id, and two of them may now have the same.
     ...(unique !== undefined && portOverride === undefined && { unique }),
     ...(withdrawn !== undefined && { withdrawn: movedIds(withdrawn, portOverride) }),
+    ...(lost !== undefined && { lost: new Map([...lost].map(([id, lease]) => [movedId(id, portOverride), lease])) }),
     ...(sequence.length === instances.length && { sequence }),
+    ...(leases.length === instances.length && { leases }),
   };
 }
 
 function movedIds(ids: ReadonlySet<string>, port: number | undefined): ReadonlySet<string> {
-  return port === undefined ? ids : new Set([...ids].map((id) => id.replace(/:\d+$/, `:${port}`)));
+  return port === undefined ? ids : new Set([...ids].map((id) => movedId(id, port)));
+}
+
+function movedId(id: string, port: number | undefined): string {
+  return port === undefined ? id : id.replace(/:\d+$/, `:${port}`);
 }
 
 /** How many instances of a set can take traffic. */

@@ -1,13 +1,15 @@
 import { createHash } from 'node:crypto';
 import { linkAbort } from '../../../common/async/abort.ts';
+import type { Log } from '../../../common/daemon/log.ts';
 import type { EtcdClient } from '../../../common/etcd/client/client.ts';
 import { checkEtcdOptions, type EtcdOptions, etcdSchema } from '../../../common/etcd/client/options.ts';
 import { revokesWrongly } from '../../../common/etcd/client/version.ts';
 import { type Decode, decodeValue, readDecode } from '../../../common/etcd/records/decode.ts';
 import { inspectRecords } from '../../../common/etcd/records/inspect.ts';
 import { Records } from '../../../common/etcd/records/records.ts';
-import { delayDeletes } from '../../../common/etcd/watch/delayed-deletes.ts';
-import type { KeyChange, OnChange, PrefixChange } from '../../../common/etcd/watch/prefix-state.ts';
+import { DeleteJudge } from '../../../common/etcd/watch/judged-deletes.ts';
+import { LeaseVerdicts } from '../../../common/etcd/watch/lease-verdicts.ts';
+import type { OnChange, PrefixChange } from '../../../common/etcd/watch/prefix-state.ts';
 import { createReflector, type Reflector } from '../../../common/etcd/watch/reflector.ts';
 import { globPattern } from '../../../common/glob.ts';
 import type { InspectRequest, Source, SourceContext, SourcePlugin, SourceStatus } from '../../source.ts';
@@ -110,9 +112,9 @@ function create(options: EtcdSourceOptions, context: SourceContext): Source {
   const follow: Source = async (publish, signal) => {
     connected = context.shared(key, (end, log) => {
       const client = context.openEtcd(cluster, { log }, end);
-      return { client, reflector: createReflector(client, { log }, end) };
+      return connect(client, { log }, end);
     });
-    const { client, reflector } = connected;
+    const { reflector, judge } = connected;
     let first = true;
     const handed = joined.start(publish);
     const take: OnChange = (all) => {
@@ -126,17 +128,12 @@ function create(options: EtcdSourceOptions, context: SourceContext): Source {
       const entry = document === undefined ? undefined : entries.get(document);
       handed.take(entry?.value, entry?.modRevision, seenAt);
     };
-    const doubtful = ({ key, previous }: KeyChange): boolean =>
-      (revokesWrongly(client.status.version ?? undefined) ||
-        (reflector.status.electionAgeMs ?? unsettledMs) < unsettledMs) &&
-      previous?.lease !== '0' &&
-      !records.saidDown(key);
     const end = linkAbort(signal);
     try {
       await Promise.all([
         reflector.follow(
           prefix,
-          delayDeletes(take, { mayReturn: doubtful, delayMs: renewalTimeMs }, end.signal),
+          judge.follow(take, { saidDown: (deleted) => records.saidDown(deleted) }, end.signal),
           end.signal,
         ),
         ...(document === undefined ? [] : [reflector.follow(document, takeDocument, end.signal)]),
@@ -170,6 +167,19 @@ function onlyMatching(change: PrefixChange, prefix: string, pattern: RegExp): Pr
 interface Connection {
   readonly client: EtcdClient;
   readonly reflector: Reflector;
+  /** Says how each deleted key went. */
+  readonly judge: DeleteJudge;
+}
+
+function connect(client: EtcdClient, { log }: { readonly log: Log }, signal: AbortSignal): Connection {
+  const reflector = createReflector(client, { log }, signal);
+  const verdicts = new LeaseVerdicts(client, { log }, signal);
+  // Servers that revoke leases which are kept alive: the owners notice that at their next renewal, and come back.
+  const mayReturnMs = (): number => {
+    const isUnsettled = (reflector.status.electionAgeMs ?? unsettledMs) < unsettledMs;
+    return isUnsettled || revokesWrongly(client.status.version ?? undefined) ? renewalTimeMs : 0;
+  };
+  return { client, reflector, judge: new DeleteJudge({ verdictOf: (lease) => verdicts.of(lease), mayReturnMs }) };
 }
 
 function statusOf(connected: Connection | undefined, prefix: string): SourceStatus {

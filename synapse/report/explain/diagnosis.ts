@@ -92,7 +92,7 @@ function diagnoseServing({ instance, suspectUntil }: InstanceFacts, server: Serv
   const check = ownCheckText(server);
   if (suspectUntil !== undefined) {
     return warn(
-      `takes traffic as a suspect, because its lease expired together with most others; ${check}; kept until ${suspectUntil}`,
+      `takes traffic as a suspect, because its lease was lost together with many others; ${check}; kept until ${suspectUntil}`,
     );
   }
   if (instance?.backup) return good(`stands by as a backup; ${check}`);

@@ -41,6 +41,8 @@ export interface InstanceFacts {
   readonly server: ServerStatistics | undefined;
   /** Until when it is kept as a suspect, ISO 8601. */
   readonly suspectUntil: string | undefined;
+  /** How it is kept although its lease is gone. */
+  readonly lost: NonNullable<ServiceReport['lost']>[string] | undefined;
   /** What was set in HAProxy by hand: maintenance, drain or weight. */
   readonly held: string | undefined;
 }
@@ -73,7 +75,7 @@ function instanceOf(
   { service, report, haproxy, seen, registry, traces, sent }: ServiceFacts,
   id: string,
 ): InstanceFacts {
-  const { instances, left_out: leftOut, rejected, suspects = {} } = report;
+  const { instances, left_out: leftOut, rejected, suspects = {}, lost = {} } = report;
   return {
     id,
     instance: instances?.find((instance) => instance.id === id),
@@ -84,6 +86,7 @@ function instanceOf(
     sent: own(sent, id) ?? [],
     server: seen.servers?.find(({ name }) => name === id),
     suspectUntil: own(suspects, id),
+    lost: own(lost, id),
     held: haproxy?.held?.find((one) => one.service === service && one.name === id)?.held,
   };
 }

@@ -4,6 +4,7 @@ import { oneLine } from '../../../common/reason.ts';
 import { formatAge, formatLatency } from '../../../common/wording.ts';
 import type { ServerStatistics } from '../../haproxy/statistics/server-shape.ts';
 import type { RegistryRecord } from '../../source.ts';
+import { lostText } from '../service-notes.ts';
 import type { ServiceReport } from '../service-shape.ts';
 import type { Trace } from '../trace-shape.ts';
 import { type Diagnosis, diagnose } from './diagnosis.ts';
@@ -119,7 +120,7 @@ function selectedText({ rules = [], origin, sources }: ServiceReport, one: Insta
   const how = state === 'up' ? (backup ? 'as a backup' : 'yes') : `to ${state}`;
   const used = sources?.filter(({ role }) => role === 'used').map(({ name, method }) => `${name} (${method})`);
   const from = used === undefined || used.length === 0 ? '' : `, from ${used.join(', ')}`;
-  const guard = one.suspectUntil === undefined ? '' : `, kept by the expiry guard until ${one.suspectUntil}`;
+  const guard = one.lost === undefined ? '' : `, ${lostText(one.lost)}`;
   return `${how}${from}${origins[origin]}${guard}; ${rules.length === 0 ? 'no rule filters instances' : rules.join('; ')}`;
 }
 

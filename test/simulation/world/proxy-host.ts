@@ -1,5 +1,6 @@
+import { onAbort } from '../../../common/async/abort.ts';
 import { createEtcdClient } from '../../../common/etcd/client/client.ts';
-import type { Host } from '../../../common/host.ts';
+import type { ConnectResult, Host, TcpAddress } from '../../../common/host.ts';
 import type { SynapseConfig } from '../../../synapse/config/config.ts';
 import { LocalHaproxy } from '../../../synapse/haproxy/haproxy.ts';
 import { Synapse } from '../../../synapse/synapse.ts';
@@ -94,6 +95,7 @@ export class ProxyHost {
         throw new Error(`there is no ${program} on a simulated host`);
       },
       connectUnix: (path) => this.haproxy.connect(path, process),
+      tryConnect: (address, signal) => this.#tryConnect(address, process, signal),
     };
     scheduler.at(
       0,
@@ -148,6 +150,24 @@ export class ProxyHost {
 
   kill(): void {
     if (this.process !== undefined) this.#ended(this.process);
+  }
+
+  /** One TCP connection: what does not answer takes until the caller's time is over. */
+  #tryConnect({ host, port }: TcpAddress, process: SimulatedProcess, signal: AbortSignal): Promise<ConnectResult> {
+    const { scheduler, instances } = this.#world;
+    return new Promise((resolve) => {
+      const release = onAbort(signal, () => resolve('silent'));
+      scheduler.at(
+        0.2 + scheduler.random(),
+        () => {
+          const result = instances.reach(this.name, `${host}:${port}`);
+          if (result === 'silent' || signal.aborted) return;
+          release();
+          resolve(result);
+        },
+        process,
+      );
+    });
   }
 
   #ended(process: SimulatedProcess): void {

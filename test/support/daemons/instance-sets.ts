@@ -1,4 +1,5 @@
 import { type Instance, type InstanceFields, makeInstance } from '../../../common/instance.ts';
+import type { LostInstance } from '../../../synapse/catalog/lost-instance.ts';
 import type { Policy } from '../../../synapse/catalog/select.ts';
 import type { InstanceSet } from '../../../synapse/source.ts';
 
@@ -20,4 +21,10 @@ export function namedInstance(host: string, fields: Partial<InstanceFields> = {}
 /** What a source publishes that found these. */
 export function setOf(...instances: readonly Instance[]): InstanceSet {
   return { instances, rejected: [], seenAt: 1 };
+}
+
+/** An instance that was lost a moment ago and has not been looked at. */
+export function lostInstance(instance: Instance, lease = '7'): LostInstance {
+  const phase = 'looking';
+  return { instance, lease, at: 0, phase, look: null, lookedAt: null, failures: 0, lookAt: null, backAt: null };
 }

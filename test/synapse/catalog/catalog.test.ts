@@ -5,7 +5,7 @@ import { Catalog, type CatalogChange, type CatalogService } from '../../../synap
 import type { Policy } from '../../../synapse/catalog/select.ts';
 import type { ServiceOutputConfig } from '../../../synapse/output.ts';
 import type { InstanceSet } from '../../../synapse/source.ts';
-import { namedInstance, plainPolicy, setOf } from '../../support/daemons/instance-sets.ts';
+import { lostInstance, namedInstance, plainPolicy, setOf } from '../../support/daemons/instance-sets.ts';
 import { serviceConfig } from '../../support/haproxy/haproxy-output.ts';
 
 /** A service's section that can be told from others by a name. */
@@ -117,7 +117,7 @@ describe('the catalog', () => {
     it(title, () => {
       const catalog = catalogOf(policy);
       for (const [set, changes, instances] of steps) {
-        assert.equal(catalog.update('api', set)?.stateChanged, changes);
+        assert.equal(catalog.update('api', set)[0]?.stateChanged, changes);
         assert.deepEqual(catalog.entry('api')?.state.instances, instances);
       }
     });
@@ -150,26 +150,32 @@ describe('the catalog', () => {
     catalog.restore('api', { set: setOf(one) });
     assert.equal(catalog.entry('api')?.state.fromStateFile, true);
     // Outputs are told, because the set now comes from the source.
-    assert.equal(catalog.update('api', setOf())?.stateChanged, true);
+    assert.equal(catalog.update('api', setOf())[0]?.stateChanged, true);
     assert.equal(catalog.entry('api')?.state.fromStateFile, undefined);
     assert.deepEqual(catalog.entry('api')?.state.instances, [one]);
     assert.deepEqual(catalog.entry('api')?.lastGood?.instances, [one]);
   });
 
-  it('holds restored suspects for the rest of their time, and drops other instances that left meanwhile', () => {
-    const policy = { expiryGuard: { share: 0.5, holdMs: 60_000 } };
+  it('keeps restored suspects for the rest of their time, and drops other instances that left meanwhile', () => {
+    const policy = { expiryGuard: { share: 0.5, holdMs: 5_000, suspectMs: 60_000 } };
     const catalog = catalogOf(policy);
     const at = performance.now() - 20_000;
-    const suspects = new Map([[two.id, { instance: two, at }]]);
-    catalog.restore('api', { set: setOf(one, two), suspects });
-    assert.equal(catalog.refresh('api'), undefined);
+    const suspect = { ...lostInstance(two), at, phase: 'suspect', lookAt: at } as const;
+    catalog.restore('api', { set: setOf(one, two), kept: new Map([[two.id, suspect]]) });
+    assert.deepEqual(catalog.refresh(), []);
+    assert.equal(catalog.dueAt(), undefined);
     assert.deepEqual(catalog.entry('api')?.state.instances, [one, two]);
-    const change = catalog.update('api', setOf(one));
+    const [change] = catalog.update('api', setOf(one));
     assert.deepEqual(catalog.entry('api')?.state.instances, [one, two]);
-    assert.deepEqual([...(change?.suspects.keys() ?? [])], [two.id]);
-    assert.equal(change?.holdEnd, at + 60_000);
+    assert.deepEqual([...(change?.kept.keys() ?? [])], [two.id]);
+    assert.deepEqual(
+      change?.looks.map(({ instance }) => instance.id),
+      [two.id],
+      'it is looked at as soon as the source has answered',
+    );
+    assert.equal(catalog.dueAt(), at + 60_000);
     const later = catalogOf(policy);
-    later.restore('api', { set: setOf(one, two), suspects: new Map([[two.id, { instance: two, at: at - 60_000 }]]) });
+    later.restore('api', { set: setOf(one, two), kept: new Map([[two.id, { ...suspect, at: at - 60_000 }]]) });
     later.update('api', setOf(one));
     assert.deepEqual(later.entry('api')?.state.instances, [one]);
   });
@@ -216,7 +222,7 @@ describe('the catalog', () => {
   });
 
   it('ignores a set of a service that is not configured', () => {
-    assert.equal(catalogOf().update('other', setOf(one)), undefined);
+    assert.deepEqual(catalogOf().update('other', setOf(one)), []);
   });
 });
 
@@ -249,8 +255,8 @@ describe('the catalog with published configuration', () => {
     ];
     for (const [text, config, refused] of steps) {
       const set = { ...setOf(one), ...(text !== undefined && { published: published(text) }) };
-      assert.equal(catalog.update('api', set)?.newlyRefused, refused);
-      assert.equal(catalog.update('api', set)?.newlyRefused, null, 'it is told once');
+      assert.equal(catalog.update('api', set)[0]?.newlyRefused, refused);
+      assert.equal(catalog.update('api', set)[0]?.newlyRefused, null, 'it is told once');
       assert.equal(catalog.entry('api')?.state.config.backend_name, config);
       assert.equal(catalog.entry('api')?.refused, refused);
     }
@@ -282,9 +288,9 @@ describe('the catalog with published configuration', () => {
     const catalog = new Catalog();
     catalog.configure(services);
     const document = published('one');
-    assert.ok(catalog.update('api', { ...setOf(one), published: document })?.stateChanged);
-    assert.ok(!catalog.update('api', { ...setOf(one), published: document })?.stateChanged);
-    assert.ok(!catalog.update('api', { ...setOf(one), published: published('one') })?.stateChanged);
-    assert.ok(catalog.update('api', { ...setOf(one), published: published('two') })?.stateChanged);
+    assert.ok(catalog.update('api', { ...setOf(one), published: document })[0]?.stateChanged);
+    assert.ok(!catalog.update('api', { ...setOf(one), published: document })[0]?.stateChanged);
+    assert.ok(!catalog.update('api', { ...setOf(one), published: published('one') })[0]?.stateChanged);
+    assert.ok(catalog.update('api', { ...setOf(one), published: published('two') })[0]?.stateChanged);
   });
 });

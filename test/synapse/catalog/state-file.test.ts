@@ -13,6 +13,7 @@ import {
   StateFileWriter,
 } from '../../../synapse/catalog/state-file.ts';
 import type { InstanceSet } from '../../../synapse/source.ts';
+import { lostInstance } from '../../support/daemons/instance-sets.ts';
 import { recordingLog } from '../../support/process/recording-log.ts';
 import { until } from '../../support/until.ts';
 
@@ -84,18 +85,19 @@ describe('the state file', () => {
           set: { ...set, sequence: [Number.POSITIVE_INFINITY] },
           current: true,
           published,
-          suspects: new Map([[full.id, { instance: full, at }]]),
+          kept: new Map([[full.id, { ...lostInstance(full), at, phase: 'suspect' }]]),
         },
       ],
-      ['web', { set, current: true, suspects: new Map() }],
+      ['web', { set, current: true, kept: new Map() }],
     ]);
     const services = await readStateFile(stateFile(), { log: silentLog, files });
     assert.deepEqual(services.get('api')?.published, published);
     assert.deepEqual(services.get('api')?.set.sequence, [Number.POSITIVE_INFINITY]);
-    const suspect = services.get('api')?.suspects?.get(full.id);
+    const suspect = services.get('api')?.kept?.get(full.id);
     assert.deepEqual(suspect?.instance, full);
+    assert.deepEqual([suspect?.lease, suspect?.phase], ['7', 'suspect']);
     assert.ok(Math.abs((suspect?.at ?? 0) - at) < 1_000);
-    assert.equal(services.get('web')?.suspects, undefined);
+    assert.equal(services.get('web')?.kept, undefined);
   });
 
   it('counts as empty when it is missing, without a log line', async () => {

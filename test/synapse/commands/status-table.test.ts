@@ -89,7 +89,7 @@ api: 1 instance left out; synapse explain api says why
     assert.match(text, /^✗ HAProxy cannot take the configuration of web: a bad name\n/m);
     assert.match(text, /^✗ No instance is up: none\n/m);
     assert.match(text, /^! 1 server set by hand in HAProxy: api\.be\/a_10\.0\.0\.1:80: maintenance\n/m);
-    assert.match(text, /^! Expiry guard in force: api: most leases expired together/m);
+    assert.match(text, /^! Expiry guard in force: api: many leases were lost together/m);
     assert.ok(text.indexOf('✗ No instance is up') < text.indexOf('! Expiry guard'), 'the worst first');
   });
 

@@ -113,7 +113,7 @@ describe('the configuration of synapse', () => {
         ],
         leaderElection: true,
         prefer: undefined,
-        expiryGuard: { share: 0.5, holdMs: 300_000 },
+        expiryGuard: { share: 0.5, holdMs: 5_000, suspectMs: 300_000 },
       },
     );
     assert.equal(api?.discovery.method, 'etcd');

@@ -61,6 +61,16 @@ describe('the notes on a service', () => {
         published: { where: '/config/api', refused: 'not JSON' },
         prefer: { label: 'az', value: 'a', local: 1, in_force: false },
         suspects: { x: '2026-01-01T00:00:00.000Z' },
+        lost: {
+          x: {
+            lease: '7f',
+            since: '2025-12-31T23:55:00.000Z',
+            phase: 'suspect',
+            look: 'it answers',
+            until: '2026-01-01T00:00:00.000Z',
+            ends: 'two failed looks',
+          },
+        },
       },
       [
         'api: instances from etcd revision 42, checked 16 s ago',
@@ -68,7 +78,8 @@ describe('the notes on a service', () => {
         'the configuration published at /config/api is in force, on top of the local one',
         'the newest published configuration is refused: not JSON',
         'prefers az a: 1 local instance, too few to come first, so all instances are used alike',
-        'expiry guard in force: 1 instance is kept as a suspect, because most leases expired together',
+        'expiry guard in force: 1 instance is kept as a suspect, because many leases were lost together',
+        '  x: suspect: lease 7f lost at 2025-12-31T23:55:00.000Z; it answers; kept until 2026-01-01T00:00:00.000Z at most; ended by two failed looks',
       ],
     ],
   ];

@@ -6,7 +6,7 @@ import type { KeyChange, PrefixChange } from '../../../../common/etcd/watch/pref
 import { parseInstance } from '../../../../common/instance.ts';
 
 /** The keys below a prefix, changed as etcd changes them. */
-function registry() {
+function registry(lease = '0') {
   const entries = new Map<string, Entry>();
   const told: string[] = [];
   let reads = 0;
@@ -30,7 +30,7 @@ function registry() {
       value: Buffer.from(text),
       modRevision: String(revision),
       createRevision: previous?.createRevision ?? String(revision),
-      lease: '0',
+      lease,
     };
     entries.set(key, entry);
     return { key, entry, ...(previous && { previous }) };
@@ -120,11 +120,26 @@ describe('records', () => {
     assert.deepEqual(told, ['withdrawn a_10.0.0.1:80']);
   });
 
-  it('reports a record that was deleted without saying down as expired', () => {
-    const { apply, put, remove, told } = registry();
-    apply(put('/s/1', a));
-    assert.deepEqual([...(apply(remove('/s/1'))?.withdrawn ?? [])], []);
+  it('reports a record that is gone together with its lease as expired, with that lease', () => {
+    const { apply, put, remove, told } = registry('7');
+    assert.deepEqual(apply(put('/s/1', a))?.leases, ['7']);
+    const set = apply({ ...remove('/s/1'), how: 'lost' });
+    assert.deepEqual([...(set?.withdrawn ?? [])], []);
+    assert.deepEqual([...(set?.lost ?? [])], [['a_10.0.0.1:80', '7']]);
     assert.deepEqual(told, ['expired a_10.0.0.1:80']);
+  });
+
+  it('reports a record that was under no lease, or whose lease lives, as withdrawn', () => {
+    for (const [lease, how] of [
+      ['0', undefined],
+      ['7', 'withdrawn'],
+    ] as const) {
+      const { apply, put, remove, told } = registry(lease);
+      apply(put('/s/1', a));
+      const set = apply({ ...remove('/s/1'), ...(how && { how }) });
+      assert.deepEqual([...(set?.withdrawn ?? [])], ['a_10.0.0.1:80']);
+      assert.deepEqual(told, ['withdrawn a_10.0.0.1:80']);
+    }
   });
 
   it('removes records that are missing from a whole list', () => {

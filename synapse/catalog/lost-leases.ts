@@ -1,0 +1,328 @@
+import type { Departure, InstanceSet } from '../source.ts';
+import {
+  type Announced,
+  type Announcement,
+  addressOf,
+  announcementsIn,
+  indexAnnouncements,
+  pseudoLease,
+} from './announced.ts';
+import {
+  type EndedLoss,
+  type ExpiryGuard,
+  endOf,
+  isKept,
+  type Look,
+  type LostById,
+  type LostInstance,
+} from './lost-instance.ts';
+
+/** Everything that is lost, and the leases that were lost lately. Immutable. */
+export interface LostState {
+  /** Only services that have lost something. */
+  readonly services: ReadonlyMap<string, LostById>;
+  /** When each lease was lost; those of the last {@link waveMs}. */
+  readonly leases: ReadonlyMap<string, number>;
+}
+
+/** Something that may change what is lost. `now` is in milliseconds of `clock.now()`. */
+export type LostEvent = { readonly now: number } & (
+  | {
+      readonly type: 'set';
+      readonly service: string;
+      readonly before: InstanceSet | undefined;
+      readonly set: InstanceSet;
+    }
+  | { readonly type: 'looked'; readonly service: string; readonly id: string; readonly look: Look }
+  | { readonly type: 'time' }
+  | { readonly type: 'configured' }
+);
+
+/** What the reducer has to know of the services; it changes nothing of it. */
+export interface LostFacts {
+  /** Undefined when there is no such service, or when it keeps nothing. */
+  guardOf(service: string): ExpiryGuard | undefined;
+  /** The newest set of the source; undefined before the first. */
+  setOf(service: string): InstanceSet | undefined;
+  /** What is announced now, over all services. */
+  announced(): Announced;
+}
+
+/** What the edge does now. */
+export type LostEffect =
+  | { readonly type: 'look'; readonly service: string; readonly lost: LostInstance }
+  | ({ readonly type: 'ended'; readonly service: string } & EndedLoss);
+
+/** The state, and what to do now. */
+export interface LostStep {
+  readonly state: LostState;
+  readonly effects: readonly LostEffect[];
+}
+
+/** Nothing is lost. */
+export const nothingLost: LostState = { services: new Map(), leases: new Map() };
+
+/**
+ * Leases lost within this time are one wave, in milliseconds: leases of announcers that were cut off at the same moment
+ * end up to a keepalive interval apart, and etcd revokes at most a thousand leases a second.
+ */
+export const waveMs = 30_000;
+/** From one look at a suspect to the next, in milliseconds; the edge adds jitter. */
+export const suspectLookMs = 3_000;
+/** Looks at a suspect that fail in a row before it is given up. */
+const mostFailures = 2;
+
+/**
+ * Decides which lost instances are kept. A lease that is gone says that its announcer died or was cut off, not that its
+ * instances are dead: those that answer are held, and when a wave of leases is lost, they are kept as suspects.
+ */
+export function reduceLost(state: LostState, event: LostEvent, facts: LostFacts): LostStep {
+  if (event.type !== 'set' && state.services.size === 0) return { state, effects: [] };
+  const step = new Step(state, event.now, facts);
+  switch (event.type) {
+    case 'set':
+      step.takeSet(event);
+      break;
+    case 'looked':
+      step.takeLook(event);
+      break;
+    default:
+      step.touchAll();
+  }
+  return step.finish();
+}
+
+/** When something is due next, in milliseconds of `clock.now()`; undefined when nothing is. */
+export function nextDue({ services }: LostState, facts: LostFacts): number | undefined {
+  let due = Number.POSITIVE_INFINITY;
+  for (const [service, lost] of services) {
+    const guard = facts.guardOf(service);
+    // Before its source has answered, nothing of a service is dropped.
+    if (guard === undefined || facts.setOf(service) === undefined) continue;
+    for (const one of lost.values()) {
+      if (one.phase === 'left') due = Math.min(due, one.at + waveMs);
+      else if (one.phase !== 'looking') due = Math.min(due, endOf(one, guard));
+      if (one.lookAt !== null) due = Math.min(due, one.lookAt);
+    }
+  }
+  return Number.isFinite(due) ? due : undefined;
+}
+
+/** One step under way: maps are copied when they first change. */
+class Step {
+  readonly #before: LostState;
+  readonly #now: number;
+  readonly #facts: LostFacts;
+  readonly #services: Map<string, LostById>;
+  readonly #copied = new Map<string, Map<string, LostInstance>>();
+  readonly #effects: LostEffect[] = [];
+  readonly #touched = new Set<string>();
+  #leases: ReadonlyMap<string, number>;
+
+  constructor(state: LostState, now: number, facts: LostFacts) {
+    this.#before = state;
+    this.#now = now;
+    this.#facts = facts;
+    this.#services = new Map(state.services);
+    this.#leases = state.leases;
+  }
+
+  takeSet({ service, before, set }: LostEvent & { readonly type: 'set' }): void {
+    this.#touched.add(service);
+    const present = new Set(set.instances.map(({ id }) => id));
+    for (const [id, one] of this.#services.get(service) ?? []) {
+      if (present.has(id)) this.#set(service, id, undefined);
+      else if (set.withdrawn?.has(id)) this.#end(service, one, 'it was withdrawn', 'withdrawn');
+    }
+    if (this.#services.size > 0) {
+      const known = new Set(before?.instances);
+      this.#compare([...announcementsIn(service, set)].filter(({ instance }) => !known.has(instance)));
+    }
+    if (this.#facts.guardOf(service) === undefined) return;
+    for (const [index, instance] of (before?.instances ?? []).entries()) {
+      const { id, state } = instance;
+      if (state === 'down' || present.has(id) || set.withdrawn?.has(id)) continue;
+      const lease = set.lost?.get(id) ?? before?.leases?.[index] ?? pseudoLease(instance);
+      this.#lose(service, { ...newlyLost, instance, lease, at: this.#now });
+    }
+  }
+
+  takeLook({ service, id, look }: LostEvent & { readonly type: 'looked' }): void {
+    const known = this.#services.get(service)?.get(id);
+    if (known === undefined) return;
+    this.#touched.add(service);
+    const isDown = look.server === 'down';
+    const fails = look.answer !== 'answers' && !look.isBlind;
+    const failures = fails ? known.failures + 1 : 0;
+    const one = { ...known, look, lookedAt: this.#now, lookAt: null, failures };
+    const isDead = isDown || failures >= (known.phase === 'suspect' ? mostFailures : 1);
+    this.#set(service, id, one);
+    if (one.phase === 'left') {
+      if (!isDead && !look.isBlind && this.#isWave(service)) this.#set(service, id, this.#asSuspect(one));
+    } else if (isDead) this.#leave(service, one, isDown ? "HAProxy's own check says DOWN" : failureText(look));
+    else if (one.phase === 'looking') this.#set(service, id, { ...one, phase: 'held' });
+    else this.#set(service, id, { ...one, lookAt: this.#now + suspectLookMs });
+  }
+
+  touchAll(): void {
+    for (const service of this.#services.keys()) this.#touched.add(service);
+  }
+
+  finish(): LostStep {
+    for (const service of this.#touched) this.#settle(service);
+    const isSame = this.#copied.size === 0 && this.#leases === this.#before.leases;
+    if (isSame) return { state: this.#before, effects: this.#effects };
+    for (const [service, lost] of this.#services) if (lost.size === 0) this.#services.delete(service);
+    const leases = this.#services.size === 0 ? nothingLost.leases : this.#leases;
+    return { state: { services: this.#services, leases }, effects: this.#effects };
+  }
+
+  #lose(service: string, lost: LostInstance): void {
+    const { id, name } = lost.instance;
+    this.#set(service, id, lost);
+    if (!this.#leases.has(lost.lease)) this.#addLease(lost.lease);
+    const announced = this.#facts.announced();
+    this.#compareOne(service, lost, announced.byAddress.get(addressOf(lost.instance)) ?? []);
+    this.#compareOne(service, lost, announced.byName.get(name) ?? []);
+    const now = this.#services.get(service)?.get(id);
+    if (now?.phase === 'looking') this.#effects.push({ type: 'look', service, lost: now });
+  }
+
+  #addLease(lease: string): void {
+    const wasWave = this.#isWaveOfAll();
+    const leases = [...this.#leases].filter(([, at]) => this.#now < at + waveMs);
+    this.#leases = new Map([...leases, [lease, this.#now]]);
+    // Instances of other services, which are held or have left, are part of it now.
+    if (!wasWave && this.#isWaveOfAll()) this.touchAll();
+  }
+
+  /** Compares new announcements with all that is lost. */
+  #compare(news: readonly Announcement[]): void {
+    if (news.length === 0) return;
+    const { byAddress, byName } = indexAnnouncements(news);
+    for (const [service, lost] of this.#services) {
+      for (const one of lost.values()) {
+        this.#compareOne(service, one, byAddress.get(addressOf(one.instance)) ?? []);
+        this.#compareOne(service, one, byName.get(one.instance.name) ?? []);
+      }
+    }
+  }
+
+  /** Ends a loss whose address is somebody else's now; notes that its announcer is back. */
+  #compareOne(service: string, { instance, lease }: LostInstance, others: readonly Announcement[]): void {
+    for (const other of others) {
+      const known = this.#services.get(service)?.get(instance.id);
+      if (known === undefined) return;
+      if (other.lease === undefined || other.lease === lease || other.lease === '0') continue;
+      const sameName = instance.name !== '' && other.instance.name === instance.name;
+      if (sameName && known.backAt === null && isKept(known))
+        this.#set(service, instance.id, { ...known, backAt: this.#now });
+      if (sameName || addressOf(other.instance) !== addressOf(instance)) continue;
+      if (other.service === service && other.instance.id === instance.id) continue;
+      const by = other.instance.name === '' ? '' : ` by ${other.instance.name}`;
+      this.#end(service, known, `its address is announced for ${other.service} now${by}`);
+    }
+  }
+
+  /** Moves the losses of one service on: a wave, the end of a time, looks that are due. */
+  #settle(service: string): void {
+    const guard = this.#facts.guardOf(service);
+    const isKnown = this.#facts.setOf(service) !== undefined;
+    if (guard !== undefined && !isKnown) return;
+    const isWave = guard !== undefined && this.#isWave(service);
+    for (const [id, one] of this.#services.get(service) ?? []) {
+      if (guard === undefined) this.#end(service, one, 'the expiry guard is off');
+      else if (one.phase === 'left') this.#settleLeft(service, one, isWave);
+      else if (one.phase === 'held' && isWave) this.#set(service, id, this.#asSuspect(one));
+      else if (one.phase !== 'looking' && this.#now >= endOf(one, guard)) this.#giveUp(service, one);
+      const now = this.#services.get(service)?.get(id);
+      if (now === undefined || now.lookAt === null || this.#now < now.lookAt) continue;
+      this.#set(service, id, { ...now, lookAt: null });
+      this.#effects.push({ type: 'look', service, lost: now });
+    }
+    if (guard === undefined && this.#services.has(service)) this.#forget(service);
+  }
+
+  #settleLeft(service: string, one: LostInstance, isWave: boolean): void {
+    const { id } = one.instance;
+    if (this.#now >= one.at + waveMs) this.#set(service, id, undefined);
+    // It comes back only after it has answered. Each wave looks once.
+    else if (isWave && (one.lookedAt === null || one.lookedAt < this.#newestLoss())) {
+      this.#set(service, id, { ...one, lookAt: this.#now, lookedAt: this.#now });
+    }
+  }
+
+  /** Its time is over. A synapse that sees nothing does not empty a service. */
+  #giveUp(service: string, one: LostInstance): void {
+    const isEmptied = this.#facts.setOf(service)?.instances.some(({ state }) => state === 'up') !== true;
+    if (one.phase === 'held' && one.look?.isBlind && isEmptied) {
+      this.#set(service, one.instance.id, this.#asSuspect(one));
+    } else if (one.phase === 'held')
+      this.#leave(service, one, 'its lease is gone, and no wave of lost leases followed');
+    else if (one.backAt !== null) this.#end(service, one, 'its nerve is back and does not announce it');
+    else this.#end(service, one, 'its time as a suspect is over');
+  }
+
+  #asSuspect(one: LostInstance): LostInstance {
+    return { ...one, phase: 'suspect', failures: 0, lookAt: this.#now + suspectLookMs };
+  }
+
+  /** Gives it up for good. */
+  #end(service: string, lost: LostInstance, reason: string, how: Departure = 'expired'): void {
+    if (isKept(lost)) {
+      const answered = lost.look?.answer === 'answers' && lost.look.server !== 'down';
+      this.#effects.push({ type: 'ended', service, lost, reason, answered, how });
+    }
+    this.#set(service, lost.instance.id, undefined);
+  }
+
+  /** Gives it up for now: it counts as part of a wave that follows, and comes back with it when it answers then. */
+  #leave(service: string, lost: LostInstance, reason: string): void {
+    this.#end(service, lost, reason);
+    this.#set(service, lost.instance.id, { ...lost, phase: 'left', lookAt: null });
+  }
+
+  /** Two leases or more, and more than the guard's share of the service, or of all leases that this synapse sees. */
+  #isWave(service: string): boolean {
+    const guard = this.#facts.guardOf(service);
+    if (guard === undefined) return false;
+    const lost = [...(this.#services.get(service)?.values() ?? [])].filter(
+      ({ at, phase }) => phase === 'suspect' || this.#now < at + waveMs,
+    );
+    if (lost.length === 0) return false;
+    if (this.#isWaveOfAll(guard.share)) return true;
+    if (new Set(lost.map(({ lease }) => lease)).size < 2) return false;
+    const announced = this.#facts.setOf(service)?.instances.filter(({ state }) => state !== 'down').length ?? 0;
+    return lost.length / (announced + lost.length) > guard.share;
+  }
+
+  #isWaveOfAll(share = 0.5): boolean {
+    const lately = [...this.#leases.values()].filter((at) => this.#now < at + waveMs).length;
+    return lately >= 2 && lately / (this.#facts.announced().leases + lately) > share;
+  }
+
+  #newestLoss(): number {
+    return Math.max(Number.NEGATIVE_INFINITY, ...this.#leases.values());
+  }
+
+  #forget(service: string): void {
+    for (const id of this.#services.get(service)?.keys() ?? []) this.#set(service, id, undefined);
+  }
+
+  #set(service: string, id: string, lost: LostInstance | undefined): void {
+    let copy = this.#copied.get(service);
+    if (copy === undefined) {
+      copy = new Map(this.#services.get(service));
+      this.#copied.set(service, copy);
+      this.#services.set(service, copy);
+    }
+    if (lost === undefined) copy.delete(id);
+    else copy.set(id, lost);
+  }
+}
+
+const newlyLost = { phase: 'looking', look: null, lookedAt: null, failures: 0, lookAt: null, backAt: null } as const;
+
+function failureText({ answer }: Look): string {
+  return answer === 'refused' ? 'it refuses connections' : 'it does not answer';
+}

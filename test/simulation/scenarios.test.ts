@@ -1,0 +1,278 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import type { FailedRequest } from './world/clients.ts';
+import type { SimulatedInstance } from './world/instances.ts';
+import type { NerveHost } from './world/nerve-host.ts';
+import type { ProxyHost } from './world/proxy-host.ts';
+import { World, type WorldSettings } from './world/world.ts';
+
+const settings: Partial<WorldSettings> = {
+  nerve: { ttlSeconds: 5, checkIntervalMs: 1_000, rise: 1, fall: 2 },
+  instancesPerHost: 1,
+  proxies: 1,
+  haproxyVersion: '3.2.26',
+};
+
+/** When every daemon runs and HAProxy is up to date, in milliseconds. */
+const startedMs = 10_000;
+
+/** What the rule about lost leases promises, in failed requests. Each scenario was once measured with real programs. */
+describe('when announcements vanish', () => {
+  for (const check of [true, false]) {
+    const how = check ? 'with check' : 'without check';
+    for (const [title, lease] of [
+      ['without a lease', '0'],
+      ['under a lease that lives', '4711'],
+    ] as const) {
+      it(`keys ${title} that are deleted one by one are withdrawn, ${how}`, async () => {
+        const site = await Site.start({ check, services: api(12) }, { nerves: false });
+        await site.byHand(lease);
+        for (const nerve of site.nerves.slice(0, 11)) {
+          await site.commit(() => site.world.etcd.delete({ key: site.keyOf(nerve), end: '' }));
+          await site.pass(1_500);
+          site.stopInstances(nerve);
+        }
+        await site.pass(60_000);
+        assert.equal(site.inUse().length, 1);
+        assert.deepEqual(site.failed(), []);
+      });
+    }
+
+    it(`instances on reused addresses are gone when their leases are, ${how}`, async () => {
+      const site = await Site.start({ check, services: [...api(12), { name: 'web', hosts: 1 }] });
+      const terminated = site.of('api').slice(0, 9);
+      for (const nerve of terminated) {
+        site.stopInstances(nerve);
+        nerve.kill();
+      }
+      await site.pass(2_000);
+      await site.commit(() => site.world.etcd.grant('4711', 3_600));
+      for (const nerve of terminated) {
+        const [ip = '', port = ''] = (nerve.instances[0] as SimulatedInstance).address.split(':');
+        site.world.instances.add('web', nerve.name, ip, Number(port));
+        const key = `/nerve/services/web/new_${ip}:${port}`;
+        const value = JSON.stringify({ host: ip, port: Number(port), name: 'new' });
+        await site.commit(() => site.world.etcd.put(key, Buffer.from(value), '4711'));
+      }
+      await site.pass(8_000);
+      const expiredMs = site.now;
+      await site.pass(60_000);
+      assert.equal(site.inUse().length, 3);
+      assert.deepEqual(site.failed(expiredMs), []);
+    });
+
+    it(`a dead host with most instances of a service is gone with its lease, ${how}`, async () => {
+      const site = await Site.start({ check, services: api(2), instancesPerHost: 6 }, { configured: [6, 2] });
+      site.dies(site.nerves[0] as NerveHost);
+      await site.pass(10_000);
+      const goneMs = site.now;
+      assert.equal(site.inUse().length, 2);
+      await site.pass(60_000);
+      assert.deepEqual(site.failed(goneMs), []);
+    });
+
+    it(`a nerve that dies alone takes its instances with it after a short hold, ${how}`, async () => {
+      const site = await Site.start({ check, services: api(4) });
+      site.nerves[0]?.kill();
+      await site.pass(14_000);
+      assert.equal(site.inUse().length, 3);
+      assert.deepEqual(site.failed(), []);
+    });
+
+    it(`two hosts that die one after the other do not come back, ${how}`, async () => {
+      const site = await Site.start({ check, services: api(3) });
+      const [first, second] = site.nerves as [NerveHost, NerveHost];
+      site.dies(first);
+      await site.pass(22_000);
+      assert.equal(site.inUse().length, 2);
+      site.dies(second);
+      for (let second = 0; second < 40; second += 1) {
+        await site.pass(1_000);
+        assert.ok(!site.inUse().includes(addressOf(first)), 'the first one is back');
+      }
+      assert.equal(site.inUse().length, 1);
+    });
+
+    it(`a service of two keeps both instances when all nerves are cut off, ${how}`, async () => {
+      const site = await Site.start({ check, services: api(2) });
+      site.cutOffNerves();
+      for (let second = 0; second < 30; second += 1) {
+        await site.pass(1_000);
+        assert.equal(site.inUse().length, 2);
+      }
+      site.world.network.healAll();
+      await site.pass(20_000);
+      assert.equal(site.inUse().length, 2);
+      assert.deepEqual(site.failed(), []);
+    });
+
+    it(`an instance that stops while all nerves are cut off is dropped, ${how}`, async () => {
+      const site = await Site.start({ check, services: api(4) });
+      site.cutOffNerves();
+      await site.pass(15_000);
+      assert.equal(site.inUse().length, 4);
+      site.stopInstances(site.nerves[0] as NerveHost);
+      await site.pass(15_000);
+      assert.equal(site.inUse().length, 3);
+      const droppedMs = site.now;
+      await site.pass(20_000);
+      assert.deepEqual(site.failed(droppedMs), []);
+    });
+  }
+
+  it('nerves that stop while etcd is at its quota are gone', async () => {
+    const site = await Site.start({ check: false, services: api(4) });
+    site.world.etcd.outOfSpace = true;
+    for (const nerve of site.nerves.slice(0, 3)) {
+      nerve.stop();
+      await site.pass(3_000);
+      site.stopInstances(nerve);
+    }
+    await site.pass(12_000);
+    assert.equal(site.inUse().length, 1);
+  });
+
+  it('instances that stop while synapse is cut off are gone soon after it is back, also when history was compacted', async () => {
+    const site = await Site.start({ check: false, services: api(12) });
+    const members = site.world.etcd.members.map(({ host }) => host);
+    for (const member of members) site.world.network.cut(site.proxy.name, member);
+    for (const nerve of site.nerves.slice(0, 8)) {
+      nerve.stop();
+      await site.pass(1_000);
+      site.stopInstances(nerve);
+    }
+    await site.pass(10_000);
+    site.world.etcd.compact(site.world.etcd.store.revision);
+    site.world.network.healAll();
+    await site.pass(20_000);
+    assert.equal(site.inUse().length, 4);
+    const backMs = site.now;
+    await site.pass(30_000);
+    assert.deepEqual(site.failed(backMs), []);
+  });
+
+  it('a synapse that can reach no instance keeps a service although all leases are lost', async () => {
+    const site = await Site.start({ check: false, services: api(3) });
+    for (const nerve of site.nerves) site.world.network.cut(site.proxy.name, nerve.name);
+    site.cutOffNerves();
+    await site.pass(40_000);
+    assert.equal(site.inUse().length, 3);
+  });
+});
+
+function api(hosts: number): WorldSettings['services'] {
+  return [{ name: 'api', hosts }];
+}
+
+function addressOf({ instances }: NerveHost): string {
+  return (instances[0] as SimulatedInstance).address;
+}
+
+/** A world that runs, and what a scenario does to it. */
+class Site {
+  readonly world: World;
+  readonly proxy: ProxyHost;
+
+  private constructor(world: World) {
+    this.world = world;
+    this.proxy = world.proxies[0] as ProxyHost;
+  }
+
+  static async start(
+    more: Partial<WorldSettings>,
+    { nerves = true, configured = [] as readonly number[] } = {},
+  ): Promise<Site> {
+    const site = new Site(await World.create(1, { ...settings, ...more }));
+    for (const [index, nerve] of site.nerves.entries()) {
+      const count = configured[index] ?? nerve.instances.length;
+      for (const instance of nerve.instances.slice(count)) nerve.configured.delete(instance);
+      if (nerves) nerve.start();
+    }
+    site.proxy.start();
+    await site.pass(startedMs);
+    return site;
+  }
+
+  get nerves(): readonly NerveHost[] {
+    return this.world.nerves;
+  }
+
+  get now(): number {
+    return this.world.scheduler.now();
+  }
+
+  of(service: string): readonly NerveHost[] {
+    return this.nerves.filter(({ instances }) => instances[0]?.service === service);
+  }
+
+  keyOf(nerve: NerveHost): string {
+    return nerve.keyOf(nerve.instances[0] as SimulatedInstance);
+  }
+
+  /** Runs the world for this time. */
+  pass(milliseconds: number): Promise<unknown> {
+    return this.world.scheduler.run(this.now + milliseconds);
+  }
+
+  /** Announces every instance by hand, under one lease that lives, or none. */
+  async byHand(lease: string): Promise<void> {
+    const { etcd } = this.world;
+    if (lease !== '0') await this.commit(() => etcd.grant(lease, 3_600));
+    for (const nerve of this.nerves) {
+      const [host, port] = addressOf(nerve).split(':');
+      const value = Buffer.from(JSON.stringify({ host, port: Number(port), name: nerve.name }));
+      await this.commit(() => etcd.put(this.keyOf(nerve), value, lease));
+    }
+    await this.pass(2_000);
+    this.proxy.clients.failed.length = 0;
+  }
+
+  async commit(run: () => unknown): Promise<void> {
+    const { etcd } = this.world;
+    let done = false;
+    for (let left = 50; !done && left > 0; left -= 1) {
+      if (etcd.leader !== undefined) {
+        etcd.propose(
+          etcd.leader,
+          run,
+          () => {
+            done = true;
+          },
+          (error) => assert.fail(error.details),
+        );
+      }
+      await this.pass(100);
+    }
+    assert.ok(done, 'etcd did not commit');
+  }
+
+  stopInstances({ instances }: NerveHost): void {
+    for (const instance of instances) this.world.instances.change(instance, { running: false });
+  }
+
+  /** The host is a black hole from now on. */
+  dies(nerve: NerveHost): void {
+    this.world.instances.dead.add(nerve.name);
+    this.stopInstances(nerve);
+    nerve.kill();
+  }
+
+  cutOffNerves(): void {
+    for (const { name } of this.nerves) {
+      for (const { host } of this.world.etcd.members) {
+        this.world.network.cut(name, host);
+        this.world.network.cut(host, name);
+      }
+    }
+  }
+
+  /** Addresses of `api` that get requests. */
+  inUse(): readonly string[] {
+    const servers = [...(this.proxy.haproxy.worker?.backends.get('api')?.servers.values() ?? [])];
+    return servers.filter(({ inMaintenance, drained }) => !inMaintenance && !drained).map(({ address }) => address);
+  }
+
+  failed(sinceMs = startedMs): readonly FailedRequest[] {
+    return this.proxy.clients.failed.filter(({ at, service }) => at >= sinceMs && service === 'api');
+  }
+}
