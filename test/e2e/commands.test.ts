@@ -38,6 +38,9 @@ describe('the commands', () => {
   /** The id of the first instance that nerve announces. */
   let id: string;
   let webKey: string;
+  /** For one more instance of the service, beside those of nerve. */
+  let spareKey: string;
+  let sparePort: number;
 
   before(async () => {
     // The commands run in this process and log to its stderr.
@@ -64,6 +67,8 @@ describe('the commands', () => {
     names.set((await haproxyVersion()) ?? '', 'VERSION');
     id = `i-1_127.0.0.1:${one}`;
     webKey = `/nerve/services/web/w_127.0.0.1:${web}`;
+    spareKey = `/nerve/services/api/i-2_127.0.0.1:${spare}`;
+    sparePort = spare;
     nerveFile = join(haproxy.folder, 'nerve.json');
     synapseFile = join(haproxy.folder, 'synapse.json');
     await writeFile(
@@ -256,7 +261,13 @@ describe('the commands', () => {
 
   it('show the suspects when most leases expire at once', async () => {
     const since = await lastEvent();
+    // A single lease is one host, whatever it carries: a wave takes two.
+    const { ID } = await client.call((rpc) => rpc.lease.leaseGrant({ TTL: 600, ID: 0 }));
+    const value = Buffer.from(JSON.stringify({ host: '127.0.0.1', port: sparePort, name: 'i-2' }));
+    await client.call((rpc) => rpc.kv.put({ key: Buffer.from(spareKey), value, lease: ID }));
     await nerve.end('SIGKILL');
+    await says(/held|suspect/, 'explain', 'api');
+    await client.call((rpc) => rpc.lease.leaseRevoke({ ID }));
     await says(/Expiry guard in force/, 'status');
     // Commands that do not ask synapse read the suspects from the state file.
     await until(async () => (await readFile(join(haproxy.folder, 'state.json'), 'utf8')).includes('suspects'));
