@@ -4,6 +4,22 @@ import type { ServiceHaproxyConfig } from './haproxy/options/service-config.ts';
 /** A service's own section for HAProxy, `services.NAME.haproxy`. Outside `haproxy/` and `config/` it is only passed on. */
 export type ServiceOutputConfig = ServiceHaproxyConfig;
 
+/**
+ * Marks an instance that came back although nobody announces it: where HAProxy checks it, its server starts DOWN until
+ * the check passes. A symbol, so that no document and no comparison of records has it.
+ */
+export const startsDown: unique symbol = Symbol('starts down');
+
+/** An instance as outputs get it. */
+export interface OutputInstance extends Instance {
+  readonly [startsDown]?: true;
+}
+
+/** True for an instance that is marked with {@link startsDown}. */
+export function isToStartDown(instance: OutputInstance): boolean {
+  return instance[startsDown] === true;
+}
+
 /** What one service should be right now, after sources, fallbacks and filters. Immutable. */
 export interface ServiceState {
   readonly name: string;

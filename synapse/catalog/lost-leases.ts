@@ -1,3 +1,4 @@
+import { type OutputInstance, startsDown } from '../output.ts';
 import type { Departure, InstanceSet } from '../source.ts';
 import {
   type Announced,
@@ -158,7 +159,7 @@ class Step {
     const isDead = isDown || failures >= (known.phase === 'suspect' ? mostFailures : 1);
     this.#set(service, id, one);
     if (one.phase === 'left') {
-      if (!isDead && !look.isBlind && this.#isWave(service)) this.#set(service, id, this.#asSuspect(one));
+      if (!isDead && !look.isBlind && this.#isWave(service)) this.#set(service, id, this.#asReturned(one));
     } else if (isDead) this.#leave(service, one, isDown ? "HAProxy's own check says DOWN" : failureText(look));
     else if (one.phase === 'looking') this.#set(service, id, { ...one, phase: 'held' });
     else this.#set(service, id, { ...one, lookAt: this.#now + suspectLookMs });
@@ -261,6 +262,12 @@ class Step {
       this.#leave(service, one, 'its lease is gone, and no wave of lost leases followed');
     else if (one.backAt !== null) this.#end(service, one, 'its nerve is back and does not announce it');
     else this.#end(service, one, 'its time as a suspect is over');
+  }
+
+  /** Outputs do not have it any more: where HAProxy checks it, its server starts DOWN. */
+  #asReturned(one: LostInstance): LostInstance {
+    const instance: OutputInstance = { ...one.instance, [startsDown]: true };
+    return this.#asSuspect({ ...one, instance });
   }
 
   #asSuspect(one: LostInstance): LostInstance {

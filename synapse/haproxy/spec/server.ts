@@ -1,5 +1,6 @@
 import { sha1 } from '../../../common/digest.ts';
 import type { Instance } from '../../../common/instance.ts';
+import { isToStartDown } from '../../output.ts';
 import { filterOptions, formatOptions, lastValue, type Option, parseOptions, type Trusted } from './server-options.ts';
 import type { Server, ServerTemplate } from './types.ts';
 
@@ -79,7 +80,8 @@ function makeServer(instance: Instance, template: ServerTemplate): Server {
     maxconn: maxconnOf(all),
     weighted: useRecord,
     backup,
-    startsDown: template.withoutInitState === true && /^(fully-)?down$/.test(initState ?? ''),
+    startsDown:
+      isToStartDown(instance) || (template.withoutInitState === true && /^(fully-)?down$/.test(initState ?? '')),
     explicitId: explicitId === undefined ? undefined : Number(explicitId),
     rank: rankOf(name, template.seed),
     fixedWords: fixedWordsOf(

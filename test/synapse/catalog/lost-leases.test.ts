@@ -11,6 +11,7 @@ import {
   nothingLost,
   reduceLost,
 } from '../../../synapse/catalog/lost-leases.ts';
+import { isToStartDown } from '../../../synapse/output.ts';
 import type { InstanceSet } from '../../../synapse/source.ts';
 
 const guard: ExpiryGuard = { share: 0.5, holdMs: 5_000, suspectMs: 300_000 };
@@ -333,6 +334,26 @@ describe('lost leases', () => {
     assert.equal(nextDue(story.state, story), 6_000);
     story.tell([{ at: 2, say: '', expect: '[a] (b)', looks: 'b' }]);
     assert.equal(nextDue(story.state, story), 5_000, 'the next look');
+  });
+
+  it('let an instance that comes back start DOWN in HAProxy, and no other one', () => {
+    const story = new Story();
+    story.tell([
+      { say: 'a@1 b@2 c@3', expect: 'a b c' },
+      { at: 1, say: 'b@2 c@3', expect: '(a) b c', looks: 'a' },
+      { at: 2, look: 'a silent', expect: 'b c' },
+      { at: 8, say: 'c@3', expect: '(b) c', looks: 'a b' },
+      { at: 8.1, look: 'b answers', expect: '[b] c' },
+      { at: 8.2, look: 'a answers', expect: '[b] c [a]' },
+    ]);
+    const lost = [...(story.state.services.get('api')?.values() ?? [])];
+    assert.deepEqual(
+      lost.map(({ instance }) => [instance.name, isToStartDown(instance)]),
+      [
+        ['a', true],
+        ['b', false],
+      ],
+    );
   });
 
   it('put kept instances last in the order of leaders', () => {
