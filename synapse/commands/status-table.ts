@@ -70,7 +70,7 @@ function serviceRows(
   service: ServiceReport,
   { status, now }: { readonly status: StatusReport; readonly now: number },
 ): readonly (readonly Cell[])[] {
-  const { instances, suspects = {}, changed_at: changedAt } = service;
+  const { instances, changed_at: changedAt } = service;
   const from = fromText(service);
   const changed = ageOf(changedAt, now);
   if (instances === null) return [[name, '(not known yet)', '', '', '', from, changed]];
@@ -79,8 +79,9 @@ function serviceRows(
   const differ = servers === undefined ? {} : differences(instances, servers);
   const byName = new Map(servers?.map((server) => [server.name, server]));
   return instances.map(({ id, state, backup, weight }) => {
-    const words = [state, ...(backup ? ['backup'] : []), ...(Object.hasOwn(suspects, id) ? ['suspect'] : [])];
-    const tone: Tone = words.includes('suspect') || state !== 'up' ? 'warn' : 'good';
+    const kept = keptWords(service, id);
+    const words = [state, ...(backup ? ['backup'] : []), ...kept];
+    const tone: Tone = kept.length > 0 || state !== 'up' ? 'warn' : 'good';
     return [
       name,
       id,
@@ -91,6 +92,13 @@ function serviceRows(
       changed,
     ];
   });
+}
+
+/** How an instance is kept although its lease is gone. */
+function keptWords({ suspects = {}, lost = {} }: ServiceReport, id: string): readonly string[] {
+  const one = Object.hasOwn(lost, id) ? lost[id] : undefined;
+  if (one === undefined) return Object.hasOwn(suspects, id) ? ['suspect'] : [];
+  return [one.phase === 'suspect' ? 'suspect' : 'held', ...(one.look.includes('blind') ? ['looks are blind'] : [])];
 }
 
 /** The state of a server in HAProxy, after an exclamation mark when it differs from ours. */

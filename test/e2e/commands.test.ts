@@ -272,6 +272,9 @@ describe('the commands', () => {
     // Commands that do not ask synapse read the suspects from the state file.
     await until(async () => (await readFile(join(haproxy.folder, 'state.json'), 'utf8')).includes('suspects'));
     await matches('guard', [], { since, shown: /guard/ });
+    // Deleted while it is under no lease: withdrawn.
+    await put(client, spareKey, value);
+    await remove(client, spareKey);
     await startNerve();
     await well();
   });

@@ -16,7 +16,7 @@ export const leaseQuestions = {
   /** Leases asked about within {@link leaseQuestions.windowMs}: ten thousand readers must not ask for ten thousand leases each. */
   sample: 50,
   windowMs: 10_000,
-  /** Milliseconds for which a verdict stands: all services get the same one. */
+  /** Milliseconds for which it is remembered that a lease is gone: its keys under other prefixes may be told of later. */
   rememberMs: 10_000,
 } as const;
 
@@ -26,7 +26,7 @@ export class LeaseVerdicts {
   readonly #log: Log;
   readonly #signal: AbortSignal;
   readonly #permits = new Semaphore(leaseQuestions.concurrent);
-  /** By lease; a verdict is forgotten after {@link leaseQuestions.rememberMs}. */
+  /** By lease: questions under way, and for {@link leaseQuestions.rememberMs} the leases that are gone. */
   readonly #verdicts = new Map<string, Promise<LeaseVerdict>>();
   #windowBegan = Number.NEGATIVE_INFINITY;
   #asked = 0;
@@ -44,8 +44,10 @@ export class LeaseVerdicts {
     if (known !== undefined) return known;
     const verdict = this.#mayAsk() ? this.#permits.run(() => this.#ask(lease)) : Promise.resolve('gone' as const);
     this.#verdicts.set(lease, verdict);
-    void verdict.then(() => {
-      clock.setTimeout(() => this.#verdicts.delete(lease), leaseQuestions.rememberMs).unref();
+    void verdict.then((result) => {
+      // A lease that lives may be lost at any time.
+      if (result === 'alive') this.#verdicts.delete(lease);
+      else clock.setTimeout(() => this.#verdicts.delete(lease), leaseQuestions.rememberMs).unref();
     });
     return verdict;
   }
