@@ -120,6 +120,21 @@ describe('when announcements vanish', () => {
     });
   }
 
+  it('an instance that gets sick while all nerves are cut off is withdrawn as soon as its nerve is back', async () => {
+    const site = await Site.start({ check: false, services: api(4) });
+    site.cutOffNerves();
+    await site.pass(8_000);
+    const [sick] = (site.nerves[0] as NerveHost).instances as readonly [SimulatedInstance];
+    site.world.instances.change(sick, { healthy: false });
+    await site.pass(8_000);
+    site.world.network.healAll();
+    await site.pass(15_000);
+    assert.equal(site.inUse().length, 3);
+    const backMs = site.now;
+    await site.pass(30_000);
+    assert.deepEqual(site.failed(backMs), []);
+  });
+
   it('nerves that stop while etcd is at its quota are gone', async () => {
     const site = await Site.start({ check: false, services: api(4) });
     site.world.etcd.outOfSpace = true;
