@@ -13,7 +13,8 @@ import {
   noneLost,
   withKept,
 } from './lost-instance.ts';
-import { type LostEffect, type LostEvent, type LostFacts, nextDue, nothingLost, reduceLost } from './lost-leases.ts';
+import { reduceLost } from './lost-leases.ts';
+import { type LostEffect, type LostEvent, type LostFacts, nextDue, nothingLost } from './lost-state.ts';
 import { effectiveConfig, type PublishableConfig } from './published.ts';
 import { type Origin, type Policy, sameInstances, select } from './select.ts';
 

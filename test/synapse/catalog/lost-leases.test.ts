@@ -3,14 +3,14 @@ import { describe, it } from 'node:test';
 import { type Instance, makeInstance } from '../../../common/instance.ts';
 import { announcementsIn, indexAnnouncements } from '../../../synapse/catalog/announced.ts';
 import { type ExpiryGuard, keptOf, type Look, withKept } from '../../../synapse/catalog/lost-instance.ts';
+import { reduceLost } from '../../../synapse/catalog/lost-leases.ts';
 import {
   type LostEffect,
   type LostFacts,
   type LostState,
   nextDue,
   nothingLost,
-  reduceLost,
-} from '../../../synapse/catalog/lost-leases.ts';
+} from '../../../synapse/catalog/lost-state.ts';
 import { isToStartDown } from '../../../synapse/output.ts';
 import type { InstanceSet } from '../../../synapse/source.ts';
 
