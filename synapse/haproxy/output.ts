@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import { clock } from '../../common/async/clock.ts';
 import { supervise } from '../../common/async/supervise.ts';
 import { type Log, reasonOf } from '../../common/daemon/log.ts';
@@ -124,6 +125,8 @@ export class HaproxyOutput implements Omit<Output, 'reason'> {
    */
   async run(signal: AbortSignal): Promise<void> {
     const scope = AbortSignal.any([this.#signal, signal]);
+    // Each process, pause and question to the master listens while it is under way: more than Node expects.
+    setMaxListeners(0, scope);
     reportLines(this.#config, this.#log);
     await supervise(() => this.#work(scope), { what: 'HAProxy output', log: this.#log }, scope);
     await this.#loop.flush();
