@@ -1,14 +1,51 @@
 import { randomInt } from 'node:crypto';
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
+import { tmpdir, userInfo } from 'node:os';
+import { join } from 'node:path';
 
 /** Below Linux' range for outgoing connections (32768 and up), so that no client takes a port before its server does. */
 const range = { first: 10_000, end: 32_000 } as const;
 /**
  * Each process looks in its own part of the range: between the check that a port is free and the start of the server
- * that listens on it, another process would find the same port free.
+ * that listens on it, and while a server is restarted, another process would find the same port free.
  */
 const share = 200;
+const parts = Math.floor((range.end - range.first) / share);
 let next = randomInt(share);
+let ownPart: number | undefined;
+
+/** Claims a part of the range for this process until it ends: a file for each part names its process. */
+function claimPart(): number {
+  const folder = join(tmpdir(), `smartstack-ports-${userInfo().uid}`);
+  const first = process.pid % parts;
+  for (let more = 0; more < parts; more += 1) {
+    const part = (first + more) % parts;
+    const claim = join(folder, String(part));
+    try {
+      mkdirSync(folder, { recursive: true, mode: 0o700 });
+      if (isStale(claim)) rmSync(claim, { force: true });
+      writeFileSync(claim, String(process.pid), { flag: 'wx' });
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'EEXIST') continue;
+      // Without a folder to write to, parts may be shared by chance.
+      return first;
+    }
+    process.once('exit', () => rmSync(claim, { force: true }));
+    return part;
+  }
+  return first;
+}
+
+/** True when the process that claimed a part is gone. */
+function isStale(claim: string): boolean {
+  try {
+    process.kill(Number(readFileSync(claim, 'utf8')), 0);
+    return false;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'ESRCH';
+  }
+}
 
 /** A TCP port on 127.0.0.1 that nothing listens on: `preferred` if that is free, else another one at each call. */
 export async function freePort(preferred?: number): Promise<number> {
@@ -35,10 +72,10 @@ export async function freePortRow(count: number): Promise<number> {
 }
 
 function nextPort(): number {
-  const own = process.pid % Math.floor((range.end - range.first) / share);
+  ownPart ??= claimPart();
   next += 1;
   // A process that needs more ports continues in the next part.
-  return range.first + ((own * share + next) % (range.end - range.first));
+  return range.first + ((ownPart * share + next) % (range.end - range.first));
 }
 
 /** True when nothing listens on the port of 127.0.0.1. */
