@@ -181,8 +181,13 @@ describe('a host with systemd', () => {
 
   it('withdraws its instances when nerve is stopped', async () => {
     await host.run('systemctl stop nerve');
-    const etcdctl = '/opt/etcd/usr/bin/etcdctl --command-timeout=30s get --prefix /nerve --keys-only';
-    assert.equal((await host.run(`ETCDCTL_API=3 ${etcdctl}`)).trim(), '');
+    const etcdctl = '/opt/etcd/usr/bin/etcdctl --command-timeout=30s get --prefix /nerve --print-value-only';
+    const records = (await host.run(`ETCDCTL_API=3 ${etcdctl}`)).trim().split('\n');
+    // Tombstones stay for a while.
+    assert.deepEqual(
+      records.map((record) => JSON.parse(record).state),
+      ['down'],
+    );
   });
 
   it('has no architecture-dependent files in the archive', async () => {
