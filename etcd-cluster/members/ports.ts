@@ -1,5 +1,5 @@
 import { randomInt } from 'node:crypto';
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, rmdirSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
@@ -27,14 +27,26 @@ function claimPart(): number {
       if (isStale(claim)) rmSync(claim, { force: true });
       writeFileSync(claim, String(process.pid), { flag: 'wx' });
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === 'EEXIST') continue;
+      const { code } = error as NodeJS.ErrnoException;
+      // Claimed by another process, or that process has just removed the folder.
+      if (code === 'EEXIST' || code === 'ENOENT') continue;
       // Without a folder to write to, parts may be shared by chance.
       return first;
     }
-    process.once('exit', () => rmSync(claim, { force: true }));
+    process.once('exit', () => giveUp(folder, claim));
     return part;
   }
   return first;
+}
+
+/** Removes a claim, and the folder with the last one. */
+function giveUp(folder: string, claim: string): void {
+  rmSync(claim, { force: true });
+  try {
+    rmdirSync(folder);
+  } catch {
+    // Others have their claims in it.
+  }
 }
 
 /** True when the process that claimed a part is gone. */
