@@ -1,5 +1,6 @@
 import { onAbort } from '../../async/abort.ts';
 import { clock } from '../../async/clock.ts';
+import { sleep } from '../../async/sleep.ts';
 import type { LeaseVerdict } from './lease-verdicts.ts';
 import type { KeyChange, OnChange, PrefixChange } from './prefix-state.ts';
 
@@ -30,12 +31,15 @@ interface Pending {
  */
 export class DeleteJudge {
   readonly #deps: DeleteJudgeDeps;
+  readonly #signal: AbortSignal;
   readonly #followers = new Set<Follower>();
   /** Leases that are being asked about. */
   readonly #asking = new Set<string>();
 
-  constructor(deps: DeleteJudgeDeps) {
+  /** Judges until `signal` aborts. */
+  constructor(deps: DeleteJudgeDeps, signal: AbortSignal) {
     this.#deps = deps;
+    this.#signal = signal;
   }
 
   /** Stands between a reflector and `onChange`, for one prefix, until `signal` aborts. */
@@ -52,12 +56,15 @@ export class DeleteJudge {
   #judge(lease: string): void {
     if (this.#asking.has(lease)) return;
     this.#asking.add(lease);
+    void this.#decide(lease);
+  }
+
+  async #decide(lease: string): Promise<void> {
     const since = clock.now();
-    void this.#deps.verdictOf(lease).then((verdict) => {
-      const leftMs = verdict === 'alive' ? 0 : since + this.#deps.mayReturnMs() - clock.now();
-      if (leftMs > 0) clock.setTimeout(() => this.#settle(lease, verdict), leftMs);
-      else this.#settle(lease, verdict);
-    });
+    const verdict = await this.#deps.verdictOf(lease);
+    const leftMs = verdict === 'alive' ? 0 : since + this.#deps.mayReturnMs() - clock.now();
+    if (leftMs > 0) await sleep(leftMs, this.#signal);
+    if (!this.#signal.aborted) this.#settle(lease, verdict);
   }
 
   #settle(lease: string, verdict: LeaseVerdict): void {

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { getEventListeners } from 'node:events';
 import { describe, it } from 'node:test';
 import { sleep } from '../../../../common/async/sleep.ts';
 import type { Entry } from '../../../../common/etcd/client/key-value.ts';
@@ -19,13 +20,17 @@ const entry = (key: string, lease = '7', value = 'x'): Entry => ({
 function judgement({ mayReturnMs = 0 } = {}) {
   const asked: string[] = [];
   const answers = new Map<string, (verdict: LeaseVerdict) => void>();
-  const judge = new DeleteJudge({
-    verdictOf: (lease) => {
-      asked.push(lease);
-      return new Promise((resolve) => answers.set(lease, resolve));
+  const end = new AbortController();
+  const judge = new DeleteJudge(
+    {
+      verdictOf: (lease) => {
+        asked.push(lease);
+        return new Promise((resolve) => answers.set(lease, resolve));
+      },
+      mayReturnMs: () => mayReturnMs,
     },
-    mayReturnMs: () => mayReturnMs,
-  });
+    end.signal,
+  );
   const answer = async (lease: string, verdict: LeaseVerdict): Promise<void> => {
     answers.get(lease)?.(verdict);
     await sleep(0);
@@ -57,7 +62,7 @@ function judgement({ mayReturnMs = 0 } = {}) {
       );
     return { told, ended, change, put, lose };
   };
-  return { asked, answer, follower };
+  return { asked, answer, follower, end };
 }
 
 describe('DeleteJudge', () => {
@@ -156,6 +161,19 @@ describe('DeleteJudge', () => {
     const { told, change } = follower();
     change('list', []);
     assert.deepEqual(told, ['list']);
+  });
+
+  it('leaves no listener behind when it ends while an owner may return', async () => {
+    const { answer, follower, end } = judgement({ mayReturnMs: 60_000 });
+    const { told, put, lose } = follower();
+    put('a');
+    lose('a');
+    await answer('7', 'gone');
+    assert.equal(getEventListeners(end.signal, 'abort').length, 1);
+    end.abort();
+    await sleep(0);
+    assert.equal(getEventListeners(end.signal, 'abort').length, 0);
+    assert.deepEqual(told, ['watch +a']);
   });
 
   it('passes on nothing after it was ended', async () => {
