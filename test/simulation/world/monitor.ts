@@ -17,6 +17,8 @@ interface Watched {
   /** Since when nothing has been wrong with it; undefined while something is. */
   steadySince: number | undefined;
   wasUsed: boolean;
+  /** Of its key at the last look. */
+  createRevision: number | undefined;
   missingSince: number | undefined;
 }
 
@@ -29,7 +31,7 @@ export function watchServers(world: World): void {
   for (const proxy of world.proxies) {
     for (const nerve of world.nerves) {
       for (const instance of nerve.instances) {
-        const state = { steadySince: undefined, wasUsed: false, missingSince: undefined };
+        const state = { steadySince: undefined, wasUsed: false, missingSince: undefined, createRevision: undefined };
         all.push({ proxy, instance, key: nerve.keyOf(instance), ...state });
       }
     }
@@ -45,13 +47,18 @@ function check(world: World, watched: Watched): void {
   const now = world.scheduler.now();
   const { proxy, instance, key } = watched;
   const { worker } = proxy.haproxy;
+  const record = world.etcd.store.get(key);
+  // A key that was deleted and put again between two looks has another create revision.
+  const isSame = watched.createRevision === record?.createRevision;
+  watched.createRevision = record?.createRevision;
   const isSteady =
+    isSame &&
     worker !== undefined &&
     !worker.process.frozen &&
     instance.running &&
     instance.healthy &&
     world.instances.reach(proxy.name, instance.address) === 'answers' &&
-    world.etcd.store.get(key)?.value.includes('"state"') === false;
+    record?.value.includes('"state"') === false;
   if (!isSteady) {
     watched.steadySince = undefined;
     watched.wasUsed = false;
