@@ -227,7 +227,7 @@ export class SimulatedEtcd {
     if (member.appliedRevision >= revision) return;
     const from = member.appliedRevision + 1;
     member.appliedRevision = revision;
-    const news = this.store.since(Math.max(from, this.store.compacted + 1)) ?? [];
+    const news = this.store.logFrom(from);
     for (const committed of news) {
       if (committed.revision > revision) break;
       for (const listener of [...member.listeners]) listener.applied(committed);

@@ -131,6 +131,11 @@ export class Store {
   /** What happened from a revision on, revision by revision. @returns undefined when that was compacted */
   since(revision: number): readonly Committed[] | undefined {
     if (revision <= this.compacted && this.compacted > 0) return undefined;
+    return this.logFrom(revision);
+  }
+
+  /** The same without regard to compaction: what a member applies that lags behind, entry by entry of the Raft log. */
+  logFrom(revision: number): readonly Committed[] {
     const all: Committed[] = [];
     for (let at = revision; at <= this.revision; at += 1) {
       const events = this.#history.get(at);
