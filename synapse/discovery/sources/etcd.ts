@@ -179,7 +179,11 @@ function connect(client: EtcdClient, { log }: { readonly log: Log }, signal: Abo
     const isUnsettled = (reflector.status.electionAgeMs ?? unsettledMs) < unsettledMs;
     return isUnsettled || revokesWrongly(client.status.version ?? undefined) ? renewalTimeMs : 0;
   };
-  return { client, reflector, judge: new DeleteJudge({ verdictOf: (lease) => verdicts.of(lease), mayReturnMs }, signal) };
+  return {
+    client,
+    reflector,
+    judge: new DeleteJudge({ verdictOf: (lease) => verdicts.of(lease), mayReturnMs }, signal),
+  };
 }
 
 function statusOf(connected: Connection | undefined, prefix: string): SourceStatus {
