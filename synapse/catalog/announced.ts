@@ -11,9 +11,9 @@ export interface Announcement {
 
 /** What is announced now, over all services. */
 export interface Announced {
-  readonly byAddress: ReadonlyMap<string, readonly Announcement[]>;
+  readonly byAddress: ReadonlyMap<string, ReadonlySet<Announcement>>;
   /** By the name of the announcer; nameless ones are left out. */
-  readonly byName: ReadonlyMap<string, readonly Announcement[]>;
+  readonly byName: ReadonlyMap<string, ReadonlySet<Announcement>>;
   /** How many leases all announcements have; a host stands for a lease that is not known. */
   readonly leases: number;
 }
@@ -35,20 +35,66 @@ export function* announcementsIn(service: string, { instances, leases }: Instanc
   }
 }
 
-/** Indexes announcements. */
-export function indexAnnouncements(announcements: Iterable<Announcement>): Announced {
-  const byAddress = new Map<string, Announcement[]>();
-  const byName = new Map<string, Announcement[]>();
-  const leases = new Set<string>();
-  const add = (index: Map<string, Announcement[]>, key: string, one: Announcement): void => {
-    const known = index.get(key);
-    if (known === undefined) index.set(key, [one]);
-    else known.push(one);
-  };
-  for (const one of announcements) {
-    add(byAddress, addressOf(one.instance), one);
-    if (one.instance.name !== '') add(byName, one.instance.name, one);
-    leases.add(one.lease ?? pseudoLease(one.instance));
+/** Announcements by address, name and lease. A new set of a service changes only what differs from its previous one. */
+export class AnnouncedIndex implements Announced {
+  readonly byAddress = new Map<string, Set<Announcement>>();
+  readonly byName = new Map<string, Set<Announcement>>();
+  /** How many announcements each lease has. */
+  readonly #byLease = new Map<string, number>();
+  readonly #ofService = new Map<string, Map<Instance, Announcement>>();
+
+  get leases(): number {
+    return this.#byLease.size;
   }
-  return { byAddress, byName, leases: leases.size };
+
+  /** Takes what is announced for a service now, in place of what was before. */
+  take(service: string, announcements: Iterable<Announcement>): void {
+    const before = new Map(this.#ofService.get(service));
+    const after = new Map<Instance, Announcement>();
+    for (const one of announcements) {
+      const { instance, lease } = one;
+      if (after.has(instance)) continue;
+      const known = before.get(instance);
+      const isSame = known !== undefined && known.lease === lease;
+      after.set(instance, isSame ? known : one);
+      if (isSame) before.delete(instance);
+      else this.#add(one);
+    }
+    for (const gone of before.values()) this.#remove(gone);
+    this.#ofService.set(service, after);
+  }
+
+  #add(one: Announcement): void {
+    const { instance } = one;
+    addTo(this.byAddress, addressOf(instance), one);
+    if (instance.name !== '') addTo(this.byName, instance.name, one);
+    const lease = leaseOf(one);
+    this.#byLease.set(lease, (this.#byLease.get(lease) ?? 0) + 1);
+  }
+
+  #remove(one: Announcement): void {
+    const { instance } = one;
+    removeFrom(this.byAddress, addressOf(instance), one);
+    removeFrom(this.byName, instance.name, one);
+    const lease = leaseOf(one);
+    const left = (this.#byLease.get(lease) ?? 0) - 1;
+    if (left > 0) this.#byLease.set(lease, left);
+    else this.#byLease.delete(lease);
+  }
+}
+
+function leaseOf({ lease, instance }: Announcement): string {
+  return lease ?? pseudoLease(instance);
+}
+
+function addTo(index: Map<string, Set<Announcement>>, key: string, one: Announcement): void {
+  const known = index.get(key);
+  if (known === undefined) index.set(key, new Set([one]));
+  else known.add(one);
+}
+
+function removeFrom(index: Map<string, Set<Announcement>>, key: string, one: Announcement): void {
+  const known = index.get(key);
+  known?.delete(one);
+  if (known?.size === 0) index.delete(key);
 }

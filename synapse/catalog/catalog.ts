@@ -3,7 +3,7 @@ import { clock } from '../../common/async/clock.ts';
 import type { Published } from '../../common/published.ts';
 import type { ServiceState, Snapshot } from '../output.ts';
 import type { InstanceSet } from '../source.ts';
-import { type Announced, announcementsIn, indexAnnouncements } from './announced.ts';
+import { type Announced, AnnouncedIndex, announcementsIn } from './announced.ts';
 import {
   type EndedLoss,
   keptOf,
@@ -79,8 +79,8 @@ export class Catalog {
   readonly #replaced = new Set<string>();
 
   #lost = nothingLost;
-  /** What is announced over all services, for the rest of this tick. */
-  #announced: Announced | undefined;
+  /** What is announced over all services; kept only while something is lost. */
+  #announced: AnnouncedIndex | undefined;
   readonly #facts: LostFacts = {
     guardOf: (service) => this.#entries.get(service)?.service.policy.expiryGuard,
     // Undefined before the source has answered: everything comes from the state file then, and nothing of it is dropped.
@@ -92,6 +92,7 @@ export class Catalog {
   configure(services: ReadonlyMap<string, CatalogService>): readonly CatalogChange[] {
     const before = this.#entries;
     this.#entries = new Map();
+    this.#announced = undefined;
     const changed: string[] = [];
     for (const [name, service] of services) {
       const known = before.get(name);
@@ -119,6 +120,7 @@ export class Catalog {
     if (known === undefined) return [];
     const raw = this.#replaced.delete(name) ? firstOfReplacement(known.raw, set) : set;
     this.#entries.set(name, { ...known, raw });
+    this.#announced?.take(name, announcementsIn(name, raw));
     const event = { type: 'set', service: name, before: known.raw, set: raw, now: clock.now() } as const;
     return this.#reduce(event, new Map([[name, known]]), [name], set.seenAt);
   }
@@ -153,6 +155,7 @@ export class Catalog {
     const { services } = this.#lost;
     const { state, effects } = reduceLost(this.#lost, event, this.#facts);
     this.#lost = state;
+    if (state.services.size === 0) this.#announced = undefined;
     const touched = new Set(changed);
     for (const { service } of effects) touched.add(service);
     if (state.services !== services) {
@@ -171,16 +174,12 @@ export class Catalog {
 
   #announcedNow(): Announced {
     if (this.#announced === undefined) {
-      this.#announced = indexAnnouncements(this.#announcements());
-      queueMicrotask(() => {
-        this.#announced = undefined;
-      });
+      this.#announced = new AnnouncedIndex();
+      for (const [name, { raw }] of this.#entries) {
+        if (raw !== undefined) this.#announced.take(name, announcementsIn(name, raw));
+      }
     }
     return this.#announced;
-  }
-
-  *#announcements() {
-    for (const [name, { raw }] of this.#entries) if (raw !== undefined) yield* announcementsIn(name, raw);
   }
 
   /** All services at this moment, in the order of the configuration. Later changes do not show in it. */

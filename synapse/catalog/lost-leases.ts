@@ -1,6 +1,13 @@
 import { type OutputInstance, startsDown } from '../output.ts';
 import type { Departure } from '../source.ts';
-import { type Announcement, addressOf, announcementsIn, indexAnnouncements, pseudoLease } from './announced.ts';
+import {
+  type Announced,
+  AnnouncedIndex,
+  type Announcement,
+  addressOf,
+  announcementsIn,
+  pseudoLease,
+} from './announced.ts';
 import { endOf, isKept, type Look, type LostById, type LostInstance } from './lost-instance.ts';
 import {
   type LostEffect,
@@ -46,14 +53,14 @@ class Step {
   readonly #copied = new Map<string, Map<string, LostInstance>>();
   readonly #effects: LostEffect[] = [];
   readonly #touched = new Set<string>();
-  #leases: ReadonlyMap<string, number>;
+  /** The leases that were lost lately, once this step has added one. */
+  #leasesAfter: Map<string, number> | undefined;
 
   constructor(state: LostState, now: number, facts: LostFacts) {
     this.#before = state;
     this.#now = now;
     this.#facts = facts;
     this.#services = new Map(state.services);
-    this.#leases = state.leases;
   }
 
   takeSet({ service, before, set }: LostEvent & { readonly type: 'set' }): void {
@@ -65,7 +72,8 @@ class Step {
     }
     if (this.#services.size > 0) {
       const known = new Set(before?.instances);
-      this.#compare([...announcementsIn(service, set)].filter(({ instance }) => !known.has(instance)));
+      const news = [...announcementsIn(service, set)].filter(({ instance }) => !known.has(instance));
+      this.#compare(service, news);
     }
     if (this.#facts.guardOf(service) === undefined) return;
     for (const [index, instance] of (before?.instances ?? []).entries()) {
@@ -99,7 +107,7 @@ class Step {
 
   finish(): LostStep {
     for (const service of this.#touched) this.#settle(service);
-    const isSame = this.#copied.size === 0 && this.#leases === this.#before.leases;
+    const isSame = this.#copied.size === 0 && this.#leasesAfter === undefined;
     if (isSame) return { state: this.#before, effects: this.#effects };
     for (const [service, lost] of this.#services) if (lost.size === 0) this.#services.delete(service);
     const leases = this.#services.size === 0 ? nothingLost.leases : this.#leases;
@@ -107,38 +115,35 @@ class Step {
   }
 
   #lose(service: string, lost: LostInstance): void {
-    const { id, name } = lost.instance;
+    const { id } = lost.instance;
     this.#set(service, id, lost);
     if (!this.#leases.has(lost.lease)) this.#addLease(lost.lease);
-    const announced = this.#facts.announced();
-    this.#compareOne(service, lost, announced.byAddress.get(addressOf(lost.instance)) ?? []);
-    this.#compareOne(service, lost, announced.byName.get(name) ?? []);
+    this.#compareOne(service, lost, this.#facts.announced());
     const now = this.#services.get(service)?.get(id);
     if (now?.phase === 'looking') this.#effects.push({ type: 'look', service, lost: now });
   }
 
   #addLease(lease: string): void {
     const wasWave = this.#isWaveOfAll();
-    const leases = [...this.#leases].filter(([, at]) => this.#now < at + waveMs);
-    this.#leases = new Map([...leases, [lease, this.#now]]);
+    this.#leasesAfter ??= new Map(this.#lately());
+    this.#leasesAfter.set(lease, this.#now);
     // Instances of other services, which are held or have left, are part of it now.
     if (!wasWave && this.#isWaveOfAll()) this.touchAll();
   }
 
   /** Compares new announcements with all that is lost. */
-  #compare(news: readonly Announcement[]): void {
+  #compare(announced: string, news: readonly Announcement[]): void {
     if (news.length === 0) return;
-    const { byAddress, byName } = indexAnnouncements(news);
+    const index = new AnnouncedIndex();
+    index.take(announced, news);
     for (const [service, lost] of this.#services) {
-      for (const one of lost.values()) {
-        this.#compareOne(service, one, byAddress.get(addressOf(one.instance)) ?? []);
-        this.#compareOne(service, one, byName.get(one.instance.name) ?? []);
-      }
+      for (const one of lost.values()) this.#compareOne(service, one, index);
     }
   }
 
   /** Ends a loss whose address is somebody else's now; notes that its announcer is back. */
-  #compareOne(service: string, { instance, lease }: LostInstance, others: readonly Announcement[]): void {
+  #compareOne(service: string, { instance, lease }: LostInstance, { byAddress, byName }: Announced): void {
+    const others = [...(byAddress.get(addressOf(instance)) ?? []), ...(byName.get(instance.name) ?? [])];
     for (const other of others) {
       const known = this.#services.get(service)?.get(instance.id);
       if (known === undefined) return;
@@ -159,9 +164,10 @@ class Step {
     const isKnown = this.#facts.setOf(service) !== undefined;
     if (guard !== undefined && !isKnown) return;
     const isWave = guard !== undefined && this.#isWave(service);
+    const waveAt = isWave ? this.#newestLoss() : Number.NEGATIVE_INFINITY;
     for (const [id, one] of this.#services.get(service) ?? []) {
       if (guard === undefined) this.#end(service, one, 'the expiry guard is off');
-      else if (one.phase === 'left') this.#settleLeft(service, one, isWave);
+      else if (one.phase === 'left') this.#settleLeft(service, one, waveAt);
       else if (one.phase === 'held' && isWave) this.#set(service, id, this.#asSuspect(one));
       else if (one.phase !== 'looking' && this.#now >= endOf(one, guard)) this.#giveUp(service, one);
       const now = this.#services.get(service)?.get(id);
@@ -172,11 +178,11 @@ class Step {
     if (guard === undefined && this.#services.has(service)) this.#forget(service);
   }
 
-  #settleLeft(service: string, one: LostInstance, isWave: boolean): void {
+  #settleLeft(service: string, one: LostInstance, waveAt: number): void {
     const { id } = one.instance;
     if (this.#now >= one.at + waveMs) this.#set(service, id, undefined);
     // It comes back only after it has answered. Each wave looks once.
-    else if (isWave && (one.lookedAt === null || one.lookedAt < this.#newestLoss())) {
+    else if (waveAt > (one.lookedAt ?? Number.NEGATIVE_INFINITY)) {
       this.#set(service, id, { ...one, lookAt: this.#now, lookedAt: this.#now });
     }
   }
@@ -232,8 +238,16 @@ class Step {
   }
 
   #isWaveOfAll(share = 0.5): boolean {
-    const lately = [...this.#leases.values()].filter((at) => this.#now < at + waveMs).length;
+    const lately = this.#leasesAfter?.size ?? this.#lately().length;
     return lately >= 2 && lately / (this.#facts.announced().leases + lately) > share;
+  }
+
+  get #leases(): ReadonlyMap<string, number> {
+    return this.#leasesAfter ?? this.#before.leases;
+  }
+
+  #lately(): readonly (readonly [string, number])[] {
+    return [...this.#before.leases].filter(([, at]) => this.#now < at + waveMs);
   }
 
   #newestLoss(): number {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { type Instance, makeInstance } from '../../../common/instance.ts';
-import { announcementsIn, indexAnnouncements } from '../../../synapse/catalog/announced.ts';
+import { AnnouncedIndex, announcementsIn } from '../../../synapse/catalog/announced.ts';
 import { type ExpiryGuard, keptOf, type Look, withKept } from '../../../synapse/catalog/lost-instance.ts';
 import { reduceLost } from '../../../synapse/catalog/lost-leases.ts';
 import {
@@ -388,7 +388,9 @@ class Story implements LostFacts {
   }
 
   announced() {
-    return indexAnnouncements([...this.#raw].flatMap(([service, set]) => [...announcementsIn(service, set)]));
+    const index = new AnnouncedIndex();
+    for (const [service, set] of this.#raw) index.take(service, announcementsIn(service, set));
+    return index;
   }
 
   tell(steps: readonly Step[]): void {
