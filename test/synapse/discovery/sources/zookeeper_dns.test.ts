@@ -93,7 +93,7 @@ describe('the source zookeeper_dns', () => {
     await until(() => /SERVFAIL|f\.test/.test(run.source.status?.().reason ?? ''));
     await nerve.create(`${path}/g`, recordOf('g'));
     await nerve.create(`${path}/h`, recordOf('h'));
-    await until(() => run.ids().length === 2);
+    await until(() => run.ids().length === 2 && run.sets.at(-1)?.rejected.length === 1);
     assert.deepEqual(run.ids(), ['f_10.0.0.7:80', 'g_10.0.0.8:80']);
     assert.match(run.sets.at(-1)?.rejected[0]?.reason ?? '', /^h\.test: .*ENOTFOUND/);
     dns.zone.set('f.test A', [{ address: '10.0.0.7', ttl: 1 }]);
