@@ -1,10 +1,13 @@
 import { setMaxListeners } from 'node:events';
 import { clock, type Timer } from '../common/async/clock.ts';
+import { coalesce, type MarkDirty } from '../common/async/coalesce.ts';
+import { sleep } from '../common/async/sleep.ts';
 import type { Host, TcpAddress } from '../common/host.ts';
 import { announcementsIn } from './catalog/announced.ts';
 import type { Catalog, CatalogChange } from './catalog/catalog.ts';
 import { Looks } from './catalog/looks.ts';
 import type { LostInstance } from './catalog/lost-instance.ts';
+import type { LookResult } from './catalog/lost-state.ts';
 import type { ServicesStatistics } from './haproxy/statistics/counters.ts';
 
 /** What the watch over lost instances uses of its surroundings. */
@@ -16,12 +19,20 @@ export interface LostWatchDeps {
   readonly take: (changes: readonly CatalogChange[]) => void;
 }
 
+/** Milliseconds in which looks share what HAProxy says, and their results are taken together: there may be thousands. */
+const mergeMs = 50;
+
+/** The servers of a service that HAProxy checks, as it sees them, by name. */
+type ServerChecks = ReadonlyMap<string, 'up' | 'down'>;
+
 /** Carries out what the catalog decides about lost instances: looks at them, and its timer. */
 export class LostWatch {
   readonly #catalog: Catalog;
   readonly #deps: LostWatchDeps;
   readonly #end = new AbortController();
   readonly #looks: Looks;
+  readonly #looked: MarkDirty<LookResult>;
+  readonly #lastChecks = new Map<string, { readonly until: number; readonly checks: Promise<ServerChecks> }>();
   #timer: Timer | undefined;
   /** For when the timer is set, in milliseconds of `clock.now()`. */
   #timerAt: number | undefined;
@@ -32,6 +43,10 @@ export class LostWatch {
     this.#deps = deps;
     // Each look under way listens to it.
     setMaxListeners(0, this.#end.signal);
+    this.#looked = coalesce(async (results) => {
+      this.#deps.take(this.#catalog.looked([...results]));
+      await sleep(mergeMs, this.#end.signal);
+    }, this.#end.signal);
     this.#looks = new Looks(
       {
         host: deps.host,
@@ -57,7 +72,7 @@ export class LostWatch {
 
   async #look(service: string, lost: LostInstance): Promise<void> {
     const look = await this.#looks.at(service, lost);
-    if (look !== undefined) this.#deps.take(this.#catalog.looked(service, lost.instance.id, look));
+    if (look !== undefined) this.#looked({ service, id: lost.instance.id, look });
   }
 
   #setTimer(): void {
@@ -65,7 +80,10 @@ export class LostWatch {
     if (at === this.#timerAt || this.#end.signal.aborted) return;
     clock.clearTimeout(this.#timer);
     this.#timerAt = at;
-    if (at === undefined) return;
+    if (at === undefined) {
+      this.#lastChecks.clear();
+      return;
+    }
     this.#timer = clock.setTimeout(
       () => {
         this.#timerAt = undefined;
@@ -76,8 +94,16 @@ export class LostWatch {
     );
   }
 
-  /** The servers of a service that HAProxy checks, as it sees them. */
-  async #checks(service: string): Promise<ReadonlyMap<string, 'up' | 'down'>> {
+  #checks(service: string): Promise<ServerChecks> {
+    const now = clock.now();
+    const last = this.#lastChecks.get(service);
+    if (last !== undefined && now < last.until) return last.checks;
+    const checks = this.#readChecks(service);
+    this.#lastChecks.set(service, { until: now + mergeMs, checks });
+    return checks;
+  }
+
+  async #readChecks(service: string): Promise<ServerChecks> {
     const { servers } = await this.#deps.statistics(service);
     const checked = (Object.hasOwn(servers, service) ? servers[service] : undefined) ?? [];
     const found = new Map<string, 'up' | 'down'>();

@@ -4,17 +4,16 @@ import type { Published } from '../../common/published.ts';
 import type { ServiceState, Snapshot } from '../output.ts';
 import type { InstanceSet } from '../source.ts';
 import { type Announced, AnnouncedIndex, announcementsIn } from './announced.ts';
-import {
-  type EndedLoss,
-  keptOf,
-  type Look,
-  type LostById,
-  type LostInstance,
-  noneLost,
-  withKept,
-} from './lost-instance.ts';
+import { type EndedLoss, keptOf, type LostById, type LostInstance, noneLost, withKept } from './lost-instance.ts';
 import { reduceLost } from './lost-leases.ts';
-import { type LostEffect, type LostEvent, type LostFacts, nextDue, nothingLost } from './lost-state.ts';
+import {
+  type LookResult,
+  type LostEffect,
+  type LostEvent,
+  type LostFacts,
+  nextDue,
+  nothingLost,
+} from './lost-state.ts';
 import { effectiveConfig, type PublishableConfig } from './published.ts';
 import { type Origin, type Policy, sameInstances, select } from './select.ts';
 
@@ -130,9 +129,9 @@ export class Catalog {
     this.#replaced.add(name);
   }
 
-  /** Takes the result of a look at a lost instance. */
-  looked(service: string, id: string, look: Look): readonly CatalogChange[] {
-    return this.#reduce({ type: 'looked', service, id, look, now: clock.now() });
+  /** Takes the results of looks at lost instances. */
+  looked(looks: readonly LookResult[]): readonly CatalogChange[] {
+    return this.#reduce({ type: 'looked', looks, now: clock.now() });
   }
 
   /** Does what is due now: see {@link dueAt}. */

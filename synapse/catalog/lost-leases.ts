@@ -10,6 +10,7 @@ import {
 } from './announced.ts';
 import { endOf, isKept, type Look, type LostById, type LostInstance } from './lost-instance.ts';
 import {
+  type LookResult,
   type LostEffect,
   type LostEvent,
   type LostFacts,
@@ -36,7 +37,7 @@ export function reduceLost(state: LostState, event: LostEvent, facts: LostFacts)
       step.takeSet(event);
       break;
     case 'looked':
-      step.takeLook(event);
+      for (const result of event.looks) step.takeLook(result);
       break;
     default:
       step.touchAll();
@@ -84,7 +85,7 @@ class Step {
     }
   }
 
-  takeLook({ service, id, look }: LostEvent & { readonly type: 'looked' }): void {
+  takeLook({ service, id, look }: LookResult): void {
     const known = this.#services.get(service)?.get(id);
     if (known === undefined) return;
     this.#touched.add(service);

@@ -17,6 +17,14 @@ export interface LostState {
   readonly leases: ReadonlyMap<string, number>;
 }
 
+/** What a look at a lost instance has shown. */
+export interface LookResult {
+  readonly service: string;
+  /** Id of the instance. */
+  readonly id: string;
+  readonly look: Look;
+}
+
 /** Something that may change what is lost. `now` is in milliseconds of `clock.now()`. */
 export type LostEvent = { readonly now: number } & (
   | {
@@ -25,7 +33,7 @@ export type LostEvent = { readonly now: number } & (
       readonly before: InstanceSet | undefined;
       readonly set: InstanceSet;
     }
-  | { readonly type: 'looked'; readonly service: string; readonly id: string; readonly look: Look }
+  | { readonly type: 'looked'; readonly looks: readonly LookResult[] }
   | { readonly type: 'time' }
   | { readonly type: 'configured' }
 );
@@ -59,6 +67,7 @@ export const nothingLost: LostState = { services: new Map(), leases: new Map() }
  * end up to a keepalive interval apart, and etcd revokes at most a thousand leases a second.
  */
 export const waveMs = 30_000;
+
 /** When something is due next, in milliseconds of `clock.now()`; undefined when nothing is. */
 export function nextDue({ services }: LostState, facts: LostFacts): number | undefined {
   let due = Number.POSITIVE_INFINITY;

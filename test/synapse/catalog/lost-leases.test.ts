@@ -417,7 +417,11 @@ class Story implements LostFacts {
     }
     if (look === undefined) return this.#reduce({ type: 'time', now });
     const [name = '', word = ''] = look.split(' ');
-    return this.#reduce({ type: 'looked', service, id: instanceOf(name).id, look: looks[word] as Look, now });
+    return this.#reduce({
+      type: 'looked',
+      looks: [{ service, id: instanceOf(name).id, look: looks[word] as Look }],
+      now,
+    });
   }
 
   #reduce(event: Parameters<typeof reduceLost>[1]): readonly LostEffect[] {
