@@ -1,48 +1,30 @@
 import assert from 'node:assert/strict';
-import { after, afterEach, before, beforeEach, describe, it } from 'node:test';
+import { describe, it } from 'node:test';
 import { isDeepStrictEqual } from 'node:util';
 import { reasonOf } from '../../../../common/daemon/log.ts';
 import { Shared } from '../../../../synapse/discovery/shared.ts';
-import { makeSource, runSource, type SourceRun } from '../../../support/daemons/source-run.ts';
-import { startZookeeper, type ZookeeperServer } from '../../../support/servers/zookeeper.ts';
-import { openZookeeperWriter, recordOf, type ZookeeperWriter } from '../../../support/servers/zookeeper-writer.ts';
+import { makeSource, type SourceRun } from '../../../support/daemons/source-run.ts';
+import { withZookeeper } from '../../../support/servers/with-zookeeper.ts';
+import { openZookeeperWriter, recordOf } from '../../../support/servers/zookeeper-writer.ts';
 import { until } from '../../../support/until.ts';
 
 describe('the source zookeeper', () => {
-  let server: ZookeeperServer;
-  let nerve: ZookeeperWriter;
-  let runs: SourceRun[] = [];
-  let path: string;
-  let count = 0;
-
-  before(async () => {
-    server = await startZookeeper();
-    nerve = await openZookeeperWriter(server.address);
-  });
-  after(async () => {
-    nerve.vanish();
-    await server.close();
-  });
-  beforeEach(async () => {
-    path = `/service-${++count}`;
-    await nerve.create(path, '');
-  });
-  afterEach(async () => {
-    await Promise.all(runs.map((run) => run.stop().catch(() => {})));
-    runs = [];
-  });
+  const zookeeper = withZookeeper();
 
   /** With an interval that no test lives to see, unless it says otherwise: what is seen is seen by watches. */
   const start = async (more: object = {}, shared = new Shared()): Promise<SourceRun> => {
+    const { server, path } = zookeeper;
     const options = { hosts: [server.address], path, polling_interval_sec: 600, ...more };
-    const run = await runSource('zookeeper', options, shared);
-    runs.push(run);
-    return run;
+    return zookeeper.run('zookeeper', options, shared);
   };
 
   it("finds nerve's nodes, and the order in which they appeared", async () => {
-    await nerve.create(`${path}/b_`, recordOf('b', { weight: '1', skipGc: true }), 'ephemeralSequential');
-    await nerve.create(`${path}/a_`, recordOf('a', { labels: { az: 'x' } }), 'ephemeralSequential');
+    await zookeeper.nerve.create(
+      `${zookeeper.path}/b_`,
+      recordOf('b', { weight: '1', skipGc: true }),
+      'ephemeralSequential',
+    );
+    await zookeeper.nerve.create(`${zookeeper.path}/a_`, recordOf('a', { labels: { az: 'x' } }), 'ephemeralSequential');
     const run = await start();
     await until(() => run.sets.length > 0);
     assert.deepEqual(run.ids(), ['a_a.test:80', 'b_b.test:80']);
@@ -55,21 +37,21 @@ describe('the source zookeeper', () => {
     const run = await start();
     await until(() => run.sets.length > 0);
     assert.deepEqual(run.ids(), []);
-    const a = await nerve.create(`${path}/a_`, recordOf('a'), 'ephemeralSequential');
+    const a = await zookeeper.nerve.create(`${zookeeper.path}/a_`, recordOf('a'), 'ephemeralSequential');
     await until(() => run.ids().length === 1);
-    const b = await nerve.create(`${path}/b_`, recordOf('b'), 'ephemeralSequential');
+    const b = await zookeeper.nerve.create(`${zookeeper.path}/b_`, recordOf('b'), 'ephemeralSequential');
     await until(() => run.ids().length === 2);
     const [first] = run.sets.at(-1)?.instances ?? [];
     for (const weight of [1, 2, 3]) {
-      await nerve.set(b, recordOf('b', { weight }));
+      await zookeeper.nerve.set(b, recordOf('b', { weight }));
       await until(() => run.sets.at(-1)?.instances[1]?.weight === weight);
     }
     assert.equal(run.sets.at(-1)?.instances[0], first, 'an equal instance is the same object');
-    await nerve.remove(a);
+    await zookeeper.nerve.remove(a);
     await until(() => run.ids().length === 1);
-    await nerve.set(b, recordOf('b', { state: 'down' }));
+    await zookeeper.nerve.set(b, recordOf('b', { state: 'down' }));
     await until(() => run.sets.at(-1)?.instances[0]?.state === 'down');
-    await nerve.remove(b);
+    await zookeeper.nerve.remove(b);
     await until(() => run.ids().length === 0);
     assert.deepEqual(run.gone, [
       ['a_a.test:80', 'expired'],
@@ -81,7 +63,7 @@ describe('the source zookeeper', () => {
     const patient = await start({ discovery_jitter: 120 });
     const run = await start({ discovery_jitter: 121 });
     await until(() => run.sets.length > 0 && patient.sets.length > 0);
-    await nerve.create(`${path}/a_`, recordOf('a'), 'ephemeralSequential');
+    await zookeeper.nerve.create(`${zookeeper.path}/a_`, recordOf('a'), 'ephemeralSequential');
     await until(() => run.ids().length === 1);
     assert.deepEqual(patient.ids(), []);
     const warnings = [run, patient].map(({ lines }) => lines.map(({ level, message }) => `${level}: ${message}`));
@@ -91,7 +73,9 @@ describe('the source zookeeper', () => {
   it('finds all of a thousand nodes that are added in a burst', async () => {
     const run = await start();
     await until(() => run.sets.length > 0);
-    const creating = Array.from({ length: 1000 }, (_, i) => nerve.create(`${path}/n${i}`, recordOf(`n${i}`)));
+    const creating = Array.from({ length: 1000 }, (_, i) =>
+      zookeeper.nerve.create(`${zookeeper.path}/n${i}`, recordOf(`n${i}`)),
+    );
     await Promise.all(creating);
     await until(() => run.ids().length === 1000);
     assert.ok(run.sets.length < 1000, 'changes that come together are read together');
@@ -101,24 +85,32 @@ describe('the source zookeeper', () => {
     const encode = (text: string): string =>
       Buffer.from(text).toString('base64').replaceAll('+', '-').replaceAll('/', '_');
     const good = encode(recordOf('good', { labels: { what: '>>>???' } }));
-    await nerve.create(`${path}/base64_${good.length}_${good}_`, 'not read', 'persistentSequential');
+    await zookeeper.nerve.create(
+      `${zookeeper.path}/base64_${good.length}_${good}_`,
+      'not read',
+      'persistentSequential',
+    );
     const bad = encode('{"host":');
-    await nerve.create(`${path}/base64_${bad.length}_${bad}_`, recordOf('fallback'), 'persistentSequential');
+    await zookeeper.nerve.create(
+      `${zookeeper.path}/base64_${bad.length}_${bad}_`,
+      recordOf('fallback'),
+      'persistentSequential',
+    );
     const run = await start();
     await until(() => run.sets.length > 0);
     assert.deepEqual([...run.ids()].sort(), ['fallback_fallback.test:80', 'good_good.test:80']);
   });
 
   it('rejects invalid nodes and uses the others', async () => {
-    await nerve.create(`${path}/a_1`, 'not json');
-    await nerve.create(`${path}/c_3`, '{"host":"h"}');
-    await nerve.create(`${path}/d_4`, '{"host":"h","port":2}');
+    await zookeeper.nerve.create(`${zookeeper.path}/a_1`, 'not json');
+    await zookeeper.nerve.create(`${zookeeper.path}/c_3`, '{"host":"h"}');
+    await zookeeper.nerve.create(`${zookeeper.path}/d_4`, '{"host":"h","port":2}');
     const run = await start();
     await until(() => run.sets.length > 0);
     assert.deepEqual(run.ids(), ['h:2']);
     assert.deepEqual(
       run.sets[0]?.rejected.map(({ where }) => where),
-      [`${path}/a_1`, `${path}/c_3`],
+      [`${zookeeper.path}/a_1`, `${zookeeper.path}/c_3`],
     );
   });
 
@@ -142,7 +134,7 @@ describe('the source zookeeper', () => {
   ];
   for (const [name, endpoint, data, ids] of serversets) {
     it(`reads a Finagle serverset: ${name}`, async () => {
-      await nerve.create(`${path}/member_0000000001`, JSON.stringify(data));
+      await zookeeper.nerve.create(`${zookeeper.path}/member_0000000001`, JSON.stringify(data));
       const run = await start({ decode: { method: 'serverset', endpoint_name: endpoint } });
       await until(() => run.sets.length > 0);
       assert.deepEqual(run.ids(), ids);
@@ -151,17 +143,17 @@ describe('the source zookeeper', () => {
   }
 
   it('publishes an empty set for a missing path, and its nodes once it exists', async () => {
-    const run = await start({ path: `${path}/later` });
+    const run = await start({ path: `${zookeeper.path}/later` });
     await until(() => run.sets.length > 0);
     assert.deepEqual(run.ids(), []);
-    await nerve.create(`${path}/later`, '');
-    await nerve.create(`${path}/later/a`, recordOf('a'));
+    await zookeeper.nerve.create(`${zookeeper.path}/later`, '');
+    await zookeeper.nerve.create(`${zookeeper.path}/later/a`, recordOf('a'));
     await until(() => run.ids().length === 1);
   });
 
   it('removes instances when the session of their announcer expires', async () => {
-    const crashing = await openZookeeperWriter(server.address, 2_000);
-    await crashing.create(`${path}/a_`, recordOf('a'), 'ephemeralSequential');
+    const crashing = await openZookeeperWriter(zookeeper.server.address, 2_000);
+    await crashing.create(`${zookeeper.path}/a_`, recordOf('a'), 'ephemeralSequential');
     const run = await start();
     await until(() => run.ids().length === 1);
     crashing.vanish();
@@ -170,44 +162,44 @@ describe('the source zookeeper', () => {
   });
 
   it('has the alias zookeeper_poll, with its interval', async () => {
-    const run = await runSource('zookeeper_poll', { hosts: server.address, path, polling_interval_sec: '1s' });
-    runs.push(run);
+    const { server, path } = zookeeper;
+    const run = await zookeeper.run('zookeeper_poll', { hosts: server.address, path, polling_interval_sec: '1s' });
     await until(() => run.sets.length > 0);
-    await nerve.create(`${path}/a`, recordOf('a'));
+    await zookeeper.nerve.create(`${zookeeper.path}/a`, recordOf('a'));
     await until(() => run.ids().length === 1);
   });
 
   const documentOf = (run: SourceRun): unknown => run.sets.at(-1)?.published?.value;
   it('publishes configuration in the node itself, and names the problem of an invalid one', async () => {
-    await nerve.set(path, '{"haproxy":{"port":1111}}');
-    await nerve.create(`${path}/a`, recordOf('a'));
+    await zookeeper.nerve.set(zookeeper.path, '{"haproxy":{"port":1111}}');
+    await zookeeper.nerve.create(`${zookeeper.path}/a`, recordOf('a'));
     const run = await start();
     await until(() => run.sets.length > 0);
     assert.deepEqual(run.ids(), ['a_a.test:80']);
     assert.deepEqual(documentOf(run), { haproxy: { port: 1111 } });
-    await nerve.set(path, '{"haproxy":{"port":2222}}');
+    await zookeeper.nerve.set(zookeeper.path, '{"haproxy":{"port":2222}}');
     await until(() => isDeepStrictEqual(documentOf(run), { haproxy: { port: 2222 } }));
-    await nerve.set(path, 'no JSON');
+    await zookeeper.nerve.set(zookeeper.path, 'no JSON');
     await until(() => run.sets.at(-1)?.published?.broken?.startsWith('not JSON') === true);
     assert.deepEqual(run.ids(), ['a_a.test:80']);
-    await nerve.set(path, '');
+    await zookeeper.nerve.set(zookeeper.path, '');
     await until(() => run.sets.at(-1)?.published === undefined);
   });
 
   it('publishes configuration from another node, which may appear later and vanish', async () => {
-    await nerve.set(path, '{"haproxy":{"port":1111}}');
-    const other = `${path}-config`;
+    await zookeeper.nerve.set(zookeeper.path, '{"haproxy":{"port":1111}}');
+    const other = `${zookeeper.path}-config`;
     const run = await start({ generator_config_path: other });
     await until(() => run.sets.length > 0);
     assert.equal(documentOf(run), undefined);
-    await nerve.create(other, '{"haproxy":{"port":3333}}');
+    await zookeeper.nerve.create(other, '{"haproxy":{"port":3333}}');
     await until(() => isDeepStrictEqual(documentOf(run), { haproxy: { port: 3333 } }));
-    await nerve.remove(other);
+    await zookeeper.nerve.remove(other);
     await until(() => documentOf(run) === undefined);
   });
 
   it('does not read configuration when that is disabled', async () => {
-    await nerve.set(path, '{"haproxy":{"port":1111}}');
+    await zookeeper.nerve.set(zookeeper.path, '{"haproxy":{"port":1111}}');
     const run = await start({ generator_config_path: 'disabled' });
     await until(() => run.sets.length > 0);
     assert.equal(documentOf(run), undefined);
@@ -217,13 +209,13 @@ describe('the source zookeeper', () => {
     const shared = new Shared();
     const first = await start({}, shared);
     await until(() => first.sets.length > 0);
-    const before = await server.connections();
+    const before = await zookeeper.server.connections();
     const second = await start({ path: '/nowhere' }, shared);
     await until(() => second.sets.length > 0);
-    assert.equal(await server.connections(), before);
+    assert.equal(await zookeeper.server.connections(), before);
     await first.stop();
-    await nerve.create('/nowhere', '');
-    await nerve.create('/nowhere/a', recordOf('a'));
+    await zookeeper.nerve.create('/nowhere', '');
+    await zookeeper.nerve.create('/nowhere/a', recordOf('a'));
     await until(() => second.ids().length === 1);
   });
 
@@ -236,15 +228,20 @@ describe('the source zookeeper', () => {
     ])[] = [
       [
         'the server is killed',
-        () => server.kill(),
-        () => server.start(),
+        () => zookeeper.server.kill(),
+        () => zookeeper.server.start(),
         /ZooKeeper at .*: the connection was closed|ECONNRESET/,
       ],
-      ['the server hangs', () => server.freeze(), () => server.thaw(), /ZooKeeper at .*: silent for/],
+      [
+        'the server hangs',
+        () => zookeeper.server.freeze(),
+        () => zookeeper.server.thaw(),
+        /ZooKeeper at .*: silent for/,
+      ],
     ];
     for (const [name, strike, mend, reason] of outages) {
       it(name, async () => {
-        await nerve.create(`${path}/a`, recordOf('a'));
+        await zookeeper.nerve.create(`${zookeeper.path}/a`, recordOf('a'));
         const run = await start({ session_timeout: '2s' });
         await until(() => run.sets.length > 0);
         await strike();
@@ -253,9 +250,8 @@ describe('the source zookeeper', () => {
         assert.notEqual(run.source.status?.().reason, null);
         await assert.rejects((await start({ session_timeout: '1s' })).done, /ZooKeeper at 127\.0\.0\.1/);
         await mend();
-        nerve.vanish();
-        nerve = await openZookeeperWriter(server.address);
-        await nerve.create(`${path}/b`, recordOf('b'));
+        await zookeeper.renewSession();
+        await zookeeper.nerve.create(`${zookeeper.path}/b`, recordOf('b'));
         const again = await start({ session_timeout: '20s' });
         await until(() => again.sets.length > 0);
         assert.deepEqual(again.ids(), ['a_a.test:80', 'b_b.test:80']);
@@ -264,9 +260,9 @@ describe('the source zookeeper', () => {
   });
 
   it('uses another host when one is down', async () => {
-    await nerve.create(`${path}/a`, recordOf('a'));
+    await zookeeper.nerve.create(`${zookeeper.path}/a`, recordOf('a'));
     const shared = new Shared();
-    const hosts = ['127.0.0.1:1', server.address];
+    const hosts = ['127.0.0.1:1', zookeeper.server.address];
     await until(async () => {
       const run = await start({ hosts }, shared);
       run.done.catch(() => {});

@@ -1,49 +1,30 @@
 import assert from 'node:assert/strict';
-import { after, afterEach, before, beforeEach, describe, it } from 'node:test';
-import { runSource, type SourceRun } from '../../../support/daemons/source-run.ts';
+import { after, before, describe, it } from 'node:test';
+import type { SourceRun } from '../../../support/daemons/source-run.ts';
 import { type DnsServer, startDnsServer } from '../../../support/servers/dns-server.ts';
-import { startZookeeper, type ZookeeperServer } from '../../../support/servers/zookeeper.ts';
-import { openZookeeperWriter, recordOf, type ZookeeperWriter } from '../../../support/servers/zookeeper-writer.ts';
+import { withZookeeper } from '../../../support/servers/with-zookeeper.ts';
+import { recordOf } from '../../../support/servers/zookeeper-writer.ts';
 import { until } from '../../../support/until.ts';
 
 describe('the source zookeeper_dns', () => {
-  let server: ZookeeperServer;
+  const zookeeper = withZookeeper();
   let dns: DnsServer;
-  let nerve: ZookeeperWriter;
-  let runs: SourceRun[] = [];
-  let path: string;
-  let count = 0;
 
   before(async () => {
-    server = await startZookeeper();
-    nerve = await openZookeeperWriter(server.address);
     dns = await startDnsServer();
   });
-  after(async () => {
-    nerve.vanish();
-    await dns.close();
-    await server.close();
-  });
-  beforeEach(async () => {
-    path = `/service-${++count}`;
-    await nerve.create(path, '');
-  });
-  afterEach(async () => {
-    await Promise.all(runs.map((run) => run.stop().catch(() => {})));
-    runs = [];
-  });
+  after(() => dns.close());
 
   const startDns = async (more: object = {}): Promise<SourceRun> => {
+    const { server, path } = zookeeper;
     const options = { hosts: [server.address], path, nameserver: dns.address, ...more };
-    const run = await runSource('zookeeper_dns_poll', { polling_interval_sec: 600, check_interval: 600, ...options });
-    runs.push(run);
-    return run;
+    return zookeeper.run('zookeeper_dns_poll', { polling_interval_sec: 600, check_interval: 600, ...options });
   };
 
   it('makes an instance of each address of a name, and does not look up addresses', async () => {
     dns.zone.set('a.test A', [{ address: '10.0.0.2' }, { address: '10.0.0.1' }]);
-    await nerve.create(`${path}/a_0000000001`, recordOf('a', { weight: 3, labels: { az: 'x' } }));
-    await nerve.create(`${path}/b_0000000002`, JSON.stringify({ host: '10.0.0.9', port: 80 }));
+    await zookeeper.nerve.create(`${zookeeper.path}/a_0000000001`, recordOf('a', { weight: 3, labels: { az: 'x' } }));
+    await zookeeper.nerve.create(`${zookeeper.path}/b_0000000002`, JSON.stringify({ host: '10.0.0.9', port: 80 }));
     const run = await startDns();
     await until(() => run.sets.length > 0);
     assert.deepEqual(run.ids(), ['a_10.0.0.1:80', 'a_10.0.0.2:80', '10.0.0.9_10.0.0.9:80']);
@@ -56,16 +37,16 @@ describe('the source zookeeper_dns', () => {
   it('publishes added and removed nodes at once, with how they were removed', async () => {
     dns.zone.set('c.test A', [{ address: '10.0.0.3' }]);
     dns.zone.set('d.test A', [{ address: '10.0.0.4' }]);
-    await nerve.create(`${path}/c`, recordOf('c'));
+    await zookeeper.nerve.create(`${zookeeper.path}/c`, recordOf('c'));
     const run = await startDns();
     await until(() => run.ids().length === 1);
-    await nerve.create(`${path}/d`, recordOf('d'));
+    await zookeeper.nerve.create(`${zookeeper.path}/d`, recordOf('d'));
     await until(() => run.ids().length === 2);
-    await nerve.set(`${path}/d`, recordOf('d', { state: 'down' }));
+    await zookeeper.nerve.set(`${zookeeper.path}/d`, recordOf('d', { state: 'down' }));
     await until(() => run.sets.at(-1)?.instances.some(({ state }) => state === 'down') === true);
-    await nerve.remove(`${path}/d`);
+    await zookeeper.nerve.remove(`${zookeeper.path}/d`);
     await until(() => run.ids().length === 1);
-    await nerve.remove(`${path}/c`);
+    await zookeeper.nerve.remove(`${zookeeper.path}/c`);
     await until(() => run.ids().length === 0);
     assert.deepEqual(run.gone, [
       ['d_10.0.0.4:80', 'withdrawn'],
@@ -75,7 +56,7 @@ describe('the source zookeeper_dns', () => {
 
   it('finds a new address when the old record expires, and counts the old one as withdrawn', async () => {
     dns.zone.set('e.test A', [{ address: '10.0.0.5', ttl: 1 }]);
-    await nerve.create(`${path}/e`, recordOf('e'));
+    await zookeeper.nerve.create(`${zookeeper.path}/e`, recordOf('e'));
     const run = await startDns();
     await until(() => run.ids().length === 1);
     dns.zone.set('e.test A', [{ address: '10.0.0.6', ttl: 1 }]);
@@ -86,13 +67,13 @@ describe('the source zookeeper_dns', () => {
   it('keeps the addresses of a name that cannot be resolved, and follows the others', async () => {
     dns.zone.set('f.test A', [{ address: '10.0.0.7', ttl: 1 }]);
     dns.zone.set('g.test A', [{ address: '10.0.0.8', ttl: 1 }]);
-    await nerve.create(`${path}/f`, recordOf('f'));
+    await zookeeper.nerve.create(`${zookeeper.path}/f`, recordOf('f'));
     const run = await startDns();
     await until(() => run.ids().length === 1);
     dns.zone.set('f.test A', 2);
     await until(() => /SERVFAIL|f\.test/.test(run.source.status?.().reason ?? ''));
-    await nerve.create(`${path}/g`, recordOf('g'));
-    await nerve.create(`${path}/h`, recordOf('h'));
+    await zookeeper.nerve.create(`${zookeeper.path}/g`, recordOf('g'));
+    await zookeeper.nerve.create(`${zookeeper.path}/h`, recordOf('h'));
     await until(() => run.ids().length === 2 && run.sets.at(-1)?.rejected.length === 1);
     assert.deepEqual(run.ids(), ['f_10.0.0.7:80', 'g_10.0.0.8:80']);
     assert.match(run.sets.at(-1)?.rejected[0]?.reason ?? '', /^h\.test: .*ENOTFOUND/);
