@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createLog, type Log, silentLog } from '../../../common/daemon/log.ts';
 import { createEtcdClient, type EtcdClient } from '../../../common/etcd/client/client.ts';
+import type { Rpc } from '../../../common/etcd/client/connection.ts';
 import { prefixRange } from '../../../common/etcd/client/key-value.ts';
 import { list } from '../../../common/etcd/watch/list.ts';
 import { findProgram } from '../../../deploy/tools/debian/programs.ts';
@@ -43,6 +44,18 @@ export function testLog(): Log {
 /** A client for writing and checking, beside the one under test. */
 export function directClient(cluster: Pick<LocalCluster, 'urls'>, signal: AbortSignal): EtcdClient {
   return createEtcdClient({ hosts: cluster.urls }, { log: silentLog }, signal);
+}
+
+/** The same client, with the stubs that `change` makes for each try and each stream. */
+export function withRpc(client: EtcdClient, change: (rpc: Rpc) => Rpc): EtcdClient {
+  return {
+    hosts: client.hosts,
+    get status() {
+      return client.status;
+    },
+    call: (run, options, signal) => client.call((rpc) => run(change(rpc)), options, signal),
+    open: (start, options, signal) => client.open((rpc) => start(change(rpc)), options, signal),
+  };
 }
 
 /** Puts a key. @returns its revision */

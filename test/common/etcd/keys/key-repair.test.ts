@@ -5,7 +5,16 @@ import type { EtcdClient } from '../../../../common/etcd/client/client.ts';
 import { requests } from '../../../../common/etcd/client/metrics.ts';
 import { createLeasedKeys, type LeasedKeys } from '../../../../common/etcd/keys/leased-keys.ts';
 import { createReflector } from '../../../../common/etcd/watch/reflector.ts';
-import { compact, directClient, dump, etcdVersions, put, remove, testLog } from '../../../support/etcd/etcd.ts';
+import {
+  compact,
+  directClient,
+  dump,
+  etcdVersions,
+  put,
+  remove,
+  testLog,
+  withRpc,
+} from '../../../support/etcd/etcd.ts';
 import { type ProxiedCluster, startProxiedCluster } from '../../../support/etcd/proxied-cluster.ts';
 import { createRecorder } from '../../../support/etcd/watch-recorder.ts';
 import { eventually, patienceMs } from '../../../support/eventually.ts';
@@ -134,18 +143,8 @@ for (const version of etcdVersions) {
 
     it('repairs keys by reading while they cannot be watched', async () => {
       const prefix = nextPrefix();
-      const client = stack.client(one.signal);
-      const blind: EtcdClient = {
-        hosts: client.hosts,
-        status: client.status,
-        call: (run, options, signal) => client.call(run, options, signal),
-        open: (start, options, signal) =>
-          client.open(
-            (rpc) => start({ ...rpc, watch: { watch: () => Promise.reject(new Error('no watch')) } as never }),
-            options,
-            signal,
-          ),
-      };
+      const watch = { watch: () => Promise.reject(new Error('no watch')) } as never;
+      const blind = withRpc(stack.client(one.signal), (rpc) => ({ ...rpc, watch }));
       const keys = hold({ client: blind, verifyEveryMs: 300 });
       keys.set(`${prefix}a`, '1');
       await settled(keys);

@@ -9,7 +9,7 @@ import type { Rpc } from '../../../../common/etcd/client/connection.ts';
 import { EtcdError } from '../../../../common/etcd/client/errors.ts';
 import { createLeasedKeys } from '../../../../common/etcd/keys/leased-keys.ts';
 import { createReflector } from '../../../../common/etcd/watch/reflector.ts';
-import { directClient, dump, etcdVersions, put, remove, testLog } from '../../../support/etcd/etcd.ts';
+import { directClient, dump, etcdVersions, put, remove, testLog, withRpc } from '../../../support/etcd/etcd.ts';
 import { type ProxiedCluster, startProxiedCluster } from '../../../support/etcd/proxied-cluster.ts';
 import { assertSound, createRecorder } from '../../../support/etcd/watch-recorder.ts';
 import { eventually, patienceMs } from '../../../support/eventually.ts';
@@ -228,25 +228,15 @@ for (const version of etcdVersions) {
       const recorder = await watcher(prefix);
       const client = stack.client(one.signal);
       // The way to the member becomes slow just before a create of this key is sent.
-      const slow: EtcdClient = {
-        hosts: client.hosts,
-        status: client.status,
-        open: (start, options, signal) => client.open(start, options, signal),
-        call: (run, options, signal) =>
-          client.call(
-            (rpc) => {
-              const txn = (request: ITxnRequest): Promise<ITxnResponse> => {
-                const key = request.success?.[0]?.request_put?.key?.toString();
-                if (key === `${prefix}late`) stack.behind(client).proxy.delay(3_000);
-                return rpc.kv.txn(request);
-              };
-              const range = (request: IRangeRequest): Promise<IRangeResponse> => rpc.kv.range(request);
-              return run({ ...rpc, kv: { txn, range } as Rpc['kv'] });
-            },
-            options,
-            signal,
-          ),
-      };
+      const slow = withRpc(client, (rpc) => {
+        const txn = (request: ITxnRequest): Promise<ITxnResponse> => {
+          const key = request.success?.[0]?.request_put?.key?.toString();
+          if (key === `${prefix}late`) stack.behind(client).proxy.delay(3_000);
+          return rpc.kv.txn(request);
+        };
+        const range = (request: IRangeRequest): Promise<IRangeResponse> => rpc.kv.range(request);
+        return { ...rpc, kv: { txn, range } as Rpc['kv'] };
+      });
       const keys = createLeasedKeys(slow, { ttlSeconds: 60 }, { log: testLog() }, one.signal);
       keys.set(`${prefix}stays`, '1');
       await keys.settled(soon());
@@ -358,14 +348,7 @@ for (const version of etcdVersions) {
 
     it('deletes without tombstones at the quota, and readers can still see then that its lease lives', async () => {
       const prefix = nextPrefix();
-      const client = stack.client(one.signal);
-      const full: EtcdClient = {
-        hosts: client.hosts,
-        status: client.status,
-        open: (start, options, signal) => client.open(start, options, signal),
-        call: (run, options, signal) =>
-          client.call((rpc) => run(closing === undefined ? rpc : withoutSpace(rpc)), options, signal),
-      };
+      const full = withRpc(stack.client(one.signal), (rpc) => (closing === undefined ? rpc : withoutSpace(rpc)));
       const keys = createLeasedKeys(full, { ttlSeconds }, { log: testLog() }, one.signal);
       let closing: Promise<void> | undefined;
       keys.set(`${prefix}a`, 'up');
@@ -414,10 +397,12 @@ function withoutSpace(rpc: Rpc): Rpc {
   const txn = (request: ITxnRequest): Promise<ITxnResponse> =>
     request.success?.some(({ request_put }) => request_put !== undefined) ? refuse() : rpc.kv.txn(request);
   const range = (request: IRangeRequest): Promise<IRangeResponse> => rpc.kv.range(request);
-  const leaseRevoke: Rpc['lease']['leaseRevoke'] = (request) => rpc.lease.leaseRevoke(request);
+  const { lease } = rpc;
+  const leaseRevoke: Rpc['lease']['leaseRevoke'] = (request) => lease.leaseRevoke(request);
+  const leaseKeepAlive: Rpc['lease']['leaseKeepAlive'] = () => lease.leaseKeepAlive();
   return {
     ...rpc,
     kv: { txn, range } as Rpc['kv'],
-    lease: { leaseGrant: refuse, leaseRevoke } as unknown as Rpc['lease'],
+    lease: { leaseGrant: refuse, leaseRevoke, leaseKeepAlive } as unknown as Rpc['lease'],
   };
 }
