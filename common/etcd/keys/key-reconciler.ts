@@ -25,7 +25,7 @@ export interface KeyReconcilerDeps {
   readonly log: Log;
   readonly holder: LeaseHolder;
   readonly tombstoneLease: TombstoneLease;
-  /** True for a value that is a tombstone, whoever wrote it. */
+  /** True for the value of a tombstone, of this process or of another. */
   readonly isTombstone: (value: string) => boolean;
   /** Called once for each key, before it is written, with what a predecessor left there. */
   readonly onFound: ((key: string, value: string) => void) | undefined;
@@ -117,7 +117,7 @@ export class KeyReconciler {
     for (const { key, desired } of this.keys()) {
       if (desired.kind === 'unset') continue;
       const tombstone = tombstoneOf(key, desired.value);
-      this.assign(key, { kind: 'unset', ...(tombstone !== undefined && { tombstone }) });
+      this.assign(key, { kind: 'unset', tombstone });
     }
   }
 

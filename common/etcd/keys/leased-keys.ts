@@ -53,8 +53,8 @@ export interface LeasedKeysOptions {
    */
   readonly onFound?: (key: string, value: string) => void;
   /**
-   * True for a value that is a tombstone, whoever wrote it: no process holds such a key any more. Default: only this
-   * process's own tombstones are known.
+   * True for the value of a tombstone, of this process or of another: no process holds such a key any more. Default:
+   * only tombstones of this process are known.
    */
   readonly isTombstone?: (value: string) => boolean;
 }
@@ -174,7 +174,7 @@ class EtcdLeasedKeys implements LeasedKeys {
   }
 
   unset(key: string, tombstone?: string, options?: { readonly forget?: boolean }): void {
-    this.#assign(key, { kind: 'unset', ...(tombstone !== undefined && { tombstone }) }, options);
+    this.#assign(key, { kind: 'unset', tombstone }, options);
   }
 
   settled(signal: AbortSignal): Promise<void> {

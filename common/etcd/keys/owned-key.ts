@@ -6,7 +6,7 @@
  */
 export type DesiredKey =
   | { readonly kind: 'set'; readonly value: string }
-  | { readonly kind: 'unset'; readonly tombstone?: string };
+  | { readonly kind: 'unset'; readonly tombstone?: string | undefined };
 
 /** What etcd had under a key when it was last read or written. `modRevision` 0: no such key; `lease` 0: no lease. */
 export interface ObservedKey {
@@ -173,7 +173,7 @@ export interface KeyContext {
   readonly tombstoneLease: string | null;
   /** The leases of tombstones of this process that may still live. */
   readonly tombstoneLeases: ReadonlySet<string>;
-  /** True for a value that is a tombstone, whoever wrote it. */
+  /** True for the value of a tombstone, of this process or of another. */
   readonly isTombstone: (value: string) => boolean;
   /** Everything is being withdrawn for good, and all leases are about to be revoked. */
   readonly closing: boolean;

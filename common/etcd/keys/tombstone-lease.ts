@@ -10,8 +10,8 @@ import { tombstoneLeaseTimes } from './timing.ts';
 /** How asking for the lease ended, as the key's lifecycle takes it. */
 export type TombstoneLeaseAnswer = Extract<KeyEvent, { kind: 'tombstoneLeaseGranted' | 'tombstoneLeaseFailed' }>;
 
-/** So many leases are remembered; etcd has long ended an older one. */
-const remembered = 64;
+/** The last leases that are remembered. Each lives for a minute at most, so older ones have ended. */
+const maxRemembered = 64;
 
 /**
  * The lease that tombstones go under. It is asked for when there is a tombstone to write, shared by those of the next
@@ -77,7 +77,7 @@ export class TombstoneLease {
   #remember(id: string): void {
     this.#recent.add(id);
     for (const oldest of this.#recent) {
-      if (this.#recent.size <= remembered) break;
+      if (this.#recent.size <= maxRemembered) break;
       this.#recent.delete(oldest);
     }
   }

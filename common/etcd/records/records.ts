@@ -19,7 +19,7 @@ export interface RecordSet {
   readonly rejected: readonly RejectedRecord[];
   /** The lease of each of `instances`, `0` for none. */
   readonly leases: readonly string[];
-  /** Ids that have gone since the previous set because somebody withdrew them. */
+  /** Ids that were withdrawn since the previous set. */
   readonly withdrawn: ReadonlySet<string>;
   /** Ids that have gone since the previous set together with their lease, each with that lease. */
   readonly lost: ReadonlyMap<string, string>;

@@ -31,7 +31,7 @@ const noLease: KeyContext = { ...context, lease: null };
 const noTombstoneLease: Partial<KeyContext> = { tombstoneLease: null };
 
 const set = (value: string): DesiredKey => ({ kind: 'set', value });
-const unset = (tombstone?: string): DesiredKey => ({ kind: 'unset', ...(tombstone !== undefined && { tombstone }) });
+const unset = (tombstone?: string): DesiredKey => ({ kind: 'unset', tombstone });
 const present = (modRevision: string, value: string, lease: string): ObservedKey => ({ modRevision, value, lease });
 const ours = present('5', 'up', '7');
 const tombstone = present('6', 'down', '20');
