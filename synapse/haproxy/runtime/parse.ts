@@ -104,23 +104,6 @@ export function parseInfo(reply: string): WorkerInfo {
   };
 }
 
-/**
- * Reads the number of requests or connections that a server handles or that wait for it, from the reply of
- * `show stat BACKEND-ID 4 SERVER-ID`; undefined when the reply is not about this server. (Before 3.4, `show servers conn`
- * counts nothing in TCP mode.)
- */
-export function parseSessions(reply: string, name: string): number | undefined {
-  const lines = reply.split('\n');
-  const titles =
-    lines
-      .find((line) => line.startsWith('# '))
-      ?.slice(2)
-      .split(',') ?? [];
-  const cells = lines.map((line) => line.split(',')).find((row) => row[titles.indexOf('svname')] === name);
-  const [queued, current] = [cells?.[titles.indexOf('qcur')], cells?.[titles.indexOf('scur')]];
-  return current === undefined || current === '' ? undefined : Number(current) + Number(queued ?? 0);
-}
-
 /** Reads the reply of `show env NAME`; undefined when the variable is not set. */
 export function parseEnv(reply: string, name: string): string | undefined {
   return reply

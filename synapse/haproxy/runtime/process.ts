@@ -21,6 +21,7 @@ import {
 } from './process-state.ts';
 import type { RunningServers, WorkerRelation } from './server-state.ts';
 import { ServerSync, type ServerSyncDeps, type WorkerReading } from './server-sync.ts';
+import { readSessions } from './sessions.ts';
 import { isSameWorker, noWorkers, relationOf, type WorkerHistory, withWorker } from './worker.ts';
 
 /** What a HAProxy process is kept equal to, and what is told about it. */
@@ -69,6 +70,11 @@ export class HaproxyProcess {
       log,
       commandLog: this.commandLog,
       connection: () => (this.inSync ? connectionOf(this.#state) : undefined),
+      readSessions: (commands, signal) => {
+        const { connectUnix } = deps.host;
+        const isInCharge = (info: WorkerInfo) => this.worker !== undefined && isSameWorker(this.worker, info);
+        return readSessions(path, commands, { connectUnix, replyTimeoutMs, isInCharge }, signal);
+      },
       onUnexpected: () => deps.onRead(this),
       onStopping: () => this.#nextCheck.wake(),
     });
@@ -179,7 +185,7 @@ export class HaproxyProcess {
       this.#begin(worker, relation, reading);
       // HAProxy may still carry out commands that the last connection left unread in its socket: read again soon.
       this.#servers.scheduleReadAll(checkIntervalMs);
-      await this.#watch(connection);
+      await this.#watch(connection, scope.signal);
     } catch (error) {
       if (this.#state.name === 'released') return;
       // The log and the status name the socket beside the reason.
@@ -217,7 +223,7 @@ export class HaproxyProcess {
   }
 
   /** Checks every second that the worker is still in charge, and reads everything from time to time. */
-  async #watch(connection: RuntimeConnection): Promise<void> {
+  async #watch(connection: RuntimeConnection, signal: AbortSignal): Promise<void> {
     let readAt = clock.now();
     for (;;) {
       await connection.pause(checkIntervalMs, this.#nextCheck);
@@ -230,7 +236,7 @@ export class HaproxyProcess {
         return;
       }
       this.#workers = withWorker(this.#workers, worker);
-      await this.#servers.reap(connection);
+      await this.#servers.reap(connection, signal);
       if (clock.now() - readAt > Math.min(readIntervalMs.min + this.#servers.count(), readIntervalMs.max)) {
         readAt = clock.now();
         await this.#servers.readAll();

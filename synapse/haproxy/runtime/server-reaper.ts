@@ -1,12 +1,12 @@
 import { clock } from '../../../common/async/clock.ts';
-import type { Log } from '../../../common/daemon/log.ts';
+import { type Log, reasonOf } from '../../../common/daemon/log.ts';
 import type { HaproxyConfig } from '../options/config.ts';
 import type { Capabilities } from '../spec/capabilities.ts';
 import { type DesiredService, desiredServers } from '../spec/desired-service.ts';
 import type { BackendSpec, RunningServer } from '../spec/types.ts';
 import type { RuntimeConnection } from './connection.ts';
-import { parseSessions } from './parse.ts';
 import { isNamedByUs } from './plan.ts';
+import type { Sessions } from './sessions.ts';
 
 /** What the reaper reads, and what it reports to. */
 export interface ServerReaperDeps {
@@ -17,6 +17,8 @@ export interface ServerReaperDeps {
   /** Backend → HAProxy's number for it. `show stat NAME` would find a frontend of the same name. */
   readonly backendIds: ReadonlyMap<string, number>;
   readonly capabilities: () => Capabilities;
+  /** Sends these `show stat` commands to the same worker, over connections of their own. */
+  readonly readSessions: (commands: readonly string[], signal: AbortSignal) => Promise<Sessions>;
   /** Called when a drained server that was withdrawn has no connections left. */
   readonly onIdle: (desired: DesiredService, name: string) => void;
   /** Called when a server has been deleted from HAProxy. */
@@ -66,11 +68,11 @@ export class ServerReaper {
   }
 
   /**
-   * Checks each leaving server once. Uses the connection that also reads the state: HAProxy may crash when a server
-   * is deleted while another connection is being sent a list of servers.
+   * Checks each leaving server once, and then deletes servers over `connection`. The one is over before the other begins:
+   * HAProxy may crash when a server is deleted while another connection is being sent a list of servers.
    */
-  async run(connection: RuntimeConnection): Promise<void> {
-    await this.#endDrains(connection);
+  async run(connection: RuntimeConnection, signal: AbortSignal): Promise<void> {
+    if (!(await this.#endDrains(signal))) return;
     const { config, capabilities } = this.#deps;
     const { canDeleteServer, deleteServer } = capabilities();
     if (!(config.delete_servers ?? deleteServer) || !canDeleteServer) return;
@@ -85,17 +87,32 @@ export class ServerReaper {
     this.#unusedSince.clear();
   }
 
-  async #endDrains(connection: RuntimeConnection): Promise<void> {
+  /** @returns false when the servers could not be read */
+  async #endDrains(signal: AbortSignal): Promise<boolean> {
     const draining = [...this.#draining()];
-    const replies = await connection.send(draining.map(({ command }) => command));
+    if (draining.length === 0) {
+      this.#idle.clear();
+      return true;
+    }
+    let sessions: Sessions;
+    try {
+      sessions = await this.#deps.readSessions(
+        draining.map(({ command }) => command),
+        signal,
+      );
+    } catch (error) {
+      this.#deps.log.debug('the connections of drained servers could not be read', { reason: reasonOf(error) });
+      return false;
+    }
     const before = new Map(this.#idle);
     this.#idle.clear();
-    draining.forEach(({ desired, server, key, deadline }, index) => {
-      if (parseSessions(replies[index] ?? '', server.name) !== 0) return;
+    for (const { desired, server, key, deadline } of draining) {
+      if (sessions.get(key) !== 0) continue;
       const last = before.get(key);
       this.#idle.set(key, { deadline, readings: last?.deadline === deadline ? last.readings + 1 : 1 });
       if (this.isIdle(desired, server.name)) this.#deps.onIdle(desired, server.name);
-    });
+    }
+    return true;
   }
 
   *#draining(): Iterable<DrainingServer> {

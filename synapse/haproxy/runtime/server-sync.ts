@@ -27,6 +27,7 @@ export interface ServerSyncDeps {
   readonly connection: () => RuntimeConnection | undefined;
   /** Called when something unexpected has been read, before anything is planned. */
   readonly onUnexpected: () => void;
+  readonly readSessions: ServerReaperDeps['readSessions'];
   readonly onDeleted: ServerReaperDeps['onDeleted'];
   /** Called when a reply says that the worker may be stopping. */
   readonly onStopping: () => void;
@@ -102,6 +103,7 @@ export class ServerSync {
       running,
       backendIds,
       capabilities,
+      readSessions: deps.readSessions,
       onIdle: (desired, name) => void this.change(desired, [{ name, server: undefined }]),
       onDeleted: deps.onDeleted,
     });
@@ -177,8 +179,8 @@ export class ServerSync {
   }
 
   /** Ends drains whose connections are gone, and deletes servers that have been out of service for long. */
-  reap(connection: RuntimeConnection): Promise<void> {
-    return this.#reaper.run(connection);
+  reap(connection: RuntimeConnection, signal: AbortSignal): Promise<void> {
+    return this.#reaper.run(connection, signal);
   }
 
   /** The connection is over: nothing is read until the next {@link ServerSync.begin}. */

@@ -1,4 +1,4 @@
-import type { StatisticsRow } from './parse.ts';
+import type { StatisticsRow } from '../runtime/parse-statistics.ts';
 import type { Counters, ServerStatistics } from './server-shape.ts';
 
 /** What HAProxy says about its backends and servers. */

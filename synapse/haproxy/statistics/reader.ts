@@ -1,8 +1,8 @@
 import { clock } from '../../../common/async/clock.ts';
 import type { Host } from '../../../common/host.ts';
-import { connectRuntime } from '../runtime/connection.ts';
+import { parseStatistics } from '../runtime/parse-statistics.ts';
+import { readOnce } from '../runtime/read-once.ts';
 import { countersOf, type HaproxyStatistics, serverStatisticsOf } from './counters.ts';
-import { parseStatistics } from './parse.ts';
 import type { ServerStatistics } from './server-shape.ts';
 import { sumStatistics } from './sum.ts';
 
@@ -71,22 +71,16 @@ async function readOne(
   scope: ServersScope,
   { connectUnix }: Pick<Host, 'connectUnix'>,
 ): Promise<HaproxyStatistics> {
-  const end = new AbortController();
-  try {
-    const connection = await connectRuntime(socket, { connectUnix, replyTimeoutMs }, end.signal);
-    // Type 2 is backends, type 4 is servers (management guide, section 9.3, "show stat").
-    const [backendsReply = ''] = await connection.send(['show stat -1 2 -1']);
-    const rows = parseStatistics(backendsReply);
-    const backendId = scope === 'all' ? -1 : rows.find(({ pxname }) => pxname === scope?.backend)?.iid;
-    const [serversReply = ''] = backendId === undefined ? [] : await connection.send([`show stat ${backendId} 4 -1`]);
-    const servers = new Map<string, ServerStatistics[]>();
-    // A backend may have no servers.
-    for (const { pxname = '' } of rows) if (scope === 'all' || pxname === scope?.backend) servers.set(pxname, []);
-    for (const row of serversReply === '' ? [] : parseStatistics(serversReply)) {
-      servers.get(row.pxname ?? '')?.push(serverStatisticsOf(row));
-    }
-    return { backends: new Map(rows.map((row) => [row.pxname ?? '', countersOf(row)])), servers };
-  } finally {
-    end.abort();
-  }
+  const { signal } = new AbortController();
+  const ask = async (command: string) =>
+    parseStatistics(await readOnce(socket, command, { connectUnix, replyTimeoutMs }, signal));
+  // Type 2 is backends, type 4 is servers (management guide, section 9.3, "show stat").
+  const rows = await ask('show stat -1 2 -1');
+  const backendId = scope === 'all' ? -1 : rows.find(({ pxname }) => pxname === scope?.backend)?.iid;
+  const serverRows = backendId === undefined ? [] : await ask(`show stat ${backendId} 4 -1`);
+  const servers = new Map<string, ServerStatistics[]>();
+  // A backend may have no servers.
+  for (const { pxname = '' } of rows) if (scope === 'all' || pxname === scope?.backend) servers.set(pxname, []);
+  for (const row of serverRows) servers.get(row.pxname ?? '')?.push(serverStatisticsOf(row));
+  return { backends: new Map(rows.map((row) => [row.pxname ?? '', countersOf(row)])), servers };
 }

@@ -127,6 +127,13 @@ export class SimulatedHaproxy {
       reply('');
       return;
     }
+    if (!socket.prompting) {
+      // Without prompts, HAProxy carries out one line and closes the connection.
+      const replies = line.split(';').map((part) => answer(worker, this.options.version, part, this.#scheduler.now()));
+      reply(replies.join('\n'));
+      socket.finish();
+      return;
+    }
     const text = answer(worker, this.options.version, line, this.#scheduler.now());
     if (!/^(show|set timeout|wait)\b/.test(line)) this.onCommand(worker.pid, line, text.trim());
     reply(text);

@@ -1,4 +1,5 @@
-import { parseEnv, parseInfo, parseServersState, parseSessions } from '../../../synapse/haproxy/runtime/parse.ts';
+import { parseEnv, parseInfo, parseServersState } from '../../../synapse/haproxy/runtime/parse.ts';
+import { parseSessions } from '../../../synapse/haproxy/runtime/sessions.ts';
 
 /** Sends commands over one connection in prompt mode, each on a line of its own. @returns one reply for each */
 export type Send = (commands: readonly string[]) => Promise<readonly string[]>;
@@ -95,7 +96,7 @@ export async function observeHaproxy(send: Send): Promise<readonly string[]> {
   await told('del server api/missing');
   await state('api');
   const backendId = parseServersState(await say('show servers state api'))[0]?.backendId;
-  seen.push(`sessions: ${parseSessions(await say(`show stat ${backendId} 4 1`), 'one')}`);
+  seen.push(`sessions: ${parseSessions(await say(`show stat ${backendId} 4 1`)).get('api/one')}`);
   await told('nonsense');
   const replies = await send([
     'set server api/one weight 1',

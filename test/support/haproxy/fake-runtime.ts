@@ -16,12 +16,14 @@ export interface FakeRuntimeOptions {
   readonly answer: (line: string) => string | undefined;
   /** Replies are sent in pieces of this many characters; whole by default. */
   readonly pieceSize?: number;
+  /** Ends a connection after its first reply, as HAProxy does without prompts. */
+  readonly closes?: boolean;
 }
 
 /** Listens until the test ends. */
 export async function fakeRuntime(
   t: TestContext,
-  { answer, pieceSize = Number.POSITIVE_INFINITY }: FakeRuntimeOptions,
+  { answer, pieceSize = Number.POSITIVE_INFINITY, closes = false }: FakeRuntimeOptions,
 ): Promise<FakeRuntime> {
   const path = join(await tempFolder(t), 'admin.sock');
   const received: string[] = [];
@@ -38,6 +40,10 @@ export async function fakeRuntime(
       for (const line of lines) {
         received.push(line);
         const reply = answer(line) ?? '';
+        if (closes && reply !== '') {
+          socket.end(reply);
+          return;
+        }
         const size = Math.min(pieceSize, reply.length);
         for (let at = 0; at < reply.length; at += size) socket.write(reply.slice(at, at + size));
       }

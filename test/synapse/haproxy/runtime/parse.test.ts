@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { parseEnv, parseInfo, parseServersState, parseSessions } from '../../../../synapse/haproxy/runtime/parse.ts';
+import { parseEnv, parseInfo, parseServersState } from '../../../../synapse/haproxy/runtime/parse.ts';
 
 describe('parsing replies of HAProxy', () => {
   const header =
@@ -26,12 +26,6 @@ describe('parsing replies of HAProxy', () => {
     );
     assert.throws(() => parseServersState("Can't find backend.\n"), /Can't find backend/);
     assert.throws(() => parseServersState('1\n# be_id\n'), /no column be_name/);
-  });
-  it('adds up the sessions of a server and the queued ones', () => {
-    const reply = '# pxname,svname,qcur,qmax,scur,smax\nb,s,1,0,2,5,\n\n';
-    assert.equal(parseSessions(reply, 's'), 3);
-    assert.equal(parseSessions(reply, 'other'), undefined);
-    assert.equal(parseSessions('\n', 's'), undefined);
   });
   it('reads a worker from show info, and a variable from show env', () => {
     assert.deepEqual(
