@@ -38,6 +38,21 @@ describe('the compose stack', () => {
     if (!answer.ok) throw new Error(`status ${answer.status}`);
     return (await answer.text()).trim();
   };
+  /** What there is to see when a test fails. */
+  const facts = async (): Promise<string> => {
+    const read = (service: string, ...args: readonly string[]): Promise<string> =>
+      compose('exec', '-T', service, ...args).catch((error) => `${service}: ${error.message}\n`);
+    return [
+      await compose('ps', '--all'),
+      ...(await Promise.all(
+        ['a', 'b'].flatMap((host) => [
+          read(`haproxy-${host}`, 'cat', '/etc/haproxy/haproxy.cfg'),
+          read(`haproxy-${host}`, 'haproxy-cli', '@1 show servers state'),
+        ]),
+      )),
+      await compose('logs', '--tail', '40', 'synapse-a', 'haproxy-a', 'nerve-api-1', 'nerve-api-2'),
+    ].join('\n');
+  };
   /** Exactly these answer on both hosts, and every request is answered. */
   const answers = async (names: readonly string[], ports: readonly number[] = Object.values(hosts)): Promise<void> => {
     for (const port of ports) {
@@ -45,6 +60,8 @@ describe('the compose stack', () => {
         const seen = new Set<string>();
         for (let i = 0; i < 12; i++) seen.add(await ask(port));
         assert.deepEqual([...seen].sort(), names);
+      }).catch(async (error) => {
+        throw new Error(`${error.message}\n${await facts()}`, { cause: error });
       });
     }
   };
