@@ -2,6 +2,7 @@
 import { X509Certificate } from 'node:crypto';
 import { mkdir, readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
+import { numberOption } from '../../common/cli/number-option.ts';
 import { UsageError } from '../../common/cli/program.ts';
 import { formatTable } from '../../common/cli/table.ts';
 import { reasonOf } from '../../common/daemon/log.ts';
@@ -81,9 +82,7 @@ function folderOf(values: CommandLine['values'], option: string): string {
 }
 
 function daysOf(values: CommandLine['values'], option: string, fallback: number): number {
-  const days = values[option] === undefined ? fallback : Number(values[option]);
-  if (!(days > 0 && days <= 36_500)) throw new UsageError(`--${option} ${values[option]}: must be a number of days`);
-  return days;
+  return numberOption(option, values[option] ?? fallback, { least: 1, most: 36_500 });
 }
 
 function orUsageError<T>(read: () => T): T {

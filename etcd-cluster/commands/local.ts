@@ -1,6 +1,7 @@
 /** `etcd-cluster/local`: three etcd members on loopback, in the background. */
 import { resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { numberOption } from '../../common/cli/number-option.ts';
 import { UsageError } from '../../common/cli/program.ts';
 import { formatTable } from '../../common/cli/table.ts';
 import { findProgram } from '../../deploy/tools/debian/programs.ts';
@@ -66,8 +67,8 @@ await runCommand({
 
 async function start(folder: string, values: Readonly<Record<string, string | boolean | undefined>>): Promise<void> {
   if ((await findCluster(folder)) === undefined) {
-    const port = Number(values.port ?? defaults.port);
-    if (!Number.isInteger(port) || port < 1 || port > 65_527) throw new UsageError(`--port ${values.port}: not a port`);
+    // The cluster takes nine ports from here on.
+    const port = numberOption('port', values.port ?? defaults.port, { least: 1, most: 65_527 });
     const version = values.etcd === undefined ? {} : { version: String(values.etcd) };
     const tls = values.tls === undefined ? null : resolve(String(values.tls));
     await createCluster(folder, { etcd: await findProgram('etcd', version), port, tls });

@@ -1,6 +1,7 @@
 import type { AdminTarget } from '../../common/admin/client.ts';
 import { loadAdminConfig } from '../../common/admin/options.ts';
-import { type CommandContext, UsageError } from '../../common/cli/program.ts';
+import { numberOption } from '../../common/cli/number-option.ts';
+import type { CommandContext } from '../../common/cli/program.ts';
 import { defaultListen, readSynapseConfig, type SynapseConfig } from '../config/config.ts';
 
 /** The option of every command that prints JSON. */
@@ -31,9 +32,7 @@ export async function adminTarget({ config, env }: CommandContext): Promise<Admi
 
 /** `--wait` in milliseconds. @throws {UsageError} */
 export function waitOf({ options }: Pick<CommandContext, 'options'>): number {
-  const seconds = Number(options.wait ?? 5);
-  if (!(seconds >= 0 && seconds <= 3600)) throw new UsageError(`--wait ${options.wait}: must be 0 to 3600 seconds`);
-  return seconds * 1000;
+  return numberOption('wait', options.wait ?? '5', { least: 0, most: 3_600, fractions: true }) * 1_000;
 }
 
 /** Aborts at Ctrl-C or SIGTERM, which end a command that follows something. */

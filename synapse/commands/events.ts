@@ -1,5 +1,6 @@
 import { type AdminTarget, NotRunning } from '../../common/admin/client.ts';
-import { type Command, UsageError } from '../../common/cli/program.ts';
+import { numberOption } from '../../common/cli/number-option.ts';
+import type { Command } from '../../common/cli/program.ts';
 import { eventShape, type RecordedEvent } from '../report/event-shape.ts';
 import { formatEvent } from '../report/event-text.ts';
 import { noService } from '../report/state.ts';
@@ -24,8 +25,7 @@ export const events: Command = {
   async run(context) {
     const { args, options, print, style } = context;
     const [service] = args;
-    const count = options.lines === undefined ? Number.POSITIVE_INFINITY : Number(options.lines);
-    if (!(count >= 0)) throw new UsageError(`--lines ${options.lines}: must be a number, 0 or more`);
+    const count = options.lines === undefined ? undefined : numberOption('lines', options.lines, { least: 0 });
     const show = (event: RecordedEvent): void =>
       print(options.json ? `${JSON.stringify(event)}\n` : formatEvent(event, style));
     const target = await adminTarget(context);
@@ -35,7 +35,7 @@ export const events: Command = {
     });
     const wanted = known.filter((event) => isAbout(event, service));
     if (service !== undefined && !wanted.some((event) => names(event, service))) await mustKnow(target, service);
-    for (const event of count === Number.POSITIVE_INFINITY ? wanted : wanted.slice(wanted.length - count)) show(event);
+    for (const event of wanted.slice(count === undefined ? 0 : Math.max(0, wanted.length - count))) show(event);
     if (!options.follow) return;
     for await (const event of followEvents(target, last, interrupted())) {
       if (isAbout(event, service)) show(event);

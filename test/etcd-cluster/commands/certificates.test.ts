@@ -156,7 +156,7 @@ describe('etcd-cluster/certificates', () => {
     ['../x=10.0.0.1', /'\.\.\/x' is not a valid name/],
     ['a=10.0.0.1 a=10.0.0.2', /a is named twice/],
     ['--client etcd-peer', /no client may have this name/],
-    ['--days 0', /--days 0: must be a number of days/],
+    ['--days 0', /--days 0: must be a whole number, from 1 to 36500/],
   ];
   for (const [args, message] of wrong) {
     it(`refuses '${args}'`, async () => {

@@ -121,7 +121,7 @@ describe('a command line of etcd-cluster/local', () => {
     ['stop', 1, /there is no cluster in .*: run 'etcd-cluster\/local start'/],
     ['wipe', 1, /there is no cluster in .*: run 'etcd-cluster\/local start'/],
     ['status --port 1', 2, /--port goes with 'start'/],
-    ['start --port x', 2, /--port x: not a port/],
+    ['start --port x', 2, /--port x: must be a whole number, from 1 to 65527/],
     ['start --prot 1', 2, /Unknown option '--prot'/],
   ];
   for (const [args, expected, message] of cases) {
