@@ -1,5 +1,6 @@
 import { readdir } from 'node:fs/promises';
 import { reasonOf } from './daemon/log.ts';
+import { knownHint } from './nearest.ts';
 
 /** Plugins of one kind live in one folder, one file each: the file name is the name in the configuration. */
 export interface PluginFolder {
@@ -24,13 +25,13 @@ export async function pluginNames(folder: PluginFolder): Promise<readonly string
 /**
  * Loads one plugin. Only names in the folder are imported, so a configuration cannot reach other files. What a plugin
  * imports is loaded only when a configuration uses it.
- * @throws when there is no such plugin; the message lists all of them
+ * @throws when there is no such plugin; the message names the nearest one, or lists all of them
  */
 export async function loadPlugin<Plugin>(folder: PluginFolder, name: string): Promise<Plugin> {
   const known = await pluginNames(folder);
   const file = folder.aliases?.[name] ?? name;
   if (!known.includes(file)) {
-    throw new Error(`unknown ${folder.kind} ${JSON.stringify(name)}; known are ${known.join(', ')}`);
+    throw new Error(`unknown ${folder.kind} ${JSON.stringify(name)}; ${knownHint(name, known)}`);
   }
   const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js';
   const module = (await import(new URL(`${file}.${extension}`, folder.url).href)) as Record<string, Plugin>;

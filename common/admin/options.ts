@@ -1,5 +1,5 @@
 import { readFile } from 'node:fs/promises';
-import { ConfigError, type Problem } from '../config/config.ts';
+import { ConfigError, isError, type Problem } from '../config/config.ts';
 import { isObject } from '../config/formats.ts';
 import { interpolate } from '../config/interpolate.ts';
 import { parseText } from '../config/parse.ts';
@@ -67,7 +67,7 @@ export async function loadAdminConfig(
   const section = isObject(value) ? interpolate({ admin: value.admin }, { env: options.env }, problems) : {};
   const admin = (section as { readonly admin?: unknown }).admin;
   const config = validate(adminSchema(options.listen), admin, { path: 'admin', problems });
-  if (problems.length > 0) throw new ConfigError(problems.map((problem) => ({ file, ...problem })));
+  if (problems.some(isError)) throw new ConfigError(problems.map((problem) => ({ file, ...problem })));
   return config;
 }
 

@@ -1,5 +1,5 @@
 import { parseArgs } from 'node:util';
-import { nearest } from '../config/schema.ts';
+import { knownHint, nearest } from '../nearest.ts';
 import {
   type Command,
   type CommandContext,
@@ -30,9 +30,7 @@ export function parseCommandLine(program: Program, argv: readonly string[], env:
   if (name !== undefined && named === undefined) {
     checkOptions(argv, everyOption(program));
     const known = shownCommands(program).map(([command]) => command);
-    const near = nearest(name, known);
-    const hint = near === undefined ? `known are ${known.join(', ')}` : `did you mean ${near}?`;
-    throw new UsageError(`unknown command '${name}'; ${hint}`);
+    throw new UsageError(`unknown command '${name}'; ${knownHint(name, known)}`);
   }
   const specs = { ...commonOptions(program), ...(named ?? program.commands.run)?.options };
   const { values, positionals } = checkOptions(argv, specs);

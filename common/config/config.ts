@@ -4,11 +4,11 @@ import type { Log } from '../daemon/log.ts';
 import { isObject } from './formats.ts';
 import { interpolate } from './interpolate.ts';
 import { parseText } from './parse.ts';
-import { ConfigError, joinPath, type Problem, unreadable } from './problem.ts';
+import { ConfigError, isError, joinPath, type Problem, unreadable } from './problem.ts';
 import { show } from './secrets.ts';
 
 // Both daemons import these from here; each lives in a small file of its own.
-export { ConfigError, formatProblem, joinPath, type Problem, type SectionContext } from './problem.ts';
+export { ConfigError, formatProblem, isError, joinPath, type Problem, type SectionContext } from './problem.ts';
 export { type Schema, type SchemaProperty, type ValidateOptions, validate } from './schema.ts';
 
 /** A configuration as it was read: plain data with variables replaced, not validated yet. */
@@ -17,6 +17,8 @@ export interface Document {
   readonly file: string;
   /** With `services` of `service_conf_dir` merged in. Keys are never `__proto__`. */
   readonly value: Readonly<Record<string, unknown>>;
+  /** About the files, such as JSON that was read as YAML. */
+  readonly warnings: readonly Problem[];
   /** The file that contains the option at this path. */
   fileOf(path: string): string;
 }
@@ -54,7 +56,7 @@ export async function readConfig(path: string, options: ReadOptions = {}): Promi
   } else if (folder !== undefined && folder !== null) {
     problems.push({ file: path, path: 'service_conf_dir', message: `must be a folder's path, not ${show(folder)}` });
   }
-  if (problems.length > 0) throw new ConfigError(problems);
+  if (problems.some(isError)) throw new ConfigError(problems);
 
   // A `services` that is not an object stays: the caller reports it.
   const merged = isObject(main?.services) || files.size > 0 ? { ...main, services } : { ...main };
@@ -62,7 +64,7 @@ export async function readConfig(path: string, options: ReadOptions = {}): Promi
     const service = /^services(?:\.[A-Za-z0-9_-]+|\["(?:[^"\\]|\\.)*"\])/.exec(at)?.[0];
     return (service !== undefined ? files.get(service) : undefined) ?? path;
   };
-  return { file: path, value: merged, fileOf };
+  return { file: path, value: merged, warnings: problems, fileOf };
 }
 
 /**
@@ -70,9 +72,11 @@ export async function readConfig(path: string, options: ReadOptions = {}): Promi
  * @throws {ConfigError} with all errors, each with its file
  */
 export function settleProblems(problems: readonly Problem[], document: Document, log?: Log): void {
-  const placed = problems.map((problem) => ({ file: document.fileOf(problem.path), ...problem }));
-  const errors = placed.filter((problem) => problem.severity !== 'warning');
-  if (errors.length > 0) throw new ConfigError(placed);
+  const placed = [
+    ...document.warnings,
+    ...problems.map((problem) => ({ file: document.fileOf(problem.path), ...problem })),
+  ];
+  if (placed.some(isError)) throw new ConfigError(placed);
   for (const { file, path, message } of placed) log?.warn('configuration warning', { file, path, reason: message });
 }
 
@@ -100,11 +104,11 @@ async function readSection(
   if (text.trim() === '') found.push({ path: '', message: 'is empty; write {} for a configuration without options' });
   // A file with only comments is an empty object: all defaults.
   const parsed = parseText(text, file, found) ?? {};
-  if (found.length === 0 && !isObject(parsed)) {
+  if (!found.some(isError) && !isObject(parsed)) {
     found.push({ path: '', message: `must be an object of options, not ${show(parsed)}` });
   }
   reportReserved(parsed, '', found);
-  const value = found.length > 0 ? undefined : interpolate(parsed, { ...options, keys: place.keys }, found);
+  const value = found.some(isError) ? undefined : interpolate(parsed, { ...options, keys: place.keys }, found);
   for (const problem of found) {
     const below = problem.path.startsWith('[') || problem.path === '' || place.path === '' ? '' : '.';
     problems.push({ file, ...problem, path: `${place.path}${below}${problem.path}` });
@@ -148,6 +152,10 @@ async function serviceFiles(
       if (other !== undefined) report(`${file} and ${other} are the same service`);
       else if (service === '__proto__') report(`${file}: this name is reserved`);
       else files.set(service, file);
+    }
+    if (files.size === 0 && !problems.some(isError)) {
+      const message = `${folder} has no .json, .yaml or .yml files`;
+      problems.push({ file: from.file, path: 'service_conf_dir', message, severity: 'warning' });
     }
     return files;
   }

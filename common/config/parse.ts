@@ -1,5 +1,16 @@
 import { type Node, type ParseError, parseTree, printParseErrorCode } from 'jsonc-parser';
-import { LineCounter, parseDocument } from 'yaml';
+import {
+  type Document,
+  isAlias,
+  isMap,
+  isScalar,
+  isSeq,
+  LineCounter,
+  parseDocument,
+  Scalar,
+  visit,
+  type YAMLError,
+} from 'yaml';
 import { joinPath, type Problem } from './problem.ts';
 
 /** More aliases than a hand-written file has; fewer than a 'billion laughs' attack needs. */
@@ -7,7 +18,9 @@ const maxAliasCount = 1000;
 
 /**
  * Parses a configuration file: JSON (with comments and trailing commas) or YAML, by the file's extension, or by its first
- * character when the extension is another one. Errors go to `problems` with `file:line:column`.
+ * character when the extension is another one. SmartStack read every file as YAML: a `.json` file that is YAML and not JSON
+ * is read with a warning. Problems go to `problems` with `file:line:column`; the value is undefined when one is an error in
+ * the syntax.
  */
 export function parseText(text: string, file: string, problems: Problem[]): unknown {
   const content = text.replace(/^\uFEFF/, '');
@@ -31,16 +44,44 @@ function parseJson(text: string, file: string, problems: Problem[]): unknown {
   // The parser continues after an error, and later errors mostly follow from the first one.
   const [first] = errors;
   if (first !== undefined) {
+    const at = where(first.offset);
     // Never quotes the text: an unfinished string may be a password.
     const what = printParseErrorCode(first.error)
       .replace(/([a-z])([A-Z])/g, '$1 $2')
       .toLowerCase();
-    problems.push({ file: where(first.offset), path: '', message: `not valid JSON: ${what}` });
-    return undefined;
+    return parseJsonAsYaml(text, { file, at, what }, problems);
   }
   return (
     tree && readNode(tree, '', (node, path, message) => problems.push({ file: where(node.offset), path, message }))
   );
+}
+
+/** Reads a file that is called JSON as YAML. Reports the error in the JSON when it is no YAML either. */
+function parseJsonAsYaml(
+  text: string,
+  json: { readonly file: string; readonly at: string; readonly what: string },
+  problems: Problem[],
+): unknown {
+  const found: Problem[] = [];
+  const value = readsOtherwise(parseLines(text)) ? undefined : parseYaml(text, json.file, found);
+  if (value === undefined || value === null) {
+    problems.push({ file: json.at, path: '', message: `not valid JSON: ${json.what}` });
+    return undefined;
+  }
+  const message = `not valid JSON (${json.what}) and read as YAML, as in SmartStack; a file of this kind is better called .yaml`;
+  problems.push({ file: json.at, path: '', message, severity: 'warning' }, ...found);
+  return value;
+}
+
+/** True for text that YAML understands in another way than its author: `1, // one` or `null "x"`. */
+function readsOtherwise({ document }: ParsedYaml): boolean {
+  let isStrange = false;
+  visit(document, {
+    Scalar(_, { type, source = '' }) {
+      isStrange ||= type === Scalar.PLAIN && /["']|^\/[/*]/.test(source);
+    },
+  });
+  return isStrange;
 }
 
 /** Replaces jsonc-parser's own `parse`, which assigns keys, so that `__proto__` would replace a prototype. */
@@ -59,15 +100,35 @@ function readNode(node: Node, path: string, report: (at: Node, path: string, mes
   return Object.fromEntries(entries);
 }
 
-function parseYaml(text: string, file: string, problems: Problem[]): unknown {
-  const lines = new LineCounter();
+interface ParsedYaml {
+  readonly document: Document.Parsed;
+  readonly lines: LineCounter;
+}
+
+function parseLines(text: string): ParsedYaml {
+  const lineCounter = new LineCounter();
   // Core schema without custom tags: the result is always plain data. `merge` allows `<<`, as in Ruby's YAML.
-  const document = parseDocument(text, { lineCounter: lines, schema: 'core', merge: true, prettyErrors: false });
-  for (const error of [...document.errors, ...document.warnings]) {
-    const { line, col } = lines.linePos(error.pos[0]);
-    problems.push({ file: `${file}:${line}:${col}`, path: '', message: `not valid YAML: ${yamlMessage(error)}` });
+  const options = { lineCounter, schema: 'core', merge: true, prettyErrors: false, uniqueKeys: false } as const;
+  return { document: parseDocument(text, options), lines: lineCounter };
+}
+
+function parseYaml(text: string, file: string, problems: Problem[]): unknown {
+  const { document, lines } = parseLines(text);
+  const where = (offset: number): string => {
+    const { line, col } = lines.linePos(offset);
+    return `${file}:${line}:${col}`;
+  };
+  const errors = [...document.errors, ...document.warnings];
+  for (const error of errors) {
+    const message = `not valid YAML: ${yamlMessage(error)}${variableHint(text, error)}`;
+    problems.push({ file: where(error.pos[0]), path: '', message });
   }
-  if (document.errors.length + document.warnings.length > 0) return undefined;
+  if (errors.length > 0) return undefined;
+  const twice: Problem[] = [];
+  reportTwice(document.contents, '', (offset, path) =>
+    twice.push({ file: where(offset), path, message: 'is given twice' }),
+  );
+  problems.push(...twice);
   try {
     return document.toJS({ maxAliasCount }) as unknown;
   } catch (error) {
@@ -76,8 +137,29 @@ function parseYaml(text: string, file: string, problems: Problem[]): unknown {
   }
 }
 
+/** Reports each key that a map has twice. */
+function reportTwice(node: unknown, path: string, report: (offset: number, path: string) => void): void {
+  if (isSeq(node)) for (const [index, item] of node.items.entries()) reportTwice(item, joinPath(path, index), report);
+  if (!isMap(node)) return;
+  const names = new Set<string>();
+  for (const { key, value } of node.items) {
+    const name = isScalar(key) ? String(key.value) : isAlias(key) ? `*${key.source}` : '';
+    const at = joinPath(path, name);
+    if (names.has(name) && name !== '<<') report(isScalar(key) ? (key.range?.[0] ?? 0) : 0, at);
+    names.add(name);
+    reportTwice(value, at, report);
+  }
+}
+
 /** Cuts the quoted text off: a password that begins with `*` or `!` and lacks quotes is read as an alias or tag. */
 function yamlMessage({ message }: Error): string {
   const hint = '$1; values that begin with * or ! need quotes';
   return message.replace(/^(Unresolved (?:alias|tag)(?: \([^)]*\))?).*$/s, hint);
+}
+
+/** Inside `[ ]` and `{ }`, the braces of a variable without quotes begin a map. */
+function variableHint(text: string, { pos: [offset] }: YAMLError): string {
+  const line = text.slice(text.lastIndexOf('\n', offset - 1) + 1).split('\n', 1)[0] ?? '';
+  const name = /[[{,:]\s*\$\{(\w+)/.exec(line)?.[1];
+  return name === undefined ? '' : `; put it in quotes: "\${${name}}"`;
 }

@@ -10,6 +10,11 @@ export interface Problem {
   readonly severity?: 'error' | 'warning';
 }
 
+/** True for a problem that makes the configuration invalid. */
+export function isError({ severity }: Problem): boolean {
+  return severity !== 'warning';
+}
+
 /** Where a section stands in the configuration, and the list that takes its problems. */
 export interface SectionContext {
   /** As in {@link Problem}. */

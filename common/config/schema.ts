@@ -1,5 +1,5 @@
 import convict from 'convict';
-import { closest, distance } from 'fastest-levenshtein';
+import { knownHint } from '../nearest.ts';
 import { type FormatName, formats, isObject, type Parse } from './formats.ts';
 import { joinPath, type SectionContext } from './problem.ts';
 import { isSecretKey, masked, show } from './secrets.ts';
@@ -115,17 +115,8 @@ export function checkKeys(
       }
       continue;
     }
-    const near = nearest(key, known);
-    const hint = near === undefined ? `known are ${known.toSorted().join(', ')}` : `did you mean ${near}?`;
-    at.problems.push({ path, message: `unknown key; ${hint}` });
+    at.problems.push({ path, message: `unknown key; ${knownHint(key, known.toSorted())}` });
   }
-}
-
-/** The known word that `word` is most likely a misspelling of. */
-export function nearest(word: string, known: readonly string[]): string | undefined {
-  if (known.length === 0) return undefined;
-  const near = closest(word, known);
-  return distance(word, near) <= Math.max(2, Math.floor(near.length / 3)) ? near : undefined;
 }
 
 for (const [name, parse] of Object.entries<Parse>(formats)) {

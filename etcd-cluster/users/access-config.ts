@@ -9,6 +9,7 @@ import {
 import { isObject } from '../../common/config/formats.ts';
 import { reasonOf } from '../../common/daemon/log.ts';
 import { checkEtcdOptions, type EtcdOptions, etcdSchema } from '../../common/etcd/client/options.ts';
+import { knownHint } from '../../common/nearest.ts';
 import { type Permission, rangeOf, type UserRights } from './access-plan.ts';
 
 /** A user as configured. */
@@ -50,7 +51,8 @@ export async function readAccess(file: string): Promise<AccessConfig> {
   const document = await readConfig(file);
   const problems: Problem[] = [];
   const { etcd, users, ...unknown } = document.value;
-  for (const key of Object.keys(unknown)) problems.push({ path: key, message: 'unknown key; known are etcd, users' });
+  for (const key of Object.keys(unknown))
+    problems.push({ path: key, message: `unknown key; ${knownHint(key, ['etcd', 'users'])}` });
   const options = validate(etcdSchema, etcd, { path: 'etcd', problems });
   if (problems.length === 0) {
     try {

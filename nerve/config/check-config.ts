@@ -1,6 +1,5 @@
-import { joinPath, type Problem, type Schema, validate } from '../../common/config/config.ts';
+import { isError, joinPath, type Problem, type Schema, validate } from '../../common/config/config.ts';
 import { formats, isObject } from '../../common/config/formats.ts';
-import { nearest } from '../../common/config/schema.ts';
 import type { AnyCheckPlugin, Check, CheckDeps, CheckTarget, CheckTypes } from '../check.ts';
 
 /** How many results in a row change a check's health. Both are at least 1. */
@@ -146,9 +145,7 @@ async function findPlugin(type: unknown, at: Place & CheckSources): Promise<AnyC
   try {
     return await at.checkTypes.load(type);
   } catch (error) {
-    const near = nearest(type, await at.checkTypes.names());
-    const hint = near === undefined || near === type ? '' : `; did you mean ${near}?`;
-    at.problems.push({ path: joinPath(at.path, 'type'), message: `${(error as Error).message}${hint}` });
+    at.problems.push({ path: joinPath(at.path, 'type'), message: (error as Error).message });
     return undefined;
   }
 }
@@ -168,5 +165,5 @@ function readShare(value: unknown): number {
 }
 
 function errorCount(problems: readonly Problem[]): number {
-  return problems.filter((problem) => problem.severity !== 'warning').length;
+  return problems.filter(isError).length;
 }

@@ -2,6 +2,7 @@ import { hostname } from 'node:os';
 import { type AdminConfig, adminSchema, optionalPath } from '../../common/admin/options.ts';
 import {
   type Document,
+  isError,
   joinPath,
   type Problem,
   readConfig,
@@ -11,7 +12,7 @@ import {
 } from '../../common/config/config.ts';
 import { formats, isObject } from '../../common/config/formats.ts';
 import type { Log } from '../../common/daemon/log.ts';
-import { checkEtcdOptions, type EtcdOptions, etcdSchema } from '../../common/etcd/client/options.ts';
+import { type EtcdOptions, readEtcdSection } from '../../common/etcd/client/options.ts';
 import { type Host, thisHost } from '../../common/host.ts';
 import { readStatsd, type StatsdConfig } from '../../common/statsd/options.ts';
 import { type CheckTypes, ownCheckTypes } from '../check.ts';
@@ -134,17 +135,10 @@ async function validateDocument(
     state_file_path: stateFile,
     drain_time: drainTimeMs,
   } = validate(nerveSchema, withId, top, { elsewhere, accepted });
-  const etcd = validate(etcdSchema, value.etcd, { path: 'etcd', problems });
+  const etcd = readEtcdSection(value.etcd, problems);
   const admin = validate(adminSchema(defaultListen, socketDefault), value.admin, { path: 'admin', problems });
   const shutdown = readShutdown(value.shutdown, problems);
   const statsd = readStatsd(value.statsd, problems);
-  if (!problems.some(({ path }) => path.startsWith('etcd'))) {
-    try {
-      checkEtcdOptions(etcd);
-    } catch (error) {
-      problems.push({ path: 'etcd', message: (error as Error).message });
-    }
-  }
   const services = new Map<string, ServiceConfig>();
   const section = value.services ?? {};
   if (!isObject(section)) problems.push({ path: 'services', message: 'must be an object of services by name' });
@@ -157,6 +151,7 @@ async function validateDocument(
     }
   }
   reportSharedKeys(services, problems);
+  if (!problems.some(isError)) warnOfOmissions(services, problems);
   return {
     instanceId,
     etcd,
@@ -169,6 +164,18 @@ async function validateDocument(
     statsd,
     services,
   };
+}
+
+/** Warns of what is allowed and rarely meant. */
+function warnOfOmissions(services: ReadonlyMap<string, ServiceConfig>, problems: Problem[]): void {
+  if (services.size === 0) {
+    problems.push({ path: 'services', message: 'has no services: nothing is announced', severity: 'warning' });
+  }
+  const unchecked = [...services.values()].filter(({ checks, mocked }) => checks.length === 0 && !mocked);
+  for (const service of new Set(unchecked.map(({ service }) => service))) {
+    const message = 'is empty: the service is announced whatever its state is; [{type: noop}] says that this is meant';
+    problems.push({ path: joinPath(joinPath('services', service), 'checks'), message, severity: 'warning' });
+  }
 }
 
 /** Two services with one key would overwrite each other again and again. */

@@ -30,6 +30,7 @@ export function environmentDocument(env: Readonly<Record<string, string | undefi
   const { NERVE_HOST: host, NERVE_ADMIN_LISTEN: listen, NERVE_ADMIN_HOSTS: names, NERVE_CONTROL_SOCKET: socket } = env;
   return {
     file: 'environment',
+    warnings: [],
     fileOf: () => 'environment',
     value: {
       services: { [env.NERVE_SERVICE]: { host: host || 'auto', port, checks: [check] } },

@@ -16,6 +16,8 @@ export interface ServiceConfig {
   readonly service: string;
   /** The key in etcd that announces it. */
   readonly key: string;
+  /** `check_mocked`: it is meant to have no checks. */
+  readonly mocked: boolean;
   /** The record that nerve announces while the service is up. */
   readonly instance: Instance;
   /** Members of the etcd cluster to announce in; null for the cluster of the `etcd` section. */
@@ -148,6 +150,7 @@ async function readEntry(
       instance,
       etcdHosts: etcd_host === undefined ? null : [`${bracketed(etcd_host)}:${etcd_port}`],
       checks: mocked ? [] : checks,
+      mocked,
       rateLimit,
     };
   } catch (error) {

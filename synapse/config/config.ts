@@ -1,5 +1,6 @@
 import { type AdminConfig, adminSchema } from '../../common/admin/options.ts';
 import {
+  isError,
   joinPath,
   type Problem,
   readConfig,
@@ -9,7 +10,7 @@ import {
 } from '../../common/config/config.ts';
 import { isObject } from '../../common/config/formats.ts';
 import type { Log } from '../../common/daemon/log.ts';
-import { type EtcdOptions, etcdSchema } from '../../common/etcd/client/options.ts';
+import { type EtcdOptions, readEtcdSection } from '../../common/etcd/client/options.ts';
 import { readStatsd, type StatsdConfig } from '../../common/statsd/options.ts';
 import type { StateFile } from '../catalog/state-file.ts';
 import { type FileOutputConfig, fileOutputSchema } from '../file-output.ts';
@@ -77,7 +78,7 @@ export async function readSynapseConfig(
 
   const elsewhere = ['etcd', 'services', 'service_conf_dir', 'admin', haproxySection.key, 'file_output', 'statsd'];
   const top = validate(topSchema, value, { path: '', problems }, { elsewhere });
-  const etcd = validate(etcdSchema, value.etcd, { path: 'etcd', problems });
+  const etcd = readEtcdSection(value.etcd, problems);
   const admin = validate(adminSchema(defaultListen), value.admin, { path: 'admin', problems });
   const haproxy = haproxySection.readTop(value[haproxySection.key], { path: haproxySection.key, problems });
 
@@ -99,6 +100,10 @@ export async function readSynapseConfig(
       const read = await readService(section, at, { service, etcd });
       if (read !== undefined) services.set(service, read);
     }
+  }
+  if (services.size === 0 && !problems.some(isError)) {
+    const message = 'has no services: HAProxy gets only what the section haproxy says';
+    problems.push({ path: 'services', message, severity: 'warning' });
   }
   settleProblems(problems, document, log);
 

@@ -1,4 +1,4 @@
-import { joinPath, type Problem, type SectionContext, validate } from '../../common/config/config.ts';
+import { isError, joinPath, type Problem, type SectionContext, validate } from '../../common/config/config.ts';
 import { isObject } from '../../common/config/formats.ts';
 import { reasonOf, silentLog } from '../../common/daemon/log.ts';
 import type { Discovery, DiscoveryFrom } from '../discovery/discoverer.ts';
@@ -58,7 +58,7 @@ async function readSource(
   const given = { ...portsFor(plugin, from), ...section };
   const options = validate(plugin.schema, given, { path, problems: found }, { elsewhere: commonKeys });
   problems.push(...found);
-  if (found.some(({ severity }) => severity !== 'warning')) return undefined;
+  if (found.some(isError)) return undefined;
   const discovery: Discovery = {
     method,
     options: module === undefined ? options : { module, options },

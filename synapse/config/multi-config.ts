@@ -1,6 +1,7 @@
-import { joinPath, type Problem, type SectionContext, validate } from '../../common/config/config.ts';
+import { isError, joinPath, type Problem, type SectionContext, validate } from '../../common/config/config.ts';
 import { isObject } from '../../common/config/formats.ts';
 import { reasonOf } from '../../common/daemon/log.ts';
+import { knownHint } from '../../common/nearest.ts';
 import type { Discovery, DiscoveryFrom, ReadDiscovery } from '../discovery/discoverer.ts';
 import { multiSource } from '../discovery/multi/multi.ts';
 import type { Part } from '../discovery/multi/parts.ts';
@@ -54,7 +55,10 @@ export async function readMulti(
   const { path, problems } = at;
   const { method: _, module: __, watchers, resolver, label_filter, label_filters, ...unknown } = section;
   for (const key of Object.keys(unknown)) {
-    problems.push({ path: joinPath(path, key), message: 'unknown key; known are watchers, resolver, label_filters' });
+    problems.push({
+      path: joinPath(path, key),
+      message: `unknown key; ${knownHint(key, ['watchers', 'resolver', 'label_filters'])}`,
+    });
   }
   const watchersPath = joinPath(path, 'watchers');
   if (!isObject(watchers) || Object.keys(watchers).length === 0) {
@@ -131,7 +135,7 @@ async function readResolver(
     const found: Problem[] = [];
     const options = validate(plugin.schema, given, { path, problems: found });
     problems.push(...found);
-    if (found.some(({ severity }) => severity !== 'warning')) return undefined;
+    if (found.some(isError)) return undefined;
     plugin.create(options, names);
     return { plugin, options, identity: { method, module, options } };
   } catch (error) {

@@ -1,4 +1,4 @@
-import { joinPath, type Problem } from '../../common/config/config.ts';
+import { isError, joinPath, type Problem } from '../../common/config/config.ts';
 import { isObject } from '../../common/config/formats.ts';
 import { reasonOf } from '../../common/daemon/log.ts';
 import type { PublishedResult } from '../catalog/published.ts';
@@ -81,7 +81,7 @@ function read(section: unknown): PublishedResult {
   const problems: Problem[] = [];
   try {
     const config = haproxySection.readService(section, { path: haproxySection.key, problems });
-    const wrong = problems.filter(({ severity }) => severity !== 'warning');
+    const wrong = problems.filter(isError);
     if (wrong.length === 0) return { config };
     return { refused: wrong.map(({ path, message }) => `${path}: ${message}`).join('; ') };
   } catch (error) {

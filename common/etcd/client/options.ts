@@ -1,5 +1,7 @@
-import type { Schema } from '../../config/config.ts';
+import { type Problem, type Schema, validate } from '../../config/config.ts';
+import { isError } from '../../config/problem.ts';
 import { isHost } from '../../instance.ts';
+import { knownHint } from '../../nearest.ts';
 
 /** PEM files; each is read again when it changes. */
 export interface EtcdTls {
@@ -104,24 +106,52 @@ function parseHost(value: unknown): Host {
 }
 
 /**
+ * Reads the section `etcd` of a configuration. With a problem in it, the result is a stand-in, so that services that use
+ * it do not report the same problem.
+ */
+export function readEtcdSection(value: unknown, problems: Problem[]): EtcdOptions {
+  const found: Problem[] = [];
+  const options = validate(etcdSchema, value, { path: 'etcd', problems: found });
+  if (!found.some(isError)) {
+    const clash = findClash(options, parseHosts(options.hosts));
+    if (clash !== undefined) found.push({ path: `etcd.${clash.key}`, message: clash.message });
+  }
+  problems.push(...found);
+  return found.some(isError) ? validate(etcdSchema, {}, { path: 'etcd', problems: [] }) : options;
+}
+
+/**
  * Checks the options together.
  * @throws naming the option, its value and what is allowed
  */
 export function checkEtcdOptions(options: EtcdOptions): readonly Host[] {
   const hosts = parseHosts(options.hosts);
-  const tls = checkTls(options.tls ?? null);
+  checkTls(options.tls ?? null);
   optionalString(options.username ?? null);
   optionalString(options.password ?? null);
   optionalString(options.password_file ?? null);
-  const hasFile = Boolean(options.password_file);
-  if (hasFile && options.password) throw new Error('password and password_file: set only one of them');
-  if ((options.username ?? null) !== null && (options.password ?? null) === null && !hasFile) {
-    throw new Error(`username ${show(options.username)}: needs a password or a password_file`);
-  }
-  if (tls !== null && !hosts.some((host) => host.secure)) {
-    throw new Error('tls: is set, but no address of hosts starts with https://');
-  }
+  const clash = findClash(options, hosts);
+  if (clash !== undefined) throw new Error(`${clash.key}: ${clash.message}`);
   return hosts;
+}
+
+/** An option that does not go together with another one. */
+interface Clash {
+  readonly key: keyof EtcdOptions;
+  readonly message: string;
+}
+
+function findClash(options: EtcdOptions, hosts: readonly Host[]): Clash | undefined {
+  const { username = null, password = null } = options;
+  const hasFile = Boolean(options.password_file);
+  if (hasFile && password) return { key: 'password_file', message: 'set only one of password and password_file' };
+  if (username !== null && password === null && !hasFile) {
+    return { key: 'username', message: `${show(username)} needs a password or a password_file` };
+  }
+  if (checkTls(options.tls ?? null) !== null && !hosts.some((host) => host.secure)) {
+    return { key: 'tls', message: 'is set, but no address of hosts starts with https://' };
+  }
+  return undefined;
 }
 
 const tlsKeys = ['ca', 'cert', 'key', 'serverName'] as const;
@@ -133,7 +163,7 @@ function checkTls(value: unknown): EtcdTls | null {
     throw new Error('must be an object with ca, cert, key, serverName');
   for (const [key, file] of Object.entries(value)) {
     if (!(tlsKeys as readonly string[]).includes(key))
-      throw new Error(`unknown key ${key}; known are ${tlsKeys.join(', ')}`);
+      throw new Error(`unknown key ${key}; ${knownHint(key, tlsKeys)}`);
     if (file !== null && file !== undefined && typeof file !== 'string') {
       throw new Error(`${key} ${show(file)}: must be a string`);
     }

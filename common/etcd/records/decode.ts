@@ -1,5 +1,6 @@
 import { isObject } from '../../config/formats.ts';
 import { type Instance, InvalidRecord, makeInstance, maxRecordBytes, parseInstance } from '../../instance.ts';
+import { knownHint } from '../../nearest.ts';
 
 /** How a value in etcd becomes an instance. */
 export interface Decode {
@@ -22,7 +23,7 @@ export function readDecode(value: unknown): Decode {
   }
   for (const [key, path] of Object.entries(given)) {
     if (!(paths as readonly string[]).includes(key))
-      throw new Error(`unknown key ${key}; known are method, ${paths.join(', ')}`);
+      throw new Error(`unknown key ${key}; ${knownHint(key, ['method', ...paths])}`);
     if (method !== 'json') throw new Error(`decode.${key} is only used with method json`);
     if (typeof path !== 'string' || stepsOf(path) === undefined) {
       throw new Error(`decode.${key} must be a path such as address.ip or endpoints[0].host`);

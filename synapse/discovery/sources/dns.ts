@@ -2,6 +2,7 @@ import type { Resolver } from 'node:dns/promises';
 import { isIP } from 'node:net';
 import { isObject } from '../../../common/config/formats.ts';
 import { type Instance, isHost, isPort, makeInstance } from '../../../common/instance.ts';
+import { knownHint } from '../../../common/nearest.ts';
 import type { Source, SourceContext, SourcePlugin } from '../../source.ts';
 import { InstanceSetBuilder, SetPublisher } from '../instance-set-builder.ts';
 import { Poll } from '../poll.ts';
@@ -140,7 +141,8 @@ function readServer(entry: unknown, where: string): DnsServer {
   const { name, host, labels, ...rest } = entry;
   const { port: given, ...unknown } = rest;
   const [key] = Object.keys(unknown);
-  if (key !== undefined) throw new Error(`${where}: unknown key ${key}; known are name, host, port, labels`);
+  if (key !== undefined)
+    throw new Error(`${where}: unknown key ${key}; ${knownHint(key, ['name', 'host', 'port', 'labels'])}`);
   const port = typeof given === 'string' && /^\d{1,5}$/.test(given) ? Number(given) : given;
   if (!isHost(host)) throw new Error(`${where}: host must be an IP address or a host name`);
   if (port !== undefined && port !== null && !isPort(port)) throw new Error(`${where}: port must be from 1 to 65535`);

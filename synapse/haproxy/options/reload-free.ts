@@ -1,4 +1,4 @@
-import { type Problem, type Schema, validate } from '../../../common/config/config.ts';
+import { isError, type Problem, type Schema, validate } from '../../../common/config/config.ts';
 import { formatProblem } from '../../../common/config/problem.ts';
 
 /** `haproxy.reload_free_services`: services on these ports come and go without a reload. */
@@ -27,7 +27,7 @@ export function reloadFree(value: unknown): ReloadFreeOptions | null {
   if (value === null || value === false) return null;
   const problems: Problem[] = [];
   const options = validate(reloadFreeSchema, value, { path: '', problems });
-  const errors = problems.filter(({ severity }) => severity !== 'warning');
+  const errors = problems.filter(isError);
   if (errors.length > 0) throw new Error(errors.map((problem) => formatProblem(problem)).join('; '));
   return options;
 }

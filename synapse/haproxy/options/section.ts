@@ -1,4 +1,4 @@
-import { type Problem, type SectionContext, validate } from '../../../common/config/config.ts';
+import { isError, type Problem, type SectionContext, validate } from '../../../common/config/config.ts';
 import { reasonOf } from '../../../common/daemon/log.ts';
 import { checkHaproxyConfig, type HaproxyConfig, haproxySchema } from './config.ts';
 import { checkServiceConfig, type ServiceHaproxyConfig, serviceHaproxySchema } from './service-config.ts';
@@ -24,7 +24,7 @@ export const haproxySection = {
     const found: Problem[] = [];
     const config = validate(haproxySchema, value, { path: at.path, problems: found });
     // A wrong option has its default in the result, so that how it fits the others says nothing.
-    const wrong = found.some(({ severity }) => severity !== 'warning');
+    const wrong = found.some(isError);
     at.problems.push(...found, ...(wrong ? [] : checkHaproxyConfig(config, at.path, value)));
     if (config.template_path === null) return config;
     try {
@@ -37,7 +37,7 @@ export const haproxySection = {
   readService(value: unknown, at: SectionContext): ServiceHaproxyConfig {
     const found: Problem[] = [];
     const config = validate(serviceHaproxySchema, value, { path: at.path, problems: found });
-    const wrong = found.some(({ severity }) => severity !== 'warning');
+    const wrong = found.some(isError);
     at.problems.push(...found, ...(wrong ? [] : checkServiceConfig(config, at.path)));
     return config;
   },

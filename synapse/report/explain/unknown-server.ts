@@ -1,4 +1,4 @@
-import { nearest } from '../../../common/config/schema.ts';
+import { nearest } from '../../../common/nearest.ts';
 import { listed } from '../../../common/wording.ts';
 import { instancesOf, type ServiceFacts } from './facts.ts';
 

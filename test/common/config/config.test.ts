@@ -155,6 +155,7 @@ describe('settleProblems', () => {
   const document = {
     file: 'main',
     value: {},
+    warnings: [],
     fileOf: (path: string) => (path.startsWith('services') ? 'conf.d' : 'main'),
   };
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { formatProblem, type Problem } from '../../../common/config/problem.ts';
-import { isRequired, nearest, type Schema, type ValidateOptions, validate } from '../../../common/config/schema.ts';
+import { isRequired, type Schema, type ValidateOptions, validate } from '../../../common/config/schema.ts';
 
 interface Options {
   readonly host: string;
@@ -171,15 +171,4 @@ describe('isRequired', () => {
       ['host'],
     );
   });
-});
-
-describe('nearest', () => {
-  for (const [word, near] of [
-    ['chek', 'check'],
-    ['check', 'check'],
-    ['statsu', 'status'],
-    ['xyz', undefined],
-  ] as const) {
-    it(`finds ${near} for ${word}`, () => assert.equal(nearest(word, ['run', 'check', 'status']), near));
-  }
 });

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { writeFile } from 'node:fs/promises';
+import { mkdir, writeFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
@@ -161,7 +161,7 @@ describe('loadConfig', () => {
 
   it('warns once about a key of SmartStack that has no meaning here', async (t) => {
     const folder = await tempFolder(t);
-    const api = { host: 'a', port: 1, zk_path: '/x' };
+    const api = { host: 'a', port: 1, zk_path: '/x', checks: [{ type: 'tcp' }] };
     await writeFile(join(folder, 'n.json'), JSON.stringify({ services: { a: api, b: api } }));
     const { log, lines } = recordingLog();
     await loadConfig({ file: join(folder, 'n.json'), env: {} }, { log });
@@ -169,6 +169,31 @@ describe('loadConfig', () => {
       lines.map(({ level, fields }) => [level, fields.path]),
       [['warn', 'services.a.zk_path']],
     );
+  });
+
+  it('warns of a service without checks, unless that is said to be meant', async (t) => {
+    const folder = await tempFolder(t);
+    const on = (port: number, more: object) => ({ host: 'a', port, ...more });
+    const services = {
+      bare: on(1, {}),
+      empty: on(2, { checks: [] }),
+      twice: on(3, { instances: [{}, { port: 4 }] }),
+      meant: on(5, { checks: [{ type: 'noop' }] }),
+      mocked: on(6, { check_mocked: true }),
+    };
+    await writeFile(join(folder, 'n.json'), JSON.stringify({ services }));
+    await writeFile(join(folder, 'none.json'), '{"services": {}, "service_conf_dir": "d"}');
+    await mkdir(join(folder, 'd'));
+    const warnings = async (file: string) => {
+      const { log, lines } = recordingLog();
+      await loadConfig({ file: join(folder, file), env: {} }, { log });
+      return lines.map(({ fields }) => fields.path);
+    };
+    assert.deepEqual(
+      await warnings('n.json'),
+      ['bare', 'empty', 'twice'].map((name) => `services.${name}.checks`),
+    );
+    assert.deepEqual(await warnings('none.json'), ['service_conf_dir', 'services']);
   });
 
   it('distinguishes an unchanged service from a changed one', async (t) => {

@@ -44,6 +44,7 @@ export function serviceConfig(
     key: `/nerve/services/${name}/${instance.id}`,
     instance,
     etcdHosts: null,
+    mocked: false,
     rateLimit: noRateLimit,
     ...rest,
     checks: probes.map((probe, i) => ({

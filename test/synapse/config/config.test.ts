@@ -50,7 +50,25 @@ describe('the configuration of synapse', () => {
     assert.deepEqual(config.etcd.hosts, ['http://127.0.0.1:2379']);
     assert.equal(config.initialWaitMs, 3_000);
     assert.equal(config.stateFile, undefined);
-    assert.deepEqual(lines, []);
+    assert.deepEqual(
+      lines.map(({ fields }) => `${fields?.path}: ${fields?.reason}`),
+      ['services: has no services: HAProxy gets only what the section haproxy says'],
+    );
+  });
+
+  it('reports a mistake in the etcd section once, at its key', async () => {
+    const discovery = { method: 'etcd' };
+    const services = { api: { discovery }, web: { discovery } };
+    for (const [etcd, problem] of [
+      [{ hosts: 'ftp://x' }, /^etcd\.hosts: /],
+      [{ tls: { ca: '/ca.pem' } }, /^etcd\.tls: is set, but no address of hosts starts with https/],
+      [{ username: 'synapse' }, /^etcd\.username: "synapse" needs a password/],
+      [{ username: 'u', password: 'p', password_file: '/p' }, /^etcd\.password_file: set only one of/],
+    ] as const) {
+      const [first, ...others] = await problemsOf({ etcd, services });
+      assert.match(first ?? '', problem);
+      assert.deepEqual(others, []);
+    }
   });
 
   it('takes keys without a value as not given', async () => {
@@ -163,7 +181,8 @@ describe('the configuration of synapse', () => {
   });
 
   it('reads statsd as in SmartStack, and has none without the section', async () => {
-    const { config, lines } = await read({ statsd: { sample_rate: { 'synapse.watcher.ping.count': 0.1 } } });
+    const statsd = { sample_rate: { 'synapse.watcher.ping.count': 0.1 } };
+    const { config, lines } = await read({ ...service(), statsd });
     assert.deepEqual(lines, []);
     const sample_rate = { 'synapse.watcher.ping.count': 0.1 };
     assert.deepEqual(config.statsd, { host: 'localhost', port: 8125, sample_rate });
@@ -288,7 +307,7 @@ describe('the configuration of synapse', () => {
     [
       'an unknown method',
       service({}, { method: 'zookeper' }),
-      [/^services\.api\.discovery\.method: unknown discovery method "zookeper"; known are .*etcd.*static/],
+      [/^services\.api\.discovery\.method: unknown discovery method "zookeper"; did you mean zookeeper\?$/],
     ],
     ['a method that is a path', service({}, { method: '../synapse' }), [/unknown discovery method/]],
     [
@@ -393,7 +412,7 @@ describe('the configuration of synapse', () => {
     [
       'an unknown resolver',
       service({}, { method: 'multi', watchers: { a: { method: 'static' } }, resolver: { method: 's4_toggle' } }),
-      [/^services\.api\.discovery\.resolver: unknown resolver "s4_toggle"; known are s3_toggle, sequential, union$/],
+      [/^services\.api\.discovery\.resolver: unknown resolver "s4_toggle"; did you mean s3_toggle\?$/],
     ],
     [
       'an order with a source that is not there',

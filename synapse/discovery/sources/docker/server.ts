@@ -1,5 +1,6 @@
 import { isObject } from '../../../../common/config/formats.ts';
 import { isHost, isPort, makeInstance } from '../../../../common/instance.ts';
+import { knownHint } from '../../../../common/nearest.ts';
 import type { DockerAddress } from '../../../../common/net/docker.ts';
 import type { TlsClientOptions } from '../../../../common/net/tls-client.ts';
 
@@ -41,7 +42,8 @@ export function readServers(value: unknown): readonly DockerServer[] {
   return value.map((entry, index) => {
     const { name, host, port: given, ...unknown } = isObject(entry) ? entry : {};
     const [key] = Object.keys(unknown);
-    if (key !== undefined) throw new Error(`entry ${index}: unknown key ${key}; known are name, host, port`);
+    if (key !== undefined)
+      throw new Error(`entry ${index}: unknown key ${key}; ${knownHint(key, ['name', 'host', 'port'])}`);
     const port = typeof given === 'string' ? Number(given) : (given ?? 4243);
     if (!isHost(host)) throw new Error(`entry ${index}: host must be an IP address or a host name`);
     if (!isPort(port)) throw new Error(`entry ${index}: port must be from 1 to 65535`);

@@ -1,4 +1,4 @@
-import { formatProblem, joinPath, type Problem } from '../../../../common/config/config.ts';
+import { formatProblem, isError, joinPath, type Problem } from '../../../../common/config/config.ts';
 import { isObject } from '../../../../common/config/formats.ts';
 import { parseText } from '../../../../common/config/parse.ts';
 import { type Instance, makeInstance, readRecord } from '../../../../common/instance.ts';
@@ -8,7 +8,7 @@ import { InstanceSetBuilder } from '../../instance-set-builder.ts';
 export function readList(text: string, file: string): InstanceSetBuilder {
   const problems: Problem[] = [];
   const value = parseText(text, file, problems);
-  const [problem] = problems;
+  const problem = problems.find(isError);
   if (problem !== undefined) throw new Error(formatProblem({ file, ...problem }));
   if (!Array.isArray(value)) throw new Error(`${file}: must hold a list of instances`);
   const found = new InstanceSetBuilder();

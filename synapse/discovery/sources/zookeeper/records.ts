@@ -1,6 +1,7 @@
 import { compareText } from '../../../../common/compare.ts';
 import { isObject } from '../../../../common/config/formats.ts';
 import { type Instance, InvalidRecord, makeInstance, parseInstance } from '../../../../common/instance.ts';
+import { knownHint } from '../../../../common/nearest.ts';
 import { InstanceSetBuilder } from '../../instance-set-builder.ts';
 
 /** The format of a node's data. */
@@ -69,7 +70,7 @@ export function readDecode(value: unknown): Decode {
   const { method, endpoint_name: endpoint, ...unknown } = isObject(value) ? value : {};
   if (method !== 'nerve' && method !== 'serverset') throw new Error('decode.method must be nerve or serverset');
   const [key] = Object.keys(unknown);
-  if (key !== undefined) throw new Error(`unknown key ${key}; known are method, endpoint_name`);
+  if (key !== undefined) throw new Error(`unknown key ${key}; ${knownHint(key, ['method', 'endpoint_name'])}`);
   if (endpoint === undefined || endpoint === null) return { method };
   if (typeof endpoint !== 'string') throw new Error('decode.endpoint_name must be a string');
   return { method, endpoint_name: endpoint };

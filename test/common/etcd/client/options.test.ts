@@ -84,11 +84,11 @@ describe('the etcd section', () => {
   });
 
   const contradictions = [
-    ['a user without a password', { hosts: ['a'], username: 'nerve' }, /username "nerve": needs a password/],
+    ['a user without a password', { hosts: ['a'], username: 'nerve' }, /^username: "nerve" needs a password/],
     [
       'a password and a password file together',
       { hosts: ['a'], username: 'nerve', password: 'secret', password_file: '/etc/nerve/password' },
-      /^password and password_file: set only one of them$/,
+      /^password_file: set only one of password and password_file$/,
     ],
     [
       'TLS files and no https address',

@@ -1,4 +1,4 @@
-import type { Problem } from '../../../../../common/config/config.ts';
+import { isError, type Problem } from '../../../../../common/config/config.ts';
 import { isObject } from '../../../../../common/config/formats.ts';
 import { parseText } from '../../../../../common/config/parse.ts';
 
@@ -12,7 +12,7 @@ export type Weights = ReadonlyMap<string, number>;
 export function readWeights(text: string, names: readonly string[]): Weights {
   const problems: Problem[] = [];
   const value = parseText(text, 'the object', problems);
-  const [problem] = problems;
+  const problem = problems.find(isError);
   if (problem !== undefined) throw new Error(problem.message);
   if (value === undefined || value === null) return new Map();
   if (!isObject(value)) throw new Error('must be an object of weights by the name of the source');
