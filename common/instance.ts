@@ -58,7 +58,7 @@ export function instanceId(name: string, host: string, port: number): string {
  */
 export function makeInstance(fields: InstanceFields): Instance {
   const { name = '', host, port, state = 'up', backup = false, weight, labels, serverOptions } = fields;
-  if (name !== '' && !namePattern.test(name)) {
+  if (name !== '' && !isInstanceName(name)) {
     throw new InvalidRecord(`name ${quote(name)}: allowed are up to 128 of A-Z a-z 0-9 _ . : -`);
   }
   if (!isHost(host)) throw new InvalidRecord(`host ${quote(host)}: must be an IP address or a host name`);
@@ -163,6 +163,11 @@ export function announcedAtOf(value: Buffer | string): string | null {
   } catch {
     return null;
   }
+}
+
+/** True for a name that an instance may have. */
+export function isInstanceName(name: unknown): name is string {
+  return typeof name === 'string' && namePattern.test(name);
 }
 
 /** True for 1..65535. */

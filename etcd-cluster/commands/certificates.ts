@@ -10,6 +10,8 @@ import { type CommandLine, runCommand } from '../command.ts';
 import { dayMs, openAuthority } from '../tls/authority.ts';
 import { clientLeaf, type Leaf, memberLeaves } from '../tls/leaf.ts';
 import { issue } from '../tls/renew.ts';
+import { readCertificateUsers } from '../users/access-config.ts';
+import { rootName } from '../users/access-plan.ts';
 
 const defaults = { clients: ['root', 'nerve', 'synapse', 'operator'], days: 30, authorityDays: 3650 } as const;
 
@@ -22,8 +24,10 @@ it daily, with the same arguments. Give each MEMBER every address and name by wh
   --out DIR         the folder for the results: a folder for each member (server.pem, peer.pem) and each client
                     (client.pem), with their keys (mode 0600) and the certificate of the authority (ca.pem); copy
                     each of them as a whole to its host
-  --client NAME     a client, which is also the name of its user in etcd; may be repeated,
-                    default ${defaults.clients.join(', ')}
+  --access FILE     make certificates for root and for the users without a password in FILE, which is the file of
+                    etcd-cluster/access
+  --client NAME     a client, which is also the name of its user in etcd; may be repeated; without --access and --client:
+                    ${defaults.clients.join(', ')}
   --days N          how many days certificates are valid, default ${defaults.days}
   --renew-within N  renew certificates that are valid for fewer than N days, default a third of --days
   --new-keys        make new private keys, too; without it only certificates change
@@ -37,6 +41,7 @@ await runCommand({
   options: {
     ca: { type: 'string' },
     out: { type: 'string' },
+    access: { type: 'string' },
     client: { type: 'string', multiple: true },
     days: { type: 'string' },
     'renew-within': { type: 'string' },
@@ -49,7 +54,8 @@ await runCommand({
       throw new UsageError('--ca must not be below --out: the key of the authority must not reach a host');
     const days = daysOf(values, 'days', defaults.days);
     const withinMs = daysOf(values, 'renew-within', days / 3) * dayMs;
-    const leaves = orUsageError(() => [...words.flatMap(memberLeaves), ...clientsOf(values).map(clientLeaf)]);
+    const clients = await clientsOf(values);
+    const leaves = orUsageError(() => [...words.flatMap(memberLeaves), ...clients.map(clientLeaf)]);
     const twice = leaves.find((leaf, at) => leaves.some((other, i) => i < at && same(leaf, other)));
     if (twice !== undefined) throw new UsageError(`${twice.holder} is named twice`);
     const also = values['also-trust'] === undefined ? '' : await readFile(String(values['also-trust']), 'utf8');
@@ -72,8 +78,10 @@ function same(a: Leaf, b: Leaf): boolean {
   return a.holder === b.holder && a.purpose === b.purpose;
 }
 
-function clientsOf(values: CommandLine['values']): readonly string[] {
-  return (values.client as unknown as readonly string[] | undefined) ?? defaults.clients;
+async function clientsOf(values: CommandLine['values']): Promise<readonly string[]> {
+  const named = values.client as unknown as readonly string[] | undefined;
+  if (values.access === undefined) return named ?? defaults.clients;
+  return [...new Set([rootName, ...(await readCertificateUsers(String(values.access))), ...(named ?? [])])];
 }
 
 function folderOf(values: CommandLine['values'], option: string): string {

@@ -10,13 +10,9 @@ import { isObject } from '../../common/config/formats.ts';
 import { reasonOf } from '../../common/daemon/log.ts';
 import { checkEtcdOptions, type EtcdOptions, etcdSchema } from '../../common/etcd/client/options.ts';
 import { knownHint } from '../../common/nearest.ts';
-import { type Permission, rangeOf, type UserRights } from './access-plan.ts';
-
-/** A user as configured. */
-export interface AccessUser extends UserRights {
-  /** Null: the user proves itself with a certificate that has its name. */
-  readonly password: string | null;
-}
+import { type Permission, rangeOf, rootName } from './access-plan.ts';
+import { type AccessUser, passwordProperty, rootMessage } from './access-user.ts';
+import { readNerves } from './nerve-users.ts';
 
 /** A configuration file of `etcd-cluster/access`. */
 export interface AccessConfig {
@@ -34,13 +30,7 @@ interface UserOptions {
 const userSchema: Schema<UserOptions> = {
   read: { doc: 'Keys that the user may read.', format: readKeys, default: [] },
   write: { doc: 'Keys that the user may read, write and delete.', format: readKeys, default: [] },
-  password: {
-    doc: 'Password; default none: the user has a certificate.',
-    format: readPassword,
-    default: null,
-    sensitive: true,
-    nullable: true,
-  },
+  password: passwordProperty,
 };
 
 /**
@@ -50,10 +40,7 @@ const userSchema: Schema<UserOptions> = {
 export async function readAccess(file: string): Promise<AccessConfig> {
   const document = await readConfig(file);
   const problems: Problem[] = [];
-  const { etcd, users, ...unknown } = document.value;
-  for (const key of Object.keys(unknown))
-    problems.push({ path: key, message: `unknown key; ${knownHint(key, ['etcd', 'users'])}` });
-  const options = validate(etcdSchema, etcd, { path: 'etcd', problems });
+  const options = validate(etcdSchema, document.value.etcd, { path: 'etcd', problems });
   if (problems.length === 0) {
     try {
       checkEtcdOptions(options);
@@ -61,18 +48,44 @@ export async function readAccess(file: string): Promise<AccessConfig> {
       problems.push({ path: 'etcd', message: reasonOf(error) });
     }
   }
+  const users = readUsers(document.value, problems);
+  settleProblems(problems, document);
+  return { etcd: options, users };
+}
+
+/**
+ * The users in the file that prove themselves with a certificate. The variables of the connection and of passwords need not
+ * be set.
+ * @throws {ConfigError} with every problem in the users
+ */
+export async function readCertificateUsers(file: string): Promise<readonly string[]> {
+  const document = await readConfig(file, { raw: ['etcd', 'password'] });
+  const problems: Problem[] = [];
+  const users = readUsers(document.value, problems);
+  settleProblems(problems, document);
+  return users.filter(({ password }) => password === null).map(({ name }) => name);
+}
+
+function readUsers(document: Readonly<Record<string, unknown>>, problems: Problem[]): readonly AccessUser[] {
+  const { etcd: _, users = {}, nerves, ...unknown } = document;
+  for (const key of Object.keys(unknown)) {
+    problems.push({ path: key, message: `unknown key; ${knownHint(key, ['etcd', 'nerves', 'users'])}` });
+  }
   if (!isObject(users))
     problems.push({ path: 'users', message: 'must be an object with the rights of each user by its name' });
-  const accessUsers = Object.entries(isObject(users) ? users : {}).map(([name, value]) =>
-    readUser(name, value, problems),
-  );
-  settleProblems(problems, document);
-  return { etcd: options, users: accessUsers };
+  const own = Object.entries(isObject(users) ? users : {}).map(([name, value]) => readUser(name, value, problems));
+  const all = [...readNerves(nerves, problems), ...own];
+  if (all.length === 0) problems.push({ path: '', message: 'has no users: add nerves or users' });
+  for (const [index, { name }] of all.entries()) {
+    if (all.findIndex((other) => other.name === name) < index)
+      problems.push({ path: 'users', message: `the user ${name} is named twice` });
+  }
+  return all;
 }
 
 function readUser(name: string, value: unknown, problems: Problem[]): AccessUser {
   const path = joinPath('users', name);
-  if (name === 'root') problems.push({ path, message: 'root has all rights; its password is etcd.password' });
+  if (name === rootName) problems.push({ path, message: rootMessage });
   const { read, write, password } = validate(userSchema, value, { path, problems });
   const permissions: Permission[] = [
     ...write.map((where) => ({ ...rangeOf(where), may: 'both' as const })),
@@ -88,10 +101,4 @@ function readKeys(value: unknown): readonly string[] {
     throw new Error('must be a list of keys; one that ends with / is for every key below it: [/nerve/services/api/]');
   }
   return list;
-}
-
-function readPassword(value: unknown): string | null {
-  if (value === null) return null;
-  if (typeof value !== 'string' || value === '') throw new Error('must be a non-empty string');
-  return value;
 }

@@ -25,20 +25,42 @@ export interface AccessState {
 
 /** One change in etcd. */
 export type Step =
-  | { readonly do: 'add user' | 'add role'; readonly name: string }
+  | { readonly do: 'add user' | 'add role' | 'remove user' | 'remove role'; readonly name: string }
   | { readonly do: 'give role' | 'take role'; readonly name: string; readonly role: string }
   | { readonly do: 'grant' | 'revoke'; readonly name: string; readonly permission: Permission };
 
 /** The name of the user and role with all rights; etcd enables authentication only when they exist. */
 export const rootName = 'root';
 
+/** Users and roles in etcd that are not wanted. */
+export interface OtherAccess {
+  readonly users: readonly string[];
+  readonly roles: readonly string[];
+}
+
+/** The users and roles in etcd besides those of `wanted` and root. */
+export function otherAccess({ users, roles }: AccessState, wanted: readonly UserRights[]): OtherAccess {
+  const names = new Set([rootName, ...wanted.map(({ name }) => name)]);
+  const others = (all: Iterable<string>): readonly string[] => [...all].filter((name) => !names.has(name)).sort();
+  return { users: others(users.keys()), roles: others(roles.keys()) };
+}
+
 /**
- * The steps after which the users of `wanted`, and root, have exactly their rights. Other users and roles are not touched.
- * Empty when nothing differs.
+ * The steps after which the users of `wanted`, and root, have exactly their rights, and after which `others` are gone.
+ * Other users and roles are not touched. Empty when nothing differs.
  */
-export function planAccess(state: AccessState, wanted: readonly UserRights[]): readonly Step[] {
-  const others = wanted.filter(({ name }) => name !== rootName);
-  return [{ name: rootName, permissions: [] }, ...others].flatMap((user) => planUser(state, user));
+export function planAccess(
+  state: AccessState,
+  wanted: readonly UserRights[],
+  others: OtherAccess = { users: [], roles: [] },
+): readonly Step[] {
+  const wantedOthers = wanted.filter(({ name }) => name !== rootName);
+  return [
+    ...[{ name: rootName, permissions: [] }, ...wantedOthers].flatMap((user) => planUser(state, user)),
+    // Last: when a step fails, no listed user lacks a right because of it.
+    ...others.users.map((name): Step => ({ do: 'remove user', name })),
+    ...others.roles.map((name): Step => ({ do: 'remove role', name })),
+  ];
 }
 
 function planUser({ users, roles }: AccessState, { name, permissions }: UserRights): readonly Step[] {
@@ -72,6 +94,8 @@ export function formatStep(step: Step): string {
   switch (step.do) {
     case 'add user':
     case 'add role':
+    case 'remove user':
+    case 'remove role':
       return `${step.do} ${name}`;
     case 'give role':
       return `give role ${step.role} to user ${name}`;
@@ -85,6 +109,10 @@ export function formatStep(step: Step): string {
 function formatPermission({ key, end, may }: Permission): string {
   const where = key.toString();
   // Other programs may have made a range that is neither one key nor all keys below one.
-  const range = isSameRange(rangeOf(where), { key, end }) ? where : `${where} to ${end}`;
+  const range = isSameRange(rangeOf(where), { key, end })
+    ? where
+    : isSameRange(prefixRange(where), { key, end })
+      ? `${where}*`
+      : `${where} to ${end}`;
   return `${may === 'both' ? 'read and write' : may} ${range}`;
 }

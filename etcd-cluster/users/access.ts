@@ -4,23 +4,48 @@ import { reasonOf, silentLog } from '../../common/daemon/log.ts';
 import { createEtcdClient, type EtcdClient } from '../../common/etcd/client/client.ts';
 import type { Rpc } from '../../common/etcd/client/connection.ts';
 import { EtcdError, isAnswer, isAuthOff } from '../../common/etcd/client/errors.ts';
-import type { AccessConfig, AccessUser } from './access-config.ts';
-import { type AccessState, formatStep, type Permission, planAccess, rootName, type Step } from './access-plan.ts';
+import type { AccessConfig } from './access-config.ts';
+import {
+  type AccessState,
+  formatStep,
+  type OtherAccess,
+  otherAccess,
+  type Permission,
+  planAccess,
+  rootName,
+  type Step,
+} from './access-plan.ts';
+import type { AccessUser } from './access-user.ts';
 
 /** etcd's names of the permission types. */
 const permissionTypes = { read: 'Read', write: 'Write', both: 'Readwrite' } as const;
 
+/** How access is applied. */
+export interface ApplyOptions {
+  /** Only says what would be changed. */
+  readonly dryRun: boolean;
+  /** Removes the users and roles that the configuration does not name, besides root. */
+  readonly removeOthers: boolean;
+}
+
+/** What was applied. */
+export interface AppliedAccess {
+  /** The changes as text; with `dryRun` they were not made. */
+  readonly done: readonly string[];
+  /** Users and roles that the configuration does not name, and that keep their rights. */
+  readonly others: OtherAccess;
+}
+
 /**
  * Gives the users of `config` exactly their rights, and enables authentication. May be run again at any time: it changes
  * only what differs.
- * @returns the changes as text, which with `dryRun` were not made
  * @throws {EtcdError} when a change fails; earlier changes are not undone
  */
 export async function applyAccess(
   config: AccessConfig,
-  { dryRun }: { readonly dryRun: boolean },
+  { dryRun, removeOthers }: ApplyOptions,
   signal: AbortSignal,
-): Promise<readonly string[]> {
+): Promise<AppliedAccess> {
   const client = createEtcdClient(config.etcd, { log: silentLog }, signal);
   const enabled = await isEnabled(client);
   const done: string[] = [];
@@ -35,7 +60,9 @@ export async function applyAccess(
   // A random password is thrown away: then root has a certificate.
   const secret = rootPassword ?? randomPassword();
   passwords.set(rootName, secret);
-  for (const step of planAccess(state, config.users)) {
+  const others = otherAccess(state, config.users);
+  const kept = removeOthers ? { users: [], roles: [] } : others;
+  for (const step of planAccess(state, config.users, removeOthers ? others : undefined)) {
     await run(formatStep(step), requestFor(step, passwords));
   }
   for (const user of config.users) {
@@ -44,7 +71,7 @@ export async function applyAccess(
       rpc.auth.userChangePassword({ name: user.name, password: String(user.password) }),
     );
   }
-  if (enabled) return done;
+  if (enabled) return { done, others: kept };
   if (state.users.has(rootName)) {
     await run('set the password of user root', (rpc) =>
       rpc.auth.userChangePassword({ name: rootName, password: secret }),
@@ -52,7 +79,7 @@ export async function applyAccess(
   }
   await run('enable authentication', (rpc) => rpc.auth.authEnable({}));
   if (!dryRun) await assertRoot(config, secret, signal);
-  return done;
+  return { done, others: kept };
 }
 
 /** Disables authentication again when this client is not root: with a random password, no other client could. */
@@ -113,6 +140,10 @@ function requestFor(step: Step, passwords: ReadonlyMap<string, string | null>): 
       return (rpc) => rpc.auth.userAdd({ name, password: passwords.get(name) ?? randomPassword() });
     case 'add role':
       return (rpc) => rpc.auth.roleAdd({ name });
+    case 'remove user':
+      return (rpc) => rpc.auth.userDelete({ name });
+    case 'remove role':
+      return (rpc) => rpc.auth.roleDelete({ role: name });
     case 'give role':
       return (rpc) => rpc.auth.userGrantRole({ user: name, role: step.role });
     case 'take role':

@@ -133,11 +133,12 @@ describe('the compose stack', () => {
     const tls = join(folder, 'tls');
     await compose('down', '--volumes', '--timeout', '1');
     const members = [`etcd-1=etcd-1,${engine.address}`, 'etcd-2=etcd-2', 'etcd-3=etcd-3'];
-    const certificates = ['--ca', join(folder, 'ca'), '--out', tls, ...members];
+    const accessFile = join(root, 'etcd-cluster/access.yaml');
+    const certificates = ['--ca', join(folder, 'ca'), '--out', tls, '--access', accessFile, ...members];
     const made = await clusterCommand('certificates', certificates);
     assert.equal(made.code, 0, made.stderr);
     // As docker-compose.secure.yml says; the number of the user in each image.
-    for (const [holder, user] of [['nerve', 10001] as const, ['synapse', 10002] as const]) {
+    for (const [holder, user] of [['nerve-api', 10001] as const, ['synapse', 10002] as const]) {
       for (const file of ['.', ...(await readdir(join(tls, holder)))]) await chown(join(tls, holder, file), user, 0);
     }
     const secure = (...args: readonly string[]): Promise<string> =>
@@ -155,7 +156,7 @@ describe('the compose stack', () => {
     ];
     await secure('up', '--detach', '--wait', ...parts);
     const access = { ETCD_HOSTS: `https://${engine.address}:2379`, ETCD_TLS: tls };
-    const applied = await clusterCommand('access', [join(root, 'etcd-cluster/access.yaml')], access);
+    const applied = await clusterCommand('access', [accessFile], access);
     assert.equal(applied.code, 0, applied.stderr);
     await answers(['api-1', 'api-2'], [hosts.a]);
     await secure('exec', '-T', 'nerve-api-2', 'nerve', 'drain', 'api');

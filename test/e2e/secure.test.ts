@@ -13,6 +13,8 @@ import { clusterCommand } from '../support/etcd/cluster-command.ts';
 import { eventually } from '../support/eventually.ts';
 import { root } from '../support/repository.ts';
 
+const accessFile = join(root, 'etcd-cluster/access.yaml');
+
 describe('nerve, synapse and HAProxy with an etcd that wants certificates', () => {
   let folder: string;
   let certificates: ClusterCertificates;
@@ -20,10 +22,10 @@ describe('nerve, synapse and HAProxy with an etcd that wants certificates', () =
 
   before(async () => {
     folder = await mkdtemp(join(tmpdir(), 'smartstack-secure-'));
-    certificates = await clusterCertificates(folder);
+    certificates = await clusterCertificates(folder, '--access', accessFile);
     stack = await startStack({
       ...{ services: ['api'], instancesPerService: 2, etcdVersion: '3.5' },
-      tls: { member: certificates.memberTls, client: certificates.client },
+      tls: { member: certificates.memberTls, client: certificateOf },
     });
   });
   after(async () => {
@@ -31,6 +33,8 @@ describe('nerve, synapse and HAProxy with an etcd that wants certificates', () =
     await rm(folder, { recursive: true, force: true });
   });
 
+  /** nerve has the user of its service. */
+  const certificateOf = (daemon: string) => certificates.client(daemon === 'nerve' ? 'nerve-api' : daemon);
   const instance = (index: number): SampleInstance => stack.instances[index] as SampleInstance;
   const daemons = (): readonly Daemon[] => [...stack.instances.map(({ nerve }) => nerve), stack.synapse];
   const ready = async (count: number): Promise<void> => {
@@ -71,9 +75,8 @@ describe('nerve, synapse and HAProxy with an etcd that wants certificates', () =
   });
 
   it('goes on when authentication is enabled, with the least rights for each user', async () => {
-    const file = join(root, 'etcd-cluster/access.yaml');
     const env = { ETCD_HOSTS: stack.etcd.urls.join(), ETCD_TLS: join(folder, 'tls') };
-    const { code, stderr } = await clusterCommand('access', [file], env);
+    const { code, stderr } = await clusterCommand('access', [accessFile], env);
     assert.deepEqual([code, stderr], [0, '']);
     await follows();
   });
@@ -97,7 +100,7 @@ describe('nerve, synapse and HAProxy with an etcd that wants certificates', () =
 
   it('serves on with expired certificates, says what is wrong, and goes on once they are renewed', async () => {
     const before = pids();
-    await certificates.expire('nerve', 'client');
+    await certificates.expire('nerve-api', 'client');
     await certificates.expire('synapse', 'client');
     await restartMembers();
     for (const daemon of daemons()) {

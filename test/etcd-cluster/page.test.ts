@@ -24,7 +24,7 @@ describe('etcd-cluster/README.md', () => {
     folder = await mkdtemp(join(tmpdir(), 'etcd-page-'));
     // Loopback replaces the three hosts.
     const block = (await pageBlock(/etcd-cluster\/certificates/)).replace(/10\.0\.0\.\d/g, '127.0.0.1');
-    const { code, stderr } = await shell(block.replace('etcd-cluster/', `${root}etcd-cluster/`), {
+    const { code, stderr } = await shell(block.replaceAll('etcd-cluster/', `${root}etcd-cluster/`), {
       ...{ timeoutMs: 120_000, cwd: folder, env: process.env },
     });
     assert.deepEqual([code, stderr], [0, '']);

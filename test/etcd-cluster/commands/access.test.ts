@@ -23,6 +23,8 @@ const users = {
   synapse: { read: ['/nerve/services/'], password: 's' },
   operator: { write: ['/nerve/services/'], password: 'o' },
 };
+/** The file that we ship. */
+const accessFile = join(root, 'etcd-cluster/access.yaml');
 const mine = '/nerve/services/api/a';
 const others = '/nerve/services/web/a';
 const outside = '/config';
@@ -184,7 +186,7 @@ for (const version of etcdVersions) {
 
     before(async () => {
       folder = await mkdtemp(join(tmpdir(), 'etcd-access-'));
-      certificates = await clusterCertificates(folder);
+      certificates = await clusterCertificates(folder, '--access', accessFile);
       cluster = await testCluster(version, { size: 1, flags, tls: certificates.memberTls });
     });
     after(async () => {
@@ -199,15 +201,16 @@ for (const version of etcdVersions) {
     it('works with access.yaml, and gives each certificate the rights of the user that it names', async () => {
       const env = { ETCD_HOSTS: cluster.urls.join(), ETCD_TLS: join(folder, 'tls') };
       for (const last of ['enable authentication', 'nothing to do']) {
-        const file = join(root, 'etcd-cluster/access.yaml');
-        const { code, stdout, stderr } = await clusterCommand('access', [file], env);
+        const { code, stdout, stderr } = await clusterCommand('access', [accessFile], env);
         assert.deepEqual([code, stderr, stdout.trim().split('\n').at(-1)], [0, '', last]);
       }
-      await put(as('nerve'), mine, '1');
+      await put(as('nerve-api'), mine, '1');
       assert.deepEqual(await dump(as('synapse'), '/nerve/services/'), { [mine]: '1' });
       await assert.rejects(put(as('synapse'), mine, '2'), /permission denied/);
       await put(as('operator'), mine, '3');
-      await assert.rejects(put(as('nerve'), outside, '1'), /permission denied/);
+      await assert.rejects(put(as('nerve-api'), others, '1'), /permission denied/);
+      await assert.rejects(put(as('nerve-web'), mine, '1'), /permission denied/);
+      await put(as('nerve-web'), others, '1');
       await put(as('root'), outside, '1');
       const member = certificates.files('etcd1', 'server');
       const server = createEtcdClient({ hosts: cluster.urls, tls: member }, { log: testLog() }, signal.signal);

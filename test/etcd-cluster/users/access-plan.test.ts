@@ -3,6 +3,7 @@ import { describe, it } from 'node:test';
 import {
   type AccessState,
   formatStep,
+  otherAccess,
   type Permission,
   planAccess,
   rangeOf,
@@ -80,4 +81,13 @@ describe('a plan of access', () => {
   for (const [name, has, steps] of cases) {
     it(name, () => assert.deepEqual(planAccess(has, [nerve]).map(formatStep), steps));
   }
+
+  it('removes other users and roles last, and never root', () => {
+    const has = state({ root: ['root'], b: ['a'], a: [] }, { root: [], a: [], unused: [] });
+    const others = otherAccess(has, [nerve]);
+    assert.deepEqual(others, { users: ['a', 'b'], roles: ['a', 'unused'] });
+    assert.deepEqual(planAccess(has, [nerve], others).map(formatStep).slice(-4), [
+      ...['remove user a', 'remove user b', 'remove role a', 'remove role unused'],
+    ]);
+  });
 });

@@ -23,8 +23,8 @@ export interface ClusterCertificates {
   serial(holder: string, purpose: Purpose): Promise<string>;
 }
 
-/** Makes certificates with the command that users run. */
-export async function clusterCertificates(folder: string): Promise<ClusterCertificates> {
+/** Makes certificates with the command that users run, each time with these options too. */
+export async function clusterCertificates(folder: string, ...always: readonly string[]): Promise<ClusterCertificates> {
   const [ca, out] = [join(folder, 'ca'), join(folder, 'tls')];
   const files = (holder: string, purpose: Purpose): HolderFiles => holderFiles(out, holder, purpose);
   const made: ClusterCertificates = {
@@ -34,7 +34,8 @@ export async function clusterCertificates(folder: string): Promise<ClusterCertif
     client: (name) => files(name, 'client'),
     async make(...options) {
       const members = ['etcd1', 'etcd2', 'etcd3'].map((name) => `${name}=127.0.0.1`);
-      const { code, stderr } = await clusterCommand('certificates', ['--ca', ca, '--out', out, ...members, ...options]);
+      const given = ['--ca', ca, '--out', out, ...members, ...always, ...options];
+      const { code, stderr } = await clusterCommand('certificates', given);
       assert.deepEqual([code, stderr], [0, '']);
     },
     async expire(holder, purpose) {
