@@ -1,11 +1,27 @@
-import { chmod, mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
+import type { Stats } from 'node:fs';
+import {
+  access,
+  chmod,
+  chown,
+  constants,
+  lstat,
+  mkdir,
+  open,
+  readdir,
+  readFile,
+  readlink,
+  rename,
+  rm,
+  stat,
+} from 'node:fs/promises';
 import { connect, type Socket } from 'node:net';
 import { onAbort } from './async/abort.ts';
 import { type ExecOptions, type ExecResult, exec } from './daemon/exec.ts';
 
 /** The properties of a file that the daemons use. */
 export interface FileFacts {
-  /** Permissions, such as 0o640. */
+  readonly kind: 'file' | 'folder' | 'link' | 'socket' | 'other';
+  /** Permissions, such as 0o640, with the sticky bit and the like. */
   readonly mode: number;
   readonly uid: number;
   readonly gid: number;
@@ -13,20 +29,33 @@ export interface FileFacts {
   readonly identity: string;
 }
 
+/** Who may do what with a file. */
+export interface Access {
+  /** Exactly these permissions; the umask has no say. */
+  readonly mode: number;
+  /** By number; undefined: those that a new file of this process has. */
+  readonly uid: number | undefined;
+  readonly gid: number | undefined;
+}
+
 /** How a file is opened for writing. */
 export interface WriteFileOptions {
   /** `new`: it must not exist; `existing`: it must exist, and its text is replaced in place. */
   readonly how: 'new' | 'existing';
-  /** Permissions of a new file, default 0644. */
+  /** Permissions of a new file, less the umask. Default 0644. */
   readonly mode?: number;
-  readonly owner?: { readonly uid: number; readonly gid: number };
+  /** Instead of `mode`. Until the new file has all of it, it is empty and only this process's user can open it. */
+  readonly access?: Access;
 }
 
 /** The file system. Errors are Node's own, with `code`. */
 export interface Files {
   /** @throws with ENOENT when the file does not exist */
   read(path: string): Promise<string>;
-  /** Writes and syncs one file. Not atomic by itself: see `common/file.ts`. */
+  /**
+   * Writes and syncs one file. Not atomic by itself: see `common/file.ts`.
+   * @throws with `syscall: 'fchown'` when this process may not give the file to that owner or group
+   */
   write(path: string, content: string | Buffer, options: WriteFileOptions): Promise<void>;
   rename(from: string, to: string): Promise<void>;
   /** Does nothing when the file does not exist. */
@@ -34,9 +63,16 @@ export interface Files {
   list(folder: string): Promise<readonly string[]>;
   /** @throws with EEXIST when the folder exists and `recursive` is not set */
   makeFolder(path: string, options?: { readonly recursive?: boolean; readonly mode?: number }): Promise<void>;
-  changeMode(path: string, mode: number): Promise<void>;
-  /** @throws with ENOENT when the file does not exist */
+  /** Sets the owner, the group and the permissions of a file or folder. */
+  changeAccess(path: string, access: Access): Promise<void>;
+  /** Of the file that a symbolic link leads to. @throws with ENOENT when the file does not exist */
   facts(path: string): Promise<FileFacts>;
+  /** Of a symbolic link itself. @throws with ENOENT when there is nothing */
+  linkFacts(path: string): Promise<FileFacts>;
+  /** The text of a symbolic link. */
+  readLink(path: string): Promise<string>;
+  /** Whether this process may make files in a folder. */
+  isWritableFolder(path: string): Promise<boolean>;
   /** Sets the time of the last change; makes an empty file when there is none. */
   touch(path: string, time: Date): Promise<void>;
   /** Makes renames in this folder survive a power cut. */
@@ -73,10 +109,16 @@ export interface Host {
 
 const files: Files = {
   read: (path) => readFile(path, 'utf8'),
-  async write(path, content, { how, mode = 0o644, owner }) {
-    const file = await open(path, how === 'new' ? 'wx' : 'r+', mode);
+  async write(path, content, { how, mode = 0o644, access: exact }) {
+    const file = await open(path, how === 'new' ? 'wx' : 'r+', exact === undefined ? mode : 0o600);
     try {
-      if (owner !== undefined) await file.chown(owner.uid, owner.gid);
+      if (how === 'new' && exact !== undefined) {
+        const now = await file.stat();
+        const { uid = now.uid, gid = now.gid } = exact;
+        if (uid !== now.uid || gid !== now.gid) await file.chown(uid, gid);
+        // After the owner: the permissions of the group are for the right group, and chown takes some permissions away.
+        await file.chmod(exact.mode);
+      }
       await file.writeFile(content);
       if (how === 'existing') await file.truncate(Buffer.byteLength(content));
       await file.sync();
@@ -90,11 +132,19 @@ const files: Files = {
   async makeFolder(path, options = {}) {
     await mkdir(path, options);
   },
-  changeMode: chmod,
-  async facts(path) {
-    const { mode, uid, gid, ino, size, mtimeMs } = await stat(path);
-    return { mode: mode & 0o7777, uid, gid, identity: `${ino} ${size} ${mtimeMs}` };
+  async changeAccess(path, { mode, uid, gid }) {
+    const now = await stat(path);
+    if ((uid ?? now.uid) !== now.uid || (gid ?? now.gid) !== now.gid) await chown(path, uid ?? now.uid, gid ?? now.gid);
+    await chmod(path, mode);
   },
+  facts: async (path) => factsOf(await stat(path)),
+  linkFacts: async (path) => factsOf(await lstat(path)),
+  readLink: (path) => readlink(path),
+  isWritableFolder: (path) =>
+    access(path, constants.W_OK | constants.X_OK).then(
+      () => true,
+      () => false,
+    ),
   async touch(path, time) {
     const file = await open(path, 'a');
     try {
@@ -116,6 +166,20 @@ const files: Files = {
     }
   },
 };
+
+function factsOf(stats: Stats): FileFacts {
+  const { mode, uid, gid, ino, size, mtimeMs } = stats;
+  const kind = stats.isFile()
+    ? 'file'
+    : stats.isDirectory()
+      ? 'folder'
+      : stats.isSymbolicLink()
+        ? 'link'
+        : stats.isSocket()
+          ? 'socket'
+          : 'other';
+  return { kind, mode: mode & 0o7777, uid, gid, identity: `${ino} ${size} ${mtimeMs}` };
+}
 
 function tryConnect({ host, port }: TcpAddress, signal: AbortSignal): Promise<ConnectResult> {
   return new Promise((resolve) => {

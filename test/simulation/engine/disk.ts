@@ -15,6 +15,7 @@ function failure(code: string, call: string, path: string): Error {
     EEXIST: 'file already exists',
     ENOSPC: 'no space left on device',
     EIO: 'i/o error',
+    EINVAL: 'invalid argument',
   };
   return Object.assign(new Error(`${code}: ${words[code]}, ${call} '${path}'`), { code, syscall: call, path });
 }
@@ -66,8 +67,9 @@ export class SimulatedDisk {
   get files(): Files {
     return {
       read: (path) => this.#later(() => this.#existing(path, 'open').text),
-      write: (path, content, { how, mode = 0o644 }) =>
+      write: (path, content, { how, mode: ordinary = 0o644, access }) =>
         this.#later(() => {
+          const mode = access?.mode ?? ordinary;
           const text = content.toString();
           if (how === 'new') {
             if (!this.#folders.has(dirname(path))) throw failure('ENOENT', 'open', path);
@@ -105,17 +107,23 @@ export class SimulatedDisk {
           if (file === undefined) this.plant(path, '');
           else file.changedAt = this.#scheduler.now();
         }),
-      changeMode: (path, mode) =>
+      changeAccess: (path, { mode }) =>
         this.#later(() => {
-          this.#existing(path, 'chmod').mode = mode;
+          if (!this.#folders.has(path)) this.#existing(path, 'chmod').mode = mode;
         }),
-      facts: (path) =>
-        this.#later((): FileFacts => {
-          const { mode, inode, text, changedAt } = this.#existing(path, 'stat');
-          return { mode, uid: 0, gid: 0, identity: `${inode} ${text.length} ${changedAt}` };
-        }),
+      facts: (path) => this.#later(() => this.#facts(path)),
+      linkFacts: (path) => this.#later(() => this.#facts(path)),
+      readLink: (path) => Promise.reject(failure('EINVAL', 'readlink', path)),
+      isWritableFolder: (path) => this.#later(() => this.#folders.has(path)),
       syncFolder: () => this.#later(() => {}),
     };
+  }
+
+  /** There are no symbolic links. */
+  #facts(path: string): FileFacts {
+    if (this.#folders.has(path)) return { kind: 'folder', mode: 0o755, uid: 0, gid: 0, identity: path };
+    const { mode, inode, text, changedAt } = this.#existing(path, 'stat');
+    return { kind: 'file', mode, uid: 0, gid: 0, identity: `${inode} ${text.length} ${changedAt}` };
   }
 
   #existing(path: string, call: string): StoredFile {

@@ -1,10 +1,14 @@
-import type { Files } from '../../../common/host.ts';
+import type { FileFacts, Files } from '../../../common/host.ts';
 
 /** A file in memory. */
 export interface MemoryFile {
   text: string;
   mode: number;
   changedAt: Date;
+}
+
+function factsOf({ mode, text, changedAt }: MemoryFile): FileFacts {
+  return { kind: 'file', mode, uid: 0, gid: 0, identity: `${text.length} ${changedAt.getTime()}` };
 }
 
 /** A file system in memory, with the files by path. Its folders exist. */
@@ -18,7 +22,8 @@ export function memoryFiles(): Files & { readonly all: ReadonlyMap<string, Memor
   return {
     all,
     read: async (path) => find(path).text,
-    async write(path, content, { how, mode = 0o644 }) {
+    async write(path, content, { how, mode: ordinary = 0o644, access }) {
+      const mode = access?.mode ?? ordinary;
       const text = content.toString();
       if (how === 'existing') find(path).text = text;
       else if (all.has(path)) throw Object.assign(new Error(`EEXIST: file exists, ${path}`), { code: 'EEXIST' });
@@ -36,12 +41,22 @@ export function memoryFiles(): Files & { readonly all: ReadonlyMap<string, Memor
       return [...all.keys()].filter((path) => path.startsWith(prefix)).map((path) => path.slice(prefix.length));
     },
     async makeFolder() {},
-    async changeMode(path, mode) {
+    async changeAccess(path, { mode }) {
       find(path).mode = mode;
     },
-    async facts(path) {
-      const { mode, text, changedAt } = find(path);
-      return { mode, uid: 0, gid: 0, identity: `${text.length} ${changedAt.getTime()}` };
+    facts: async (path) => factsOf(find(path)),
+    linkFacts: async (path) => {
+      const file = all.get(path);
+      if (file !== undefined) return factsOf(file);
+      // A name with a dot in its last part is that of a file.
+      if (/\.[^/]*$/.test(path)) find(path);
+      return { kind: 'folder', mode: 0o755, uid: 0, gid: 0, identity: path };
+    },
+    async readLink(path) {
+      throw Object.assign(new Error(`EINVAL: not a symbolic link, ${path}`), { code: 'EINVAL' });
+    },
+    async isWritableFolder() {
+      return true;
     },
     async touch(path, time) {
       const file = all.get(path) ?? { text: '', mode: 0o644, changedAt: time };

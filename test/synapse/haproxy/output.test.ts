@@ -103,7 +103,9 @@ function onHaproxy(version: HaproxyVersion): void {
     await mkdir(haproxy.file);
     synapse = runOutput(config());
     await synapse.apply({ api: { config: api, instances: [at(0)] } });
-    await eventually(() => assert.match(synapse.output.status.lastError ?? '', /cannot write .*directory/));
+    await eventually(() =>
+      assert.match(synapse.output.status.lastError ?? '', /cannot write .*haproxy.cfg is not a file but a folder/),
+    );
     await rm(haproxy.file, { recursive: true });
     await eventually(async () => assert.match(await text(), /backend api/));
     await eventually(() => assert.equal(synapse.output.status.lastError, null));
