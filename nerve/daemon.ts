@@ -72,7 +72,7 @@ export class NerveDaemon {
   static async start(deps: DaemonDeps): Promise<NerveDaemon> {
     const { log, version, files, owner } = deps;
     const config = await deps.loadConfig();
-    const stateFile = config.stateFile ?? (await defaultStateFile(owner));
+    const stateFile = config.stateFile ?? (await stateFileByDefault(owner, deps));
     const drains = await DrainStore.open(stateFile === false ? null : stateFile, { log, files });
     const lastStop = new AbortController();
     const nerve = new Nerve({
@@ -84,7 +84,7 @@ export class NerveDaemon {
     observe(() => observed(nerve));
     let daemon: NerveDaemon | undefined;
     const admin = {
-      ...(await adminSection(config.admin, owner)),
+      ...(await adminSection(config.admin, owner, deps)),
       ready: () => nerve.notReadyReason,
       state: () => describeState(nerve, version),
       control: controlRoutes(nerve, drains, () => (daemon === undefined ? config : daemon.#config).drainTimeMs),
@@ -211,9 +211,22 @@ function connectEtcd(
 }
 
 /** The admin section, with the default control socket when it names none. */
-async function adminSection(admin: AdminConfig, owner: Owner) {
+async function adminSection(admin: AdminConfig, owner: Owner, { log, files }: Pick<DaemonDeps, 'log' | 'files'>) {
   if (admin.control_socket !== null) return admin;
-  return { ...admin, control_socket: await defaultSocket(owner), socketOptional: true };
+  const { path, reason } = await defaultSocket(owner, files);
+  if (reason !== null) log.warn('no control socket: set admin.control_socket', { reason });
+  return { ...admin, control_socket: path, socketOptional: true };
+}
+
+/** The default state file; null, with a warning, when there is no place for one. */
+async function stateFileByDefault(
+  owner: Owner,
+  { log, files }: Pick<DaemonDeps, 'log' | 'files'>,
+): Promise<string | null> {
+  const { path, reason } = await defaultStateFile(owner, files);
+  if (reason !== null)
+    log.warn('no state file, so drained services are forgotten at a restart: set state_file_path', { reason });
+  return path;
 }
 
 /** The status of the systemd unit. */

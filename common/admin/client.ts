@@ -1,5 +1,7 @@
 import { type IncomingMessage, type RequestOptions, request } from 'node:http';
 import { withTimeout } from '../async/timeout.ts';
+import { thisHost } from '../host.ts';
+import { requireTrusted } from '../trust.ts';
 import { type AdminConfig, splitListen } from './options.ts';
 
 /** Where the running daemon listens. */
@@ -49,6 +51,7 @@ export async function* followStream(
   const { where, to } = address(readable(target), program);
   let begun = false;
   let lost = 'has ended, or closed this connection';
+  await checkSocket(to, program);
   try {
     const response = await new Promise<IncomingMessage>((resolve, reject) => {
       const outgoing = request({ ...to, path, agent: false, signal, timeout: timeoutMs }, resolve);
@@ -103,6 +106,7 @@ async function ask(
 ): Promise<unknown> {
   const { program, timeoutMs = 5000, method, path, body } = options;
   const { where, to } = address(target, program);
+  await checkSocket(to, program);
   let reply: Reply;
   try {
     const exchange = (signal: AbortSignal) => send({ ...to, method, path }, body, signal);
@@ -145,6 +149,21 @@ function send(options: RequestOptions, body: unknown, signal: AbortSignal): Prom
     outgoing.on('error', reject);
     outgoing.end(body === undefined ? undefined : JSON.stringify(body));
   });
+}
+
+/**
+ * Another user may listen where the daemon should: it would take the commands, and its answers would be believed.
+ * @throws {Untrusted} naming the socket
+ */
+async function checkSocket({ socketPath }: RequestOptions, program: string): Promise<void> {
+  if (typeof socketPath !== 'string') return;
+  const fix = `start ${program} again, or set admin.control_socket to a path in a folder that only ${program}'s user can write to`;
+  try {
+    await requireTrusted(socketPath, fix, thisHost.files);
+  } catch (error) {
+    // A folder that this user cannot enter: connecting says so.
+    if ((error as NodeJS.ErrnoException).code !== 'EACCES') throw error;
+  }
 }
 
 /** Where to send requests. @throws when the daemon listens nowhere */

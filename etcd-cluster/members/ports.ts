@@ -1,5 +1,5 @@
 import { randomInt } from 'node:crypto';
-import { mkdirSync, readFileSync, rmdirSync, rmSync, writeFileSync } from 'node:fs';
+import { lstatSync, mkdirSync, readFileSync, rmdirSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
@@ -24,6 +24,8 @@ function claimPart(): number {
     const claim = join(folder, String(part));
     try {
       mkdirSync(folder, { recursive: true, mode: 0o700 });
+      // Another user may have made it, or a symbolic link of that name.
+      if (!isPrivate(folder)) return first;
       if (isStale(claim)) rmSync(claim, { force: true });
       writeFileSync(claim, String(process.pid), { flag: 'wx' });
     } catch (error) {
@@ -37,6 +39,11 @@ function claimPart(): number {
     return part;
   }
   return first;
+}
+
+function isPrivate(folder: string): boolean {
+  const found = lstatSync(folder);
+  return found.isDirectory() && found.uid === process.geteuid?.() && (found.mode & 0o077) === 0;
 }
 
 /** Removes a claim, and the folder with the last one. */

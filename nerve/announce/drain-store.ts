@@ -3,6 +3,7 @@ import { isObject } from '../../common/config/formats.ts';
 import { type Log, reasonOf } from '../../common/daemon/log.ts';
 import { removeUnfinished, writeFileAtomic } from '../../common/file.ts';
 import type { Files } from '../../common/host.ts';
+import { requireTrusted } from '../../common/trust.ts';
 
 /** Which services an operator drains. */
 export interface Drains {
@@ -86,6 +87,7 @@ async function readDrained(
   { log, files }: DrainStoreDeps,
 ): Promise<ReadonlyMap<string, string> | undefined> {
   try {
+    await requireTrusted(path, 'remove it, or set state_file_path', files);
     const value: unknown = JSON.parse(await files.read(path));
     const drained = isObject(value) ? value.drained : undefined;
     if (!isObject(drained)) throw new Error('it has no list of drained services');

@@ -7,6 +7,7 @@ import { readIfThere, removeUnfinished, writeFileAtomic } from '../../common/fil
 import type { Files } from '../../common/host.ts';
 import { formatInstance, readRecord } from '../../common/instance.ts';
 import type { Published } from '../../common/published.ts';
+import { requireTrusted } from '../../common/trust.ts';
 import type { InstanceSet } from '../source.ts';
 import { pseudoLease } from './announced.ts';
 import type { LostById, LostInstance } from './lost-instance.ts';
@@ -81,6 +82,7 @@ export async function inspectStateFile({ path, ttlMs }: StateFile, files: Files)
   const services = new Map<string, SavedService>();
   let text: string | undefined;
   try {
+    await requireTrusted(path, 'remove it, or set state_file_path', files);
     text = await readIfThere(path, files);
   } catch (error) {
     return { services, unreadable: reasonOf(error) };

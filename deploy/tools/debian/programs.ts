@@ -1,9 +1,11 @@
 import { createHash } from 'node:crypto';
-import { access, constants } from 'node:fs/promises';
+import { access, constants, mkdir, stat } from 'node:fs/promises';
 import { delimiter, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { exec } from '../../../common/daemon/exec.ts';
 import { reasonOf } from '../../../common/daemon/log.ts';
+import { thisHost } from '../../../common/host.ts';
+import { whyChangeable } from '../../../common/trust.ts';
 import type { Architecture, Suite } from './apt.ts';
 import { bootstrapSystem } from './system.ts';
 import { isUsable, type Unpacking, unpack } from './unpack.ts';
@@ -101,7 +103,7 @@ export async function findProgram(name: ProgramName, { version }: FindOptions = 
       `${name} ${version}: not on the PATH, and Debian has only ${Object.keys(program.suites).join(', ')}`,
     );
   }
-  const cache = cacheFolder();
+  const cache = await cacheFolder();
   const folder = `${suite}-${program.package}`;
   const path = join(cache, folder, program.path);
   if (await isRightVersion(path, program, version)) return path;
@@ -166,13 +168,13 @@ export function unpackPackages(
  * A folder with a whole Debian, as {@link bootstrapSystem} makes it, with these packages. Callers must not change it.
  * @throws when this is not Debian, not root, or Debian's servers cannot be reached
  */
-export function findSystem(suite: Suite, packages: readonly string[]): Promise<string> {
+export async function findSystem(suite: Suite, packages: readonly string[]): Promise<string> {
   const name = `${suite}-system-${digest(packages.join())}`;
-  return bootstrapSystem({ cache: cacheFolder(), name, suite, packages });
+  return bootstrapSystem({ cache: await cacheFolder(), name, suite, packages });
 }
 
 async function cached(wanted: Omit<Unpacking, 'cache'>): Promise<string> {
-  const cache = cacheFolder();
+  const cache = await cacheFolder();
   const root = join(cache, wanted.name);
   if (await isUsable(root, wanted.at)) return root;
   try {
@@ -186,6 +188,19 @@ function digest(text: string): string {
   return createHash('sha256').update(text).digest('hex').slice(0, 8);
 }
 
-function cacheFolder(): string {
-  return process.env.PROGRAMS_CACHE ?? fileURLToPath(new URL('../../../../.cache/programs', import.meta.url));
+/**
+ * The folder that programs are unpacked to and run from. The owner of the checkout may change it: whoever runs this code
+ * trusts that user.
+ * @throws when other users may change it too
+ */
+export async function cacheFolder(env: NodeJS.ProcessEnv = process.env): Promise<string> {
+  const checkout = fileURLToPath(new URL('../../../..', import.meta.url));
+  const folder = env.PROGRAMS_CACHE ?? join(checkout, '.cache/programs');
+  await mkdir(folder, { recursive: true, mode: 0o755 });
+  const why = await whyChangeable(folder, (await stat(checkout)).uid, thisHost.files);
+  if (why === null) return folder;
+  throw new Error(
+    `programs in ${folder} are not run, because other users can change them: ${why}; remove that folder, or set PROGRAMS_CACHE ` +
+      'to a folder that only you can write to',
+  );
 }
