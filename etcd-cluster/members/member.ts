@@ -50,6 +50,11 @@ export class LocalMember {
     return this.#status;
   }
 
+  /** The token of its cluster; empty before the first start. */
+  get token(): string {
+    return this.#token;
+  }
+
   /**
    * Starts the process. Does not wait until it is healthy, because that takes a majority of the members. `overrides` has
    * another etcd program, and more flags, for this start only.

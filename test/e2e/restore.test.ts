@@ -9,9 +9,8 @@ import { readyServers, workerPid } from '../../deploy/demo/haproxy.ts';
 import type { SampleInstance } from '../../deploy/demo/parts.ts';
 import { sendRequests } from '../../deploy/demo/request.ts';
 import { type Stack, startStack } from '../../deploy/demo/stack.ts';
-import { dataFolder, peerUrl } from '../../etcd-cluster/members/flags.ts';
-import { pageBlock, runBlock } from '../support/docs/pages.ts';
 import { directClient, dump } from '../support/etcd/etcd.ts';
+import { backUp, type PutBackOptions, putBack } from '../support/etcd/restore.ts';
 import { eventually, patienceMs } from '../support/eventually.ts';
 
 describe('etcd is put back from a backup while nerve, synapse and HAProxy run', () => {
@@ -57,53 +56,31 @@ describe('etcd is put back from a backup while nerve, synapse and HAProxy run', 
       );
     });
   };
-  const backUp = async (): Promise<void> => {
-    await rm(join(folder, 'backup.db'), { force: true });
-    const status = await runBlock(await pageBlock(/snapshot save/), { ONE_ENDPOINT: stack.etcd.urls[0] }, folder);
-    assert.match(status, /HASH/);
-  };
-  /** Restores as the page describes, with another token; uses options that old releases lack only with `bump`. */
-  const putBack = async (token: string, bump: boolean): Promise<void> => {
-    const { members } = stack.etcd;
-    await Promise.all(members.map((member) => member.kill()));
-    const page = await pageBlock(/snapshot restore/);
-    const block = bump ? page : page.replace(/ --bump-revision \d+ --mark-compacted/, '');
-    assert.equal(block === page, bump);
-    const url = (port: number): string => peerUrl({ name: '', client: 0, metrics: 0, peer: port }, false);
-    const cluster = members.map(({ name, peerPort }) => `${name}=${url(peerPort)}`).join();
-    for (const member of members) {
-      const env = {
-        ETCD_NAME: member.name,
-        ETCD_DATA_DIR: dataFolder(member.folder),
-        ETCD_INITIAL_CLUSTER: cluster,
-        ETCD_INITIAL_CLUSTER_TOKEN: token,
-        ETCD_INITIAL_ADVERTISE_PEER_URLS: url(member.peerPort),
-      };
-      await rm(`${env.ETCD_DATA_DIR}.before`, { recursive: true, force: true });
-      await runBlock(block, env, folder);
-    }
-    await Promise.all(members.map((member) => member.start()));
-    await stack.etcd.ready();
-  };
   const clusterId = async (): Promise<string> => {
     return (await client.call((rpc) => rpc.kv.range({ key: Buffer.from('/') }), { totalMs: patienceMs })).header
       .cluster_id;
   };
 
-  for (const bump of [false, true]) {
-    it(`everything works again within seconds${bump ? ', with a revision that was raised' : ''}`, async () => {
+  const cases: readonly (readonly [title: string, options: PutBackOptions])[] = [
+    // With the members' own token: before another one is used.
+    ['everything works again within seconds, with the cluster id that it had', {}],
+    ['everything works again within seconds', { token: 'restored-1' }],
+    ['everything works again within seconds, with a revision that was raised', { token: 'restored-2', bump: true }],
+  ];
+  for (const [title, options] of cases) {
+    it(title, async () => {
       const pids = [...stack.instances.map(({ nerve }) => nerve.process.pid), stack.synapse.process.pid];
       const worker = await workerPid(stack.haproxy.socket);
       const id = await clusterId();
       // Between backup and restore, one instance leaves and another one comes.
       sick(3);
       await ready('api-1', 'api-2');
-      await backUp();
+      await backUp(stack.etcd, folder);
       sick(2);
       well(3);
       await ready('api-1', 'api-3');
-      await putBack(`restored-${bump}`, bump);
-      assert.notEqual(await clusterId(), id);
+      await putBack(stack.etcd, folder, options);
+      assert.equal((await clusterId()) === id, options.token === undefined);
       await eventually(async () => {
         const names = Object.keys(await dump(client, '/nerve/services/api/')).map((key) =>
           key.replace(/.*\/|_.*/g, ''),

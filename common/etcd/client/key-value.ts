@@ -20,6 +20,16 @@ export function toEntry(kv: IKeyValue): Entry {
   };
 }
 
+/** True when both are the same version of a key. With equal revisions they still differ between two histories. */
+export function sameEntry(a: Entry, b: Entry): boolean {
+  return (
+    a.modRevision === b.modRevision &&
+    a.createRevision === b.createRevision &&
+    a.lease === b.lease &&
+    a.value.equals(b.value)
+  );
+}
+
 /** True when a key was written, false when it was deleted. The types are text, although etcd3 declares numbers. */
 export function isPut({ type }: IEvent): boolean {
   return /^put$/i.test(type as string);

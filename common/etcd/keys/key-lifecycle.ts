@@ -11,6 +11,7 @@ import {
   type OwnedKey,
   type Phase,
   type RequestFailure,
+  sameObserved,
   type Transition,
 } from './owned-key.ts';
 import { calmMs } from './timing.ts';
@@ -272,7 +273,7 @@ function verified(
   context: KeyContext,
 ): Transition {
   if (!isResting(key) || key.observed !== since) return unchanged(key);
-  if (isSettled(key) && observed.modRevision === since?.modRevision) return unchanged(key);
+  if (isSettled(key) && since !== undefined && sameObserved(observed, since)) return unchanged(key);
   if (key.phase === 'tombstoned' && observed.modRevision === '0') {
     // Its lease has ended, as intended.
     return rest({ ...key, observed }, 'gone', context);

@@ -18,6 +18,11 @@ export interface ObservedKey {
 /** A key that does not exist. */
 export const absentKey: ObservedKey = { modRevision: '0', value: '', lease: '0' };
 
+/** A revision alone does not tell: a cluster that was put back from a backup may have given it again, to something else. */
+export function sameObserved(a: ObservedKey, b: ObservedKey): boolean {
+  return a.modRevision === b.modRevision && a.lease === b.lease && a.value === b.value;
+}
+
 /** A key as it was at one revision of the store. */
 export interface KeyVersion {
   readonly revision: number;

@@ -3,7 +3,8 @@ import { clock } from '../../async/clock.ts';
 import { sleep } from '../../async/sleep.ts';
 import type { EtcdClient } from '../client/client.ts';
 import { EtcdError } from '../client/errors.ts';
-import { type ClusterIdentity, type ClusterReset, readHeader } from './cluster-identity.ts';
+import type { ClusterIdentity, ClusterProgress, ClusterReset, IdentityHeader } from './cluster-identity.ts';
+import { contradicts, type KnownRecord, readRecord } from './known-record.ts';
 import { freshness } from './timing.ts';
 import type { Watched, WatchStream } from './watch-stream.ts';
 
@@ -24,6 +25,8 @@ export interface FreshnessDeps {
   readonly cluster: ClusterIdentity;
   /** The start of a range that this user may read. */
   readonly key: Buffer;
+  /** What is known of that range. */
+  readonly record?: KnownRecord | undefined;
 }
 
 /**
@@ -36,14 +39,11 @@ export async function checkFreshness(
   deps: FreshnessDeps,
   signal: AbortSignal,
 ): Promise<Freshness> {
-  const { client, cluster, key } = deps;
+  const { client, cluster } = deps;
   const since = clock.now();
-  const knownRevision = cluster.revision;
-  const header = await readHeader(client, key, {}, signal);
-  const reset = await confirmReset(header, { ...deps, knownRevision }, signal);
+  const reset = await findReset(deps, signal);
   if (reset !== undefined) return { kind: 'reset', reset };
-  const target = Number(header.revision);
-  cluster.note(target);
+  const target = cluster.revision;
   const askedAt = clock.now();
   const { graceMs, askEveryMs } = freshness;
   while (clock.now() - askedAt < graceMs && !signal.aborted) {
@@ -73,26 +73,56 @@ export async function hasShown(
 }
 
 /**
+ * Reads through a quorum how far the cluster is, and compares that, and one record, with what is known.
+ * @returns why all has to be read again; undefined when nothing speaks for that
+ * @throws {EtcdError} when the cluster cannot be read, or one member contradicts another
+ */
+export async function findReset(deps: FreshnessDeps, signal: AbortSignal): Promise<ClusterReset | undefined> {
+  const { client, cluster, record } = deps;
+  const known = cluster.progress;
+  const { header, entry } = await readRecord(client, questionOf(deps), {}, signal);
+  const differs = record !== undefined && contradicts(record, entry);
+  return confirmReset({ header, differs }, { ...deps, known }, signal);
+}
+
+/** An answer, and whether the record in it contradicts what is known. */
+export interface JudgedAnswer {
+  readonly header: IdentityHeader;
+  readonly differs?: boolean;
+}
+
+/**
  * Judges an answer. Before it believes that the cluster is another one or was restored, it asks again, another member if
  * there is one; when that is confirmed, `cluster` accepts it.
- * @param deps `knownRevision`: the highest revision that was known when the question was asked
+ * @param deps `known`: how far the cluster was known to be when the question was asked
  * @throws {EtcdError} when no member answers the second question; an ABORTED one when only the first answer was odd
  */
 export async function confirmReset(
-  header: { readonly cluster_id: string; readonly revision: string },
-  deps: FreshnessDeps & { readonly knownRevision: number },
+  { header, differs = false }: JudgedAnswer,
+  deps: FreshnessDeps & { readonly known: ClusterProgress },
   signal: AbortSignal,
 ): Promise<ClusterReset | undefined> {
-  const { client, cluster, key, knownRevision } = deps;
+  const { client, cluster, record, known } = deps;
   const { generation } = cluster;
-  const first = cluster.judge(header, knownRevision);
-  if (first === undefined) return undefined;
-  const second = await readHeader(client, key, { avoid: client.status.member }, signal);
+  const judge = (one: IdentityHeader, isOther: boolean): ClusterReset | undefined =>
+    cluster.judge(one, known) ?? (isOther ? 'history-differs' : undefined);
+  const first = judge(header, differs);
+  if (first === undefined) {
+    cluster.noteRead(header, known);
+    return undefined;
+  }
+  const second = await readRecord(client, questionOf(deps), { avoid: client.status.member }, signal);
   // Confirmed meanwhile by another prefix.
   if (cluster.generation !== generation) return first;
-  if (cluster.judge(second, knownRevision) !== first || second.cluster_id !== header.cluster_id) {
+  const isOther = record !== undefined && contradicts(record, second.entry);
+  if (judge(second.header, isOther) !== first || second.header.cluster_id !== header.cluster_id) {
     throw new EtcdError('etcd read', status.ABORTED, `one member answered as if ${first}, another did not`);
   }
-  cluster.accept(second);
+  cluster.accept(second.header);
   return first;
+}
+
+/** The key to read: that of the record, or one that does not exist, below the prefix that this user may read in any case. */
+function questionOf({ key, record }: FreshnessDeps): Buffer {
+  return record === undefined ? Buffer.concat([key, Buffer.from([0])]) : Buffer.from(record.key);
 }

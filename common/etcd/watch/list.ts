@@ -8,6 +8,8 @@ import { listLimits } from './timing.ts';
 export interface Listing {
   readonly clusterId: string;
   readonly revision: number;
+  /** Raft's term when the list was read. */
+  readonly term: string;
   readonly entries: ReadonlyMap<string, Entry>;
 }
 
@@ -55,5 +57,6 @@ async function listOnce(client: EtcdClient, range: KeyRange, signal: AbortSignal
     if (!page.more || last === undefined) break;
     key = Buffer.concat([last.key, Buffer.from([0])]);
   }
-  return { clusterId: first.header.cluster_id, revision: Number(first.header.revision), entries };
+  const { cluster_id: clusterId, revision, raft_term: term } = first.header;
+  return { clusterId, revision: Number(revision), term, entries };
 }

@@ -17,6 +17,15 @@ export const resyncRepairs = new Counter({
   help: 'Keys that were wrong until a periodic list repaired them; should stay 0.',
   registers,
 });
-for (const reason of ['periodic', 'compacted', 'canceled', 'cluster-changed', 'revision-went-back'] as const) {
+for (const reason of [
+  'periodic',
+  'contact-lost',
+  'compacted',
+  'canceled',
+  'cluster-changed',
+  'revision-went-back',
+  'term-went-back',
+  'history-differs',
+] as const) {
   relists.inc({ reason }, 0);
 }

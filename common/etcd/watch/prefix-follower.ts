@@ -4,15 +4,16 @@ import { clock } from '../../async/clock.ts';
 import type { Semaphore } from '../../async/semaphore.ts';
 import { sleep } from '../../async/sleep.ts';
 import { type Log, reasonOf } from '../../daemon/log.ts';
+import type { TroubleLog } from '../../daemon/trouble-log.ts';
 import type { EtcdClient } from '../client/client.ts';
 import { EtcdError, isDenied } from '../client/errors.ts';
-import type { ClusterIdentity, ClusterReset } from './cluster-identity.ts';
+import type { ClusterIdentity, ClusterProgress, IdentityHeader } from './cluster-identity.ts';
 import { confirmReset } from './freshness.ts';
 import { type Listing, list } from './list.ts';
 import { relists, resyncRepairs } from './metrics.ts';
 import { type OnChange, PrefixState } from './prefix-state.ts';
 import type { SharedWatch, WatchEnd } from './shared-watch.ts';
-import { deniedDelay, listBackoff, prefixHealthyMs, resync } from './timing.ts';
+import { contactLoss, deniedDelay, listBackoff, prefixHealthyMs, resync } from './timing.ts';
 
 /** What the followers of one reflector share. */
 export interface FollowerDeps {
@@ -24,6 +25,8 @@ export interface FollowerDeps {
   readonly lists: Semaphore;
   /** How long after a list a watched prefix is listed again, at present. */
   readonly resyncEveryMs: () => number;
+  /** Prefixes that may not be read. */
+  readonly denials: TroubleLog;
   /** Told why a list failed; null when one worked. */
   readonly onListed: (reason: string | null) => void;
 }
@@ -47,6 +50,7 @@ export class PrefixFollower {
   #isWatched = false;
   /** When to resync, milliseconds of `clock.now()`. */
   #resyncAt = 0;
+  #resyncWhy: 'periodic' | 'contact-lost' = 'periodic';
   #denied: string | null = null;
   #failures = 0;
 
@@ -98,22 +102,30 @@ export class PrefixFollower {
     }
   }
 
+  /** Says that the cluster was out of reach, and may have been restored: resyncs soon. */
+  contactLost(): void {
+    if (!this.#isWatched) return;
+    this.#resyncWhy = 'contact-lost';
+    this.#resyncAt = Math.min(this.#resyncAt, clock.now() + clock.random() * contactLoss.spreadMs);
+  }
+
   /** Resyncs in the background when it is time for that. */
   resyncIfDue(now: number): void {
     if (!this.#isWatched || this.#resyncAt > now) return;
+    const why = this.#resyncWhy;
     this.#scheduleResync(resync.jitter);
-    void this.#deps.lists.run(() => this.#resync());
+    void this.#deps.lists.run(() => this.#resync(why));
   }
 
   /** @param why why the prefix is listed again; null the first time */
   async #list(why: string | null, signal: AbortSignal): Promise<void> {
-    const { lists, log, onListed } = this.#deps;
+    const { lists, denials, onListed } = this.#deps;
     await lists.run(async () => {
       if (signal.aborted) return;
       if (why !== null) relists.inc({ reason: why });
       await this.#read(signal, async () => true);
     });
-    if (this.#denied !== null) log.info('etcd prefix may be read again', { prefix: this.prefix });
+    denials.remove(this.prefix);
     this.#denied = null;
     onListed(null);
     this.#scheduleResync(resync.firstJitter);
@@ -129,23 +141,33 @@ export class PrefixFollower {
   }
 
   /** Lists while the watch goes on, and repairs what the watch lost. */
-  async #resync(): Promise<void> {
-    const { log, watch } = this.#deps;
-    relists.inc({ reason: 'periodic' });
+  async #resync(why: 'periodic' | 'contact-lost'): Promise<void> {
+    const { cluster, log, watch } = this.#deps;
+    relists.inc({ reason: why });
     try {
       let isProven = false;
-      const lost = await this.#read(this.#signal, async ({ revision }) => {
-        isProven = await watch.hasShown(revision, resync.proofMs);
+      let header: IdentityHeader | undefined;
+      const lost = await this.#read(this.#signal, async (listing) => {
+        header = headerOf(listing);
+        isProven = await watch.hasShown(listing.revision, resync.proofMs);
         return this.#isWatched;
       });
-      if (lost === 0 || !isProven) return;
+      if (lost === 0 || !isProven || header === undefined) return;
+      if (why === 'contact-lost') {
+        // The other prefixes need not wait for their turns.
+        cluster.accept(header);
+        watch.resetAll('history-differs');
+        return;
+      }
       resyncRepairs.inc(lost);
       log.error('etcd watch had lost changes, repaired from a list', { prefix: this.prefix, keys: lost });
     } catch (error) {
       if (this.#signal.aborted) return;
       log.debug('etcd periodic list failed', { prefix: this.prefix, reason: reasonOf(error) });
       // A handler that threw is to have what it lost soon.
-      if (this.#state.owed) this.#resyncAt = clock.now() + resync.owedMs;
+      const isOwed = this.#state.owed || why === 'contact-lost';
+      if (isOwed) this.#resyncAt = clock.now() + resync.owedMs;
+      if (isOwed) this.#resyncWhy = why;
     }
   }
 
@@ -155,17 +177,16 @@ export class PrefixFollower {
    */
   async #read(signal: AbortSignal, isWanted: (listing: Listing) => Promise<boolean>): Promise<number> {
     const { client, cluster } = this.#deps;
-    const { generation, revision: knownRevision } = cluster;
+    const { generation, progress } = cluster;
     const askedAt = clock.now();
     const journal = this.#state.beginList();
     try {
       const listing = await list(client, this.#state.range, signal);
-      await this.#checkReset(listing, knownRevision, signal);
+      await this.#checkReset(listing, progress, signal);
       if (!(await isWanted(listing)) || signal.aborted) return 0;
       if (cluster.generation !== generation) {
         throw new EtcdError('etcd list', status.ABORTED, 'read before it was known that the cluster was replaced');
       }
-      cluster.note(listing.revision);
       const reset = this.#generation !== undefined && this.#generation !== generation;
       this.#generation = generation;
       this.#listedAt = askedAt;
@@ -175,11 +196,10 @@ export class PrefixFollower {
     }
   }
 
-  async #checkReset({ clusterId, revision }: Listing, knownRevision: number, signal: AbortSignal): Promise<void> {
+  async #checkReset(listing: Listing, known: ClusterProgress, signal: AbortSignal): Promise<void> {
     const { client, cluster, watch } = this.#deps;
-    const deps = { client, cluster, key: this.#state.range.key, knownRevision };
-    const header = { cluster_id: clusterId, revision: String(revision) };
-    const reset: ClusterReset | undefined = await confirmReset(header, deps, signal);
+    const deps = { client, cluster, key: this.#state.range.key, known };
+    const reset = await confirmReset({ header: headerOf(listing) }, deps, signal);
     if (reset !== undefined) watch.resetAll(reset);
   }
 
@@ -201,10 +221,7 @@ export class PrefixFollower {
   }
 
   #deny(reason: string): void {
-    const { prefix } = this;
-    if (this.#denied === null) {
-      this.#deps.log.error('etcd prefix may not be read, keeping what is known', { prefix, reason });
-    }
+    this.#deps.denials.add(this.prefix, { reason });
     this.#denied = reason;
   }
 
@@ -215,6 +232,11 @@ export class PrefixFollower {
   }
 
   #scheduleResync(jitter: number): void {
+    this.#resyncWhy = 'periodic';
     this.#resyncAt = clock.now() + this.#deps.resyncEveryMs() * (1 - jitter + 2 * jitter * clock.random());
   }
+}
+
+function headerOf({ clusterId, revision, term }: Listing): IdentityHeader {
+  return { cluster_id: clusterId, revision: String(revision), raft_term: term };
 }

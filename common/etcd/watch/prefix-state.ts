@@ -1,5 +1,6 @@
 import type { IEvent } from 'etcd3/lib/rpc.js';
-import { type Entry, isPut, type KeyRange, prefixRange, toEntry } from '../client/key-value.ts';
+import { type Entry, isPut, type KeyRange, prefixRange, sameEntry, toEntry } from '../client/key-value.ts';
+import type { KnownRecord } from './known-record.ts';
 import type { Listing } from './list.ts';
 
 /** One key that has changed; without `entry` it was deleted. */
@@ -47,6 +48,7 @@ export class PrefixState {
   readonly #onChange: OnChange;
   /** Journals of the lists that are under way. */
   readonly #journals = new Set<Journal>();
+  #newest: KnownRecord | undefined;
   /** The revision of the last list that was applied. */
   #listRevision = 0;
   #listed = false;
@@ -67,6 +69,11 @@ export class PrefixState {
   /** The handler threw and has not had all keys since. */
   get owed(): boolean {
     return this.#owed;
+  }
+
+  /** The newest change that is known; undefined while there was none. */
+  get newest(): KnownRecord | undefined {
+    return this.#newest;
   }
 
   /** True once the handler has had the whole set. */
@@ -112,12 +119,13 @@ export class PrefixState {
     for (const [key, entry] of listing.entries) {
       if (newer(key)) continue;
       const previous = this.#entries.get(key);
-      if (previous?.modRevision === entry.modRevision && !options.reset) continue;
+      if (previous !== undefined && !options.reset && sameEntry(previous, entry)) continue;
       this.#entries.set(key, entry);
       changed.push(previous === undefined ? { key, entry } : { key, entry, previous });
     }
     this.#nextRevision = options.reset ? listing.revision + 1 : Math.max(this.#nextRevision, listing.revision + 1);
     this.#floor = Math.max(options.reset ? 0 : this.#floor, listing.revision);
+    this.#newest = this.#newestAfter(listing, options.reset);
     const reason = this.#listed ? 'relist' : 'list';
     if (this.#listed && this.#owed) this.#tell([...this.#entries.values()].map(asChange), options.seenAt, reason);
     else if (!this.#listed || changed.length > 0) this.#tell(changed, options.seenAt, reason);
@@ -149,15 +157,26 @@ export class PrefixState {
       if (isPut(event)) {
         const entry = toEntry(event.kv);
         this.#entries.set(key, entry);
+        this.#newest = { key, revision, entry };
         changed.push(previous === undefined ? { key, entry } : { key, entry, previous });
       } else if (previous !== undefined) {
         this.#entries.delete(key);
+        this.#newest = { key, revision, entry: undefined };
         changed.push({ key, previous });
       }
     }
     this.#nextRevision = last + 1;
     if (changed.length > 0) this.#tell(changed, seenAt, 'watch');
     return changed.length;
+  }
+
+  #newestAfter({ entries }: Listing, reset: boolean): KnownRecord | undefined {
+    let newest = reset ? undefined : this.#newest;
+    for (const [key, entry] of entries) {
+      const revision = Number(entry.modRevision);
+      if (newest === undefined || revision > newest.revision) newest = { key, revision, entry };
+    }
+    return newest;
   }
 
   #tell(changed: readonly KeyChange[], seenAt: number, reason: PrefixChange['reason']): void {

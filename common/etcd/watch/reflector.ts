@@ -4,6 +4,7 @@ import { clock } from '../../async/clock.ts';
 import { Semaphore } from '../../async/semaphore.ts';
 import { sleep } from '../../async/sleep.ts';
 import type { Log } from '../../daemon/log.ts';
+import { TroubleLog, type TroubleTexts } from '../../daemon/trouble-log.ts';
 import type { EtcdClient } from '../client/client.ts';
 import { losesEvents } from '../client/version.ts';
 import { ClusterIdentity } from './cluster-identity.ts';
@@ -45,6 +46,14 @@ export interface ReflectorStatus {
 /** Lists that are under way at the same time: enough for 5,000 prefixes within seconds, few enough for etcd. */
 const concurrentLists = 8;
 
+const denial: TroubleTexts = {
+  begins: 'etcd prefixes may not be read, keeping what is known',
+  goesOn: 'etcd prefixes still may not be read',
+  ends: 'etcd prefixes may be read again',
+  counts: 'prefixes',
+  level: 'error',
+};
+
 /** Makes a reflector; does no I/O until a prefix is followed. Everything ends when `signal` aborts. */
 export function createReflector(client: EtcdClient, deps: { readonly log: Log }, signal: AbortSignal): Reflector {
   return new EtcdReflector(client, deps, signal);
@@ -66,7 +75,10 @@ class EtcdReflector implements Reflector {
     // Each prefix listens to it.
     setMaxListeners(0, signal);
     const cluster = this.#cluster;
-    const watch = new SharedWatch(client, { log, cluster }, signal);
+    const onContactLost = (): void => {
+      for (const follower of this.#followers) follower.contactLost();
+    };
+    const watch = new SharedWatch(client, { log, cluster, onContactLost }, signal);
     this.#watch = watch;
     this.#followerDeps = {
       client,
@@ -74,6 +86,7 @@ class EtcdReflector implements Reflector {
       cluster,
       watch,
       lists: new Semaphore(concurrentLists),
+      denials: new TroubleLog(denial, { log }),
       resyncEveryMs: () => this.#resyncEveryMs(),
       onListed: (reason) => {
         this.#listReason = reason;
@@ -91,6 +104,7 @@ class EtcdReflector implements Reflector {
     this.#followers.add(follower);
     await follower.run(either.signal);
     this.#followers.delete(follower);
+    this.#followerDeps.denials.remove(prefix);
     release();
     either.release();
   }

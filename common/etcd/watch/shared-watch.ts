@@ -1,3 +1,4 @@
+import { status } from '@grpc/grpc-js';
 import type { IWatchRequest, IWatchResponse } from 'etcd3/lib/rpc.js';
 import { onAbort } from '../../async/abort.ts';
 import { clock } from '../../async/clock.ts';
@@ -5,14 +6,14 @@ import { sleep } from '../../async/sleep.ts';
 import { supervise } from '../../async/supervise.ts';
 import { type Log, reasonOf } from '../../daemon/log.ts';
 import type { EtcdClient } from '../client/client.ts';
-import { isStaleToken } from '../client/errors.ts';
+import { EtcdError, isStaleToken } from '../client/errors.ts';
 import { watchStreamEnds } from '../client/metrics.ts';
 import { atLeast } from '../client/version.ts';
-import { type ClusterIdentity, type ClusterReset, readHeader } from './cluster-identity.ts';
-import { checkFreshness, confirmReset, type Freshness, type FreshnessDeps, hasShown } from './freshness.ts';
+import type { ClusterIdentity, ClusterReset } from './cluster-identity.ts';
+import { checkFreshness, type Freshness, type FreshnessDeps, findReset, hasShown } from './freshness.ts';
 import { Liveness } from './liveness.ts';
 import type { PrefixState } from './prefix-state.ts';
-import { freshness, sharedWatchLiveness, streamBackoff, streamHealthyMs } from './timing.ts';
+import { contactLoss, freshness, sharedWatchLiveness, streamBackoff, streamHealthyMs } from './timing.ts';
 import { type WatcherEnd, WatchStream } from './watch-stream.ts';
 
 /** Why the watch of a prefix ended: before it is watched again, it has to be listed. */
@@ -25,6 +26,8 @@ export interface WatchEnd {
 export interface SharedWatchDeps {
   readonly log: Log;
   readonly cluster: ClusterIdentity;
+  /** Called when a stream works again after the cluster was out of reach for so long that it may have been restored. */
+  readonly onContactLost: () => void;
 }
 
 /**
@@ -35,6 +38,7 @@ export class SharedWatch {
   readonly #client: EtcdClient;
   readonly #log: Log;
   readonly #cluster: ClusterIdentity;
+  readonly #onContactLost: () => void;
   readonly #signal: AbortSignal;
   /** The prefixes that are watched, each with what ends its watch. */
   readonly #attached = new Map<PrefixState, (end: WatchEnd) => void>();
@@ -44,11 +48,14 @@ export class SharedWatch {
   #provenAt = Number.NEGATIVE_INFINITY;
   #reason: string | null = null;
   #avoid: string | undefined;
+  /** Until when a stream showed that its member lives, milliseconds of `clock.now()`. */
+  #contactAt = Number.POSITIVE_INFINITY;
 
-  constructor(client: EtcdClient, { log, cluster }: SharedWatchDeps, signal: AbortSignal) {
+  constructor(client: EtcdClient, { log, cluster, onContactLost }: SharedWatchDeps, signal: AbortSignal) {
     this.#client = client;
     this.#log = log;
     this.#cluster = cluster;
+    this.#onContactLost = onContactLost;
     this.#signal = signal;
   }
 
@@ -175,11 +182,23 @@ export class SharedWatch {
       this.#signal,
     );
     return new WatchStream<PrefixState>(open, this.#cluster, {
+      onFirstMessage: () => this.#inContact(),
       onWatcherEnd: (state, why, error) => this.#detach(state, { why, error }),
     });
   }
 
+  #inContact(): void {
+    if (clock.now() - this.#contactAt >= contactLoss.restoreMs) this.#onContactLost();
+    this.#contactAt = Number.POSITIVE_INFINITY;
+  }
+
   #streamFailed(error: unknown): void {
+    const stream = this.#stream;
+    if (stream?.hasAnswered) {
+      // A stream that was cut was in contact until then; one that hung, until its last message.
+      const isHung = error instanceof EtcdError && error.code === status.DEADLINE_EXCEEDED;
+      this.#contactAt = isHung ? stream.lastMessageAt : clock.now();
+    }
     const reason = reasonOf(error);
     const isToken = isStaleToken(reason);
     this.#reason = reason;
@@ -192,18 +211,18 @@ export class SharedWatch {
   async #settleReset(): Promise<void> {
     const deps = this.#freshnessDeps();
     if (deps === undefined) return;
-    const knownRevision = this.#cluster.revision;
-    const header = await readHeader(this.#client, deps.key, {}, this.#signal);
-    const reset = await confirmReset(header, { ...deps, knownRevision }, this.#signal);
+    const reset = await findReset(deps, this.#signal);
     if (reset !== undefined) this.resetAll(reset);
   }
 
   async #checkLoop(stream: WatchStream<PrefixState>, signal: AbortSignal): Promise<void> {
     const { firstCheckMs, checkEveryMs, jitter } = freshness;
+    let isFirst = true;
     for (let waitMs = firstCheckMs; ; waitMs = checkEveryMs * (1 - jitter + 2 * jitter * clock.random())) {
       await sleep(waitMs, signal);
       if (signal.aborted) return;
-      const deps = this.#freshnessDeps();
+      const deps = isFirst ? this.#newestDeps() : this.#freshnessDeps();
+      isFirst = false;
       if (deps === undefined || this.answersNoProgress) continue;
       try {
         const found = await checkFreshness(stream, deps, signal);
@@ -229,6 +248,19 @@ export class SharedWatch {
   #freshnessDeps(): FreshnessDeps | undefined {
     const states = [...this.#attached.keys()];
     const state = states[Math.floor(clock.random() * states.length)];
-    return state && { client: this.#client, cluster: this.#cluster, key: state.range.key };
+    return state && this.#depsOf(state);
+  }
+
+  /** Asks for the newest record of all prefixes: after a loss of contact, a restored cluster is likeliest to contradict it. */
+  #newestDeps(): FreshnessDeps | undefined {
+    let newest: PrefixState | undefined;
+    for (const state of this.#attached.keys()) {
+      if ((state.newest?.revision ?? 0) >= (newest?.newest?.revision ?? 0)) newest = state;
+    }
+    return newest && this.#depsOf(newest);
+  }
+
+  #depsOf({ range, newest }: PrefixState): FreshnessDeps {
+    return { client: this.#client, cluster: this.#cluster, key: range.key, record: newest };
   }
 }

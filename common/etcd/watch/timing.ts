@@ -32,6 +32,14 @@ export const freshness = {
   askEveryMs: 500,
 } as const;
 
+/**
+ * A cluster that was out of reach for `restoreMs` may have been put back from a backup meanwhile: an election alone takes
+ * longer, with etcd's default --election-timeout of 1 s. It may have passed the revision that was known, so that nothing
+ * but another list tells it from the old one. Each prefix is listed within `spreadMs`, at random: every host lost contact
+ * at the same time. Less than the time for which a tombstone stays.
+ */
+export const contactLoss = { restoreMs: 500, spreadMs: 30_000 } as const;
+
 /** The limit of a read that only asks for the cluster's revision. */
 export const headerTimeoutMs = 5_000;
 

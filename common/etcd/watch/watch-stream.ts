@@ -26,6 +26,8 @@ export interface Watched {
 
 /** What a stream tells its owner. */
 export interface WatchHooks<W extends Watched> {
+  /** The member sent its first message. */
+  onFirstMessage?(): void;
   /** One watcher ended; the stream goes on. */
   onWatcherEnd(watched: W, end: WatcherEnd, error: unknown): void;
 }
@@ -58,6 +60,7 @@ export class WatchStream<W extends Watched> {
   readonly #ids = new Map<Watcher<W>, string>();
   #suspectedReset: ClusterReset | undefined;
   #lastMessageAt = clock.now();
+  #hasAnswered = false;
   #progress: WatchProgress | undefined;
   #eventRevision = 0;
   #fail: (error: unknown) => void = () => {};
@@ -84,6 +87,11 @@ export class WatchStream<W extends Watched> {
   /** Milliseconds of `clock.now()`. */
   get lastMessageAt(): number {
     return this.#lastMessageAt;
+  }
+
+  /** True once the member has sent a message. */
+  get hasAnswered(): boolean {
+    return this.#hasAnswered;
   }
 
   /** The last answer to a progress request; undefined before the first. */
@@ -148,7 +156,13 @@ export class WatchStream<W extends Watched> {
     if (reset !== undefined) {
       this.#suspectedReset = reset;
       this.end(this.#error(status.ABORTED, reset));
-    } else if (response.created) this.#created(response);
+      return;
+    }
+    if (!this.#hasAnswered) {
+      this.#hasAnswered = true;
+      this.#hooks.onFirstMessage?.();
+    }
+    if (response.created) this.#created(response);
     else if (response.canceled) this.#canceled(response);
     else if (response.events.length === 0 && !response.fragment) {
       // Not a revision to resume from: some releases answer ahead of events (etcd #15220).

@@ -543,6 +543,14 @@ describe('the lifecycle of an owned key', () => {
     assert.equal(calm.key.phase, 'queued');
   });
 
+  it('repairs a key that a restored etcd has at the same revision, with another value or lease', () => {
+    for (const other of [present('5', 'before the backup', '7'), present('5', 'up', '9')]) {
+      const held = { ...phases.held, observed: present('5', 'up', '7') };
+      const { effects } = run(held, [{ kind: 'verified', observed: other, since: held.observed }]);
+      assert.equal(effects[0], 'report repair by read');
+    }
+  });
+
   it('applies a version that the watch shows during a write when the write is over', () => {
     const write = present('21', 'up', '7');
     const deletedAt = (revision: number): KeyEvent => ({ kind: 'watched', version: { revision, observed: absentKey } });

@@ -18,6 +18,7 @@ const del = (key: string, revision: number): IEvent => ({ type: 'Delete', kv: kv
 const listing = (revision: number, ...keys: readonly [key: string, revision: number][]): Listing => ({
   clusterId: '1',
   revision,
+  term: '2',
   entries: new Map(keys.map(([key, at]) => [key, toEntry(kv(key, at))])),
 });
 
