@@ -1,14 +1,22 @@
 import { clock } from '../../async/clock.ts';
 import type { Log } from '../../daemon/log.ts';
+import { TroubleLog } from '../../daemon/trouble-log.ts';
 import type { Connection } from './connection.ts';
-import { type EtcdError, isStaleToken } from './errors.ts';
+import { type EtcdError, isPermanent, isStaleToken } from './errors.ts';
 import type { Member } from './member.ts';
 import { VersionAdvice } from './version.ts';
+
+const trouble = {
+  begins: 'etcd call failed, trying other members',
+  goesOn: 'etcd calls still fail',
+  ends: 'etcd answers again',
+};
 
 /** Chooses which member is used, and learns from how calls go. */
 export class MemberPool {
   readonly members: readonly Member[];
   readonly #log: Log;
+  readonly #trouble: TroubleLog;
   readonly #advice: VersionAdvice;
   #preferred: number;
   #reason: string | null = null;
@@ -17,6 +25,7 @@ export class MemberPool {
   constructor(members: readonly Member[], log: Log) {
     this.members = members;
     this.#log = log;
+    this.#trouble = new TroubleLog(trouble, { log });
     this.#advice = new VersionAdvice(log);
     this.#preferred = Math.floor(clock.random() * members.length);
   }
@@ -46,7 +55,7 @@ export class MemberPool {
   succeeded(member: Member): void {
     member.succeeded();
     this.#preferred = this.members.indexOf(member);
-    if (this.#reason !== null) this.#log.info('etcd answers again', { member: member.url });
+    this.#trouble.remove('calls');
     this.#reason = null;
     this.#advice.consider(member);
   }
@@ -61,10 +70,12 @@ export class MemberPool {
       member.dropToken(token);
       return;
     }
-    member.failed(error, connection);
     const reason = error.message;
-    if (this.#reason === null) this.#log.warn('etcd call failed, trying other members', { reason });
-    else this.#log.debug('etcd call failed again', { reason });
+    this.#log.debug('etcd call failed', { reason });
+    // The member works: its answer is final, and another one would say the same.
+    if (isPermanent(error)) return;
+    member.failed(error, connection);
+    this.#trouble.add('calls', { reason });
     this.#reason = reason;
   }
 

@@ -3,6 +3,7 @@ import { jittered } from '../../async/backoff.ts';
 import { clock, type Timer } from '../../async/clock.ts';
 import { Semaphore } from '../../async/semaphore.ts';
 import { type Log, reasonOf } from '../../daemon/log.ts';
+import { TroubleLog, type TroubleTexts } from '../../daemon/trouble-log.ts';
 import type { EtcdClient } from '../client/client.ts';
 import { beginKey, reduceKey } from './key-lifecycle.ts';
 import { type KeyAnswer, sendRequest } from './key-operations.ts';
@@ -38,6 +39,23 @@ export interface KeyReconcilerDeps {
 /** Requests that are under way at the same time. */
 const concurrentRequests = 16;
 
+/** A trouble that one key has, most keys have. */
+const troubles = {
+  retrying: {
+    begins: 'etcd keys could not be written, retrying',
+    goesOn: 'etcd keys still cannot be written',
+    ends: 'etcd keys are as desired again',
+    counts: 'keys',
+  },
+  conflict: {
+    begins: 'etcd keys belong to another process',
+    goesOn: 'etcd keys still belong to another process',
+    ends: 'no etcd key belongs to another process any more',
+    counts: 'keys',
+    level: 'error',
+  },
+} as const satisfies Record<string, TroubleTexts>;
+
 interface Task {
   owned: OwnedKey;
   timer: Timer | undefined;
@@ -51,6 +69,8 @@ export class KeyReconciler {
   readonly #signal: AbortSignal;
   readonly #tasks = new Map<string, Task>();
   readonly #limit = new Semaphore(concurrentRequests);
+  readonly #retrying: TroubleLog;
+  readonly #conflicts: TroubleLog;
   #closing = false;
   #deletedAt = Number.NEGATIVE_INFINITY;
 
@@ -64,6 +84,8 @@ export class KeyReconciler {
     this.#options = options;
     this.#deps = deps;
     this.#signal = signal;
+    this.#retrying = new TroubleLog(troubles.retrying, deps);
+    this.#conflicts = new TroubleLog(troubles.conflict, deps);
     onAbort(signal, () => {
       for (const task of this.#tasks.values()) clock.clearTimeout(task.timer);
     });
@@ -193,6 +215,7 @@ export class KeyReconciler {
         break;
       case 'forget':
         if (this.#tasks.get(owned.key) === task) this.#tasks.delete(owned.key);
+        this.#isWell(owned.key);
         break;
       case 'rest':
         onRest(owned);
@@ -236,9 +259,12 @@ export class KeyReconciler {
   }
 
   #log({ key }: OwnedKey, { what, reason }: Extract<KeyEffect, { kind: 'log' }>): void {
-    const { log } = this.#deps;
-    if (what === 'conflict') log.error('etcd key belongs to another process', { key, reason });
-    else if (what === 'retrying') log.warn('etcd key could not be written, retrying', { key, reason });
-    else log.info('etcd key is as desired again', { key });
+    if (what === 'recovered') this.#isWell(key);
+    else (what === 'conflict' ? this.#conflicts : this.#retrying).add(key, { reason });
+  }
+
+  #isWell(key: string): void {
+    this.#retrying.remove(key);
+    this.#conflicts.remove(key);
   }
 }

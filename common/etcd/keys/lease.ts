@@ -3,6 +3,7 @@ import { jittered } from '../../async/backoff.ts';
 import { clock } from '../../async/clock.ts';
 import { sleep } from '../../async/sleep.ts';
 import { type Log, reasonOf } from '../../daemon/log.ts';
+import { TroubleLog } from '../../daemon/trouble-log.ts';
 import type { EtcdClient } from '../client/client.ts';
 import { EtcdError, isLeaseNotFound } from '../client/errors.ts';
 import { hex } from '../client/key-value.ts';
@@ -10,6 +11,12 @@ import { Keepalive } from './keepalive.ts';
 import { grantLease, randomLeaseId } from './lease-grant.ts';
 import { leaseRenewals, leasesLost } from './metrics.ts';
 import { leaseBackoff, renewalAttemptMs, renewalWaitMs } from './timing.ts';
+
+const trouble = {
+  begins: 'etcd lease cannot be kept alive, retrying',
+  goesOn: 'etcd lease still cannot be kept alive',
+  ends: 'etcd lease is kept alive again',
+};
 
 /** What a lease holder needs, and its callback. */
 export interface LeaseHolderDeps {
@@ -28,6 +35,7 @@ export class LeaseHolder {
   readonly #deps: LeaseHolderDeps;
   readonly #signal: AbortSignal;
   readonly #keepalive: Keepalive;
+  readonly #trouble: TroubleLog;
   readonly #owned = new Set<string>();
   /** Leases that {@link rotate} replaced and that may still have keys. */
   readonly #replaced = new Set<string>();
@@ -51,6 +59,7 @@ export class LeaseHolder {
     this.#ttlSeconds = ttlSeconds;
     this.#deps = deps;
     this.#signal = signal;
+    this.#trouble = new TroubleLog(trouble, deps);
     this.#keepalive = new Keepalive(client, signal);
   }
 
@@ -119,20 +128,19 @@ export class LeaseHolder {
   }
 
   async #run(): Promise<void> {
-    const { log } = this.#deps;
     let failures = 0;
     while (!this.#signal.aborted) {
       try {
         if (this.#id === null) await this.#grant();
         else await this.#renew();
-        if (failures > 0) log.info('etcd lease is kept alive again', { failures });
+        this.#trouble.remove('lease');
         failures = 0;
         this.#reason = null;
         if (this.#id !== null) await this.#wait(renewalWaitMs(this.#ttlSeconds) - (clock.now() - this.#renewedAt));
       } catch (error) {
         if (this.#signal.aborted) break;
         this.#reason = reasonOf(error);
-        if (failures === 0) log.warn('etcd lease cannot be kept alive, retrying', { reason: this.#reason });
+        this.#trouble.add('lease', { reason: this.#reason });
         // Renewed on even when it has expired by our clock: a new leader gives every lease its full time again.
         await this.#wait(jittered(leaseBackoff, failures));
         failures += 1;

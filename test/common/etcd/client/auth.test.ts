@@ -9,6 +9,7 @@ import { createEtcdClient, type EtcdClient } from '../../../../common/etcd/clien
 import { createLeasedKeys, type LeasedKeys } from '../../../../common/etcd/keys/leased-keys.ts';
 import { createReflector } from '../../../../common/etcd/watch/reflector.ts';
 import type { LocalCluster } from '../../../../etcd-cluster/members/local-cluster.ts';
+import { enableAuth } from '../../../support/etcd/auth.ts';
 import { dump, etcdVersions, portOf, put, remove, testCluster, testLog } from '../../../support/etcd/etcd.ts';
 import { assertSound, createRecorder } from '../../../support/etcd/watch-recorder.ts';
 import { eventually } from '../../../support/eventually.ts';
@@ -42,7 +43,7 @@ for (const version of etcdVersions) {
       const token = `--auth-token=jwt,pub-key=${pub},priv-key=${priv},sign-method=RS256,ttl=${tokenTtlSeconds}s`;
       cluster = await testCluster(version, { size: 1, flags: [token, '--bcrypt-cost=4'] });
       proxy = await startFaultProxy(portOf(cluster.urls[0] as string));
-      await enableAuth(cluster);
+      await enableAuth(cluster, '/mine/');
       root = client('root', 'root-secret', cluster.urls);
     });
 
@@ -256,25 +257,4 @@ for (const version of etcdVersions) {
       await assert.rejects(put(user, '/mine/x', '1'), /authentication failed, invalid user ID or password/);
     });
   });
-}
-
-/** Adds the users `root` and `nerve`; `nerve` may use only keys below /mine/. */
-async function enableAuth(cluster: LocalCluster): Promise<void> {
-  const setup = new AbortController();
-  const client = createEtcdClient({ hosts: cluster.urls }, { log: testLog() }, setup.signal);
-  const call: typeof client.call = (run) => client.call(run);
-  await call((rpc) => rpc.auth.userAdd({ name: 'root', password: 'root-secret' }));
-  await call((rpc) => rpc.auth.roleAdd({ name: 'root' }));
-  await call((rpc) => rpc.auth.userGrantRole({ user: 'root', role: 'root' }));
-  await call((rpc) => rpc.auth.userAdd({ name: 'nerve', password: 'secret' }));
-  await call((rpc) => rpc.auth.roleAdd({ name: 'nerve' }));
-  await call((rpc) =>
-    rpc.auth.roleGrantPermission({
-      name: 'nerve',
-      perm: { permType: 'Readwrite', key: Buffer.from('/mine/'), range_end: Buffer.from('/mine0') },
-    }),
-  );
-  await call((rpc) => rpc.auth.userGrantRole({ user: 'nerve', role: 'nerve' }));
-  await call((rpc) => rpc.auth.authEnable({}));
-  setup.abort();
 }
