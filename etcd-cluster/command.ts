@@ -2,6 +2,7 @@ import { type ParseArgsConfig, parseArgs } from 'node:util';
 import { UsageError } from '../common/cli/program.ts';
 import { ConfigError, formatProblem } from '../common/config/problem.ts';
 import { reasonOf } from '../common/daemon/log.ts';
+import { visible } from '../common/visible.ts';
 
 type Options = NonNullable<ParseArgsConfig['options']>;
 
@@ -29,8 +30,8 @@ export async function runCommand({ usage, options, run }: Command): Promise<void
     else await run({ values, words: positionals });
   } catch (error) {
     if (error instanceof ConfigError) {
-      process.stderr.write(error.problems.map((problem) => `${formatProblem(problem)}\n`).join(''));
-    } else process.stderr.write(`${reasonOf(error)}\n`);
+      process.stderr.write(visible(error.problems.map((problem) => `${formatProblem(problem)}\n`).join('')));
+    } else process.stderr.write(visible(`${reasonOf(error)}\n`));
     if (error instanceof UsageError) process.stderr.write("Try '--help'.\n");
     process.exitCode = error instanceof UsageError || error instanceof ConfigError ? 2 : 1;
   }

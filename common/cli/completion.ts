@@ -152,12 +152,12 @@ export function completionCommand(program: () => Program): Command {
       'For bash, put `source <(PROGRAM completion bash)` into ~/.bashrc; for zsh the same with zsh into ~/.zshrc, after ' +
         'compinit. Names of services come from the running daemon, or else from the configuration file.',
     ],
-    async run({ args, print }) {
+    async run({ args, printExact }) {
       const [shell] = args;
       const known = shells.find((name) => name === shell);
       if (known === undefined)
         throw new UsageError(`no completion for ${shell}; there is one for ${shells.join(' and ')}`);
-      print(completionScript(program(), known satisfies Shell));
+      printExact(completionScript(program(), known satisfies Shell));
     },
   };
 }

@@ -1,9 +1,10 @@
 import { ConfigError, formatProblem } from '../config/problem.ts';
 import { createLog, reasonOf } from '../daemon/log.ts';
 import { plainReason } from '../reason.ts';
+import { visible } from '../visible.ts';
 import { commandHelp, commandNamed, parseCommandLine, programHelp } from './command-line.ts';
 import { type Program, UsageError } from './program.ts';
-import { styleFor } from './table.ts';
+import { safeOutput, styleFor } from './table.ts';
 
 // For a program's main file, which needs all of these.
 export { type DaemonSignals, daemonSignals } from '../daemon/lifecycle.ts';
@@ -42,7 +43,9 @@ export interface Terminal {
 
 /** Runs a program like {@link main}, but without touching the process. Resolves to the exit code; never rejects. */
 export async function execute(program: Program, argv: readonly string[], terminal: Terminal): Promise<number> {
-  const { env, print, complain, isTerminal = false } = terminal;
+  const { env, isTerminal = false } = terminal;
+  const complain = (text: string): void => terminal.complain(visible(text));
+  const print = (text: string): void => terminal.print(visible(text));
   try {
     const { command, name, options, args } = parseCommandLine(program, argv, env);
     if (options.help) {
@@ -59,10 +62,13 @@ export async function execute(program: Program, argv: readonly string[], termina
       throw new UsageError(`name a configuration file with -c FILE or ${program.configEnv}`);
     };
     const log = createLog(program.name);
-    const style = styleFor({ color: String(options.color ?? 'auto'), env, isTerminal });
-    return (
-      (await command.run({ version: program.version, config, options, args, env, log, print, style, needConfig })) ?? 0
-    );
+    const { style, clean } = safeOutput(styleFor({ color: String(options.color ?? 'auto'), env, isTerminal }));
+    const context = {
+      ...{ version: program.version, config, options, args, env, log, style, needConfig },
+      print: (text: string): void => terminal.print(clean(text)),
+      printExact: (text: string): void => terminal.print(isTerminal ? clean(text) : text),
+    };
+    return (await command.run(context)) ?? 0;
   } catch (error) {
     if (error instanceof ConfigError) {
       complain(error.problems.map((problem) => `${formatProblem(problem)}\n`).join(''));

@@ -27,8 +27,10 @@ export interface CommandContext {
   readonly args: readonly string[];
   readonly env: NodeJS.ProcessEnv;
   readonly log: Log;
-  /** Writes to standard output, unchanged. */
+  /** Writes to standard output. Characters that a terminal would obey or hide are shown as escapes. */
   readonly print: (text: string) => void;
+  /** Writes the text of a file to standard output; unchanged, unless that is a terminal. */
+  readonly printExact: (text: string) => void;
   /** Adds colours where the output shows them. */
   readonly style: Style;
   /** The configuration file. @throws {UsageError} when none is named */

@@ -1,3 +1,6 @@
+import { randomUUID } from 'node:crypto';
+import { visible, visibleLine } from '../visible.ts';
+
 /** One cell: text, or text with its tone. */
 export type Cell = string | { readonly text: string; readonly tone: Tone };
 
@@ -29,14 +32,15 @@ export function heading(titles: readonly string[]): readonly Cell[] {
   return titles.map((text) => ({ text, tone: 'strong' }));
 }
 
+/** Text from outside must not end the row. */
 function textOf(cell: Cell): string {
-  return typeof cell === 'string' ? cell : cell.text;
+  return visibleLine(typeof cell === 'string' ? cell : cell.text);
 }
 
 /** The meaning of a piece of text. The words say it too, because pipes lose colours and not everybody sees them. */
 export type Tone = 'good' | 'warn' | 'bad' | 'dim' | 'strong';
 
-/** Adds the colour of a tone to a text, where the output shows colours. */
+/** Adds the colour of a tone to a text in one line, where the output shows colours. */
 export type Style = (tone: Tone, text: string) => string;
 
 /** ECMA-48, "select graphic rendition". */
@@ -49,13 +53,37 @@ const codes: Readonly<Record<Tone, readonly [on: number, off: number]>> = {
 };
 
 /** For pipes and files. */
-export const plain: Style = (_, text) => text;
+export const plain: Style = (_, text) => visibleLine(text);
+
+/** Begins a control sequence: ECMA-48, "CSI". */
+const controlSequence = '\u001b[';
+
+const styleWith =
+  (begin: string): Style =>
+  (tone, text) => {
+    const [on, off] = codes[tone];
+    return text === '' ? '' : `${begin}${on}m${visibleLine(text)}${begin}${off}m`;
+  };
 
 /** For terminals. */
-export const coloured: Style = (tone, text) => {
-  const [on, off] = codes[tone];
-  return text === '' ? '' : `\u001b[${on}m${text}\u001b[${off}m`;
-};
+export const coloured: Style = styleWith(controlSequence);
+
+/** How a command writes: the style for its texts, and what makes them fit for the terminal in the end. */
+export interface SafeOutput {
+  readonly style: Style;
+  /** Shows every character that a terminal would obey, except those of `style`. */
+  readonly clean: (text: string) => string;
+}
+
+/**
+ * Tells the colours of `style` from those that a text from outside may have in it: until the end, a mark that cannot be guessed
+ * stands for them.
+ */
+export function safeOutput(style: Style): SafeOutput {
+  if (style !== coloured) return { style, clean: visible };
+  const mark = `\u001b${randomUUID()}`;
+  return { style: styleWith(mark), clean: (text) => text.split(mark).map(visible).join(controlSequence) };
+}
 
 /** What decides whether a program writes colours. */
 export interface StyleOptions {

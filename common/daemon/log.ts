@@ -1,4 +1,5 @@
 import winston from 'winston';
+import { visibleLine } from '../visible.ts';
 
 /** Structured fields of a log line. Names are stable: operators search for them. */
 export type LogFields = Readonly<Record<string, unknown>>;
@@ -21,11 +22,11 @@ export function createLog(program: string, level: LogLevel = logLevel()): Log {
   const { combine, timestamp, printf } = winston.format;
   const readable = printf(({ timestamp: at, level: severity, message, program: _, ...fields }) => {
     const rest = Object.entries(fields).map(([key, value]) => `${key}=${compact(value)}`);
-    return [String(at).slice(11, 23), severity.toUpperCase().padEnd(5), message, ...rest].join(' ');
+    return visibleLine([String(at).slice(11, 23), severity.toUpperCase().padEnd(5), message, ...rest].join(' '));
   });
   // Time, level and message come first: many people read the lines unformatted.
   const json = printf(({ timestamp: at, level: severity, message, program: name, ...fields }) =>
-    JSON.stringify({ timestamp: at, level: severity, message, program: name, ...fields }),
+    visibleLine(JSON.stringify({ timestamp: at, level: severity, message, program: name, ...fields })),
   );
   return winston.createLogger({
     level,

@@ -1,5 +1,6 @@
 /** `etcd-cluster/access`: users and roles in etcd, and what each may do. */
 import { UsageError } from '../../common/cli/program.ts';
+import { visible } from '../../common/visible.ts';
 import { runCommand } from '../command.ts';
 import { applyAccess } from '../users/access.ts';
 import { readAccess } from '../users/access-config.ts';
@@ -41,7 +42,7 @@ await runCommand({
     try {
       const options = { dryRun: values['dry-run'] === true, removeOthers: values['remove-others'] === true };
       const { done, others } = await applyAccess(config, options, ended.signal);
-      process.stdout.write(done.length === 0 ? 'nothing to do\n' : `${done.join('\n')}\n`);
+      process.stdout.write(done.length === 0 ? 'nothing to do\n' : visible(`${done.join('\n')}\n`));
       for (const [kind, names] of Object.entries({ users: others.users, roles: others.roles })) {
         if (names.length === 0) continue;
         process.stderr.write(

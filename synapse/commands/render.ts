@@ -8,6 +8,6 @@ export const render: Command = {
   options: wait,
   async run(context) {
     const { text } = await previewNow(context);
-    context.print(text);
+    context.printExact(text);
   },
 };

@@ -1,5 +1,6 @@
 import { clock } from '../../common/async/clock.ts';
 import { type Cell, formatTable, heading, plain, type Style, type Tone } from '../../common/cli/table.ts';
+import { visibleLine } from '../../common/visible.ts';
 import { ageOf, counted } from '../../common/wording.ts';
 import type { ServerStatistics } from '../haproxy/statistics/server-shape.ts';
 import type { HaproxyReport } from '../haproxy/status-shape.ts';
@@ -19,7 +20,7 @@ export function formatStatus(status: StatusReport, style: Style = plain, now: nu
     headLine(status, style),
     // Without a daemon, the sockets are in the list of what was read.
     ...(status.daemon.running ? haproxyLines(status.haproxy) : []),
-    ...(files?.reason ? [`file_output: ${files.reason}\n`] : []),
+    ...(files?.reason ? [`file_output: ${visibleLine(files.reason)}\n`] : []),
     ...problemLines(status.problems, style),
     '\n',
     formatTable([heading(titles), ...rows], style),
@@ -54,7 +55,7 @@ function problemLines(problems: readonly Problem[], style: Style): readonly stri
   return problems.flatMap(({ level, title, reason, remedy }) => {
     const [mark, tone] = marks[level];
     return [
-      `\n${style(tone, `${mark} ${title}`)}${reason === undefined ? '' : `: ${reason}`}\n`,
+      `\n${style(tone, `${mark} ${title}`)}${reason === undefined ? '' : `: ${visibleLine(reason)}`}\n`,
       `  ${style('dim', remedy)}\n`,
     ];
   });
@@ -117,7 +118,7 @@ export function fromText({ method, origin, sources }: ServiceReport): string {
 
 function recordNotes(name: string, { rejected, left_out: leftOut }: ServiceReport): readonly string[] {
   return [
-    ...rejected.map((record) => `${name}: skipped ${record.where}: ${record.reason}\n`),
+    ...rejected.map((record) => `${visibleLine(`${name}: skipped ${record.where}: ${record.reason}`)}\n`),
     ...(leftOut.length === 0
       ? []
       : [`${name}: ${counted(leftOut.length, 'instance')} left out; synapse explain ${name} says why\n`]),

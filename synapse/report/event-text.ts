@@ -1,4 +1,5 @@
 import { plain, type Style } from '../../common/cli/table.ts';
+import { visibleLine } from '../../common/visible.ts';
 import { counted, formatLatency } from '../../common/wording.ts';
 import { eventTitles, type RecordedEvent } from './event-shape.ts';
 
@@ -6,9 +7,9 @@ import { eventTitles, type RecordedEvent } from './event-shape.ts';
 export function formatEvent(event: RecordedEvent, style: Style = plain): string {
   const { time, level, kind, service, services } = event;
   const [mark, tone] = marks[level];
-  const subject = service ?? services?.join(', ') ?? '-';
-  const what = kind === 'source_switched' ? `source switched to ${event.source}` : titleOf(event);
-  const notes = [whyText(event), costText(event)].filter((text) => text !== '');
+  const subject = visibleLine(service ?? services?.join(', ') ?? '-');
+  const what = visibleLine(kind === 'source_switched' ? `source switched to ${event.source}` : titleOf(event));
+  const notes = [visibleLine(whyText(event)), costText(event)].filter((text) => text !== '');
   const shown = tone === undefined ? what : style(tone, what);
   return `${[time.replace('T', ' '), mark, subject.padEnd(16), shown, ...notes].join('  ')}\n`;
 }

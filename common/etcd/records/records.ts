@@ -1,5 +1,6 @@
 import { reasonOf } from '../../daemon/log.ts';
 import { type Instance, type InstanceState, sameInstance } from '../../instance.ts';
+import { visibleLine } from '../../visible.ts';
 import type { Entry } from '../client/key-value.ts';
 import type { KeyChange, PrefixChange } from '../watch/prefix-state.ts';
 
@@ -222,8 +223,7 @@ export class Records {
 
 const stateRank: Readonly<Record<InstanceState, number>> = { up: 0, drain: 1, down: 2 };
 
-/** A key, fit for a log or a terminal: keys come from the network. Escapes control characters and cuts long keys. */
+/** A key, fit for a log or a terminal: keys come from the network. Escapes quotes and what is not visible; cuts long keys. */
 export function printable(key: string): string {
-  const text = JSON.stringify(key.length > 256 ? `${key.slice(0, 256)}…` : key).slice(1, -1);
-  return text.replace(/[\u007f-\u009f]/g, '?');
+  return visibleLine(JSON.stringify(key.length > 256 ? `${key.slice(0, 256)}…` : key).slice(1, -1));
 }

@@ -1,6 +1,7 @@
 import { clock } from '../../../common/async/clock.ts';
 import { type Cell, formatTable, heading, plain, type Style } from '../../../common/cli/table.ts';
 import { oneLine } from '../../../common/reason.ts';
+import { visibleLine } from '../../../common/visible.ts';
 import { formatAge, formatLatency } from '../../../common/wording.ts';
 import type { ServerStatistics } from '../../haproxy/statistics/server-shape.ts';
 import type { RegistryRecord } from '../../source.ts';
@@ -47,14 +48,14 @@ export function formatInstances(
 
 function formatNotes(facts: ServiceFacts): string {
   return notesOf(facts)
-    .map((line) => `${line}\n`)
+    .map((line) => `${visibleLine(line)}\n`)
     .join('');
 }
 
 const marks = { good: '✓', warn: '!', bad: '✗' } as const;
 
 function formatDiagnosis({ level, text }: Diagnosis, style: Style): string {
-  return style(level, `${marks[level]} ${text}`);
+  return style(level, `${marks[level]} ${visibleLine(text)}`);
 }
 
 function announcedText(

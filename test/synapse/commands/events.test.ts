@@ -34,6 +34,7 @@ describe('synapse events --lines', () => {
       env: { SYNAPSE_ADMIN_LISTEN: `127.0.0.1:${(server.address() as AddressInfo).port}` },
       log: silentLog,
       print: (text) => printed.push(text),
+      printExact: (text) => printed.push(text),
       style: plain,
       needConfig: () => assert.fail('no configuration is needed'),
     });
