@@ -11,6 +11,7 @@ import { haproxySchema } from '../../synapse/haproxy/options/config.ts';
 import { serviceHaproxySchema } from '../../synapse/haproxy/options/service-config.ts';
 import { synapseProgram } from '../../synapse/program.ts';
 import { sourceFolder } from '../../synapse/source.ts';
+import { publishedPage } from './published-page.ts';
 
 interface Section {
   readonly title: string;
@@ -42,6 +43,7 @@ export async function references(): Promise<ReadonlyMap<string, string>> {
     ['synapse/configuration.md', page("synapse's configuration", 'synapse describe [SOURCE]', synapse)],
     ['nerve/commands.md', commandPage(nerveProgram)],
     ['synapse/commands.md', commandPage(synapseProgram)],
+    ['synapse/published.md', publishedPage()],
   ]);
 }
 

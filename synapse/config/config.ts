@@ -97,7 +97,7 @@ export async function readSynapseConfig(
       if (!servicePattern.test(service)) {
         problems.push({ path: at.path, message: 'a service name may have up to 128 of A-Z a-z 0-9 _ . : -' });
       }
-      const read = await readService(section, at, { service, etcd });
+      const read = await readService(section, at, { service, etcd, haproxy });
       if (read !== undefined) services.set(service, read);
     }
   }

@@ -21,7 +21,12 @@ function keepService(old: ServiceConfig, next: ServiceConfig): ServiceConfig {
   const same =
     old.discovery.method === next.discovery.method && isDeepStrictEqual(old.discovery.options, next.discovery.options);
   const discovery = same ? old.discovery : next.discovery;
-  const unchanged = policy === old.policy && config === old.config && same && old.hasFile === next.hasFile;
+  const unchanged =
+    policy === old.policy &&
+    config === old.config &&
+    same &&
+    old.hasFile === next.hasFile &&
+    isDeepStrictEqual(old.publishedBase, next.publishedBase);
   return unchanged ? old : { ...next, policy, config, discovery };
 }
 

@@ -7,15 +7,18 @@ import { readPreference } from '../catalog/preference.ts';
 import type { Policy } from '../catalog/select.ts';
 import type { Discovery } from '../discovery/discoverer.ts';
 import { serviceFileOutputSchema } from '../file-output.ts';
+import type { HaproxyConfig } from '../haproxy/options/config.ts';
 import { haproxySection } from '../haproxy/options/section.ts';
+import { mergePublished, type PublishedBase, publishedBase } from '../haproxy/published/merge.ts';
 import { readDiscovery } from './discovery-config.ts';
 import { readFilters } from './filters.ts';
 import { withDiscoveryMulti } from './multi-config.ts';
-import { mergePublished } from './published-config.ts';
 
 /** One service, ready to be run. */
 export interface ServiceConfig extends CatalogService {
   readonly discovery: Discovery;
+  /** What `withPublished` puts a published configuration on top of. */
+  readonly publishedBase?: PublishedBase;
   /** Whether `file_output` writes a file for it; default true. */
   readonly hasFile?: boolean;
 }
@@ -93,7 +96,7 @@ const refused: Readonly<Record<string, string>> = {
 export async function readService(
   value: unknown,
   at: SectionContext,
-  from: { readonly service: string; readonly etcd: EtcdOptions },
+  from: { readonly service: string; readonly etcd: EtcdOptions; readonly haproxy: HaproxyConfig },
 ): Promise<ServiceConfig | undefined> {
   const { path, problems } = at;
   if (!isObject(value)) {
@@ -133,7 +136,8 @@ export async function readService(
   const prefer = readPreference(value.prefer, at);
   const own = prefer?.others === 'backup' ? withAllBackups(rest) : rest;
   const config = haproxySection.readService(own, section);
-  const withPublished = (published: unknown) => mergePublished(own, published);
+  const base = publishedBase(config, from.haproxy);
+  const withPublished = (published: unknown) => mergePublished(base, published);
   const policy: Policy = {
     defaultServers: options.default_servers,
     keepDefaultServers: options.keep_default_servers,
@@ -147,7 +151,7 @@ export async function readService(
         ? undefined
         : { share: options.expiry_guard, holdMs: options.expiry_hold, suspectMs: options.expiry_guard_time },
   };
-  return discovery && { policy, config, withPublished, discovery, hasFile: !files.disabled };
+  return discovery && { policy, config, withPublished, publishedBase: base, discovery, hasFile: !files.disabled };
 }
 
 /** Without this, HAProxy gives the whole load to the first backup server. */

@@ -18,7 +18,7 @@ import { until } from '../support/until.ts';
 
 /** The tests follow each other: each starts where the previous one ended. */
 describe('a configuration published in etcd', () => {
-  const key = '/config/api';
+  const key = '/smartstack/config/api';
   const etcd = withCluster('3.5');
   let haproxy: TestHaproxy;
   let synapse: TestDaemon;
@@ -82,13 +82,29 @@ describe('a configuration published in etcd', () => {
 
   const bad: readonly (readonly [string, unknown, RegExp])[] = [
     ['no JSON', '{', /not JSON/],
-    ['another port to listen on', { haproxy: { bind_address: '0.0.0.0' } }, /bind_address.*may not be published/],
+    ['another port to listen on', { haproxy: { port: 3214 } }, /port.*may not be published/],
+    ['another address to listen on', { haproxy: { bind_address: '0.0.0.0' } }, /bind_address.*may not be published/],
+    [
+      "a check of HAProxy's admin socket that sends a command",
+      {
+        haproxy: {
+          backend: [
+            'option tcp-check',
+            'tcp-check connect addr unix@ADMIN_SOCKET',
+            `tcp-check send-binary ${Buffer.from('disable server api/one\n').toString('hex')}`,
+          ],
+          server_options: 'check inter 1s',
+        },
+      },
+      /tcp-check connect addr .* may not be published/,
+    ],
+    ['a check of another port', { haproxy: { server_options: 'check port 22' } }, /"port 22" may not be published/],
     ['lines that run a program', { haproxy: { backend: ['external-check command /bin/sh'] } }, /may not be published/],
     ['a second section', { haproxy: { listen: ['mode http\nbackend evil'] } }, /may not be published|one line|control/],
   ];
   for (const [what, value, reason] of bad) {
     it(`is refused with the reason when it has ${what}, and the previous one stays`, async () => {
-      await publish(value);
+      await publish(JSON.parse(JSON.stringify(value).replace('ADMIN_SOCKET', haproxy.socket)));
       await until(async () => {
         assert.match((await api())?.published?.refused ?? '', reason);
         return true;

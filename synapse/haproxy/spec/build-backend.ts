@@ -118,7 +118,8 @@ function inheritedOf(lines: readonly string[]): readonly string[] {
     .filter((words): words is string => words !== undefined);
 }
 
-function modeOf(lines: readonly string[]): string | undefined {
+/** The last mode that these lines set; undefined when they set none. */
+export function modeOf(lines: readonly string[]): string | undefined {
   return lines.map((line) => /^\s*mode\s+(\S+)/.exec(line)?.[1]).findLast((mode) => mode !== undefined);
 }
 
