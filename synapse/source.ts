@@ -119,6 +119,12 @@ export interface InspectRequest {
   readonly timeoutMs: number;
 }
 
+/** An option whose value is accepted and may do harm. */
+export interface OptionWarning {
+  readonly option: string;
+  readonly message: string;
+}
+
 /** A discovery method: one file in `synapse/discovery/sources/`, named after it, that exports it as `source`. */
 export interface SourcePlugin<Options> {
   /** One sentence for `synapse describe`. */
@@ -134,6 +140,8 @@ export interface SourcePlugin<Options> {
    * @throws when it does not answer in time, saying why
    */
   inspect?(options: Options, request: InspectRequest): Promise<readonly RegistryRecord[]>;
+  /** What is allowed in these options and may do harm, for `synapse check` and the log. */
+  warnings?(options: Options, service: string): readonly OptionWarning[];
   /** The smallest options that work, for people and for tests; left out when no option is required. */
   readonly example?: Readonly<Record<string, unknown>>;
   /**

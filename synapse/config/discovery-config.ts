@@ -59,6 +59,9 @@ async function readSource(
   const options = validate(plugin.schema, given, { path, problems: found }, { elsewhere: commonKeys });
   problems.push(...found);
   if (found.some(isError)) return undefined;
+  for (const { option, message } of plugin.warnings?.(options, from.service) ?? []) {
+    problems.push({ path: joinPath(path, option), message, severity: 'warning' });
+  }
   const discovery: Discovery = {
     method,
     options: module === undefined ? options : { module, options },

@@ -1,10 +1,32 @@
 import { clock, type Timer } from '../../common/async/clock.ts';
 import { reasonOf } from '../../common/daemon/log.ts';
 import { type Published, readDocument } from '../../common/published.ts';
-import type { InstanceSet, Publish, SourceContext } from '../source.ts';
+import type { InstanceSet, OptionWarning, Publish, SourceContext } from '../source.ts';
 
 /** Milliseconds that the first set waits for the published configuration: reading it may be denied, or slow. */
 const publishedWaitMs = 2_000;
+
+/** Where nerve announces services unless it is told otherwise, and where its user in `etcd-cluster/access.yaml` may write. */
+const announcedAt = '/nerve/services/';
+
+/**
+ * A warning about a published configuration that lies where instances are announced: whoever may announce an instance may
+ * then change the service. `instancesAt`: the path below which the service has its instances.
+ */
+export function warnOfPublishedPath(
+  { where, instancesAt }: { readonly where: string | undefined; readonly instancesAt: string },
+  service: string,
+): readonly OptionWarning[] {
+  const parent = `${instancesAt.slice(0, instancesAt.lastIndexOf('/'))}/`;
+  const folder = [announcedAt, ...(parent === '/' ? [] : [parent]), `${instancesAt}/`].find((each) =>
+    where?.startsWith(each),
+  );
+  if (folder === undefined) return [];
+  const message =
+    `lies below ${folder}, where nerve may write: each host with a nerve can change this service on all hosts; ` +
+    `move the document to a path that only operators may write, such as /smartstack/config/${service}`;
+  return [{ option: 'generator_config_path', message }];
+}
 
 /**
  * Adds the configuration that a registry holds beside the instances to the sets of one service. It remembers that

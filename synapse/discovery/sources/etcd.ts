@@ -13,7 +13,7 @@ import type { OnChange, PrefixChange } from '../../../common/etcd/watch/prefix-s
 import { createReflector, type Reflector } from '../../../common/etcd/watch/reflector.ts';
 import { globPattern } from '../../../common/glob.ts';
 import type { InspectRequest, Source, SourceContext, SourcePlugin, SourceStatus } from '../../source.ts';
-import { WithPublished } from '../with-published.ts';
+import { WithPublished, warnOfPublishedPath } from '../with-published.ts';
 
 /** Options of `method: etcd`. The top-level `etcd` section has the defaults for the connection. */
 export interface EtcdSourceOptions {
@@ -42,7 +42,7 @@ export const source: SourcePlugin<EtcdSourceOptions> = {
       default: undefined,
     },
     generator_config_path: {
-      doc: 'Key of a JSON object whose haproxy section goes over the local one of the service; disabled: none.',
+      doc: 'Key of a JSON object whose haproxy section goes over the local one, such as /smartstack/config/<service>, where only operators may write; disabled: none.',
       format: (value) => (value === 'disabled' ? value : readPath(value)),
       type: 'path',
       default: undefined,
@@ -76,6 +76,10 @@ export const source: SourcePlugin<EtcdSourceOptions> = {
   },
   create,
   inspect,
+  warnings: (options, service) => {
+    const instancesAt = prefixOf(options, service).slice(0, -1);
+    return warnOfPublishedPath({ where: options.generator_config_path, instancesAt }, service);
+  },
 };
 
 async function inspect(options: EtcdSourceOptions, { service, etcd, log, timeoutMs }: InspectRequest) {

@@ -1,5 +1,10 @@
 import type { SourcePlugin } from '../../source.ts';
-import { createZookeeperSource, type ZookeeperOptions, zookeeperSchema } from './zookeeper/source.ts';
+import {
+  createZookeeperSource,
+  type ZookeeperOptions,
+  zookeeperSchema,
+  zookeeperWarnings,
+} from './zookeeper/source.ts';
 
 /** The source `zookeeper`. */
 export const source: SourcePlugin<ZookeeperOptions> = {
@@ -7,4 +12,5 @@ export const source: SourcePlugin<ZookeeperOptions> = {
   schema: zookeeperSchema,
   example: { hosts: ['127.0.0.1:9'], path: '/smartstack/services/api' },
   create: createZookeeperSource,
+  warnings: zookeeperWarnings,
 };

@@ -5,7 +5,13 @@ import { InstanceSetBuilder } from '../instance-set-builder.ts';
 import { Poll } from '../poll.ts';
 import { createResolver, lookUp } from './dns/lookup.ts';
 import { type DnsLookupOptions, dnsLookupSchema, waitFor } from './dns/options.ts';
-import { createZookeeperSource, type Stage, type ZookeeperOptions, zookeeperSchema } from './zookeeper/source.ts';
+import {
+  createZookeeperSource,
+  type Stage,
+  type ZookeeperOptions,
+  zookeeperSchema,
+  zookeeperWarnings,
+} from './zookeeper/source.ts';
 
 /** Options of `method: zookeeper_dns`. */
 export type ZookeeperDnsOptions = ZookeeperOptions & DnsLookupOptions;
@@ -19,6 +25,7 @@ export const source: SourcePlugin<ZookeeperDnsOptions> = {
   },
   example: { hosts: ['127.0.0.1:9'], path: '/smartstack/services/api' },
   create,
+  warnings: zookeeperWarnings,
 };
 
 function create(options: ZookeeperDnsOptions, context: SourceContext): Source {

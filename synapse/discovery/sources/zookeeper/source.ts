@@ -2,10 +2,12 @@ import { abortable, linkAbort } from '../../../../common/async/abort.ts';
 import { clock } from '../../../../common/async/clock.ts';
 import type { Schema } from '../../../../common/config/config.ts';
 import type { Instance } from '../../../../common/instance.ts';
+import { readDocument } from '../../../../common/published.ts';
+import type { ZookeeperSession } from '../../../../common/zookeeper/session.ts';
 import { parseHost, SharedSession } from '../../../../common/zookeeper/shared-session.ts';
-import type { Publish, Source, SourceContext } from '../../../source.ts';
+import type { OptionWarning, Publish, Source, SourceContext } from '../../../source.ts';
 import { type InstanceSetBuilder, SetPublisher } from '../../instance-set-builder.ts';
-import { WithPublished } from '../../with-published.ts';
+import { WithPublished, warnOfPublishedPath } from '../../with-published.ts';
 import { followChildren, followData } from './follow.ts';
 import { type Decode, readDecode, readNodes } from './records.ts';
 
@@ -17,8 +19,8 @@ export interface ZookeeperOptions {
   readonly session_timeout: number;
   readonly polling_interval_sec: number;
   readonly discovery_jitter: number;
-  /** Null: the node at `path`. */
-  readonly generator_config_path: string | null;
+  /** Without it, no configuration is read. */
+  readonly generator_config_path?: string | null;
   readonly retry_policy?: Readonly<Record<string, unknown>>;
 }
 
@@ -48,7 +50,7 @@ export const zookeeperSchema: Schema<ZookeeperOptions> = {
     default: 0,
   },
   generator_config_path: {
-    doc: 'Node with a JSON object whose haproxy section goes over the local one; default path itself; disabled: none.',
+    doc: 'Node with a JSON object whose haproxy section goes over the local one. Default: none is read. SmartStack read that of path: name the same path here if only operators may write it.',
     format: (value) => (value === 'disabled' ? value : readPath(value)),
     type: 'path',
     nullable: true,
@@ -91,12 +93,12 @@ export function createZookeeperSource(options: ZookeeperOptions, context: Source
   }
   const key = `zookeeper ${JSON.stringify([hosts.toSorted(), timeout])}`;
   const intervalMs = Math.max(shortestPollMs, options.polling_interval_sec);
-  const documentPath = options.generator_config_path ?? path;
-  const document = documentPath === 'disabled' ? undefined : documentPath;
+  const document = documentOf(options);
   const publisher = new SetPublisher(context, { leased: stage.leased });
   const joined = new WithPublished(document, context);
   let shared: SharedSession | undefined;
   let connected = false;
+  let looked = options.generator_config_path === 'disabled' || document !== undefined;
 
   const follow = async (publish: Publish, signal: AbortSignal): Promise<void> => {
     if (signal.aborted) return;
@@ -111,6 +113,10 @@ export function createZookeeperSource(options: ZookeeperOptions, context: Source
     try {
       const session = await abortable(shared.open(), signal);
       connected = true;
+      if (!looked) {
+        looked = true;
+        void tellOfUnused(session, path, context);
+      }
       const publishFound = stage.start(
         publisher.start((set) => handed.publish(set)),
         end.signal,
@@ -144,6 +150,30 @@ export function createZookeeperSource(options: ZookeeperOptions, context: Source
       };
     },
   });
+}
+
+/** The node that has the configuration; undefined when none is read. */
+function documentOf({ generator_config_path: path }: ZookeeperOptions): string | undefined {
+  return path === 'disabled' || path === null ? undefined : path;
+}
+
+/** What may do harm in the options of all sources that read from ZooKeeper. */
+export function zookeeperWarnings(options: ZookeeperOptions, service: string): readonly OptionWarning[] {
+  return warnOfPublishedPath({ where: documentOf(options), instancesAt: options.path }, service);
+}
+
+/** Says once that the node of the service has a configuration, which SmartStack used and synapse does not read. */
+async function tellOfUnused(session: ZookeeperSession, path: string, { log }: SourceContext): Promise<void> {
+  try {
+    const data = await session.data(path);
+    if (data === undefined || data.length === 0) return;
+    readDocument(path, data);
+  } catch {
+    // Not a configuration, or not to be read: there is nothing to say.
+    return;
+  }
+  const option = `generator_config_path: ${path}`;
+  log.warn('the configuration in the node of the service is not used, because an option has to turn it on', { option });
 }
 
 function readHosts(value: unknown): readonly string[] {

@@ -262,7 +262,7 @@ describe('the source etcd', () => {
   });
 
   it('publishes configuration that the registry has beside the instances', async () => {
-    const path = '/config/api';
+    const path = '/smartstack/config/api';
     await put(etcd.client, `${path}2`, '{"longer": "key"}');
     await put(etcd.client, '/nerve/services/configured/n', record('10.2.0.1'));
     const { sets, rejected } = follow('configured', { generator_config_path: path });

@@ -170,10 +170,10 @@ describe('the source zookeeper', () => {
   });
 
   const documentOf = (run: SourceRun): unknown => run.sets.at(-1)?.published?.value;
-  it('publishes configuration in the node itself, and names the problem of an invalid one', async () => {
+  it('publishes configuration in the node itself when it is told to, and names the problem of an invalid one', async () => {
     await zookeeper.nerve.set(zookeeper.path, '{"haproxy":{"port":1111}}');
     await zookeeper.nerve.create(`${zookeeper.path}/a`, recordOf('a'));
-    const run = await start();
+    const run = await start({ generator_config_path: zookeeper.path });
     await until(() => run.sets.length > 0);
     assert.deepEqual(run.ids(), ['a_a.test:80']);
     assert.deepEqual(documentOf(run), { haproxy: { port: 1111 } });
@@ -198,12 +198,34 @@ describe('the source zookeeper', () => {
     await until(() => documentOf(run) === undefined);
   });
 
-  it('does not read configuration when that is disabled', async () => {
+  it('does not use configuration in the node unless it is told to, and says once which option does that', async () => {
     await zookeeper.nerve.set(zookeeper.path, '{"haproxy":{"port":1111}}');
-    const run = await start({ generator_config_path: 'disabled' });
-    await until(() => run.sets.length > 0);
+    const run = await start();
+    await until(() => run.sets.length > 0 && run.lines.length > 0);
+    await zookeeper.nerve.set(zookeeper.path, '{"haproxy":{"port":2222}}');
+    await zookeeper.nerve.create(`${zookeeper.path}/a`, recordOf('a'));
+    await until(() => run.ids().length === 1);
     assert.equal(documentOf(run), undefined);
+    const said = run.lines.map(({ level, message, fields }) => [level, message, fields.option]);
+    const message = 'the configuration in the node of the service is not used, because an option has to turn it on';
+    assert.deepEqual(said, [['warn', message, `generator_config_path: ${zookeeper.path}`]]);
   });
+
+  for (const [title, data, more] of [
+    ['has none', '', {}],
+    ['has other data', 'no JSON', {}],
+    ['has one, and the option is off', '{"haproxy":{}}', { generator_config_path: 'disabled' }],
+  ] as const) {
+    it(`says nothing about configuration when the node ${title}`, async () => {
+      await zookeeper.nerve.set(zookeeper.path, data);
+      const run = await start(more);
+      await until(() => run.sets.length > 0);
+      await zookeeper.nerve.create(`${zookeeper.path}/a`, recordOf('a'));
+      await until(() => run.ids().length === 1);
+      assert.equal(documentOf(run), undefined);
+      assert.deepEqual(run.lines, []);
+    });
+  }
 
   it('shares a session among services on the same servers', async () => {
     const shared = new Shared();
