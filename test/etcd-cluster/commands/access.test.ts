@@ -20,13 +20,16 @@ const flags = ['--bcrypt-cost=4'];
 const names = ['nerve-api', 'synapse', 'operator'] as const;
 const users = {
   'nerve-api': { write: ['/nerve/services/api/'], password: 'n' },
-  synapse: { read: ['/nerve/services/'], password: 's' },
-  operator: { write: ['/nerve/services/'], password: 'o' },
+  synapse: { read: ['/nerve/services/', '/smartstack/config/'], password: 's' },
+  operator: { write: ['/nerve/services/', '/smartstack/config/'], password: 'o' },
 };
 /** The file that we ship. */
 const accessFile = join(root, 'etcd-cluster/access.yaml');
+/** How many ranges of keys the three users have rights to. */
+const rangesOfUsers = 5;
 const mine = '/nerve/services/api/a';
 const others = '/nerve/services/web/a';
+const configuration = '/smartstack/config/api';
 const outside = '/config';
 
 const key = (name: string): { key: Buffer } => ({ key: Buffer.from(name) });
@@ -53,6 +56,9 @@ const rights: readonly (readonly [what: string, call: (rpc: Rpc) => Promise<unkn
     ],
     ['list all services', (rpc) => rpc.kv.range(range('/nerve/services/')), false, true, true],
     ['delete all services', (rpc) => rpc.kv.deleteRange(range('/nerve/services/')), false, false, true],
+    ['read a published configuration', (rpc) => rpc.kv.range(key(configuration)), false, true, true],
+    ['write it', (rpc) => rpc.kv.put({ ...key(configuration), value: Buffer.from('{}') }), false, false, true],
+    ['delete it', (rpc) => rpc.kv.deleteRange(key(configuration)), false, false, true],
     ['read a key elsewhere', (rpc) => rpc.kv.range(key(outside)), false, false, false],
     ['write it', (rpc) => rpc.kv.put({ ...key(outside), value: Buffer.from('x') }), false, false, false],
     ['delete it', (rpc) => rpc.kv.deleteRange(key(outside)), false, false, false],
@@ -111,13 +117,13 @@ for (const version of etcdVersions) {
     it('prints its steps with --dry-run and changes nothing', async () => {
       const steps = await apply({ etcd: etcd(), users }, '--dry-run');
       assert.equal(steps.at(-1), 'enable authentication');
-      assert.equal(steps.length, 3 + 3 * 4 + 1);
+      assert.equal(steps.length, 3 + 3 * 3 + rangesOfUsers + 1);
       assert.deepEqual((await root.call((rpc) => rpc.auth.userList())).users, []);
     });
 
     it('makes users and roles, and changes nothing when it runs again', async () => {
       await put(root, outside, 'kept');
-      assert.equal((await apply({ etcd: etcd(), users })).length, 3 + 3 * 4 + 1);
+      assert.equal((await apply({ etcd: etcd(), users })).length, 3 + 3 * 3 + rangesOfUsers + 1);
       assert.deepEqual(await apply({ etcd: etcd(), users }), ['nothing to do']);
       await assert.rejects(
         client({}).call((rpc) => rpc.kv.range(key(mine)), { maxTries: 1 }),
@@ -163,6 +169,7 @@ for (const version of etcdVersions) {
       assert.deepEqual(steps, [
         'grant role operator: read /nerve/services/web/',
         'revoke role operator: read and write /nerve/services/',
+        'revoke role operator: read and write /smartstack/config/',
         'set the password of user operator',
       ]);
       await assert.rejects(put(as('operator', 'new'), others, 'x'), /permission denied/);
@@ -211,6 +218,13 @@ for (const version of etcdVersions) {
       await assert.rejects(put(as('nerve-api'), others, '1'), /permission denied/);
       await assert.rejects(put(as('nerve-web'), mine, '1'), /permission denied/);
       await put(as('nerve-web'), others, '1');
+      for (const name of ['nerve-api', 'nerve-web', 'synapse']) {
+        await assert.rejects(put(as(name), configuration, '{}'), /permission denied/);
+        await assert.rejects(put(as(name), outside, '1'), /permission denied/);
+      }
+      await assert.rejects(dump(as('nerve-api'), '/smartstack/config/'), /permission denied/);
+      await put(as('operator'), configuration, '{}');
+      assert.deepEqual(await dump(as('synapse'), '/smartstack/config/'), { [configuration]: '{}' });
       await put(as('root'), outside, '1');
       const member = certificates.files('etcd1', 'server');
       const server = createEtcdClient({ hosts: cluster.urls, tls: member }, { log: testLog() }, signal.signal);
