@@ -27,7 +27,7 @@ A document may have up to 64 lines, and each kind of line once.
 - Where the local configuration or its \`defaults\` have a check, a \`cookie\`, a \`stick\` line or an \`http-reuse\` that could not be
   published, such as a check of another port or with TLS, a document with lines of that kind is refused.
 - \`mode http\` and \`mode tcp\` are accepted where they are in force anyway: a document cannot change the mode.
-- Lines marked with *http* need \`mode http\` in the local configuration.
+- The mode that a line needs must be that of the local configuration.
 - A check sends its request to the address and port of each instance. \`PATH\` is requested there: do not publish the path of an
   action.
 `;
@@ -46,13 +46,13 @@ export function publishedPage(): string {
   const described = ['frontend', 'backend', 'listen', 'server_options', 'backend_order', 'cookie_value_method'];
   if (described.join() !== publishedKeys.join()) throw new Error('the page does not describe the keys of a document');
   const lines = directives.flatMap(({ sides, forms }) =>
-    forms.map(({ text, needsHttp }) => `| ${code(text)} | ${sides.join(', ')} | ${needsHttp ? 'http' : ''} |\n`),
+    forms.map(({ text, needsHttp }) => `| ${code(text)} | ${needsHttp ? '`mode http`' : ''} | ${sides.join(', ')} |\n`),
   );
   const options = serverOptions.map(({ text }) => `| ${code(text)} |\n`);
   const allowed = Object.entries(parameters).map(([name, { doc }]) => `| ${code(name)} | ${doc} |\n`);
   return [
     begin,
-    '\n## Lines\n\n| line | side | needs |\n|---|---|---|\n',
+    '\n## Lines\n\n| line | needs | side |\n|---|---|---|\n',
     ...lines,
     optionsText,
     '| option |\n|---|\n',

@@ -21,8 +21,8 @@ touch users that are not in FILE, and names them. FILE (YAML or JSON):
     - { user: host-1, services: [api, web], instance_id: host-1 }     # only the keys of its own instances
     - { user: nerve-db, paths: [/data/db], password: \${DB_PASSWORD} } # a service with etcd_path: /data/db
   users:                                    # other users
-    synapse: { read: [/nerve/services/], password: \${SYNAPSE_PASSWORD} }
-    operator: { write: [/nerve/services/] } # may also read what it may write
+    synapse: { read: [/nerve/services/, /smartstack/config/], password: \${SYNAPSE_PASSWORD} }
+    operator: { write: [/nerve/services/, /smartstack/config/] } # may also read what it may write
 
 A key in read and write that ends with / stands for every key below it. A user without a password proves itself with a
 certificate that has its name: etcd-cluster/certificates --access FILE makes one for each.

@@ -255,7 +255,7 @@ describe('etcd-cluster/access', () => {
     [{ users: { root: { read: ['/'] } } }, /users\.root: root has all rights/],
     [{ users: { a: { read: '' } } }, /users\.a\.read: must be a list of keys/],
     [{ roles: {} }, /roles: unknown key/],
-    [{ users: {}, etcd: { hosts: 'x', username: 'root' } }, /etcd: username "root": needs a password/],
+    [{ users: {}, etcd: { hosts: 'x', username: 'root' } }, /etcd: username: "root" needs a password/],
   ];
   for (const [content, message] of wrong) {
     it(`refuses ${JSON.stringify(content)}`, async (t) => {
