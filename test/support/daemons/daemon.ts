@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { join } from 'node:path';
 import { builtFile } from '../repository.ts';
 import { until } from '../until.ts';
 
@@ -15,14 +16,25 @@ export interface TestDaemon {
   end(signal?: NodeJS.Signals): Promise<number | null>;
 }
 
-/** The path of a built program. */
+/** The path of a built program of this checkout. */
 export function programPath(name: 'nerve' | 'synapse'): string {
   return builtFile(`${name}/main.js`);
 }
 
+/** What else is known of a daemon under test. */
+export interface DaemonOptions {
+  /** The `dist` of the checkout that it comes from; default: this one's. */
+  readonly dist?: string;
+}
+
 /** Starts a daemon and waits until its admin HTTP listens. @throws with its output when it ends before */
-export async function startDaemon(name: 'nerve' | 'synapse', config: string): Promise<TestDaemon> {
-  const child: ChildProcess = spawn(process.execPath, [programPath(name), '-c', config], {
+export async function startDaemon(
+  name: 'nerve' | 'synapse',
+  config: string,
+  { dist }: DaemonOptions = {},
+): Promise<TestDaemon> {
+  const program = dist === undefined ? programPath(name) : join(dist, name, 'main.js');
+  const child: ChildProcess = spawn(process.execPath, [program, '-c', config], {
     stdio: ['ignore', 'ignore', 'pipe'],
     env: { ...process.env, LOG_LEVEL: 'debug' },
   });

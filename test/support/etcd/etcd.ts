@@ -58,12 +58,26 @@ export function withRpc(client: EtcdClient, change: (rpc: Rpc) => Rpc): EtcdClie
   };
 }
 
-/** Puts a key. @returns its revision */
-export async function put(client: EtcdClient, key: string, value: string | Buffer): Promise<number> {
-  const answer = await client.call((rpc) => rpc.kv.put({ key: Buffer.from(key), value: Buffer.from(value) }), {
+/** Puts a key, under no lease by default. @returns its revision */
+export async function put(client: EtcdClient, key: string, value: string | Buffer, lease = '0'): Promise<number> {
+  const answer = await client.call((rpc) => rpc.kv.put({ key: Buffer.from(key), value: Buffer.from(value), lease }), {
     totalMs: patienceMs,
   });
   return Number(answer.header.revision);
+}
+
+/** Grants a lease, which nothing renews. @returns its id */
+export async function grantLease(client: EtcdClient, ttl: number): Promise<string> {
+  const { ID } = await client.call((rpc) => rpc.lease.leaseGrant({ TTL: ttl }), { totalMs: patienceMs });
+  return ID;
+}
+
+/** Writes until etcd refuses to, because its quota is exhausted. */
+export async function exhaustQuota(client: EtcdClient): Promise<void> {
+  const value = Buffer.alloc(1024 * 1024, 'x');
+  await assert.rejects(async () => {
+    for (let i = 0; i < 64; i++) await client.call((rpc) => rpc.kv.put({ key: Buffer.from(`/full/${i}`), value }));
+  }, /database space exceeded/);
 }
 
 /** Deletes a key. @returns the revision of the delete */

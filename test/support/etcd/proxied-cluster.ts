@@ -19,10 +19,13 @@ export interface ProxiedCluster {
   close(): Promise<void>;
 }
 
-/** Starts three members, each behind a fault proxy. */
-export async function startProxiedCluster(version: EtcdVersion): Promise<ProxiedCluster> {
+/** Starts members, by default three, each behind a fault proxy. */
+export async function startProxiedCluster(
+  version: EtcdVersion,
+  options: Parameters<typeof testCluster>[1] = {},
+): Promise<ProxiedCluster> {
   const end = new AbortController();
-  const cluster = await testCluster(version);
+  const cluster = await testCluster(version, options);
   const proxies = await Promise.all(cluster.urls.map((url) => startFaultProxy(portOf(url))));
   return {
     cluster,

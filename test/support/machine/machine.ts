@@ -3,6 +3,7 @@ import { exec } from '../../../common/daemon/exec.ts';
 import { must } from '../../../deploy/tools/debian/apt.ts';
 import { eventually, patienceMs } from '../eventually.ts';
 import { type Server, startServer } from '../servers/server.ts';
+import { layCable } from './cable.ts';
 
 /** A machine within this one: processes, mounts and network of its own, of which nothing is left when it is stopped. */
 export interface Machine {
@@ -14,8 +15,6 @@ export interface Machine {
   stop(): Promise<void>;
 }
 
-let machines = 0;
-
 /**
  * Starts one that reaches out as far as this process does (through slirp4netns, so that nothing is set up here but one
  * end of a cable) and ends with this process. `PATH` in `env` has ip, slirp4netns and tini.
@@ -23,7 +22,6 @@ let machines = 0;
  */
 export async function startMachine(env: NodeJS.ProcessEnv): Promise<Machine> {
   if (process.getuid?.() !== 0) throw new Error('a machine of its own needs root: namespaces, mounts, a bridge');
-  const name = `sm${process.pid.toString(36)}${(machines++).toString(36)}`;
   const unshare = ['unshare', '--mount', '--net', '--pid', '--mount-proc', '--fork', '--kill-child'] as const;
   const parts: Server[] = [];
   const stop = async (): Promise<void> => {
@@ -46,25 +44,12 @@ export async function startMachine(env: NodeJS.ProcessEnv): Promise<Machine> {
     };
     parts.push(await startServer(slirp, { env, tied: true, ready }));
 
-    const [here, there] = addresses();
-    await run(['ip', 'link', 'add', name, 'type', 'veth', 'peer', 'name', 'in', 'netns', `${pid}`]);
-    await run(['ip', 'address', 'add', `${here}/30`, 'dev', name]);
-    await run(['ip', 'link', 'set', name, 'up']);
-    await run(inside(['ip', 'address', 'add', `${there}/30`, 'dev', 'in']));
-    await run(inside(['ip', 'link', 'set', 'in', 'up']));
-    await run(inside(['ip', 'link', 'set', 'lo', 'up']));
+    const { there } = await layCable(pid, env);
     return { address: there, inside, stop };
   } catch (error) {
     await stop();
     throw new Error('cannot start a machine of its own', { cause: error });
   }
-}
-
-/** Two addresses that are hardly in use: one network of four for each machine of each process. */
-function addresses(): [here: string, there: string] {
-  const network = ((process.pid * 8 + machines) % 0x4000) * 4;
-  const address = (host: number): string => `10.213.${(network + host) >> 8}.${(network + host) & 0xff}`;
-  return [address(1), address(2)];
 }
 
 /** The only child of a process. @throws when it has none within a while */
