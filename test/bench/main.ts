@@ -1,17 +1,26 @@
 /**
- * `npm run bench [-- SECTION …] [--servers 10,1000,5000] [--changes 200] [--hosts 200]`: measures this checkout on this machine. Sections, all
- * of them by default: `propagation` (how long a change takes from etcd to HAProxy, beside the least that any program here
- * would take), `bursts` (changes that come at once, and large configurations), `nerve` and `scale` (what the daemons take
- * of their host, and of etcd), `cluster` (what a fleet takes of etcd).
+ * `npm run bench [-- SECTION …] [--servers 10,1000,5000] [--changes 200] [--hosts 200]`: measures this checkout on this
+ * machine. Sections, all of them but the last one by default: `propagation` (how long a change takes from etcd to HAProxy,
+ * beside the least that any program here would take), `bursts` (changes that come at once, and large configurations),
+ * `nerve` and `scale` (what the daemons take of their host, and of etcd), `cluster` (what a fleet takes of etcd).
+ *
+ * `npm run bench -- lost-leases [--dist DIR] [--etcd 3.5] [--rate 20] [--rest 60] [--only TEXT]`: what requests cost when
+ * announcements vanish, with three etcd members, both daemons and HAProxy. It takes a quarter of an hour, and root: some of
+ * its hosts have networks of their own. With `--dist`, the `dist` of another built checkout, the daemons are that one's, so
+ * that two versions can be compared. `--etcd`: 3.4 or 3.5; `--rate`: requests a second; `--rest`: seconds for which they go
+ * on after the last step; `--only`: the scenarios whose title contains this text.
  */
 import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
+import { exec } from '../../common/daemon/exec.ts';
 import { findProgram } from '../../deploy/tools/debian/programs.ts';
 import { startCluster } from '../../etcd-cluster/members/local-cluster.ts';
+import { etcdVersions } from '../support/etcd/etcd.ts';
 import { measureBursts } from './burst.ts';
 import { measureCluster } from './cluster.ts';
+import { measureLostLeases } from './lost-leases.ts';
 import { measureNerve } from './nerve.ts';
 import { measurePropagation } from './propagation.ts';
 import { measureScale } from './scale.ts';
@@ -30,13 +39,20 @@ const { values, positionals } = parseArgs({
     servers: { type: 'string', default: '10,1000,5000' },
     changes: { type: 'string', default: '200' },
     hosts: { type: 'string', default: '200' },
+    dist: { type: 'string' },
+    rate: { type: 'string', default: '20' },
+    rest: { type: 'string', default: '60' },
+    only: { type: 'string', default: '' },
+    etcd: { type: 'string', default: '3.5' },
   },
 });
 
 const sections: Readonly<Record<string, (bench: Bench) => Promise<void>>> = {
   ...{ propagation, bursts, nerve, scale, cluster },
+  'lost-leases': lostLeases,
 };
-const chosen = positionals.length > 0 ? positionals : Object.keys(sections);
+const usual = Object.keys(sections).filter((name) => name !== 'lost-leases');
+const chosen = positionals.length > 0 ? positionals : usual;
 const unknown = chosen.filter((name) => !Object.hasOwn(sections, name));
 if (unknown.length > 0) {
   process.stderr.write(`unknown section ${unknown.join(', ')}; known are ${Object.keys(sections).join(', ')}\n`);
@@ -172,6 +188,38 @@ async function cluster({ folder }: Bench): Promise<void> {
   print('Three etcd members with hosts of one nerve (ttl 10 s) and one synapse (11 services of 51), at rest', rows);
   const more = [`${writes.toFixed(0)} puts per second by 64 at a time`, `${fixed(write)} ms for one alone`];
   process.stdout.write(`${more.join(', ')}; 10,000 more keys of 200 bytes take ${keys.toFixed(0)} MB of a member\n\n`);
+}
+
+async function lostLeases({ haproxyPath }: Bench): Promise<void> {
+  const { dist, only } = values;
+  const [perSecond, restSeconds] = [Number(values.rate), Number(values.rest)];
+  const rows = [
+    ['', 'check', 'sent', 'failed', 'wrong service', 'allowed', 'slowest s', 'left after s', 'returns', 'fewest'],
+  ];
+  const notes: string[] = [];
+  const exceeded: string[] = [];
+  const etcdVersion = etcdVersions.find((version) => version === values.etcd);
+  if (etcdVersion === undefined) throw new Error(`--etcd ${values.etcd}: known are ${etcdVersions.join(', ')}`);
+  const options = { perSecond, restSeconds, etcdVersion, only, ...(dist !== undefined && { dist: resolve(dist) }) };
+  await measureLostLeases(options, ({ title, countedFrom, allowedFor, costs }) => {
+    for (const { check, sent, failed, wrong, allowed, ...cost } of costs) {
+      const how = check ? 'yes' : 'no';
+      const left = cost.leftSeconds === undefined ? 'never' : cost.leftSeconds.toFixed(1);
+      const numbers = [sent, failed, wrong, allowed].map(String);
+      const more = [cost.slowestSeconds.toFixed(1), left, String(cost.returns), `${cost.fewest} of ${cost.stays}`];
+      rows.push([title, how, ...numbers, ...more]);
+      if (failed + wrong > allowed) exceeded.push(`${title}, ${check ? 'with' : 'without'} check`);
+    }
+    notes.push(`${title}: since ${countedFrom}; allowed: ${allowedFor === '' ? 'none' : allowedFor}`);
+    process.stderr.write(`done: ${title}\n`);
+  });
+  const haproxy = (await exec([haproxyPath, '-v'], { timeoutMs: 10_000 })).stdout.split(' ')[2];
+  const programs = `etcd ${etcdVersion}, HAProxy ${haproxy}, daemons of ${dist ?? 'this checkout'}`;
+  print(`What vanishing announcements cost, ${perSecond} requests a second, ${programs}`, rows);
+  process.stdout.write(`Requests are counted:\n${notes.join('\n')}\n\n`);
+  process.stdout.write(
+    `allowed by the rule: ${exceeded.length === 0 ? 'kept' : `exceeded:\n${exceeded.join('\n')}`}\n\n`,
+  );
 }
 
 function fixed(value: number): string {
