@@ -1,5 +1,5 @@
 import { lstat, rm } from 'node:fs/promises';
-import { createServer, type Server } from 'node:http';
+import { createServer, type IncomingMessage, type Server } from 'node:http';
 import { type AddressInfo, connect, isIP } from 'node:net';
 import { hostname } from 'node:os';
 import { aborted } from '../async/abort.ts';
@@ -77,6 +77,8 @@ function createAdminServer(
   // Bounded everywhere: a slow or greedy client costs one of a few connections, for a few seconds.
   const limits = { headersTimeout: 5000, requestTimeout: 10_000, keepAliveTimeout: 5000, maxHeaderSize: 8192 };
   const server = createServer({ ...limits, connectionsCheckingInterval: 1000 }, (request, response) => {
+    if (hostHeaders(request) > 1)
+      return sendJson(response, 400, { error: 'the request has more than one Host header' });
     const { host } = request.headers;
     if (options.names !== undefined && !isOurHost(host, options.names)) {
       const error = `this is not ${JSON.stringify(host)}: use an IP address or localhost, or add the name to admin.hosts`;
@@ -92,6 +94,11 @@ function createAdminServer(
   // Running out of file descriptors must not end the daemon.
   server.on('error', (error) => log.warn('admin server error', { reason: reasonOf(error) }));
   return server;
+}
+
+/** Node.js takes the first of several Host headers; a proxy in front of it may have judged another one (RFC 9112, 3.2). */
+function hostHeaders({ rawHeaders }: IncomingMessage): number {
+  return rawHeaders.filter((name, index) => index % 2 === 0 && name.toLowerCase() === 'host').length;
 }
 
 function listenTcp(server: Server, listen: string): Promise<string> {

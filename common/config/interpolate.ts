@@ -43,7 +43,7 @@ export function interpolate(value: unknown, options: InterpolateOptions, problem
       const groups = rest.at(-1) as Readonly<Record<string, string | undefined>>;
       if (groups.escaped !== undefined) return whole.slice(1);
       if (groups.code !== undefined) {
-        problems.push({ path, message: `Ruby code cannot be run: ${whole}; write \${NAME} or <%= ENV['NAME'] %>` });
+        problems.push({ path, message: `Ruby code cannot be run; write \${NAME} or <%= ENV['NAME'] %>` });
         return '';
       }
       const name = groups.name ?? groups.erbName ?? groups.fetched ?? '';

@@ -108,7 +108,15 @@ interface ParsedYaml {
 function parseLines(text: string): ParsedYaml {
   const lineCounter = new LineCounter();
   // Core schema without custom tags: the result is always plain data. `merge` allows `<<`, as in Ruby's YAML.
-  const options = { lineCounter, schema: 'core', merge: true, prettyErrors: false, uniqueKeys: false } as const;
+  // `logLevel`: its warnings would go past the log, and quote the text.
+  const options = {
+    lineCounter,
+    schema: 'core',
+    merge: true,
+    prettyErrors: false,
+    uniqueKeys: false,
+    logLevel: 'error',
+  } as const;
   return { document: parseDocument(text, options), lines: lineCounter };
 }
 
@@ -129,6 +137,12 @@ function parseYaml(text: string, file: string, problems: Problem[]): unknown {
     twice.push({ file: where(offset), path, message: 'is given twice' }),
   );
   problems.push(...twice);
+  const strange = keysOfParts(document);
+  if (strange !== undefined) {
+    const message = 'a list or a map cannot be a key; a value that begins with { or [ needs quotes';
+    problems.push({ file: where(strange), path: '', message: `not valid YAML: ${message}` });
+    return undefined;
+  }
   try {
     return document.toJS({ maxAliasCount }) as unknown;
   } catch (error) {
@@ -151,10 +165,26 @@ function reportTwice(node: unknown, path: string, report: (offset: number, path:
   }
 }
 
-/** Cuts the quoted text off: a password that begins with `*` or `!` and lacks quotes is read as an alias or tag. */
+/** Where a key is a list or a map: a password such as `{{ a }}` without quotes reads like that. Undefined when there is none. */
+function keysOfParts(document: Document.Parsed): number | undefined {
+  let found: number | undefined;
+  visit(document, {
+    Pair(_, { key }) {
+      if (isMap(key) || isSeq(key)) found ??= key.range?.[0] ?? 0;
+    },
+  });
+  return found;
+}
+
+/**
+ * Cuts off what is quoted from the file, because it may be a part of a password: one that begins with `*` or `!` and lacks
+ * quotes is read as an alias or a tag. What the parser says of itself has none of these characters.
+ */
 function yamlMessage({ message }: Error): string {
-  const hint = '$1; values that begin with * or ! need quotes';
-  return message.replace(/^(Unresolved (?:alias|tag)(?: \([^)]*\))?).*$/s, hint);
+  const [said = ''] = message.replace(/"(?=quote$)|'(?=quote$)/, '').split(/[:"'`%@\\|>]/);
+  const needsQuotes = /^(?:Unresolved|Plain value|Unexpected|Block scalar header|Nested mappings)/.test(said);
+  const hint = /^Unresolved/.test(said) ? 'values that begin with * or ! need quotes' : 'the value may need quotes';
+  return needsQuotes ? `${said.trim()}; ${hint}` : said.trim();
 }
 
 /** Inside `[ ]` and `{ }`, the braces of a variable without quotes begin a map. */

@@ -1,3 +1,5 @@
+import { masked } from './secrets.ts';
+
 /** One error or warning in a configuration. */
 export interface Problem {
   /** As users write it: `services.api.checks[0].uri`; empty for the file as a whole. */
@@ -40,9 +42,11 @@ export function formatProblem(problem: Problem): string {
   return [file, path, text].filter((part) => part !== undefined && part !== '').join(': ');
 }
 
-/** The path of a key or list index below `path`: `services.api`, `checks[0]`. */
-export function joinPath(path: string, key: string | number): string {
-  if (typeof key === 'number') return `${path}[${key}]`;
+/** The path of a key or list index below `path`: `services.api`, `checks[0]`. A key that has a secret in it is masked. */
+export function joinPath(path: string, name: string | number): string {
+  if (typeof name === 'number') return `${path}[${name}]`;
+  // `password:a` without a space is a key, and not a password.
+  const key = String(masked(name));
   if (!/^[A-Za-z0-9_-]+$/.test(key)) return `${path}[${JSON.stringify(key)}]`;
   return path === '' ? key : `${path}.${key}`;
 }

@@ -12,7 +12,7 @@ import {
 } from '../../common/config/config.ts';
 import { formats, isObject } from '../../common/config/formats.ts';
 import type { Log } from '../../common/daemon/log.ts';
-import { type EtcdOptions, readEtcdSection } from '../../common/etcd/client/options.ts';
+import { type EtcdOptions, plaintextWarning, readEtcdSection } from '../../common/etcd/client/options.ts';
 import { type Host, thisHost } from '../../common/host.ts';
 import { readStatsd, type StatsdConfig } from '../../common/statsd/options.ts';
 import { type CheckTypes, ownCheckTypes } from '../check.ts';
@@ -151,7 +151,10 @@ async function validateDocument(
     }
   }
   reportSharedKeys(services, problems);
-  if (!problems.some(isError)) warnOfOmissions(services, problems);
+  if (!problems.some(isError)) {
+    warnOfOmissions(services, problems);
+    warnOfPlaintext(services, etcd, problems);
+  }
   return {
     instanceId,
     etcd,
@@ -175,6 +178,17 @@ function warnOfOmissions(services: ReadonlyMap<string, ServiceConfig>, problems:
   for (const service of new Set(unchecked.map(({ service }) => service))) {
     const message = 'is empty: the service is announced whatever its state is; [{type: noop}] says that this is meant';
     problems.push({ path: joinPath(joinPath('services', service), 'checks'), message, severity: 'warning' });
+  }
+}
+
+/** The members in `etcd_host` of services get the password of the `etcd` section too, and without encryption. */
+function warnOfPlaintext(services: ReadonlyMap<string, ServiceConfig>, etcd: EtcdOptions, problems: Problem[]): void {
+  for (const { service, etcdHosts } of services.values()) {
+    const message = etcdHosts === null ? null : plaintextWarning({ ...etcd, hosts: etcdHosts });
+    const path = joinPath(joinPath('services', service), 'etcd_host');
+    if (message !== null && !problems.some((problem) => problem.path === path)) {
+      problems.push({ path, message, severity: 'warning' });
+    }
   }
 }
 

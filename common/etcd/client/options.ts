@@ -1,7 +1,9 @@
+import { isIPv4 } from 'node:net';
 import { type Problem, type Schema, validate } from '../../config/config.ts';
 import { isError } from '../../config/problem.ts';
 import { isHost } from '../../instance.ts';
 import { knownHint } from '../../nearest.ts';
+import { listed } from '../../wording.ts';
 
 /** PEM files; each is read again when it changes. */
 export interface EtcdTls {
@@ -115,6 +117,8 @@ export function readEtcdSection(value: unknown, problems: Problem[]): EtcdOption
   if (!found.some(isError)) {
     const clash = findClash(options, parseHosts(options.hosts));
     if (clash !== undefined) found.push({ path: `etcd.${clash.key}`, message: clash.message });
+    const message = plaintextWarning(options);
+    if (message !== null) found.push({ path: 'etcd.hosts', message, severity: 'warning' });
   }
   problems.push(...found);
   return found.some(isError) ? validate(etcdSchema, {}, { path: 'etcd', problems: [] }) : options;
@@ -133,6 +137,18 @@ export function checkEtcdOptions(options: EtcdOptions): readonly Host[] {
   const clash = findClash(options, hosts);
   if (clash !== undefined) throw new Error(`${clash.key}: ${clash.message}`);
   return hosts;
+}
+
+/** Why others on the network could read the password of these options; null when they could not. */
+export function plaintextWarning({ hosts, password, password_file }: EtcdOptions): string | null {
+  if (!password && !password_file) return null;
+  const open = parseHosts(hosts).filter(({ url, secure }) => !secure && !isLoopback(new URL(url).hostname));
+  if (open.length === 0) return null;
+  return `the password goes over the network without encryption to ${listed(open.map(({ url }) => url))}; use https://`;
+}
+
+function isLoopback(host: string): boolean {
+  return host === 'localhost' || host === '[::1]' || (isIPv4(host) && host.startsWith('127.'));
 }
 
 /** An option that does not go together with another one. */

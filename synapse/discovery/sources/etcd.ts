@@ -2,7 +2,12 @@ import { createHash } from 'node:crypto';
 import { linkAbort } from '../../../common/async/abort.ts';
 import type { Log } from '../../../common/daemon/log.ts';
 import type { EtcdClient } from '../../../common/etcd/client/client.ts';
-import { checkEtcdOptions, type EtcdOptions, etcdSchema } from '../../../common/etcd/client/options.ts';
+import {
+  checkEtcdOptions,
+  type EtcdOptions,
+  etcdSchema,
+  plaintextWarning,
+} from '../../../common/etcd/client/options.ts';
 import { revokesWrongly } from '../../../common/etcd/client/version.ts';
 import { type Decode, decodeValue, readDecode } from '../../../common/etcd/records/decode.ts';
 import { inspectRecords } from '../../../common/etcd/records/inspect.ts';
@@ -101,6 +106,9 @@ function create(options: EtcdSourceOptions, context: SourceContext): Source {
   const { service } = context;
   const cluster = clusterOf(options, context.etcd);
   checkEtcdOptions(cluster);
+  // For the cluster of the etcd section, the configuration has its own warning.
+  const warning = options.hosts === undefined && options.host === undefined ? null : plaintextWarning(cluster);
+  if (warning !== null) context.log.warn('etcd can be read by others', { reason: warning });
   const key = clusterKey(cluster);
   const prefix = prefixOf(options, service);
   const { keys, decode = { method: 'nerve' }, generator_config_path } = options;

@@ -84,6 +84,22 @@ describe('serveAdmin over TCP', () => {
     socket.destroy();
   });
 
+  it('refuses a request with two Host headers, in any order and spelling', async (t) => {
+    const { address } = await serve(t, {});
+    const [host, port] = (address ?? '').split(':');
+    for (const headers of [
+      'Host: localhost\r\nHost: evil.example',
+      'Host: evil.example\r\nhost: localhost',
+      'HOST: localhost\r\nHost: localhost',
+    ]) {
+      const socket = dial(Number(port), host);
+      socket.write(`GET /healthz HTTP/1.1\r\n${headers}\r\n\r\n`);
+      const [data] = (await once(socket, 'data')) as [Buffer];
+      assert.match(data.toString(), /^HTTP\/1\.1 400 /, headers);
+      socket.destroy();
+    }
+  });
+
   it('says why it is not ready', async (t) => {
     const { url } = await serve(t, { ready: () => 'no lease' });
     const ready = await fetch(`${url}/readyz`);

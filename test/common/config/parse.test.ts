@@ -107,9 +107,29 @@ describe('parseText', () => {
     ['a.yaml', 'password: %hunter2'],
     ['a.yaml', 'password: @hunter2'],
     ['a.yaml', 'password: a: hunter2'],
+    ['a.yaml', 'password: {{ hunter2 }}'],
+    ['a.yaml', 'password: [[hunter2]: x]'],
+    ['a.yaml', '? [hunter2]\n: x'],
+    ['a.yaml', 'password: }hunter2'],
+    ['a.yaml', 'password: ]hunter2'],
+    ['a.yaml', 'password: [a]hunter2'],
+    ['a.yaml', 'password: |hunter2\n x'],
+    ['a.yaml', 'password: >hunter2'],
+    ['a.yaml', 'password: `hunter2'],
+    ['a.yaml', 'password: "a\\qhunter2"'],
+    ['a.yaml', 'password: !<hunter2'],
+    ['a.yaml', 'password: !!hunter2 x'],
+    ['a.yaml', 'password: &hunter2 &hunter2 x'],
+    ['a.yaml', '%hunter2\n---\na: 1'],
+    ['a.yaml', '- a\nhunter2: b'],
+    ['a.yaml', 'a: 1\n--- hunter2\nb'],
+    ['a.yaml', '<<: hunter2'],
   ] as const) {
-    it(`does not quote a possible password in ${text}`, () => {
-      const { problems } = parse(text, file);
+    it(`does not quote a possible password in ${text}`, (t) => {
+      const emitted = t.mock.method(process, 'emitWarning', () => {});
+      const { value, problems } = parse(text, file);
+      if (!/warning: /.test(problems[0] ?? '')) assert.equal(value, undefined);
+      assert.equal(emitted.mock.callCount(), 0, 'a warning that goes past the log');
       assert.equal(problems.length > 0, true);
       assert.ok(!problems.join('\n').includes('hunter2'), problems.join('\n'));
     });

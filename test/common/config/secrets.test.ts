@@ -47,6 +47,29 @@ describe('masked', () => {
   });
 });
 
+describe('a text', () => {
+  for (const [text, expected] of [
+    ['password:hunter2', `password:${mask}`],
+    ['password: hunter2', `password: ${mask}`],
+    ['"password":"hunter2 x"', `"password":${mask}`],
+    ["{etcd: {password: 'hunter2, x'}, y: 1}", `{etcd: {password: ${mask}}, y: 1}`],
+    ['http://h/x?token=hunter2&y=1', `http://h/x?token=${mask}&y=1`],
+    ['http://u:hun/ter2@h:1', `http://u:${mask}@h:1`],
+    ['http://u:hun@ter2@h:1, http://v:w@h', `http://u:${mask}@h:1, http://v:${mask}@h`],
+    ['Authorization: Bearer x', `Authorization: ${mask}`],
+    ['tls: {key: /etc/key.pem}', 'tls: {key: /etc/key.pem}'],
+    ['http://10.0.0.1:2379', 'http://10.0.0.1:2379'],
+    ['port: 80, host: a', 'port: 80, host: a'],
+  ] as const) {
+    it(`shows no secret of ${text}`, () => assert.equal(masked(text), expected));
+  }
+
+  it('is masked in linear time', () => {
+    const long = 'a'.repeat(200_000);
+    for (const text of [long, `http://${long}`, `${long}:`, `"${long}`]) assert.equal(masked(text), text);
+  });
+});
+
 describe('show', () => {
   it('quotes, masks and shortens', () => {
     assert.equal(show('a\n"'), '"a\\n\\""');

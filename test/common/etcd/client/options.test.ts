@@ -1,7 +1,13 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { type Problem, validate } from '../../../../common/config/config.ts';
-import { checkEtcdOptions, etcdSchema, parseHosts } from '../../../../common/etcd/client/options.ts';
+import {
+  checkEtcdOptions,
+  etcdSchema,
+  parseHosts,
+  plaintextWarning,
+  readEtcdSection,
+} from '../../../../common/etcd/client/options.ts';
 
 describe('the addresses of etcd', () => {
   const good: readonly [name: string, value: unknown, urls: readonly string[]][] = [
@@ -99,6 +105,37 @@ describe('the etcd section', () => {
   for (const [name, options, message] of contradictions) {
     it(`refuses ${name}`, () => {
       assert.throws(() => checkEtcdOptions(options), { message });
+    });
+  }
+});
+
+describe('a password for etcd', () => {
+  const secret = { username: 'nerve', password: 'hunter2' };
+  for (const [what, options, warned] of [
+    [
+      'over http:// to another host',
+      { ...secret, hosts: ['http://10.0.0.1:2379', '10.0.0.2'] },
+      'http://10.0.0.1:2379, http://10.0.0.2:2379',
+    ],
+    [
+      'over http:// to one of several hosts',
+      { ...secret, hosts: ['https://10.0.0.1', 'http://etcd-2'] },
+      'http://etcd-2:2379',
+    ],
+    ['from a file', { hosts: ['etcd-1'], username: 'nerve', password_file: '/etc/password' }, 'http://etcd-1:2379'],
+    ['over https://', { ...secret, hosts: ['https://10.0.0.1'] }, null],
+    ['to loopback', { ...secret, hosts: ['localhost', '127.9.9.9', 'http://[::1]:2379'] }, null],
+    ['to a name that begins like loopback', { ...secret, hosts: ['127.evil.example'] }, 'http://127.evil.example:2379'],
+    ['that is not there', { hosts: ['10.0.0.1'] }, null],
+  ] as const) {
+    it(`${warned === null ? 'needs no warning' : 'gets a warning'} ${what}`, () => {
+      const expected =
+        warned === null ? null : `the password goes over the network without encryption to ${warned}; use https://`;
+      assert.equal(plaintextWarning(options), expected);
+      const problems: Problem[] = [];
+      readEtcdSection({ ...options }, problems);
+      const found = expected === null ? [] : [{ path: 'etcd.hosts', message: expected, severity: 'warning' }];
+      assert.deepEqual(problems, found);
     });
   }
 });
