@@ -56,7 +56,7 @@ describe('the npm package', () => {
 
   it('has the files that users need, and no others', () => {
     const allowed =
-      /^(dist\/(common|nerve|synapse)\/.*\.js|dist\/man\/(nerve|synapse)\.1|synapse\/page\/[a-z]+\.(html|css)|package\.json|README\.md|CHANGELOG\.md|LICENSE)$/;
+      /^(dist\/(common|nerve|synapse)\/.*\.js|dist\/man\/(nerve|synapse)\.1|synapse\/page\/[a-z]+\.(html|css)|package\.json|README\.md|(CHANGELOG|SECURITY)\.md|LICENSE)$/;
     assert.deepEqual(
       files.filter((path) => !allowed.test(path)),
       [],
