@@ -1,4 +1,5 @@
 import { isIP } from 'node:net';
+import { parseBoundedJson } from './bounded-json.ts';
 import { quote } from './wording.ts';
 
 /** `up` takes traffic, `drain` finishes what it has, `down` is about to vanish (an orderly withdrawal). */
@@ -33,7 +34,7 @@ export class InvalidRecord extends Error {
   override readonly name = 'InvalidRecord';
 }
 
-/** The largest record that is read. Real records have a few hundred bytes; a larger one is a mistake or an attack. */
+/** The largest record that any registry may have. Real records have a few hundred bytes; a larger one is a mistake or an attack. */
 export const maxRecordBytes = 64 * 1024;
 
 /** HAProxy accepts these in a server name (configuration manual, section 2.2 "letters, digits, '-', '_', '.' and ':'"). */
@@ -90,17 +91,22 @@ export function makeInstance(fields: InstanceFields): Instance {
  * the original's tools write them.
  * @throws {InvalidRecord} when the value is not such a record; nothing of it may be used then
  */
-export function parseInstance(value: Buffer | string): Instance {
-  if (value.length > maxRecordBytes)
-    throw new InvalidRecord(`${value.length} bytes: at most ${maxRecordBytes} are read`);
+export function parseInstance(value: Buffer | string, maxBytes: number = maxRecordBytes): Instance {
+  checkSize(value, maxBytes);
   let record: unknown;
   try {
-    record = JSON.parse(value.toString());
-  } catch {
+    record = parseBoundedJson(value.toString());
+  } catch (error) {
+    if (error instanceof RangeError) throw new InvalidRecord(error.message);
     // The parser's own message repeats the text and names no place in it.
     throw new InvalidRecord(`not JSON: ${quote(value.toString())}`);
   }
   return readRecord(record);
+}
+
+/** @throws {InvalidRecord} when a record is larger than `maxBytes` */
+export function checkSize(value: Buffer | string, maxBytes: number): void {
+  if (value.length > maxBytes) throw new InvalidRecord(`${value.length} bytes: at most ${maxBytes} are read`);
 }
 
 /**
@@ -158,7 +164,7 @@ export function formatInstance(instance: Instance, announcedAt?: string): string
 export function announcedAtOf(value: Buffer | string): string | null {
   if (value.length > maxRecordBytes) return null;
   try {
-    const { announced_at: at } = JSON.parse(value.toString());
+    const { announced_at: at } = parseBoundedJson(value.toString()) as { readonly announced_at?: unknown };
     return typeof at === 'string' && timePattern.test(at) && !Number.isNaN(Date.parse(at)) ? at : null;
   } catch {
     return null;

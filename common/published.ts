@@ -1,3 +1,4 @@
+import { parseBoundedJson } from './bounded-json.ts';
 import { isObject } from './config/formats.ts';
 import { maxRecordBytes } from './instance.ts';
 
@@ -9,13 +10,14 @@ export interface Published {
   readonly broken?: string;
 }
 
-/** Reads the value of a key. @throws when it is too large or not a JSON object */
+/** Reads the value of a key. @throws when it is too large, nested too deeply or not a JSON object */
 export function readDocument(where: string, text: Buffer): Published {
   if (text.length > maxRecordBytes) throw new Error(`${text.length} bytes: at most ${maxRecordBytes} are read`);
   let value: unknown;
   try {
-    value = JSON.parse(text.toString());
+    value = parseBoundedJson(text.toString());
   } catch (error) {
+    if (error instanceof RangeError) throw error;
     throw new Error('not JSON', { cause: error });
   }
   if (!isObject(value)) throw new Error('must be a JSON object');

@@ -24,6 +24,8 @@ export interface Observed {
   readonly suspects: number;
   /** The number of other instances that are kept for a moment although their leases are gone. */
   readonly held: number;
+  /** The number of instances that `max_instances` leaves out. */
+  readonly overLimit: number;
   /** The number of local instances, of a service with a preference. */
   readonly local?: number | undefined;
   /** Milliseconds of `clock.wallTime()`; null while nothing is known. */
@@ -141,6 +143,11 @@ gauge(
   'synapse_suspect_instances',
   'Instances that are kept although their leases are gone, because many leases were lost together.',
   ({ suspects }) => suspects,
+);
+gauge(
+  'synapse_instances_over_limit',
+  'Instances that are left out because the service has more than max_instances.',
+  ({ overLimit }) => overLimit,
 );
 gauge(
   'synapse_held_instances',

@@ -1,5 +1,6 @@
 import { reasonOf, silentLog } from '../../common/daemon/log.ts';
 import { type InspectedRecord, inspectRecords } from '../../common/etcd/records/inspect.ts';
+import { usualRules } from '../../common/etcd/records/record-rules.ts';
 import { etcdOptionsOf } from '../announce/registries.ts';
 import type { NerveConfig } from '../config/config.ts';
 import type { ServiceConfig } from '../config/service-config.ts';
@@ -17,8 +18,11 @@ async function stateOf({ etcd }: NerveConfig, service: ServiceConfig): Promise<R
   const { name, key, instance } = service;
   const nothing = { name, instance: instance.id, key, revision: null, lease: null, ttl: null, left: null };
   try {
-    const decode = { method: 'nerve' } as const;
-    const records = await inspectRecords(etcdOptionsOf(etcd, service), key, { decode, timeoutMs, log: silentLog });
+    const records = await inspectRecords(etcdOptionsOf(etcd, service), key, {
+      rules: usualRules,
+      timeoutMs,
+      log: silentLog,
+    });
     const record: InspectedRecord | undefined = records.find(({ where }) => where === key);
     if (record === undefined) return { ...nothing, announced: false, reason: null };
     const { reason, revision, lease, ttl, left } = record;

@@ -32,6 +32,8 @@ export interface CatalogEntry {
   /** The set in force. Where an empty set changes nothing, the newest that was not empty; at first that of the state file. */
   readonly lastGood: InstanceSet | undefined;
   readonly origin: Origin | 'cache';
+  /** How many instances are left out because of `max_instances`. */
+  readonly overLimit: number;
   /** The newest set as the source published it, without the lost instances that are kept. */
   readonly raw: InstanceSet | undefined;
   /** Instances that are kept although their leases are gone. */
@@ -60,6 +62,9 @@ export interface CatalogChange {
   readonly stateChanged: boolean;
   readonly keptBefore: LostById;
   readonly kept: LostById;
+  /** How many instances are left out because of `max_instances`, before and now. */
+  readonly overLimitBefore: number;
+  readonly overLimit: number;
   /** Lost instances to look at: tell {@link Catalog.looked} the result. */
   readonly looks: readonly LostInstance[];
   /** Lost instances that are no longer kept. */
@@ -210,6 +215,8 @@ function changeOf(
     stateChanged: before?.state !== after?.state,
     keptBefore: before?.kept ?? noneLost,
     kept: after?.kept ?? noneLost,
+    overLimitBefore: before?.overLimit ?? 0,
+    overLimit: after?.overLimit ?? 0,
     looks: own.flatMap((effect) => (effect.type === 'look' ? [effect.lost] : [])),
     ended: own.flatMap((effect) => (effect.type === 'ended' ? [effect] : [])),
     newlyRefused: after === undefined || after.refused === before?.refused ? null : after.refused,
@@ -242,7 +249,7 @@ function evaluate(
   const { set, lastGood, raw } = known ?? {};
   // Until the source answers, only the state file's set is there.
   const selection = select(service.policy, set ?? lastGood, lastGood);
-  const { instances, origin } = selection;
+  const { instances, origin, overLimit = 0 } = selection;
   const newest = set === undefined ? known?.published : set.published;
   const { config, published, refused } = effectiveConfig(service, newest, known?.published);
   const fromStateFile = set === undefined && instances !== undefined;
@@ -255,6 +262,7 @@ function evaluate(
     set,
     lastGood: origin === 'previous' ? lastGood : (set ?? lastGood),
     origin: set === undefined && lastGood !== undefined ? 'cache' : origin,
+    overLimit,
     raw,
     kept: known?.kept ?? noneLost,
     published,

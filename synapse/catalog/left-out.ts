@@ -1,4 +1,4 @@
-import type { Instance } from '../../common/instance.ts';
+import { type Instance, instanceId } from '../../common/instance.ts';
 import type { InstanceSet, LeftOut } from '../source.ts';
 import { type LabelFilter, labelOf, passesFilters } from './labels.ts';
 import type { Policy } from './select.ts';
@@ -9,21 +9,38 @@ export function leftOut(
   set: InstanceSet,
   { instances = [] }: { readonly instances?: readonly Instance[] | undefined },
 ): readonly LeftOut[] {
-  const used = new Set(instances.map(({ name, host, port }) => key(name, host, policy.portOverride ?? port)));
+  const { portOverride, maxInstances = Number.POSITIVE_INFINITY, leaderElection } = policy;
+  const used = new Set(instances.map(({ name, host, port }) => key(name, host, portOverride ?? port)));
+  const byId = new Map(instances.map((instance) => [instance.id, instance]));
   const seen = new Set<string>();
   const found: LeftOut[] = [...(set.leftOut ?? [])];
   for (const instance of set.instances) {
     const { id, name, host, port, state } = instance;
-    const own = key(name, host, policy.portOverride ?? port);
+    const own = key(name, host, portOverride ?? port);
+    const namesake = byId.get(portOverride === undefined ? id : instanceId(name, host, portOverride));
     const failed = policy.filters.find((filter) => !passesFilters(instance, [filter]));
     if (state === 'down') found.push({ id, reason: 'its nerve withdrew it' });
     else if (failed !== undefined) found.push({ id, reason: filterReason(instance, failed) });
     else if (seen.has(own)) found.push({ id, reason: 'another instance has the same name, host and port' });
-    else if (!used.has(own))
-      found.push({ id, reason: policy.leaderElection ? 'it is not the leader' : 'it is not used' });
+    else if (!used.has(own)) {
+      if (leaderElection) found.push({ id, reason: 'it is not the leader' });
+      else if (namesake !== undefined) found.push({ id, reason: sameNameReason(namesake) });
+      else if (instances.length >= maxInstances) found.push({ id, reason: limitReason(maxInstances) });
+      else found.push({ id, reason: 'it is not used' });
+    }
     seen.add(own);
   }
   return found;
+}
+
+/** Why an instance is left out of which another one has the id. */
+export function sameNameReason({ id, name, host }: Instance): string {
+  const other = name === '' ? `the instance without a name on host ${host}` : `${name} on host ${host}`;
+  return `its server in HAProxy would be ${id}, as that of ${other}, which is used`;
+}
+
+function limitReason(most: number): string {
+  return `the service has more than max_instances (${most}), and this one was announced later than those in use`;
 }
 
 function key(name: string, host: string, port: number): string {

@@ -1,6 +1,7 @@
 import { type Instance, sameInstance } from '../../common/instance.ts';
 import type { InstanceSet } from '../source.ts';
 import { type LabelFilter, passesFilters } from './labels.ts';
+import { withinLimit } from './limit.ts';
 import type { ExpiryGuard } from './lost-instance.ts';
 import { withoutOverride, withPort } from './port-override.ts';
 import { type Preference, preferLocal } from './preference.ts';
@@ -17,6 +18,8 @@ export interface Policy {
   readonly filters: readonly LabelFilter[];
   /** Only the oldest instance is used. */
   readonly leaderElection: boolean;
+  /** More instances than this are left out; undefined: none is. */
+  readonly maxInstances?: number | undefined;
   /** Which instances come first; undefined: all are equal. */
   readonly prefer?: Preference | undefined;
   /** When instances whose leases are gone are kept; undefined: never. */
@@ -31,6 +34,8 @@ export interface Selection {
   /** Unique by id; undefined while nothing is known and there is no stand-in. */
   readonly instances: readonly Instance[] | undefined;
   readonly origin: Origin;
+  /** How many instances are left out because of `maxInstances`; absent: none. */
+  readonly overLimit?: number;
 }
 
 /**
@@ -42,14 +47,14 @@ export function select(policy: Policy, set: InstanceSet | undefined, previous: I
   const { defaultServers, usePreviousBackends } = policy;
   if (set !== undefined) {
     const found = gather(policy, set);
-    if (found.length > 0) return { instances: narrow(policy, found, set), origin: 'discovered' };
+    if (found.length > 0) return { ...narrow(policy, found, set), origin: 'discovered' };
   }
   // As SmartStack does: the port override is for discovered instances, not for their stand-ins.
-  if (defaultServers.length > 0) return { instances: narrow(policy, unique(defaultServers), set), origin: 'defaults' };
+  if (defaultServers.length > 0) return { ...narrow(policy, unique(defaultServers), set), origin: 'defaults' };
   if (set !== undefined && !usePreviousBackends) return { instances: [], origin: 'discovered' };
   if (previous !== undefined && previous !== set) {
     const found = gather(policy, previous);
-    if (found.length > 0) return { instances: narrow(policy, found, previous), origin: 'previous' };
+    if (found.length > 0) return { ...narrow(policy, found, previous), origin: 'previous' };
   }
   return set === undefined ? { instances: undefined, origin: 'nothing' } : { instances: [], origin: 'discovered' };
 }
@@ -71,26 +76,53 @@ function gather(policy: Policy, set: InstanceSet): readonly Instance[] {
     return discovered;
   }
   const all = keepDefaultServers ? [...discovered, ...defaultServers] : discovered;
-  return unique(portOverride === undefined ? all : all.map((instance) => withPort(instance, portOverride)));
+  const moved = portOverride === undefined ? all : all.map((instance) => withPort(instance, portOverride));
+  return unique(moved, keepDefaultServers ? discovered.length : moved.length);
 }
 
 function isStaying({ state }: Instance): boolean {
   return state !== 'down';
 }
 
-/** Two instances with the same name, host and port are one; the first one is used. */
-function unique(instances: readonly Instance[]): readonly Instance[] {
+/**
+ * Of instances with one id, one: they would be one server in HAProxy. Of two with the same name and host the first is used. Two
+ * with different ones have the same id because host names may have underscores (`a` on `b_c`, and `a_b` on `c`): then the
+ * default server is used, or the one with the longer name. `configuredFrom`: the index of the first default server.
+ */
+function unique(instances: readonly Instance[], configuredFrom = 0): readonly Instance[] {
   const ids = new Set<string>();
   for (const { id } of instances) ids.add(id);
   if (ids.size === instances.length) return instances;
-  return instances.filter(({ id }) => ids.delete(id));
+  const used = new Map<string, number>();
+  const isConfigured = (index: number): boolean => index >= configuredFrom;
+  for (const [index, instance] of instances.entries()) {
+    const before = used.get(instance.id);
+    const other = before === undefined ? undefined : instances[before];
+    if (before === undefined || other === undefined) used.set(instance.id, index);
+    else if (isSamePlace(other, instance)) continue;
+    else if (isConfigured(before) !== isConfigured(index)) used.set(instance.id, Math.max(before, index));
+    else if (instance.name.length > other.name.length) used.set(instance.id, index);
+  }
+  return instances.filter(({ id }, index) => used.get(id) === index);
 }
 
-function narrow(policy: Policy, instances: readonly Instance[], set: InstanceSet | undefined): readonly Instance[] {
-  const { filters, leaderElection, prefer } = policy;
+/** True for the same name and host: with the same id, the port is the same too. */
+export function isSamePlace(a: Instance, b: Instance): boolean {
+  return a.name === b.name && a.host === b.host;
+}
+
+function narrow(
+  policy: Policy,
+  instances: readonly Instance[],
+  set: InstanceSet | undefined,
+): Pick<Selection, 'instances' | 'overLimit'> {
+  const { filters, leaderElection, prefer, maxInstances } = policy;
   const passed = filters.length === 0 ? instances : instances.filter((instance) => passesFilters(instance, filters));
-  if (leaderElection) return passed.slice(...leader(passed, set));
-  return prefer === undefined ? passed : preferLocal(passed, prefer);
+  if (leaderElection) return { instances: passed.slice(...leader(passed, set)) };
+  const kept = withinLimit(passed, maxInstances, set);
+  const overLimit = passed.length - kept.length;
+  const arranged = prefer === undefined ? kept : preferLocal(kept, prefer);
+  return { instances: arranged, ...(overLimit > 0 && { overLimit }) };
 }
 
 /** Start and end of the leader in the list: the smallest sequence; without any, the first of the list. */

@@ -6,10 +6,11 @@ import { type Log, reasonOf } from '../../common/daemon/log.ts';
 import { createEtcdClient } from '../../common/etcd/client/client.ts';
 import { type Entry, hex } from '../../common/etcd/client/key-value.ts';
 import type { EtcdOptions } from '../../common/etcd/client/options.ts';
+import { readEntry, usualRules } from '../../common/etcd/records/record-rules.ts';
 import { printable } from '../../common/etcd/records/records.ts';
 import type { KeyChange } from '../../common/etcd/watch/prefix-state.ts';
 import { createReflector } from '../../common/etcd/watch/reflector.ts';
-import { announcedAtOf, parseInstance } from '../../common/instance.ts';
+import { announcedAtOf } from '../../common/instance.ts';
 import type { SavedServices } from '../catalog/state-file.ts';
 import { instanceShape } from '../report/instance-shape.ts';
 
@@ -118,7 +119,8 @@ function byService(entries: ReadonlyMap<string, Entry>, prefix: string): Registr
   return services;
 }
 
-function recordOf({ key, value, createRevision, modRevision, lease }: Entry): ListedRecord {
+function recordOf(entry: Entry): ListedRecord {
+  const { key, value, createRevision, modRevision, lease } = entry;
   const rest = {
     key: printable(key),
     announced_at: announcedAtOf(value),
@@ -127,7 +129,7 @@ function recordOf({ key, value, createRevision, modRevision, lease }: Entry): Li
     lease: lease === '0' ? null : hex(lease),
   };
   try {
-    return { ...rest, instance: parseInstance(value), reason: null };
+    return { ...rest, instance: readEntry(entry, usualRules), reason: null };
   } catch (error) {
     return { ...rest, instance: null, reason: reasonOf(error) };
   }

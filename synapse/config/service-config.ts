@@ -3,6 +3,7 @@ import { isObject, readRecords } from '../../common/config/formats.ts';
 import type { EtcdOptions } from '../../common/etcd/client/options.ts';
 import type { Instance } from '../../common/instance.ts';
 import type { CatalogService } from '../catalog/catalog.ts';
+import { usualMaxInstances } from '../catalog/limit.ts';
 import { readPreference } from '../catalog/preference.ts';
 import type { Policy } from '../catalog/select.ts';
 import type { Discovery } from '../discovery/discoverer.ts';
@@ -29,6 +30,7 @@ interface ServiceOptions {
   readonly use_previous_backends: boolean;
   readonly backend_port_override?: number;
   readonly leader_election: boolean;
+  readonly max_instances: number;
   readonly expiry_guard: number | false;
   readonly expiry_guard_time: number;
   readonly expiry_hold: number;
@@ -61,6 +63,11 @@ export const serviceSchema: Schema<ServiceOptions> = {
     doc: 'Use only the oldest instance.',
     format: 'boolean',
     default: false,
+  },
+  max_instances: {
+    doc: 'The most instances that are used; of more, those that were announced first. It protects HAProxy from a flood of announcements.',
+    format: 'positive-integer',
+    default: usualMaxInstances,
   },
   expiry_guard: {
     doc: 'Lost leases are a wave when they are two or more within 30 s and more than this share of the service, or of all leases: then instances that answer are kept as suspects. false: drop instances as soon as their leases are gone.',
@@ -145,6 +152,7 @@ export async function readService(
     portOverride: discovery?.takesPorts === true ? undefined : portOverride,
     filters,
     leaderElection: options.leader_election,
+    maxInstances: options.max_instances,
     prefer,
     expiryGuard:
       options.expiry_guard === false

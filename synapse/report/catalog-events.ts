@@ -29,10 +29,26 @@ export function recordCatalogChange(
     log.info('no suspects are left', { service });
     events.record({ kind: 'guard_lifted', level: 'info', service });
   }
+  recordLimit(change, { log, events });
   if (newlyRefused === null) return;
   refusedConfigs.inc({ service });
   log.error('published configuration refused', { service, reason: newlyRefused });
   events.record({ kind: 'published_refused', level: 'error', service, reason: newlyRefused });
+}
+
+/** Instances are left out because of `max_instances`, or no longer. */
+function recordLimit(
+  { service, overLimitBefore, overLimit }: CatalogChange,
+  { log, events }: { readonly log: Log; readonly events: Events },
+): void {
+  if (overLimit > 0 && overLimitBefore === 0) {
+    const reason = 'more instances are announced than max_instances: those that were announced last are left out';
+    log.warn('instances are left out because of max_instances', { service, leftOut: overLimit, reason });
+    events.record({ kind: 'limit_exceeded', level: 'warn', service, left_out: overLimit, reason });
+  } else if (overLimit === 0 && overLimitBefore > 0) {
+    log.info('no instances are left out because of max_instances any more', { service });
+    events.record({ kind: 'limit_kept', level: 'info', service });
+  }
 }
 
 /** One that answered is worth a warning: its nerve died, and its service lives. */

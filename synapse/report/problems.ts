@@ -29,7 +29,8 @@ export function findProblems(summary: Summary, ready: string | null): readonly F
 }
 
 /** Whether a service needs attention. */
-export function isTroubled({ reason, up, suspects, rejected, fallback, refused }: ServiceSummary): boolean {
+export function isTroubled({ reason, up, suspects, over_limit, rejected, fallback, refused }: ServiceSummary): boolean {
+  if (over_limit > 0) return true;
   return reason !== null || up === 0 || suspects > 0 || rejected > 0 || fallback !== null || refused !== null;
 }
 
@@ -127,6 +128,7 @@ function serviceProblems(services: readonly NamedSummary[]): readonly FoundProbl
     ...emptyServices(services),
     ...unknownServices(services),
     ...guardedServices(services),
+    ...limitedServices(services),
     ...servicesOnFallback(services),
     ...skippedRecords(services),
     ...refusedPublications(services),
@@ -192,6 +194,21 @@ function guardedServices(services: readonly NamedSummary[]): readonly FoundProbl
       reason: 'many leases were lost together, so synapse keeps the instances that answer as suspects',
       remedy: 'synapse and HAProxy drop those that stop answering. Do the nerves run, and do they reach etcd?',
       kinds: ['guard_in_force'],
+    },
+  ];
+}
+
+function limitedServices(services: readonly NamedSummary[]): readonly FoundProblem[] {
+  const over = services.filter(([, { over_limit: count }]) => count > 0);
+  if (over.length === 0) return [];
+  return [
+    {
+      level: 'warn',
+      title: `More than max_instances: ${listed(over.map(([name, { over_limit: count }]) => `${name} by ${count}`))}`,
+      reason: 'the instances that were announced last are left out',
+      remedy:
+        'Are all of them meant to be there? synapse services lists them. If so, raise max_instances of the service.',
+      kinds: ['limit_exceeded'],
     },
   ];
 }

@@ -14,6 +14,7 @@ export function serviceNotes(name: string, report: ServiceReport): readonly stri
     ...(published === undefined ? [] : publishedNotes(published)),
     ...(prefer === undefined ? [] : [preferenceNote(prefer)]),
     ...guardNotes(report),
+    ...limitNotes(report),
   ];
 }
 
@@ -53,6 +54,12 @@ function partText({ role, instances, reason }: Part): string {
   if (role === 'idle') return `${roles[role]}${stale}`;
   if (instances === null) return `${roles[role]}, no answer yet${reason === null ? '' : `: ${reason}`}`;
   return `${roles[role]}, ${counted(instances, 'instance')}${stale}`;
+}
+
+function limitNotes({ over_limit: count }: ServiceReport): readonly string[] {
+  return count === undefined
+    ? []
+    : [`${counted(count, 'instance')} announced last are left out, because the service has more than max_instances`];
 }
 
 function publishedNotes({ where, refused }: NonNullable<ServiceReport['published']>): readonly string[] {

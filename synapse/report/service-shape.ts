@@ -92,6 +92,7 @@ export const serviceShape = {
       { by: 'ID', of: lostShape },
       'instances that are kept although their leases are gone: suspects, and those that are held for a moment',
     ),
+    over_limit: optional('number', 'number of instances that max_instances leaves out'),
     instances: field({ orNull: { list: instanceShape } }, 'the instances in use; null while nothing is known'),
     left_out: field({ list: leftOutShape }, 'instances that were found and are not used, at most 100'),
     rejected: field({ list: rejectedShape }, 'records that cannot be used, at most 100'),

@@ -47,6 +47,7 @@ function reportOf(entry: CatalogEntry, source: DiscoveryStatus): ServiceReport {
     ...rulesFor(entry),
     ...preferenceOf(entry),
     ...lostOf(entry),
+    ...(entry.overLimit > 0 && { over_limit: entry.overLimit }),
     instances: entry.state.instances ?? null,
     left_out: leftOutOf(entry).slice(0, maxShown),
     rejected: (set?.rejected ?? []).slice(0, maxShown),
@@ -108,6 +109,7 @@ export function* observed(catalog: Catalog, discoverer: Discoverer): Iterable<Ob
       refused: published && published.refused !== null,
       suspects: suspectsIn(entry.kept),
       held: entry.kept.size - suspectsIn(entry.kept),
+      overLimit: entry.overLimit,
       changedAt: entry.changedAt,
     };
   }

@@ -14,6 +14,8 @@ export interface ServiceSummary extends Pick<ServiceReport, 'method' | 'origin' 
   /** Number of instances that are up and backups. */
   readonly backup: number;
   readonly suspects: number;
+  /** Number of instances that max_instances leaves out. */
+  readonly over_limit: number;
   /** Number of records that cannot be used, at most 100. */
   readonly rejected: number;
   /** Number of instances that were found and are not used, at most 100. */
@@ -49,6 +51,7 @@ function summarise(report: ServiceReport): ServiceSummary {
     drain: instances?.filter(({ state }) => state === 'drain').length ?? 0,
     backup: up.filter(({ backup }) => backup).length,
     suspects: Object.keys(suspects).length,
+    over_limit: report.over_limit ?? 0,
     rejected: report.rejected.length,
     left_out: report.left_out.length,
     refused: published?.refused ?? null,

@@ -44,9 +44,9 @@ describe('a fallback under traffic', () => {
     await ec2.close();
   });
 
-  const key = '/nerve/services/api/announced';
+  const key = (): string => `/nerve/services/api/announced_127.0.0.1:${announced.port}`;
   const announce = (): Promise<number> =>
-    put(etcd.client, key, JSON.stringify({ host: '127.0.0.1', port: announced.port, name: 'announced' }));
+    put(etcd.client, key(), JSON.stringify({ host: '127.0.0.1', port: announced.port, name: 'announced' }));
   const state = async (): Promise<StateReport> => JSON.parse((await synapse?.get('/api/v1/state'))?.body ?? '');
 
   it('goes from etcd to EC2 and back without a failed request or an empty set', async () => {
@@ -103,7 +103,7 @@ describe('a fallback under traffic', () => {
         return only?.name === name;
       });
 
-    await remove(etcd.client, key);
+    await remove(etcd.client, key());
     await uses('tagged');
     assert.ok(ec2.calls.length > 0);
     const seen = statuses.length;
@@ -112,7 +112,7 @@ describe('a fallback under traffic', () => {
     await announce();
     await uses('announced');
     const calls = ec2.calls.length;
-    await remove(etcd.client, key);
+    await remove(etcd.client, key());
     await announce();
     await uses('announced');
     await until(() => statuses.length > seen + 150);

@@ -129,12 +129,9 @@ describe('synapse between etcd and HAProxy', () => {
     ];
     for (const [index, value] of hostile.entries())
       await put(etcd.client, `/nerve/services/api/hostile-${index}`, value);
+    const greedy = `/nerve/services/api/127.0.0.1:${portOf('one')}`;
     // A valid record with forbidden server options: they are dropped, and the instance serves.
-    await put(
-      etcd.client,
-      '/nerve/services/api/greedy',
-      record({ haproxy_server_options: 'ssl verify none track a/b' }),
-    );
+    await put(etcd.client, greedy, record({ haproxy_server_options: 'ssl verify none track a/b' }));
     await announce('three');
     await serving('one', 'two', 'three');
     const { rejected } = (await state()).services.api ?? { rejected: [] };
@@ -144,7 +141,7 @@ describe('synapse between etcd and HAProxy', () => {
     await until(async () => (await readFile(haproxy.file, 'utf8')).includes(`:${portOf('three')} `));
     assert.doesNotMatch(await readFile(haproxy.file, 'utf8'), /evil|verify|track/);
     for (const index of hostile.keys()) await remove(etcd.client, `/nerve/services/api/hostile-${index}`);
-    await remove(etcd.client, '/nerve/services/api/greedy');
+    await remove(etcd.client, greedy);
     await serving('two', 'three');
   });
 

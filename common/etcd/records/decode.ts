@@ -1,5 +1,13 @@
+import { parseBoundedJson } from '../../bounded-json.ts';
 import { isObject } from '../../config/formats.ts';
-import { type Instance, InvalidRecord, makeInstance, maxRecordBytes, parseInstance } from '../../instance.ts';
+import {
+  checkSize,
+  type Instance,
+  InvalidRecord,
+  makeInstance,
+  maxRecordBytes,
+  parseInstance,
+} from '../../instance.ts';
 import { knownHint } from '../../nearest.ts';
 
 /** How a value in etcd becomes an instance. */
@@ -11,6 +19,8 @@ export interface Decode {
   readonly port?: string;
   readonly name?: string;
   readonly weight?: string;
+  /** With `nerve`: takes records under any key, and not only under their own names. */
+  readonly any_key?: boolean;
 }
 
 const paths = ['host', 'port', 'name', 'weight'] as const;
@@ -21,22 +31,27 @@ export function readDecode(value: unknown): Decode {
   if (method !== 'nerve' && method !== 'json' && method !== 'address') {
     throw new Error('decode.method must be nerve, json or address');
   }
-  for (const [key, path] of Object.entries(given)) {
+  const { any_key, ...found } = given;
+  if (any_key !== undefined && typeof any_key !== 'boolean') throw new Error('decode.any_key must be true or false');
+  if (any_key !== undefined && method !== 'nerve') {
+    throw new Error('decode.any_key is only used with method nerve: the other methods take any key');
+  }
+  for (const [key, path] of Object.entries(found)) {
     if (!(paths as readonly string[]).includes(key))
-      throw new Error(`unknown key ${key}; ${knownHint(key, ['method', ...paths])}`);
+      throw new Error(`unknown key ${key}; ${knownHint(key, ['method', 'any_key', ...paths])}`);
     if (method !== 'json') throw new Error(`decode.${key} is only used with method json`);
     if (typeof path !== 'string' || stepsOf(path) === undefined) {
       throw new Error(`decode.${key} must be a path such as address.ip or endpoints[0].host`);
     }
   }
-  return method === 'json' ? { method, host: 'host', port: 'port', ...given } : { method };
+  if (method === 'nerve') return { method, ...(any_key === true && { any_key }) };
+  return method === 'json' ? { method, host: 'host', port: 'port', ...found } : { method };
 }
 
 /** Reads one value. @throws {InvalidRecord} when it cannot be used */
-export function decodeValue(value: Buffer, decode: Decode): Instance {
-  if (decode.method === 'nerve') return parseInstance(value);
-  if (value.length > maxRecordBytes)
-    throw new InvalidRecord(`${value.length} bytes: at most ${maxRecordBytes} are read`);
+export function decodeValue(value: Buffer, decode: Decode, maxBytes: number = maxRecordBytes): Instance {
+  if (decode.method === 'nerve') return parseInstance(value, maxBytes);
+  checkSize(value, maxBytes);
   return decode.method === 'address' ? readAddress(value.toString()) : readJson(value.toString(), decode);
 }
 
@@ -50,8 +65,9 @@ function readAddress(text: string): Instance {
 function readJson(text: string, { host = '', port = '', name, weight }: Decode): Instance {
   let record: unknown;
   try {
-    record = JSON.parse(text);
+    record = parseBoundedJson(text);
   } catch (error) {
+    if (error instanceof RangeError) throw new InvalidRecord(error.message);
     throw new InvalidRecord('not JSON', { cause: error });
   }
   const found = weight === undefined ? undefined : valueAt(record, weight);

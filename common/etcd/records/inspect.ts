@@ -5,7 +5,7 @@ import { createEtcdClient, type EtcdClient } from '../client/client.ts';
 import { type Entry, hex, prefixRange } from '../client/key-value.ts';
 import type { EtcdOptions } from '../client/options.ts';
 import { list } from '../watch/list.ts';
-import { type Decode, decodeValue } from './decode.ts';
+import { type RecordRules, readEntry } from './record-rules.ts';
 import { printable } from './records.ts';
 
 /** One record as etcd has it now, for people. */
@@ -32,7 +32,7 @@ export interface InspectedRecord {
 
 /** How records are inspected. */
 export interface InspectOptions {
-  readonly decode: Decode;
+  readonly rules: RecordRules;
   /** Only keys that match this after the prefix. */
   readonly keys?: RegExp;
   /** The limit of the whole inspection. */
@@ -52,7 +52,7 @@ export async function inspectRecords(
   prefix: string,
   options: InspectOptions,
 ): Promise<readonly InspectedRecord[]> {
-  const { decode, keys, timeoutMs, log } = options;
+  const { rules, keys, timeoutMs, log } = options;
   const end = timeoutSignal(timeoutMs);
   const done = new AbortController();
   const client = createEtcdClient(etcd, { log }, done.signal);
@@ -60,7 +60,7 @@ export async function inspectRecords(
     const { entries } = await list(client, prefixRange(prefix), end);
     const found = [...entries.values()].filter(({ key }) => keys?.test(key.slice(prefix.length)) ?? true);
     const leases = await leasesOf(client, found, end);
-    return found.map((entry) => recordOf(entry, decode, leases));
+    return found.map((entry) => recordOf(entry, rules, leases));
   } catch (error) {
     const reason = client.status.reason ?? reasonOf(error);
     throw new Error(end.aborted ? `etcd did not answer within ${timeoutMs} ms: ${reason}` : reason);
@@ -71,7 +71,7 @@ export async function inspectRecords(
 
 type Leases = ReadonlyMap<string, { readonly ttl: number; readonly left: number }>;
 
-function recordOf(entry: Entry, decode: Decode, leases: Leases): InspectedRecord {
+function recordOf(entry: Entry, rules: RecordRules, leases: Leases): InspectedRecord {
   const { key, value, createRevision: created, modRevision: revision } = entry;
   const lease = entry.lease === '0' ? null : hex(entry.lease);
   const known = leases.get(entry.lease);
@@ -84,7 +84,7 @@ function recordOf(entry: Entry, decode: Decode, leases: Leases): InspectedRecord
     left: known?.left ?? null,
   };
   try {
-    const { id, name } = decodeValue(value, decode);
+    const { id, name } = readEntry(entry, rules);
     return { where: printable(key), id, name, reason: null, ...rest };
   } catch (error) {
     return { where: printable(key), id: null, name: '', reason: reasonOf(error), ...rest };

@@ -34,8 +34,8 @@ export interface RecordEvents {
   onGone(id: string, how: 'withdrawn' | 'expired'): void;
 }
 
-/** Reads one value. @throws when it cannot be used, saying why */
-export type ReadRecord = (value: Buffer, key: string) => Instance;
+/** Reads one record. @throws when it cannot be used, saying why */
+export type ReadRecord = (entry: Entry) => Instance;
 
 interface Parsed {
   readonly key: string;
@@ -104,7 +104,7 @@ export class Records {
     if (parsed?.modRevision === previous.modRevision) return parsed.instance?.state === 'down';
     // It was written and deleted in one change, which has not been applied yet.
     try {
-      return this.#read(previous.value, key).state === 'down';
+      return this.#read(previous).state === 'down';
     } catch {
       return false;
     }
@@ -144,7 +144,7 @@ export class Records {
     if (before?.modRevision === modRevision && before.created === created) return false;
     let parsed: Parsed;
     try {
-      const instance = this.#read(entry.value, key);
+      const instance = this.#read(entry);
       const same = before?.instance !== undefined && sameInstance(before.instance, instance);
       parsed = { key, modRevision, created, lease, instance: same ? before.instance : instance };
     } catch (error) {
@@ -196,14 +196,17 @@ export class Records {
     if (keys.size === 0) this.#keysOf.delete(id);
   }
 
-  /** For each id that several records have, the one that is used: the best state first, then the smallest key. */
+  /**
+   * For each id that several records have, the one that is used: one that is not down; then the one at the least depth, because
+   * a right to write keys that begin with a name is also one to write deeper keys; then the best state, then the smallest key.
+   */
   #winners(): ReadonlyMap<string, Parsed> {
     const winners = new Map<string, Parsed>();
     for (const parsed of this.#order) {
       if (parsed.instance === undefined) continue;
-      const { id, state } = parsed.instance;
-      const best = winners.get(id)?.instance;
-      if (best === undefined || stateRank[state] < stateRank[best.state]) winners.set(id, parsed);
+      const { id } = parsed.instance;
+      const best = winners.get(id);
+      if (best === undefined || isBefore(parsed, best)) winners.set(id, parsed);
     }
     return winners;
   }
@@ -219,6 +222,21 @@ export class Records {
     }
     return low;
   }
+}
+
+/** True when `one` is used rather than `other`, whose key is smaller. */
+function isBefore(one: Parsed, other: Parsed): boolean {
+  const [state, otherState] = [stateOf(one), stateOf(other)];
+  if (state === 'down' || otherState === 'down') return otherState === 'down' && state !== 'down';
+  return (depthOf(one) - depthOf(other) || stateRank[state] - stateRank[otherState]) < 0;
+}
+
+function stateOf({ instance }: Parsed): InstanceState {
+  return instance?.state ?? 'down';
+}
+
+function depthOf({ key }: Parsed): number {
+  return key.split('/').length;
 }
 
 const stateRank: Readonly<Record<InstanceState, number>> = { up: 0, drain: 1, down: 2 };

@@ -1,7 +1,8 @@
 import type { Instance } from '../../../common/instance.ts';
 import { type LabelFilter, passesFilters } from '../../catalog/labels.ts';
-import { filterReason } from '../../catalog/left-out.ts';
+import { filterReason, sameNameReason } from '../../catalog/left-out.ts';
 import { withPort } from '../../catalog/port-override.ts';
+import { isSamePlace } from '../../catalog/select.ts';
 import type { InstanceSet, LeftOut } from '../../source.ts';
 import type { Discovery } from '../discoverer.ts';
 
@@ -73,13 +74,15 @@ export function mergeParts(
   const [only] = parts;
   if (parts.length === 1 && only !== undefined) return { ...only.set, withdrawn, seenAt };
   const byId = new Map<string, Instance>();
+  const namesakes: LeftOut[] = [];
   for (const { set } of parts) {
     for (const instance of set.instances) {
       const known = byId.get(instance.id);
       if (known === undefined || known.state === 'down') byId.set(instance.id, instance);
+      else if (!isSamePlace(known, instance)) namesakes.push({ id: instance.id, reason: sameNameReason(known) });
     }
   }
-  const leftOut = parts.flatMap(({ set }) => set.leftOut ?? []);
+  const leftOut = [...parts.flatMap(({ set }) => set.leftOut ?? []), ...namesakes];
   const revisions = parts.flatMap(({ name, set }) => (set.revision === undefined ? [] : [`${name} ${set.revision}`]));
   return {
     instances: [...byId.values()],

@@ -9,14 +9,16 @@ import {
   plaintextWarning,
 } from '../../../common/etcd/client/options.ts';
 import { revokesWrongly } from '../../../common/etcd/client/version.ts';
-import { type Decode, decodeValue, readDecode } from '../../../common/etcd/records/decode.ts';
+import { type Decode, readDecode } from '../../../common/etcd/records/decode.ts';
 import { inspectRecords } from '../../../common/etcd/records/inspect.ts';
+import { type RecordRules, readEntry, usualRecordBytes } from '../../../common/etcd/records/record-rules.ts';
 import { Records } from '../../../common/etcd/records/records.ts';
 import { DeleteJudge } from '../../../common/etcd/watch/judged-deletes.ts';
 import { LeaseVerdicts } from '../../../common/etcd/watch/lease-verdicts.ts';
 import type { OnChange, PrefixChange } from '../../../common/etcd/watch/prefix-state.ts';
 import { createReflector, type Reflector } from '../../../common/etcd/watch/reflector.ts';
 import { globPattern } from '../../../common/glob.ts';
+import { maxRecordBytes } from '../../../common/instance.ts';
 import type { InspectRequest, Source, SourceContext, SourcePlugin, SourceStatus } from '../../source.ts';
 import { WithPublished, warnOfPublishedPath } from '../with-published.ts';
 
@@ -26,6 +28,8 @@ export interface EtcdSourceOptions {
   readonly generator_config_path?: string;
   readonly keys?: string;
   readonly decode?: Decode;
+  readonly max_record_bytes?: number;
+  readonly require_lease?: boolean;
   readonly hosts?: EtcdOptions['hosts'];
   readonly host?: string;
   readonly port?: number;
@@ -58,10 +62,21 @@ export const source: SourcePlugin<EtcdSourceOptions> = {
       default: undefined,
     },
     decode: {
-      doc: 'How to read values that nerve did not write: {method: json, host: PATH, port: PATH}, or {method: address}.',
+      doc: 'How to read values that nerve did not write: {method: json, host: PATH, port: PATH}, or {method: address}. {method: nerve, any_key: true} also takes records whose keys do not end in their own names.',
       format: readDecode,
       type: 'object',
       default: undefined,
+    },
+    max_record_bytes: {
+      doc: 'Size of the largest record that is read, up to 65536.',
+      format: readRecordBytes,
+      type: 'bytes',
+      default: usualRecordBytes,
+    },
+    require_lease: {
+      doc: 'Refuse records without a lease, such as those written with etcdctl, which stay for good when their announcer dies.',
+      format: 'boolean',
+      default: false,
     },
     hosts: {
       ...etcdSchema.hosts,
@@ -88,10 +103,10 @@ export const source: SourcePlugin<EtcdSourceOptions> = {
 };
 
 async function inspect(options: EtcdSourceOptions, { service, etcd, log, timeoutMs }: InspectRequest) {
-  const { decode = { method: 'nerve' }, keys } = options;
+  const { keys } = options;
   const cluster = clusterOf(options, etcd);
   return inspectRecords(cluster, prefixOf(options, service), {
-    decode,
+    rules: rulesOf(options),
     log,
     timeoutMs,
     ...(keys !== undefined && { keys: globPattern(keys) }),
@@ -100,6 +115,14 @@ async function inspect(options: EtcdSourceOptions, { service, etcd, log, timeout
 
 function prefixOf({ path }: EtcdSourceOptions, service: string): string {
   return `${path ?? `/nerve/services/${service}`}/`;
+}
+
+function rulesOf({ decode, max_record_bytes, require_lease }: EtcdSourceOptions): RecordRules {
+  return {
+    decode: decode ?? { method: 'nerve' },
+    maxBytes: max_record_bytes ?? usualRecordBytes,
+    requireLease: require_lease === true,
+  };
 }
 
 function create(options: EtcdSourceOptions, context: SourceContext): Source {
@@ -111,9 +134,10 @@ function create(options: EtcdSourceOptions, context: SourceContext): Source {
   if (warning !== null) context.log.warn('etcd can be read by others', { reason: warning });
   const key = clusterKey(cluster);
   const prefix = prefixOf(options, service);
-  const { keys, decode = { method: 'nerve' }, generator_config_path } = options;
+  const { keys, generator_config_path } = options;
+  const rules = rulesOf(options);
   const pattern = keys === undefined ? undefined : globPattern(keys);
-  const records = new Records((value) => decodeValue(value, decode), {
+  const records = new Records((entry) => readEntry(entry, rules), {
     onRejected: (record) => context.rejected(record),
     onGone: (id, how) => context.gone(id, how),
   });
@@ -238,4 +262,10 @@ function readPath(value: unknown): string {
   const path = typeof value === 'string' ? `/${value.replace(/^\/+|\/+$/g, '')}` : '';
   if (path.length < 2 || path.length > 1024) throw new Error('must be a path in etcd, such as /nerve/services/api');
   return path;
+}
+
+function readRecordBytes(value: unknown): number {
+  const bytes = typeof value === 'string' && /^\d{1,6}$/.test(value) ? Number(value) : value;
+  if (typeof bytes === 'number' && Number.isInteger(bytes) && bytes >= 1 && bytes <= maxRecordBytes) return bytes;
+  throw new Error(`must be a whole number of bytes from 1 to ${maxRecordBytes}`);
 }

@@ -35,6 +35,27 @@ const cases: readonly [
     setOf(one, twin),
     { 'one:3': 'another instance has the same name, host and port' },
   ],
+  [
+    'instances that max_instances leaves out',
+    { maxInstances: 1 },
+    { ...setOf(one, two), sequence: [2, 1] },
+    { 'one:1': 'the service has more than max_instances (1), and this one was announced later than those in use' },
+  ],
+  [
+    'an instance whose server name another one has',
+    {},
+    setOf(makeInstance({ host: 'a_b', port: 1 }), makeInstance({ name: 'a', host: 'b', port: 1 })),
+    { 'a_b:1': 'its server in HAProxy would be a_b:1, as that of a on host b, which is used' },
+  ],
+  [
+    'an instance whose server name a default server has behind a port override',
+    { portOverride: 80, keepDefaultServers: true, defaultServers: [makeInstance({ host: 'a_b', port: 80 })] },
+    setOf(makeInstance({ name: 'a', host: 'b', port: 1 })),
+    {
+      'a_b:1':
+        'its server in HAProxy would be a_b:80, as that of the instance without a name on host a_b, which is used',
+    },
+  ],
   ['all but the leader', { leaderElection: true }, setOf(one, two), { 'two:2': 'it is not the leader' }],
 ];
 

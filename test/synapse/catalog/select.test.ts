@@ -18,7 +18,105 @@ interface Case {
   readonly previous?: InstanceSet;
   readonly expect: readonly string[] | undefined;
   readonly origin: string;
+  /** Of the instance in question. */
+  readonly host?: string;
+  readonly weight?: number;
 }
+
+const three = namedInstance('server3');
+/** What max_instances leaves out. */
+const limits: readonly Case[] = [
+  {
+    title: 'the instances that were announced first are used when there are more than max_instances',
+    policy: { maxInstances: 2 },
+    set: { ...setOf(one, two, three), sequence: [9, 5, 7] },
+    expect: ids(two, three),
+    origin: 'discovered',
+  },
+  {
+    title: 'an instance that is announced later displaces no other one, wherever its key is',
+    policy: { maxInstances: 2 },
+    set: { ...setOf(namedInstance('a'), one, two), sequence: [10, 9, 5] },
+    expect: ids(one, two),
+    origin: 'discovered',
+  },
+  {
+    title: 'the first instances of the list are used when the source does not know which came first',
+    policy: { maxInstances: 2 },
+    set: setOf(one, two, three),
+    expect: ids(one, two),
+    origin: 'discovered',
+  },
+  {
+    title: 'max_instances counts the instances that pass the filters',
+    policy: { maxInstances: 1, filters: [{ label: 'az', value: 'us-west-1a', condition: 'equals' }] },
+    set: { ...setOf(one, two, east, west), sequence: [1, 2, 3, 4] },
+    expect: ids(west),
+    origin: 'discovered',
+  },
+  {
+    title: 'max_instances counts instances behind a port override in their order',
+    policy: { maxInstances: 1, portOverride: 81 },
+    set: { ...setOf(one, two), sequence: [7, 3] },
+    expect: ['server2_server2:81'],
+    origin: 'discovered',
+  },
+  {
+    title: 'max_instances leaves out no default server that is always used',
+    policy: { maxInstances: 3, defaultServers: fallback, keepDefaultServers: true },
+    set: { ...setOf(one, two), sequence: [7, 3] },
+    expect: ids(two, ...fallback),
+    origin: 'discovered',
+  },
+  {
+    title: 'max_instances leaves out no lost instance that is kept',
+    policy: { maxInstances: 2 },
+    set: { ...setOf(one, two, three), sequence: [1, 2, Number.POSITIVE_INFINITY] },
+    expect: ids(one, three),
+    origin: 'discovered',
+  },
+  {
+    title: 'as many instances as max_instances are all used',
+    policy: { maxInstances: 2 },
+    set: { ...setOf(one, two), sequence: [2, 1] },
+    expect: ids(one, two),
+    origin: 'discovered',
+  },
+];
+
+/** Three instances that would be one server, a_b_c:123 : host names may have underscores. */
+const longName = namedInstance('c', { name: 'a_b' });
+const shortName = namedInstance('b_c', { name: 'a' });
+const noName = namedInstance('a_b_c', { name: '' });
+const namesakes: readonly Case[] = [
+  ...[
+    [longName, shortName, noName],
+    [noName, shortName, longName],
+    [shortName, longName, noName],
+  ].map((found, index) => ({
+    title: `of instances with one server name, the one with the longest name is used (order ${index + 1})`,
+    set: setOf(...found, one),
+    host: 'c',
+    expect: ids(longName, one),
+    origin: 'discovered',
+  })),
+  {
+    title: 'a default server that is always used keeps its server name, whatever is announced',
+    policy: { defaultServers: [noName], keepDefaultServers: true },
+    set: setOf(longName, one),
+    host: 'a_b_c',
+    expect: ids(one, noName),
+    origin: 'discovered',
+  },
+  {
+    title: 'the record of a default server is used in its place',
+    policy: { defaultServers: [one], keepDefaultServers: true },
+    set: setOf(namedInstance('server1', { weight: 7 })),
+    weight: 7,
+    expect: ids(one),
+    origin: 'discovered',
+  },
+];
 
 const cases: readonly Case[] = [
   { title: 'discovered instances are used', set: setOf(one, two), expect: ids(one, two), origin: 'discovered' },
@@ -189,6 +287,8 @@ const cases: readonly Case[] = [
     expect: ids(west),
     origin: 'discovered',
   },
+  ...limits,
+  ...namesakes,
   {
     title: 'without instances there is no leader',
     policy: { leaderElection: true, usePreviousBackends: false },
@@ -199,7 +299,7 @@ const cases: readonly Case[] = [
 ];
 
 describe('select', () => {
-  for (const { title, policy, set, previous, expect, origin } of cases) {
+  for (const { title, policy, set, previous, expect, origin, host, weight } of cases) {
     it(title, () => {
       const selection = select({ ...plainPolicy, ...policy }, set, previous);
       assert.deepEqual(
@@ -207,6 +307,8 @@ describe('select', () => {
         expect,
       );
       assert.equal(selection.origin, origin);
+      if (host !== undefined) assert.equal(selection.instances?.find(({ id }) => id === longName.id)?.host, host);
+      if (weight !== undefined) assert.equal(selection.instances?.[0]?.weight, weight);
     });
   }
 

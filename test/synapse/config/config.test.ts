@@ -130,12 +130,15 @@ describe('the configuration of synapse', () => {
           { label: 'c', value: 'd', condition: 'not-equals' },
         ],
         leaderElection: true,
+        maxInstances: 10_000,
         prefer: undefined,
         expiryGuard: { share: 0.5, holdMs: 5_000, suspectMs: 300_000 },
       },
     );
     assert.equal(api?.discovery.method, 'etcd');
-    assert.deepEqual(api?.discovery.options, { path: '/apps/api' });
+    assert.deepEqual(api?.discovery.options, {
+      ...{ path: '/apps/api', max_record_bytes: 8_192, require_lease: false },
+    });
     assert.deepEqual(api?.config, serviceConfig({ port: 3213, listen: [`x \${HOME}`] }));
     assert.deepEqual(config.stateFile, { path: '/var/lib/synapse/state.json', ttlMs: 7_200_000 });
     assert.equal(config.initialWaitMs, 500);

@@ -15,6 +15,7 @@ const healthy: ServiceSummary = {
   up: 2,
   drain: 0,
   backup: 0,
+  over_limit: 0,
   suspects: 0,
   rejected: 0,
   left_out: 0,
@@ -50,6 +51,13 @@ describe('the problems of synapse', () => {
       'bad',
       "HAProxy cannot take the configuration of web: unknown keyword 'soon'. Its last good configuration stays in " +
         'force, and the other services are not affected. Correct the haproxy section of the service; synapse check tests it.',
+    ],
+    [
+      'name services with more than max_instances',
+      summary({ web: { over_limit: 7 } }),
+      'warn',
+      'More than max_instances: web by 7: the instances that were announced last are left out. Are all of them meant to be ' +
+        'there? synapse services lists them. If so, raise max_instances of the service.',
     ],
     [
       'include a refused configuration',

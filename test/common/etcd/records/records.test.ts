@@ -12,9 +12,9 @@ function registry(lease = '0') {
   let reads = 0;
   let revision = 0;
   const records = new Records(
-    (value) => {
+    (entry) => {
       reads += 1;
-      return parseInstance(value);
+      return parseInstance(entry.value);
     },
     {
       onRejected: ({ where }, at) => told.push(`rejected ${where}@${at}`),
@@ -176,6 +176,25 @@ describe('records', () => {
     assert.deepEqual(ids(apply(put('/s/1', '{'))), ['b_10.0.0.2:80']);
     assert.deepEqual(ids(apply(put('/s/1', a))), ['a_10.0.0.1:80', 'b_10.0.0.2:80']);
   });
+
+  const deep: readonly (readonly [title: string, above: object, below: object, winner: string])[] = [
+    ['uses its own key rather than a deeper one that says otherwise', { ...a, state: 'drain' }, a, '/s/z'],
+    ['uses a deeper key when its own says down', { ...a, state: 'down' }, { ...a, state: 'drain' }, '/s/a/z'],
+  ];
+  for (const [title, above, below, winner] of deep) {
+    it(`${title}, whichever came first`, () => {
+      for (const reversed of [false, true]) {
+        const { apply, put } = registry();
+        const changes = [put('/s/z', above), put('/s/a/z', below)];
+        const set = apply(...(reversed ? changes.reverse() : changes));
+        const loser = winner === '/s/z' ? '/s/a/z' : '/s/z';
+        assert.deepEqual(
+          set?.rejected.map(({ where }) => where),
+          [loser],
+        );
+      }
+    });
+  }
 
   const contests: readonly [title: string, first: object, second: object, winner: string][] = [
     ['uses the one that is up', { ...a, state: 'drain' }, a, '/s/2'],

@@ -179,15 +179,18 @@ describe('the source etcd', () => {
       ['labels-newline', record('10.0.0.1', { labels: { a: 'b\nc' } })],
       ['state-unknown', record('10.0.0.1', { state: 'sideways' })],
       ['backup-string', record('10.0.0.1', { backup: 'yes' })],
+      ['deep', '['.repeat(60_000)],
+      ['another-name', record('10.0.0.1')],
+      ['n_10.0.0.1', '{"host":"n_10.0.0.1","port":80}'],
       ['huge', record('10.0.0.1', { padding: 'x'.repeat(1024 * 1024) })],
     ];
     for (const [name, value] of hostile) await put(etcd.client, `${path}/${name}`, value);
     await put(
       etcd.client,
-      `${path}/good`,
+      `${path}/10.0.0.2:80`,
       '{"host":"10.0.0.2","port":80,"__proto__":{"state":"down"},"labels":{"__proto__":"x"}}',
     );
-    await put(etcd.client, `${path}/twin`, '{"host":"10.0.0.2","port":80,"state":"drain"}');
+    await put(etcd.client, `${path}/twin/10.0.0.2:80`, '{"host":"10.0.0.2","port":80,"state":"drain"}');
     const { sets, rejected, hosts } = follow('hostile');
     await until(() => sets.length === 1);
     assert.deepEqual(hosts(), ['10.0.0.2']);
@@ -196,8 +199,8 @@ describe('the source etcd', () => {
     assert.deepEqual(named.toSorted(), hostile.map(([name]) => name).toSorted());
     for (const { reason } of rejected) assert.ok(reason.length < 300 && !reason.includes('\n'), reason);
     const shown = sets[0]?.rejected.map(({ where }) => where.slice(path.length + 1)) ?? [];
-    assert.deepEqual(shown.toSorted(), [...named, 'twin'].toSorted());
-    await put(etcd.client, `${path}/good2`, record('10.0.0.3'));
+    assert.deepEqual(shown.toSorted(), [...named, 'twin/10.0.0.2:80'].toSorted());
+    await put(etcd.client, `${path}/n_10.0.0.3:80`, record('10.0.0.3'));
     await until(() => sets.length === 2);
     assert.equal(rejected.length, hostile.length);
   });
@@ -264,7 +267,7 @@ describe('the source etcd', () => {
   it('publishes configuration that the registry has beside the instances', async () => {
     const path = '/smartstack/config/api';
     await put(etcd.client, `${path}2`, '{"longer": "key"}');
-    await put(etcd.client, '/nerve/services/configured/n', record('10.2.0.1'));
+    await put(etcd.client, '/nerve/services/configured/n_10.2.0.1:80', record('10.2.0.1'));
     const { sets, rejected } = follow('configured', { generator_config_path: path });
     const published = () => sets.at(-1)?.published?.value;
     await until(() => sets.length > 0);
