@@ -50,7 +50,7 @@ export interface LostLeasesResult {
 const all: readonly scenarios.Scenario[] = [
   scenarios.deletedOneByOne({ gone: 11, of: 12 }, 'without a lease'),
   scenarios.deletedOneByOne({ gone: 11, of: 12 }, 'under one lease'),
-  scenarios.addressesReused({ gone: 9, of: 12 }),
+  scenarios.addressesReused({ gone: 9, of: 12, ttlSeconds: 5 }),
   scenarios.quotaReached({ gone: 3, of: 4 }),
   scenarios.withdrawnUnseen({ gone: 8, of: 12 }),
   scenarios.twoHostsDie({ apartMs: 22_000, networks: true }),
@@ -97,9 +97,10 @@ async function measureScenario(
   }
 }
 
-function costOf({ goneAt }: Site, { check, load, rotation }: Balancer): Omit<LostLeasesCost, 'allowed' | 'stays'> {
+function costOf(site: Site, balancer: Balancer): Omit<LostLeasesCost, 'allowed' | 'stays'> {
+  const { check, load, rotation } = balancer;
   const { counted } = load;
-  const left = [...goneAt].map(([address, at]) => {
+  const left = [...site.goneAt].map(([address, at]) => {
     const leftAt = rotation.leftAt(address);
     return leftAt === undefined ? undefined : Math.max(0, leftAt - at) / 1_000;
   });
@@ -110,7 +111,7 @@ function costOf({ goneAt }: Site, { check, load, rotation }: Balancer): Omit<Los
     wrong: counted.filter(({ outcome }) => outcome === 'wrong').length,
     slowestSeconds: Math.max(0, ...counted.map(({ tookMs }) => tookMs / 1_000)),
     leftSeconds: left.includes(undefined) ? undefined : Math.max(0, ...(left as readonly number[])),
-    returns: rotation.returnsOf(goneAt.keys()),
+    returns: site.returnsBehind(balancer),
     fewest: rotation.fewest,
   };
 }

@@ -1,12 +1,12 @@
 import { sleep } from '../../../common/async/sleep.ts';
 import type { TestHaproxy } from '../haproxy/haproxy.ts';
 
-/** What HAProxy did with an address. */
+/** What HAProxy did with an address; times are in milliseconds of `performance.now()`. */
 interface Seen {
-  /** When it was last in use, in milliseconds of `performance.now()`. */
+  /** When it was last in use. */
   readonly lastAt: number;
-  /** How often it came into use again after it was not. */
-  readonly returns: number;
+  /** When it came into use again after it was not. */
+  readonly returnedAt: readonly number[];
 }
 
 /** From one look at HAProxy to the next, in milliseconds. */
@@ -60,11 +60,9 @@ export class Rotation {
     return this.#inUse.has(address) ? undefined : (this.#seen.get(address)?.lastAt ?? 0);
   }
 
-  /** How often these addresses came into use again. */
-  returnsOf(addresses: Iterable<string>): number {
-    let returns = 0;
-    for (const address of addresses) returns += this.#seen.get(address)?.returns ?? 0;
-    return returns;
+  /** How often an address came into use again after this time, in milliseconds of `performance.now()`. */
+  returnsOf(address: string, since: number): number {
+    return this.#seen.get(address)?.returnedAt.filter((at) => at > since).length ?? 0;
   }
 
   #take(inUse: ReadonlySet<string>): void {
@@ -72,7 +70,8 @@ export class Rotation {
     for (const address of inUse) {
       const known = this.#seen.get(address);
       const isBack = known !== undefined && !this.#inUse.has(address);
-      this.#seen.set(address, { lastAt, returns: (known?.returns ?? 0) + (isBack ? 1 : 0) });
+      const returnedAt = known?.returnedAt ?? [];
+      this.#seen.set(address, { lastAt, returnedAt: isBack ? [...returnedAt, lastAt] : returnedAt });
     }
     this.#inUse = inUse;
     this.#fewest = Math.min(this.#fewest, inUse.size);

@@ -3,7 +3,7 @@ import { sleep } from '../../../common/async/sleep.ts';
 import { compact, dump, type EtcdVersion, exhaustQuota, grantLease, remove } from '../etcd/etcd.ts';
 import { eventually } from '../eventually.ts';
 import type { InstanceHost } from './instance-host.ts';
-import { announce, keysOf, type Site, type SiteShape, ttlSeconds } from './site.ts';
+import { announce, keysOf, type Site, type SiteShape, usualTtlSeconds } from './site.ts';
 
 /** Announcements of the service `api` vanish in one way, and what the rule about lost leases promises then. */
 export interface Scenario {
@@ -53,7 +53,7 @@ const none = { seconds: 0, share: 0, why: '' } as const;
 /** One look takes at most a second; etcd, synapse and HAProxy need a part of one. */
 const lookSeconds = 1.5;
 /** etcd looks for leases that are over twice a second. */
-const leaseSeconds = ttlSeconds + 0.5;
+const leaseSeconds = usualTtlSeconds + 0.5;
 /** Up to 5 s between two tries to reach etcd again. */
 const returnSeconds = 5.5;
 
@@ -78,25 +78,27 @@ export function deletedOneByOne({ gone, of }: Share, announced: 'without a lease
   };
 }
 
-/** Hosts are terminated, and their addresses are handed out to another service before their leases end. */
-export function addressesReused({ gone, of }: Share): Scenario {
+/**
+ * Hosts are terminated, and their addresses are handed out to another service before their leases end: `ttlSeconds` has to
+ * be long enough for that.
+ */
+export function addressesReused({ gone, of, ttlSeconds }: Share & { readonly ttlSeconds: number }): Scenario {
   return {
     title: `${gone} of ${of} hosts are terminated, and another service gets their addresses`,
-    shape: { hosts: ones(of), announced: 'by nerves' },
+    shape: { hosts: ones(of), announced: 'by nerves', ttlSeconds },
     stays: of - gone,
     countedFrom: 'the end of their leases',
     allowed: { seconds: lookSeconds, share: gone / of, why: 'one look', mayReturn: true },
     async run(site) {
       const terminated = site.hosts.slice(0, gone);
-      for (const host of terminated) {
+      const lease = await grantLease(site.etcd.direct, 3_600);
+      const reuse = async (host: InstanceHost): Promise<void> => {
         await site.stopNerve(host, 'SIGKILL');
         await host.refuse();
-      }
-      const lease = await grantLease(site.etcd.direct, 3_600);
-      for (const host of terminated) {
         await host.serve('web');
         await announce(site, host, { service: 'web', name: `new-${host.name}`, lease });
-      }
+      };
+      await Promise.all(terminated.map(reuse));
       await untilNotAnnounced(site, terminated);
       site.gone(...terminated);
       await site.count();

@@ -12,8 +12,8 @@ import { type Balancer, startBalancer } from './balancer.ts';
 import { type InstanceHost, startLocalHost } from './instance-host.ts';
 import { startNetworkHost } from './network-host.ts';
 
-/** How long a nerve may be silent, in seconds. */
-export const ttlSeconds = 5;
+/** How long a nerve may be silent by default, in seconds. */
+export const usualTtlSeconds = 5;
 
 /** What a site consists of. */
 export interface SiteShape {
@@ -21,6 +21,8 @@ export interface SiteShape {
   readonly hosts: readonly number[];
   /** How the instances are announced: each host by its nerve, or all by hand, under one lease that lives or under none. */
   readonly announced: 'by nerves' | 'under one lease' | 'without a lease';
+  /** The time of the leases. */
+  readonly ttlSeconds?: number;
   /** Each host has a network of its own, and is a black hole when it dies. Needs root. */
   readonly networks?: boolean;
   /** Flags of etcd. */
@@ -74,6 +76,11 @@ export class Site {
   /** When the instances of each address were declared gone, in milliseconds of `performance.now()`. */
   get goneAt(): ReadonlyMap<string, number> {
     return this.#goneAt;
+  }
+
+  /** How often instances that are gone came into use again behind a balancer. */
+  returnsBehind({ rotation }: Balancer): number {
+    return [...this.#goneAt].reduce((sum, [address, at]) => sum + rotation.returnsOf(address, at), 0);
   }
 
   /** Notes that requests to the instances of these hosts are useless from now on. */
@@ -190,7 +197,7 @@ class Parts {
     const { etcd } = this;
     const daemons = dist === undefined ? {} : { dist };
     if (shape.announced === 'by nerves') {
-      await Promise.all(this.hosts.map((host) => this.#startNerve(host, addressesAt(etcd.proxies), daemons)));
+      await Promise.all(this.hosts.map((host) => this.#startNerve(host, shape, daemons)));
     } else {
       const lease = shape.announced === 'under one lease' ? await grantLease(etcd.direct, 3_600) : '0';
       for (const host of this.hosts) await announce({ etcd }, host, { lease });
@@ -212,7 +219,11 @@ class Parts {
     if (this.#folder !== undefined) await rm(this.#folder, { recursive: true, force: true });
   }
 
-  async #startNerve(host: InstanceHost, hosts: readonly string[], daemons: { dist?: string }): Promise<void> {
+  async #startNerve(
+    host: InstanceHost,
+    { ttlSeconds = usualTtlSeconds }: SiteShape,
+    daemons: { dist?: string },
+  ): Promise<void> {
     const services = host.ports.map((port, index) => [
       `api-${index + 1}`,
       {
@@ -226,7 +237,7 @@ class Parts {
     const value = {
       instance_id: host.name,
       ttl: ttlSeconds,
-      etcd: { hosts },
+      etcd: { hosts: addressesAt(this.etcd?.proxies ?? []) },
       admin: { listen: '127.0.0.1:0', control_socket: false },
       state_file_path: false,
       services: Object.fromEntries(services),
