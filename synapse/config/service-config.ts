@@ -143,7 +143,7 @@ export async function readService(
   const prefer = readPreference(value.prefer, at);
   const own = prefer?.others === 'backup' ? withAllBackups(rest) : rest;
   const config = haproxySection.readService(own, section);
-  const base = publishedBase(config, from.haproxy);
+  const base = publishedBase(from.service, config, from.haproxy);
   const withPublished = (published: unknown) => mergePublished(base, published);
   const policy: Policy = {
     defaultServers: options.default_servers,

@@ -109,7 +109,7 @@ const base = fc.record({
 
 function merge({ config, defaults }: { config: object; defaults: readonly string[] }, published: unknown): MergeResult {
   const own = serviceConfig({ ...config });
-  return mergePublished(publishedBase(own, plainConfig({ defaults, trust_server_options: ['*'] })), published);
+  return mergePublished(publishedBase('api', own, plainConfig({ defaults, trust_server_options: ['*'] })), published);
 }
 
 /** Characters that HAProxy gives a meaning: quotes, variables, comments, formats, and all that are not plain. */
@@ -191,7 +191,7 @@ function render(
   });
   const entries = services.map(({ own, published }, index) => {
     const result = mergePublished(
-      publishedBase(serviceConfig({ port: 20_000 + index, ...own.config }), haproxy),
+      publishedBase('api', serviceConfig({ port: 20_000 + index, ...own.config }), haproxy),
       published,
     );
     const config = 'config' in result ? result.config : serviceConfig({ port: 20_000 + index, ...own.config });

@@ -13,6 +13,8 @@ import { mergeServerOptions } from './server-options.ts';
 /** The local configuration that a published one goes on top of. Plain data. */
 export interface PublishedBase {
   readonly config: ServiceHaproxyConfig;
+  /** The name of the service's backend. */
+  readonly backend: string;
   /** The lines of all `defaults` sections, which hold where the service has none of its own. */
   readonly defaults: readonly string[];
   /** `trust_server_options`. */
@@ -23,11 +25,12 @@ export interface PublishedBase {
 export type MergeResult = { readonly config: ServiceHaproxyConfig } | { readonly refused: string };
 
 /** The base of one service. */
-export function publishedBase(config: ServiceHaproxyConfig, haproxy: HaproxyConfig): PublishedBase {
+export function publishedBase(service: string, config: ServiceHaproxyConfig, haproxy: HaproxyConfig): PublishedBase {
   const more = Object.entries(haproxy.extra_sections)
     .filter(([title]) => /^\s*defaults\b/.test(title))
     .flatMap(([, lines]) => lines);
-  return { config, defaults: [...haproxy.defaults, ...more], trusted: haproxy.trust_server_options };
+  const backend = config.backend_name ?? service;
+  return { config, backend, defaults: [...haproxy.defaults, ...more], trusted: haproxy.trust_server_options };
 }
 
 /** The options that a document may have. */
@@ -160,9 +163,10 @@ function usedSides({ config }: PublishedBase): readonly Side[] {
   return config.port === false ? ['backend'] : ['frontend', 'backend'];
 }
 
-function localLines(side: Side, { config }: PublishedBase): readonly string[] {
-  const own = side === 'frontend' ? config.frontend : config.backend;
-  return [...own, ...(side === 'frontend' ? frontendLines : backendLines)(config.listen)];
+function localLines(side: Side, { config, backend }: PublishedBase): readonly string[] {
+  return side === 'frontend'
+    ? [...config.frontend, ...frontendLines(config.listen, backend)]
+    : [...config.backend, ...backendLines(config.listen)];
 }
 
 function modeOn(side: Side, base: PublishedBase): string {

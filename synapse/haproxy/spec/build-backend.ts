@@ -67,7 +67,7 @@ function buildFrontend(
   if (config.port === false) return undefined;
   const address = config.bind_address ?? global.bind_address;
   const target = config.port === null ? address : `${address}:${config.port}`;
-  const own = modernize([...config.frontend, ...frontendLines(config.listen)]).lines;
+  const own = modernize([...config.frontend, ...frontendLines(config.listen, backend)]).lines;
   return [
     ...own,
     ...(isHttp(own) && !isHttp(global.defaults) && !mentionsIdleClose([...own, ...global.defaults])

@@ -75,7 +75,9 @@ describe('lines that may be published', () => {
               const needed = together.find(([begin]) => line.startsWith(begin))?.[1];
               const own = { port: 10_000 + Object.keys(services).length, server_options: 'check' };
               const lines = needed === undefined ? [line] : [needed, line];
-              const result = mergePublished(publishedBase(serviceConfig(own), haproxy), { haproxy: { [side]: lines } });
+              const result = mergePublished(publishedBase('api', serviceConfig(own), haproxy), {
+                haproxy: { [side]: lines },
+              });
               assert.ok('config' in result, `${line}: ${JSON.stringify(result)}`);
               services[`s${own.port}`] = { config: { ...result.config }, instances: [{ host: '127.0.0.1', port: 1 }] };
             }

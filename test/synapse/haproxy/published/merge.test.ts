@@ -15,7 +15,7 @@ const local = {
 /** What follows from a document on top of a service's own section. */
 function merge(document: unknown, own: object = local, top: object = {}): MergeResult {
   const haproxy = haproxyConfig({ global: ['daemon'], defaults: ['timeout client 5s'], do_socket: false, ...top });
-  return mergePublished(publishedBase(serviceConfig({ ...own }), haproxy), document);
+  return mergePublished(publishedBase('api', serviceConfig({ ...own }), haproxy), document);
 }
 
 const kept = {
