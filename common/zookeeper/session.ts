@@ -3,6 +3,8 @@ import { connect, type Socket } from 'node:net';
 import { onAbort } from '../async/abort.ts';
 import { clock, type Timer } from '../async/clock.ts';
 import { withTimeout } from '../async/timeout.ts';
+import { startTls } from '../net/socket.ts';
+import { type TlsClientOptions, tlsClient } from '../net/tls-client.ts';
 import { FrameReader, JuteReader, JuteWriter } from './jute.ts';
 
 /** The server of a session, and its time limit. */
@@ -11,6 +13,15 @@ export interface SessionOptions {
   readonly port: number;
   /** Session timeout to ask for; the server decides. A server that is silent for two thirds of it is given up. */
   readonly timeoutMs: number;
+  readonly access?: ZookeeperAccess;
+}
+
+/** How a server is trusted, and as whom the client reads. */
+export interface ZookeeperAccess {
+  /** Undefined: no TLS. */
+  readonly tls: TlsClientOptions | undefined;
+  /** Undefined: nodes with access lists for others cannot be read. */
+  readonly user: { readonly name: string; readonly password: string } | undefined;
 }
 
 /**
@@ -31,15 +42,16 @@ export interface ZookeeperSession {
 }
 
 /** zookeeper.jute and ZooDefs.OpCode. */
-const opcode = { exists: 3, getData: 4, getChildren: 8, ping: 11, closeSession: -11 } as const;
-const xid = { notification: -1, ping: -2 } as const;
+const opcode = { exists: 3, getData: 4, getChildren: 8, ping: 11, auth: 100, closeSession: -11 } as const;
+const xid = { notification: -1, ping: -2, auth: -4 } as const;
 const noNode = -101;
 /** KeeperException.Code. */
 const errors: Readonly<Record<number, string>> = {
   [-4]: 'connection loss',
   [-8]: 'bad arguments',
-  [-102]: 'not allowed (the node has an access list)',
+  [-102]: 'not allowed: the node has an access list without the username and password in the configuration',
   [-112]: 'session expired',
+  [-115]: 'the username and password were refused',
 };
 
 /** Watcher.Event.EventType. */
@@ -58,14 +70,22 @@ interface Pending {
 
 /** Opens a session. @throws when the server cannot be reached or does not open it in time */
 export async function openSession(options: SessionOptions, signal: AbortSignal): Promise<ZookeeperSession> {
-  const { host, port, timeoutMs } = options;
+  const { host, port, timeoutMs, access } = options;
   const what = `ZooKeeper at ${host}:${port}`;
-  const socket = connect({ host, port, noDelay: true });
+  let socket: Socket | undefined;
   try {
-    const open = (deadline: AbortSignal) => handshake(socket, { timeoutMs, what, deadline }, signal);
+    const open = async (deadline: AbortSignal) => {
+      // Read for each session: a certificate that was renewed is taken at once.
+      const names = access?.tls && (await tlsClient(access.tls, host));
+      deadline.throwIfAborted();
+      const plain = connect({ host, port, noDelay: true });
+      socket = plain;
+      if (names !== undefined) socket = await startTls(plain, names, deadline);
+      return handshake(socket, { timeoutMs, what, deadline, user: access?.user }, signal);
+    };
     return await withTimeout(open, { timeoutMs, what }, signal);
   } catch (error) {
-    socket.destroy();
+    socket?.destroy();
     signal.throwIfAborted();
     throw new Error(what, { cause: error });
   }
@@ -77,11 +97,12 @@ interface HandshakeOptions {
   readonly what: string;
   /** Aborts when the session must be open. */
   readonly deadline: AbortSignal;
+  readonly user: ZookeeperAccess['user'];
 }
 
 function handshake(
   socket: Socket,
-  { timeoutMs, what, deadline }: HandshakeOptions,
+  { timeoutMs, what, deadline, user }: HandshakeOptions,
   signal: AbortSignal,
 ): Promise<ZookeeperSession> {
   return new Promise((resolve, reject) => {
@@ -100,12 +121,12 @@ function handshake(
       session = new Session(socket, grantedMs, fail);
       const release = onAbort(signal, () => session?.close());
       onAbort(session.ended, release);
-      resolve(session);
+      const opened = session;
+      if (user === undefined) resolve(opened);
+      else opened.authenticate(user).then(() => resolve(opened), fail);
     });
-    socket.on('connect', () => {
-      // protocolVersion, lastZxidSeen, timeOut, sessionId, passwd
-      socket.write(new JuteWriter().int(0).long(0n).int(timeoutMs).long(0n).buffer(Buffer.alloc(16)).frame());
-    });
+    // protocolVersion, lastZxidSeen, timeOut, sessionId, passwd; sent when the connection is open
+    socket.write(new JuteWriter().int(0).long(0n).int(timeoutMs).long(0n).buffer(Buffer.alloc(16)).frame());
     socket.on('data', (chunk) => {
       try {
         frames.push(chunk);
@@ -162,6 +183,17 @@ class Session implements ZookeeperSession {
     return (await this.#ask(opcode.exists, path, onChange)) !== undefined;
   }
 
+  /** Reads from now on as this user, too. @throws when the server refuses */
+  async authenticate({ name, password }: NonNullable<ZookeeperAccess['user']>): Promise<void> {
+    const reply = this.#reply(xid.auth);
+    const identity = Buffer.from(`${name}:${password}`);
+    // AuthPacket: type, scheme, auth
+    this.#socket.write(
+      new JuteWriter().int(xid.auth).int(opcode.auth).int(0).string('digest').buffer(identity).frame(),
+    );
+    await reply;
+  }
+
   receive(frame: Buffer): void {
     this.heardAt = clock.now();
     const reader = new JuteReader(frame);
@@ -206,23 +238,29 @@ class Session implements ZookeeperSession {
   }
 
   #ask(type: number, path: string, onChange: (() => void) | undefined): Promise<JuteReader | undefined> {
+    if (this.#end.signal.aborted) return Promise.reject(this.#end.signal.reason as Error);
     const id = ++this.#lastXid;
+    if (onChange !== undefined) {
+      // Before the answer arrives: the notification may come in the same packet.
+      const watches = this.#watches[type === opcode.getChildren ? 'children' : 'node'];
+      watches.set(path, (watches.get(path) ?? new Set()).add(onChange));
+    }
+    const reply = this.#reply(id);
+    this.#socket.write(
+      new JuteWriter()
+        .int(id)
+        .int(type)
+        .string(path)
+        .bool(onChange !== undefined)
+        .frame(),
+    );
+    return reply;
+  }
+
+  /** The reply to a request that is about to be sent. */
+  #reply(id: number): Promise<JuteReader | undefined> {
     return new Promise((resolve, reject) => {
-      if (this.#end.signal.aborted) return reject(this.#end.signal.reason as Error);
-      if (onChange !== undefined) {
-        // Before the answer arrives: the notification may come in the same packet.
-        const watches = this.#watches[type === opcode.getChildren ? 'children' : 'node'];
-        watches.set(path, (watches.get(path) ?? new Set()).add(onChange));
-      }
       this.#pending.set(id, { askedAt: clock.now(), resolve, reject });
-      this.#socket.write(
-        new JuteWriter()
-          .int(id)
-          .int(type)
-          .string(path)
-          .bool(onChange !== undefined)
-          .frame(),
-      );
     });
   }
 }

@@ -2,14 +2,14 @@ import { onAbort } from '../async/abort.ts';
 import { type Backoff, jittered } from '../async/backoff.ts';
 import { clock } from '../async/clock.ts';
 import { sleep } from '../async/sleep.ts';
-import { openSession, type ZookeeperSession } from './session.ts';
+import { openSession, type SessionOptions, type ZookeeperSession } from './session.ts';
 
 const backoff: Backoff = { baseMs: 500, maxMs: 5_000 };
 
 /** One session at a time for all readers of the same ensemble. Opens nothing until it is asked. */
 export class SharedSession {
   readonly #hosts: readonly string[];
-  readonly #timeoutMs: number;
+  readonly #options: Pick<SessionOptions, 'timeoutMs' | 'access'>;
   readonly #signal: AbortSignal;
   #current: Promise<ZookeeperSession> | undefined;
   #last: ZookeeperSession | undefined;
@@ -17,9 +17,9 @@ export class SharedSession {
   #nextHost: number;
 
   /** `hosts` are `HOST:PORT` or `[ADDRESS]:PORT`; the port may be left out. */
-  constructor(hosts: readonly string[], { timeoutMs }: { readonly timeoutMs: number }, signal: AbortSignal) {
+  constructor(hosts: readonly string[], options: Pick<SessionOptions, 'timeoutMs' | 'access'>, signal: AbortSignal) {
     this.#hosts = hosts;
-    this.#timeoutMs = timeoutMs;
+    this.#options = options;
     this.#signal = signal;
     // Starts anywhere, so that a fleet that starts together does not connect to one server.
     this.#nextHost = Math.floor(clock.random() * hosts.length);
@@ -41,7 +41,7 @@ export class SharedSession {
     if (this.#failures > 0) await sleep(jittered(backoff, this.#failures - 1), this.#signal);
     const { host, port } = parseHost(this.#hosts[this.#nextHost++ % this.#hosts.length] ?? '');
     try {
-      const session = await openSession({ host, port, timeoutMs: this.#timeoutMs }, this.#signal);
+      const session = await openSession({ ...this.#options, host, port }, this.#signal);
       this.#last = session;
       this.#failures = 0;
       onAbort(session.ended, () => {

@@ -1,8 +1,8 @@
-import { isIPv4 } from 'node:net';
 import { type Problem, type Schema, validate } from '../../config/config.ts';
 import { isError } from '../../config/problem.ts';
 import { isHost } from '../../instance.ts';
 import { knownHint } from '../../nearest.ts';
+import { isLoopback } from '../../net/loopback.ts';
 import { listed } from '../../wording.ts';
 
 /** PEM files; each is read again when it changes. */
@@ -142,13 +142,11 @@ export function checkEtcdOptions(options: EtcdOptions): readonly Host[] {
 /** Why others on the network could read the password of these options; null when they could not. */
 export function plaintextWarning({ hosts, password, password_file }: EtcdOptions): string | null {
   if (!password && !password_file) return null;
-  const open = parseHosts(hosts).filter(({ url, secure }) => !secure && !isLoopback(new URL(url).hostname));
+  const open = parseHosts(hosts).filter(
+    ({ url, secure }) => !secure && !isLoopback(new URL(url).hostname.replace(/^\[|\]$/g, '')),
+  );
   if (open.length === 0) return null;
   return `the password goes over the network without encryption to ${listed(open.map(({ url }) => url))}; use https://`;
-}
-
-function isLoopback(host: string): boolean {
-  return host === 'localhost' || host === '[::1]' || (isIPv4(host) && host.startsWith('127.'));
 }
 
 /** An option that does not go together with another one. */

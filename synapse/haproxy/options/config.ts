@@ -103,7 +103,7 @@ export const haproxySchema: Schema<HaproxyOptions> = {
     'A mustache template of your own for the whole file; synapse/haproxy/README.md says what it can use. Default: built in.',
   ),
   candidate_config_file_path: path(
-    'Where a new file is written and checked first; same file system. Default: below .synapse/ beside the file, where no watcher looks.',
+    'Where a new file is written and checked first, with the owner, group and permissions of config_file_path; same file system. Default: in the private folder .synapse/ beside the file, where no watcher looks.',
   ),
   socket_file_path: {
     doc: "Path of HAProxy's runtime API socket (level admin), or a list with one per HAProxy process.",

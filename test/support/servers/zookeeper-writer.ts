@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { connect } from 'node:net';
 import { FrameReader, JuteReader, JuteWriter } from '../../../common/zookeeper/jute.ts';
@@ -5,13 +6,31 @@ import { FrameReader, JuteReader, JuteWriter } from '../../../common/zookeeper/j
 /** What nerve does in ZooKeeper: nodes that live as long as its session, or for ever. */
 export interface ZookeeperWriter {
   /** Returns the path, with the sequence number if there is one. @throws ZooKeeper's error code */
-  create(path: string, data: string, kind?: keyof typeof kinds): Promise<string>;
+  create(path: string, data: string, kind?: keyof typeof kinds, access?: readonly AccessEntry[]): Promise<string>;
   set(path: string, data: string): Promise<void>;
   remove(path: string): Promise<void>;
   /** In order: nodes of this session go at once. */
   close(): Promise<void>;
   /** Without a word: the server waits until the session expires. */
   vanish(): void;
+}
+
+/** An entry of a node's access list. */
+export interface AccessEntry {
+  readonly permissions: number;
+  readonly scheme: string;
+  readonly id: string;
+}
+
+/** ZooDefs.Perms: all of them, and the right to make nodes below. */
+export const permissions = { all: 31, create: 4 } as const;
+
+const everybody: AccessEntry = { permissions: permissions.all, scheme: 'world', id: 'anyone' };
+
+/** The entry of a user with a password, as ZooKeeper's `DigestAuthenticationProvider` computes it. */
+export function digestEntry(name: string, password: string): AccessEntry {
+  const hash = createHash('sha1').update(`${name}:${password}`).digest('base64');
+  return { permissions: permissions.all, scheme: 'digest', id: `${name}:${hash}` };
 }
 
 const kinds = { persistent: 0, ephemeral: 1, persistentSequential: 2, ephemeralSequential: 3 } as const;
@@ -55,9 +74,12 @@ export async function openZookeeperWriter(address: string, timeout = 10_000): Pr
     socket.destroy();
   };
   return {
-    async create(path, data, kind = 'persistent') {
-      const fill = (writer: JuteWriter): JuteWriter =>
-        writer.string(path).string(data).int(1).int(31).string('world').string('anyone').int(kinds[kind]);
+    async create(path, data, kind = 'persistent', access = [everybody]) {
+      const fill = (writer: JuteWriter): JuteWriter => {
+        writer.string(path).string(data).int(access.length);
+        for (const entry of access) writer.int(entry.permissions).string(entry.scheme).string(entry.id);
+        return writer.int(kinds[kind]);
+      };
       return (await ask(1, fill)).string();
     },
     async set(path, data) {

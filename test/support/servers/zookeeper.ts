@@ -1,17 +1,20 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { findPackages, findProgram } from '../../../deploy/tools/debian/programs.ts';
 import { freePort } from '../../../etcd-cluster/members/ports.ts';
 import { until } from '../until.ts';
+import type { Certificate } from './certificates.ts';
 
 /** A real ZooKeeper server. What it holds survives a restart. */
 export interface ZookeeperServer {
   /** `HOST:PORT`, the same after a restart. */
   readonly address: string;
+  /** The same with TLS; empty without {@link ZookeeperTls}. */
+  readonly secureAddress: string;
   start(): Promise<void>;
   /** Connections to it at this moment, that of the question included. */
   connections(): Promise<number>;
@@ -40,12 +43,18 @@ const packages = [
   'libnetty-java',
 ];
 
+/** Paths of PEM files with which a server speaks TLS and asks for its clients' certificates. */
+export interface ZookeeperTls extends Certificate {
+  readonly ca: string;
+}
+
 /** Debian's ZooKeeper, on a free port of loopback. Its first start on a machine unpacks it. */
-export async function startZookeeper(): Promise<ZookeeperServer> {
+export async function startZookeeper(tls?: ZookeeperTls): Promise<ZookeeperServer> {
   const java = await findProgram('java');
   const root = await findPackages('zookeeper', packages);
   const folder = await mkdtemp(join(tmpdir(), 'zookeeper-'));
   const port = await freePort();
+  const securePort = await freePort();
   const config = join(folder, 'zoo.cfg');
   const lines = [
     'tickTime=500',
@@ -54,6 +63,7 @@ export async function startZookeeper(): Promise<ZookeeperServer> {
     'clientPortAddress=127.0.0.1',
     'admin.enableServer=false',
     'maxSessionTimeout=60000',
+    ...(tls === undefined ? [] : await secureLines(tls, securePort, folder)),
   ];
   await writeFile(config, `${lines.join('\n')}\n`);
   const classes = jars.map((name) => join(root, 'usr/share/java', `${name}.jar`)).join(':');
@@ -64,6 +74,7 @@ export async function startZookeeper(): Promise<ZookeeperServer> {
 
   const server: ZookeeperServer = {
     address: `127.0.0.1:${port}`,
+    secureAddress: tls === undefined ? '' : `127.0.0.1:${securePort}`,
     async start() {
       const started = spawn(java, [...options, '-cp', classes, main, config], { stdio: ['ignore', 'pipe', 'pipe'] });
       child = started;
@@ -93,6 +104,20 @@ export async function startZookeeper(): Promise<ZookeeperServer> {
   };
   await server.start();
   return server;
+}
+
+async function secureLines({ cert, key, ca }: ZookeeperTls, port: number, folder: string): Promise<readonly string[]> {
+  // ZooKeeper wants both in one file.
+  const store = join(folder, 'server.pem');
+  await writeFile(store, `${await readFile(key, 'utf8')}${await readFile(cert, 'utf8')}`, { mode: 0o600 });
+  return [
+    'serverCnxnFactory=org.apache.zookeeper.server.NettyServerCnxnFactory',
+    `secureClientPort=${port}`,
+    'secureClientPortAddress=127.0.0.1',
+    ...[`ssl.keyStore.location=${store}`, 'ssl.keyStore.type=PEM'],
+    ...[`ssl.trustStore.location=${ca}`, 'ssl.trustStore.type=PEM'],
+    'ssl.clientAuth=need',
+  ];
 }
 
 /** One of ZooKeeper's four-letter words; empty when there is no answer. */

@@ -1,9 +1,13 @@
 import { abortable, linkAbort } from '../../../../common/async/abort.ts';
 import { clock } from '../../../../common/async/clock.ts';
 import type { Schema } from '../../../../common/config/config.ts';
+import { digest } from '../../../../common/digest.ts';
 import type { Instance } from '../../../../common/instance.ts';
+import { isLoopback } from '../../../../common/net/loopback.ts';
+import { checkTlsClient, type TlsClientOptions, tlsClientSchema as tls } from '../../../../common/net/tls-client.ts';
 import { readDocument } from '../../../../common/published.ts';
-import type { ZookeeperSession } from '../../../../common/zookeeper/session.ts';
+import { listed } from '../../../../common/wording.ts';
+import type { ZookeeperAccess, ZookeeperSession } from '../../../../common/zookeeper/session.ts';
 import { parseHost, SharedSession } from '../../../../common/zookeeper/shared-session.ts';
 import type { OptionWarning, Publish, Source, SourceContext } from '../../../source.ts';
 import { type InstanceSetBuilder, SetPublisher } from '../../instance-set-builder.ts';
@@ -12,7 +16,7 @@ import { followChildren, followData } from './follow.ts';
 import { type Decode, readDecode, readNodes } from './records.ts';
 
 /** Options of all sources that read from ZooKeeper. */
-export interface ZookeeperOptions {
+export interface ZookeeperOptions extends TlsClientOptions {
   readonly hosts: readonly string[];
   readonly path: string;
   readonly decode: Decode;
@@ -22,6 +26,9 @@ export interface ZookeeperOptions {
   /** Without it, no configuration is read. */
   readonly generator_config_path?: string | null;
   readonly retry_policy?: Readonly<Record<string, unknown>>;
+  readonly ssl: boolean;
+  readonly username: string | null;
+  readonly password: string | null;
 }
 
 /** Their schema. */
@@ -61,6 +68,24 @@ export const zookeeperSchema: Schema<ZookeeperOptions> = {
     format: 'object',
     default: undefined,
   },
+  ssl: { doc: "Use TLS, as on ZooKeeper's secureClientPort.", format: 'boolean', default: false },
+  ssl_verify: {
+    ...tls.ssl_verify,
+    doc: 'With ssl: refuse a certificate that is not trusted, or that names another host.',
+  },
+  ssl_ca: { ...tls.ssl_ca, doc: 'File with the authorities to trust (PEM); default those that Node trusts.' },
+  ssl_cert: { ...tls.ssl_cert, doc: "File with synapse's own certificate (PEM), for servers that require one." },
+  ssl_key: { ...tls.ssl_key, doc: 'File with the key of ssl_cert (PEM).' },
+  ssl_server_name: {
+    ...tls.ssl_server_name,
+    doc: 'Name to expect in the certificate; default the name or address in hosts.',
+  },
+  username: {
+    doc: 'User of the scheme digest, for nodes whose access lists (ACL) name one.',
+    format: 'optional-non-empty-string',
+    default: null,
+  },
+  password: { doc: 'Password of that user.', format: 'optional-non-empty-string', default: null, sensitive: true },
 };
 
 /** The lower limit of `polling_interval_sec`. */
@@ -84,6 +109,21 @@ export interface Stage {
 
 const passThrough: Stage = { start: (publish) => publish, leased: () => true, reason: () => null };
 
+/** @throws when the options make no sense together */
+function accessOf(options: ZookeeperOptions): ZookeeperAccess {
+  const { ssl, ssl_verify, ssl_ca, ssl_cert, ssl_key, ssl_server_name, username: name, password } = options;
+  const files = { ssl_verify, ssl_ca, ssl_cert, ssl_key, ssl_server_name };
+  checkTlsClient(files);
+  if (!ssl && (ssl_ca ?? ssl_cert ?? ssl_server_name) !== null)
+    throw new Error('ssl_ca, ssl_cert and ssl_server_name need ssl: true');
+  if ((name === null) !== (password === null)) throw new Error('username and password go together: give both or none');
+  if (name?.includes(':')) throw new Error('username must not have a colon in it');
+  return {
+    tls: ssl ? files : undefined,
+    user: name === null || password === null ? undefined : { name, password },
+  };
+}
+
 /** Follows the children of a node and the configuration beside them. */
 export function createZookeeperSource(options: ZookeeperOptions, context: SourceContext, stage = passThrough): Source {
   const { hosts, path, session_timeout: timeout, discovery_jitter: jitter } = options;
@@ -91,7 +131,8 @@ export function createZookeeperSource(options: ZookeeperOptions, context: Source
   if (jitter > longestPauseMs) {
     context.log.warn('discovery_jitter is ignored, because it is longer than 120 s', { seconds: jitter / 1000 });
   }
-  const key = `zookeeper ${JSON.stringify([hosts.toSorted(), timeout])}`;
+  const access = accessOf(options);
+  const key = `zookeeper ${digest(JSON.stringify([hosts.toSorted(), timeout, access]))}`;
   const intervalMs = Math.max(shortestPollMs, options.polling_interval_sec);
   const document = documentOf(options);
   const publisher = new SetPublisher(context, { leased: stage.leased });
@@ -102,7 +143,7 @@ export function createZookeeperSource(options: ZookeeperOptions, context: Source
 
   const follow = async (publish: Publish, signal: AbortSignal): Promise<void> => {
     if (signal.aborted) return;
-    shared = context.shared(key, (end) => new SharedSession(hosts, { timeoutMs: timeout }, end));
+    shared = context.shared(key, (end) => new SharedSession(hosts, { timeoutMs: timeout, access }, end));
     const handed = joined.start(publish);
     const end = linkAbort(signal);
     const takeDocument = (data: Buffer | undefined): void => {
@@ -159,7 +200,13 @@ function documentOf({ generator_config_path: path }: ZookeeperOptions): string |
 
 /** What may do harm in the options of all sources that read from ZooKeeper. */
 export function zookeeperWarnings(options: ZookeeperOptions, service: string): readonly OptionWarning[] {
-  return warnOfPublishedPath({ where: documentOf(options), instancesAt: options.path }, service);
+  const { hosts, ssl, password } = options;
+  const open = ssl || password === null ? [] : hosts.filter((address) => !isLoopback(parseHost(address).host));
+  const message = `goes over the network without encryption to ${listed(open)}; use ssl: true`;
+  return [
+    ...warnOfPublishedPath({ where: documentOf(options), instancesAt: options.path }, service),
+    ...(open.length === 0 ? [] : [{ option: 'password', message }]),
+  ];
 }
 
 /** Says once that the node of the service has a configuration, which SmartStack used and synapse does not read. */
