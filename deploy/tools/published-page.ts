@@ -24,8 +24,9 @@ A document may have up to 64 lines, and each kind of line once.
 
 - A published line replaces the local lines of its kind. All other local lines stay, rules and access lists included.
 - The lines of a check are one kind: a published check replaces the local one. So are \`stick-table\` and \`stick on\`.
-- Where the local configuration or its \`defaults\` have a check, a \`cookie\`, a \`stick\` line or an \`http-reuse\` that could not be
-  published, such as a check of another port or with TLS, a document with lines of that kind is refused.
+- Where the local configuration or its \`defaults\` have a check, a \`cookie\` or an \`http-reuse\` that could not be published, such as a
+  check of another port or with TLS, a document with lines of that kind is refused. So is a \`stick-table\` where there is a local
+  one, and a \`cookie\` without the words \`secure\` and \`httponly\` of the local one.
 - \`mode http\` and \`mode tcp\` are accepted where they are in force anyway: a document cannot change the mode.
 - The mode that a line needs must be that of the local configuration.
 - A check sends its request to the address and port of each instance. \`PATH\` is requested there: do not publish the path of an

@@ -6,6 +6,7 @@ import { isDeepStrictEqual } from 'node:util';
 import fc from 'fast-check';
 import { exec } from '../../common/daemon/exec.ts';
 import { findProgram } from '../../deploy/tools/debian/programs.ts';
+import type { Side } from '../../synapse/haproxy/published/directives.ts';
 import { type MergeResult, mergePublished, publishedBase } from '../../synapse/haproxy/published/merge.ts';
 import { serviceConfig } from '../support/haproxy/haproxy-output.ts';
 import { fileText, plainConfig } from '../support/haproxy/haproxy-text.ts';
@@ -18,7 +19,8 @@ import { property, propertyWith } from './property.ts';
 const hostileWords = [
   ...new Set([...Object.values(hostileLines).flat(), ...hostileServerOptions].join(' ').split(/\s+/)),
 ];
-const validLine = fc.oneof(...[...formsOn('backend'), ...formsOn('frontend')].map(({ text }) => linesOf(text)));
+const validOn = (side: Side) => fc.oneof(...formsOn(side).map(({ text }) => linesOf(text)));
+const validLine = fc.oneof(validOn('backend'), validOn('frontend'));
 const hostileWord = fc.constantFrom(...hostileWords);
 /** A valid line with a word more, less or replaced. */
 const spoiledLine = fc
@@ -44,22 +46,61 @@ const serverOptions = fc.oneof(
   { weight: 1, arbitrary: fc.array(hostileWord, { maxLength: 5 }).map((words) => words.join(' ')) },
 );
 
-/** A section in which about every second document has nothing but valid lines. */
-const section = (lines: fc.Arbitrary<string>, options: fc.Arbitrary<string>) =>
-  fc.record(
-    {
-      frontend: fc.array(lines, { maxLength: 2 }),
-      backend: fc.array(lines, { maxLength: 4 }),
-      listen: fc.oneof(fc.array(lines, { maxLength: 2 }), lines),
-      server_options: options,
-      backend_order: fc.constantFrom('asc', 'desc', 'no_shuffle'),
-      cookie_value_method: fc.constant('hash'),
-    },
-    { requiredKeys: [] },
-  );
+interface Lines {
+  readonly frontend: fc.Arbitrary<string>;
+  readonly backend: fc.Arbitrary<string>;
+  readonly options: fc.Arbitrary<string>;
+}
+const section = ({ frontend, backend, options }: Lines) =>
+  fc
+    .record(
+      {
+        frontend: fc.array(frontend, { maxLength: 2 }),
+        backend: fc.array(backend, { maxLength: 3 }),
+        listen: fc.oneof(fc.array(fc.oneof(frontend, backend), { maxLength: 2 }), backend),
+        server_options: options,
+        backend_order: fc.constantFrom('asc', 'desc', 'no_shuffle'),
+        cookie_value_method: fc.constant('hash'),
+      },
+      { requiredKeys: [] },
+    )
+    .map(completed);
+
+/** Lines that count only together with another one. */
+const together: readonly (readonly [begin: string, needed: string])[] = [
+  ['http-check ', 'option httpchk'],
+  ['tcp-check ', 'option tcp-check'],
+  ['stick on ', 'stick-table type string size 10'],
+];
+
+/** The same section with the lines that others of its lines need: alone, these would be refused whatever they say. */
+function completed<T extends { readonly backend?: readonly string[]; readonly listen?: readonly string[] | string }>(
+  given: T,
+) {
+  const { backend = [], listen = [] } = given;
+  const all = [...backend, ...(typeof listen === 'string' ? [listen] : listen)];
+  const missing = together
+    .filter(([begin, needed]) => all.some((each) => each.startsWith(begin)) && !all.includes(needed))
+    .map(([, needed]) => needed);
+  return missing.length === 0 ? given : { ...given, backend: [...missing, ...backend] };
+}
+
+const validSection = section({
+  frontend: validOn('frontend'),
+  backend: validOn('backend'),
+  options: publishedServerOptions,
+});
+/** A document of one line finds most: in a larger one, another line is often the reason to refuse it. */
+const oneLine = fc
+  .tuple(fc.oneof(validLine, spoiledLine, line), fc.constantFrom('backend', 'listen'))
+  .map(([each, key]) => completed({ [key]: [each] }));
 const hostileSection = fc.oneof(
-  section(line, serverOptions),
-  section(line, serverOptions),
+  { weight: 3, arbitrary: oneLine },
+  validSection,
+  fc
+    .tuple(validSection, spoiledLine, fc.constantFrom('frontend', 'backend', 'listen'))
+    .map(([valid, spoiled, key]) => completed({ ...valid, [key]: [spoiled] })),
+  section({ frontend: line, backend: line, options: serverOptions }),
   fc.dictionary(
     fc.constantFrom('port', 'bind_address', 'bind_options', 'backend', 'shared_frontend', 'disabled', '__proto__'),
     fc.jsonValue({ maxDepth: 2 }),
@@ -84,12 +125,15 @@ const ownLines: readonly string[] = [
   'default-server on-marked-down shutdown-sessions',
   'option forwardfor',
 ];
-const replaceableLines = fc.oneof(...formsOn('backend').map(({ text }) => linesOf(text)));
+const plainBase = fc.constant({
+  config: { port: 3213 as const, backend: [], listen: ['mode http'], server_options: 'check' },
+  defaults: [],
+});
 /** A service's own section. */
-const base = fc.record({
+const anyBase = fc.record({
   config: fc.record({
     port: fc.constantFrom<number | false>(3213, false),
-    backend: fc.array(fc.oneof(fc.constantFrom(...ownLines), replaceableLines), { maxLength: 5 }),
+    backend: fc.array(fc.oneof(fc.constantFrom(...ownLines), validOn('backend')), { maxLength: 5 }),
     listen: fc.constantFrom(['mode http'], ['mode tcp'], [], ['mode http', 'timeout client 9s', 'option httpchk']),
     server_options: fc.constantFrom(
       '',
@@ -106,6 +150,8 @@ const base = fc.record({
     ['mode http', 'option tcp-check', 'tcp-check connect port 81'],
   ),
 });
+
+const base = fc.oneof(plainBase, anyBase);
 
 function merge({ config, defaults }: { config: object; defaults: readonly string[] }, published: unknown): MergeResult {
   const own = serviceConfig({ ...config });
@@ -148,6 +194,11 @@ const merges = property(
     for (const each of ownLines) {
       if (before.includes(each)) assert.ok(after.includes(each), `${each} is gone`);
     }
+    for (const flag of ['secure', 'httponly']) {
+      const has = (lines: readonly string[]): boolean =>
+        lines.some((each) => /^cookie /.test(each) && each.includes(` ${flag}`));
+      if (has(before)) assert.ok(has(after), `the cookie is not ${flag} any more`);
+    }
     const options = [local.server_options, config.server_options].map((text) =>
       String(text).split(' ').filter(Boolean),
     );
@@ -177,7 +228,7 @@ const bases = fc.constantFrom(
 /** A service with a document, of which most are accepted. */
 const service = fc.record({
   own: bases,
-  published: section(validLine, publishedServerOptions).map((haproxy) => ({ haproxy })),
+  published: validSection.map((haproxy) => ({ haproxy })),
 });
 
 /** The file of HAProxy for some services and one that has no document. */

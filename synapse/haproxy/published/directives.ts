@@ -25,10 +25,14 @@ export interface Directive {
 export interface Family {
   readonly name: string;
   /**
-   * A local line that could not be published is not replaced, and the document is refused: it may have an address, a program, TLS,
-   * or what keeps clients apart.
+   * The local lines that a published one may replace; when there are others, the document is refused. `publishable`: those that
+   * could be published themselves, because others may have an address, a program, TLS, or what keeps clients apart.
    */
-  readonly isGuarded: boolean;
+  readonly replaces: 'any' | 'publishable' | 'none';
+  /** Words of a replaced line that the published line must have too. */
+  readonly keeps: readonly string[];
+  /** A document may have only one of its lines. */
+  readonly isChoice: boolean;
   /** First words of lines that belong to it and may not be published. */
   readonly others: readonly string[];
 }
@@ -36,8 +40,8 @@ export interface Family {
 type Row = readonly [slot: string, sides: 'frontend' | 'backend' | 'both', ...forms: (string | { http: string })[]];
 
 function family(name: string, rows: readonly Row[], options: Partial<Omit<Family, 'name'>> = {}): readonly Directive[] {
-  const { isGuarded = false, others = [] } = options;
-  const all = { name, isGuarded, others };
+  const { replaces = 'any', keeps = [], isChoice = false, others = [] } = options;
+  const all = { name, replaces, keeps, isChoice, others };
   return rows.map(([slot, sides, ...forms]) => ({
     slot,
     family: all,
@@ -61,7 +65,8 @@ function onOff(option: string, sides: Row[1]): Row {
 
 /**
  * All lines that may be published. Nothing in them names an address, a port, a file, a program, a socket or a variable, and
- * nothing sends other bytes to an instance than the request of a check.
+ * nothing sends other bytes to an instance than the request of a check. Lines are written to HAProxy's file in this order, which
+ * HAProxy wants for the lines of a check.
  */
 export const directives: readonly Directive[] = [
   ...single([
@@ -85,7 +90,12 @@ export const directives: readonly Directive[] = [
       { http: 'balance hdr(NAME)' },
       { http: 'balance url_param NAME' },
     ],
-    ['hash-type', 'backend', 'hash-type map-based|consistent [sdbm|djb2|wt6|crc32] [avalanche]'],
+    [
+      'hash-type',
+      'backend',
+      'hash-type map-based|consistent [sdbm|djb2|wt6|crc32]',
+      'hash-type map-based|consistent sdbm|djb2|wt6|crc32 avalanche',
+    ],
     ['hash-balance-factor', 'backend', 'hash-balance-factor FACTOR'],
     ['retries', 'backend', 'retries RETRIES'],
     ['retry-on', 'backend', { http: 'retry-on none|all-retryable-errors' }, { http: 'retry-on EVENT...' }],
@@ -105,15 +115,18 @@ export const directives: readonly Directive[] = [
     ['compression algo', 'backend', { http: 'compression algo gzip|deflate|raw-deflate|identity...' }],
     ['compression type', 'backend', { http: 'compression type MEDIA_TYPE...' }],
   ]),
-  // Of these three, HAProxy takes the last.
-  ...family('connections', [
-    ['option http-keep-alive', 'both', { http: 'option http-keep-alive' }],
-    ['option http-server-close', 'both', { http: 'option http-server-close' }],
-    ['option httpclose', 'both', { http: 'option httpclose' }],
-  ]),
+  ...family(
+    'connections',
+    [
+      ['option http-keep-alive', 'both', { http: 'option http-keep-alive' }],
+      ['option http-server-close', 'both', { http: 'option http-server-close' }],
+      ['option httpclose', 'both', { http: 'option httpclose' }],
+    ],
+    { isChoice: true },
+  ),
   // A local `never` keeps the connections of clients apart, so it cannot be replaced.
   ...family('http-reuse', [['http-reuse', 'backend', { http: 'http-reuse safe|aggressive|always' }]], {
-    isGuarded: true,
+    replaces: 'publishable',
   }),
   ...family(
     'cookie',
@@ -126,7 +139,7 @@ export const directives: readonly Directive[] = [
         },
       ],
     ],
-    { isGuarded: true },
+    { replaces: 'publishable', keeps: ['httponly', 'secure'] },
   ),
   ...family(
     'stick',
@@ -139,7 +152,8 @@ export const directives: readonly Directive[] = [
       ],
       ['stick on', 'backend', 'stick on src', { http: 'stick on req.cook(NAME)' }, { http: 'stick on req.hdr(NAME)' }],
     ],
-    { isGuarded: true, others: ['stick'] },
+    // Rules of other services may use the table.
+    { replaces: 'none', others: ['stick'] },
   ),
   ...family(
     'check',
@@ -160,7 +174,7 @@ export const directives: readonly Directive[] = [
       ['option smtpchk', 'backend', 'option smtpchk'],
     ],
     {
-      isGuarded: true,
+      replaces: 'publishable',
       others: [
         ...['external-check', 'option external-check', 'option mysql-check', 'option pgsql-check'],
         ...['option ssl-hello-chk', 'option spop-check'],
@@ -191,15 +205,19 @@ export interface PublishedLine {
   readonly text: string;
   readonly directive: Directive;
   readonly form: LineForm;
+  /** Its place in HAProxy's file among other published lines. */
+  readonly order: number;
 }
 
 /** Reads a line; undefined when it may not be published. */
 export function readLine(line: string): PublishedLine | undefined {
   const words = line.split(/[ \t]+/).filter((word) => word !== '');
+  let order = 0;
   for (const directive of directives) {
     for (const form of directive.forms) {
+      order += 1;
       const found = form.read(words);
-      if (found !== undefined) return { text: found.join(' '), directive, form };
+      if (found !== undefined) return { text: found.join(' '), directive, form, order };
     }
   }
   return undefined;

@@ -185,9 +185,8 @@ function mergeLines(side: Side, base: PublishedBase, published: readonly Publish
   const families = new Map(published.map((line) => [line.directive.family, line]));
   for (const line of [...local, ...base.defaults].map(currentForm)) {
     const family = familyOf(line);
-    const by = family?.isGuarded ? families.get(family) : undefined;
-    // What could be published may be replaced, whoever wrote it.
-    if (by !== undefined && readLine(line) === undefined) {
+    const by = family && families.get(family);
+    if (by !== undefined && !mayReplace(line, by)) {
       refuse(side, `${show(by.text)} would replace ${show(line)} of the local configuration, which only it may change`);
     }
   }
@@ -195,7 +194,17 @@ function mergeLines(side: Side, base: PublishedBase, published: readonly Publish
     const family: Family | undefined = familyOf(currentForm(line));
     return family !== undefined && families.has(family);
   };
-  return [...local.filter((line) => !isReplaced(line)), ...published.map(({ text }) => text)];
+  const added = published.toSorted((a, b) => a.order - b.order).map(({ text }) => text);
+  return [...local.filter((line) => !isReplaced(line)), ...added];
+}
+
+/** Whether a published line may replace a local one of the same family. */
+function mayReplace(local: string, { text, directive }: PublishedLine): boolean {
+  const { replaces, keeps } = directive.family;
+  if (replaces === 'any') return true;
+  if (replaces === 'none' || readLine(local) === undefined) return false;
+  const [before, after] = [local.split(/\s+/), text.split(' ')];
+  return keeps.every((word) => !before.includes(word) || after.includes(word));
 }
 
 /** The form in which HAProxy takes an old line; an empty one when it is left out. */
@@ -207,7 +216,7 @@ function currentForm(line: string): string {
 function checkTogether(side: Side, published: readonly PublishedLine[]): void {
   const seen = new Set<unknown>();
   for (const { text, directive, form } of published) {
-    const kind = directive.hasSeveral ? form : directive;
+    const kind = directive.hasSeveral ? form : directive.family.isChoice ? directive.family : directive;
     if (seen.has(kind)) refuse(side, `${show(text)}: there is another line of this kind`);
     seen.add(kind);
   }

@@ -68,7 +68,7 @@ function wordOf(form: string): fc.Arbitrary<readonly string[]> {
 export function linesOf(form: string): fc.Arbitrary<string> {
   const groups = [...form.matchAll(/\[([^\]]+)\]|\S+/g)].map(([whole_, inner]) => {
     const words = fc.tuple(...(inner ?? whole_).split(' ').map(wordOf)).map((all) => all.flat());
-    return inner === undefined ? words : fc.option(words, { nil: [] as string[], freq: 1 });
+    return inner === undefined ? words : fc.option(words, { nil: [] as string[], freq: 2 });
   });
   return fc.tuple(...groups).map((all) => all.flat().join(' '));
 }

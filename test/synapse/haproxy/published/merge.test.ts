@@ -48,9 +48,9 @@ const accepted: readonly [title: string, published: object, differs: object][] =
       ...kept,
       backend: [
         ...kept.backend.filter((line) => !line.startsWith('retries')),
+        'timeout server 1m',
         'retries 3',
         'option redispatch 2',
-        'timeout server 1m',
       ],
     },
   ],
@@ -70,11 +70,33 @@ const accepted: readonly [title: string, published: object, differs: object][] =
     },
   ],
   [
+    'the lines of a check in another order than HAProxy wants',
+    {
+      haproxy: {
+        backend: ['http-check expect ! string DOWN', 'http-check send uri /a', 'http-check expect status 200'],
+        listen: 'option httpchk',
+      },
+    },
+    {
+      ...kept,
+      backend: [
+        'retries 2',
+        'mode http',
+        'http-request deny if !{ src 10.0.0.0/8 }',
+        'timeout server 10s',
+        'option httpchk',
+        'http-check send uri /a',
+        'http-check expect status 200',
+        'http-check expect ! string DOWN',
+      ],
+    },
+  ],
+  [
     'lines of the frontend and of both sides',
     { haproxy: { frontend: ['maxconn 500'], listen: ['timeout client 1m', 'option http-keep-alive'] } },
     {
       ...kept,
-      frontend: [...kept.frontend, 'maxconn 500', 'timeout client 1m', 'option http-keep-alive'],
+      frontend: [...kept.frontend, 'timeout client 1m', 'maxconn 500', 'option http-keep-alive'],
       backend: [...kept.backend, 'timeout server 10s', 'option http-keep-alive'],
     },
   ],
@@ -114,6 +136,11 @@ const sections: readonly [title: string, published: unknown, reason: RegExp][] =
   ['too many lines', { haproxy: { backend: Array(65).fill('retries 1') } }, /at most 64 lines/],
   ['a line of the other side', { haproxy: { frontend: ['retries 1'] } }, /"retries 1" belongs to the backend/],
   ['one kind of line twice', { haproxy: { backend: ['retries 1'], listen: ['retries 2'] } }, /another line of this/],
+  [
+    'two ways to close connections',
+    { haproxy: { listen: ['option httpclose', 'option http-keep-alive'] } },
+    /another line of this kind/,
+  ],
   ['two balances', { haproxy: { backend: ['balance first', 'balance hdr(a)'] } }, /another line of this kind/],
   ['two kinds of checks', { haproxy: { backend: ['option httpchk /', 'option tcp-check'] } }, /another kind of check/],
   ['a part of a check', { haproxy: { backend: ['http-check expect status 200'] } }, /needs a line 'option httpchk …'/],
@@ -199,6 +226,24 @@ const guarded: readonly [title: string, own: object, top: object, published: obj
     { backend: ['stick-table type ip size 1m store gpc0'] },
     {},
     { backend: ['stick-table type ip size 10'] },
+  ],
+  [
+    'a table that rules of other services may use',
+    { backend: ['stick-table type ip size 10'] },
+    {},
+    { backend: ['stick-table type string size 10'] },
+  ],
+  [
+    'a cookie for TLS only',
+    { backend: ['cookie A insert indirect secure httponly'] },
+    {},
+    { backend: ['cookie A insert httponly'] },
+  ],
+  [
+    'a cookie in the defaults that scripts cannot read',
+    {},
+    { defaults: ['cookie A insert httponly'] },
+    { backend: ['cookie A insert secure'] },
   ],
   ['a rule of its table', { backend: ['stick match src'] }, {}, { backend: ['stick-table type ip size 10'] }],
   ['quotes in server options', { server_options: 'check sni "str(a b)"' }, {}, { server_options: 'inter 5s' }],
