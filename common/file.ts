@@ -1,6 +1,6 @@
 import { basename, dirname, join } from 'node:path';
 import { clock } from './async/clock.ts';
-import { accessesLike, isSameAccess, lostReaders } from './file-access.ts';
+import { accessesLike, isMember, isSameAccess, lostReaders } from './file-access.ts';
 import { type Access, type FileFacts, type Files, thisHost } from './host.ts';
 import { type Destination, followPath } from './walk.ts';
 
@@ -126,7 +126,7 @@ async function writeNew(
   {
     path,
     like,
-    options: { mode, owner },
+    options,
     files,
   }: {
     readonly path: string;
@@ -135,28 +135,31 @@ async function writeNew(
     readonly files: Files;
   },
 ): Promise<void> {
-  for (const access of wantedAccess(like, mode, owner)) {
+  for (const access of await wantedAccess(like, options, files)) {
     try {
       await files.write(temporary, content, access === undefined ? { how: 'new' } : { how: 'new', access });
       return;
     } catch (error) {
       await files.remove(temporary);
       const { syscall, code } = error as NodeJS.ErrnoException;
-      if (owner !== undefined || syscall !== 'fchown' || code !== 'EPERM') throw error;
+      if (options.owner !== undefined || syscall !== 'fchown' || code !== 'EPERM') throw error;
     }
   }
   throw new Error(lostReaders(path, like as FileFacts));
 }
 
 /** The accesses to try, the best first. */
-function wantedAccess(
+async function wantedAccess(
   like: FileFacts | undefined,
-  mode: number | undefined,
-  owner: WriteOptions['owner'],
-): readonly (Access | undefined)[] {
+  { mode, owner }: Pick<WriteOptions, 'mode' | 'owner'>,
+  files: Files,
+): Promise<readonly (Access | undefined)[]> {
   if (owner !== undefined) return [{ mode: mode ?? like?.mode ?? 0o644, uid: owner.uid, gid: owner.gid }];
   if (mode !== undefined) return [{ mode, uid: undefined, gid: undefined }];
-  return like === undefined ? [undefined] : accessesLike(like, process.geteuid?.() ?? 0);
+  if (like === undefined) return [undefined];
+  const self = process.geteuid?.() ?? 0;
+  const isOther = like.uid !== self && like.uid !== 0;
+  return accessesLike(like, { self, isOwnerInGroup: isOther && (await isMember(like.uid, like.gid, files)) });
 }
 
 /**

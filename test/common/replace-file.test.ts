@@ -15,9 +15,9 @@ const access = async (path: string): Promise<string> => {
 };
 
 /** Carries out a task as another user in a group of its own, as an unprivileged daemon does. */
-async function asUser<T>(uid: number, task: () => Promise<T>): Promise<T> {
+async function asUser<T>(uid: number, task: () => Promise<T>, more: readonly number[] = []): Promise<T> {
   const groups = process.getgroups?.() ?? [];
-  process.setgroups?.([uid]);
+  process.setgroups?.([uid, ...more]);
   process.setegid?.(uid);
   process.seteuid?.(uid);
   try {
@@ -110,6 +110,16 @@ describe('a file that is replaced', () => {
         assert.equal(await access(path), expected);
       });
     }
+
+    it('keeps its group, when it is a file of another user whose group both are in', async (t) => {
+      const path = join(await folderOf(t), 'a');
+      await writeFile(path, 'old');
+      // Debian's users and groups: daemon is in the group daemon, and in no other one.
+      await chown(path, 1, 1);
+      await chmod(path, 0o640);
+      await asUser(65534, () => writeFileAtomic(path, 'new'), [1]);
+      assert.equal(await access(path), '65534:1 640');
+    });
 
     for (const [what, owner, mode] of [
       ['a group reads', [0, 99], 0o640],
