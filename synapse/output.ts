@@ -1,4 +1,4 @@
-import type { Instance } from '../common/instance.ts';
+import { type Instance, type InstanceFields, makeInstance } from '../common/instance.ts';
 import type { ServiceHaproxyConfig } from './haproxy/options/service-config.ts';
 
 /** A service's own section for HAProxy, `services.NAME.haproxy`. Outside `haproxy/` and `config/` it is only passed on. */
@@ -18,6 +18,12 @@ export interface OutputInstance extends Instance {
 /** True for an instance that is marked with {@link startsDown}. */
 export function isToStartDown(instance: OutputInstance): boolean {
   return instance[startsDown] === true;
+}
+
+/** The instance with other fields; a mark stays. @throws when the fields are not valid */
+export function withFields(instance: OutputInstance, fields: Partial<InstanceFields>): OutputInstance {
+  const made = makeInstance({ ...instance, ...fields });
+  return isToStartDown(instance) ? { ...made, [startsDown]: true } : made;
 }
 
 /** What one service should be right now, after sources, fallbacks and filters. Immutable. */

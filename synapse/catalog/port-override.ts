@@ -1,4 +1,5 @@
-import { type Instance, makeInstance } from '../../common/instance.ts';
+import type { Instance } from '../../common/instance.ts';
+import { withFields } from '../output.ts';
 
 /** Instances with another port, made once for each instance, so that equal instances stay the same object. */
 const overridden = new WeakMap<Instance, Instance>();
@@ -10,7 +11,7 @@ export function withPort(instance: Instance, port: number): Instance {
   if (instance.port === port) return instance;
   const known = overridden.get(instance);
   if (known?.port === port) return known;
-  const moved = makeInstance({ ...instance, port });
+  const moved = withFields(instance, { port });
   overridden.set(instance, moved);
   originals.set(moved, instance);
   return moved;

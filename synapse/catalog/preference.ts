@@ -1,5 +1,6 @@
 import { joinPath, type Schema, type SectionContext, validate } from '../../common/config/config.ts';
-import { type Instance, makeInstance } from '../../common/instance.ts';
+import type { Instance } from '../../common/instance.ts';
+import { withFields } from '../output.ts';
 import { labelOf } from './labels.ts';
 
 /** Which instances are local, and what the other ones are. */
@@ -105,7 +106,7 @@ function arranged(instance: Instance, preference: Preference): Instance {
     // A weight of 0 would mean no traffic at all.
     const less = own === 0 ? 0 : Math.max(1, Math.round(own * preference.weight));
     const change = preference.others === 'backup' ? { backup: true } : { weight: local ? own : less };
-    result = makeInstance({ ...instance, ...change });
+    result = withFields(instance, change);
     known.set(instance, result);
     arrangements.add(result);
   }

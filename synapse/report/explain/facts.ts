@@ -48,10 +48,16 @@ export interface InstanceFacts {
 }
 
 /** The service as a whole, a line each. */
-export function notesOf({ daemon, service, report, haproxy }: ServiceFacts): readonly string[] {
+export function notesOf(
+  { daemon, service, report, haproxy }: ServiceFacts,
+  shown: readonly InstanceFacts[] = [],
+): readonly string[] {
+  const { lost = {} } = report;
+  const ids = new Set(shown.map(({ id }) => id));
+  const others = Object.fromEntries(Object.entries(lost).filter(([id]) => !ids.has(id)));
   return [
     ...(daemon.running ? [] : [`${daemon.reason}; what follows was read without it, and nothing was changed`]),
-    ...serviceNotes(service, report),
+    ...serviceNotes(service, { ...report, lost: others }),
     ...haproxyNotes(service, haproxy),
   ];
 }

@@ -43,11 +43,12 @@ export function formatInstances(
     const title = style('strong', `${facts.service} ${one.id}`);
     return `${title}\n${formatTable(rows, style)}${formatDiagnosis(diagnose(facts, one), style)}\n`;
   });
-  return `${formatNotes(facts)}\n${blocks.join('\n')}`;
+  // Their own lines say that they are lost.
+  return `${formatNotes(facts, instances)}\n${blocks.join('\n')}`;
 }
 
-function formatNotes(facts: ServiceFacts): string {
-  return notesOf(facts)
+function formatNotes(facts: ServiceFacts, shown: readonly InstanceFacts[] = []): string {
+  return notesOf(facts, shown)
     .map((line) => `${visibleLine(line)}\n`)
     .join('');
 }

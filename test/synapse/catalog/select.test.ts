@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { Instance } from '../../../common/instance.ts';
+import type { Preference } from '../../../synapse/catalog/preference.ts';
 import { type Policy, sameInstances, select } from '../../../synapse/catalog/select.ts';
+import { isToStartDown, type OutputInstance, startsDown } from '../../../synapse/output.ts';
 import type { InstanceSet } from '../../../synapse/source.ts';
 import { namedInstance, plainPolicy, setOf } from '../../support/daemons/instance-sets.ts';
 
@@ -317,6 +319,31 @@ describe('select', () => {
     const first = select(policy, setOf(one), undefined).instances?.[0];
     assert.equal(select(policy, setOf(one, two), undefined).instances?.[0], first);
   });
+});
+
+describe('an instance that comes back and is to start DOWN', () => {
+  const local: Instance = namedInstance('local', { labels: { az: 'a' } });
+  const back: OutputInstance = { ...namedInstance('back', { labels: { az: 'b' } }), [startsDown]: true };
+  const prefer: Preference = { label: 'az', value: 'a', others: 'backup', weight: 0.1, minimum: 0 };
+  for (const [what, policy] of [
+    ['nothing changes it', {}],
+    ['backend_port_override gives it another port', { portOverride: 81 }],
+    ['a preference makes it a backup', { prefer }],
+    ['a preference changes its weight', { prefer: { ...prefer, others: 'weight' as const } }],
+    ['both change it', { portOverride: 81, prefer }],
+    ['max_instances counts it', { portOverride: 81, maxInstances: 2 }],
+  ] as const) {
+    it(`keeps its mark when ${what}, and no other one has it`, () => {
+      const { instances = [] } = select({ ...plainPolicy, ...policy }, setOf(local, back), undefined);
+      assert.deepEqual(
+        instances.map((one) => [one.name, isToStartDown(one)]),
+        [
+          ['local', false],
+          ['back', true],
+        ],
+      );
+    });
+  }
 });
 
 describe('sameInstances', () => {

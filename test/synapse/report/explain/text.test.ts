@@ -34,6 +34,23 @@ describe('the explanation of one instance', () => {
     );
   });
 
+  it('says once how a lost instance is kept, and still names the other ones that are lost', () => {
+    const one = {
+      lease: 'beef',
+      since: '2026-01-01T00:00:00.000Z',
+      phase: 'held' as const,
+      look: 'it answers',
+      until: '2026-01-01T00:00:05.000Z',
+      ends: 'the end of expiry_hold',
+    };
+    const facts = { ...healthy, report: { ...healthy.report, lost: { [id]: one, other: { ...one, lease: 'cafe' } } } };
+    const text = formatInstances(facts, instancesOf(facts, id), plain, 0);
+    assert.equal(text.split('lease beef lost at').length, 2, text);
+    assert.match(text, /^selected .*lease beef lost at/m);
+    assert.match(text, /^ {2}other: held: lease cafe lost at/m);
+    assert.match(formatService(facts), /lease beef lost at.*\n.*lease cafe lost at/);
+  });
+
   it('goes from etcd to HAProxy and ends with the diagnosis', () => {
     const time = '2026-01-01T00:00:00.001Z';
     const commands = [
