@@ -183,7 +183,7 @@ function mergeLines(side: Side, base: PublishedBase, published: readonly Publish
     refuse(side, `${show(needing.text)} needs mode http, which the local configuration does not have in the ${side}`);
   }
   const families = new Map(published.map((line) => [line.directive.family, line]));
-  for (const line of [...local, ...base.defaults].map(currentForm)) {
+  for (const line of modernize([...local, ...base.defaults]).lines) {
     const family = familyOf(line);
     const by = family && families.get(family);
     if (by !== undefined && !mayReplace(line, by)) {
@@ -207,7 +207,7 @@ function mayReplace(local: string, { text, directive }: PublishedLine): boolean 
   return keeps.every((word) => !before.includes(word) || after.includes(word));
 }
 
-/** The form in which HAProxy takes an old line; an empty one when it is left out. */
+/** The form in which HAProxy takes an old line, the first line of it; an empty one when it is left out. */
 function currentForm(line: string): string {
   return modernize([line]).lines[0] ?? '';
 }

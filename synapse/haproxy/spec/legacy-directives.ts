@@ -6,19 +6,27 @@ export interface Modernized {
 }
 
 /**
- * Directive that HAProxy refuses since a version from 2.0 to 2.5 → the one with exactly the same meaning today (configuration
- * manual, "deprecated", and the release notes of those versions). Empty: it has no effect any more and is left out.
+ * Directive that HAProxy refuses since a version from 1.8 to 3.0 → the one with exactly the same meaning today (configuration
+ * manual, "deprecated", and the release notes of those versions). Empty: it has no effect any more and is left out. With
+ * `no` before an option, so has its successor.
  */
 const renamed: ReadonlyMap<string, string> = new Map([
   ['clitimeout', 'timeout client'],
   ['srvtimeout', 'timeout server'],
   ['contimeout', 'timeout connect'],
+  ['timeout clitimeout', 'timeout client'],
+  ['timeout srvtimeout', 'timeout server'],
+  ['timeout contimeout', 'timeout connect'],
   ['redisp', 'option redispatch'],
   ['redispatch', 'option redispatch'],
   ['block', 'http-request deny'],
   ['option forceclose', 'option httpclose'],
+  ['option http-tunnel', ''],
   ['option http-use-htx', ''],
   ['nbproc 1', ''],
+  ['bind-process', ''],
+  ['stats bind-process', ''],
+  ['tune.chksize', ''],
 ]);
 
 /** Directives with an argument that has another form today. */
@@ -34,18 +42,53 @@ export function modernize(lines: readonly string[]): Modernized {
   const notes: string[] = [];
   const modern: string[] = [];
   for (const line of lines) {
-    const successor = successorOf(line.trim());
-    if (successor === undefined) {
+    const successors = checkWithHeaders(line.trim()) ?? successorOf(line.trim());
+    if (successors === undefined) {
       modern.push(line);
       continue;
     }
-    notes.push(successor === '' ? `'${line}' is left out` : `'${line}' is written as '${successor}'`);
-    if (successor !== '') modern.push(successor);
+    notes.push(
+      successors.length === 0
+        ? `'${line}' is left out`
+        : `'${line}' is written as ${successors.map((successor) => `'${successor}'`).join(' and ')}`,
+    );
+    modern.push(...successors);
   }
   return { lines: modern, notes };
 }
 
-function successorOf(line: string): string | undefined {
+/**
+ * `option httpchk GET /health HTTP/1.1\\r\\nHost:\\ api` has headers after the version, which HAProxy refuses since 3.0: they
+ * go to `http-check send`, which 2.2 and later know. Undefined for another line, and for one with a body.
+ */
+function checkWithHeaders(line: string): readonly string[] | undefined {
+  const [, method, uri, version, quoted, bare] =
+    /^option\s+httpchk\s+([A-Z]+)\s+((?:\\.|[^\s\\"'])+)\s+(?:(HTTP\/\d\.\d)|"(HTTP\/\d\.\d[^"]*)")((?:\\.|[^\s\\"'])*)$/.exec(
+      line,
+    ) ?? [];
+  const text = quoted ?? `${version}${bare}`;
+  if (method === undefined || !text.includes('\\r\\n')) return undefined;
+  const [protocol, ...headers] = text.split('\\r\\n');
+  const fields = headers.map((header) => /^([A-Za-z0-9-]+):(?:\\? )*((?:[^\\]|\\ )+)$/.exec(header));
+  if (fields.includes(null)) return undefined;
+  const shown = fields.map((field) => {
+    const value = (field?.[2] ?? '').replace(/\\? /g, '\\ ').replaceAll('%', '%%');
+    return ` hdr ${field?.[1]} ${value}`;
+  });
+  return ['option httpchk', `http-check send meth ${method} uri ${uri} ver ${protocol}${shown.join('')}`];
+}
+
+/** The lines that take the place of one; undefined when it stays. */
+function successorOf(line: string): readonly string[] | undefined {
+  const [, negation = '', positive = line] = /^(no\s+)(.*)$/.exec(line) ?? [];
+  const successor = positiveSuccessorOf(positive);
+  if (successor === undefined) return undefined;
+  if (successor === '') return [];
+  if (negation === '') return [successor];
+  return successor.startsWith('option ') ? [`${negation}${successor}`] : undefined;
+}
+
+function positiveSuccessorOf(line: string): string | undefined {
   const [, directive = '', first = '', rest = ''] = /^(\S+)(?:\s+((?:\\.|\S)+))?\s*(.*)$/.exec(line) ?? [];
   const convert = converted.get(directive);
   if (convert !== undefined) {
@@ -53,9 +96,9 @@ function successorOf(line: string): string | undefined {
     return action === undefined ? undefined : `${action} ${rest}`.trimEnd();
   }
   const two = renamed.get(`${directive} ${first}`);
-  if (two !== undefined) return two;
+  if (two !== undefined) return two === '' ? '' : `${two} ${rest}`.trimEnd();
   const one = renamed.get(directive);
-  return one === undefined ? undefined : `${one} ${first} ${rest}`.trimEnd();
+  return one === undefined || one === '' ? one : `${one} ${first} ${rest}`.trimEnd();
 }
 
 /** `X-Proto:\ https`: a whole header line, in which spaces are escaped. */

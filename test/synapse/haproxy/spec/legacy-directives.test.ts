@@ -9,7 +9,7 @@ import { haproxyVersions } from '../../../support/haproxy/versions.ts';
 import { tempFolder } from '../../../support/temp-folder.ts';
 
 /** Where a line belongs, the line, and what takes its place. */
-const rewritten: readonly ['frontend' | 'backend' | 'global', string, string][] = [
+const rewritten: readonly ['frontend' | 'backend' | 'global', string, string | readonly string[]][] = [
   ['frontend', 'reqadd X-Proto:\\ https', 'http-request add-header X-Proto https'],
   ['frontend', 'reqadd X-Rate:\\ 50%\\ off if TRUE', 'http-request add-header X-Rate 50%%\\ off if TRUE'],
   ['backend', 'rspadd  Cache-Control:\\ no-store', 'http-response add-header Cache-Control no-store'],
@@ -21,12 +21,29 @@ const rewritten: readonly ['frontend' | 'backend' | 'global', string, string][] 
   ['backend', 'contimeout 5s', 'timeout connect 5s'],
   ['backend', 'redispatch', 'option redispatch'],
   ['frontend', 'option forceclose', 'option httpclose'],
+  ['frontend', 'no option forceclose', 'no option httpclose'],
+  ['backend', 'no redispatch', 'no option redispatch'],
+  ['backend', 'no redisp', 'no option redispatch'],
+  ['frontend', 'timeout clitimeout 5s', 'timeout client 5s'],
+  ['backend', 'timeout srvtimeout 5s', 'timeout server 5s'],
+  ['backend', 'timeout contimeout 5s', 'timeout connect 5s'],
   ['frontend', 'option http-use-htx', ''],
+  ['frontend', 'no option http-use-htx', ''],
+  ['frontend', 'option http-tunnel', ''],
+  ['backend', 'no option http-tunnel', ''],
+  ['backend', 'bind-process 1', ''],
+  ['global', 'tune.chksize 16384', ''],
   ['global', 'nbproc 1', ''],
 ];
 
 /** What has no exact successor, or needs none. */
 const kept: readonly string[] = [
+  'no option httpclose',
+  'default option redispatch',
+  'no log',
+  'no clitimeout 5s',
+  'option httpchk GET /health HTTP/1.1',
+  'option httpchk POST /health HTTP/1.1\\r\\nHost:\\ a\\r\\n\\r\\nbody',
   'reqirep ^Host:\\ a Host:\\ b',
   'reqidel ^X-',
   'reqdel ^Server:',
@@ -38,15 +55,36 @@ const kept: readonly string[] = [
   '',
 ];
 
+function linesOf(successor: string | readonly string[]): readonly string[] {
+  return successor === '' ? [] : [successor].flat();
+}
+
+/** Checks with headers, which HAProxy refuses from 3.0 on, and 2.6 with a percent sign, and what takes their place. */
+const checks: readonly [line: string, send: string][] = [
+  ['option httpchk GET /h HTTP/1.1\\r\\nHost:\\ api', 'http-check send meth GET uri /h ver HTTP/1.1 hdr Host api'],
+  ['option httpchk HEAD / HTTP/1.0\\r\\nHost:api', 'http-check send meth HEAD uri / ver HTTP/1.0 hdr Host api'],
+  [
+    'option httpchk GET / HTTP/1.1\\r\\nHost:\\ a.test\\r\\nUser-Agent:\\ HAProxy\\ 50%',
+    'http-check send meth GET uri / ver HTTP/1.1 hdr Host a.test hdr User-Agent HAProxy\\ 50%%',
+  ],
+  ['option httpchk GET / "HTTP/1.1\\r\\nHost: a.test"', 'http-check send meth GET uri / ver HTTP/1.1 hdr Host a.test'],
+];
+
 describe('old forms of lines', () => {
+  for (const [line, send] of checks) {
+    it(`'${line}' sends its headers in today's way`, () => {
+      assert.deepEqual(modernize([line]).lines, ['option httpchk', send]);
+    });
+  }
+
   it('are kept where they have no exact successor', () => {
     assert.deepEqual(modernize(kept), { lines: kept, notes: [] });
   });
 
   for (const [, line, successor] of rewritten) {
-    it(`${line} → ${successor || 'nothing'}`, () => {
+    it(`${line} → ${linesOf(successor).join(', ') || 'nothing'}`, () => {
       const { lines, notes } = modernize(['mode http', line]);
-      assert.deepEqual(lines, ['mode http', ...(successor === '' ? [] : [successor])]);
+      assert.deepEqual(lines, ['mode http', ...linesOf(successor)]);
       assert.equal(notes.length, 1);
     });
   }
@@ -70,8 +108,27 @@ describe('old forms of lines', () => {
         const { code, stderr } = await exec([program, '-c', '-f', path], { timeoutMs: 10_000 });
         return code === 0 ? '' : stderr;
       };
-      assert.equal(await check(rewritten.map(([place, , successor]) => [place, successor])), '');
-      for (const [place, line] of rewritten) assert.notEqual(await check([[place, line]]), '', line);
+      assert.equal(
+        await check(
+          rewritten.flatMap(([place, , successor]) => linesOf(successor).map((line) => [place, line] as const)),
+        ),
+        '',
+      );
+      for (const [line, send] of checks) {
+        assert.equal(
+          await check([
+            ['backend', 'option httpchk'],
+            ['backend', send],
+          ]),
+          '',
+          send,
+        );
+        assert.equal((await check([['backend', line]])) === '', version === '2.6' && !line.includes('%'), line);
+      }
+      for (const [place, line] of rewritten) {
+        // 2.6 still takes it, without any effect.
+        if (version !== '2.6' || line !== 'bind-process 1') assert.notEqual(await check([[place, line]]), '', line);
+      }
     });
   }
 });
