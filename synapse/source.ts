@@ -3,6 +3,7 @@ import type { Log } from '../common/daemon/log.ts';
 import type { createEtcdClient } from '../common/etcd/client/client.ts';
 import type { EtcdOptions } from '../common/etcd/client/options.ts';
 import type { InspectedRecord } from '../common/etcd/records/inspect.ts';
+import type { RecordOrigin } from '../common/etcd/records/record-origin.ts';
 import type { Instance } from '../common/instance.ts';
 import type { PluginFolder } from '../common/plugin.ts';
 import type { Published } from '../common/published.ts';
@@ -36,6 +37,8 @@ export interface InstanceSet {
   readonly lost?: ReadonlyMap<string, string>;
   /** The lease of each of `instances`, where the source knows it; `0`: none. */
   readonly leases?: readonly string[];
+  /** Where each of `instances` comes from, where the source knows it. */
+  readonly origins?: readonly (RecordOrigin | undefined)[];
   /** When each of `instances` appeared, as a growing number (etcd: the create revision). The smallest is the leader. */
   readonly sequence?: readonly number[];
   /** Instances that are not among `instances` because a part of the source has filters of its own. */
@@ -93,9 +96,9 @@ export interface SourceContext {
   readonly service: string;
   readonly log: Log;
   /** Counts and logs a record that cannot be used. The source calls it once for each new version of the record. */
-  rejected(record: Rejected): void;
+  rejected(record: Rejected, origin?: RecordOrigin): void;
   /** Counts an instance that left its registry. The source calls it before it publishes the set without the instance. */
-  gone(id: string, how: Departure): void;
+  gone(id: string, how: Departure, origin?: RecordOrigin): void;
   /** The top-level `etcd` section, for the sources that talk to etcd. */
   readonly etcd: EtcdOptions;
   /** Opens a connection to an etcd cluster; only while the source runs. */

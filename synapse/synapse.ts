@@ -18,9 +18,10 @@ import { type CreateHaproxy, HaproxyRun } from './haproxy-run.ts';
 import { LostWatch } from './lost-watch.ts';
 import { applies, observe } from './metrics.ts';
 import type { ServersOf, Snapshot } from './output.ts';
-import { type Applied, recordApplied } from './report/applied-events.ts';
+import { type Applied, type ReportDeps, recordApplied } from './report/applied-events.ts';
 import { recordCatalogChange } from './report/catalog-events.ts';
 import { Events } from './report/events.ts';
+import { recordOf, recordsOf } from './report/records.ts';
 import { watchFreshness } from './report/source-freshness.ts';
 import { observed, stateOf } from './report/state.ts';
 import type { SynapseState } from './report/status-shape.ts';
@@ -83,9 +84,11 @@ export class Synapse {
       {
         onSet: (service, set) => this.#take(this.#catalog.update(service, set)),
         onReplaced: (service) => this.#catalog.sourceReplaced(service),
-        onGone: (service, id, how) => this.#departures.add(service, id, how),
-        onRejected: (service, record) =>
-          void events.record({ kind: 'record_rejected', level: 'warn', service, ...record }),
+        onGone: (service, id, how, origin) => this.#departures.add(service, id, { how, ...(origin && { origin }) }),
+        onRejected: (service, record, origin) => {
+          const records = origin && { records: [recordOf({ id: record.where, name: '' }, origin)] };
+          events.record({ kind: 'record_rejected', level: 'warn', service, ...record, ...records });
+        },
       },
       { log, openEtcd },
     );
@@ -207,7 +210,7 @@ export class Synapse {
     for (const change of changes) {
       const { service, stateChanged, ended } = change;
       if (stateChanged) this.#touch(service);
-      for (const { lost, how } of ended) this.#departures.add(service, lost.instance.id, how);
+      for (const { lost, how } of ended) this.#departures.add(service, lost.instance.id, { how });
       if (this.#config.services.has(service)) recordCatalogChange(change, { log: this.#log, events: this.#events });
     }
     if (changes.length > 0) this.#stateFile?.touch();
@@ -255,7 +258,11 @@ export class Synapse {
       const revision = this.#catalog.entry(service)?.set?.revision;
       return { ...(source !== undefined && { source }), ...(revision !== undefined && { revision }) };
     };
-    recordApplied(applied, { log: this.#log, events: this.#events, traces: this.#traces, origin });
+    const records: ReportDeps['records'] = (service, ids) => {
+      const entry = this.#catalog.entry(service);
+      return recordsOf(entry?.raw, entry?.service.policy.portOverride, ids);
+    };
+    recordApplied(applied, { log: this.#log, events: this.#events, traces: this.#traces, origin, records });
   }
 
   #fileTarget(): FileOutputTarget {

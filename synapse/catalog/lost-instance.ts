@@ -120,6 +120,6 @@ export function withKept(before: InstanceSet | undefined, raw: InstanceSet, kept
   }
   takeUpTo(raw.instances.length);
   for (const lost of left.values()) add(lost);
-  const { sequence: own, leases: _, ...rest } = raw;
+  const { sequence: own, leases: _, origins: __, ...rest } = raw;
   return { ...rest, instances, ...(own !== undefined && { sequence }) };
 }

@@ -4,6 +4,7 @@ import { supervise } from '../../common/async/supervise.ts';
 import type { SectionContext } from '../../common/config/config.ts';
 import type { Log } from '../../common/daemon/log.ts';
 import type { EtcdOptions } from '../../common/etcd/client/options.ts';
+import { type RecordOrigin, writtenAs } from '../../common/etcd/records/record-origin.ts';
 import { goneInstances, prepare, rejectedRecords, sourceStarts } from '../metrics.ts';
 import type {
   Departure,
@@ -58,9 +59,9 @@ export interface DiscoveryListener {
   /** Another source is about to start for a service: what it does not find was not lost. */
   onReplaced?(service: string): void;
   /** A record of a registry cannot be used. */
-  onRejected?(service: string, record: Rejected & { readonly source: string }): void;
+  onRejected?(service: string, record: Rejected & { readonly source: string }, origin?: RecordOrigin): void;
   /** An instance left its registry; the set without it follows. */
-  onGone?(service: string, id: string, how: Departure): void;
+  onGone?(service: string, id: string, how: Departure, origin?: RecordOrigin): void;
 }
 
 /** One service's source while it runs. */
@@ -185,15 +186,15 @@ export class Discoverer {
       log,
       etcd,
       openEtcd: this.#openEtcd,
-      rejected: (record) => {
+      rejected: (record, origin) => {
         rejectedRecords.inc({ service });
-        log.warn('a record cannot be used, skipped', { ...record });
-        this.#listener.onRejected?.(service, { source: method, ...record });
+        log.warn('a record cannot be used, skipped', { ...record, ...(origin && writtenAs(origin)) });
+        this.#listener.onRejected?.(service, { source: method, ...record }, origin);
       },
-      gone: (id, how) => {
+      gone: (id, how, origin) => {
         goneInstances.inc({ service, how });
         log.debug('an instance is gone', { instance: id, how });
-        this.#listener.onGone?.(service, id, how);
+        this.#listener.onGone?.(service, id, how, origin);
       },
       shared: (key, make) => this.#shared.get(end, key, (signal) => make(signal, this.#log)),
     };

@@ -3,9 +3,11 @@ import { type Log, silentLog } from '../../common/daemon/log.ts';
 import type { Instance } from '../../common/instance.ts';
 import { firstOf } from '../../common/wording.ts';
 import { changesBetween, type InstanceChanges } from '../catalog/changes.ts';
-import type { DeparturesTaken } from '../catalog/departures.ts';
+import type { DepartureReport, DeparturesTaken } from '../catalog/departures.ts';
 import type { AppliedService, ServiceState, Snapshot } from '../output.ts';
 import type { Events } from './events.ts';
+import type { RecordReport } from './record-shape.ts';
+import { recordOf } from './records.ts';
 import type { Trace } from './trace-shape.ts';
 import type { Traces } from './traces.ts';
 
@@ -37,6 +39,8 @@ export interface ReportDeps {
   readonly traces: Traces;
   /** Where the instances of a service came from. */
   readonly origin: (service: string) => { readonly source?: string; readonly revision?: string };
+  /** The records of these instances of a service, by id. */
+  readonly records: (service: string, ids: ReadonlySet<string>) => ReadonlyMap<string, RecordReport>;
 }
 
 /** Logs and records what was applied: each changed service, or one log line when all services were applied. */
@@ -73,20 +77,28 @@ function reportAll(applied: AppliedByService, deps: ReportDeps): void {
 function reportService(
   { name, instances, seenAt }: ServiceState,
   applied: AppliedByService,
-  { log, events, traces, origin }: ReportDeps,
+  { log, events, traces, origin, records }: ReportDeps,
 ): void {
   if (instances === undefined) return;
   const sent = applied.sent.get(name);
   const cost = sent && { commands: sent.commands, failed: sent.failed };
   const milliseconds = Math.round((clock.now() - seenAt) * 10) / 10;
   const seen_at = new Date(clock.wallTime() - milliseconds).toISOString();
-  const changes = split(applied.before.get(name)?.instances ?? [], instances);
+  const before = applied.before.get(name)?.instances ?? [];
+  const changes = split(before, instances);
   const from = origin(name);
   const departures = applied.departures.get(name);
+  const found = new Map(records(name, new Set([...changes.added, ...changes.drained, ...changes.changed])));
+  addDeparted(found, changes.removed, { before, departures });
   for (const [change, ids] of Object.entries(changes) as [Trace['change'], readonly string[]][]) {
     for (const id of ids) {
-      const how = change === 'removed' ? departures?.get(id) : undefined;
-      traces.note(name, id, { change, seen_at, milliseconds, ...from, ...(how !== undefined && { how }) });
+      const how = change === 'removed' ? departures?.get(id)?.how : undefined;
+      const record = found.get(id);
+      traces.note(name, id, {
+        ...{ change, seen_at, milliseconds, ...from },
+        ...(record !== undefined && { record }),
+        ...(how !== undefined && { how }),
+      });
     }
   }
   const lists = Object.entries(changes).filter(([, ids]) => ids.length > 0);
@@ -95,12 +107,30 @@ function reportService(
     instances: instances.length,
     ...Object.fromEntries(lists.map(([change, ids]) => [change, firstOf(ids, maxNamed)])),
     ...from,
+    ...(found.size > 0 && { records: [...found.values()].slice(0, maxNamed) }),
     ...cost,
     milliseconds,
   };
   log.info('instances applied', fields);
   events.record({ kind: 'instances', level: cost !== undefined && cost.failed > 0 ? 'warn' : 'info', ...fields });
 }
+
+/** Adds the last records of instances that are gone. */
+function addDeparted(
+  found: Map<string, RecordReport>,
+  removed: readonly string[],
+  { before, departures }: { readonly before: readonly Instance[]; readonly departures: Departed | undefined },
+): void {
+  if (departures === undefined || removed.length === 0) return;
+  const known = new Map(before.map((instance) => [instance.id, instance]));
+  for (const id of removed) {
+    const origin = departures.get(id)?.origin;
+    const instance = known.get(id);
+    if (origin !== undefined && instance !== undefined) found.set(id, recordOf(instance, origin));
+  }
+}
+
+type Departed = ReadonlyMap<string, DepartureReport>;
 
 /** The ids of changed instances, those that began to drain apart from the others. */
 function split(

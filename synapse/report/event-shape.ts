@@ -1,4 +1,5 @@
 import { type Fields, field, optional, type Shaped } from '../../common/cli/json-shape.ts';
+import { recordShape } from './record-shape.ts';
 
 /** Every kind of event with its title. Operators filter by the kinds: they do not change. */
 export const eventTitles = {
@@ -41,6 +42,10 @@ export const eventShape = {
     removed: optional({ list: 'text' }, 'ids of instances that are gone'),
     drained: optional({ list: 'text' }, 'ids of instances that drain now'),
     changed: optional({ list: 'text' }, 'ids of instances with other changes'),
+    records: optional(
+      { list: recordShape },
+      'records of these instances, at most ten, where the source knows them; who announced the record that cannot be used',
+    ),
     instances: optional('number', 'number of instances now'),
     left_out: optional('number', 'number of instances that max_instances leaves out'),
     where: optional('text', 'the record that the event is about'),

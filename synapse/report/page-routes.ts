@@ -27,6 +27,7 @@ const modules = [
   'synapse/page/words.js',
   'synapse/report/event-shape.js',
   'synapse/report/problems.js',
+  'synapse/report/record-shape.js',
   'synapse/report/service-notes.js',
 ] as const;
 

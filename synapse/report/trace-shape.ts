@@ -1,4 +1,5 @@
 import { type Fields, field, optional, type Shaped } from '../../common/cli/json-shape.ts';
+import { recordShape } from './record-shape.ts';
 
 /** The newest change of one instance in a JSON document. */
 export const traceShape = {
@@ -8,6 +9,7 @@ export const traceShape = {
     milliseconds: field('number', 'from then until HAProxy had it'),
     source: optional('text', 'discovery method that brought it'),
     revision: optional('text', "the source's name for that moment: the etcd revision"),
+    record: optional(recordShape, 'its record at that moment; of a removed instance the last one, where it is known'),
     how: optional(
       { oneOf: ['withdrawn', 'expired'] },
       'of a removed instance: withdrawn by its announcer, or expired with its lease',

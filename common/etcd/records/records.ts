@@ -3,6 +3,7 @@ import { type Instance, type InstanceState, sameInstance } from '../../instance.
 import { visibleLine } from '../../visible.ts';
 import type { Entry } from '../client/key-value.ts';
 import type { KeyChange, PrefixChange } from '../watch/prefix-state.ts';
+import type { RecordOrigin } from './record-origin.ts';
 
 /** A record that cannot be used. */
 export interface RejectedRecord {
@@ -20,6 +21,8 @@ export interface RecordSet {
   readonly rejected: readonly RejectedRecord[];
   /** The lease of each of `instances`, `0` for none. */
   readonly leases: readonly string[];
+  /** Where each of `instances` comes from. */
+  readonly origins: readonly RecordOrigin[];
   /** Ids that were withdrawn since the previous set. */
   readonly withdrawn: ReadonlySet<string>;
   /** Ids that have gone since the previous set together with their lease, each with that lease. */
@@ -29,20 +32,18 @@ export interface RecordSet {
 /** What happened to a record, for logs and counters. */
 export interface RecordEvents {
   /** Called once for each key and revision that cannot be used. */
-  onRejected(rejected: RejectedRecord, revision: string): void;
-  /** An instance left the registry. `withdrawn`: its record says `down`, or somebody deleted it; `expired`: its lease is gone. */
-  onGone(id: string, how: 'withdrawn' | 'expired'): void;
+  onRejected(rejected: RejectedRecord, origin: RecordOrigin): void;
+  /**
+   * An instance left the registry. `withdrawn`: its record says `down`, or somebody deleted it; `expired`: its lease is gone.
+   * `origin`: the record that says `down`, or the last one.
+   */
+  onGone(id: string, how: 'withdrawn' | 'expired', origin: RecordOrigin): void;
 }
 
 /** Reads one record. @throws when it cannot be used, saying why */
 export type ReadRecord = (entry: Entry) => Instance;
 
-interface Parsed {
-  readonly key: string;
-  readonly modRevision: string;
-  /** The create revision as a number, so that records can be ordered by it. */
-  readonly created: number;
-  readonly lease: string;
+interface Parsed extends RecordOrigin {
   /** A record has either an instance or a reason why it has none. */
   readonly instance?: Instance;
   readonly reason?: string;
@@ -83,7 +84,7 @@ export class Records {
       if (isWithdrawn) withdrawn.add(id);
       else lost.set(id, gone.lease);
       // One that said `down` was reported then; its record may stay for a minute after that.
-      if (state !== 'down') this.#events.onGone(id, isWithdrawn ? 'withdrawn' : 'expired');
+      if (state !== 'down') this.#events.onGone(id, isWithdrawn ? 'withdrawn' : 'expired', gone);
     };
     if (change.reason !== 'watch') {
       // A whole list: records that are not in it are gone, whether or not an event said so.
@@ -115,6 +116,7 @@ export class Records {
     const instances: Instance[] = [];
     const leases: string[] = [];
     const sequence: number[] = [];
+    const origins: RecordOrigin[] = [];
     const rejected: RejectedRecord[] = [];
     const winners = this.#sharedIds === 0 ? undefined : this.#winners();
     for (const parsed of this.#order) {
@@ -128,12 +130,13 @@ export class Records {
         instances.push(instance);
         sequence.push(created);
         leases.push(lease);
+        origins.push(parsed);
       } else {
         const reason = `the id ${instance.id} is also that of ${printable(winner.key)}, which is used`;
         rejected.push({ where: printable(key), reason });
       }
     }
-    return { instances, sequence, rejected, leases, withdrawn, lost };
+    return { instances, sequence, rejected, leases, origins, withdrawn, lost };
   }
 
   /** @returns true when the record says something else than before */
@@ -150,7 +153,7 @@ export class Records {
     } catch (error) {
       const reason = reasonOf(error);
       parsed = { key, modRevision, created, lease, reason };
-      this.#events.onRejected({ where: printable(key), reason }, modRevision);
+      this.#events.onRejected({ where: printable(key), reason }, parsed);
     }
     if (before?.instance !== undefined && parsed.instance === before.instance) {
       this.#parsed.set(key, parsed);
@@ -158,16 +161,17 @@ export class Records {
       return before.created !== created || before.lease !== lease;
     }
     const replaced = this.#remove(key);
-    if (replaced?.instance !== undefined) this.#reportWithdrawn(replaced.instance, parsed.instance);
+    if (replaced?.instance !== undefined) this.#reportWithdrawn(replaced.instance, parsed);
     this.#parsed.set(key, parsed);
     this.#order.splice(this.#position(key), 0, parsed);
     if (parsed.instance !== undefined) this.#claim(parsed.instance.id, key);
     return replaced?.reason === undefined || replaced.reason !== parsed.reason;
   }
 
-  #reportWithdrawn({ id, state }: Instance, next: Instance | undefined): void {
-    const isWithdrawn = state !== 'down' && next?.id === id && next.state === 'down';
-    if (isWithdrawn && !this.#keysOf.has(id)) this.#events.onGone(id, 'withdrawn');
+  #reportWithdrawn({ id, state }: Instance, next: Parsed): void {
+    const { instance } = next;
+    const isWithdrawn = state !== 'down' && instance?.id === id && instance.state === 'down';
+    if (isWithdrawn && !this.#keysOf.has(id)) this.#events.onGone(id, 'withdrawn', next);
   }
 
   #remove(key: string): Parsed | undefined {

@@ -1,3 +1,4 @@
+import type { RecordOrigin } from '../../../common/etcd/records/record-origin.ts';
 import type { Instance } from '../../../common/instance.ts';
 import { type LabelFilter, passesFilters } from '../../catalog/labels.ts';
 import { filterReason, sameNameReason } from '../../catalog/left-out.ts';
@@ -22,6 +23,7 @@ export function narrowPart({ filters, portOverride }: Part, set: InstanceSet): I
   const instances: Instance[] = [];
   const sequence: number[] = [];
   const leases: string[] = [];
+  const origins: (RecordOrigin | undefined)[] = [];
   const leftOut: LeftOut[] = [...(set.leftOut ?? [])];
   for (const [index, instance] of set.instances.entries()) {
     const failed = filters.find((filter) => !passesFilters(instance, [filter]));
@@ -31,11 +33,12 @@ export function narrowPart({ filters, portOverride }: Part, set: InstanceSet): I
       if (appeared !== undefined) sequence.push(appeared);
       const lease = set.leases?.[index];
       if (lease !== undefined) leases.push(lease);
+      origins.push(set.origins?.[index]);
     } else {
       leftOut.push({ id: instance.id, reason: filterReason(instance, failed) });
     }
   }
-  const { sequence: _, leases: __, unique, withdrawn, lost, ...rest } = set;
+  const { sequence: _, leases: __, origins: known, unique, withdrawn, lost, ...rest } = set;
   return {
     ...rest,
     instances,
@@ -46,6 +49,7 @@ export function narrowPart({ filters, portOverride }: Part, set: InstanceSet): I
     ...(lost !== undefined && { lost: new Map([...lost].map(([id, lease]) => [movedId(id, portOverride), lease])) }),
     ...(sequence.length === instances.length && { sequence }),
     ...(leases.length === instances.length && { leases }),
+    ...(known !== undefined && { origins }),
   };
 }
 
@@ -74,18 +78,23 @@ export function mergeParts(
   const [only] = parts;
   if (parts.length === 1 && only !== undefined) return { ...only.set, withdrawn, seenAt };
   const byId = new Map<string, Instance>();
+  const origins = new Map<string, RecordOrigin | undefined>();
   const namesakes: LeftOut[] = [];
   for (const { set } of parts) {
-    for (const instance of set.instances) {
+    for (const [index, instance] of set.instances.entries()) {
       const known = byId.get(instance.id);
-      if (known === undefined || known.state === 'down') byId.set(instance.id, instance);
-      else if (!isSamePlace(known, instance)) namesakes.push({ id: instance.id, reason: sameNameReason(known) });
+      if (known === undefined || known.state === 'down') {
+        byId.set(instance.id, instance);
+        origins.set(instance.id, set.origins?.[index]);
+      } else if (!isSamePlace(known, instance)) namesakes.push({ id: instance.id, reason: sameNameReason(known) });
     }
   }
   const leftOut = [...parts.flatMap(({ set }) => set.leftOut ?? []), ...namesakes];
   const revisions = parts.flatMap(({ name, set }) => (set.revision === undefined ? [] : [`${name} ${set.revision}`]));
   return {
     instances: [...byId.values()],
+    // Both have the same keys in the same order.
+    origins: [...origins.values()],
     unique: true,
     rejected: parts.flatMap(({ name, set }) => set.rejected.map((one) => ({ ...one, where: `${name}: ${one.where}` }))),
     withdrawn,

@@ -138,8 +138,8 @@ function create(options: EtcdSourceOptions, context: SourceContext): Source {
   const rules = rulesOf(options);
   const pattern = keys === undefined ? undefined : globPattern(keys);
   const records = new Records((entry) => readEntry(entry, rules), {
-    onRejected: (record) => context.rejected(record),
-    onGone: (id, how) => context.gone(id, how),
+    onRejected: (record, origin) => context.rejected(record, origin),
+    onGone: (id, how, origin) => context.gone(id, how, origin),
   });
 
   const document = generator_config_path === 'disabled' ? undefined : generator_config_path;

@@ -5,6 +5,7 @@ import { visibleLine } from '../../../common/visible.ts';
 import { formatAge, formatLatency } from '../../../common/wording.ts';
 import type { ServerStatistics } from '../../haproxy/statistics/server-shape.ts';
 import type { RegistryRecord } from '../../source.ts';
+import type { RecordReport } from '../record-shape.ts';
 import { lostText } from '../service-notes.ts';
 import type { ServiceReport } from '../service-shape.ts';
 import type { Trace } from '../trace-shape.ts';
@@ -68,10 +69,7 @@ function announcedText(
     return /etcd/.test(report.method) ? 'no: etcd has no record of it' : `not by nerve: it comes from ${report.method}`;
   }
   const { where, name, announced_at: at, created, revision, lease, ttl, left } = record;
-  const written =
-    created === revision
-      ? `written at revision ${created}`
-      : `first written at revision ${created}, last at ${revision}`;
+  const written = writtenText(created, revision);
   const lifetime = lease === null ? 'no lease: it stays until it is deleted' : `lease ${lease}${leftText(left, ttl)}`;
   const when = at === null ? '' : ` at ${at}`;
   return [`by ${name === '' ? 'an unnamed announcer' : name}${when}, as ${where}`, `${written}; ${lifetime}`];
@@ -81,7 +79,11 @@ function leftText(left: number | null, ttl: number | null): string {
   return left === null ? ', whose time left is not known' : `, ${left} of ${ttl} s left`;
 }
 
-function seenText({ report, daemon }: ServiceFacts, { trace, instance, record }: InstanceFacts, now: number): string {
+function seenText(
+  { report, daemon }: ServiceFacts,
+  { trace, instance, record }: InstanceFacts,
+  now: number,
+): string | readonly string[] {
   if (!daemon.running) return 'not known: synapse is not running';
   if (trace === undefined) {
     if (instance !== undefined) return firstSetText(report, now);
@@ -89,10 +91,28 @@ function seenText({ report, daemon }: ServiceFacts, { trace, instance, record }:
     const late = Number(record.revision) > Number(report.revision ?? 0);
     return `${late ? 'not yet: ' : ''}synapse has seen etcd up to revision ${report.revision ?? 'none'}`;
   }
-  const { change, seen_at: at, source, revision } = trace;
+  const { change, seen_at: at, source, revision, record: announced } = trace;
   const age = formatAge(now - Date.parse(at));
   const from = `${source === undefined ? '' : `, from ${source}`}${revision === undefined ? '' : ` at revision ${revision}`}`;
-  return `${change} at ${at}, ${age} ago${from}${latencyText(trace, record)}`;
+  const seen = `${change} at ${at}, ${age} ago${from}${latencyText(trace, record)}`;
+  return announced === undefined || isSameRecord(announced, record) ? seen : [seen, recordText(announced)];
+}
+
+/** The record with which an instance was seen, when it has been written again since, or is gone. */
+function recordText({ key, lease, created, revision, announcer }: RecordReport): string {
+  const by = announcer ?? 'an unnamed announcer';
+  const under = lease === null ? 'no lease' : `lease ${lease}`;
+  return `with the record of ${by} at ${key}: ${writtenText(created, revision)}; ${under}`;
+}
+
+function isSameRecord({ key, lease, revision }: RecordReport, record: RegistryRecord | undefined): boolean {
+  return record?.where === key && record.lease === lease && record.revision === revision;
+}
+
+function writtenText(created: string, revision: string): string {
+  return created === revision
+    ? `written at revision ${created}`
+    : `first written at revision ${created}, last at ${revision}`;
 }
 
 /** When an instance was seen that has not changed since synapse started. */

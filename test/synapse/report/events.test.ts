@@ -4,13 +4,15 @@ import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { silentLog } from '../../../common/daemon/log.ts';
 import { makeInstance } from '../../../common/instance.ts';
+import { withPort } from '../../../synapse/catalog/port-override.ts';
 import type { DiscoveryStatus } from '../../../synapse/discovery/discoverer.ts';
 import type { HaproxyEvent } from '../../../synapse/haproxy/events.ts';
-import { recordApplied } from '../../../synapse/report/applied-events.ts';
+import { type ReportDeps, recordApplied } from '../../../synapse/report/applied-events.ts';
 import { eventTitles, type SynapseEvent } from '../../../synapse/report/event-shape.ts';
 import { formatEvent } from '../../../synapse/report/event-text.ts';
 import { Events } from '../../../synapse/report/events.ts';
 import { recordHaproxy } from '../../../synapse/report/haproxy-events.ts';
+import { recordsOf } from '../../../synapse/report/records.ts';
 import { watchFreshness } from '../../../synapse/report/source-freshness.ts';
 import { Traces } from '../../../synapse/report/traces.ts';
 import { serviceConfig } from '../../support/haproxy/haproxy-output.ts';
@@ -32,14 +34,26 @@ describe('the events of an applied snapshot', () => {
     const events = new Events();
     const drained = makeInstance({ host: '10.0.0.1', port: 80, state: 'drain' });
     const heavier = makeInstance({ host: '10.0.0.2', port: 80, weight: 7 });
-    const before = new Map([['api', state([one, two])]]);
+    const four = makeInstance({ host: '10.0.0.4', port: 80, name: 'i-4' });
+    const before = new Map([['api', state([one, two, four])]]);
     const after = new Map([['api', state([drained, heavier, three])]]);
     const origin = () => ({ source: 'etcd', revision: '42' });
     const services = [{ service: 'api', commands: 3, failed: 0, milliseconds: 2 }];
+    const originOf = (key: string) => ({ key: `/s/${key}`, lease: '255', created: 3, modRevision: '5' });
+    const set = {
+      ...{ rejected: [], seenAt: 0, instances: [drained, heavier, three] },
+      origins: [originOf('1'), undefined, originOf('3')],
+    };
+    const records: ReportDeps['records'] = (_, wanted) => recordsOf(set, undefined, wanted);
+    const gone = new Map([[four.id, { how: 'withdrawn', origin: originOf('4') } as const]]);
+    const traces = new Traces();
     recordApplied(
-      { before, after, changed: ['api'], services, departures: new Map() },
-      { log: silentLog, events, traces: new Traces(), origin },
+      { before, after, changed: ['api'], services, departures: new Map([['api', gone]]) },
+      { log: silentLog, events, traces, origin, records },
     );
+    const recordAt = (instance: string, key: string, announcer: string | null) => {
+      return { instance, key: `/s/${key}`, lease: 'ff', created: '3', revision: '5', announcer };
+    };
     assert.deepEqual(written(events), [
       {
         kind: 'instances',
@@ -49,19 +63,52 @@ describe('the events of an applied snapshot', () => {
         added: [three.id],
         drained: [one.id],
         changed: [two.id],
+        removed: [four.id],
+        records: [recordAt(one.id, '1', null), recordAt(three.id, '3', null), recordAt(four.id, '4', 'i-4')],
         source: 'etcd',
         revision: '42',
         commands: 3,
         failed: 0,
       },
     ]);
+    const { how, record } = traces.of('api')[four.id] ?? {};
+    assert.deepEqual([how, record], ['withdrawn', recordAt(four.id, '4', 'i-4')]);
+    assert.equal(traces.of('api')[two.id]?.record, undefined);
+  });
+
+  it('name the records of at most ten instances, by the ids behind a port override', () => {
+    const many = Array.from({ length: 12 }, (_, n) => makeInstance({ host: `10.0.1.${n}`, port: 80 }));
+    const origins = many.map((_, n) => ({ key: `/s/${n}`, lease: '0', created: n, modRevision: `${n}` }));
+    const set = { instances: many, origins, rejected: [], seenAt: 0 };
+    const used = many.map((instance) => withPort(instance, 81));
+    const events = new Events();
+    recordApplied(
+      {
+        ...{ before: new Map([['api', state([])]]), after: new Map([['api', state(used)]]) },
+        ...{ changed: ['api'], services: [], departures: new Map() },
+      },
+      {
+        ...{ log: silentLog, events, traces: new Traces(), origin: () => ({}) },
+        records: (_, wanted) => recordsOf(set, 81, wanted),
+      },
+    );
+    const [event] = written(events);
+    assert.equal(event?.records?.length, 10);
+    const first = { instance: '10.0.1.0:81', key: '/s/0', lease: null, created: '0', revision: '0', announcer: null };
+    assert.deepEqual(event?.records?.[0], first);
   });
 
   it('say that a service was removed', () => {
     const events = new Events();
     const before = new Map([['api', state([one])]]);
     const applied = { before, after: new Map(), changed: ['api'], services: [], departures: new Map() };
-    recordApplied(applied, { log: silentLog, events, traces: new Traces(), origin: () => ({}) });
+    recordApplied(applied, {
+      log: silentLog,
+      events,
+      traces: new Traces(),
+      origin: () => ({}),
+      records: () => new Map(),
+    });
     assert.deepEqual(written(events), [{ kind: 'service_removed', level: 'info', service: 'api' }]);
   });
 });

@@ -9,6 +9,8 @@ import { parseInstance } from '../../../../common/instance.ts';
 function registry(lease = '0') {
   const entries = new Map<string, Entry>();
   const told: string[] = [];
+  /** The record of each instance that is gone, with its revision. */
+  const last: string[] = [];
   let reads = 0;
   let revision = 0;
   const records = new Records(
@@ -17,8 +19,11 @@ function registry(lease = '0') {
       return parseInstance(entry.value);
     },
     {
-      onRejected: ({ where }, at) => told.push(`rejected ${where}@${at}`),
-      onGone: (id, how) => told.push(`${how} ${id}`),
+      onRejected: ({ where }, { modRevision }) => told.push(`rejected ${where}@${modRevision}`),
+      onGone: (id, how, { key, modRevision }) => {
+        told.push(`${how} ${id}`);
+        last.push(`${key}@${modRevision}`);
+      },
     },
   );
   const put = (key: string, value: unknown): KeyChange => {
@@ -50,7 +55,7 @@ function registry(lease = '0') {
   });
   const apply = (...changed: KeyChange[]) => records.apply(change('watch', ...changed));
   const relist = (...changed: KeyChange[]) => records.apply(change('relist', ...changed));
-  return { records, told, put, remove, apply, relist, entries, reads: () => reads };
+  return { records, told, last, put, remove, apply, relist, entries, reads: () => reads };
 }
 
 const a = { host: '10.0.0.1', port: 80, name: 'a' };
@@ -63,9 +68,15 @@ describe('records', () => {
     assert.deepEqual(ids(apply(put('/s/2', b), put('/s/1', a))), ['a_10.0.0.1:80', 'b_10.0.0.2:80']);
   });
 
-  it('gives each instance the create revision of its record', () => {
+  it('gives each instance the key, the lease and the revisions of its record', () => {
     const { apply, put } = registry();
-    assert.deepEqual(apply(put('/s/2', b), put('/s/1', a))?.sequence, [2, 1]);
+    const set = apply(put('/s/2', b), put('/s/1', a));
+    assert.deepEqual(set?.sequence, [2, 1]);
+    const origins = set?.origins.map(({ key, lease, created, modRevision }) => [key, lease, created, modRevision]);
+    assert.deepEqual(origins, [
+      ['/s/1', '0', 2, '2'],
+      ['/s/2', '0', 1, '1'],
+    ]);
   });
 
   it('reads a record once for each revision', () => {
@@ -97,10 +108,11 @@ describe('records', () => {
   });
 
   it('reports a record as withdrawn as soon as it says down, and not again when it vanishes', () => {
-    const { apply, put, remove, told } = registry();
+    const { apply, put, remove, told, last } = registry();
     apply(put('/s/1', a));
     apply(put('/s/1', { ...a, state: 'down' }));
     assert.deepEqual(told, ['withdrawn a_10.0.0.1:80']);
+    assert.deepEqual(last, ['/s/1@2']);
     apply(put('/s/1', { ...a, state: 'down', weight: 3 }), remove('/s/1'));
     assert.deepEqual(told, ['withdrawn a_10.0.0.1:80']);
   });

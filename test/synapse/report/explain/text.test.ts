@@ -77,6 +77,38 @@ HAProxy    UP for 5 s, weight 1, 10.0.0.1:80, check L7OK
     );
   });
 
+  const seenWith = { instance: id, key: record.where, created: '7', revision: '9', lease: 'beef', announcer: 'a' };
+  const records: readonly (readonly [title: string, facts: ServiceFacts, seen: object, line: RegExp | null])[] = [
+    ['not when etcd still has it', healthy, seenWith, null],
+    [
+      'when it has been written again',
+      healthy,
+      { ...seenWith, revision: '8' },
+      /first written at revision 7, last at 8; lease beef$/,
+    ],
+    [
+      'when it has another lease',
+      healthy,
+      { ...seenWith, lease: null },
+      /first written at revision 7, last at 9; no lease$/,
+    ],
+    [
+      'when it is gone, and when it has no name',
+      gone,
+      { ...seenWith, created: '9', announcer: null },
+      /^ +with the record of an unnamed announcer at \/nerve\/services\/api\/a_10\.0\.0\.1:80: written at revision 9; lease beef$/,
+    ],
+  ];
+  for (const [title, facts, seen, line] of records) {
+    it(`names the record with which the instance was seen: ${title}`, () => {
+      const traces = { [id]: { ...trace, record: seen } as Trace };
+      const lines = formatInstances({ ...facts, traces }, instancesOf({ ...facts, traces }, id)).split('\n');
+      const found = lines.find((text) => text.includes('with the record of'));
+      if (line === null) assert.equal(found, undefined);
+      else assert.match(found ?? '', line);
+    });
+  }
+
   const times: readonly [
     title: string,
     announced: string | null,
