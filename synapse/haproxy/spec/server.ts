@@ -49,7 +49,9 @@ export function maxconnOf(options: readonly Option[]): number | null {
 function makeServer(instance: Instance, template: ServerTemplate): Server {
   const { id: name, host, port } = instance;
   const asked =
-    instance.serverOptions === undefined ? nothing : filterOptions(instance.serverOptions, template.trusted);
+    instance.serverOptions === undefined
+      ? nothing
+      : withoutOthersCookie(filterOptions(instance.serverOptions, template.trusted), name);
   const given = expand(template.options, { host, port: String(port), name });
   const initState = lastValue([...parseOptions(given), ...asked.options], 'init-state');
   const own = template.withoutInitState && initState !== undefined ? squeeze(stripInitState(given)) : given;
@@ -89,6 +91,18 @@ function makeServer(instance: Instance, template: ServerTemplate): Server {
     ),
     refused: asked.refused,
   };
+}
+
+/**
+ * Refuses the cookie that synapse gives to another server: with it, a record would take that server's clients. Names of
+ * servers end in a port, and hashes of names have 40 hexadecimal digits, so no other server need be known for that.
+ */
+function withoutOthersCookie({ options, refused }: Trusted, name: string): Trusted {
+  const isOthers = ({ keyword, values: [value = ''] }: Option): boolean =>
+    keyword === 'cookie' && /:\d{1,5}$|^[0-9a-f]{40}$/.test(value) && value !== name && value !== sha1(name);
+  if (!options.some(isOthers)) return { options, refused };
+  const others = options.filter(isOthers).map((option) => formatOptions([option]));
+  return { options: options.filter((option) => !isOthers(option)), refused: [...refused, ...others] };
 }
 
 /** Replaces %{host}, %{port}, %{name} and %%. Any other percent sign stays: a typing error must not stop a service. */
