@@ -16,6 +16,8 @@ export interface ServiceHaproxyConfig {
   readonly backend_order: string | null;
   readonly shared_frontend: readonly string[];
   readonly cookie_value_method: string | null;
+  /** Not SmartStack's. */
+  readonly wait_for_cookie: boolean;
   readonly use_nerve_weights: boolean | null;
   readonly server_port_override: number | string | null;
   readonly server_backup_port: number | string | null;
@@ -48,6 +50,11 @@ export const serviceHaproxySchema: Schema<ServiceHaproxyConfig> = {
   backend_order: path('Order of server lines: asc, desc, no_shuffle (as discovered), default a stable shuffle.'),
   shared_frontend: { doc: 'Lines this service adds to the shared frontend.', format: 'lines', default: [] },
   cookie_value_method: path("'hash': the cookie value is the SHA-1 of the server's name instead of the name."),
+  wait_for_cookie: {
+    doc: 'On HAProxy before 3.0, which gives a server added at run time no cookie: add new instances of a backend with cookies by a reload only. Otherwise they take requests at once, and answer without a cookie until the reload that follows.',
+    format: Boolean,
+    default: false,
+  },
   use_nerve_weights: {
     doc: 'As haproxy.use_nerve_weights, for this service.',
     format: 'optional-boolean',

@@ -202,6 +202,8 @@ function planAdd(spec: BackendSpec, server: Server, context: PlanContext): Step 
     ? addObstacle(server, template, capabilities)
     : 'its balance algorithm has a fixed set of servers';
   if (obstacle !== undefined) return { reload: `cannot add the server: ${obstacle}` };
+  const incomplete = isIncomplete(template, capabilities);
+  if (incomplete && template.waitsForCookie) return { reload: 'cannot add the server: it would lack its cookie' };
   const id = context.idOf(server);
   const target = `${backend}/${server.name}`;
   const drain = server.state === 'drain';
@@ -215,9 +217,7 @@ function planAdd(spec: BackendSpec, server: Server, context: PlanContext): Step 
     setState(target, drain ? 'drain' : 'ready'),
     ...(drain ? [] : startDown(target, server, template)),
   ];
-  const lacks = isIncomplete(template, capabilities)
-    ? 'the server was added at run time, without its cookie'
-    : undefined;
+  const lacks = incomplete ? 'the server was added at run time, without its cookie' : undefined;
   const after: RunningServer = {
     name: server.name,
     id: id ?? 0,

@@ -33,8 +33,8 @@ export function buildBackendSpec(
   const servers = buildTemplate(config, lines, global);
   const fixed = new Set(lines.map((line) => /^\s*server\s+(\S+)/.exec(line)?.[1]).filter((name) => name !== undefined));
   const shared = global.shared_frontend === null ? [] : config.shared_frontend;
-  // Another order of the server lines needs no reload.
-  const { order: _order, seed: _seed, trusted, ...making } = servers;
+  // Another order of the server lines needs no reload, nor does another way to add servers.
+  const { order: _order, seed: _seed, waitsForCookie: _waits, trusted, ...making } = servers;
   const suffix = global.frontend_suffix ?? '';
   const content = {
     backend,
@@ -80,11 +80,13 @@ function buildFrontend(
 
 function buildTemplate(config: ServiceHaproxyConfig, lines: readonly string[], global: HaproxyConfig): ServerTemplate {
   const tcp = modeOf(lines) ?? modeOf(global.defaults) ?? 'tcp-by-default';
+  const cookieLine = [...global.defaults, ...lines].findLast((line) => /^\s*cookie\s/.test(line));
   const weights = config.use_nerve_weights ?? global.use_nerve_weights;
   return {
     options: typeof config.server_options === 'string' ? config.server_options : '',
-    cookie: tcp === 'tcp' ? 'none' : config.cookie_value_method === 'hash' ? 'hash' : 'name',
-    persistence: [...lines, ...global.defaults].some((line) => /^\s*cookie\s/.test(line)),
+    cookie: tcp === 'tcp' ? 'none' : cookieKind(cookieLine, config),
+    persistence: cookieLine !== undefined,
+    waitsForCookie: config.wait_for_cookie,
     order: orderOf(config.backend_order),
     weights: weights === null ? 'default' : weights ? 'always' : 'never',
     trusted: new Set(global.trust_server_options),
@@ -92,6 +94,11 @@ function buildTemplate(config: ServiceHaproxyConfig, lines: readonly string[], g
     seed: orderSeed(global),
     inherited: [...inheritedOf(global.defaults), ...inheritedOf(lines)],
   };
+}
+
+function cookieKind(line: string | undefined, config: ServiceHaproxyConfig): ServerTemplate['cookie'] {
+  if (line !== undefined && /\sdynamic(\s|$)/.test(line)) return 'dynamic';
+  return config.cookie_value_method === 'hash' ? 'hash' : 'name';
 }
 
 /** `services.X.haproxy: {}` adds nothing to HAProxy, as in SmartStack. */

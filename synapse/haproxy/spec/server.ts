@@ -68,7 +68,7 @@ function makeServer(instance: Instance, template: ServerTemplate): Server {
   const all = [...ownOptions, ...asked.options];
   const explicitId = lastValue(asked.options, 'id');
   const askedCookie = lastValue(asked.options, 'cookie') !== undefined;
-  const cookie = template.cookie === 'none' || askedCookie ? undefined : cookieOf(name, template.cookie);
+  const cookie = askedCookie ? undefined : cookieOf(name, template.cookie);
   const backup = instance.backup && !all.some(({ keyword }) => keyword === 'backup');
   return {
     instance,
@@ -113,7 +113,8 @@ function expand(text: string, values: Readonly<Record<string, string>>): string 
   );
 }
 
-function cookieOf(name: string, method: 'name' | 'hash'): string {
+function cookieOf(name: string, method: ServerTemplate['cookie']): string | undefined {
+  if (method === 'none' || method === 'dynamic') return undefined;
   return method === 'hash' ? sha1(name) : name;
 }
 

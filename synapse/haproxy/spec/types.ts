@@ -28,9 +28,12 @@ export interface BackendSpec {
 export interface ServerTemplate {
   /** `server_options`, with its placeholders. */
   readonly options: string;
-  readonly cookie: 'name' | 'hash' | 'none';
+  /** What a server's cookie is made of; `dynamic`: HAProxy makes it, and a cookie on the server's line would stop that. */
+  readonly cookie: 'name' | 'hash' | 'dynamic' | 'none';
   /** The backend has a `cookie` line, so a server's cookie has a meaning there. */
   readonly persistence: boolean;
+  /** Where a server added at run time lacks its cookie, the reload that gives it one adds the server. */
+  readonly waitsForCookie: boolean;
   readonly order: 'asc' | 'desc' | 'discovered' | 'shuffled';
   /** Registry weights: always, only where server_options has none, never. */
   readonly weights: 'always' | 'default' | 'never';

@@ -126,6 +126,12 @@ const lines: readonly {
     ],
   },
   {
+    what: 'HAProxy makes dynamic cookies itself',
+    config: { backend: ['mode http', 'cookie S insert dynamic', 'dynamic-cookie-key k'], server_options: 'check' },
+    instances: [{ host: '10.0.0.5', port: 80 }],
+    text: ['mode http', 'cookie S insert dynamic', 'dynamic-cookie-key k', 'server 10.0.0.5:80 10.0.0.5:80 id 1 check'],
+  },
+  {
     what: 'the cookie may be a hash of the name',
     config: { backend: ['mode http'], server_options: 'check port %{port}', cookie_value_method: 'hash' },
     instances: [{ host: '10.0.0.5', port: 80 }],
