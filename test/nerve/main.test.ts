@@ -96,6 +96,6 @@ describe('nerve', () => {
       doc: 'path to request, such as /health',
     });
     const wrong = await nerve(t, ['describe', 'htp']);
-    assert.deepEqual([wrong.code, /unknown check type "htp"; known are .*http/.test(wrong.err)], [2, true]);
+    assert.deepEqual([wrong.code, /unknown check type "htp"; did you mean http\?/.test(wrong.err)], [2, true]);
   });
 });
