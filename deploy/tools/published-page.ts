@@ -19,7 +19,7 @@ Other sections of the document are not read.
 | \`backend_order\` | \`asc\`, \`desc\` or \`no_shuffle\` |
 | \`cookie_value_method\` | \`hash\` |
 
-In the forms, \`a\\|b\` is one of two words, \`[…]\` may be left out, \`…...\` is one or more words, and capitals are parameters.
+In the forms, \`a|b\` is one of two words, \`[…]\` may be left out, \`NAME...\` is one or more words, and capitals are parameters.
 A document may have up to 64 lines, and each kind of line once.
 
 - A published line replaces the local lines of its kind. All other local lines stay, rules and access lists included.

@@ -6,110 +6,12 @@ import { isDeepStrictEqual } from 'node:util';
 import fc from 'fast-check';
 import { exec } from '../../common/daemon/exec.ts';
 import { findProgram } from '../../deploy/tools/debian/programs.ts';
-import type { Side } from '../../synapse/haproxy/published/directives.ts';
 import { type MergeResult, mergePublished, publishedBase } from '../../synapse/haproxy/published/merge.ts';
 import { serviceConfig } from '../support/haproxy/haproxy-output.ts';
 import { fileText, plainConfig } from '../support/haproxy/haproxy-text.ts';
-import { hostileLines, hostileServerOptions } from '../support/haproxy/hostile-lines.ts';
-import { formsOn, linesOf, publishedServerOptions } from '../support/haproxy/published-lines.ts';
-import { haproxyVersions } from '../support/haproxy/versions.ts';
+import { completed, document, validLine, validOn, validSection } from '../support/haproxy/published-documents.ts';
+import { type HaproxyVersion, haproxyVersions } from '../support/haproxy/versions.ts';
 import { property, propertyWith } from './property.ts';
-
-/** Words of hostile lines, so that random lines are made of what HAProxy knows. */
-const hostileWords = [
-  ...new Set([...Object.values(hostileLines).flat(), ...hostileServerOptions].join(' ').split(/\s+/)),
-];
-const validOn = (side: Side) => fc.oneof(...formsOn(side).map(({ text }) => linesOf(text)));
-const validLine = fc.oneof(validOn('backend'), validOn('frontend'));
-const hostileWord = fc.constantFrom(...hostileWords);
-/** A valid line with a word more, less or replaced. */
-const spoiledLine = fc
-  .tuple(validLine, hostileWord, fc.nat(8), fc.constantFrom('insert', 'replace', 'remove', 'join'))
-  .map(([line, word, at, how]) => {
-    const words = line.split(' ');
-    if (how === 'join') return `${line}${word}`;
-    return words
-      .toSpliced(at % (words.length + 1), how === 'insert' ? 0 : 1, ...(how === 'remove' ? [] : [word]))
-      .join(' ');
-  });
-const line = fc.oneof(
-  { weight: 6, arbitrary: validLine },
-  { weight: 3, arbitrary: spoiledLine },
-  { weight: 1, arbitrary: fc.constantFrom(...Object.values(hostileLines).flat()) },
-  { weight: 1, arbitrary: fc.array(hostileWord, { maxLength: 6 }).map((words) => words.join(' ')) },
-  { weight: 1, arbitrary: fc.string({ unit: 'binary', maxLength: 40 }) },
-  { weight: 1, arbitrary: fc.constantFrom('mode http', 'mode tcp') },
-);
-const serverOptions = fc.oneof(
-  { weight: 4, arbitrary: publishedServerOptions },
-  { weight: 1, arbitrary: fc.constantFrom(...hostileServerOptions) },
-  { weight: 1, arbitrary: fc.array(hostileWord, { maxLength: 5 }).map((words) => words.join(' ')) },
-);
-
-interface Lines {
-  readonly frontend: fc.Arbitrary<string>;
-  readonly backend: fc.Arbitrary<string>;
-  readonly options: fc.Arbitrary<string>;
-}
-const section = ({ frontend, backend, options }: Lines) =>
-  fc
-    .record(
-      {
-        frontend: fc.array(frontend, { maxLength: 2 }),
-        backend: fc.array(backend, { maxLength: 3 }),
-        listen: fc.oneof(fc.array(fc.oneof(frontend, backend), { maxLength: 2 }), backend),
-        server_options: options,
-        backend_order: fc.constantFrom('asc', 'desc', 'no_shuffle'),
-        cookie_value_method: fc.constant('hash'),
-      },
-      { requiredKeys: [] },
-    )
-    .map(completed);
-
-/** Lines that count only together with another one. */
-const together: readonly (readonly [begin: string, needed: string])[] = [
-  ['http-check ', 'option httpchk'],
-  ['tcp-check ', 'option tcp-check'],
-  ['stick on ', 'stick-table type string size 10'],
-];
-
-/** The same section with the lines that others of its lines need: alone, these would be refused whatever they say. */
-function completed<T extends { readonly backend?: readonly string[]; readonly listen?: readonly string[] | string }>(
-  given: T,
-) {
-  const { backend = [], listen = [] } = given;
-  const all = [...backend, ...(typeof listen === 'string' ? [listen] : listen)];
-  const missing = together
-    .filter(([begin, needed]) => all.some((each) => each.startsWith(begin)) && !all.includes(needed))
-    .map(([, needed]) => needed);
-  return missing.length === 0 ? given : { ...given, backend: [...missing, ...backend] };
-}
-
-const validSection = section({
-  frontend: validOn('frontend'),
-  backend: validOn('backend'),
-  options: publishedServerOptions,
-});
-/** A document of one line finds most: in a larger one, another line is often the reason to refuse it. */
-const oneLine = fc
-  .tuple(fc.oneof(validLine, spoiledLine, line), fc.constantFrom('backend', 'listen'))
-  .map(([each, key]) => completed({ [key]: [each] }));
-const hostileSection = fc.oneof(
-  { weight: 3, arbitrary: oneLine },
-  validSection,
-  fc
-    .tuple(validSection, spoiledLine, fc.constantFrom('frontend', 'backend', 'listen'))
-    .map(([valid, spoiled, key]) => completed({ ...valid, [key]: [spoiled] })),
-  section({ frontend: line, backend: line, options: serverOptions }),
-  fc.dictionary(
-    fc.constantFrom('port', 'bind_address', 'bind_options', 'backend', 'shared_frontend', 'disabled', '__proto__'),
-    fc.jsonValue({ maxDepth: 2 }),
-  ),
-);
-const document = fc.oneof(
-  { weight: 8, arbitrary: hostileSection.map((haproxy) => ({ haproxy })) },
-  { weight: 1, arbitrary: fc.jsonValue() },
-);
 
 /** Lines that only the local configuration may decide about. */
 const ownLines: readonly string[] = [
@@ -213,9 +115,6 @@ const merges = property(
   { cases: 2_000 },
 );
 
-const isAccepted = (own: { config: object; defaults: readonly string[] }, published: unknown): boolean =>
-  'config' in merge(own, published);
-
 const bases = fc.constantFrom(
   ...['http', 'tcp'].flatMap((mode) => [
     { config: { listen: [`mode ${mode}`], server_options: 'check' }, defaults: ['mode http'] },
@@ -265,22 +164,30 @@ function skeleton(text: string): readonly string[] {
     );
 }
 
-const folder = {
-  open: () => mkdtemp(join(tmpdir(), 'smartstack-fuzz-')),
-  close: (path: string) => rm(path, { recursive: true, force: true }),
-};
+/** A HAProxy program, and a folder for the files that it checks. */
+interface Checker {
+  readonly program: string;
+  readonly folder: string;
+}
+
+const checker = (version: HaproxyVersion) => ({
+  open: async (): Promise<Checker> => ({
+    program: await findProgram('haproxy', { version }),
+    folder: await mkdtemp(join(tmpdir(), 'smartstack-fuzz-')),
+  }),
+  close: ({ folder }: Checker) => rm(folder, { recursive: true, force: true }),
+});
 
 const accepts = haproxyVersions.map((version) =>
   propertyWith(
     `HAProxy ${version} accepts the file with published documents, which moves no address`,
-    folder,
+    checker(version),
     fc.array(service, { minLength: 1, maxLength: 12 }),
-    async (services, path) => {
-      const file = join(path, 'haproxy.cfg');
+    async (services, { program, folder }) => {
+      const file = join(folder, 'haproxy.cfg');
       const text = render(services);
       assert.deepEqual(skeleton(text), skeleton(render(services.map(({ own }) => ({ own, published: {} })))));
       await writeFile(file, text);
-      const program = await findProgram('haproxy', { version });
       const { code, stdout, stderr } = await exec([program, '-c', '-f', file], { timeoutMs: 30_000 });
       assert.equal(code, 0, `${stdout}${stderr}`.slice(0, 2_000));
     },
@@ -293,15 +200,13 @@ const useful = property(
   fc.tuple(fc.constantFrom('frontend', 'backend', 'listen'), validLine),
   ([key, each]) => {
     const own = { config: { listen: ['mode http'] }, defaults: [] };
-    const lines = [
-      ...(/^http-check/.test(each) ? ['option httpchk'] : []),
-      ...(/^tcp-check/.test(each) ? ['option tcp-check'] : []),
-    ];
-    const table = /^stick on/.test(each) ? ['stick-table type string size 10'] : [];
-    const result = merge(own, { haproxy: { [key]: [...lines, ...table, each] } });
-    if ('refused' in result) assert.match(result.refused, /belongs to the (front|back)end$/);
-    else assert.ok(!isDeepStrictEqual(result.config, serviceConfig(own.config)));
-    if (key === 'listen') assert.ok(isAccepted(own, { haproxy: { [key]: [...lines, ...table, each] } }), each);
+    const result = merge(own, { haproxy: completed({ [key]: [each] }) });
+    if ('config' in result) {
+      assert.ok(!isDeepStrictEqual(result.config, serviceConfig(own.config)));
+      return;
+    }
+    assert.notEqual(key, 'listen', result.refused);
+    assert.match(result.refused, /belongs to the (front|back)end$/);
   },
 );
 

@@ -9,6 +9,7 @@ import { compileForm } from '../../../../synapse/haproxy/published/form.ts';
 import { mergePublished, publishedBase } from '../../../../synapse/haproxy/published/merge.ts';
 import { serviceConfig } from '../../../support/haproxy/haproxy-output.ts';
 import { fileText, plainConfig } from '../../../support/haproxy/haproxy-text.ts';
+import { together } from '../../../support/haproxy/published-documents.ts';
 import { formsOn, linesOf } from '../../../support/haproxy/published-lines.ts';
 import { haproxyVersions } from '../../../support/haproxy/versions.ts';
 import { tempFolder } from '../../../support/temp-folder.ts';
@@ -43,13 +44,6 @@ describe('the form of a published line', () => {
     assert.throws(() => compileForm('a NONE'), /no parameter is called NONE/);
   });
 });
-
-/** Lines that HAProxy takes only together with another one. */
-const together: readonly (readonly [begin: string, needed: string])[] = [
-  ['http-check ', 'option httpchk'],
-  ['tcp-check ', 'option tcp-check'],
-  ['stick on ', 'stick-table type ip size 10'],
-];
 
 /** How many lines of each form are checked. */
 const samples = 5;
