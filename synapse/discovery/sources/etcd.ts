@@ -25,6 +25,7 @@ import { WithPublished, warnOfPublishedPath } from '../with-published.ts';
 /** Options of `method: etcd`. The top-level `etcd` section has the defaults for the connection. */
 export interface EtcdSourceOptions {
   readonly path?: string;
+  readonly leading_slash?: boolean;
   readonly generator_config_path?: string;
   readonly keys?: string;
   readonly decode?: Decode;
@@ -45,10 +46,15 @@ export const source: SourcePlugin<EtcdSourceOptions> = {
   description: 'Follows the instances that nerve announces in etcd: every key below a path, at any depth.',
   schema: {
     path: {
-      doc: 'Path of the keys of the service, default /nerve/services/<service>.',
+      doc: 'Path of the keys of the service, default /nerve/services/<service>. A slash in front is added where it is missing, see leading_slash.',
       format: readPath,
       type: 'path',
       default: undefined,
+    },
+    leading_slash: {
+      doc: 'false: the keys have no slash in front, as some other programs write them: services/api is then read as services/api.',
+      format: 'boolean',
+      default: true,
     },
     generator_config_path: {
       doc: 'Key of a JSON object whose haproxy section goes over the local one, such as /smartstack/config/<service>, where only operators may write; disabled: none.',
@@ -113,8 +119,9 @@ async function inspect(options: EtcdSourceOptions, { service, etcd, log, timeout
   });
 }
 
-function prefixOf({ path }: EtcdSourceOptions, service: string): string {
-  return `${path ?? `/nerve/services/${service}`}/`;
+function prefixOf({ path, leading_slash = true }: EtcdSourceOptions, service: string): string {
+  const prefix = `${path ?? `/nerve/services/${service}`}/`;
+  return leading_slash ? prefix : prefix.slice(1);
 }
 
 function rulesOf({ decode, max_record_bytes, require_lease }: EtcdSourceOptions): RecordRules {

@@ -142,6 +142,17 @@ describe('the source etcd', () => {
     assert.deepEqual(hosts(), ['10.0.0.1', '10.0.0.2']);
   });
 
+  it('reads keys without a slash in front when it is told to', async () => {
+    await put(etcd.client, 'plain/api/n_10.0.0.1:80', record('10.0.0.1'));
+    await put(etcd.client, '/plain/api/n_10.0.0.2:80', record('10.0.0.2'));
+    const { path } = source.schema;
+    const read = path.format as (value: unknown) => string;
+    const without = follow('api', { path: read('plain/api'), leading_slash: false });
+    const withSlash = follow('api', { path: read('/plain/api') });
+    await until(() => without.sets.length === 1 && withSlash.sets.length === 1);
+    assert.deepEqual([without.hosts(), withSlash.hosts()], [['10.0.0.1'], ['10.0.0.2']]);
+  });
+
   it('publishes nothing when a record is written again with the same content', async () => {
     const key = '/nerve/services/same/n_10.0.0.1:80';
     await put(etcd.client, key, record('10.0.0.1'));
