@@ -19,14 +19,30 @@ export function withinLimit(
   set: InstanceSet | undefined,
 ): readonly Instance[] {
   if (most === undefined || instances.length <= most) return instances;
-  const sequences = new Map(set?.instances.map((instance, index) => [instance, set.sequence?.[index]]));
-  const ranks = instances.map((instance, index) => {
-    const found = withoutOverride(instance);
-    // The catalog gives lost instances that it keeps an infinite sequence.
-    const sequence = sequences.get(found) ?? 0;
-    return { index, sequence: sequences.has(found) && Number.isFinite(sequence) ? sequence : Number.NEGATIVE_INFINITY };
+  const ranks = ranksOf(instances, set);
+  // Typed numbers, because a flood of announcements makes this the longest part of each change.
+  const limit = Float64Array.from(ranks).sort()[most - 1] ?? 0;
+  let ties = most - ranks.reduce((count, rank) => (rank < limit ? count + 1 : count), 0);
+  return instances.filter((_, index) => {
+    const rank = ranks[index] ?? 0;
+    if (rank === limit) ties -= 1;
+    return rank < limit || (rank === limit && ties >= 0);
   });
-  ranks.sort((a, b) => (a.sequence === b.sequence ? a.index - b.index : a.sequence - b.sequence));
-  const kept = new Set(ranks.slice(0, most).map(({ index }) => index));
-  return instances.filter((_, index) => kept.has(index));
+}
+
+/** For each instance a number: smaller ones are used first. Without times the places in the list decide, which are ties. */
+function ranksOf(instances: readonly Instance[], set: InstanceSet | undefined): readonly number[] {
+  const all = set?.instances ?? [];
+  let next = 0;
+  return instances.map((instance) => {
+    const found = withoutOverride(instance);
+    // Both lists have the same order, and default servers come last.
+    let place = next;
+    while (place < all.length && all[place] !== found) place += 1;
+    if (place === all.length) return Number.NEGATIVE_INFINITY;
+    next = place + 1;
+    const sequence = set?.sequence?.[place] ?? 0;
+    // The catalog gives lost instances that it keeps an infinite sequence.
+    return Number.isFinite(sequence) ? sequence : Number.NEGATIVE_INFINITY;
+  });
 }
