@@ -13,7 +13,9 @@ import {
 import { formats, isObject } from '../../common/config/formats.ts';
 import type { Log } from '../../common/daemon/log.ts';
 import { type EtcdOptions, plaintextWarning, readEtcdSection } from '../../common/etcd/client/options.ts';
+import { usualRecordBytes } from '../../common/etcd/records/record-rules.ts';
 import { type Host, thisHost } from '../../common/host.ts';
+import { formatInstance } from '../../common/instance.ts';
 import { readStatsd, type StatsdConfig } from '../../common/statsd/options.ts';
 import { type CheckTypes, ownCheckTypes } from '../check.ts';
 import { environmentDocument } from './environment.ts';
@@ -153,6 +155,7 @@ async function validateDocument(
   reportSharedKeys(services, problems);
   if (!problems.some(isError)) {
     warnOfOmissions(services, problems);
+    warnOfLargeRecords(services, problems);
     warnOfPlaintext(services, etcd, problems);
   }
   return {
@@ -178,6 +181,19 @@ function warnOfOmissions(services: ReadonlyMap<string, ServiceConfig>, problems:
   for (const service of new Set(unchecked.map(({ service }) => service))) {
     const message = 'is empty: the service is announced whatever its state is; [{type: noop}] says that this is meant';
     problems.push({ path: joinPath(joinPath('services', service), 'checks'), message, severity: 'warning' });
+  }
+}
+
+/** Records that synapse does not read unless its services have a larger `max_record_bytes`. */
+function warnOfLargeRecords(services: ReadonlyMap<string, ServiceConfig>, problems: Problem[]): void {
+  for (const { service, instance } of services.values()) {
+    // The time that nerve adds takes as many bytes as any other.
+    const bytes = Buffer.byteLength(formatInstance(instance, new Date(0).toISOString()));
+    if (bytes <= usualRecordBytes) continue;
+    const message =
+      `the record of ${instance.id} has ${bytes} bytes, and synapse reads at most ${usualRecordBytes}: ` +
+      'shorten the labels, or raise discovery.max_record_bytes of the service in synapse';
+    problems.push({ path: joinPath('services', service), message, severity: 'warning' });
   }
 }
 

@@ -5,10 +5,11 @@ import { after, before, describe, it, type TestContext } from 'node:test';
 import { createEtcdClient, type EtcdClient } from '../../../common/etcd/client/client.ts';
 import type { Rpc } from '../../../common/etcd/client/connection.ts';
 import { prefixRange } from '../../../common/etcd/client/key-value.ts';
-import { Keepalive } from '../../../common/etcd/keys/keepalive.ts';
 import type { LocalCluster } from '../../../etcd-cluster/members/local-cluster.ts';
+import { startDaemon } from '../../support/daemons/daemon.ts';
 import { clusterCommand } from '../../support/etcd/cluster-command.ts';
-import { etcdVersions, testCluster, testLog } from '../../support/etcd/etcd.ts';
+import { dump, etcdVersions, testCluster, testLog } from '../../support/etcd/etcd.ts';
+import { eventually } from '../../support/eventually.ts';
 import { tempFolder } from '../../support/temp-folder.ts';
 
 /** The lowest cost of bcrypt, because the tests need no security. */
@@ -178,15 +179,37 @@ for (const version of etcdVersions) {
       await client.call(puts('/nerve/services/web/h2_10.0.0.2:81', othersLease), once);
     };
 
-    it('announce and withdraw with the nerve of each user', async () => {
-      const keepalive = new Keepalive(as('host-1'), signal.signal);
-      await as('host-1').call((rpc) => rpc.lease.leaseGrant({ TTL: 60, ID: '99' }), once);
-      for (const service of ['api', 'web']) {
-        await as('host-1').call(puts(`/nerve/services/${service}/h1_10.0.0.1:80`, '99'), once);
-      }
-      assert.equal(await keepalive.renew('99', 5_000), 60);
-      keepalive.close();
-      await as('host-1').call(revoke('99'), once);
+    it('let the nerve of a host announce and withdraw, which has only the rights to its own keys', async (t) => {
+      const folder = await tempFolder(t);
+      const config = {
+        instance_id: 'h1',
+        etcd: { hosts: cluster.urls, username: 'host-1', password: 'p' },
+        admin: { listen: '127.0.0.1:0', control_socket: join(folder, 'control.sock') },
+        state_file_path: join(folder, 'state.json'),
+        services: {
+          api: { host: '10.0.0.1', port: 8080, check_mocked: true },
+          web: { host: '10.0.0.1', check_mocked: true, instances: [{ port: 8081 }, { port: 8082 }] },
+        },
+      };
+      await writeFile(join(folder, 'nerve.json'), JSON.stringify(config));
+      const nerve = await startDaemon('nerve', join(folder, 'nerve.json'));
+      t.after(() => nerve.end('SIGKILL'));
+      /** The ports that it announces, those that it has withdrawn left out. */
+      const announced = async (): Promise<readonly string[]> =>
+        Object.entries(await dump(as('root'), '/nerve/services/'))
+          .filter(([key, text]) => /h1_10\.0\.0\.1:80(80|81|82)$/.test(key) && !text.includes('"down"'))
+          .map(([key]) => key.slice(-4));
+      await eventually(async () => assert.deepEqual(await announced(), ['8080', '8081', '8082']));
+      assert.equal(await nerve.end(), 0);
+      assert.deepEqual(await announced(), []);
+      // From 3.5.30 on, only root may read a member's version.
+      const refused = nerve.lines.filter(
+        ({ message, reason }) => message !== 'etcd version unknown' && /permission denied/.test(String(reason)),
+      );
+      assert.deepEqual(
+        refused.map(({ message }) => message),
+        [],
+      );
     });
 
     it('lose what the list no longer has, and the others stay until --remove-others', async (t) => {

@@ -196,6 +196,25 @@ describe('loadConfig', () => {
     assert.deepEqual(await warnings('none.json'), ['service_conf_dir', 'services']);
   });
 
+  it('warns of a record that is larger than synapse reads by default', async (t) => {
+    const file = join(await tempFolder(t), 'n.json');
+    const labelled = (bytes: number) => ({
+      ...{ host: 'a', port: 1, check_mocked: true },
+      labels: Object.fromEntries(Array.from({ length: 8 }, (_, n) => [`l${n}`, 'x'.repeat(bytes / 8)])),
+    });
+    await writeFile(file, JSON.stringify({ services: { large: labelled(8_160), fine: labelled(7_600) } }));
+    const { log, lines } = recordingLog();
+    await loadConfig({ file, env: {} }, { log });
+    assert.deepEqual(
+      lines.map(({ fields }) => fields.path),
+      ['services.large'],
+    );
+    assert.match(
+      String(lines[0]?.fields.reason),
+      /has 8\d\d\d bytes, and synapse reads at most 8192: shorten the labels, or raise/,
+    );
+  });
+
   it('distinguishes an unchanged service from a changed one', async (t) => {
     const options = { labels: { az: 'a' }, checks: [{ type: 'http', uri: '/' }] };
     const [a, b] = [await service(t, options), await service(t, options)];
