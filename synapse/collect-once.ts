@@ -6,6 +6,7 @@ import { inspectStateFile, type StateFileContent } from './catalog/state-file.ts
 import type { SynapseConfig } from './config/config.ts';
 import { Discoverer } from './discovery/discoverer.ts';
 import type { Snapshot } from './output.ts';
+import { InstanceReturns } from './report/returns.ts';
 import { stateOf } from './report/state.ts';
 import type { SynapseState } from './report/status-shape.ts';
 
@@ -40,7 +41,12 @@ export async function collect(
   try {
     discoverer.configure(config.services, config.etcd);
     const unanswered = await discoverer.answers(waitMs);
-    return { snapshot: catalog.snapshot(), unanswered, state: stateOf(catalog, discoverer, null), stateFile };
+    return {
+      snapshot: catalog.snapshot(),
+      unanswered,
+      state: stateOf(catalog, discoverer, null, { returns: new InstanceReturns() }),
+      stateFile,
+    };
   } finally {
     await discoverer.end();
   }

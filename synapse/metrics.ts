@@ -178,6 +178,14 @@ export const guardedInstances = new Counter({
   registers,
 });
 
+/** Counts instances that left their registry and came back. A service has no such series until that happens. */
+export const instanceReturns = new Counter({
+  name: 'synapse_instance_returns_total',
+  help: 'Instances that left their registry and came back, also when they stayed in use meanwhile.',
+  labelNames: ['service'],
+  registers,
+});
+
 /** Counts records that cannot be used; a record counts again when it is written again. */
 export const rejectedRecords = new Counter({
   name: 'synapse_rejected_records_total',

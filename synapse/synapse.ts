@@ -22,6 +22,7 @@ import { type Applied, type ReportDeps, recordApplied } from './report/applied-e
 import { recordCatalogChange } from './report/catalog-events.ts';
 import { Events } from './report/events.ts';
 import { recordOf, recordsOf } from './report/records.ts';
+import { InstanceReturns } from './report/returns.ts';
 import { watchFreshness } from './report/source-freshness.ts';
 import { observed, stateOf } from './report/state.ts';
 import type { SynapseState } from './report/status-shape.ts';
@@ -59,6 +60,7 @@ export class Synapse {
   readonly #log: Log;
   readonly #events: Events;
   readonly #traces = new Traces();
+  readonly #returns = new InstanceReturns();
   readonly #catalog = new Catalog();
   readonly #departures = new Departures();
   readonly #lostWatch: LostWatch;
@@ -142,7 +144,10 @@ export class Synapse {
     const { fileOutput } = this.#config;
     const files = fileOutput && { directory: fileOutput.output_directory, reason: this.#fileOutput.reason };
     return {
-      ...stateOf(this.#catalog, this.#discoverer, this.#haproxy?.haproxy.status ?? null, names),
+      ...stateOf(this.#catalog, this.#discoverer, this.#haproxy?.haproxy.status ?? null, {
+        returns: this.#returns,
+        ...(names !== undefined && { names }),
+      }),
       ...(files !== undefined && { file_output: files }),
     };
   }
@@ -211,7 +216,10 @@ export class Synapse {
       const { service, stateChanged, ended } = change;
       if (stateChanged) this.#touch(service);
       for (const { lost, how } of ended) this.#departures.add(service, lost.instance.id, { how });
-      if (this.#config.services.has(service)) recordCatalogChange(change, { log: this.#log, events: this.#events });
+      if (!this.#config.services.has(service)) continue;
+      const to = { log: this.#log, events: this.#events };
+      this.#returns.note(change, to);
+      recordCatalogChange(change, to);
     }
     if (changes.length > 0) this.#stateFile?.touch();
     if (this.#phase !== 'stopping') this.#lostWatch.take(changes);

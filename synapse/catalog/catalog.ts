@@ -4,6 +4,7 @@ import type { Published } from '../../common/published.ts';
 import type { ServiceState, Snapshot } from '../output.ts';
 import type { InstanceSet } from '../source.ts';
 import { type Announced, AnnouncedIndex, announcementsIn } from './announced.ts';
+import { changesBetween } from './changes.ts';
 import { type EndedLoss, keptOf, type LostById, type LostInstance, noneLost, withKept } from './lost-instance.ts';
 import { reduceLost } from './lost-leases.ts';
 import {
@@ -15,7 +16,7 @@ import {
   nothingLost,
 } from './lost-state.ts';
 import { effectiveConfig, type PublishableConfig } from './published.ts';
-import { type Origin, type Policy, sameInstances, select } from './select.ts';
+import { type Origin, type Policy, sameInstances, select, staying } from './select.ts';
 
 /** What the catalog needs to know of a service's configuration. */
 export interface CatalogService extends PublishableConfig {
@@ -65,6 +66,12 @@ export interface CatalogChange {
   /** How many instances are left out because of `max_instances`, before and now. */
   readonly overLimitBefore: number;
   readonly overLimit: number;
+  /** Ids of instances that are announced no longer, and of those that are now, whether or not they are used. */
+  readonly left: readonly string[];
+  readonly came: readonly string[];
+  /** Instances of an earlier set were in use because the newest one had none, before the call and after it. */
+  readonly wasPrevious: boolean;
+  readonly isPrevious: boolean;
   /** Lost instances to look at: tell {@link Catalog.looked} the result. */
   readonly looks: readonly LostInstance[];
   /** Lost instances that are no longer kept. */
@@ -217,10 +224,23 @@ function changeOf(
     kept: after?.kept ?? noneLost,
     overLimitBefore: before?.overLimit ?? 0,
     overLimit: after?.overLimit ?? 0,
+    ...announcedChanges(before?.raw, after?.raw),
+    wasPrevious: before?.origin === 'previous',
+    isPrevious: after?.origin === 'previous',
     looks: own.flatMap((effect) => (effect.type === 'look' ? [effect.lost] : [])),
     ended: own.flatMap((effect) => (effect.type === 'ended' ? [effect] : [])),
     newlyRefused: after === undefined || after.refused === before?.refused ? null : after.refused,
   };
+}
+
+/** What came to the registry and what left it; nothing is known of that before the first answer of the source. */
+function announcedChanges(
+  before: InstanceSet | undefined,
+  after: InstanceSet | undefined,
+): Pick<CatalogChange, 'left' | 'came'> {
+  if (before === undefined || after === undefined || before === after) return { left: [], came: [] };
+  const { removed, added } = changesBetween(staying(before), staying(after));
+  return { left: removed, came: added };
 }
 
 /** The entry with the lost instances that are kept now. */

@@ -71,13 +71,18 @@ export function sameInstances(a: readonly Instance[] | undefined, b: readonly In
 /** The discovered instances that are not being withdrawn, and the default servers that are kept beside them. */
 function gather(policy: Policy, set: InstanceSet): readonly Instance[] {
   const { defaultServers, keepDefaultServers, portOverride } = policy;
-  const discovered = set.instances.every(isStaying) ? set.instances : set.instances.filter(isStaying);
+  const discovered = staying(set);
   if (!keepDefaultServers && (set.unique === true || discovered.length === 0) && portOverride === undefined) {
     return discovered;
   }
   const all = keepDefaultServers ? [...discovered, ...defaultServers] : discovered;
   const moved = portOverride === undefined ? all : all.map((instance) => withPort(instance, portOverride));
   return unique(moved, keepDefaultServers ? discovered.length : moved.length);
+}
+
+/** The instances that are not being withdrawn; the set's own list when that has no others. */
+export function staying({ instances }: InstanceSet): readonly Instance[] {
+  return instances.every(isStaying) ? instances : instances.filter(isStaying);
 }
 
 function isStaying({ state }: Instance): boolean {

@@ -14,6 +14,8 @@ export const eventTitles = {
   lost_dropped: 'lost instance dropped',
   limit_exceeded: 'more than max_instances',
   limit_kept: 'max_instances kept again',
+  left_in_use: 'left the registry, still in use',
+  came_back: 'came back',
   published_refused: 'published configuration refused',
   haproxy_refused: 'refused by HAProxy',
   haproxy_connected: 'HAProxy connected',

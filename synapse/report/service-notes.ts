@@ -15,6 +15,7 @@ export function serviceNotes(name: string, report: ServiceReport): readonly stri
     ...(prefer === undefined ? [] : [preferenceNote(prefer)]),
     ...guardNotes(report),
     ...limitNotes(report),
+    ...returnNotes(report),
   ];
 }
 
@@ -88,6 +89,27 @@ function guardNotes({ suspects = {}, lost = {} }: ServiceReport): readonly strin
     ...ids.slice(0, maxLost).map((id) => `  ${id}: ${lostText(lost[id] as LostReport)}`),
     ...(ids.length > maxLost ? [`  and ${ids.length - maxLost} more lost instances`] : []),
   ];
+}
+
+/** From this many returns on, an instance is flapping. */
+const flappingTimes = 3;
+/** Flapping instances of one service that are shown. */
+const maxFlapping = 10;
+
+function returnNotes({ returns = {} }: ServiceReport): readonly string[] {
+  const flapping = Object.entries(returns).filter(([, { times }]) => times >= flappingTimes);
+  const shown = flapping.slice(-maxFlapping).map(([id, one]) => `${id} flaps: it ${returnText(one)}`);
+  return flapping.length > maxFlapping ? [...shown, `and ${flapping.length - maxFlapping} more that flap`] : shown;
+}
+
+/** How often an instance has left and come back. */
+export function returnText({
+  times,
+  left_at: left,
+  back_at: back,
+}: NonNullable<ServiceReport['returns']>[string]): string {
+  const before = times === 0 ? '' : `left its registry and came back ${counted(times, 'time')}, `;
+  return back === null ? `${before}left at ${left} and is away` : `${before}the last time at ${back}`;
 }
 
 type LostReport = NonNullable<ServiceReport['lost']>[string];

@@ -61,6 +61,14 @@ const lostShape = {
   },
 } satisfies Fields;
 
+const returnsShape = {
+  fields: {
+    times: field('number', 'how often it has come back; 0 again after ten minutes of calm'),
+    left_at: field('text', 'when it left last, ISO 8601'),
+    back_at: field({ orNull: 'text' }, 'when it came back last, ISO 8601; null while it is away'),
+  },
+} satisfies Fields;
+
 /** One service in `/api/v1/state` and `synapse status --json`. */
 export const serviceShape = {
   fields: {
@@ -93,6 +101,10 @@ export const serviceShape = {
       'instances that are kept although their leases are gone: suspects, and those that are held for a moment',
     ),
     over_limit: optional('number', 'number of instances that max_instances leaves out'),
+    returns: optional(
+      { by: 'ID', of: returnsShape },
+      'instances that have left their registry since synapse started, whether or not they stayed in use; at most 100',
+    ),
     instances: field({ orNull: { list: instanceShape } }, 'the instances in use; null while nothing is known'),
     left_out: field({ list: leftOutShape }, 'instances that were found and are not used, at most 100'),
     rejected: field({ list: rejectedShape }, 'records that cannot be used, at most 100'),

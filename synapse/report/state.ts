@@ -9,6 +9,7 @@ import type { HaproxyReport } from '../haproxy/status-shape.ts';
 import type { Observed } from '../metrics.ts';
 import type { LeftOut } from '../source.ts';
 import { endsText, leaseText, lookText } from './lost-text.ts';
+import type { InstanceReturns, Returns } from './returns.ts';
 import type { ServiceReport } from './service-shape.ts';
 import type { SynapseState } from './status-shape.ts';
 
@@ -20,19 +21,19 @@ export function stateOf(
   catalog: Catalog,
   discoverer: Discoverer,
   haproxy: HaproxyReport | null,
-  names: Iterable<string> = catalog.names(),
+  { returns, names = catalog.names() }: { readonly returns: InstanceReturns; readonly names?: Iterable<string> },
 ): SynapseState {
   // Null prototype: a service may have any name.
   const services: Record<string, ServiceReport> = Object.create(null);
   for (const name of names) {
     const entry = catalog.entry(name);
     const source = discoverer.status(name);
-    if (entry !== undefined && source !== undefined) services[name] = reportOf(entry, source);
+    if (entry !== undefined && source !== undefined) services[name] = reportOf(entry, source, returns.of(name));
   }
   return { services, haproxy };
 }
 
-function reportOf(entry: CatalogEntry, source: DiscoveryStatus): ServiceReport {
+function reportOf(entry: CatalogEntry, source: DiscoveryStatus, returns: ReadonlyMap<string, Returns>): ServiceReport {
   const { set, changedAt, answeredAt } = entry;
   return {
     method: source.method,
@@ -48,6 +49,7 @@ function reportOf(entry: CatalogEntry, source: DiscoveryStatus): ServiceReport {
     ...preferenceOf(entry),
     ...lostOf(entry),
     ...(entry.overLimit > 0 && { over_limit: entry.overLimit }),
+    ...returnsOf(returns),
     instances: entry.state.instances ?? null,
     left_out: leftOutOf(entry).slice(0, maxShown),
     rejected: (set?.rejected ?? []).slice(0, maxShown),
@@ -84,6 +86,15 @@ function lostOf({ kept, service }: CatalogEntry): Pick<ServiceReport, 'suspects'
     ...(suspects.length > 0 && { suspects: Object.fromEntries(suspects) }),
     lost: Object.fromEntries(lost),
   };
+}
+
+function returnsOf(returns: ReadonlyMap<string, Returns>): Pick<ServiceReport, 'returns'> {
+  if (returns.size === 0) return {};
+  const time = (at: number): string => new Date(at).toISOString();
+  const newest = [...returns].slice(-maxShown).map(([id, { times, leftAt, backAt }]) => {
+    return [id, { times, left_at: time(leftAt), back_at: backAt === null ? null : time(backAt) }] as const;
+  });
+  return { returns: Object.fromEntries(newest) };
 }
 
 function leftOutOf({ service, set, state }: CatalogEntry): readonly LeftOut[] {

@@ -43,6 +43,8 @@ export interface InstanceFacts {
   readonly suspectUntil: string | undefined;
   /** How it is kept although its lease is gone. */
   readonly lost: NonNullable<ServiceReport['lost']>[string] | undefined;
+  /** How often it has left its registry and come back. */
+  readonly returns: NonNullable<ServiceReport['returns']>[string] | undefined;
   /** What was set in HAProxy by hand: maintenance, drain or weight. */
   readonly held: string | undefined;
 }
@@ -81,7 +83,7 @@ function instanceOf(
   { service, report, haproxy, seen, registry, traces, sent }: ServiceFacts,
   id: string,
 ): InstanceFacts {
-  const { instances, left_out: leftOut, rejected, suspects = {}, lost = {} } = report;
+  const { instances, left_out: leftOut, rejected, suspects = {}, lost = {}, returns = {} } = report;
   return {
     id,
     instance: instances?.find((instance) => instance.id === id),
@@ -93,6 +95,7 @@ function instanceOf(
     server: seen.servers?.find(({ name }) => name === id),
     suspectUntil: own(suspects, id),
     lost: own(lost, id),
+    returns: own(returns, id),
     held: haproxy?.held?.find((one) => one.service === service && one.name === id)?.held,
   };
 }

@@ -6,7 +6,7 @@ import { formatAge, formatLatency } from '../../../common/wording.ts';
 import type { ServerStatistics } from '../../haproxy/statistics/server-shape.ts';
 import type { RegistryRecord } from '../../source.ts';
 import type { RecordReport } from '../record-shape.ts';
-import { lostText } from '../service-notes.ts';
+import { lostText, returnText } from '../service-notes.ts';
 import type { ServiceReport } from '../service-shape.ts';
 import type { Trace } from '../trace-shape.ts';
 import { type Diagnosis, diagnose } from './diagnosis.ts';
@@ -33,7 +33,7 @@ export function formatInstances(
   const blocks = instances.map((one) => {
     const steps: readonly (readonly [step: string, text: string | readonly string[]])[] = [
       ['announced', announcedText(facts, one.record)],
-      ['seen', seenText(facts, one, now)],
+      ['seen', [seenText(facts, one, now), one.returns === undefined ? [] : returnText(one.returns)].flat(2)],
       ['selected', selectedText(facts.report, one)],
       ['sent', sentText(facts, one)],
       ['HAProxy', haproxyText(facts, one.server)],

@@ -31,6 +31,21 @@ describe('the notes on a service', () => {
       ['api: the previous instances, because none is found now in etcd revision 42, checked 16 s ago'],
     ],
     [
+      'name the instances that flap, and no others',
+      {
+        returns: {
+          'a_10.0.0.1:80': { times: 12, left_at: '2026-11-28T01:00:00.000Z', back_at: '2026-11-28T01:00:01.000Z' },
+          'b_10.0.0.2:80': { times: 3, left_at: '2026-11-28T01:00:02.000Z', back_at: null },
+          'c_10.0.0.3:80': { times: 2, left_at: '2026-11-28T01:00:00.000Z', back_at: '2026-11-28T01:00:01.000Z' },
+        },
+      },
+      [
+        'api: instances from etcd revision 42, checked 16 s ago',
+        'a_10.0.0.1:80 flaps: it left its registry and came back 12 times, the last time at 2026-11-28T01:00:01.000Z',
+        'b_10.0.0.2:80 flaps: it left its registry and came back 3 times, left at 2026-11-28T01:00:02.000Z and is away',
+      ],
+    ],
+    [
       'say why default servers are used',
       { origin: 'defaults', revision: null, age: null },
       ['api: the default servers, because no instance is found in etcd, known to be current'],
