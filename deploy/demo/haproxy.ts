@@ -34,7 +34,12 @@ const drain = 0x08 | 0x10;
 
 /** The servers of all backends. */
 export async function readServers(socketPath: string): Promise<readonly HaproxyServer[]> {
-  const lines = (await haproxyCommand(socketPath, 'show servers state')).split('\n');
+  return parseServers(await haproxyCommand(socketPath, 'show servers state'));
+}
+
+/** The servers in the reply to `show servers state`. */
+export function parseServers(reply: string): readonly HaproxyServer[] {
+  const lines = reply.split('\n');
   const columns = (lines.find((line) => line.startsWith('#')) ?? '').slice(2).split(' ');
   const rows = lines.slice(2).filter((line) => line.trim() !== '');
   return rows.map((row) => {
