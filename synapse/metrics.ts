@@ -178,7 +178,7 @@ export const guardedInstances = new Counter({
   registers,
 });
 
-/** Counts instances that left their registry and came back. A service has no such series until that happens. */
+/** Counts instances that left their registry and came back, also when they stayed in use meanwhile. */
 export const instanceReturns = new Counter({
   name: 'synapse_instance_returns_total',
   help: 'Instances that left their registry and came back, also when they stayed in use meanwhile.',
@@ -246,5 +246,6 @@ export const refusedConfigs = new Counter({
 export function prepare(service: string): void {
   sourceStarts.inc({ service, reason: 'failed' }, 0);
   for (const how of ['withdrawn', 'expired']) goneInstances.inc({ service, how }, 0);
-  for (const counter of [rejectedRecords, guardedInstances, refusedConfigs]) counter.inc({ service }, 0);
+  for (const counter of [rejectedRecords, guardedInstances, instanceReturns, refusedConfigs])
+    counter.inc({ service }, 0);
 }
