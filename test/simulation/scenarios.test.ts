@@ -175,6 +175,37 @@ describe('when announcements vanish', () => {
   });
 });
 
+/** An etcd that is put back from a backup with its old id, and has passed the revision that was known. */
+describe('when etcd is restored while a proxy cannot reach it', () => {
+  for (const [title, elections, mostMs] of [
+    ['is noticed at once by its lower term', 2, 5_000],
+    ['is noticed within half a minute when its term is the same', 0, 40_000],
+  ] as const) {
+    it(title, async () => {
+      const site = await Site.start({ services: api(6), check: false }, { nerves: false });
+      const { etcd } = site.world;
+      for (let count = 0; count < elections; count += 1) await site.electAnother();
+      await site.byHand('0');
+      const backup = etcd.store.snapshot();
+      const known = await site.listedAfter(() => etcd.put('/elsewhere', Buffer.from('x'), '0'));
+      site.cutOff([site.proxy.name]);
+      await site.pass(1_000);
+      etcd.restore(backup);
+      await site.pass(5_000);
+      const [withdrawn] = site.nerves as [NerveHost];
+      await site.commit(() => etcd.delete({ key: site.keyOf(withdrawn), end: '' }));
+      while (etcd.store.revision <= known) await site.commit(() => etcd.put('/elsewhere', Buffer.from('y'), '0'));
+      site.stopInstances(withdrawn);
+      assert.equal(site.inUse().length, 6);
+      site.world.network.healAll();
+      await site.pass(mostMs);
+      assert.equal(site.inUse().length, 5);
+      await site.pass(60_000);
+      assert.equal(site.inUse().length, 5);
+    });
+  }
+});
+
 function api(hosts: number): WorldSettings['services'] {
   return [{ name: 'api', hosts }];
 }
@@ -272,8 +303,35 @@ class Site {
     nerve.kill();
   }
 
+  /** Has another member become the leader, which raises the term. */
+  async electAnother(): Promise<void> {
+    const { etcd } = this.world;
+    const { leader } = etcd;
+    assert.ok(leader);
+    etcd.kill(leader);
+    await this.pass(5_000);
+    etcd.start(leader);
+    await this.pass(5_000);
+  }
+
+  /** Commits this, and has the synapse start again, so that it lists after that. @returns the revision of etcd then */
+  async listedAfter(run: () => unknown): Promise<number> {
+    await this.commit(run);
+    const { proxy } = this;
+    proxy.kill();
+    await this.pass(1_000);
+    proxy.start();
+    await this.pass(startedMs);
+    return this.world.etcd.store.revision;
+  }
+
   cutOffNerves(): void {
-    for (const { name } of this.nerves) {
+    this.cutOff(this.nerves.map(({ name }) => name));
+  }
+
+  /** Cuts the ways of these hosts to etcd in both directions. */
+  cutOff(names: readonly string[]): void {
+    for (const name of names) {
       for (const { host } of this.world.etcd.members) {
         this.world.network.cut(name, host);
         this.world.network.cut(host, name);
