@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 import { createEtcdClient, type EtcdClient } from '../../../../common/etcd/client/client.ts';
+import { createLeasedKeys } from '../../../../common/etcd/keys/leased-keys.ts';
 import { relists } from '../../../../common/etcd/watch/metrics.ts';
 import { createReflector, type Reflector } from '../../../../common/etcd/watch/reflector.ts';
 import type { LocalCluster } from '../../../../etcd-cluster/members/local-cluster.ts';
@@ -16,7 +17,7 @@ import {
 } from '../../../support/etcd/etcd.ts';
 import { backUp, putBack } from '../../../support/etcd/restore.ts';
 import { createRecorder } from '../../../support/etcd/watch-recorder.ts';
-import { eventually } from '../../../support/eventually.ts';
+import { eventually, patienceMs } from '../../../support/eventually.ts';
 import { type FaultProxy, startFaultProxy } from '../../../support/servers/fault-proxy.ts';
 import { tempFolder } from '../../../support/temp-folder.ts';
 
@@ -128,5 +129,32 @@ for (const version of etcdVersions) {
         await eventually(() => assert.equal(recorder.values['/r/new'], 'in the new history'));
       });
     }
+
+    it('has the keys of their owner as they ought to be, also those that the backup brings back', async (t) => {
+      const folder = await tempFolder(t);
+      const client = createEtcdClient({ hosts: [`127.0.0.1:${proxy.port}`] }, { log: testLog() }, end.signal);
+      const isTombstone = (value: string): boolean => value === 'down';
+      const keys = createLeasedKeys(client, { ttlSeconds: 60, isTombstone }, { log: testLog() }, end.signal);
+      const settled = (): Promise<void> => keys.settled(AbortSignal.timeout(patienceMs));
+      for (const name of ['stays', 'leaves', 'changes']) keys.set(`/n/${name}`, 'before the backup');
+      await settled();
+      await eventually(() => assert.notEqual(keys.status.watching, null));
+      await backUp(cluster, folder);
+      keys.unset('/n/leaves', 'down');
+      keys.set('/n/changes', 'after the backup');
+      keys.set('/n/comes', 'after the backup');
+      await settled();
+      await proxy.refuse();
+      await putBack(cluster, folder);
+      for (let times = 0; times < 20; times += 1) await put(direct, '/elsewhere', 'x');
+      assert.equal((await dump(direct, '/n/'))['/n/leaves'], 'before the backup');
+      await proxy.heal();
+      await eventually(async () => {
+        const { '/n/leaves': left = 'down', ...others } = await dump(direct, '/n/');
+        const after = 'after the backup';
+        assert.deepEqual(others, { '/n/changes': after, '/n/comes': after, '/n/stays': 'before the backup' });
+        assert.equal(left, 'down');
+      });
+    });
   });
 }
