@@ -51,6 +51,7 @@ export async function runSoak(options: SoakOptions, history: History, signal: Ab
 
 async function observe(world: World, { seconds, seed }: SoakOptions, signal: AbortSignal): Promise<void> {
   const { history, proxies, recorder } = world;
+  setMaxListeners(0, signal);
   const witness = linkAbort(signal);
   setMaxListeners(0, witness.signal);
   await atRest(world);
