@@ -254,7 +254,24 @@ export function checkHaproxyConfig(config: HaproxyConfig, at: string, given: unk
   if (config.do_checks === true && config.check_command !== null && config.candidate_config_file_path === null) {
     required('candidate_config_file_path', 'do_checks', ' and `check_command` is given');
   }
+  if (config.do_socket) problems.push(...weakSockets(config, at));
   return problems;
+}
+
+/** Our sockets without the right to change anything: each change would be denied, and then cost a reload. */
+function weakSockets(config: HaproxyConfig, at: string): readonly Problem[] {
+  const paths = socketPaths(config);
+  return config.global.flatMap((line, index) => {
+    if (/\slevel\s+admin(\s|$)/.test(line) || !paths.some((path) => isSocketLine(line, path))) return [];
+    const message = `synapse cannot change anything through this socket: write '${line.trim()} level admin'`;
+    return [{ path: `${at}.global[${index}]`, message, severity: 'warning' }];
+  });
+}
+
+/** True for a line of `global` that opens this runtime socket. */
+export function isSocketLine(line: string, path: string): boolean {
+  const address = /^\s*stats\s+socket\s+(\S+)/.exec(line)?.[1];
+  return address === path || address === `unix@${path}`;
 }
 
 /** True for an empty list too: the user says that there are no lines. */

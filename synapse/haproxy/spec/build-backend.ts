@@ -1,6 +1,6 @@
 import type { Log } from '../../../common/daemon/log.ts';
 import { digest } from '../../../common/digest.ts';
-import { type HaproxyConfig, orderSeed, socketPaths } from '../options/config.ts';
+import { type HaproxyConfig, isSocketLine, orderSeed, socketPaths } from '../options/config.ts';
 import { isProxyName, type ServiceHaproxyConfig } from '../options/service-config.ts';
 import { modernize, rewriteSections } from './legacy-directives.ts';
 import { backendLines, frontendLines } from './listen-lines.ts';
@@ -185,11 +185,6 @@ export function addedLines(config: HaproxyConfig): AddedLines {
       ...(has(defaults, /^\s*default-server\s.*\binit-addr\b/) ? [] : ['default-server init-addr last,libc,none']),
     ],
   };
-}
-
-function isSocketLine(line: string, path: string): boolean {
-  const address = /^\s*stats\s+socket\s+(\S+)/.exec(line)?.[1];
-  return address === path || address === `unix@${path}`;
 }
 
 /** Logs once which lines synapse adds to the user's own, and which it writes in another form. */

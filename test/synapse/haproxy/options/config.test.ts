@@ -6,6 +6,33 @@ import { buildBackendSpec } from '../../../../synapse/haproxy/spec/build-backend
 import { haproxyConfig, serviceConfig } from '../../../support/haproxy/haproxy-output.ts';
 import { plainConfig } from '../../../support/haproxy/haproxy-text.ts';
 
+describe('a runtime socket in the global section', () => {
+  for (const [line, isWeak] of [
+    ['stats socket /s mode 660 level admin', false],
+    ['stats socket /s level  admin', false],
+    ['stats socket /s mode 660', true],
+    ['stats socket unix@/s level operator', true],
+    ['  stats   socket /s', true],
+    ['stats socket /other', false],
+    ['stats socket /other level user', false],
+  ] as const) {
+    it(`'${line}' ${isWeak ? 'gets a warning, because synapse may change nothing there' : 'is fine'}`, () => {
+      const config = haproxyConfig({
+        global: ['daemon', line],
+        defaults: ['mode http'],
+        config_file_path: '/f',
+        socket_file_path: '/s',
+        reload_command: 'true',
+      });
+      const problems = checkHaproxyConfig(config, 'haproxy');
+      assert.deepEqual(
+        problems.map(({ path, severity }) => [path, severity]),
+        isWeak ? [['haproxy.global[1]', 'warning']] : [],
+      );
+    });
+  }
+});
+
 describe('options that need each other', () => {
   const cases: readonly [string, Record<string, unknown>, readonly string[]][] = [
     ['nothing given', {}, ['global', 'defaults', 'config_file_path', 'socket_file_path', 'reload_command']],
