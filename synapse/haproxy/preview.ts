@@ -125,7 +125,7 @@ function planFor(services: Iterable<DesiredService>, running: Running, generatio
     if (spec === undefined || servers === undefined) continue;
     const plan = planBackend(spec, runningServers.get(spec.backend), servers, {
       capabilities,
-      idOf: ({ name, explicitId }) => desired.ids.claim(name, explicitId),
+      idOf: ({ name, askedId }) => desired.ids.claim(name, askedId),
       isLeaving: () => false,
     });
     commands.push(...commandsOf(plan).map(({ text }) => text));

@@ -129,7 +129,7 @@ export class ConfigTextBuilder {
   #makeText(desired: DesiredService, spec: BackendSpec, lineInstead?: LineInstead): ServiceText {
     const servers = [...(desiredServers(desired, spec)?.values() ?? [])];
     // Numbers are given out in discovery order, whatever the order of the lines.
-    const ids = new Map(servers.map((server) => [server.name, desired.ids.claim(server.name, server.explicitId)]));
+    const ids = new Map(servers.map((server) => [server.name, desired.ids.claim(server.name, server.askedId)]));
     const shapes = new Set<string>();
     const lines: string[] = [];
     for (const server of orderServers(servers, spec.servers.order)) {

@@ -73,7 +73,7 @@ export class Planner {
     const { capabilities, isIdle } = this.#deps;
     return {
       capabilities: capabilities(),
-      idOf: (server) => desired.ids.claim(server.name, server.explicitId),
+      idOf: (server) => desired.ids.claim(server.name, server.askedId),
       isLeaving: (name) => (desired.leaving.get(name) ?? 0) > clock.now() && !isIdle(desired, name),
     };
   }

@@ -19,15 +19,12 @@ export function serverWords(
   runtime?: { readonly template: ServerTemplate; readonly capabilities: Capabilities },
 ): string {
   const drained = server.state === 'drain';
-  // An explicit id that another server has already would make HAProxy refuse the whole file.
-  const explicit = server.explicitId !== undefined && server.explicitId === id;
-  let options = server.options;
-  if (server.explicitId !== undefined && !explicit) options = squeeze(withoutId(options));
+  let { options } = server;
   // A drain is written as weight 0, the only form the file has: no new connections, persistence goes on.
   const weight = drained && runtime === undefined ? 0 : server.weighted ? server.weight : undefined;
   if (weight !== undefined) options = squeeze(stripWeight(options));
   const words = [
-    ...(id === undefined || explicit ? [] : [`id ${id}`]),
+    ...(id === undefined ? [] : [`id ${id}`]),
     ...(server.cookie === undefined ? [] : [`cookie ${server.cookie}`]),
     ...(weight !== undefined && options === '' ? [] : [options]),
     ...(weight === undefined ? [] : [`weight ${weight}`]),
@@ -77,8 +74,4 @@ function runtimeWords(words: string, template: ServerTemplate, capabilities: Cap
     }
   }
   return formatOptions(options);
-}
-
-function withoutId(text: string): string {
-  return text.replace(/(^|\s)id\s+[0-9]+(?=\s|$)/g, '$1');
 }

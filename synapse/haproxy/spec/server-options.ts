@@ -1,31 +1,18 @@
+import { argumentOf, valueProblem } from './server-keywords.ts';
+
 /** A keyword of a server line with its values. */
 export interface Option {
   readonly keyword: string;
   readonly values: readonly string[];
 }
 
-/**
- * Server keywords that are followed by a value (configuration manual 2.6, section 5.2; newer ones added). Every other
- * keyword stands alone.
- */
-const withValue: ReadonlySet<string> = new Set(
-  (
-    'addr agent-addr agent-inter agent-port agent-send alpn ca-file check-alpn check-proto check-sni ciphers ' +
-    'ciphersuites client-sigalgs cookie crl-file crt curves downinter error-limit fall fastinter guid hash-key id ' +
-    'init-addr init-state inter log-bufsize log-proto max-reuse maxconn maxqueue minconn namespace npn observe ' +
-    'on-error on-marked-down on-marked-up pool-conn-name pool-low-conn pool-max-conn pool-purge-delay port proto ' +
-    'proxy-v2-options redir resolve-net resolve-opts resolve-prefer resolvers rise set-proxy-v2-tlv-fmt sigalgs ' +
-    'slowstart sni socks4 source ssl-max-ver ssl-min-ver tcp-md5sig tcp-ut track usesrc verify verifyhost weight ws'
-  ).split(' '),
-);
-
 /** Splits the words of a server line into keywords with their values. */
 export function parseOptions(text: string): readonly Option[] {
-  const words = text.split(/\s+/).filter((word) => word !== '');
+  const words = wordsOf(text);
   const options: Option[] = [];
   for (let index = 0; index < words.length; index++) {
     const keyword = words[index] as string;
-    const value = withValue.has(keyword) ? words[index + 1] : undefined;
+    const value = argumentOf(keyword).kind === 'none' ? undefined : words[index + 1];
     if (value !== undefined) index += 1;
     options.push({ keyword, values: value === undefined ? [] : [value] });
   }
@@ -34,7 +21,7 @@ export function parseOptions(text: string): readonly Option[] {
 
 /** The words again, separated by one space. */
 export function formatOptions(options: readonly Option[]): string {
-  return options.map(({ keyword, values }) => [keyword, ...values].join(' ')).join(' ');
+  return options.map(formatOption).join(' ');
 }
 
 /** The value of the last option of that name, as HAProxy takes it. */
@@ -42,58 +29,64 @@ export function lastValue(options: readonly Option[], keyword: string): string |
   return options.findLast((option) => option.keyword === keyword)?.values[0];
 }
 
-/** The options of a record's haproxy_server_options, by whether they may be used. */
+/** The options of a record's haproxy_server_options, by whether they are used. */
 export interface Trusted {
+  /** At most one for each keyword. */
   readonly options: readonly Option[];
-  /** The options that may not be used, as they were written. */
-  readonly refused: readonly string[];
+  /** The options that are not used, each with the reason, for people. */
+  readonly dropped: readonly string[];
 }
 
-const count = /^[0-9]{1,9}$/;
-const time = /^[0-9]{1,9}(us|ms|s|m|h|d)?$/;
-const word = /^[A-Za-z0-9_.:@+/=-]{1,128}$/;
+/** The most words of a record that are used. HAProxy refuses a line of more than 64 words, and its service has some too. */
+const mostWords = 32;
+/** A keyword that is not in the table; the characters of the whole text are checked when the record is read. */
+const longestKeyword = 64;
+/** The most reasons that are kept for one record. */
+const mostReasons = 8;
 
 /**
- * The checks for the values of the keywords that are trusted by default: HAProxy refuses the whole file for one bad value, so
- * no record may bring one in. Other keywords are trusted with any value, because a user listed them.
+ * Takes from the options of a record those that `trusted` (keywords, or '*') allows and whose values are within the limits of
+ * `server-keywords.ts`: HAProxy refuses the whole file for one bad value, and repeated keywords have no clear meaning.
  */
-const values: Readonly<Record<string, (value: string) => boolean>> = {
-  weight: (value) => count.test(value) && Number(value) <= 256,
-  maxconn: (value) => count.test(value),
-  cookie: (value) => word.test(value),
-  inter: isTime,
-  fastinter: isTime,
-  downinter: isTime,
-  rise: isPositive,
-  fall: isPositive,
-  port: (value) => isPositive(value) && Number(value) <= 65_535,
-  slowstart: (value) => time.test(value),
-  id: (value) => isPositive(value) && Number(value) <= 2_147_483_647,
-};
-
-/** Splits the options of a record by whether `trusted` (keywords, or '*') allows them. */
 export function filterOptions(text: string, trusted: ReadonlySet<string>): Trusted {
-  const options: Option[] = [];
-  const refused: string[] = [];
-  for (const option of parseOptions(text)) {
-    if (isTrusted(option, trusted)) options.push(option);
-    else refused.push(formatOptions([option]));
+  const count = wordsOf(text).length;
+  if (count > mostWords) {
+    return { options: [], dropped: [`haproxy_server_options: ${count} words, at most ${mostWords} are used`] };
   }
-  return { options, refused };
+  const given = parseOptions(text);
+  const options: Option[] = [];
+  const dropped: string[] = [];
+  const seen = new Set<string>();
+  for (const option of given) {
+    const written = formatOption(option);
+    if (seen.has(written)) continue;
+    seen.add(written);
+    const problem = problemOf(option, given, trusted);
+    if (problem === undefined) options.push(option);
+    else dropped.push(`haproxy_server_options: ${written}: ${problem}`);
+  }
+  return { options, dropped: dropped.slice(0, mostReasons) };
 }
 
-function isTrusted(option: Option, trusted: ReadonlySet<string>): boolean {
-  if (!trusted.has(option.keyword) && !trusted.has('*')) return false;
-  const check = Object.hasOwn(values, option.keyword) ? values[option.keyword] : undefined;
-  if (check === undefined) return true;
-  const [value] = option.values;
-  return value !== undefined && check(value);
+function problemOf(option: Option, given: readonly Option[], trusted: ReadonlySet<string>): string | undefined {
+  const { keyword, values } = option;
+  if (!trusted.has(keyword) && !trusted.has('*')) return 'not among haproxy.trust_server_options';
+  if (keyword.length > longestKeyword) return `a keyword has at most ${longestKeyword} characters`;
+  const written = formatOption(option);
+  const other = given.find((each) => subjectOf(each) === subjectOf(option) && formatOption(each) !== written);
+  if (other !== undefined) return `contradicts ${formatOption(other)}`;
+  return valueProblem(argumentOf(keyword), values[0]);
 }
 
-function isTime(value: string): boolean {
-  return time.test(value) && /[1-9]/.test(value);
+/** What an option is about: `check` and `no-check` are about the same. */
+function subjectOf({ keyword }: Option): string {
+  return keyword.replace(/^no-/, '');
 }
 
-function isPositive(value: string): boolean {
-  return count.test(value) && Number(value) >= 1;
+function formatOption({ keyword, values }: Option): string {
+  return [keyword, ...values].join(' ');
+}
+
+function wordsOf(text: string): readonly string[] {
+  return text.split(/\s+/).filter((word) => word !== '');
 }

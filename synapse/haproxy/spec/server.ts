@@ -6,7 +6,7 @@ import type { Server, ServerTemplate } from './types.ts';
 
 /** HAProxy's weight of a server that has none (configuration manual, section 5.2 "weight"). */
 const defaultWeight = 1;
-const nothing: Trusted = { options: [], refused: [] };
+const nothing: Trusted = { options: [], dropped: [] };
 const made = new WeakMap<ServerTemplate, WeakMap<Instance, Server>>();
 
 /** The server that an instance becomes. It is made once for each instance, so one change among thousands costs one server. */
@@ -61,12 +61,16 @@ function makeServer(instance: Instance, template: ServerTemplate): Server {
     (template.weights === 'always' ||
       (template.weights === 'default' && lastValue(ownOptions, 'weight') === undefined));
   const askedOptions = asked.options.filter(
-    ({ keyword }) => !(useRecord && keyword === 'weight') && !(template.withoutInitState && keyword === 'init-state'),
+    ({ keyword }) =>
+      // synapse gives out the numbers, see ServerIds.
+      keyword !== 'id' &&
+      !(useRecord && keyword === 'weight') &&
+      !(template.withoutInitState && keyword === 'init-state'),
   );
   const askedText = formatOptions(askedOptions);
   const options = (useRecord ? squeeze(stripWeight(own)) : own) + (askedText === '' ? '' : ` ${askedText}`);
   const all = [...ownOptions, ...asked.options];
-  const explicitId = lastValue(asked.options, 'id');
+  const askedId = lastValue(asked.options, 'id');
   const askedCookie = lastValue(asked.options, 'cookie') !== undefined;
   const cookie = askedCookie ? undefined : cookieOf(name, template.cookie);
   const backup = instance.backup && !all.some(({ keyword }) => keyword === 'backup');
@@ -84,12 +88,12 @@ function makeServer(instance: Instance, template: ServerTemplate): Server {
     backup,
     startsDown:
       isToStartDown(instance) || (template.withoutInitState === true && /^(fully-)?down$/.test(initState ?? '')),
-    explicitId: explicitId === undefined ? undefined : Number(explicitId),
+    askedId: askedId === undefined ? undefined : Number(askedId),
     rank: rankOf(name, template.seed),
     fixedWords: fixedWordsOf(
       [cookie === undefined ? '' : `cookie ${cookie}`, options, backup ? 'backup' : ''].join(' '),
     ),
-    refused: asked.refused,
+    dropped: asked.dropped,
   };
 }
 

@@ -57,7 +57,7 @@ export interface Server {
   readonly named: boolean;
   readonly state: 'ready' | 'drain';
   readonly cookie: string | undefined;
-  /** server_options and the accepted options of the record, without weight where `weight` replaces them. */
+  /** server_options and the accepted options of the record, without its `id`, and without weight where `weight` replaces it. */
   readonly options: string;
   /** What HAProxy is to use, 0..256: of the record, of the options, or HAProxy's own default of 1. */
   readonly weight: number;
@@ -68,14 +68,14 @@ export interface Server {
   readonly backup: boolean;
   /** Where HAProxy does not know `init-state`: it is to be down until it has passed a check. */
   readonly startsDown: boolean;
-  /** An `id` among the record's options. */
-  readonly explicitId: number | undefined;
+  /** The `id` among the record's options. The server gets it unless another server has it. */
+  readonly askedId: number | undefined;
   /** Position in the stable shuffle. */
   readonly rank: number;
   /** Everything of the server that HAProxy cannot change at run time, in a form that a line of the file gives too. */
   readonly fixedWords: string;
-  /** Options of this record that were not accepted. */
-  readonly refused: readonly string[];
+  /** The options of this record that are not used, each with the reason, for people. */
+  readonly dropped: readonly string[];
 }
 
 /** A server as it runs, and what we know about how it came to be so. Immutable; replaced when it changes. */

@@ -30,7 +30,7 @@ const lines: readonly {
     what: 'an id among the options of the record takes the place of ours',
     config: { server_options: 'check inter 2000 rise 3 fall 2' },
     instances: [{ ...somehost, serverOptions: 'id 12 backup' }],
-    text: ['server somehost:5555 somehost:5555 cookie somehost:5555 check inter 2000 rise 3 fall 2 id 12 backup'],
+    text: ['server somehost:5555 somehost:5555 id 12 cookie somehost:5555 check inter 2000 rise 3 fall 2 backup'],
   },
   {
     what: 'the second server with the same explicit id gets one of ours',
@@ -39,7 +39,7 @@ const lines: readonly {
       { host: 'a', port: 1, serverOptions: 'id 12' },
       { host: 'b', port: 1, serverOptions: 'id 12 backup' },
     ],
-    text: ['server a:1 a:1 cookie a:1 check id 12', 'server b:1 b:1 id 1 cookie b:1 check backup'],
+    text: ['server a:1 a:1 id 12 cookie a:1 check', 'server b:1 b:1 id 1 cookie b:1 check backup'],
   },
   {
     what: 'placeholders are replaced, and a lone percent sign stays',

@@ -377,7 +377,7 @@ function planOf(one: Case) {
   ids.reset([...(running?.keys() ?? [])].map((name, index) => [name, index + 1] as const));
   const context = {
     capabilities: capabilitiesOf(one.version ?? '2.6.12'),
-    idOf: (server: Server) => ids.claim(server.name, server.explicitId),
+    idOf: (server: Server) => ids.claim(server.name, server.askedId),
     isLeaving: (name: string) => one.leaving?.includes(name) ?? false,
   };
   const plan = planBackend(spec, running, desired, context);
