@@ -1,68 +1,19 @@
 import type { Log } from '../../../common/daemon/log.ts';
-import { type ReloadReason, serverReason } from '../spec/reload-reason.ts';
-import type { HeldServer, Plan, ServerChange } from './plan.ts';
+import type { ReloadReason } from '../spec/reload-reason.ts';
+import type { StuckServer } from './attempts.ts';
+import type { HeldServer } from './plan.ts';
 
-/** A change is sent this many times; if HAProxy still does not show its effect, a reload is needed. */
-const maxTries = 2;
-
-interface Tries {
-  readonly count: number;
-  /** HAProxy's last refusal. */
-  readonly message: string | undefined;
-}
-
-/** The changes that a plan asks for after reading, by what becomes of them. */
-export interface SortedChanges {
-  /** To be sent, perhaps once more. */
-  readonly retry: readonly ServerChange[];
-  /** Why a reload is needed for the others. */
+/** What a plan for a whole service could not settle. */
+export interface ServiceIssues {
   readonly reload: readonly ReloadReason[];
+  readonly held: readonly HeldServer[];
+  readonly stuck: readonly StuckServer[];
 }
 
-/** Counts how often a change was sent to a server without effect. */
-export class RetryCounts {
-  /** Backend → server → its tries. */
-  readonly #tries = new Map<string, Map<string, Tries>>();
-
-  /** Records that HAProxy refused a change. `final`: the same change would be refused again. */
-  refused({ backend, name }: Pick<ServerChange, 'backend' | 'name'>, message: string, final: boolean): void {
-    const servers = this.#tries.get(backend) ?? new Map<string, Tries>();
-    this.#tries.set(backend, servers);
-    // A refusal never lowers the count, or a change that is refused for ever would be tried for ever.
-    const tried = servers.get(name)?.count ?? 0;
-    servers.set(name, { count: final ? maxTries : Math.max(1, tried), message });
-  }
-
-  /** Takes all changes that a backend still needs after it was read, and decides which of them are sent again. */
-  sort(backend: string, changes: readonly ServerChange[]): SortedChanges {
-    const before = this.#tries.get(backend);
-    this.#tries.delete(backend);
-    if (changes.length === 0) return { retry: [], reload: [] };
-    const servers = new Map<string, Tries>();
-    this.#tries.set(backend, servers);
-    const retry: ServerChange[] = [];
-    const reload: ReloadReason[] = [];
-    for (const change of changes) {
-      const { name } = change;
-      const { count, message } = before?.get(name) ?? { count: 0, message: undefined };
-      servers.set(name, { count: count + 1, message });
-      if (count < maxTries) {
-        retry.push(change);
-        continue;
-      }
-      const answer = message === undefined ? '' : `: ${message}`;
-      reload.push(serverReason(`HAProxy does not ${change.action} ${backend}/${name} at run time${answer}`));
-    }
-    return { retry, reload };
-  }
-
-  /** Forgets everything: all servers have just been read. */
-  clear(): void {
-    this.#tries.clear();
-  }
-}
-
-/** What plans could not settle, by service: reasons for a reload, and servers that an operator has changed. */
+/**
+ * What plans could not settle, by service: reasons for a reload, servers that an operator has changed, and servers that HAProxy
+ * does not change.
+ */
 export class OpenIssues {
   readonly #log: Log;
   readonly #onChange: () => void;
@@ -70,6 +21,7 @@ export class OpenIssues {
   /** The texts in each list of `#reasons`: a list may grow by thousands, one server after the other. */
   readonly #texts = new Map<string, Set<string>>();
   readonly #held = new Map<string, readonly HeldServer[]>();
+  readonly #stuck = new Map<string, readonly StuckServer[]>();
 
   /** `onChange` is called when the reasons for a reload differ from before. */
   constructor(log: Log, onChange: () => void) {
@@ -86,25 +38,31 @@ export class OpenIssues {
     return [...this.#held.values()].flat();
   }
 
+  get stuck(): readonly StuckServer[] {
+    return [...this.#stuck.values()].flat();
+  }
+
   /** Adds the reasons of a plan for some servers of a service. */
   add(service: string, reload: readonly ReloadReason[]): void {
     if (this.#append(service, reload)) this.#onChange();
   }
 
   /** Takes a plan for a whole service: its issues are all there are. */
-  replace(service: string, { reload, held }: Pick<Plan, 'reload' | 'held'>): void {
+  replace(service: string, { reload, held, stuck }: ServiceIssues): void {
     const before = this.#reasons.get(service) ?? [];
     this.#reasons.delete(service);
     this.#texts.delete(service);
     this.#append(service, reload);
     this.#hold(service, held);
+    if (stuck.length === 0) this.#stuck.delete(service);
+    else this.#stuck.set(service, stuck);
     const now = this.#reasons.get(service) ?? [];
     if (now.length !== before.length || now.some(({ text }, index) => text !== before[index]?.text)) this.#onChange();
   }
 
   /** Forgets the services that are not in `services`. */
   keepOnly(services: { has(service: string): boolean }): void {
-    for (const map of [this.#reasons, this.#texts, this.#held]) {
+    for (const map of [this.#reasons, this.#texts, this.#held, this.#stuck]) {
       for (const service of [...map.keys()]) if (!services.has(service)) map.delete(service);
     }
   }

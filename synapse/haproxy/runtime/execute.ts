@@ -1,8 +1,9 @@
 import { clock } from '../../../common/async/clock.ts';
+import { LimitedLog } from '../../../common/daemon/limited-log.ts';
 import { type Log, reasonOf } from '../../../common/daemon/log.ts';
 import { commandsTotal } from '../metrics.ts';
 import type { RunningServer } from '../spec/types.ts';
-import type { DirtyBackends, RetryCounts } from './bookkeeping.ts';
+import type { DirtyBackends } from './bookkeeping.ts';
 import type { CommandLog } from './command-log.ts';
 import type { RuntimeConnection } from './connection.ts';
 import type { ServerChange } from './plan.ts';
@@ -26,7 +27,8 @@ export interface ExecutorDeps {
   readonly state: ServerState;
   readonly commandLog: CommandLog;
   readonly dirty: DirtyBackends;
-  readonly retries: RetryCounts;
+  /** Called for each change that HAProxy refused. `final`: it would refuse the same change again. */
+  readonly onRefused: (change: ServerChange, message: string, final: boolean) => void;
   /** Called when commands are on their way. */
   readonly onSent: () => void;
   /** Called when HAProxy did not do what it was told. */
@@ -36,9 +38,11 @@ export interface ExecutorDeps {
 /** Sends changes to HAProxy and records what became of them. */
 export class Executor {
   readonly #deps: ExecutorDeps;
+  readonly #refusals: LimitedLog;
 
   constructor(deps: ExecutorDeps) {
     this.#deps = deps;
+    this.#refusals = new LimitedLog(deps.log);
   }
 
   /** The commands are on their way when this returns. Resolves when HAProxy has answered, and never rejects. */
@@ -104,13 +108,13 @@ export class Executor {
 
   #refused(change: ServerChange, before: RunningServer | undefined, { result, message }: CommandFailure): void {
     const { backend, name, action } = change;
-    const { log, state, dirty, retries, onFailed } = this.#deps;
+    const { state, dirty, onRefused, onFailed } = this.#deps;
     // When the server is read, what HAProxy did not do must not count as set by us.
     if (this.#current(change) === change.after) this.#set(change, uncertain(before, change.after));
-    log.warn('HAProxy refused a command', { backend, server: name, action, reason: message });
+    this.#refusals.warn('HAProxy refused a command', { backend, server: name, action, reason: message });
     if (action === 'add') state.running.get(backend)?.delete(name);
     // A refused command would be refused again. After something unexpected, it is sent once more when all has been read.
-    retries.refused(change, message, result === 'refused');
+    onRefused(change, message, result === 'refused');
     dirty.mark(backend);
     onFailed(result);
   }

@@ -82,7 +82,10 @@ export function planServers(
     const step =
       server === undefined ? planUnwanted(spec, current, context) : planServer(spec, current, server, context);
     if (step.change !== undefined) changes.push(step.change);
-    if (step.reload !== undefined) reload.push(serverReason(`${step.reload} (${spec.backend}/${name})`));
+    if (step.reload !== undefined) {
+      const { service, backend } = spec;
+      reload.push(serverReason(`${step.reload} (${backend}/${name})`, { service, server: { backend, name } }));
+    }
     if (step.held !== undefined) held.push({ backend: spec.backend, name, held: step.held });
   }
   changes.sort((a, b) => actionOrder[a.action] - actionOrder[b.action]);
@@ -99,7 +102,8 @@ export function planBackend(
   const plan = planServers(spec, running, allServers(running, desired), context);
   const unused = countUnused(running, desired);
   if (unused <= Math.max(maxUnused, 2 * desired.size)) return plan;
-  const reason = serverReason(`${unused} servers of ${spec.backend} stay in maintenance until a reload`);
+  const { service } = spec;
+  const reason = serverReason(`${unused} servers of ${spec.backend} stay in maintenance until a reload`, { service });
   return { ...plan, reload: [...plan.reload, reason] };
 }
 

@@ -2,7 +2,8 @@ import { clock } from '../../../common/async/clock.ts';
 import type { Log } from '../../../common/daemon/log.ts';
 import type { Capabilities } from '../spec/capabilities.ts';
 import { type DesiredServer, type DesiredService, desiredServers } from '../spec/desired-service.ts';
-import type { ReloadReason } from '../spec/reload-reason.ts';
+import { type ReloadReason, serverReason } from '../spec/reload-reason.ts';
+import { Attempts, type StuckServer } from './attempts.ts';
 import { OpenIssues } from './bookkeeping.ts';
 import { emptyPlan, type HeldServer, type PlanContext, planBackend, planServers, type ServerChange } from './plan.ts';
 import type { RunningServers } from './server-state.ts';
@@ -22,6 +23,7 @@ export interface PlannerDeps {
 export class Planner {
   readonly #deps: PlannerDeps;
   readonly #issues: OpenIssues;
+  readonly #attempts = new Attempts();
 
   constructor(deps: PlannerDeps) {
     this.#deps = deps;
@@ -38,35 +40,53 @@ export class Planner {
     return this.#issues.reloadReasons;
   }
 
-  /** The changes that bring these servers of a service to what is wanted. */
+  /** Servers that HAProxy does not change as it should, and that a reload did not change either. */
+  get stuck(): readonly StuckServer[] {
+    return this.#issues.stuck;
+  }
+
+  /** The changes to send that bring these servers of a service to what is wanted. */
   planServers(desired: DesiredService, wanted: Iterable<DesiredServer>): readonly ServerChange[] {
     const spec = desired.active;
     if (spec === undefined) return [];
     const plan = planServers(spec, this.#deps.running.get(spec.backend), wanted, this.#contextOf(desired));
-    this.#issues.add(desired.service, plan.reload);
-    return plan.changes;
+    const { send, reload } = this.#attempts.screen(plan.changes);
+    this.#issues.add(desired.service, [...plan.reload, ...reasonsOf(spec.service, reload)]);
+    return send;
   }
 
-  /** The changes that bring all servers of a service to what is wanted. */
-  planService(desired: DesiredService): readonly ServerChange[] {
+  /**
+   * The changes to send that bring all servers of a service to what is wanted. `isRead`: the servers have just been read, so
+   * that the changes which are still needed had no effect so far.
+   */
+  planService(desired: DesiredService, { isRead = false } = {}): readonly ServerChange[] {
     const spec = desired.active;
     const servers = spec && desiredServers(desired, spec);
     const plan =
       spec === undefined || servers === undefined
         ? emptyPlan
         : planBackend(spec, this.#deps.running.get(spec.backend), servers, this.#contextOf(desired));
-    this.#issues.replace(desired.service, plan);
-    return plan.changes;
+    if (isRead && spec !== undefined) this.#attempts.observe(spec.backend, plan.changes);
+    const { send, reload, stuck } = this.#attempts.screen(plan.changes);
+    const reasons = [...plan.reload, ...reasonsOf(spec?.service ?? desired.service, reload)];
+    this.#issues.replace(desired.service, { reload: reasons, held: plan.held, stuck });
+    return send;
   }
 
-  /** Adds reasons for a reload that did not come from a plan. */
-  needsReload({ service }: DesiredService, reasons: readonly ReloadReason[]): void {
-    this.#issues.add(service, reasons);
+  /** HAProxy refused a change. `final`: it would refuse the same change again. */
+  refused(change: ServerChange, message: string, final: boolean): void {
+    this.#attempts.refused(change, message, final);
+  }
+
+  /** Another worker has taken over. */
+  nextWorker(): void {
+    this.#attempts.nextWorker();
   }
 
   /** Forgets the services that are not in `services`. */
-  keepOnly(services: { has(service: string): boolean }): void {
+  keepOnly(services: ReadonlyMap<string, DesiredService>): void {
     this.#issues.keepOnly(services);
+    this.#attempts.keepOnly(new Set([...services.values()].map(({ active }) => active?.backend ?? '')));
   }
 
   #contextOf(desired: DesiredService): PlanContext {
@@ -77,4 +97,8 @@ export class Planner {
       isLeaving: (name) => (desired.leaving.get(name) ?? 0) > clock.now() && !isIdle(desired, name),
     };
   }
+}
+
+function reasonsOf(service: string, servers: readonly StuckServer[]): readonly ReloadReason[] {
+  return servers.map(({ backend, name, reason }) => serverReason(reason, { service, server: { backend, name } }));
 }

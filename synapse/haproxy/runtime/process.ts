@@ -6,6 +6,7 @@ import type { Host } from '../../../common/host.ts';
 import { generationVariable } from '../spec/build-backend.ts';
 import type { DesiredServer, DesiredService } from '../spec/desired-service.ts';
 import type { ReloadReason } from '../spec/reload-reason.ts';
+import type { StuckServer } from './attempts.ts';
 import { CommandLog } from './command-log.ts';
 import { connectRuntime, type RuntimeConnection, RuntimeUnavailable } from './connection.ts';
 import type { ChangeResult } from './execute.ts';
@@ -113,6 +114,11 @@ export class HaproxyProcess {
   /** Servers that an operator changed, and that stay as they are. */
   get held(): readonly HeldServer[] {
     return this.#servers.held;
+  }
+
+  /** Servers that HAProxy does not change as it should, and that a reload did not change either. */
+  get stuck(): readonly StuckServer[] {
+    return this.#servers.stuck;
   }
 
   /** Service → why it needs a reload. */

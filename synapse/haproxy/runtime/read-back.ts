@@ -1,8 +1,7 @@
 import { clock, type Timer } from '../../../common/async/clock.ts';
 import { type Log, reasonOf } from '../../../common/daemon/log.ts';
 import type { DesiredService } from '../spec/desired-service.ts';
-import type { ReloadReason } from '../spec/reload-reason.ts';
-import type { DirtyBackends, ReadingMoment, RetryCounts } from './bookkeeping.ts';
+import type { DirtyBackends, ReadingMoment } from './bookkeeping.ts';
 import type { RuntimeConnection } from './connection.ts';
 import { parseServersState, type ServerRow } from './parse.ts';
 import type { ServerChange } from './plan.ts';
@@ -14,16 +13,13 @@ export interface ReadBackDeps {
   readonly services: ReadonlyMap<string, DesiredService>;
   readonly state: ServerState;
   readonly dirty: DirtyBackends;
-  readonly retries: RetryCounts;
   /** The connection to a worker whose state is known; undefined while there is none. */
   readonly connection: () => RuntimeConnection | undefined;
   readonly generation: () => string | undefined;
   /** Called when something unexpected has been read, before anything is planned. */
   readonly onUnexpected: () => void;
-  /** The changes that a service still needs. */
+  /** The changes to send to a service whose servers were just read. */
   readonly plan: (desired: DesiredService) => readonly ServerChange[];
-  /** Called with the reasons for a reload when changes had no effect although they were sent again. */
-  readonly onGiveUp: (desired: DesiredService, reasons: readonly ReloadReason[]) => void;
   readonly execute: (changes: readonly ServerChange[]) => void;
 }
 
@@ -105,7 +101,7 @@ export class ReadBack {
   }
 
   #compare(rows: readonly ServerRow[], names: readonly string[] | undefined, { isStale }: ReadingMoment): void {
-    const { services, state, dirty, retries, generation, plan, onUnexpected, onGiveUp, execute } = this.#deps;
+    const { services, state, dirty, generation, plan, onUnexpected, execute } = this.#deps;
     // A backend that has had commands since it was asked for is read again instead.
     const fresh = rows.filter(({ backend }) => !isStale(backend));
     const read = [...(names ?? state.running.keys())].filter((backend) => !isStale(backend));
@@ -119,9 +115,7 @@ export class ReadBack {
     for (const desired of services.values()) {
       const backend = desired.active?.backend;
       if (backend === undefined || isStale(backend) || (names !== undefined && !names.includes(backend))) continue;
-      const { retry, reload } = retries.sort(backend, plan(desired));
-      changes.push(...retry);
-      if (reload.length > 0) onGiveUp(desired, reload);
+      changes.push(...plan(desired));
     }
     execute(changes);
     if (dirty.unread.size > 0) this.schedule();

@@ -3,7 +3,8 @@ import { type Capabilities, capabilitiesOf } from '../spec/capabilities.ts';
 import type { DesiredServer, DesiredService } from '../spec/desired-service.ts';
 import type { ParsedConfig } from '../spec/parse-config.ts';
 import type { ReloadReason } from '../spec/reload-reason.ts';
-import { DirtyBackends, RetryCounts } from './bookkeeping.ts';
+import type { StuckServer } from './attempts.ts';
+import { DirtyBackends } from './bookkeeping.ts';
 import { carryOver } from './carry-over.ts';
 import type { CommandLog } from './command-log.ts';
 import type { RuntimeConnection } from './connection.ts';
@@ -55,7 +56,6 @@ export class ServerSync {
   readonly #readBack: ReadBack;
   readonly #reaper: ServerReaper;
   readonly #dirty = new DirtyBackends();
-  readonly #retries = new RetryCounts();
   #capabilities: Capabilities = capabilitiesOf('');
   #generation: string | undefined;
 
@@ -72,10 +72,11 @@ export class ServerSync {
       isIdle: (desired, name) => this.#reaper.isIdle(desired, name),
       onChange: deps.onChange,
     });
-    const shared = { log, state: this.#state, dirty: this.#dirty, retries: this.#retries };
+    const shared = { log, state: this.#state, dirty: this.#dirty };
     this.#executor = new Executor({
       ...shared,
       commandLog,
+      onRefused: (change, message, final) => this.#planner.refused(change, message, final),
       onSent: () => this.#readBack.schedule(),
       onFailed: (result) => {
         if (result !== 'stopping') this.#readBack.scheduleNow({ unexpected: result === 'unexpected' });
@@ -92,8 +93,7 @@ export class ServerSync {
       connection,
       generation: () => this.#generation,
       onUnexpected: deps.onUnexpected,
-      plan: (desired) => this.#planner.planService(desired),
-      onGiveUp: (desired, reasons) => this.#planner.needsReload(desired, reasons),
+      plan: (desired) => this.#planner.planService(desired, { isRead: true }),
       execute: (changes) => void this.#execute(changes),
     });
     this.#reaper = new ServerReaper({
@@ -123,6 +123,11 @@ export class ServerSync {
     return this.#planner.held;
   }
 
+  /** Servers that HAProxy does not change as it should, and that a reload did not change either. */
+  get stuck(): readonly StuckServer[] {
+    return this.#planner.stuck;
+  }
+
   /** Service → why it needs a reload. */
   get reloadReasons(): ReadonlyMap<string, readonly ReloadReason[]> {
     return this.#planner.reloadReasons;
@@ -136,8 +141,10 @@ export class ServerSync {
     if (relation !== 'same' && !this.#capabilities.addServer) {
       this.#deps.log.warn('this HAProxy is older than 2.6: each new server takes a reload', { version });
     }
-    if (relation === 'new') this.#reaper.forget();
-    this.#retries.clear();
+    if (relation === 'new') {
+      this.#reaper.forget();
+      this.#planner.nextWorker();
+    }
     this.#dirty.clear();
     return this.#state.replace(rows, relation, generation);
   }

@@ -10,7 +10,20 @@ export interface ReloadReason {
   readonly kind: ReloadReasonKind;
   /** One sentence for people, without a full stop. */
   readonly text: string;
+  /** The service whose records are the reason; undefined when it is the configuration or HAProxy itself. */
+  readonly service?: string;
+  /** The server that the reload is for, when it is a single one. */
+  readonly server?: ServerPlace;
 }
+
+/** Where a server is in HAProxy. */
+export interface ServerPlace {
+  readonly backend: string;
+  readonly name: string;
+}
+
+/** What a {@link serverReason} is about. */
+export type ReasonSubject = Pick<ReloadReason, 'service' | 'server'>;
 
 /** HAProxy has to load other text than server lines. */
 export function configurationReason(text: string): ReloadReason {
@@ -28,8 +41,8 @@ export function membershipReason(text: string): ReloadReason {
 }
 
 /** HAProxy's runtime API cannot bring about what is wanted of a server. */
-export function serverReason(text: string): ReloadReason {
-  return { kind: 'server', text };
+export function serverReason(text: string, about: ReasonSubject = {}): ReloadReason {
+  return { kind: 'server', text, ...about };
 }
 
 /** The kind that a reload for all these reasons counts as. */

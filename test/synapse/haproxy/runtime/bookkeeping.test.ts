@@ -1,52 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { DirtyBackends, OpenIssues, RetryCounts } from '../../../../synapse/haproxy/runtime/bookkeeping.ts';
-import type { ServerChange } from '../../../../synapse/haproxy/runtime/plan.ts';
+import { DirtyBackends, OpenIssues } from '../../../../synapse/haproxy/runtime/bookkeeping.ts';
 import { serverReason, textsOf } from '../../../../synapse/haproxy/spec/reload-reason.ts';
 import { recordingLog } from '../../../support/process/recording-log.ts';
-
-const change = (name: string, backend = 'api'): ServerChange =>
-  ({ backend, name, action: 'add' }) as Partial<ServerChange> as ServerChange;
-
-describe('RetryCounts', () => {
-  it('sends a change without effect twice and then asks for a reload', () => {
-    const retries = new RetryCounts();
-    const one = change('one');
-    assert.deepEqual(retries.sort('api', [one]), { retry: [one], reload: [] });
-    assert.deepEqual(retries.sort('api', [one]), { retry: [one], reload: [] });
-    const reload = [serverReason('HAProxy does not add api/one at run time')];
-    assert.deepEqual(retries.sort('api', [one]), { retry: [], reload });
-  });
-
-  it('does not send a finally refused change again, and quotes the refusal', () => {
-    const retries = new RetryCounts();
-    const [one, two] = [change('one'), change('two')];
-    retries.refused(one, 'No such thing.', true);
-    retries.refused(two, 'Busy.', false);
-    const reload = [serverReason('HAProxy does not add api/one at run time: No such thing.')];
-    assert.deepEqual(retries.sort('api', [one, two]), { retry: [two], reload });
-  });
-
-  it('gives up a change that HAProxy refuses each time it is tried', () => {
-    const retries = new RetryCounts();
-    const one = change('one');
-    let sent = 0;
-    for (; sent < 10 && retries.sort('api', [one]).retry.length > 0; sent += 1) retries.refused(one, 'Busy.', false);
-    assert.ok(sent <= 3, `sent ${sent} times`);
-  });
-
-  it('forgets a refusal when the change was done after all, and keeps those of other backends', () => {
-    const retries = new RetryCounts();
-    const [one, other] = [change('one'), change('one', 'api.b')];
-    retries.refused(one, 'Busy.', true);
-    retries.refused(other, 'Busy.', true);
-    retries.sort('api', []);
-    assert.deepEqual(retries.sort('api', [one]).retry, [one]);
-    assert.deepEqual(retries.sort('api.b', [other]).retry, []);
-    retries.clear();
-    assert.deepEqual(retries.sort('api.b', [other]).retry, [other]);
-  });
-});
 
 describe('OpenIssues', () => {
   const open = () => {
@@ -55,9 +11,13 @@ describe('OpenIssues', () => {
     const issues = new OpenIssues(log, () => {
       changes += 1;
     });
-    const add = (service: string, ...texts: readonly string[]): void => issues.add(service, texts.map(serverReason));
+    const add = (service: string, ...texts: readonly string[]): void =>
+      issues.add(
+        service,
+        texts.map((text) => serverReason(text)),
+      );
     const replace = (service: string, ...texts: readonly string[]): void =>
-      issues.replace(service, { reload: texts.map(serverReason), held: [] });
+      issues.replace(service, { reload: texts.map((text) => serverReason(text)), held: [], stuck: [] });
     const reasons = () => [...issues.reloadReasons].map(([service, found]) => [service, textsOf(found)]);
     return { issues, add, replace, reasons, lines, changes: () => changes };
   };
@@ -81,8 +41,11 @@ describe('OpenIssues', () => {
   it('forgets everything about a service that is gone', () => {
     const { issues, add, reasons } = open();
     add('api', 'a');
+    const stuck = [{ backend: 'api', name: 'x', reason: 'no' }];
+    issues.replace('api', { reload: [], held: [], stuck });
+    assert.deepEqual(issues.stuck, stuck);
     issues.keepOnly(new Set(['web']));
-    assert.deepEqual(reasons(), []);
+    assert.deepEqual([reasons(), issues.stuck], [[], []]);
     add('api', 'a');
     assert.deepEqual(reasons(), [['api', ['a']]]);
   });
@@ -90,7 +53,7 @@ describe('OpenIssues', () => {
   it('logs once that a server was changed by hand', () => {
     const { issues, lines } = open();
     const server = { backend: 'api', name: 'x', held: 'drain' } as const;
-    for (let i = 0; i < 2; i++) issues.replace('api', { reload: [], held: [server] });
+    for (let i = 0; i < 2; i++) issues.replace('api', { reload: [], held: [server], stuck: [] });
     assert.deepEqual([issues.held, lines.length], [[server], 1]);
   });
 });
