@@ -30,6 +30,8 @@ export function withFields(instance: OutputInstance, fields: Partial<InstanceFie
 export interface ServiceState {
   readonly name: string;
   readonly config: ServiceOutputConfig;
+  /** The section in synapse's own configuration, where a published configuration makes `config` differ from it. */
+  readonly local?: ServiceOutputConfig;
   /**
    * The instances to balance over, in order; undefined while nothing is known about them (no source has answered and
    * the state file does not have the service): an output then keeps what it has.

@@ -278,7 +278,7 @@ function evaluate(
   const wallTime = clock.wallTime();
   return {
     service,
-    state: same ? known.state : { name, ...next, seenAt },
+    state: same ? known.state : { name, ...next, ...(config !== service.config && { local: service.config }), seenAt },
     set,
     lastGood: origin === 'previous' ? lastGood : (set ?? lastGood),
     origin: set === undefined && lastGood !== undefined ? 'cache' : origin,

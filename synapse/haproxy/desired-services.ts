@@ -40,6 +40,8 @@ export class DesiredServices {
   readonly #log: Log;
   readonly #renumber: (desired: DesiredService) => void;
   readonly #specs: BackendSpecs;
+  /** Service → its section in synapse's own configuration, as it was when its spec was last worked out. */
+  readonly #local = new Map<string, ServiceState['config']>();
   #config: HaproxyConfig;
   /** Made in {@link begin}. */
   #ports: AssignedPorts | undefined;
@@ -95,6 +97,11 @@ export class DesiredServices {
     const state = update.snapshot.get(name);
     const onPort = this.#ports?.of(name);
     const desired = this.byName.get(name);
+    const local = state?.local ?? state?.config;
+    // Only what is published in the registry has changed: the reload counts against the budget of the service.
+    const isPublished = local !== undefined && this.#local.get(name) === local;
+    if (local === undefined) this.#local.delete(name);
+    else this.#local.set(name, local);
     if (state === undefined || onPort !== undefined) {
       if (desired !== undefined && !isOnPoolPort(desired)) this.#want(desired, undefined, update.reasons);
       const isOnPort = state?.instances !== undefined && onPort !== undefined && !moved.has(onPort);
@@ -106,7 +113,7 @@ export class DesiredServices {
       : this.#specs.unlessTaken(name, this.#specs.of(name, state.config));
     const present = desired ?? (spec && this.#add(name));
     if (present === undefined) return;
-    this.#want(present, spec, update.reasons);
+    this.#want(present, spec, update.reasons, isPublished);
     if (state.instances !== undefined) update.instances.push(changeOf(present, state, state.instances));
   }
 
@@ -117,7 +124,7 @@ export class DesiredServices {
   }
 
   /** Sets the wanted spec; adds a reason when that takes another configuration. */
-  #want(desired: DesiredService, spec: BackendSpec | undefined, reasons: ReloadReason[]): void {
+  #want(desired: DesiredService, spec: BackendSpec | undefined, reasons: ReloadReason[], isPublished = false): void {
     const { service, wanted } = desired;
     desired.wanted = spec;
     if (wanted?.fingerprint === spec?.fingerprint) {
@@ -130,7 +137,7 @@ export class DesiredServices {
     const what = wanted === undefined ? 'is new' : spec === undefined ? 'was removed' : 'has other options';
     const isOnPort = (wanted ?? spec)?.poolPort !== undefined;
     const text = isOnPort ? 'the ports of reload_free_services changed' : `service ${service} ${what}`;
-    reasons.push(configurationReason(text));
+    reasons.push(configurationReason(text, isPublished ? { service } : {}));
   }
 
   #reorder(snapshot: Snapshot): void {

@@ -61,6 +61,8 @@ export interface ObservedHaproxy {
   readonly held: readonly unknown[];
   readonly oldWorkers: number | null;
   readonly pendingReload: readonly unknown[];
+  readonly waitingReload: Readonly<Record<string, number>>;
+  readonly stuck: readonly unknown[];
   readonly rejected: string | null;
 }
 
@@ -108,6 +110,16 @@ gauge(
   'synapse_haproxy_reload_pending',
   '1 while a reload is due and has not been done, else 0.',
   ({ pendingReload }) => (pendingReload.length > 0 ? 1 : 0),
+);
+gauge(
+  'synapse_haproxy_reload_limited_services',
+  'Services whose records want more reloads than service_reload_interval allows, and wait for the next one.',
+  ({ waitingReload }) => Object.keys(waitingReload).length,
+);
+gauge(
+  'synapse_haproxy_stuck_servers',
+  'Servers that HAProxy does not change as it should, not even by reloads.',
+  ({ stuck }) => stuck.length,
 );
 gauge(
   'synapse_haproxy_config_refused',

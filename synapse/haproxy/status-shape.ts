@@ -23,6 +23,15 @@ const heldShape = {
   },
 } satisfies Fields;
 
+const stuckShape = {
+  fields: {
+    service: field('text', 'name of the service'),
+    backend: field('text', "name of the service's backend in HAProxy"),
+    name: field('text', 'name of the server'),
+    reason: field('text', 'what HAProxy does not do, and its answer'),
+  },
+} satisfies Fields;
+
 const reloadFreeShape = {
   fields: {
     backends: field({ by: 'SERVICE', of: 'text' }, 'the backend of each service'),
@@ -51,6 +60,14 @@ export const haproxyShape = {
     fileWrittenAt: optional({ orNull: 'text' }, 'when the file was last written, ISO 8601'),
     lastReloadAt: optional({ orNull: 'text' }, 'when HAProxy was last reloaded, ISO 8601'),
     held: optional({ list: heldShape }, 'servers that were changed in HAProxy by hand; synapse leaves them so'),
+    waitingReload: optional(
+      { by: 'SERVICE', of: 'number' },
+      'services whose records want more reloads than service_reload_interval allows: seconds until their next one',
+    ),
+    stuck: optional(
+      { list: stuckShape },
+      'servers that HAProxy does not change as it should, not even by reloads; tried again every few minutes',
+    ),
     reloadFree: optional(reloadFreeShape, 'with reload_free_services'),
   },
 } satisfies Fields;

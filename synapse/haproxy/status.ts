@@ -52,7 +52,17 @@ export function statusOf(parts: StatusParts): HaproxyStatus {
       generation: haproxy.generation ?? null,
       lastError: haproxy.reason,
     })),
-    held: heldNow(services.values(), processes),
+    held: withServices(
+      services.values(),
+      processes.flatMap((haproxy) => haproxy.held),
+    ),
+    waitingReload: Object.fromEntries(
+      [...reloader.waiting].map(([service, waitMs]) => [service, Math.ceil(waitMs / 1000)]),
+    ),
+    stuck: withServices(
+      services.values(),
+      processes.flatMap((haproxy) => haproxy.stuck),
+    ),
     problems: { ...Object.fromEntries(problems), ...Object.fromEntries(ports?.refused ?? []), ...quarantined },
     ...(ports !== undefined &&
       ports.all.length > 0 && {
@@ -61,8 +71,11 @@ export function statusOf(parts: StatusParts): HaproxyStatus {
   };
 }
 
-function heldNow(services: Iterable<DesiredService>, processes: readonly HaproxyProcess[]): HaproxyStatus['held'] {
-  const found = processes.flatMap((haproxy) => haproxy.held);
+/** The servers with the names of their services. */
+function withServices<Found extends { readonly backend: string }>(
+  services: Iterable<DesiredService>,
+  found: readonly Found[],
+): readonly (Found & { readonly service: string })[] {
   if (found.length === 0) return [];
   const names = new Map([...services].map((desired) => [backendOf(desired), nameInUse(desired)]));
   return found.map((server) => ({ service: names.get(server.backend) ?? server.backend, ...server }));

@@ -40,6 +40,7 @@ function haproxyProblems(haproxy: HaproxyReport): readonly FoundProblem[] {
     ...refusedServices(haproxy),
     ...refusedConfiguration(haproxy),
     ...reloadProblems(haproxy),
+    ...stuckServers(haproxy),
     ...heldServers(haproxy),
   ];
 }
@@ -81,7 +82,12 @@ function refusedConfiguration({ rejected, problems }: HaproxyReport): readonly F
   ];
 }
 
-function reloadProblems({ sockets, lastError, pendingReload = [] }: HaproxyReport): readonly FoundProblem[] {
+function reloadProblems({
+  sockets,
+  lastError,
+  pendingReload = [],
+  waitingReload = {},
+}: HaproxyReport): readonly FoundProblem[] {
   if (lastError) {
     // A HAProxy that does not answer may not run at all.
     const goesOn = sockets.some(({ connected }) => connected) ? 'HAProxy still runs its previous configuration. ' : '';
@@ -96,13 +102,34 @@ function reloadProblems({ sockets, lastError, pendingReload = [] }: HaproxyRepor
     ];
   }
   if (pendingReload.length === 0) return [];
+  const waiting = Object.keys(waitingReload);
+  const [seconds = 0] = Object.values(waitingReload).sort((a, b) => a - b);
   return [
     {
       level: 'warn',
       title: 'HAProxy needs a reload',
       reason: listed(pendingReload),
-      remedy: 'synapse reloads it soon, unless haproxy.do_reloads is false.',
+      remedy:
+        waiting.length === 0
+          ? 'synapse reloads it soon, unless haproxy.do_reloads is false.'
+          : `The records of ${listed(waiting)} change options of servers too often: their next reload is due in ${seconds} s ` +
+            '(haproxy.service_reload_interval). Changes of the configuration do not wait for it.',
       kinds: ['reload_begun', 'configuration_read'],
+    },
+  ];
+}
+
+function stuckServers({ stuck = [] }: HaproxyReport): readonly FoundProblem[] {
+  if (stuck.length === 0) return [];
+  return [
+    {
+      level: 'bad',
+      title: `HAProxy does not change ${counted(stuck.length, 'server')}`,
+      reason: listed(stuck.map(({ reason }) => reason)),
+      remedy:
+        'Reloads did not help either, so synapse tries it again every few minutes only. ' +
+        'HAProxy says why; synapse explain SERVICE SERVER has the commands.',
+      kinds: [],
     },
   ];
 }

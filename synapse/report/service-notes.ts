@@ -123,11 +123,17 @@ export function lostText({ lease, since, phase, look, until, ends }: LostReport)
 /** What HAProxy's output says of a service, a line each. */
 export function haproxyNotes(name: string, haproxy: HaproxyReport | null): readonly string[] {
   if (haproxy === null) return [];
-  const { rejected, pendingReload = [], held = [], problems } = haproxy;
+  const { rejected, pendingReload = [], held = [], waitingReload = {}, stuck = [], problems } = haproxy;
   return [
     ...(Object.hasOwn(problems, name) ? [`HAProxy cannot take the configuration of ${name}: ${problems[name]}`] : []),
     ...(rejected ? [`HAProxy refuses the new configuration: ${rejected}`] : []),
     ...pendingReload.map((reason) => `HAProxy needs a reload: ${reason}`),
+    ...(Object.hasOwn(waitingReload, name)
+      ? [
+          `the records of ${name} want more reloads than service_reload_interval allows: the next one is due in ${waitingReload[name]} s`,
+        ]
+      : []),
+    ...stuck.filter(({ service }) => service === name).map(({ reason }) => `${reason}; a reload did not help`),
     ...held
       .filter(({ service }) => service === name)
       .map((server) => `HAProxy: ${server.held} of ${server.name} was set by hand; synapse leaves it so`),

@@ -53,6 +53,8 @@ const status: HaproxyStatus = {
   lastReloadAt: null,
   sockets: [],
   held: [],
+  waitingReload: {},
+  stuck: [],
   problems: {},
 };
 

@@ -7,6 +7,7 @@ import type { HaproxyConfig } from '../options/config.ts';
 import type { HaproxyProcess } from '../runtime/process.ts';
 import { type DesiredService, nameInUse } from '../spec/desired-service.ts';
 import type { ParsedConfig } from '../spec/parse-config.ts';
+import type { ReloadReason } from '../spec/reload-reason.ts';
 import { ActiveSpecs, type LoadFailure } from './active-specs.ts';
 import type { ConfigFile } from './config-file.ts';
 import { advance, type ConfigEffect, type ConfigEvent, type ConfigState, initialConfig } from './config-lifecycle.ts';
@@ -76,6 +77,11 @@ export class ConfigWriter {
   /** Service → what HAProxy refuses of it. */
   get quarantined(): Readonly<Record<string, string>> {
     return this.#selection.quarantine.reasons;
+  }
+
+  /** The reasons without those of servers that the file lacks, because HAProxy's check refuses their options. */
+  helped(reasons: readonly ReloadReason[]): readonly ReloadReason[] {
+    return this.#selection.helped(reasons);
   }
 
   /** When the file was written last. */

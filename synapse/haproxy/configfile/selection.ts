@@ -1,6 +1,8 @@
 import type { Log } from '../../../common/daemon/log.ts';
 import { type DesiredService, desiredServers } from '../spec/desired-service.ts';
 import { type ParsedConfig, recoverBackendSpec } from '../spec/parse-config.ts';
+import type { ReloadReason } from '../spec/reload-reason.ts';
+import { serverOf } from '../spec/server.ts';
 import type { BackendSpec, Server } from '../spec/types.ts';
 import { shapeOf, type TextSelection } from './config-text.ts';
 import type { LeftOut, Suspect } from './find-refused.ts';
@@ -87,6 +89,18 @@ export class Selection implements TextSelection {
         found.push({ service: desired.service, hasNewOptions, shapes: [...shapes] });
     }
     return found;
+  }
+
+  /** The reasons for a reload that loading the file helps: its check refuses the options of the other servers. */
+  helped(reasons: readonly ReloadReason[]): readonly ReloadReason[] {
+    if (this.quarantine.isEmpty || reasons.length === 0) return reasons;
+    const byBackend = new Map([...this.#deps.services.values()].map((desired) => [desired.active?.backend, desired]));
+    return reasons.filter(({ server: place }) => {
+      const desired = place && byBackend.get(place.backend);
+      const instance = desired?.instances?.find(({ id }) => id === place?.name);
+      if (desired?.active === undefined || instance === undefined) return true;
+      return !this.quarantine.refuses(shapeOf(serverOf(instance, desired.active.servers), desired.active));
+    });
   }
 
   #lastGood({ active, wanted }: DesiredService): BackendSpec | undefined {

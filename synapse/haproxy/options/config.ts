@@ -44,6 +44,8 @@ export interface HaproxyOptions {
   /** Null: 2 s, and a second reload may follow the first at once. */
   readonly restart_interval: number | null;
   readonly restart_jitter: number;
+  /** Not SmartStack's. */
+  readonly service_reload_interval: number;
   readonly drain_timeout: number;
   readonly delete_servers: boolean | null;
   readonly delete_servers_after: number;
@@ -156,6 +158,11 @@ export const haproxySchema: Schema<HaproxyOptions> = {
     format: fraction,
     type: 'number',
     default: 0,
+  },
+  service_reload_interval: {
+    doc: 'What the records of one service want of HAProxy beyond its runtime API, such as other options of a server, may cause three reloads one after the other, and then one per this time. Changes of the configuration file do not count. 0: no limit.',
+    format: 'duration',
+    default: 30_000,
   },
   drain_timeout: {
     doc: 'How long a drained server that is withdrawn may finish its connections before it goes into maintenance.',

@@ -18,6 +18,7 @@ import {
   textsOf,
 } from '../spec/reload-reason.ts';
 import { attemptReload, NotLoaded } from './attempt.ts';
+import { DueReasons } from './due-reasons.ts';
 import { LoadRefused } from './master.ts';
 import { OldWorkers } from './old-workers.ts';
 import { ReloadPacer } from './pacer.ts';
@@ -31,7 +32,7 @@ export interface ReloaderDeps {
     HaproxyProcess,
     'path' | 'inSync' | 'generation' | 'reloadReasons' | 'workersSeen' | 'refresh' | 'release'
   >[];
-  readonly writer: Pick<ConfigWriter, 'accepted' | 'reason' | 'quarantined' | 'loaded' | 'rollBack'>;
+  readonly writer: Pick<ConfigWriter, 'accepted' | 'reason' | 'quarantined' | 'loaded' | 'rollBack' | 'helped'>;
   /** Undefined when files are not to be written. */
   readonly file: Pick<ConfigFile, 'text' | 'rewrite'> | undefined;
 }
@@ -52,10 +53,9 @@ export class Reloader {
   readonly #isWatched: boolean;
   readonly #pacer: ReloadPacer;
   readonly #oldWorkers: OldWorkers;
+  readonly #due: DueReasons;
   /** The changes that the next configuration brings, for people. */
   #specChanges: ReloadReason[] = [];
-  /** {@link keyOf} the reasons that were left right after a reload that worked: another one would not help. */
-  #unmended: string | undefined;
   /** The text that HAProxy is taken to run, where no runtime API says so. */
   #loadedText: string | undefined;
   #lastInSync = clock.now();
@@ -70,6 +70,7 @@ export class Reloader {
     this.#isWatched = isReloadedByOthers(config);
     this.#pacer = new ReloadPacer(config);
     this.#oldWorkers = new OldWorkers(config, deps);
+    this.#due = new DueReasons(config.service_reload_interval, deps.log);
   }
 
   /** Why a reload is due; empty when none is. */
@@ -81,7 +82,8 @@ export class Reloader {
     const found: ReloadReason[] = [];
     for (const haproxy of processes) {
       if (!haproxy.inSync) continue;
-      if (haproxy.generation === writer.accepted) found.push(...[...haproxy.reloadReasons.values()].flat());
+      if (haproxy.generation === writer.accepted)
+        found.push(...writer.helped([...haproxy.reloadReasons.values()].flat()));
       else if (this.#specChanges.length > 0) found.push(...this.#specChanges);
       else found.push(configurationReason(otherConfiguration(haproxy.generation)));
     }
@@ -90,6 +92,11 @@ export class Reloader {
       found.push(socketReason('the runtime API cannot be reached'));
     }
     return distinctReasons(found);
+  }
+
+  /** Services whose records want more reloads than `service_reload_interval` allows → ms until the next one. */
+  get waiting(): ReadonlyMap<string, number> {
+    return this.#due.waiting(this.reasons);
   }
 
   /** How many workers finish their connections; null where there is no master process to ask. */
@@ -115,8 +122,10 @@ export class Reloader {
   /** A reload is to bring this change of the specs. */
   specChanged(reason: ReloadReason): void {
     // While HAProxy is away, the same changes happen again and again.
-    if (this.#specChanges.length >= mostSpecChanges) return;
-    if (!this.#specChanges.some(({ text }) => text === reason.text)) this.#specChanges.push(reason);
+    const same = this.#specChanges.findIndex(({ text }) => text === reason.text);
+    // A change of the configuration waits for no budget, whatever the records want of the same service.
+    if (same >= 0 && reason.service === undefined) this.#specChanges[same] = reason;
+    if (same < 0 && this.#specChanges.length < mostSpecChanges) this.#specChanges.push(reason);
   }
 
   /** Notes what HAProxy runs now. @returns milliseconds until a reload may begin; undefined when none is due */
@@ -129,11 +138,11 @@ export class Reloader {
       return undefined;
     }
     if (!this.#config.do_reloads) return undefined;
-    const isDue = this.#keyOf(reasons) !== this.#unmended;
-    this.#oldWorkers.observe(isDue);
+    const waitMs = this.#due.waitMs(reasons, this.#context());
+    this.#oldWorkers.observe(waitMs === 0);
     // A new worker may succeed where its predecessor failed.
     if (this.#workersSeen() !== this.#failedAt) this.#pacer.forget();
-    return isDue ? Math.max(this.#oldWorkers.waitMs, this.#pacer.waitMs) : undefined;
+    return waitMs === undefined ? undefined : Math.max(this.#oldWorkers.waitMs, this.#pacer.waitMs, waitMs);
   }
 
   /**
@@ -144,6 +153,7 @@ export class Reloader {
     const { log, emit } = this.#deps;
     this.#observeProcesses();
     const { reasons } = this;
+    this.#due.spend(reasons);
     const listed = listOf(reasons);
     log.info('reloading HAProxy', { reasons: listed });
     emit({ type: 'reloading', reasons: listed });
@@ -181,7 +191,7 @@ export class Reloader {
   /** Nothing is left to reload for. */
   #settle(): void {
     const { writer } = this.#deps;
-    this.#unmended = undefined;
+    this.#due.settle();
     this.#specChanges = [];
     // What could not be loaded is not wanted any more, or works now.
     if (writer.reason === null && Object.keys(writer.quarantined).length === 0) this.#reason = null;
@@ -230,7 +240,7 @@ export class Reloader {
     void this.#oldWorkers.refresh(signal);
     this.#observeProcesses();
     const left = this.reasons;
-    this.#unmended = left.length > 0 ? this.#keyOf(left) : undefined;
+    this.#due.left(left, this.#context());
     if (left.length > 0) log.warn('reasons for a reload are left after the reload', { reasons: listOf(left) });
     emit({ type: 'reloaded', reasons: textsOf(reasons), milliseconds });
   }
@@ -268,10 +278,10 @@ export class Reloader {
     return this.#deps.processes.reduce((sum, { workersSeen }) => sum + workersSeen, 0);
   }
 
-  /** Differs when the reasons, the accepted configuration or the workers are others. */
-  #keyOf(reasons: readonly ReloadReason[]): string {
+  /** Differs when the accepted configuration or the workers are others. */
+  #context(): string {
     const { processes, writer } = this.#deps;
-    return JSON.stringify([textsOf(reasons), writer.accepted, processes.map(({ workersSeen }) => workersSeen)]);
+    return JSON.stringify([writer.accepted, processes.map(({ workersSeen }) => workersSeen)]);
   }
 }
 

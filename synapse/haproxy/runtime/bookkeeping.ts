@@ -1,5 +1,5 @@
 import type { Log } from '../../../common/daemon/log.ts';
-import type { ReloadReason } from '../spec/reload-reason.ts';
+import { keyOfReason, type ReloadReason } from '../spec/reload-reason.ts';
 import type { StuckServer } from './attempts.ts';
 import type { HeldServer } from './plan.ts';
 
@@ -17,9 +17,8 @@ export interface ServiceIssues {
 export class OpenIssues {
   readonly #log: Log;
   readonly #onChange: () => void;
-  readonly #reasons = new Map<string, ReloadReason[]>();
-  /** The texts in each list of `#reasons`: a list may grow by thousands, one server after the other. */
-  readonly #texts = new Map<string, Set<string>>();
+  /** Service → text → reason: there may be thousands, added one server after the other. */
+  readonly #reasons = new Map<string, Map<string, ReloadReason>>();
   readonly #held = new Map<string, readonly HeldServer[]>();
   readonly #stuck = new Map<string, readonly StuckServer[]>();
 
@@ -31,7 +30,7 @@ export class OpenIssues {
 
   /** Service → reasons for a reload, each text once. */
   get reloadReasons(): ReadonlyMap<string, readonly ReloadReason[]> {
-    return this.#reasons;
+    return new Map([...this.#reasons].map(([service, reasons]) => [service, [...reasons.values()]]));
   }
 
   get held(): readonly HeldServer[] {
@@ -49,20 +48,20 @@ export class OpenIssues {
 
   /** Takes a plan for a whole service: its issues are all there are. */
   replace(service: string, { reload, held, stuck }: ServiceIssues): void {
-    const before = this.#reasons.get(service) ?? [];
+    const before = this.#reasons.get(service) ?? noReasons;
     this.#reasons.delete(service);
-    this.#texts.delete(service);
     this.#append(service, reload);
     this.#hold(service, held);
     if (stuck.length === 0) this.#stuck.delete(service);
     else this.#stuck.set(service, stuck);
-    const now = this.#reasons.get(service) ?? [];
-    if (now.length !== before.length || now.some(({ text }, index) => text !== before[index]?.text)) this.#onChange();
+    const now = [...(this.#reasons.get(service) ?? noReasons).values()].map(keyOfReason);
+    const then = [...before.values()].map(keyOfReason);
+    if (now.length !== then.length || now.some((key, index) => key !== then[index])) this.#onChange();
   }
 
   /** Forgets the services that are not in `services`. */
   keepOnly(services: { has(service: string): boolean }): void {
-    for (const map of [this.#reasons, this.#texts, this.#held, this.#stuck]) {
+    for (const map of [this.#reasons, this.#held, this.#stuck]) {
       for (const service of [...map.keys()]) if (!services.has(service)) map.delete(service);
     }
   }
@@ -70,17 +69,15 @@ export class OpenIssues {
   /** True when at least one reason is new. */
   #append(service: string, reload: readonly ReloadReason[]): boolean {
     if (reload.length === 0) return false;
-    const list = this.#reasons.get(service) ?? [];
-    const texts = this.#texts.get(service) ?? new Set();
-    const before = list.length;
+    const reasons = this.#reasons.get(service) ?? new Map<string, ReloadReason>();
+    this.#reasons.set(service, reasons);
+    let isNew = false;
     for (const reason of reload) {
-      if (texts.has(reason.text)) continue;
-      texts.add(reason.text);
-      list.push(reason);
+      const known = reasons.get(reason.text);
+      isNew ||= known === undefined || keyOfReason(known) !== keyOfReason(reason);
+      reasons.set(reason.text, reason);
     }
-    this.#reasons.set(service, list);
-    this.#texts.set(service, texts);
-    return list.length > before;
+    return isNew;
   }
 
   #hold(service: string, held: readonly HeldServer[]): void {
@@ -92,6 +89,8 @@ export class OpenIssues {
     this.#held.set(service, held);
   }
 }
+
+const noReasons: ReadonlyMap<string, ReloadReason> = new Map();
 
 /** The moment at which a reading was asked for. */
 export interface ReadingMoment {

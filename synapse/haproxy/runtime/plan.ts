@@ -84,7 +84,8 @@ export function planServers(
     if (step.change !== undefined) changes.push(step.change);
     if (step.reload !== undefined) {
       const { service, backend } = spec;
-      reload.push(serverReason(`${step.reload} (${backend}/${name})`, { service, server: { backend, name } }));
+      const about = { service, server: { backend, name, wanted: server?.fixedWords } };
+      reload.push(serverReason(`${step.reload} (${backend}/${name})`, about));
     }
     if (step.held !== undefined) held.push({ backend: spec.backend, name, held: step.held });
   }

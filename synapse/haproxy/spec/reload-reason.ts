@@ -13,21 +13,23 @@ export interface ReloadReason {
   /** The service whose records are the reason; undefined when it is the configuration or HAProxy itself. */
   readonly service?: string;
   /** The server that the reload is for, when it is a single one. */
-  readonly server?: ServerPlace;
+  readonly server?: ReloadedServer;
 }
 
-/** Where a server is in HAProxy. */
-export interface ServerPlace {
+/** A server that a reload is to bring about. */
+export interface ReloadedServer {
   readonly backend: string;
   readonly name: string;
+  /** What it is to be: a reload that began before another wish does not bring that one. */
+  readonly wanted?: string | undefined;
 }
 
 /** What a {@link serverReason} is about. */
 export type ReasonSubject = Pick<ReloadReason, 'service' | 'server'>;
 
 /** HAProxy has to load other text than server lines. */
-export function configurationReason(text: string): ReloadReason {
-  return { kind: 'configuration', text };
+export function configurationReason(text: string, about: Pick<ReloadReason, 'service'> = {}): ReloadReason {
+  return { kind: 'configuration', text, ...about };
 }
 
 /** The runtime API does not answer, and a reload may bring it back. */
@@ -43,6 +45,11 @@ export function membershipReason(text: string): ReloadReason {
 /** HAProxy's runtime API cannot bring about what is wanted of a server. */
 export function serverReason(text: string, about: ReasonSubject = {}): ReloadReason {
   return { kind: 'server', text, ...about };
+}
+
+/** Equal for two reasons of which one reload brings about both. */
+export function keyOfReason({ text, server }: ReloadReason): string {
+  return `${text} ${server?.wanted ?? ''}`;
 }
 
 /** The kind that a reload for all these reasons counts as. */

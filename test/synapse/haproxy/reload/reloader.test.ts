@@ -26,6 +26,7 @@ function openReloader({ generation, accepted }: { readonly generation: string; r
     ],
     writer: {
       accepted,
+      helped: (reasons) => reasons,
       reason: null,
       quarantined: {},
       loaded() {
@@ -58,5 +59,16 @@ describe('the reasons for a reload of HAProxy', () => {
     assert.deepEqual(textsOf(reloader.reasons), ['service api is new', 'service web was removed']);
     assert.equal(reloader.observe(), 0);
     assert.equal(loads(), 0);
+  });
+
+  it('count as a change of the configuration although the records of the same service want the same', () => {
+    const { reloader } = openReloader({ generation: 'old', accepted: 'new' });
+    const text = 'service api has other options';
+    reloader.specChanged(configurationReason(text, { service: 'api' }));
+    assert.deepEqual(reloader.reasons, [{ kind: 'configuration', text, service: 'api' }]);
+    reloader.specChanged(configurationReason(text));
+    assert.deepEqual(reloader.reasons, [{ kind: 'configuration', text }]);
+    reloader.specChanged(configurationReason(text, { service: 'api' }));
+    assert.deepEqual(reloader.reasons, [{ kind: 'configuration', text }]);
   });
 });
