@@ -1,5 +1,14 @@
 import { isIP } from 'node:net';
 import { parseBoundedJson } from './bounded-json.ts';
+import {
+  InvalidRecord,
+  readBackup,
+  readLabels,
+  readName,
+  readServerOptions,
+  readState,
+  readWeight,
+} from './instance-fields.ts';
 import { quote } from './wording.ts';
 
 /** `up` takes traffic, `drain` finishes what it has, `down` is about to vanish (an orderly withdrawal). */
@@ -23,28 +32,20 @@ export interface Instance {
   readonly labels?: Readonly<Record<string, string>>;
   /** HAProxy server keywords the announcer asks for. Untrusted: synapse filters them. */
   readonly serverOptions?: string;
+  /** Why fields of its record are not used, for people. */
+  readonly dropped?: readonly string[];
 }
 
 /** The fields of an {@link Instance} without its id, which follows from name, host and port. */
 export type InstanceFields = Omit<Instance, 'id' | 'name' | 'state' | 'backup'> &
   Partial<Pick<Instance, 'name' | 'state' | 'backup'>>;
 
-/** A record cannot be used. The message has the field, its value (shortened) and what is allowed. */
-export class InvalidRecord extends Error {
-  override readonly name = 'InvalidRecord';
-}
-
 /** The largest record that any registry may have. Real records have a few hundred bytes; a larger one is a mistake or an attack. */
 export const maxRecordBytes = 64 * 1024;
 
-/** HAProxy accepts these in a server name (configuration manual, section 2.2 "letters, digits, '-', '_', '.' and ':'"). */
-const namePattern = /^[A-Za-z0-9_.:-]{1,128}$/;
 /** RFC 1123 host names; also accepts the underscore that Docker and some DNS zones use. */
 const hostNamePattern =
   /^(?=.{1,253}$)[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?(?:\.[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?)*\.?$/;
-/** Printable ASCII without characters that are special in haproxy.cfg or on the runtime API: quotes, `\`, `#`, `;`, `$`, `<`. */
-const optionsPattern = /^[A-Za-z0-9 _.,:/@%+=()[\]{}*!?&|^~-]*$/;
-
 /** ISO 8601 in UTC, as `Date` writes it. */
 const timePattern = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\.\d{3}Z$/;
 
@@ -53,34 +54,66 @@ export function instanceId(name: string, host: string, port: number): string {
   return name === '' ? `${host}:${port}` : `${name}_${host}:${port}`;
 }
 
+/** The fields of a record as they were found: anything at all. */
+export type FoundFields = Readonly<
+  Partial<Record<'name' | 'host' | 'port' | 'state' | 'backup' | 'weight' | 'labels' | 'serverOptions', unknown>>
+>;
+
+/** The most reasons that {@link Instance.dropped} has. */
+const mostDropped = 8;
+
 /**
- * Checks every field and freezes the result.
+ * Checks every field and freezes the result. For what we make ourselves, and for what an operator writes.
  * @throws {InvalidRecord} naming the first field that cannot be used
  */
 export function makeInstance(fields: InstanceFields): Instance {
-  const { name = '', host, port, state = 'up', backup = false, weight, labels, serverOptions } = fields;
-  if (name !== '' && !isInstanceName(name)) {
-    throw new InvalidRecord(`name ${quote(name)}: allowed are up to 128 of A-Z a-z 0-9 _ . : -`);
-  }
+  const instance = build(fields, (problem) => {
+    throw problem;
+  });
+  return fields.dropped === undefined ? instance : Object.freeze({ ...instance, dropped: fields.dropped });
+}
+
+/**
+ * Takes an instance that a registry has. Host and port decide: another field that cannot be used is left out, and `dropped`
+ * says why.
+ * @throws {InvalidRecord} when the host or the port cannot be used
+ */
+export function takeInstance(fields: FoundFields): Instance {
+  const dropped: string[] = [];
+  const instance = build(fields, ({ message }) => dropped.push(message));
+  return dropped.length === 0
+    ? instance
+    : Object.freeze({ ...instance, dropped: Object.freeze(dropped.slice(0, mostDropped)) });
+}
+
+/** `onProblem` is told of each field that cannot be used, apart from host and port. */
+function build(fields: FoundFields, onProblem: (problem: InvalidRecord) => void): Instance {
+  const optional = <Value>(value: unknown, read: (value: unknown) => Value): Value | undefined => {
+    if (value === undefined || value === null) return undefined;
+    try {
+      return read(value);
+    } catch (error) {
+      if (!(error instanceof InvalidRecord)) throw error;
+      onProblem(error);
+      return undefined;
+    }
+  };
+  const name = optional(fields.name, readName) ?? '';
+  const { host, port } = fields;
   if (!isHost(host)) throw new InvalidRecord(`host ${quote(host)}: must be an IP address or a host name`);
   if (!isPort(port)) throw new InvalidRecord(`port ${quote(port)}: must be a whole number from 1 to 65535`);
-  if (weight !== undefined && !(Number.isInteger(weight) && weight >= 0 && weight <= 256)) {
-    throw new InvalidRecord(`weight ${quote(weight)}: must be a whole number from 0 to 256`);
-  }
-  if (serverOptions !== undefined && !(serverOptions.length <= 1024 && optionsPattern.test(serverOptions))) {
-    throw new InvalidRecord(
-      `haproxy_server_options ${quote(serverOptions)}: quotes and control characters are not allowed`,
-    );
-  }
+  const weight = optional(fields.weight, readWeight);
+  const serverOptions = optional(fields.serverOptions, readServerOptions);
+  const labels = optional(fields.labels, (value) => readLabels(value, onProblem));
   return Object.freeze({
     id: instanceId(name, host, port),
     name,
     host,
     port,
-    state,
-    backup,
+    state: optional(fields.state, readState) ?? 'up',
+    backup: optional(fields.backup, readBackup) ?? false,
     ...(weight !== undefined && { weight }),
-    ...(labels !== undefined && { labels: checkLabels(labels) }),
+    ...(labels !== undefined && { labels }),
     ...(serverOptions !== undefined && { serverOptions }),
   });
 }
@@ -88,8 +121,8 @@ export function makeInstance(fields: InstanceFields): Instance {
 /**
  * Reads a registry value: the original's record (`host`, `port`, `name`, `weight`, `haproxy_server_options`, `labels`)
  * and our additions (`backup`, `state`). Other fields are ignored. Ports and weights may be strings of digits, as
- * the original's tools write them.
- * @throws {InvalidRecord} when the value is not such a record; nothing of it may be used then
+ * the original's tools write them. Fields that cannot be used are left out, see {@link takeInstance}.
+ * @throws {InvalidRecord} when the value is no record with a host and a port
  */
 export function parseInstance(value: Buffer | string, maxBytes: number = maxRecordBytes): Instance {
   checkSize(value, maxBytes);
@@ -101,7 +134,12 @@ export function parseInstance(value: Buffer | string, maxBytes: number = maxReco
     // The parser's own message repeats the text and names no place in it.
     throw new InvalidRecord(`not JSON: ${quote(value.toString())}`);
   }
-  return readRecord(record);
+  return takeRecord(record);
+}
+
+/** Takes a record that is already parsed, as {@link parseInstance} does. @throws {InvalidRecord} as that */
+export function takeRecord(record: unknown): Instance {
+  return takeInstance(fieldsOf(record));
 }
 
 /** @throws {InvalidRecord} when a record is larger than `maxBytes` */
@@ -111,33 +149,24 @@ export function checkSize(value: Buffer | string, maxBytes: number): void {
 
 /**
  * Reads a record that is already parsed, as in a configuration file.
- * @throws {InvalidRecord} see {@link parseInstance}
+ * @throws {InvalidRecord} naming the first field that cannot be used
  */
 export function readRecord(record: unknown): Instance {
+  const { serverOptions, ...fields } = fieldsOf(record);
+  // The original ignores anything but a string here, and so do we.
+  const options = typeof serverOptions === 'string' ? { serverOptions } : {};
+  return build({ ...fields, ...options }, (problem) => {
+    throw problem;
+  });
+}
+
+function fieldsOf(record: unknown): FoundFields {
   if (record === null || typeof record !== 'object' || Array.isArray(record)) {
     throw new InvalidRecord(`${quote(record)}: must be an object with host and port`);
   }
-  const fields = record as Record<string, unknown>;
-  const name = fields.name ?? '';
-  if (typeof name !== 'string') throw new InvalidRecord(`name ${quote(name)}: must be a string`);
-  const state = fields.state ?? 'up';
-  if (state !== 'up' && state !== 'drain' && state !== 'down') {
-    throw new InvalidRecord(`state ${quote(state)}: must be up, drain or down`);
-  }
-  const backup = fields.backup ?? false;
-  if (typeof backup !== 'boolean') throw new InvalidRecord(`backup ${quote(backup)}: must be true or false`);
-  const { weight, labels, haproxy_server_options: serverOptions } = fields;
-  return makeInstance({
-    name,
-    host: fields.host as string,
-    port: digits(fields.port) as number,
-    state,
-    backup,
-    ...(weight !== undefined && weight !== null && { weight: digits(weight) as number }),
-    ...(labels !== undefined && labels !== null && { labels: labels as Record<string, string> }),
-    // The original ignores anything but a string here, and so do we.
-    ...(typeof serverOptions === 'string' && { serverOptions }),
-  });
+  const { name, host, port, state, backup, weight, labels, haproxy_server_options } = record as Record<string, unknown>;
+  const serverOptions = haproxy_server_options;
+  return { name, host, port: digits(port), state, backup, weight: digits(weight), labels, serverOptions };
 }
 
 /**
@@ -171,11 +200,6 @@ export function announcedAtOf(value: Buffer | string): string | null {
   }
 }
 
-/** True for a name that an instance may have. */
-export function isInstanceName(name: unknown): name is string {
-  return typeof name === 'string' && namePattern.test(name);
-}
-
 /** True for 1..65535. */
 export function isPort(port: unknown): port is number {
   return typeof port === 'number' && Number.isInteger(port) && port >= 1 && port <= 65535;
@@ -187,30 +211,6 @@ export function isHost(host: unknown): host is string {
   if (isIP(host) !== 0) return !host.includes('%');
   // A name of digits and dots only would be a mistyped address, such as 10.0.0.256.
   return hostNamePattern.test(host) && !/^[0-9.]+$/.test(host);
-}
-
-function checkLabels(labels: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
-  if (labels === null || typeof labels !== 'object' || Array.isArray(labels)) {
-    throw new InvalidRecord(`labels ${quote(labels)}: must be an object of strings`);
-  }
-  const entries = Object.entries(labels);
-  if (entries.length > 64) throw new InvalidRecord(`labels: ${entries.length} of them, at most 64 are allowed`);
-  for (const [key, value] of entries) {
-    if (typeof value !== 'string') throw new InvalidRecord(`labels.${quote(key)} ${quote(value)}: must be a string`);
-    if (key.length > 256 || value.length > 1024) throw new InvalidRecord(`labels.${quote(key)}: too long`);
-    if (hasControl(key) || hasControl(value))
-      throw new InvalidRecord(`labels.${quote(key)}: control characters are not allowed`);
-  }
-  // A null prototype: a label named __proto__ is only a label.
-  return Object.freeze(Object.assign(Object.create(null), labels));
-}
-
-function hasControl(text: string): boolean {
-  for (let i = 0; i < text.length; i++) {
-    const code = text.charCodeAt(i);
-    if (code < 32 || code === 127) return true;
-  }
-  return false;
 }
 
 function digits(value: unknown): unknown {
@@ -230,6 +230,7 @@ export function sameInstance(a: Instance | undefined, b: Instance): boolean {
     a.backup === b.backup &&
     a.weight === b.weight &&
     a.serverOptions === b.serverOptions &&
+    sameTexts(a.dropped, b.dropped) &&
     sameLabels(a.labels, b.labels)
   );
 }
@@ -237,4 +238,8 @@ export function sameInstance(a: Instance | undefined, b: Instance): boolean {
 function sameLabels(a: Instance['labels'] = {}, b: Instance['labels'] = {}): boolean {
   const keys = Object.keys(a);
   return keys.length === Object.keys(b).length && keys.every((key) => Object.hasOwn(b, key) && a[key] === b[key]);
+}
+
+function sameTexts(a: readonly string[] = [], b: readonly string[] = []): boolean {
+  return a.length === b.length && a.every((text, index) => text === b[index]);
 }

@@ -194,6 +194,13 @@ export const rejectedRecords = new Counter({
   registers,
 });
 
+/** Counts records that are used without some of their fields. */
+export const droppedFields = new Counter({
+  name: 'synapse_records_with_dropped_fields_total',
+  help: 'Records in the registry that are used without fields that cannot be used; a record counts again when they change.',
+  registers,
+});
+
 /** Counts instances that left a registry. */
 export const goneInstances = new Counter({
   name: 'synapse_gone_instances_total',

@@ -97,6 +97,8 @@ export interface SourceContext {
   readonly log: Log;
   /** Counts and logs a record that cannot be used. The source calls it once for each new version of the record. */
   rejected(record: Rejected, origin?: RecordOrigin): void;
+  /** Counts and logs a record that is used without some of its fields. Called as `rejected` is. */
+  dropped(record: Rejected, origin?: RecordOrigin): void;
   /** Counts an instance that left its registry. The source calls it before it publishes the set without the instance. */
   gone(id: string, how: Departure, origin?: RecordOrigin): void;
   /** The top-level `etcd` section, for the sources that talk to etcd. */

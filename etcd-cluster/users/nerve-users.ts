@@ -1,6 +1,7 @@
 import { type Problem, type Schema, validate } from '../../common/config/config.ts';
 import { prefixRange } from '../../common/etcd/client/key-value.ts';
-import { type Instance, isInstanceName } from '../../common/instance.ts';
+import type { Instance } from '../../common/instance.ts';
+import { isInstanceName } from '../../common/instance-fields.ts';
 import { type Permission, rootName } from './access-plan.ts';
 import { type AccessUser, passwordProperty, rootMessage } from './access-user.ts';
 

@@ -77,6 +77,7 @@ async function readSource(
       etcd: from.etcd,
       log: silentLog,
       rejected() {},
+      dropped() {},
       gone() {},
       openEtcd: refuse,
       shared: refuse,

@@ -2,10 +2,11 @@ import { linkAbort } from '../../common/async/abort.ts';
 import { sleep } from '../../common/async/sleep.ts';
 import { supervise } from '../../common/async/supervise.ts';
 import type { SectionContext } from '../../common/config/config.ts';
+import { LimitedLog } from '../../common/daemon/limited-log.ts';
 import type { Log } from '../../common/daemon/log.ts';
 import type { EtcdOptions } from '../../common/etcd/client/options.ts';
 import { type RecordOrigin, writtenAs } from '../../common/etcd/records/record-origin.ts';
-import { goneInstances, prepare, rejectedRecords, sourceStarts } from '../metrics.ts';
+import { droppedFields, goneInstances, prepare, rejectedRecords, sourceStarts } from '../metrics.ts';
 import type {
   Departure,
   InspectRequest,
@@ -181,6 +182,8 @@ export class Discoverer {
     { method }: Discovery,
     { etcd, end, log }: { readonly etcd: EtcdOptions; readonly end: AbortController; readonly log: Log },
   ): SourceContext {
+    // The number of these lines is up to the writers of the registry.
+    const limited = new LimitedLog(log);
     return {
       service,
       log,
@@ -188,8 +191,13 @@ export class Discoverer {
       openEtcd: this.#openEtcd,
       rejected: (record, origin) => {
         rejectedRecords.inc({ service });
-        log.warn('a record cannot be used, skipped', { ...record, ...(origin && writtenAs(origin)) });
+        limited.warn('a record cannot be used, skipped', { ...record, ...(origin && writtenAs(origin)) });
         this.#listener.onRejected?.(service, { source: method, ...record }, origin);
+      },
+      dropped: (record, origin) => {
+        droppedFields.inc();
+        const fields = { ...record, ...(origin && writtenAs(origin)) };
+        limited.warn('fields of a record cannot be used, the rest is used', fields);
       },
       gone: (id, how, origin) => {
         goneInstances.inc({ service, how });

@@ -46,13 +46,13 @@ export interface SetPublisherOptions {
 
 /** Publishes the sets of a source. It remembers the last one over all runs of the source, and tells what changed. */
 export class SetPublisher {
-  readonly #context: Pick<SourceContext, 'rejected' | 'gone'>;
+  readonly #context: Pick<SourceContext, 'rejected' | 'dropped' | 'gone'>;
   readonly #leased: (instance: Instance) => boolean;
   #instances: readonly Instance[] = [];
   #rejected: readonly Rejected[] = [];
   #sequence: readonly number[] = [];
 
-  constructor(context: Pick<SourceContext, 'rejected' | 'gone'>, options: SetPublisherOptions = {}) {
+  constructor(context: Pick<SourceContext, 'rejected' | 'dropped' | 'gone'>, options: SetPublisherOptions = {}) {
     this.#context = context;
     this.#leased = options.leased ?? (() => false);
   }
@@ -79,7 +79,10 @@ export class SetPublisher {
     const instances = set.instances.map((instance) => {
       const before = gone.get(instance.id);
       gone.delete(instance.id);
-      return before !== undefined && isDeepStrictEqual(before, instance) ? before : instance;
+      if (before !== undefined && isDeepStrictEqual(before, instance)) return before;
+      const { id, dropped } = instance;
+      if (dropped !== undefined) this.#context.dropped({ where: id, reason: dropped.join('; ') });
+      return instance;
     });
     const withdrawn = this.#withdrawn(gone.values());
     for (const record of set.rejected) {

@@ -1,6 +1,7 @@
 import { setMaxListeners } from 'node:events';
 import { clock } from '../../common/async/clock.ts';
 import { supervise } from '../../common/async/supervise.ts';
+import { LimitedLog } from '../../common/daemon/limited-log.ts';
 import { type Log, reasonOf } from '../../common/daemon/log.ts';
 import type { Host } from '../../common/host.ts';
 import type { AppliedService, Output, ServiceState, Snapshot } from '../output.ts';
@@ -39,6 +40,7 @@ export class HaproxyOutput implements Omit<Output, 'reason'> {
   readonly #config: HaproxyConfig;
   readonly #signal: AbortSignal;
   readonly #log: Log;
+  readonly #dropped: LimitedLog;
   readonly #host: Host;
   readonly #emit: (event: HaproxyEvent) => void;
   readonly #desired: DesiredServices;
@@ -61,6 +63,7 @@ export class HaproxyOutput implements Omit<Output, 'reason'> {
     this.#config = config;
     this.#signal = signal;
     this.#log = log.child({ component: 'haproxy' });
+    this.#dropped = new LimitedLog(this.#log);
     this.#host = host;
     this.#emit = emit;
     this.#desired = new DesiredServices(config, { log: this.#log, renumber: (desired) => this.#renumber(desired) });
@@ -228,6 +231,11 @@ export class HaproxyOutput implements Omit<Output, 'reason'> {
     const results = this.#processes.map((haproxy) =>
       isWhole ? haproxy.replan([desired]) : haproxy.change(desired, changes),
     );
+    for (const { name, server } of changes) {
+      if (server === undefined || server.dropped.length === 0) continue;
+      const fields = { service: nameInUse(desired), server: name, reason: server.dropped.join('; ') };
+      this.#dropped.warn('options of a record are not used, the rest is used', fields);
+    }
     for (const [name, deadline] of desired.leaving) if (!leaving.has(name)) this.#expireAt(deadline, desired, name);
     return { desired, results };
   }

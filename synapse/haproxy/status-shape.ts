@@ -32,6 +32,14 @@ const stuckShape = {
   },
 } satisfies Fields;
 
+const droppedShape = {
+  fields: {
+    service: field('text', 'name of the service'),
+    name: field('text', 'name of the server'),
+    reason: field('text', 'what is not used, and why'),
+  },
+} satisfies Fields;
+
 const reloadFreeShape = {
   fields: {
     backends: field({ by: 'SERVICE', of: 'text' }, 'the backend of each service'),
@@ -67,6 +75,10 @@ export const haproxyShape = {
     stuck: optional(
       { list: stuckShape },
       'servers that HAProxy does not change as it should, not even by reloads; tried again every few minutes',
+    ),
+    dropped: optional(
+      { list: droppedShape },
+      'haproxy_server_options of records that are not used; the servers are there without them',
     ),
     reloadFree: optional(reloadFreeShape, 'with reload_free_services'),
   },

@@ -4,6 +4,7 @@ import type { Reloader } from './reload/reloader.ts';
 import type { HaproxyProcess } from './runtime/process.ts';
 import { backendOf, type DesiredService, nameInUse } from './spec/desired-service.ts';
 import { textsOf } from './spec/reload-reason.ts';
+import { serverOf } from './spec/server.ts';
 import type { HaproxyReport } from './status-shape.ts';
 
 /** The state of HAProxy's output while synapse runs: every key, except `reloadFree` without `reload_free_services`. */
@@ -63,12 +64,36 @@ export function statusOf(parts: StatusParts): HaproxyStatus {
       services.values(),
       processes.flatMap((haproxy) => haproxy.stuck),
     ),
+    dropped: droppedOptions(services.values()),
     problems: { ...Object.fromEntries(problems), ...Object.fromEntries(ports?.refused ?? []), ...quarantined },
     ...(ports !== undefined &&
       ports.all.length > 0 && {
         reloadFree: { backends: ports.backends, others: Object.fromEntries(ports.ownFrontend) },
       }),
   };
+}
+
+/** The most options that the status lists. */
+const mostDropped = 200;
+
+/** The options of records that are not used, and the numbers that other servers have. */
+function droppedOptions(services: Iterable<DesiredService>): HaproxyStatus['dropped'] {
+  const found: HaproxyStatus['dropped'][number][] = [];
+  for (const desired of services) {
+    const { active, instances = [], ids } = desired;
+    if (active === undefined) continue;
+    const service = nameInUse(desired);
+    for (const instance of instances) {
+      if (instance.serverOptions === undefined) continue;
+      const { name, dropped, askedId } = serverOf(instance, active.servers);
+      const id = ids.get(name);
+      const isOther = askedId !== undefined && id !== undefined && id !== askedId;
+      const other = `haproxy_server_options: id ${askedId}: another server has this number, or this server had ${id} already`;
+      for (const reason of isOther ? [...dropped, other] : dropped) found.push({ service, name, reason });
+      if (found.length >= mostDropped) return found;
+    }
+  }
+  return found;
 }
 
 /** The servers with the names of their services. */

@@ -12,5 +12,6 @@ export const instanceShape = {
     weight: optional('number', 'relative share of traffic, 0 to 256'),
     labels: optional({ by: 'LABEL', of: 'text' }, 'labels from its announcement'),
     serverOptions: optional('text', 'HAProxy server options from its announcement'),
+    dropped: optional({ list: 'text' }, 'why fields of its announcement are not used'),
   },
 } satisfies Fields;

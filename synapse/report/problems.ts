@@ -42,6 +42,7 @@ function haproxyProblems(haproxy: HaproxyReport): readonly FoundProblem[] {
     ...reloadProblems(haproxy),
     ...stuckServers(haproxy),
     ...heldServers(haproxy),
+    ...droppedOptions(haproxy),
   ];
 }
 
@@ -142,6 +143,19 @@ function heldServers({ held = [] }: HaproxyReport): readonly FoundProblem[] {
       title: `${counted(held.length, 'server')} set by hand in HAProxy`,
       reason: listed(held.map(({ backend, name, held: what }) => `${backend}/${name}: ${what}`)),
       remedy: "synapse leaves them so until an operator sets them back on HAProxy's socket.",
+      kinds: [],
+    },
+  ];
+}
+
+function droppedOptions({ dropped = [] }: HaproxyReport): readonly FoundProblem[] {
+  if (dropped.length === 0) return [];
+  return [
+    {
+      level: 'warn',
+      title: `Options of records not used: ${listed([...new Set(dropped.map(({ service }) => service))])}`,
+      reason: listed(dropped.map(({ name, reason }) => `${name}: ${reason}`)),
+      remedy: 'The servers are there without them. Correct haproxy_server_options where the records are written.',
       kinds: [],
     },
   ];

@@ -3,12 +3,14 @@ import { describe, it } from 'node:test';
 import {
   announcedAtOf,
   formatInstance,
-  InvalidRecord,
   isHost,
   makeInstance,
   maxRecordBytes,
   parseInstance,
+  readRecord,
+  sameInstance,
 } from '../../common/instance.ts';
+import { InvalidRecord } from '../../common/instance-fields.ts';
 
 const good = { host: '10.0.0.1', port: 3000, name: 'i-1' };
 
@@ -35,6 +37,23 @@ describe('parseInstance', () => {
     ['a port with letters', '{"host":"a","port":"80x"}', /port "80x"/],
     ['a port in hexadecimal', '{"host":"a","port":"0x50"}', /port "0x50"/],
     ['a negative port', '{"host":"a","port":-1}', /port -1/],
+  ];
+  const checkMessage = (text: string, expected: RegExp): void => {
+    assert.match(text, expected);
+    assert.ok(text.length < 300, 'a message must not carry a megabyte');
+    assert.ok(!text.includes('\n'), 'one line');
+  };
+  const refuses = (read: () => unknown, message: RegExp): void =>
+    assert.throws(read, (error: Error) => {
+      assert.ok(error instanceof InvalidRecord);
+      checkMessage(error.message, message);
+      return true;
+    });
+  for (const [sentence, value, message] of hostile) {
+    it(`refuses ${sentence}`, () => refuses(() => parseInstance(value), message));
+  }
+
+  const wrong: readonly [sentence: string, value: string, message: RegExp][] = [
     ['a name with a space', '{"host":"a","port":1,"name":"x y"}', /name "x y"/],
     ['a name with a slash', '{"host":"a","port":1,"name":"x/y"}', /name "x\/y"/],
     ['a name with a newline', '{"host":"a","port":1,"name":"x\\n"}', /name/],
@@ -66,21 +85,52 @@ describe('parseInstance', () => {
       /65 of them/,
     ],
     ['a label of 1025 characters', JSON.stringify({ ...good, labels: { x: 'a'.repeat(1025) } }), /too long/],
+    [
+      'options of 1025 characters',
+      JSON.stringify({ ...good, haproxy_server_options: 'a'.repeat(1025) }),
+      /at most 1024/,
+    ],
+    ['options that are a number', '{"host":"a","port":1,"haproxy_server_options":5}', /haproxy_server_options 5/],
+    ['weight 1000', '{"host":"a","port":1,"weight":1000}', /weight 1000/],
+    ['weight abc', '{"host":"a","port":1,"weight":"abc"}', /weight "abc"/],
   ];
-  for (const [sentence, value, message] of hostile) {
-    it(`refuses ${sentence}`, () => {
-      assert.throws(
-        () => parseInstance(value),
-        (error: Error) => {
-          assert.ok(error instanceof InvalidRecord);
-          assert.match(error.message, message);
-          assert.ok(error.message.length < 300, 'a message must not carry a megabyte');
-          assert.ok(!error.message.includes('\n'), 'one line');
-          return true;
-        },
-      );
+  for (const [sentence, value, message] of wrong) {
+    it(`leaves out ${sentence} and keeps the instance, while a configuration with it is refused`, () => {
+      const record = JSON.parse(value);
+      const { dropped = [], ...instance } = parseInstance(value);
+      assert.equal(dropped.length, 1);
+      checkMessage(dropped[0] ?? '', message);
+      const name = /^name/.test(dropped[0] ?? '') ? '' : (record.name ?? '');
+      const { host, port } = record;
+      assert.deepEqual(instance, {
+        ...makeInstance({ host, port, name }),
+        ...(instance.labels !== undefined && { labels: instance.labels }),
+      });
+      // The original ignores such options there too.
+      if (typeof record.haproxy_server_options !== 'number') refuses(() => readRecord(record), message);
     });
   }
+
+  it('keeps the other labels and fields of a record that has a wrong one', () => {
+    const text =
+      '{"host":"a","port":1,"weight":0.5,"backup":true,"labels":{"az":"x","n":1},"haproxy_server_options":"check"}';
+    const { labels, weight, backup, serverOptions, dropped } = parseInstance(text);
+    assert.deepEqual(
+      [{ ...labels }, weight, backup, serverOptions, dropped?.length],
+      [{ az: 'x' }, undefined, true, 'check', 2],
+    );
+  });
+
+  it('gives a bounded number of reasons', () => {
+    const labels = Object.fromEntries([...Array(64).keys()].map((index) => [index, index]));
+    assert.equal(parseInstance(JSON.stringify({ ...good, labels })).dropped?.length, 8);
+  });
+
+  it('differs from the same instance without a wrong field', () => {
+    const [plain, flawed] = [{ ...good }, { ...good, weight: 'x' }].map((each) => parseInstance(JSON.stringify(each)));
+    assert.ok(plain !== undefined && flawed !== undefined);
+    assert.deepEqual([sameInstance(plain, flawed), sameInstance(flawed, { ...flawed })], [false, true]);
+  });
 
   it("reads the original's record, with strings of digits, and ignores fields it does not know", () => {
     const value =

@@ -54,6 +54,7 @@ const status: HaproxyStatus = {
   sockets: [],
   held: [],
   waitingReload: {},
+  dropped: [],
   stuck: [],
   problems: {},
 };

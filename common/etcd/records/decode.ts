@@ -1,13 +1,7 @@
 import { parseBoundedJson } from '../../bounded-json.ts';
 import { isObject } from '../../config/formats.ts';
-import {
-  checkSize,
-  type Instance,
-  InvalidRecord,
-  makeInstance,
-  maxRecordBytes,
-  parseInstance,
-} from '../../instance.ts';
+import { checkSize, type Instance, makeInstance, maxRecordBytes, parseInstance, takeInstance } from '../../instance.ts';
+import { InvalidRecord } from '../../instance-fields.ts';
 import { knownHint } from '../../nearest.ts';
 
 /** How a value in etcd becomes an instance. */
@@ -72,12 +66,12 @@ function readJson(text: string, { host = '', port = '', name, weight }: Decode):
   }
   const found = weight === undefined ? undefined : valueAt(record, weight);
   const called = name === undefined ? undefined : valueAt(record, name);
-  return makeInstance({
-    host: valueAt(record, host) as string,
-    port: toNumber(valueAt(record, port)) as number,
+  return takeInstance({
+    host: valueAt(record, host),
+    port: toNumber(valueAt(record, port)),
     // A name of digits is a number in JSON.
-    ...(called !== undefined && called !== null && { name: String(called) }),
-    ...(found !== undefined && found !== null && { weight: toNumber(found) as number }),
+    name: typeof called === 'number' ? String(called) : called,
+    weight: toNumber(found),
   });
 }
 

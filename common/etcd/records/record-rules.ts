@@ -1,4 +1,5 @@
-import { type Instance, InvalidRecord } from '../../instance.ts';
+import type { Instance } from '../../instance.ts';
+import { InvalidRecord } from '../../instance-fields.ts';
 import type { Entry } from '../client/key-value.ts';
 import { type Decode, decodeValue } from './decode.ts';
 

@@ -33,6 +33,8 @@ export interface RecordSet {
 export interface RecordEvents {
   /** Called once for each key and revision that cannot be used. */
   onRejected(rejected: RejectedRecord, origin: RecordOrigin): void;
+  /** Called once for each key and revision of which a field cannot be used; the rest of the record is used. */
+  onDropped?(record: RejectedRecord, origin: RecordOrigin): void;
   /**
    * An instance left the registry. `withdrawn`: its record says `down`, or somebody deleted it; `expired`: its lease is gone.
    * `origin`: the record that says `down`, or the last one.
@@ -150,6 +152,9 @@ export class Records {
       const instance = this.#read(entry);
       const same = before?.instance !== undefined && sameInstance(before.instance, instance);
       parsed = { key, modRevision, created, lease, instance: same ? before.instance : instance };
+      if (instance.dropped !== undefined && !same) {
+        this.#events.onDropped?.({ where: printable(key), reason: instance.dropped.join('; ') }, parsed);
+      }
     } catch (error) {
       const reason = reasonOf(error);
       parsed = { key, modRevision, created, lease, reason };

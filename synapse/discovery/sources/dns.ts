@@ -1,7 +1,7 @@
 import type { Resolver } from 'node:dns/promises';
 import { isIP } from 'node:net';
 import { isObject } from '../../../common/config/formats.ts';
-import { type Instance, isHost, isPort, makeInstance } from '../../../common/instance.ts';
+import { type Instance, isHost, isPort, makeInstance, takeInstance } from '../../../common/instance.ts';
 import { knownHint } from '../../../common/nearest.ts';
 import type { Source, SourceContext, SourcePlugin } from '../../source.ts';
 import { InstanceSetBuilder, SetPublisher } from '../instance-set-builder.ts';
@@ -108,13 +108,13 @@ async function lookUpOrEmpty(
 
 function instanceOf(record: DnsRecord, server: DnsServer): Instance {
   const { name, address, weight, backup } = record;
-  return makeInstance({
+  return takeInstance({
     name,
     host: address,
     port: record.port ?? server.port ?? 0,
     backup,
-    ...(weight !== undefined && { weight }),
-    ...(server.labels !== undefined && { labels: server.labels }),
+    weight,
+    labels: server.labels,
   });
 }
 

@@ -1,7 +1,7 @@
 import { clock } from '../../../common/async/clock.ts';
 import { supervise } from '../../../common/async/supervise.ts';
 import { compareText } from '../../../common/compare.ts';
-import { type Instance, makeInstance } from '../../../common/instance.ts';
+import { type Instance, takeInstance } from '../../../common/instance.ts';
 import { checkTlsClient, type TlsClientOptions, tlsClientSchema as tls } from '../../../common/net/tls-client.ts';
 import type { Source, SourceContext, SourcePlugin } from '../../source.ts';
 import { InstanceSetBuilder, SetPublisher } from '../instance-set-builder.ts';
@@ -159,7 +159,7 @@ function instanceOf(container: Container, server: DockerServer, options: DockerO
   const labels = options.labels.flatMap((name): [string, string][] =>
     Object.hasOwn(container.labels, name) ? [[name, String(container.labels[name])]] : [],
   );
-  return makeInstance({
+  return takeInstance({
     name: server.name ?? (container.name || container.id),
     ...addressOf(container, server, options),
     ...(labels.length > 0 && { labels: Object.fromEntries(labels) }),

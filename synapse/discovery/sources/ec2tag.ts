@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { compareText } from '../../../common/compare.ts';
 import { isObject } from '../../../common/config/formats.ts';
-import { type Instance, makeInstance } from '../../../common/instance.ts';
+import { type Instance, takeInstance } from '../../../common/instance.ts';
 import type { Source, SourceContext, SourcePlugin } from '../../source.ts';
 import { InstanceSetBuilder, SetPublisher } from '../instance-set-builder.ts';
 import { type Ec2Access, type Ec2Instance, Ec2Poller, type TagFilter } from './ec2tag/poller.ts';
@@ -149,7 +149,7 @@ function instanceOf(
     const tag = found.Tags?.find(({ Key }) => Key === name);
     if (tag?.Value !== undefined) labels.push([name, tag.Value]);
   }
-  return makeInstance({ name: nameOf(found), host, port, backup, labels: Object.fromEntries(labels) });
+  return takeInstance({ name: nameOf(found), host, port, backup, labels: Object.fromEntries(labels) });
 }
 
 /** The private DNS name, as in SmartStack; in some VPCs, instances have none. */

@@ -146,6 +146,7 @@ function create(options: EtcdSourceOptions, context: SourceContext): Source {
   const pattern = keys === undefined ? undefined : globPattern(keys);
   const records = new Records((entry) => readEntry(entry, rules), {
     onRejected: (record, origin) => context.rejected(record, origin),
+    onDropped: (record, origin) => context.dropped(record, origin),
     onGone: (id, how, origin) => context.gone(id, how, origin),
   });
 

@@ -1,6 +1,6 @@
 import { compareText } from '../../../common/compare.ts';
 import { isObject } from '../../../common/config/formats.ts';
-import { makeInstance } from '../../../common/instance.ts';
+import { takeInstance } from '../../../common/instance.ts';
 import type { Source, SourceContext, SourcePlugin } from '../../source.ts';
 import { InstanceSetBuilder, SetPublisher } from '../instance-set-builder.ts';
 import { Poll } from '../poll.ts';
@@ -67,7 +67,7 @@ function readTasks(answer: unknown, index: number): InstanceSetBuilder {
     const make = () => {
       const port: unknown = Array.isArray(ports) ? ports[index] : undefined;
       if (port === undefined) throw new Error(`it has no port with index ${index}`);
-      return makeInstance({ name: host as string, host: host as string, port: port as number });
+      return takeInstance({ name: host, host, port });
     };
     found.add(`task ${String(id ?? host)}`, make, Date.parse(String(startedAt)) || 0);
   }

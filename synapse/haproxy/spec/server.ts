@@ -101,12 +101,14 @@ function makeServer(instance: Instance, template: ServerTemplate): Server {
  * Refuses the cookie that synapse gives to another server: with it, a record would take that server's clients. Names of
  * servers end in a port, and hashes of names have 40 hexadecimal digits, so no other server need be known for that.
  */
-function withoutOthersCookie({ options, refused }: Trusted, name: string): Trusted {
+function withoutOthersCookie({ options, dropped }: Trusted, name: string): Trusted {
   const isOthers = ({ keyword, values: [value = ''] }: Option): boolean =>
     keyword === 'cookie' && /:\d{1,5}$|^[0-9a-f]{40}$/.test(value) && value !== name && value !== sha1(name);
-  if (!options.some(isOthers)) return { options, refused };
-  const others = options.filter(isOthers).map((option) => formatOptions([option]));
-  return { options: options.filter((option) => !isOthers(option)), refused: [...refused, ...others] };
+  if (!options.some(isOthers)) return { options, dropped };
+  const others = options
+    .filter(isOthers)
+    .map((option) => `haproxy_server_options: ${formatOptions([option])}: may be the cookie of another server`);
+  return { options: options.filter((option) => !isOthers(option)), dropped: [...dropped, ...others] };
 }
 
 /** Replaces %{host}, %{port}, %{name} and %%. Any other percent sign stays: a typing error must not stop a service. */

@@ -14,8 +14,8 @@ export function explainReport(facts: ServiceFacts, instances: readonly InstanceF
     haproxy: { reason: seen.reason },
     instances: instances.map((one) => {
       const { level, text: verdict } = diagnose(facts, one);
-      const { id, instance, record = null, trace = null, sent, server = null } = one;
-      return { id, used: instance !== undefined, level, verdict, record, trace, sent, server };
+      const { id, instance, dropped, record = null, trace = null, sent, server = null } = one;
+      return { id, used: instance !== undefined, level, verdict, dropped, record, trace, sent, server };
     }),
   };
 }

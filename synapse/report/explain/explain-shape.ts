@@ -50,6 +50,7 @@ const explainedShape = {
       'good: as it should be; warn: on purpose, or it will pass; bad: an operator has to act',
     ),
     verdict: field('text', 'why it is, or is not, in HAProxy, in one line'),
+    dropped: field({ list: 'text' }, 'fields and options of its record that are not used, and why'),
     record: field({ orNull: recordShape }, 'its record in etcd; null when there is none'),
     trace: field({ orNull: traceShape }, 'its newest change; null when it has not changed since synapse started'),
     sent: field({ list: sentShape }, 'the last commands about it'),

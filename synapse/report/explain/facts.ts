@@ -45,6 +45,8 @@ export interface InstanceFacts {
   readonly lost: NonNullable<ServiceReport['lost']>[string] | undefined;
   /** How often it has left its registry and come back. */
   readonly returns: NonNullable<ServiceReport['returns']>[string] | undefined;
+  /** What of its record is not used, and why. */
+  readonly dropped: readonly string[];
   /** What was set in HAProxy by hand: maintenance, drain or weight. */
   readonly held: string | undefined;
 }
@@ -84,9 +86,12 @@ function instanceOf(
   id: string,
 ): InstanceFacts {
   const { instances, left_out: leftOut, rejected, suspects = {}, lost = {}, returns = {} } = report;
+  const instance = instances?.find((one) => one.id === id);
+  const options = haproxy?.dropped?.filter((one) => one.service === service && one.name === id) ?? [];
   return {
     id,
-    instance: instances?.find((instance) => instance.id === id),
+    instance,
+    dropped: [...(instance?.dropped ?? []), ...options.map(({ reason }) => reason)],
     leftOut: leftOut.find((one) => one.id === id)?.reason,
     rejected: rejected.find(({ where }) => where === id)?.reason ?? unusable(registry.records, id),
     record: registry.records?.find((record) => record.id === id || record.where === id),

@@ -35,6 +35,7 @@ export function formatInstances(
       ['announced', announcedText(facts, one.record)],
       ['seen', [seenText(facts, one, now), one.returns === undefined ? [] : returnText(one.returns)].flat(2)],
       ['selected', selectedText(facts.report, one)],
+      ...(one.dropped.length === 0 ? [] : ([['not used', one.dropped]] as const)),
       ['sent', sentText(facts, one)],
       ['HAProxy', haproxyText(facts, one.server)],
     ];

@@ -35,6 +35,7 @@ export async function makeSource(method: string, given: unknown, shared = new Sh
     log,
     etcd: { hosts: ['http://127.0.0.1:9'] },
     openEtcd: createEtcdClient,
+    dropped: (record) => log.warn('fields of a record cannot be used, the rest is used', { ...record }),
     rejected: (record) => log.warn('a record cannot be used, skipped', { ...record }),
     gone: (id, how) => gone.push([id, how]),
     shared: (key, make) => shared.get(user, key, (signal) => make(signal, log)),

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { type InstanceFields, makeInstance } from '../../../common/instance.ts';
+import { type InstanceFields, makeInstance, takeInstance } from '../../../common/instance.ts';
 import {
   InstanceSetBuilder,
   SetPublisher,
@@ -10,14 +10,16 @@ import type { InstanceSet, Rejected } from '../../../synapse/source.ts';
 
 function recordingPublisher(options: SetPublisherOptions = {}) {
   const rejected: Rejected[] = [];
+  const dropped: Rejected[] = [];
   const gone: string[] = [];
   const sets: InstanceSet[] = [];
   const context = {
     rejected: (record: Rejected) => void rejected.push(record),
+    dropped: (record: Rejected) => void dropped.push(record),
     gone: (id: string, how: string) => void gone.push(`${id} ${how}`),
   };
   const publisher = new SetPublisher(context, options);
-  return { rejected, gone, sets, start: () => publisher.start((set) => sets.push(set)) };
+  return { rejected, dropped, gone, sets, start: () => publisher.start((set) => sets.push(set)) };
 }
 
 /** A set of these records; a string stands for a record that is rejected for this reason. */
@@ -68,6 +70,21 @@ describe('the set publisher', () => {
     publish(setOf('bad'));
     assert.equal(sets.length, 4);
     assert.equal(sets[1]?.instances[0], sets[0]?.instances[1]);
+  });
+
+  it('reports a record of which a field is not used once, as long as it stays the same', () => {
+    const { dropped, start } = recordingPublisher();
+    const publish = start();
+    const flawed = (weight: unknown) => {
+      const builder = new InstanceSetBuilder();
+      builder.add('entry', () => takeInstance({ host: 'a', port: 1, weight }));
+      return builder;
+    };
+    for (const set of [flawed('x'), flawed('x'), flawed('y'), flawed(1)]) publish(set);
+    assert.deepEqual(
+      dropped.map(({ where, reason }) => `${where} ${reason.slice(0, 11)}`),
+      ['a:1 weight "x":', 'a:1 weight "y":'],
+    );
   });
 
   it('reports a rejected record once, as long as it stays the same', () => {

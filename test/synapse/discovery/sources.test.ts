@@ -51,6 +51,7 @@ for (const name of names) {
         etcd: { hosts: ['http://127.0.0.1:1'] },
         openEtcd: createEtcdClient,
         rejected() {},
+        dropped() {},
         gone() {},
         shared(_, make) {
           assert.ok(running, 'shared() was called before the source ran');

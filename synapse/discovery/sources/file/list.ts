@@ -1,7 +1,7 @@
 import { formatProblem, isError, joinPath, type Problem } from '../../../../common/config/config.ts';
 import { isObject } from '../../../../common/config/formats.ts';
 import { parseText } from '../../../../common/config/parse.ts';
-import { type Instance, makeInstance, readRecord } from '../../../../common/instance.ts';
+import { type Instance, takeInstance, takeRecord } from '../../../../common/instance.ts';
 import { InstanceSetBuilder } from '../../instance-set-builder.ts';
 
 /** Reads a list of instances; rejects single entries that are not valid. @throws when the text is not a list */
@@ -16,7 +16,7 @@ export function readList(text: string, file: string): InstanceSetBuilder {
     const where = `${file}: ${joinPath('', index)}`;
     if (typeof entry === 'string') found.add(where, () => readTarget(entry));
     else if (isObject(entry) && Object.hasOwn(entry, 'targets')) addGroup(found, where, entry);
-    else found.add(where, () => readRecord(entry));
+    else found.add(where, () => takeRecord(entry));
   }
   return found;
 }
@@ -36,9 +36,5 @@ function addGroup(
 function readTarget(target: unknown, labels?: unknown): Instance {
   const match = typeof target === 'string' ? /^(?:\[([^\]]+)\]|([^:]+)):(\d{1,5})$/.exec(target) : null;
   if (match === null) throw new Error(`${JSON.stringify(target)}: must be "host:port", "[address]:port" for IPv6`);
-  return makeInstance({
-    host: match[1] ?? match[2] ?? '',
-    port: Number(match[3]),
-    ...(labels != null && { labels: labels as Record<string, string> }),
-  });
+  return takeInstance({ host: match[1] ?? match[2], port: Number(match[3]), labels });
 }

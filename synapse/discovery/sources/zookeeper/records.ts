@@ -1,6 +1,7 @@
 import { compareText } from '../../../../common/compare.ts';
 import { isObject } from '../../../../common/config/formats.ts';
-import { type Instance, InvalidRecord, makeInstance, parseInstance } from '../../../../common/instance.ts';
+import { type Instance, parseInstance, takeInstance } from '../../../../common/instance.ts';
+import { InvalidRecord } from '../../../../common/instance-fields.ts';
 import { knownHint } from '../../../../common/nearest.ts';
 import { InstanceSetBuilder } from '../../instance-set-builder.ts';
 
@@ -58,9 +59,9 @@ function readServerset(data: Buffer, { endpoint_name: endpoint }: Decode): Insta
   const others = isObject(additionalEndpoints) ? additionalEndpoints : {};
   const address = endpoint === undefined ? serviceEndpoint : Object.hasOwn(others, endpoint) && others[endpoint];
   if (!isObject(address)) throw new InvalidRecord(`it has no endpoint ${endpoint ?? 'serviceEndpoint'}`);
-  return makeInstance({
+  return takeInstance({
     name: typeof shard === 'number' || typeof shard === 'string' ? String(shard) : '',
-    host: address.host as string,
+    host: address.host,
     port: Number(address.port),
   });
 }

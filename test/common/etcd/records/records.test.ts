@@ -20,6 +20,7 @@ function registry(lease = '0') {
     },
     {
       onRejected: ({ where }, { modRevision }) => told.push(`rejected ${where}@${modRevision}`),
+      onDropped: ({ where, reason }) => told.push(`${where}: ${reason}`),
       onGone: (id, how, { key, modRevision }) => {
         told.push(`${how} ${id}`);
         last.push(`${key}@${modRevision}`);
@@ -77,6 +78,17 @@ describe('records', () => {
       ['/s/1', '0', 2, '2'],
       ['/s/2', '0', 1, '1'],
     ]);
+  });
+
+  it('uses a record of which a field cannot be used without it, and says so once for each version', () => {
+    const { apply, put, told } = registry();
+    assert.deepEqual(ids(apply(put('/s/1', { ...a, weight: 1000 }))), ['a_10.0.0.1:80']);
+    assert.equal(apply(put('/s/1', { ...a, weight: 1000 })), undefined);
+    apply(put('/s/1', { ...a, weight: 1001 }));
+    assert.deepEqual(
+      told.map((text) => text.slice(0, 17)),
+      ['/s/1: weight 1000', '/s/1: weight 1001'],
+    );
   });
 
   it('reads a record once for each revision', () => {

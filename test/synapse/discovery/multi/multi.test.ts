@@ -44,7 +44,16 @@ describe('a source made of several', () => {
     const end = new AbortController();
     const etcd = { hosts: [] };
     const unused = () => assert.fail();
-    const context = { service: 'api', log, etcd, openEtcd: unused, rejected() {}, gone() {}, shared: unused };
+    const context = {
+      service: 'api',
+      log,
+      etcd,
+      openEtcd: unused,
+      rejected() {},
+      dropped() {},
+      gone() {},
+      shared: unused,
+    };
     const source = multiSource(parts, makeResolver, context);
     const done = source((set) => sets.push(set), end.signal);
     const stop = async (): Promise<void> => {

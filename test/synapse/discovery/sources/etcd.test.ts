@@ -42,6 +42,7 @@ describe('the source etcd', () => {
       log: silentLog,
       etcd: { hosts: section },
       openEtcd: createEtcdClient,
+      dropped: () => {},
       rejected: (found) => rejected.push(found),
       gone: (id, how) => gone.push(`${how} ${id}`),
       shared<T>(key: string, make: (signal: AbortSignal, log: Log) => T): T {
