@@ -64,28 +64,39 @@ export function parseServersState(reply: string): readonly ServerRow[] {
   ].map(column) as [number, number, number, number, number, number, number, number, number, number, number];
   const rows: ServerRow[] = [];
   for (let index = header + 1; index < lines.length; index++) {
-    const cells = (lines[index] as string).split(' ');
-    if (cells.length < titles.length) continue;
-    const flags = Number(cells[admin]);
+    const line = lines[index] as string;
+    if (line.trim() === '') continue;
+    const cells = line.split(' ');
+    const number = (at: number): number => {
+      if (!/^-?[0-9]{1,15}$/.test(cells[at] ?? '')) throw unusable(line);
+      return Number(cells[at]);
+    };
+    // Half a row would be a server that is missing, and would be added again.
+    if (cells.length < titles.length || cells[name] === '' || cells[backend] === '') throw unusable(line);
+    const flags = number(admin);
     rows.push({
       backend: cells[backend] as string,
-      backendId: Number(cells[backendId]),
+      backendId: number(backendId),
       name: cells[name] as string,
-      id: Number(cells[id]),
+      id: number(id),
       address: `${cells[fqdn] === '-' ? cells[host] : cells[fqdn]}:${cells[port]}`,
       maintenance: (flags & forcedMaintenance) !== 0,
       drained: (flags & forcedDrain) !== 0,
       failing: cells[operation] === '0' && (flags & ~configuredMaintenance) === 0,
-      weight: Number(cells[weight]),
-      initialWeight: Number(cells[initialWeight]),
+      weight: number(weight),
+      initialWeight: number(initialWeight),
     });
   }
   return rows;
 }
 
+function unusable(line: string): Error {
+  return new Error(`show servers state answered ${JSON.stringify(line.slice(0, 100))}`);
+}
+
 /**
  * Reads the reply of `show info`.
- * @throws when the text has no pid or no version
+ * @throws when the text has no pid or no version, or a time that is no number
  */
 export function parseInfo(reply: string): WorkerInfo {
   const value = (key: string): string | undefined => new RegExp(`^${key}: (.*)$`, 'm').exec(reply)?.[1]?.trim();
@@ -95,12 +106,19 @@ export function parseInfo(reply: string): WorkerInfo {
     throw new Error(`show info answered ${JSON.stringify(reply.slice(0, 100))}`);
   }
   const start = value('Start_time_sec');
+  const [uptimeSeconds, startedAt] = [
+    Number(value('Uptime_sec') ?? 0),
+    start === undefined ? undefined : Number(start),
+  ];
+  if (!Number.isFinite(uptimeSeconds) || (startedAt !== undefined && !Number.isFinite(startedAt))) {
+    throw new Error(`show info answered the times ${JSON.stringify([value('Uptime_sec'), start]).slice(0, 100)}`);
+  }
   return {
     version,
     pid,
     stopping: value('Stopping') === '1',
-    uptimeSeconds: Number(value('Uptime_sec') ?? 0),
-    startedAt: start === undefined ? undefined : Number(start),
+    uptimeSeconds,
+    startedAt,
   };
 }
 
