@@ -60,6 +60,33 @@ describe('the problems of synapse', () => {
         'there? synapse services lists them. If so, raise max_instances of the service.',
     ],
     [
+      'say which records want too many reloads, and when their next one is due',
+      summary({}, { pendingReload: ["the server's options changed (api/one)"], waitingReload: { api: 23, web: 40 } }),
+      'warn',
+      "HAProxy needs a reload: the server's options changed (api/one). The records of api, web change options of servers " +
+        'too often: their next reload is due in 23 s (haproxy.service_reload_interval). Changes of the configuration do not wait for it.',
+    ],
+    [
+      'name a server that HAProxy does not change',
+      summary(
+        {},
+        { stuck: [{ service: 'api', backend: 'api', name: 'one', reason: 'HAProxy does not add api/one: No' }] },
+      ),
+      'bad',
+      'HAProxy does not change 1 server: HAProxy does not add api/one: No. Reloads did not help either, so synapse tries it ' +
+        'again every few minutes only. HAProxy says why; synapse explain SERVICE SERVER has the commands.',
+    ],
+    [
+      'name options of records that are not used',
+      summary(
+        {},
+        { dropped: [{ service: 'api', name: 'one', reason: 'haproxy_server_options: id 2: contradicts id 3' }] },
+      ),
+      'warn',
+      'Options of records not used: api: one: haproxy_server_options: id 2: contradicts id 3. The servers are there without ' +
+        'them. Correct haproxy_server_options where the records are written.',
+    ],
+    [
       'include a refused configuration',
       summary({}, { rejected: 'bad global' }),
       'bad',

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { serviceNotes } from '../../../synapse/report/service-notes.ts';
+import { haproxyNotes, serviceNotes } from '../../../synapse/report/service-notes.ts';
 import type { ServiceReport } from '../../../synapse/report/service-shape.ts';
 
 const report: ServiceReport = {
@@ -101,4 +101,26 @@ describe('the notes on a service', () => {
   for (const [title, more, lines] of cases) {
     it(title, () => assert.deepEqual(serviceNotes('api', { ...report, ...more }), lines));
   }
+});
+
+describe('the notes on HAProxy about a service', () => {
+  it('say that its records want too many reloads, and which of its servers HAProxy does not change', () => {
+    const stuck = (service: string) => ({
+      service,
+      backend: service,
+      name: 'one',
+      reason: `HAProxy does not add ${service}/one`,
+    });
+    const found = {
+      sockets: [],
+      problems: {},
+      waitingReload: { api: 23 },
+      stuck: [stuck('api'), stuck('web')],
+    };
+    assert.deepEqual(haproxyNotes('api', found), [
+      'the records of api want more reloads than service_reload_interval allows: the next one is due in 23 s',
+      'HAProxy does not add api/one; a reload did not help',
+    ]);
+    assert.deepEqual(haproxyNotes('web', found), ['HAProxy does not add web/one; a reload did not help']);
+  });
 });

@@ -4,7 +4,7 @@ import { plain } from '../../../../common/cli/table.ts';
 import { instancesOf, type ServiceFacts } from '../../../../synapse/report/explain/facts.ts';
 import { formatInstances, formatService } from '../../../../synapse/report/explain/text.ts';
 import type { Trace } from '../../../../synapse/report/trace-shape.ts';
-import { gone, healthy, id, record, trace } from '../../../support/daemons/explain-facts.ts';
+import { gone, healthy, id, instance, record, trace } from '../../../support/daemons/explain-facts.ts';
 
 describe('the explanation of a service', () => {
   it('names a record that cannot be used by its key, with what is wrong', () => {
@@ -49,6 +49,19 @@ describe('the explanation of one instance', () => {
     assert.match(text, /^selected .*lease beef lost at/m);
     assert.match(text, /^ {2}other: held: lease cafe lost at/m);
     assert.match(formatService(facts), /lease beef lost at.*\n.*lease cafe lost at/);
+  });
+
+  it('says what of its record is not used', () => {
+    const dropped = ['weight 1000: must be a whole number from 0 to 256'];
+    const facts = {
+      ...healthy,
+      report: { ...healthy.report, instances: [{ ...instance(), dropped }] },
+      haproxy: { sockets: [], problems: {}, dropped: [{ service: 'api', name: id, reason: 'inter 25d: too long' }] },
+    };
+    assert.match(
+      formatInstances(facts, instancesOf(facts, id)),
+      /^not used +weight 1000: must be a whole number from 0 to 256\n +inter 25d: too long$/m,
+    );
   });
 
   it('goes from etcd to HAProxy and ends with the diagnosis', () => {
