@@ -192,6 +192,7 @@ export const properties = [
     'a record becomes one server line and commands about one server, or has no usable address',
     record,
     onlyOneLineMore,
+    { cases: 100 },
   ),
   ...haproxyVersions.map((version) =>
     propertyWith(
