@@ -1,6 +1,7 @@
 import { counted, formatAge } from '../../common/wording.ts';
 import type { SummaryDocument } from '../report/api.ts';
-import { type FoundProblem, findProblems } from '../report/problems.ts';
+import type { FoundProblem } from '../report/found-problem.ts';
+import { findProblems } from '../report/problems.ts';
 import { byId, element, setChildren, setText } from './dom.ts';
 import type { Timeline } from './timeline.ts';
 import { timeOfDay } from './words.ts';

@@ -26,6 +26,7 @@ const modules = [
   'synapse/page/timeline.js',
   'synapse/page/words.js',
   'synapse/report/event-shape.js',
+  'synapse/report/haproxy-problems.js',
   'synapse/report/problems.js',
   'synapse/report/record-shape.js',
   'synapse/report/service-notes.js',

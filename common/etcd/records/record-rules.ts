@@ -27,9 +27,11 @@ export function readEntry({ key, value, lease }: Entry, rules: RecordRules): Ins
   if (requireLease && lease === '0') throw new InvalidRecord('has no lease, which the option require_lease demands');
   const instance = decodeValue(value, decode, maxBytes);
   if (decode.method === 'nerve' && decode.any_key !== true && !isUnderOwnName(key, instance)) {
+    // A name that cannot be used is left out, and the id is another one then.
+    const dropped = instance.dropped === undefined ? '' : ` (${instance.dropped.join('; ')})`;
     throw new InvalidRecord(
       `its key must end in /${instance.id}, because a record is taken only under its own name; ` +
-        'other keys need decode: {method: nerve, any_key: true}',
+        `other keys need decode: {method: nerve, any_key: true}${dropped}`,
     );
   }
   return instance;
