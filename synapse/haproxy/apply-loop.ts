@@ -24,6 +24,8 @@ const firstReadMs = 2_000;
 const firstReadPollMs = 20;
 /** How often the loop checks whether a reload is due when nothing wakes it. */
 const intervalMs = 1_000;
+/** The most writes before a reload: changes may come faster than they are written. */
+const mostWrites = 3;
 /** How long the last write may take at the end. */
 const flushTimeoutMs = 10_000;
 
@@ -129,8 +131,11 @@ export class ApplyLoop {
   }
 
   async #beginReload(signal: AbortSignal): Promise<void> {
-    // A reload of ours loads what is wanted now, even if another program has changed the file meanwhile.
-    await this.#write(signal);
+    // A reload of ours loads what is wanted now, even if another program has changed the file meanwhile. What came during the
+    // write has not been checked: with options that HAProxy refuses, it is no reason for a reload.
+    for (let round = 0; round < mostWrites && (round === 0 || this.#dirtySince !== undefined); round++) {
+      await this.#write(signal);
+    }
     // HAProxy may have come back meanwhile: the reason for the reload is gone.
     if (this.#deps.reloader.observe() !== 0) return;
     this.#reload = this.#deps.reloader.reload(signal).finally(() => {

@@ -38,4 +38,34 @@ describe('the loop that writes the file and reloads', () => {
     await running;
     assert.deepEqual(done, ['written', 'written']);
   });
+
+  it('writes what came during the write before it decides about the reload', async () => {
+    const end = new AbortController();
+    const done: string[] = [];
+    const deps: ApplyLoopDeps = {
+      log: silentLog,
+      processes: [],
+      use: 'merged',
+      writer: {
+        observe: () => false,
+        write: async () => {
+          done.push('written');
+          if (done.length === 1) loop.touch();
+        },
+      },
+      reloader: {
+        observe: () => (done.length < 2 ? 0 : undefined),
+        reload: async () => {
+          done.push('reloaded');
+        },
+        run: async () => {},
+      },
+    };
+    const loop = new ApplyLoop(deps);
+    const running = loop.run(end.signal);
+    await eventually(() => assert.ok(done.length > 1));
+    end.abort();
+    await running;
+    assert.deepEqual(done, ['written', 'written']);
+  });
 });
