@@ -138,8 +138,13 @@ export class Staging {
     if (kind !== 'folder') throw new Error(`${folder} is not a folder; remove it`);
     const file = await ifThere(this.#files.facts(this.#path));
     const hides = file !== undefined && (file.mode & 0o004) === 0;
-    if (hides && (mode & 0o077) !== 0) {
+    if (!hides || (mode & 0o077) === 0) return folder;
+    try {
       await this.#files.changeAccess(folder, { mode: 0o700, uid: undefined, gid: undefined });
+    } catch (error) {
+      throw new Error(`${folder} can be read by others, and its mode cannot be changed to 0700; remove it`, {
+        cause: error,
+      });
     }
     return folder;
   }

@@ -105,8 +105,9 @@ export class RuntimeConnection {
     return sleeper?.sleep(delayMs, this.#ended.signal) ?? sleep(delayMs, this.#ended.signal);
   }
 
-  close(): void {
-    this.#end(new Error('closed'));
+  /** Ends the connection; commands that wait for replies are rejected with the reason. */
+  close(reason: Error = new Error('closed')): void {
+    this.#end(reason);
   }
 
   #end(error: Error): void {

@@ -96,6 +96,8 @@ export class ReadBack {
     } catch (error) {
       const reason = reasonOf(error);
       log.debug('HAProxy could not be read', { reason });
+      // A reply to something else may be out of step, and the replies after it too.
+      connection.close(error as Error);
       return reason;
     }
   }

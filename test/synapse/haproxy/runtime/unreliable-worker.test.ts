@@ -85,6 +85,21 @@ describe('reading a HAProxy again', () => {
     assert.match((await haproxy.refresh({ withinMs: 0 }, signal)) ?? '', /Permission denied/);
     assert.deepEqual([...(haproxy.running.get('api')?.keys() ?? [])], [id]);
   });
+
+  it('ends the connection when HAProxy answered something else, so that no later reply is out of step', async (t) => {
+    let isForged = false;
+    // As when the replies are out of step: this one belongs to another command.
+    const worker = (line: string): string => (isForged && line === 'show servers state' ? 'no\n\n> ' : successor(line));
+    const { haproxy, lines, connections } = await processOver(t, [worker]);
+    await eventually(() => assert.equal(haproxy.inSync, true));
+    assert.equal(connections(), 1);
+    isForged = true;
+    assert.match((await haproxy.refresh({ withinMs: 0 }, new AbortController().signal)) ?? '', /answered "no/);
+    isForged = false;
+    await eventually(() => assert.deepEqual([haproxy.inSync, connections() > 1], [true, true]));
+    assert.ok(lines.some(({ fields }) => /show servers state answered "no/.test(String(fields.reason))));
+    assert.deepEqual([...(haproxy.running.get('api')?.keys() ?? [])], [id]);
+  });
 });
 
 describe('two workers behind one socket during a reload', () => {
