@@ -4,7 +4,7 @@ import type { AdminConfig } from '../common/admin/options.ts';
 import { type LinkedAbort, linkAbort } from '../common/async/abort.ts';
 import { sleep } from '../common/async/sleep.ts';
 import { timeoutSignal } from '../common/async/timeout.ts';
-import { ConfigError } from '../common/config/problem.ts';
+import { ConfigError, problemsInLine } from '../common/config/problem.ts';
 import { defaultSocket, defaultStateFile, type Owner } from '../common/daemon/default-paths.ts';
 import { defaultGraceMs } from '../common/daemon/lifecycle.ts';
 import type { Log } from '../common/daemon/log.ts';
@@ -64,6 +64,7 @@ export class NerveDaemon {
   #config: NerveConfig;
   #heartbeat: LinkedAbort;
   #reloading = Promise.resolve();
+  #configRefused: string | undefined;
 
   /**
    * Starts the daemon; does not wait for etcd.
@@ -86,7 +87,7 @@ export class NerveDaemon {
     const admin = {
       ...(await adminSection(config.admin, owner, deps)),
       ready: () => nerve.notReadyReason,
-      state: () => describeState(nerve, version),
+      state: () => describeState(nerve, version, daemon?.configRefused),
       control: controlRoutes(nerve, drains, () => (daemon === undefined ? config : daemon.#config).drainTimeMs),
     };
     const server = await serveAdmin(admin, { log }, lastStop.signal);
@@ -119,6 +120,11 @@ export class NerveDaemon {
   /** The services, for a program that runs the daemon in its own process. */
   get nerve(): Nerve {
     return this.#parts.nerve;
+  }
+
+  /** Why the configuration that was read last cannot be used, so that a restart would fail. */
+  get configRefused(): string | undefined {
+    return this.#configRefused;
   }
 
   /** How long {@link shutDown} may take. */
@@ -165,11 +171,13 @@ export class NerveDaemon {
     try {
       const config = await this.#deps.loadConfig();
       countReload('ok');
+      this.#configRefused = undefined;
       this.#deps.log.info('configuration read again', { services: config.services.size });
       return config;
     } catch (error) {
       countReload('invalid');
       const problems = error instanceof ConfigError ? error.problems : [{ path: '', message: String(error) }];
+      this.#configRefused = problemsInLine(problems);
       this.#deps.log.error('the new configuration is invalid, the old one stays in force', { problems });
       return undefined;
     }

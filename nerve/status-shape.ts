@@ -72,10 +72,11 @@ export type RegistryState = Shaped<typeof registryShape>;
 const version = field('text', 'version of nerve');
 const ready = field('boolean', 'nerve holds its leases and etcd has what it should have');
 const reason = field({ orNull: 'text' }, 'why it is not ready');
+const configRefused = optional('text', 'why the configuration file cannot be used since the last SIGHUP');
 const services = field({ list: serviceShape }, 'each instance that this nerve checks');
 const leases = field({ list: leaseShape }, 'one for each etcd cluster');
 
-const stateShape = { fields: { version, ready, reason, services, leases } } satisfies Fields;
+const stateShape = { fields: { version, ready, reason, configRefused, services, leases } } satisfies Fields;
 
 /** What `/api/v1/state` answers. */
 export type NerveState = Shaped<typeof stateShape>;
@@ -93,7 +94,7 @@ const registry = optional({ list: registryShape }, 'without a running nerve: wha
 
 /** `nerve status --json`. */
 export const statusShape = {
-  fields: { version, ready, reason, daemon, services, leases, registry },
+  fields: { version, ready, reason, configRefused, daemon, services, leases, registry },
 } satisfies Fields;
 
 /** What `nerve status` shows. */

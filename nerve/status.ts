@@ -5,7 +5,7 @@ import type { RunningService } from './running-service.ts';
 import type { NerveState } from './status-shape.ts';
 
 /** The state of nerve as `/api/v1/state` and `nerve status` show it. */
-export function describeState(nerve: Nerve, version: string): NerveState {
+export function describeState(nerve: Nerve, version: string, configRefused?: string): NerveState {
   const reason = nerve.notReadyReason;
   const services = [...nerve.services].map(([name, service]) => {
     const { config, health, since, checks, heldBack, announcement } = service;
@@ -29,7 +29,8 @@ export function describeState(nerve: Nerve, version: string): NerveState {
     const { id, held, reason: lastError } = registry.announcer.lease;
     return { hosts: registryHosts(registry), ttl: registry.ttlSeconds, id, held, lastError };
   });
-  return { version, ready: reason === null, reason, services, leases };
+  const refused = configRefused === undefined ? {} : { configRefused };
+  return { version, ready: reason === null, reason, ...refused, services, leases };
 }
 
 /** The state of nerve as the gauges show it. */

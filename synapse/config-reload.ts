@@ -1,5 +1,5 @@
 import { isDeepStrictEqual } from 'node:util';
-import { ConfigError } from '../common/config/problem.ts';
+import { ConfigError, problemsInLine } from '../common/config/problem.ts';
 import { type Log, reasonOf } from '../common/daemon/log.ts';
 import { countReload } from '../common/daemon/metrics.ts';
 import { counted } from '../common/wording.ts';
@@ -18,11 +18,17 @@ export interface ConfigReloadDeps {
 export class ConfigReload {
   readonly #deps: ConfigReloadDeps;
   #current: SynapseConfig;
+  #refused: string | null = null;
 
   /** `initial` is the configuration that is in force. */
   constructor(initial: SynapseConfig, deps: ConfigReloadDeps) {
     this.#current = initial;
     this.#deps = deps;
+  }
+
+  /** Why the configuration that was read last cannot be used, so that a restart would fail; null when it can. */
+  get refused(): string | null {
+    return this.#refused;
   }
 
   /** The new configuration; undefined when it cannot be used. Never rejects. */
@@ -36,12 +42,14 @@ export class ConfigReload {
       events.record({ kind: 'configuration_read', level: 'info', reason: counted(services, 'service') });
       this.#warnOfRestart(next);
       this.#current = next;
+      this.#refused = null;
       return next;
     } catch (error) {
       countReload('invalid');
       const problems = error instanceof ConfigError ? error.problems : [{ path: '', message: reasonOf(error) }];
       log.error('the new configuration is invalid, the old one stays in force', { problems });
-      const reason = problems.map(({ path, message }) => (path === '' ? message : `${path}: ${message}`)).join('; ');
+      const reason = problemsInLine(problems);
+      this.#refused = reason;
       events.record({ kind: 'configuration_refused', level: 'error', reason });
       return undefined;
     }

@@ -41,6 +41,7 @@ export async function runSynapse(deps: RunDeps): Promise<void> {
   const initial = await deps.load();
   const { signal, onReload, finished } = daemonSignals(log);
   const synapse = new Synapse(initial, deps);
+  const config = new ConfigReload(initial, deps);
   let services = initial.services.size;
   startMetrics('synapse', { version, ready: () => synapse.ready() === null });
   // The API is closed last, so that people can watch synapse stop.
@@ -57,10 +58,10 @@ export async function runSynapse(deps: RunDeps): Promise<void> {
   const starting = new StartNotice(systemd, { status, isReady: () => synapse.ready() === null });
   void starting.run(signal);
 
-  const config = new ConfigReload(initial, deps);
   const reload = async (): Promise<void> => {
     if (starting.given) systemd.reloading();
     const next = await config.read();
+    synapse.noteRefused(config.refused);
     if (next !== undefined && !signal.aborted) {
       synapse.reconfigure(next);
       statsd.configure(next.statsd);

@@ -67,6 +67,7 @@ export class Synapse {
   readonly #discoverer: Discoverer;
   readonly #fileOutput: FileOutput;
   #config: SynapseConfig;
+  #configRefused: string | null = null;
   #phase: Phase = 'waiting';
   #haproxy: HaproxyRun | undefined;
   #stateFile: StateFileWriter | undefined;
@@ -122,6 +123,11 @@ export class Synapse {
     this.#stateFile?.touch();
   }
 
+  /** Why the configuration file cannot be used since it was read last; null when it can. The state shows it. */
+  noteRefused(reason: string | null): void {
+    this.#configRefused = reason;
+  }
+
   /** Null when every service is known and HAProxy runs what was applied; otherwise the reason. */
   ready(): string | null {
     if (this.#phase === 'waiting')
@@ -149,6 +155,7 @@ export class Synapse {
         ...(names !== undefined && { names }),
       }),
       ...(files !== undefined && { file_output: files }),
+      ...(this.#configRefused !== null && { config_refused: this.#configRefused }),
     };
   }
 

@@ -42,6 +42,14 @@ export function formatProblem(problem: Problem): string {
   return [file, path, text].filter((part) => part !== undefined && part !== '').join(': ');
 }
 
+/** All errors of a configuration in one line, without the file. */
+export function problemsInLine(problems: readonly Problem[]): string {
+  return problems
+    .filter(isError)
+    .map(({ path, message }) => (path === '' ? message : `${path}: ${message}`))
+    .join('; ');
+}
+
 /** The path of a key or list index below `path`: `services.api`, `checks[0]`. A key that has a secret in it is masked. */
 export function joinPath(path: string, name: string | number): string {
   if (typeof name === 'number') return `${path}[${name}]`;

@@ -64,10 +64,14 @@ const tones: Readonly<Record<string, Tone>> = { up: 'good', down: 'bad' };
 
 /** What `nerve status` prints. */
 export function formatStatus(status: NerveStatus, style: Style = plain, now: number = clock.wallTime()): string {
-  const { daemon, registry = [], version, reason } = status;
+  const { daemon, registry = [], version, reason, configRefused } = status;
   if (!daemon.running) return formatOffline(daemon.reason, registry, style);
   const head = `nerve ${version}: ${reason === null ? style('good', 'ready') : style('warn', reason)}\n`;
-  return `${head}${leaseLines(status, style)}\n${serviceTable(status, style, now)}`;
+  const refused =
+    configRefused === undefined
+      ? ''
+      : `${style('bad', 'The configuration file is invalid: a restart of nerve would fail')}: ${configRefused}\n`;
+  return `${refused}${head}${leaseLines(status, style)}\n${serviceTable(status, style, now)}`;
 }
 
 function serviceTable({ services }: NerveState, style: Style, now: number): string {

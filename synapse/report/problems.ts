@@ -9,7 +9,11 @@ import type { ServiceSummary, Summary } from './summary.ts';
  */
 export function findProblems(summary: Summary, ready: string | null): readonly FoundProblem[] {
   const services = Object.entries(summary.services);
-  const found = [...(summary.haproxy === null ? [] : haproxyProblems(summary.haproxy)), ...serviceProblems(services)];
+  const found = [
+    ...refusedFile(summary),
+    ...(summary.haproxy === null ? [] : haproxyProblems(summary.haproxy)),
+    ...serviceProblems(services),
+  ];
   if (found.length === 0 && ready !== null) {
     found.push({
       level: 'warn',
@@ -26,6 +30,20 @@ export function findProblems(summary: Summary, ready: string | null): readonly F
 export function isTroubled({ reason, up, suspects, over_limit, rejected, fallback, refused }: ServiceSummary): boolean {
   if (over_limit > 0) return true;
   return reason !== null || up === 0 || suspects > 0 || rejected > 0 || fallback !== null || refused !== null;
+}
+
+function refusedFile({ config_refused: reason }: Summary): readonly FoundProblem[] {
+  if (reason === undefined) return [];
+  return [
+    {
+      level: 'bad',
+      title: 'The configuration file is invalid: a restart of synapse would fail',
+      reason,
+      remedy:
+        'The previous configuration stays in force. Correct the file, test it with synapse check, and reload synapse.',
+      kinds: ['configuration_refused'],
+    },
+  ];
 }
 
 type NamedSummary = readonly [name: string, summary: ServiceSummary];

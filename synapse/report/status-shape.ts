@@ -59,6 +59,7 @@ export const statusShape = {
     read: optional({ list: readShape }, 'without a running synapse: what was read instead'),
     services: field({ by: 'SERVICE', of: serviceShape }, 'every service, in the order of the configuration'),
     haproxy: field({ orNull: haproxyShape }, "state of HAProxy's output; null before it starts"),
+    config_refused: optional('text', 'why the configuration file cannot be used since the last SIGHUP'),
     file_output: optional(fileOutputShape, 'files for other readers'),
     servers: field(
       { orNull: { by: 'SERVICE', of: { list: serverShape } } },
@@ -71,7 +72,7 @@ export const statusShape = {
 export type StatusReport = Shaped<typeof statusShape>;
 
 /** What synapse knows of its services and its outputs. */
-export type SynapseState = Pick<StatusReport, 'services' | 'haproxy' | 'file_output'>;
+export type SynapseState = Pick<StatusReport, 'services' | 'haproxy' | 'config_refused' | 'file_output'>;
 
 /** The answer of `/api/v1/state`. */
 export type StateReport = SynapseState & Pick<StatusReport, 'version' | 'reason'>;

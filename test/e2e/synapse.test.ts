@@ -184,6 +184,12 @@ describe('synapse between etcd and HAProxy', () => {
     const check = await run('check', '-c', config);
     assert.equal(check.code, 2);
     assert.match(check.stderr, /^\S+synapse\.json: services\.api\.discovery\.method: unknown discovery method "etdc"/m);
+    const asked = join(haproxy.folder, 'asked.json');
+    const status = await run('status', '-c', asked);
+    assert.match(
+      status.stdout,
+      /The configuration file is invalid: a restart of synapse would fail: .*services\.api\.discovery\.method: unknown/,
+    );
     await serving('two', 'three');
   });
 

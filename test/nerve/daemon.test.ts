@@ -62,11 +62,19 @@ describe('NerveDaemon', () => {
     const invalid = (): never => {
       throw new ConfigError([{ path: 'ttl', message: 'must be a time' }]);
     };
-    const { daemon, lines } = await startDaemon(t, [withService('api'), withService('web'), invalid]);
+    const { daemon, lines } = await startDaemon(t, [
+      withService('api'),
+      withService('web'),
+      invalid,
+      withService('web'),
+    ]);
     daemon.reload();
     daemon.reload();
     const refused = 'the new configuration is invalid, the old one stays in force';
     await eventually(() => assert.ok(lines.some(({ message }) => message === refused)));
     assert.deepEqual([...daemon.nerve.services.keys()], ['web']);
+    assert.equal(daemon.configRefused, 'ttl: must be a time');
+    daemon.reload();
+    await eventually(() => assert.equal(daemon.configRefused, undefined));
   });
 });

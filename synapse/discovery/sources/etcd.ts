@@ -52,7 +52,7 @@ export const source: SourcePlugin<EtcdSourceOptions> = {
       default: undefined,
     },
     leading_slash: {
-      doc: 'false: the keys have no slash in front, as some other programs write them: services/api is then read as services/api.',
+      doc: 'Whether a slash is in front of the keys. Some programs write none: with false, the path services/api is read as it is.',
       format: 'boolean',
       default: true,
     },

@@ -37,6 +37,16 @@ describe('the problems of synapse', () => {
     assert.deepEqual(findProblems(summary({ api: {}, web: {} }), null), []);
   });
 
+  it('begin with a configuration file that the next start would refuse', () => {
+    const found = findProblems({ ...summary({ api: { up: 0 } }), config_refused: 'services.api: is wrong' }, null);
+    const [first] = found;
+    assert.deepEqual(
+      [first?.level, first?.title, first?.reason],
+      ['bad', 'The configuration file is invalid: a restart of synapse would fail', 'services.api: is wrong'],
+    );
+    assert.equal(found.length, 2);
+  });
+
   const cases: readonly [title: string, found: ReturnType<typeof summary>, level: string, text: string][] = [
     [
       'name the socket of a HAProxy that does not answer',
