@@ -29,6 +29,8 @@ const at = (name: string): { key: Buffer } => ({ key: Buffer.from(name) });
 const range = (prefix: string) => ({ key: prefixRange(prefix).key, range_end: prefixRange(prefix).end });
 const puts = (name: string, lease?: string) => (rpc: Rpc) =>
   rpc.kv.put({ ...at(name), value, ...(lease !== undefined && { lease }) });
+const putsInTxn = (name: string, lease: string) => (rpc: Rpc) =>
+  rpc.kv.txn({ compare: [], success: [{ request_put: { ...at(name), value, lease } }], failure: [] });
 /** The lease of host-2 with a key of host-2 of the service web, and one without keys. */
 const [othersLease, emptyLease] = ['77', '78'];
 const noSpace = 1 as const;
@@ -61,12 +63,7 @@ const rights: readonly (readonly [what: string, call: (rpc: Rpc) => Promise<unkn
     ['put a key of its own under that lease', puts(`${api}h1_10.0.0.1:82`, othersLease), false, false, false],
     [
       'put a key of its own under that lease in a transaction',
-      (rpc) =>
-        rpc.kv.txn({
-          compare: [],
-          success: [{ request_put: { ...at(`${api}h1_10.0.0.1:82`), value, lease: othersLease } }],
-          failure: [],
-        }),
+      putsInTxn(`${api}h1_10.0.0.1:82`, othersLease),
       ...['3.4' as const, '3.4' as const, false],
     ],
     ["read a lease's keys", (rpc) => rpc.lease.leaseTimeToLive({ ID: othersLease, keys: true }), '3.4', '3.4', '3.4'],
@@ -178,6 +175,35 @@ for (const version of etcdVersions) {
       await as('root').call((rpc) => rpc.kv.deleteRange(at(`${api}h1_10.0.0.1:82`)), once);
       await client.call(puts('/nerve/services/web/h2_10.0.0.2:81', othersLease), once);
     };
+
+    type Taking = (lease: string) => (rpc: Rpc) => Promise<unknown>;
+    const leases: readonly (readonly [which: string, lease: string, call: Taking, allowed: boolean])[] = [
+      ['without keys', emptyLease, (lease) => puts(`${api}h1_10.0.0.1:83`, lease), true],
+      [
+        'with keys, in a transaction',
+        othersLease,
+        (lease) => putsInTxn(`${api}h1_10.0.0.1:83`, lease),
+        version === '3.4',
+      ],
+    ];
+    for (const [which, lease, call, allowed] of leases) {
+      it(`${allowed ? 'let' : 'do not let'} a user take a lease ${which} away from its holder`, async (t) => {
+        await prepare(as('host-2'));
+        const removal = (rpc: Rpc) => rpc.kv.deleteRange(at(`${api}h1_10.0.0.1:83`));
+        t.after(() => as('root').call(removal, once));
+        const taken = as('host-1').call(call(lease), once);
+        if (!allowed) {
+          await assert.rejects(taken, /permission denied/);
+          await as('host-2').call(puts('/nerve/services/web/h2_10.0.0.2:83', lease), once);
+          return;
+        }
+        await taken;
+        // The lease has a key that its holder may not write.
+        const used = as('host-2').call(puts('/nerve/services/web/h2_10.0.0.2:83', lease), once);
+        await assert.rejects(used, /permission denied/);
+        await assert.rejects(as('host-2').call(revoke(lease), once), /permission denied/);
+      });
+    }
 
     it('let the nerve of a host announce and withdraw, which has only the rights to its own keys', async (t) => {
       const folder = await tempFolder(t);
