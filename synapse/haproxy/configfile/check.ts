@@ -1,6 +1,5 @@
 import { basename } from 'node:path';
 import { ExecError } from '../../../common/daemon/exec.ts';
-import { reasonOf } from '../../../common/daemon/log.ts';
 import type { Host } from '../../../common/host.ts';
 import type { HaproxyConfig } from '../options/config.ts';
 
@@ -17,9 +16,12 @@ export interface CheckDeps {
   readonly host: Pick<Host, 'exec'>;
 }
 
+/** Signals that end a check from outside, such as SIGKILL when memory runs out: they say nothing about the text. */
+const foreignEnds: ReadonlySet<string> = new Set(['SIGKILL', 'SIGTERM', 'SIGINT']);
+
 /**
  * Checks a candidate file with the user's command, or with HAProxy itself where it is installed.
- * Rejects only when `signal` aborts.
+ * @throws when `signal` aborts, and when the check comes to no result: it does not end in time, is killed, or cannot be run
  */
 export async function checkCandidate(
   path: string,
@@ -32,6 +34,7 @@ export async function checkCandidate(
     const program = command === null ? ([haproxy, '-c', '-f', path] as const) : (['/bin/sh', '-c', command] as const);
     const { code, signal: ending, stdout, stderr } = await host.exec(program, { timeoutMs }, signal);
     if (code === 0) return { result: 'accepted' };
+    if (code === null && foreignEnds.has(String(ending))) throw new Error(`${program[0]}: ended by ${ending}`);
     const output = `${stderr}\n${stdout}`;
     const message = errorsIn(output) || (code === null ? `ended by ${ending}` : `exit code ${code}`);
     return { result: 'refused', message, findings: findingsIn(output, basename(path)) };
@@ -40,7 +43,8 @@ export async function checkCandidate(
     if (isMissing(error) && wanted === null && command === null) {
       return { result: 'unchecked', reason: `${haproxy} is not installed here` };
     }
-    return { result: 'refused', message: reasonOf(error), findings: [] };
+    // Nothing in the text may be blamed for it.
+    throw new Error('the check came to no result', { cause: error });
   }
 }
 

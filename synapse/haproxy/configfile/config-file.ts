@@ -66,7 +66,7 @@ export class ConfigFile {
     return this.#text;
   }
 
-  /** Checks a text and changes nothing. @throws when the candidate cannot be written */
+  /** Checks a text and changes nothing. @throws when the candidate cannot be written, or the check comes to no result */
   check(text: string, signal: AbortSignal): Promise<CheckResult> {
     return this.#exclusively('check', async () => {
       try {
@@ -80,7 +80,7 @@ export class ConfigFile {
 
   /**
    * Replaces the file: candidate, check, fsync, rename. A text that the check refuses changes nothing.
-   * @throws when the file cannot be written
+   * @throws when the file cannot be written, or the check comes to no result
    */
   write(text: string, { check }: { readonly check: boolean }, signal: AbortSignal): Promise<WriteResult> {
     return this.#mutex.run(async () => {

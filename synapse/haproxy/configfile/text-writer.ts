@@ -37,7 +37,7 @@ export class TextWriter {
     return [...shapes].every((shape) => this.#acceptedShapes.has(shape));
   }
 
-  /** Checks a text and writes nothing. @returns null when it is accepted @throws when the candidate cannot be written */
+  /** Checks a text and writes nothing. @returns null when it is accepted @throws when there is no result */
   async check({ text }: ConfigText, signal: AbortSignal): Promise<Refusal | null> {
     const result = await this.#deps.file?.check(text, signal);
     return result?.result === 'refused' ? result : null;

@@ -82,20 +82,28 @@ describe('haproxy.cfg', () => {
     assert.equal(file.text, 'old\n');
   });
 
-  it('is not written when the check hangs', async () => {
-    const file = open({ check_command: 'sleep 60', check_timeout: '100ms' });
-    const result = await file.write('new\n', { check: true }, signal);
-    assert.match(result.result === 'refused' ? result.message : '', /killed after 100 ms/);
-    await assert.rejects(readFile(path), /ENOENT/);
-  });
+  const withoutResult: readonly (readonly [what: string, more: Record<string, unknown>, reason: RegExp])[] = [
+    ['hangs', { check_command: 'sleep 60', check_timeout: '100ms' }, /killed after 100 ms/],
+    ['is killed', { check_command: 'kill -KILL $$' }, /ended by SIGKILL/],
+    ['cannot be run', { check_command: null, haproxy_path: '/nowhere/haproxy', do_checks: true }, /cannot run/],
+  ];
+  for (const [what, more, reason] of withoutResult) {
+    it(`is neither written nor called refused when the check ${what}`, async () => {
+      const file = open(more);
+      const causes = (error: Error): string => `${error.message}: ${error.cause ? causes(error.cause as Error) : ''}`;
+      await assert.rejects(file.write('new\n', { check: true }, signal), (error: Error) => {
+        assert.match(causes(error), /the check came to no result/);
+        assert.match(causes(error), reason);
+        return true;
+      });
+      await assert.rejects(readFile(path), /ENOENT/);
+      await assert.rejects(file.check('new\n', signal), /cannot check/);
+    });
+  }
 
-  it('is written without a check where HAProxy is not installed, unless do_checks is true', async () => {
+  it('is written without a check where HAProxy is not installed', async () => {
     const absent = { check_command: null, haproxy_path: join(folder, 'nothing') };
     assert.deepEqual(await open(absent).write('new\n', { check: true }, signal), { result: 'written', checked: false });
-    assert.equal(
-      (await open({ ...absent, do_checks: true }).write('newer\n', { check: true }, signal)).result,
-      'refused',
-    );
     assert.equal(await readFile(path, 'utf8'), 'new\n');
   });
 

@@ -16,17 +16,20 @@ import { plainConfig } from '../../../support/haproxy/haproxy-text.ts';
 const signal = new AbortController().signal;
 const config = plainConfig({ config_file_path: '/etc/haproxy/haproxy.cfg', trust_server_options: ['*'] });
 
-/** A file in memory, whose check refuses texts that contain one of these words. */
+/** A file in memory, whose check refuses texts that contain one of these words, and has no result for others. */
 function fakeFile() {
   const refused = new Set<string>();
+  const hanging = new Set<string>();
   const calls: string[] = [];
   let text = '';
   const judge = (candidate: string) => {
+    if ([...hanging].some((each) => candidate.includes(each))) throw new Error('the check came to no result');
     const word = [...refused].find((each) => candidate.includes(each));
     return word === undefined ? null : ({ result: 'refused', message: `bad ${word}`, findings: [] } as const);
   };
   return {
     refused,
+    hanging,
     calls,
     name: 'haproxy.cfg',
     get text() {
@@ -126,6 +129,34 @@ describe('the writer of the configuration', () => {
     await write();
     assert.deepEqual(status().quarantined, {});
     assert.match(file.text, /balance nonsense/);
+  });
+
+  it('blames no service when a check comes to no result', async () => {
+    const { file, events, writer, status, want, write } = openWriter();
+    want('api', {}, '');
+    want('slow', {}, 'slow-option');
+    file.hanging.add('slow-option');
+    await assert.rejects(write(), /no result/);
+    assert.deepEqual(status().quarantined, {});
+    assert.equal(writer.reason, null);
+    assert.deepEqual(events, []);
+    file.hanging.clear();
+    await write();
+    assert.match(file.text, /slow-option/);
+  });
+
+  it('blames no service when a check during the search for the refused one comes to no result', async () => {
+    const { file, status, want, write } = openWriter();
+    want('api', {}, '', 'no-such-option');
+    want('slow', {}, 'slow-option');
+    file.refused.add('no-such-option');
+    const judge = file.check;
+    file.check = async () => Promise.reject(new Error('the check came to no result'));
+    await assert.rejects(write(), /no result/);
+    assert.deepEqual(status().quarantined, {});
+    file.check = judge;
+    await write();
+    assert.deepEqual(Object.keys(status().quarantined), ['api']);
   });
 
   it('tries servers with refused options again when their time has come', async () => {
