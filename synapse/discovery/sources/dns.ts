@@ -3,18 +3,11 @@ import { isIP } from 'node:net';
 import { isObject } from '../../../common/config/formats.ts';
 import { type Instance, isHost, isPort, makeInstance, takeInstance } from '../../../common/instance.ts';
 import { knownHint } from '../../../common/nearest.ts';
+import { createResolver, isAbsent } from '../../../common/net/dns.ts';
 import type { Source, SourceContext, SourcePlugin } from '../../source.ts';
 import { InstanceSetBuilder, SetPublisher } from '../instance-set-builder.ts';
 import { Poll } from '../poll.ts';
-import {
-  createResolver,
-  type DnsRecord,
-  isAbsent,
-  type Lookup,
-  type LookupResult,
-  lookUp,
-  type RecordType,
-} from './dns/lookup.ts';
+import { type DnsRecord, type Lookup, type LookupResult, lookUp, type RecordType } from './dns/lookup.ts';
 import { type DnsLookupOptions, dnsLookupSchema, waitFor } from './dns/options.ts';
 
 /** A name to look up, with the labels of its instances. */

@@ -1,9 +1,10 @@
 import { reasonOf } from '../../../common/daemon/log.ts';
 import { type Instance, makeInstance } from '../../../common/instance.ts';
+import { createResolver } from '../../../common/net/dns.ts';
 import type { Source, SourceContext, SourcePlugin } from '../../source.ts';
 import { InstanceSetBuilder } from '../instance-set-builder.ts';
 import { Poll } from '../poll.ts';
-import { createResolver, lookUp } from './dns/lookup.ts';
+import { lookUp } from './dns/lookup.ts';
 import { type DnsLookupOptions, dnsLookupSchema, waitFor } from './dns/options.ts';
 import {
   createZookeeperSource,

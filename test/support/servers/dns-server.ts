@@ -2,11 +2,21 @@ import { createSocket } from 'node:dgram';
 import { isIPv4 } from 'node:net';
 
 /** What the server holds for one name and type; a number is the response code of a failure (2 SERVFAIL, 3 NXDOMAIN). */
-export type DnsData = number | 'hang' | readonly DnsAnswer[];
+export type DnsData = number | 'hang' | readonly DnsAnswer[] | LateDnsData;
+
+/** Answers that are sent when `after` resolves. */
+export interface LateDnsData {
+  readonly after: Promise<unknown>;
+  readonly answers: readonly DnsAnswer[];
+}
 
 /** The records of one name. */
 export interface DnsAnswer {
   readonly ttl?: number;
+  /** Owner of the record; default the name in the question. */
+  readonly name?: string;
+  /** The record is a CNAME to this name, whatever was asked for. */
+  readonly cname?: string;
   /** For A and AAAA. */
   readonly address?: string;
   /** For SRV. */
@@ -27,12 +37,13 @@ export interface DnsServer {
   close(): Promise<void>;
 }
 
-const types: Readonly<Record<number, string>> = { 1: 'A', 28: 'AAAA', 33: 'SRV' };
+const types: Readonly<Record<number, string>> = { 1: 'A', 5: 'CNAME', 28: 'AAAA', 33: 'SRV' };
 
 /** A small name server over UDP (RFC 1035, sections 3 and 4). */
 export async function startDnsServer(): Promise<DnsServer> {
   const zone = new Map<string, DnsData>();
   const questions: string[] = [];
+  let closed = false;
   const socket = createSocket('udp4');
   socket.on('message', (message, peer) => {
     const { name, end } = readName(message, 12);
@@ -41,33 +52,59 @@ export async function startDnsServer(): Promise<DnsServer> {
     const known = [...zone.keys()].some((key) => key.startsWith(`${name} `));
     const data = zone.get(`${name} ${type}`) ?? (known ? [] : 3);
     if (data === 'hang') return;
-    const answers = typeof data === 'number' ? [] : data.map((answer) => record(type, answer));
-    const header = Buffer.alloc(12);
-    header.writeUInt16BE(message.readUInt16BE(0), 0);
-    header.writeUInt16BE(0x8180 | (typeof data === 'number' ? data : 0), 2);
-    header.writeUInt16BE(1, 4);
-    header.writeUInt16BE(answers.length, 6);
-    socket.send(Buffer.concat([header, message.subarray(12, end + 4), ...answers]), peer.port, peer.address);
+    if (typeof data === 'object' && 'after' in data) {
+      void data.after.then(() => reply(data.answers));
+      return;
+    }
+    reply(data);
+
+    function reply(data: number | readonly DnsAnswer[]): void {
+      const answers = typeof data === 'number' ? [] : data.map((answer) => record(type, answer));
+      const header = Buffer.alloc(12);
+      header.writeUInt16BE(message.readUInt16BE(0), 0);
+      header.writeUInt16BE(0x8180 | (typeof data === 'number' ? data : 0), 2);
+      header.writeUInt16BE(1, 4);
+      header.writeUInt16BE(answers.length, 6);
+      if (!closed)
+        socket.send(Buffer.concat([header, message.subarray(12, end + 4), ...answers]), peer.port, peer.address);
+    }
   });
   await new Promise<void>((resolve) => socket.bind(0, '127.0.0.1', resolve));
   return {
     address: `127.0.0.1:${socket.address().port}`,
     zone,
     questions,
-    close: () => new Promise((resolve) => socket.close(() => resolve())),
+    close() {
+      closed = true;
+      return new Promise((resolve) => socket.close(() => resolve()));
+    },
   };
 }
 
 function record(type: string, answer: DnsAnswer): Buffer {
-  const data = type === 'SRV' ? service(answer) : address(answer.address ?? '');
-  const head = Buffer.alloc(12);
-  // A pointer to the name in the question.
-  head.writeUInt16BE(0xc00c, 0);
-  head.writeUInt16BE(Number(Object.keys(types).find((key) => types[Number(key)] === type)), 2);
-  head.writeUInt16BE(1, 4);
-  head.writeUInt32BE(answer.ttl ?? 60, 6);
-  head.writeUInt16BE(data.length, 10);
-  return Buffer.concat([head, data]);
+  const kind = answer.cname === undefined ? type : 'CNAME';
+  const data =
+    answer.cname !== undefined
+      ? nameOf(answer.cname)
+      : type === 'SRV'
+        ? service(answer)
+        : address(answer.address ?? '');
+  // A pointer to the name in the question, or a name of its own.
+  const owner = answer.name === undefined ? Buffer.from([0xc0, 0x0c]) : nameOf(answer.name);
+  const head = Buffer.alloc(10);
+  head.writeUInt16BE(Number(Object.keys(types).find((key) => types[Number(key)] === kind)), 0);
+  head.writeUInt16BE(1, 2);
+  head.writeUInt32BE(answer.ttl ?? 60, 4);
+  head.writeUInt16BE(data.length, 8);
+  return Buffer.concat([owner, head, data]);
+}
+
+function nameOf(text: string): Buffer {
+  const labels = text.split('.').filter((label) => label !== '');
+  return Buffer.concat([
+    ...labels.map((label) => Buffer.from([label.length, ...Buffer.from(label)])),
+    Buffer.from([0]),
+  ]);
 }
 
 function service({ priority = 0, weight = 0, port = 0, target = '' }: DnsAnswer): Buffer {
@@ -75,12 +112,7 @@ function service({ priority = 0, weight = 0, port = 0, target = '' }: DnsAnswer)
   head.writeUInt16BE(priority, 0);
   head.writeUInt16BE(weight, 2);
   head.writeUInt16BE(port, 4);
-  const labels = target.split('.').filter((label) => label !== '');
-  return Buffer.concat([
-    head,
-    ...labels.map((label) => Buffer.from([label.length, ...Buffer.from(label)])),
-    Buffer.from([0]),
-  ]);
+  return Buffer.concat([head, nameOf(target)]);
 }
 
 function address(text: string): Buffer {

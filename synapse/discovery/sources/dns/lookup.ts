@@ -1,7 +1,6 @@
-import { Resolver } from 'node:dns/promises';
-import { isIP } from 'node:net';
-import { onAbort } from '../../../../common/async/abort.ts';
+import type { Resolver } from 'node:dns/promises';
 import { compareText } from '../../../../common/compare.ts';
+import { type AddressRecord, absent, lookUpAddress } from '../../../../common/net/dns.ts';
 
 /** A name to look up. */
 export interface Lookup {
@@ -13,7 +12,7 @@ export interface Lookup {
 }
 
 /** The records to look up. */
-export type RecordType = 'address' | 'a' | 'aaaa' | 'srv';
+export type RecordType = AddressRecord | 'srv';
 
 /** One address, and with SRV the port and weight, that a name has. */
 export interface DnsRecord {
@@ -35,44 +34,12 @@ export interface LookupResult {
 /** A limit, because each target of an SRV record is a lookup of its own. */
 const maxTargets = 1_000;
 
-/** A resolver for one round of lookups, which ends with `signal`; without name servers it uses those of the system. */
-export function createResolver(nameservers: readonly string[], timeoutMs: number, signal: AbortSignal): Resolver {
-  const resolver = new Resolver({ timeout: Math.max(100, Math.floor(timeoutMs / 4)), tries: 2 });
-  if (nameservers.length > 0) resolver.setServers(nameservers);
-  onAbort(signal, () => resolver.cancel());
-  return resolver;
-}
-
 /** The sorted records of a name; an address is its own record. @throws when there are none, or when a lookup failed */
 export async function lookUp(resolver: Resolver, server: Lookup, record: RecordType): Promise<LookupResult> {
   if (record === 'srv') return lookUpService(resolver, server);
   const { addresses, ttlSeconds } = await lookUpAddress(resolver, server.host, record);
   const name = server.name ?? server.host.replace(/\.$/, '');
   return { records: addresses.map((address) => ({ name, address, backup: false })), ttlSeconds };
-}
-
-/** True when a lookup failed because the name does not exist, or has no such records. */
-export function isAbsent(error: unknown): boolean {
-  const { code } = error as NodeJS.ErrnoException;
-  return code === 'ENOTFOUND' || code === 'ENODATA';
-}
-
-async function lookUpAddress(
-  resolver: Resolver,
-  host: string,
-  record: Exclude<RecordType, 'srv'>,
-): Promise<{ readonly addresses: readonly string[]; readonly ttlSeconds: number }> {
-  if (isIP(host) !== 0) return { addresses: [host], ttlSeconds: Number.POSITIVE_INFINITY };
-  const answers = await Promise.all([
-    record === 'aaaa' ? [] : orEmpty(resolver.resolve4(host, { ttl: true })),
-    record === 'a' ? [] : orEmpty(resolver.resolve6(host, { ttl: true })),
-  ]);
-  const found = answers.flat();
-  if (found.length === 0) throw absent(`${host}: has no address`);
-  return {
-    addresses: [...new Set(found.map(({ address }) => address))].sort(),
-    ttlSeconds: Math.min(...found.map(({ ttl }) => ttl)),
-  };
 }
 
 async function lookUpService(resolver: Resolver, server: Lookup): Promise<LookupResult> {
@@ -111,18 +78,4 @@ async function lookUpService(resolver: Resolver, server: Lookup): Promise<Lookup
 function weightOf(weight: number, heaviest: number): number | undefined {
   if (heaviest === 0) return undefined;
   return Math.max(1, heaviest <= 256 ? weight : Math.round((weight * 256) / heaviest));
-}
-
-/** A host may have addresses of only one family. */
-async function orEmpty<T>(answer: Promise<readonly T[]>): Promise<readonly T[]> {
-  try {
-    return await answer;
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENODATA') return [];
-    throw error;
-  }
-}
-
-function absent(message: string): Error {
-  return Object.assign(new Error(message), { code: 'ENODATA' });
 }
