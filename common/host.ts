@@ -14,9 +14,11 @@ import {
   rm,
   stat,
 } from 'node:fs/promises';
-import { connect, type Socket } from 'node:net';
+import { connect, isIP, type Socket } from 'node:net';
+import { networkInterfaces } from 'node:os';
 import { onAbort } from './async/abort.ts';
 import { type ExecOptions, type ExecResult, exec } from './daemon/exec.ts';
+import { createNameLookup, type LookUpName } from './net/name-lookup.ts';
 
 /** The properties of a file that the daemons use. */
 export interface FileFacts {
@@ -81,7 +83,7 @@ export interface Files {
 
 /** Where something listens. */
 export interface TcpAddress {
-  /** An IP address or a host name. */
+  /** An IP address. */
   readonly host: string;
   readonly port: number;
 }
@@ -103,8 +105,15 @@ export interface Host {
   ) => Promise<ExecResult>;
   /** Begins to open a unix socket, such as HAProxy's runtime API; `connect` or `error` follows as with `node:net`. */
   readonly connectUnix: (path: string) => Socket;
-  /** Tries to open one TCP connection and closes it at once; `silent` when `signal` aborts first. Never rejects. */
+  /**
+   * Tries to open one TCP connection and closes it at once; `silent` when `signal` aborts first, and for a host that is no IP
+   * address. Never rejects.
+   */
   readonly tryConnect: (address: TcpAddress, signal: AbortSignal) => Promise<ConnectResult>;
+  /** Finds the addresses of a host name; see `net/name-lookup.ts`. */
+  readonly lookUpName: LookUpName;
+  /** The IP addresses of this machine, loopback included, at this moment. */
+  readonly ownAddresses: () => readonly string[];
 }
 
 const files: Files = {
@@ -183,7 +192,8 @@ function factsOf(stats: Stats): FileFacts {
 
 function tryConnect({ host, port }: TcpAddress, signal: AbortSignal): Promise<ConnectResult> {
   return new Promise((resolve) => {
-    if (signal.aborted) {
+    // Node.js would look a name up in a thread that file access needs too.
+    if (signal.aborted || isIP(host) === 0) {
       resolve('silent');
       return;
     }
@@ -194,11 +204,22 @@ function tryConnect({ host, port }: TcpAddress, signal: AbortSignal): Promise<Co
       resolve(result);
     };
     socket.once('connect', () => done('answers'));
-    // Other errors, such as EHOSTUNREACH and a name that cannot be resolved, say nothing of a process that listens.
+    // Other errors, such as EHOSTUNREACH, say nothing of a process that listens.
     socket.on('error', (error: NodeJS.ErrnoException) => done(error.code === 'ECONNREFUSED' ? 'refused' : 'silent'));
     const release = onAbort(signal, () => done('silent'));
   });
 }
 
+function ownAddresses(): readonly string[] {
+  return Object.values(networkInterfaces()).flatMap((all = []) => all.map(({ address }) => address));
+}
+
 /** The machine this process runs on. */
-export const thisHost: Host = { files, exec, connectUnix: (path) => connect({ path }), tryConnect };
+export const thisHost: Host = {
+  files,
+  exec,
+  connectUnix: (path) => connect({ path }),
+  tryConnect,
+  lookUpName: createNameLookup({ files }),
+  ownAddresses,
+};

@@ -3,6 +3,7 @@ import { describeSchema, type OptionSection } from '../common/cli/describe.ts';
 import { etcdSchema } from '../common/etcd/client/options.ts';
 import { loadPlugin, pluginNames } from '../common/plugin.ts';
 import { statsdSchema } from '../common/statsd/options.ts';
+import { dnsSchema } from './addresses/dns-options.ts';
 import { preferSchema } from './catalog/preference.ts';
 import { defaultListen, topSchema } from './config/config.ts';
 import { filterSchema } from './config/filters.ts';
@@ -27,6 +28,7 @@ export async function describeOptions(
     { title: 'top level', options: describeSchema(topSchema) },
     { title: 'etcd', options: describeSchema(etcdSchema) },
     { title: 'admin', options: describeSchema(adminSchema(defaultListen)) },
+    { title: 'dns', options: describeSchema(dnsSchema) },
     { title: 'statsd', options: describeSchema(statsdSchema) },
     { title: 'services.NAME', options: describeSchema(serviceSchema) },
     { title: 'file_output', options: describeSchema(fileOutputSchema) },

@@ -6,9 +6,8 @@ import type { Schema } from '../common/config/config.ts';
 import { type Log, reasonOf } from '../common/daemon/log.ts';
 import { readIfThere, writeFileAtomic } from '../common/file.ts';
 import type { Files } from '../common/host.ts';
-import type { Instance } from '../common/instance.ts';
 import { fileFailures } from './metrics.ts';
-import type { AppliedService, Output, Snapshot } from './output.ts';
+import type { AppliedService, Output, OutputInstance, Snapshot } from './output.ts';
 
 /** The top-level section `file_output`. */
 export interface FileOutputConfig {
@@ -35,10 +34,12 @@ export const serviceFileOutputSchema: Schema<ServiceFileOutput> = {
 };
 
 /** What a client reads of one instance: SmartStack's keys in its order, and our `backup`; keys without a value are left out. */
-export function backendRecord({ name, host, port, weight, serverOptions, labels, backup }: Instance): object {
+export function backendRecord(instance: OutputInstance): object {
+  const { name, host, hostName, port, weight, serverOptions, labels, backup } = instance;
   return {
     ...(name !== '' && { name }),
-    host,
+    // A client resolves names by itself, as it always has.
+    host: hostName ?? host,
     port,
     ...(weight !== undefined && { weight }),
     ...(serverOptions !== undefined && { haproxy_server_options: serverOptions }),
@@ -48,7 +49,7 @@ export function backendRecord({ name, host, port, weight, serverOptions, labels,
 }
 
 /** The file of a service. It leaves out instances that drain: clients would open new connections to them. */
-export function fileText(instances: readonly Instance[]): string {
+export function fileText(instances: readonly OutputInstance[]): string {
   return JSON.stringify(instances.filter(({ state }) => state === 'up').map(backendRecord));
 }
 
@@ -56,7 +57,7 @@ export function fileText(instances: readonly Instance[]): string {
 export interface WantedFiles {
   readonly folder: string;
   /** The services that have a file; undefined while nothing is known about a service, which keeps the file it has. */
-  readonly services: ReadonlyMap<string, readonly Instance[] | undefined>;
+  readonly services: ReadonlyMap<string, readonly OutputInstance[] | undefined>;
 }
 
 /**
@@ -106,6 +107,18 @@ export interface FileOutputTarget {
   readonly folder: string | undefined;
   /** The services that have a file. */
   readonly services: readonly string[];
+}
+
+/** What a configuration says about the files. */
+export function fileTargetOf({ fileOutput, services }: FilesConfig): FileOutputTarget {
+  const withFile = [...services].filter(([, { hasFile = true }]) => hasFile).map(([name]) => name);
+  return { folder: fileOutput?.output_directory, services: withFile };
+}
+
+/** The parts of a configuration that say which files there are. */
+export interface FilesConfig {
+  readonly fileOutput?: FileOutputConfig | undefined;
+  readonly services: ReadonlyMap<string, { readonly hasFile?: boolean }>;
 }
 
 /** Keeps the files of `file_output` up to date. A snapshot is only taken over by `apply`: HAProxy never waits for a file. */

@@ -4,7 +4,8 @@ import { coalesce, type MarkDirty } from '../common/async/coalesce.ts';
 import { sleep } from '../common/async/sleep.ts';
 import type { Host, TcpAddress } from '../common/host.ts';
 import { announcementsIn } from './catalog/announced.ts';
-import type { Catalog, CatalogChange } from './catalog/catalog.ts';
+import type { Catalog } from './catalog/catalog.ts';
+import type { CatalogChange } from './catalog/catalog-entry.ts';
 import { Looks } from './catalog/looks.ts';
 import type { LostInstance } from './catalog/lost-instance.ts';
 import type { LookResult } from './catalog/lost-state.ts';
@@ -13,6 +14,8 @@ import type { ServicesStatistics } from './haproxy/statistics/counters.ts';
 /** What the watch over lost instances uses of its surroundings. */
 export interface LostWatchDeps {
   readonly host: Pick<Host, 'tryConnect'>;
+  /** The address of a host name; undefined while it has none. */
+  readonly resolve: (name: string) => string | undefined;
   /** HAProxy's own counters of a service. */
   readonly statistics: (service: string) => Promise<ServicesStatistics>;
   /** Acts on what changed in the catalog. */
@@ -115,7 +118,10 @@ export class LostWatch {
   }
 
   #addressOf(service: string, { instance: { host, port } }: LostInstance): TcpAddress {
-    return { host, port: this.#catalog.entry(service)?.service.policy.portOverride ?? port };
+    return {
+      host: this.#deps.resolve(host) ?? host,
+      port: this.#catalog.entry(service)?.service.policy.portOverride ?? port,
+    };
   }
 
   /** What is announced, beginning anywhere, and then what is lost. */
@@ -127,7 +133,9 @@ export class LostWatch {
       const { raw, service } = this.#catalog.entry(name) ?? {};
       if (raw === undefined) continue;
       for (const { instance } of announcementsIn(name, raw)) {
-        if (instance.state === 'up') yield { host: instance.host, port: service?.policy.portOverride ?? instance.port };
+        if (instance.state !== 'up') continue;
+        const host = this.#deps.resolve(instance.host) ?? instance.host;
+        yield { host, port: service?.policy.portOverride ?? instance.port };
       }
     }
     for (const name of order) {

@@ -26,6 +26,10 @@ export interface Observed {
   readonly held: number;
   /** The number of instances that `max_instances` leaves out. */
   readonly overLimit: number;
+  /** The number of instances that are left out because their host names have no addresses. */
+  readonly unresolved: number;
+  /** The number of instances that are left out because traffic may not go to their addresses. */
+  readonly refusedInstances: number;
   /** The number of local instances, of a service with a preference. */
   readonly local?: number | undefined;
   /** Milliseconds of `clock.wallTime()`; null while nothing is known. */
@@ -160,6 +164,16 @@ gauge(
   ({ rejected }) => rejected,
 );
 gauge(
+  'synapse_unresolved_instances',
+  'Instances that are left out because their host names have no addresses.',
+  ({ unresolved }) => unresolved,
+);
+gauge(
+  'synapse_refused_instances',
+  'Instances that are left out because traffic may not go to their addresses.',
+  ({ refusedInstances }) => refusedInstances,
+);
+gauge(
   'synapse_local_instances',
   'Instances in the preferred zone; only for services with a preference.',
   ({ local }) => local,
@@ -217,6 +231,15 @@ export const applies = new Counter({
   registers,
 });
 for (const result of ['ok', 'failed']) applies.inc({ result }, 0);
+
+/** Counts lookups of host names of instances. */
+export const nameLookups = new Counter({
+  name: 'synapse_name_lookups_total',
+  help: 'Lookups of host names of instances, by result: ok or failed.',
+  labelNames: ['result'],
+  registers,
+});
+for (const result of ['ok', 'failed']) nameLookups.inc({ result }, 0);
 
 /** Counts starts of sources. */
 export const sourceStarts = new Counter({

@@ -10,9 +10,21 @@ export type ServiceOutputConfig = ServiceHaproxyConfig;
  */
 export const startsDown: unique symbol = Symbol('starts down');
 
-/** An instance as outputs get it. */
+/** An instance as outputs get it: its host is an IP address. */
 export interface OutputInstance extends Instance {
   readonly [startsDown]?: true;
+  /** The host name in its record, for which `host` and `id` have the address; undefined where the record has an address. */
+  readonly hostName?: string;
+}
+
+/** Ports on which this host listens: an instance there would be HAProxy or synapse itself. */
+export interface Listener {
+  /** An IP address; `any`: all addresses of this host. */
+  readonly host: string | 'any';
+  readonly firstPort: number;
+  readonly lastPort: number;
+  /** What listens, for people: `the frontend of api`. */
+  readonly what: string;
 }
 
 /** True for an instance that is marked with {@link startsDown}. */
@@ -36,7 +48,7 @@ export interface ServiceState {
    * The instances to balance over, in order; undefined while nothing is known about them (no source has answered and
    * the state file does not have the service): an output then keeps what it has.
    */
-  readonly instances: readonly Instance[] | undefined;
+  readonly instances: readonly OutputInstance[] | undefined;
   /** The instances are those of the state file: the source has not answered in this process. They may be out of date. */
   readonly fromStateFile?: true;
   /** When synapse saw the change that led to this state, in milliseconds of `clock.now()`. */

@@ -15,10 +15,21 @@ export interface Rejected {
   readonly reason: string;
 }
 
+/**
+ * Why the host of an instance cannot be used.
+ * - `waiting`: the first lookup of its host name is under way.
+ * - `unresolved`: its host name has no address.
+ * - `refused`: traffic may not go to its address.
+ * - `double`: another instance has the same name, address and port.
+ */
+export type UnusableKind = 'waiting' | 'unresolved' | 'refused' | 'double';
+
 /** An instance that a source found and that is not used. */
 export interface LeftOut {
   readonly id: string;
   readonly reason: string;
+  /** Set when its host is the reason. */
+  readonly kind?: UnusableKind;
 }
 
 /** All instances of one service that a source knows of at one moment. Immutable. */

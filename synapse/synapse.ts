@@ -5,22 +5,25 @@ import { type Log, reasonOf } from '../common/daemon/log.ts';
 import { pruneLater } from '../common/daemon/metrics.ts';
 import type { Host } from '../common/host.ts';
 import { listed } from '../common/wording.ts';
-import { Catalog, type CatalogChange } from './catalog/catalog.ts';
+import { Catalog } from './catalog/catalog.ts';
+import type { CatalogChange } from './catalog/catalog-entry.ts';
 import { Departures, type DeparturesTaken } from './catalog/departures.ts';
 import { readStateFile, type ServiceToSave, StateFileWriter } from './catalog/state-file.ts';
 import type { SynapseConfig } from './config/config.ts';
 import { keepEqual } from './config/keep-equal.ts';
 import { Discoverer } from './discovery/discoverer.ts';
-import { FileOutput, type FileOutputTarget } from './file-output.ts';
+import { FileOutput, fileTargetOf } from './file-output.ts';
 import type { SentCommands } from './haproxy/runtime/command-log.ts';
 import type { ServicesStatistics } from './haproxy/statistics/counters.ts';
 import { type CreateHaproxy, HaproxyRun } from './haproxy-run.ts';
+import { InstanceAddresses } from './instance-addresses.ts';
 import { LostWatch } from './lost-watch.ts';
 import { applies, observe } from './metrics.ts';
 import type { ServersOf, Snapshot } from './output.ts';
 import { type Applied, type ReportDeps, recordApplied } from './report/applied-events.ts';
 import { recordCatalogChange } from './report/catalog-events.ts';
 import { Events } from './report/events.ts';
+import { NameEvents } from './report/name-events.ts';
 import { recordOf, recordsOf } from './report/records.ts';
 import { InstanceReturns } from './report/returns.ts';
 import { watchFreshness } from './report/source-freshness.ts';
@@ -28,6 +31,7 @@ import { observed, stateOf } from './report/state.ts';
 import type { SynapseState } from './report/status-shape.ts';
 import type { Trace } from './report/trace-shape.ts';
 import { Traces } from './report/traces.ts';
+import { unknownReason } from './report/unknown-services.ts';
 import type { OpenEtcd } from './source.ts';
 
 /** What a synapse uses of its surroundings. */
@@ -35,8 +39,8 @@ export interface SynapseDeps {
   readonly log: Log;
   /** Where events are recorded; by default a journal that only this synapse knows. */
   readonly events?: Events;
-  /** The files of the state file and of `file_output`; looks at lost instances. */
-  readonly host: Pick<Host, 'files' | 'tryConnect'>;
+  /** The files of the state file and of `file_output`; looks at lost instances; host names. */
+  readonly host: Pick<Host, 'files' | 'tryConnect' | 'lookUpName' | 'ownAddresses'>;
   readonly openEtcd: OpenEtcd;
   readonly createHaproxy: CreateHaproxy;
 }
@@ -61,7 +65,8 @@ export class Synapse {
   readonly #events: Events;
   readonly #traces = new Traces();
   readonly #returns = new InstanceReturns();
-  readonly #catalog = new Catalog();
+  readonly #addresses: InstanceAddresses;
+  readonly #catalog: Catalog;
   readonly #departures = new Departures();
   readonly #lostWatch: LostWatch;
   readonly #discoverer: Discoverer;
@@ -82,7 +87,14 @@ export class Synapse {
     this.#deps = deps;
     this.#log = log;
     this.#events = events;
-    this.#fileOutput = new FileOutput(this.#fileTarget(), { log, files: deps.host.files });
+    this.#addresses = new InstanceAddresses(config, {
+      host: deps.host,
+      services: () => this.#catalog.configs(),
+      onChange: (names) => this.#take(this.#catalog.placeAgain(names)),
+      nameEvents: new NameEvents(log, events),
+    });
+    this.#catalog = new Catalog(this.#addresses.addressing);
+    this.#fileOutput = new FileOutput(fileTargetOf(this.#config), { log, files: deps.host.files });
     this.#discoverer = new Discoverer(
       {
         onSet: (service, set) => this.#take(this.#catalog.update(service, set)),
@@ -97,6 +109,7 @@ export class Synapse {
     );
     this.#lostWatch = new LostWatch(this.#catalog, {
       host: deps.host,
+      resolve: (name) => this.#addresses.look(name)?.address,
       statistics: (service) => this.statistics({ service }),
       take: (changes) => this.#take(changes),
     });
@@ -115,11 +128,12 @@ export class Synapse {
   reconfigure(next: SynapseConfig): void {
     this.#config = keepEqual(this.#config, next);
     const { services, etcd, haproxy } = this.#config;
+    this.#addresses.configure(this.#config);
     this.#take(this.#catalog.configure(services));
     this.#discoverer.configure(services, etcd);
     pruneLater((service) => services.has(service));
     if (this.#haproxy !== undefined && this.#haproxy.config !== haproxy) this.#touch(all);
-    this.#fileOutput.configure(this.#fileTarget(), this.#catalog.snapshot());
+    this.#fileOutput.configure(fileTargetOf(this.#config), this.#catalog.snapshot());
     this.#stateFile?.touch();
   }
 
@@ -132,29 +146,20 @@ export class Synapse {
   ready(): string | null {
     if (this.#phase === 'waiting')
       return `waiting for the sources of ${listed(this.#discoverer.unanswered(), 5)} to answer`;
-    const unknown = [...this.#catalog.snapshot().values()].filter(({ instances }) => instances === undefined);
-    if (unknown.length > 0) {
-      const names = listed(
-        unknown.map(({ name }) => name),
-        5,
-      );
-      const sources = unknown.length === 1 ? 'its source has' : 'their sources have';
-      return `nothing is known about ${names}: ${sources} not answered, and the state file has no entry`;
-    }
+    const unknown = unknownReason(this.#catalog.snapshot());
+    if (unknown !== null) return unknown;
     if (this.#applied === undefined) return 'the first snapshot has not been applied yet';
     return this.#haproxy?.haproxy.reason ?? null;
   }
 
   /** All services, or the named ones. */
   state(names?: readonly string[]): SynapseState {
-    const { fileOutput } = this.#config;
-    const files = fileOutput && { directory: fileOutput.output_directory, reason: this.#fileOutput.reason };
+    const { output_directory: directory } = this.#config.fileOutput ?? {};
+    const haproxy = this.#haproxy?.haproxy.status ?? null;
+    const facts = { haproxy, look: this.#addresses.look, returns: this.#returns, names };
     return {
-      ...stateOf(this.#catalog, this.#discoverer, this.#haproxy?.haproxy.status ?? null, {
-        returns: this.#returns,
-        ...(names !== undefined && { names }),
-      }),
-      ...(files !== undefined && { file_output: files }),
+      ...stateOf(this.#catalog, this.#discoverer, facts),
+      ...(directory !== undefined && { file_output: { directory, reason: this.#fileOutput.reason } }),
       ...(this.#configRefused !== null && { config_refused: this.#configRefused }),
     };
   }
@@ -177,23 +182,24 @@ export class Synapse {
 
   /** Restores what a previous process knew and starts the sources. Returns what to wait for at the end. */
   async #start(signal: AbortSignal): Promise<Promise<void>[]> {
-    const log = this.#log;
     const { files } = this.#deps.host;
     const { stateFile } = this.#config;
-    const restored = stateFile && (await readStateFile(stateFile, { log, files }));
+    await this.#addresses.start(signal);
+    const restored = stateFile && (await readStateFile(stateFile, { log: this.#log, files }));
     const { services, etcd } = this.#config;
-    this.#catalog.configure(services);
-    for (const [name, saved] of restored ?? []) this.#catalog.restore(name, saved);
+    this.#addresses.take(this.#catalog.configure(services));
+    for (const [name, saved] of restored ?? []) this.#addresses.take(this.#catalog.restore(name, saved));
     this.#discoverer.configure(services, etcd);
     observe(() => observed(this.#catalog, this.#discoverer));
     if (stateFile === undefined) return [];
-    const read = () => this.#toSave();
-    this.#stateFile = new StateFileWriter(stateFile, { log, files, read, ...(restored && { restored }) });
+    const deps = { log: this.#log, files, read: () => this.#toSave(), ...(restored && { restored }) };
+    this.#stateFile = new StateFileWriter(stateFile, deps);
     return [this.#stateFile.run(signal)];
   }
 
   async #awaitFirstAnswers(signal: AbortSignal): Promise<void> {
     const waiting = await this.#discoverer.answers(this.#config.initialWaitMs, signal);
+    await this.#addresses.firstNames(signal);
     if (waiting.length === 0 || signal.aborted) return;
     const cached = waiting.filter((name) => this.#catalog.entry(name)?.lastGood !== undefined);
     this.#log.warn('some sources have not answered; starting without them', { waiting, cached });
@@ -219,6 +225,7 @@ export class Synapse {
 
   /** Acts on what a call changed in the catalog. */
   #take(changes: readonly CatalogChange[]): void {
+    if (this.#phase !== 'stopping') this.#addresses.take(changes);
     for (const change of changes) {
       const { service, stateChanged, ended } = change;
       if (stateChanged) this.#touch(service);
@@ -278,12 +285,6 @@ export class Synapse {
       return recordsOf(entry?.raw, entry?.service.policy.portOverride, ids);
     };
     recordApplied(applied, { log: this.#log, events: this.#events, traces: this.#traces, origin, records });
-  }
-
-  #fileTarget(): FileOutputTarget {
-    const { fileOutput, services } = this.#config;
-    const withFile = [...services].filter(([, { hasFile = true }]) => hasFile).map(([name]) => name);
-    return { folder: fileOutput?.output_directory, services: withFile };
   }
 
   /** The sets in force, for the state file. */

@@ -1,4 +1,6 @@
 import { type Instance, instanceId } from '../../common/instance.ts';
+import { recordIdOf, type Unusable } from '../addresses/place.ts';
+import type { OutputInstance } from '../output.ts';
 import type { InstanceSet, LeftOut } from '../source.ts';
 import { type LabelFilter, labelOf, passesFilters } from './labels.ts';
 import type { Policy } from './select.ts';
@@ -7,11 +9,13 @@ import type { Policy } from './select.ts';
 export function leftOut(
   policy: Policy,
   set: InstanceSet,
-  { instances = [] }: { readonly instances?: readonly Instance[] | undefined },
+  { instances = [], unusable = [] }: InUse,
 ): readonly LeftOut[] {
   const { portOverride, maxInstances = Number.POSITIVE_INFINITY, leaderElection } = policy;
-  const used = new Set(instances.map(({ name, host, port }) => key(name, host, portOverride ?? port)));
-  const byId = new Map(instances.map((instance) => [instance.id, instance]));
+  const asFound = instances.map((instance) => ({ ...instance, host: instance.hostName ?? instance.host }));
+  const used = new Set(asFound.map(({ name, host, port }) => key(name, host, portOverride ?? port)));
+  const byId = new Map(asFound.map((instance) => [recordIdOf(instance), instance]));
+  const outOfReach = new Set(unusable.map(({ id }) => id));
   const seen = new Set<string>();
   const found: LeftOut[] = [...(set.leftOut ?? [])];
   for (const instance of set.instances) {
@@ -22,14 +26,17 @@ export function leftOut(
     if (state === 'down') found.push({ id, reason: 'its nerve withdrew it' });
     else if (failed !== undefined) found.push({ id, reason: filterReason(instance, failed) });
     else if (seen.has(own)) found.push({ id, reason: 'another instance has the same name, host and port' });
+    else if (outOfReach.has(placedId(instance, policy))) continue;
     else if (!used.has(own)) {
       if (leaderElection) found.push({ id, reason: 'it is not the leader' });
       else if (namesake !== undefined) found.push({ id, reason: sameNameReason(namesake) });
-      else if (instances.length >= maxInstances) found.push({ id, reason: limitReason(maxInstances) });
+      else if (instances.length + unusable.length >= maxInstances)
+        found.push({ id, reason: limitReason(maxInstances) });
       else found.push({ id, reason: 'it is not used' });
     }
     seen.add(own);
   }
+  found.push(...unusable);
   return found;
 }
 
@@ -41,6 +48,19 @@ export function sameNameReason({ id, name, host }: Instance): string {
 
 function limitReason(most: number): string {
   return `the service has more than max_instances (${most}), and this one was announced later than those in use`;
+}
+
+/** What became of a set. */
+export interface InUse {
+  /** The instances in use. */
+  readonly instances?: readonly OutputInstance[] | undefined;
+  /** Those that would be in use if their hosts could be. */
+  readonly unusable?: readonly Unusable[];
+}
+
+/** The id with which an instance was placed: its port override applied. */
+function placedId({ id, name, host, port }: Instance, { portOverride }: Policy): string {
+  return portOverride === undefined || portOverride === port ? id : instanceId(name, host, portOverride);
 }
 
 function key(name: string, host: string, port: number): string {

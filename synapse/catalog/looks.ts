@@ -3,6 +3,7 @@ import { clock } from '../../common/async/clock.ts';
 import { Semaphore } from '../../common/async/semaphore.ts';
 import { sleep } from '../../common/async/sleep.ts';
 import type { ConnectResult, Host, TcpAddress } from '../../common/host.ts';
+import { instanceId } from '../../common/instance.ts';
 import { addressOf } from './announced.ts';
 import type { Look, LostInstance } from './lost-instance.ts';
 
@@ -95,8 +96,10 @@ export class Looks {
   }
 }
 
-/** The name of its server: its id, with the port that is used. */
+/** The name of its server: its id, with the port and the address that are used. */
 function idAt({ instance }: LostInstance, address: TcpAddress): string {
+  const { name, host } = instance;
+  if (address.host !== host) return instanceId(name || host.replace(/\.$/, ''), address.host, address.port);
   const own = addressOf(instance);
   const used = addressOf({ ...instance, ...address });
   return own === used ? instance.id : instance.id.replace(/:\d+$/, `:${address.port}`);

@@ -1,6 +1,5 @@
 import { joinPath, type Schema, type SectionContext, validate } from '../../common/config/config.ts';
-import type { Instance } from '../../common/instance.ts';
-import { withFields } from '../output.ts';
+import type { OutputInstance } from '../output.ts';
 import { labelOf } from './labels.ts';
 
 /** Which instances are local, and what the other ones are. */
@@ -55,7 +54,7 @@ export function readPreference(value: unknown, at: SectionContext): Preference |
  * Puts local instances first. Backups and instances that drain are not counted, because they do not carry load.
  * Without local instances, or with too few of them, nothing changes.
  */
-export function preferLocal(instances: readonly Instance[], preference: Preference): readonly Instance[] {
+export function preferLocal(instances: readonly OutputInstance[], preference: Preference): readonly OutputInstance[] {
   const carrying = instances.filter(({ state, backup }) => state === 'up' && !backup);
   const local = carrying.filter((instance) => isLocal(instance, preference)).length;
   if (local === 0 || local === carrying.length || local / carrying.length < preference.minimum) return instances;
@@ -63,14 +62,14 @@ export function preferLocal(instances: readonly Instance[], preference: Preferen
 }
 
 /** True when the instance's label has the preferred value. */
-export function isLocal(instance: Instance, { label, value }: Preference): boolean {
+export function isLocal(instance: OutputInstance, { label, value }: Preference): boolean {
   return labelOf(instance, label) === value;
 }
 
 /** The weight of an instance without one: large enough for a share of it to be a whole number. */
 const usualWeight = 100;
 
-const arrangements = new WeakSet<Instance>();
+const arrangements = new WeakSet<OutputInstance>();
 
 /** The effect of a preference at this moment. */
 export interface PreferenceReport {
@@ -83,16 +82,16 @@ export interface PreferenceReport {
 }
 
 /** The effect of a preference on the instances that {@link preferLocal} returned. */
-export function reportPreference(instances: readonly Instance[], preference: Preference): PreferenceReport {
+export function reportPreference(instances: readonly OutputInstance[], preference: Preference): PreferenceReport {
   const { label, value } = preference;
   const local = instances.filter((instance) => isLocal(instance, preference)).length;
   return { label, value, local, in_force: instances.some((instance) => arrangements.has(instance)) };
 }
 
-const made = new WeakMap<Preference, WeakMap<Instance, Instance>>();
+const made = new WeakMap<Preference, WeakMap<OutputInstance, OutputInstance>>();
 
 /** Made once for each instance, so that equal instances stay the same object. */
-function arranged(instance: Instance, preference: Preference): Instance {
+function arranged(instance: OutputInstance, preference: Preference): OutputInstance {
   const local = isLocal(instance, preference);
   if (preference.others === 'backup' && (local || instance.backup)) return instance;
   let known = made.get(preference);
@@ -106,7 +105,8 @@ function arranged(instance: Instance, preference: Preference): Instance {
     // A weight of 0 would mean no traffic at all.
     const less = own === 0 ? 0 : Math.max(1, Math.round(own * preference.weight));
     const change = preference.others === 'backup' ? { backup: true } : { weight: local ? own : less };
-    result = withFields(instance, change);
+    // Copied as it is: its id may have an address in place of its host name.
+    result = Object.freeze({ ...instance, ...change });
     known.set(instance, result);
     arrangements.add(result);
   }

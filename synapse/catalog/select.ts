@@ -1,4 +1,7 @@
 import { type Instance, sameInstance } from '../../common/instance.ts';
+import type { AddressPolicy } from '../addresses/addressing.ts';
+import type { Placed, Unusable } from '../addresses/place.ts';
+import type { OutputInstance } from '../output.ts';
 import type { InstanceSet } from '../source.ts';
 import { type LabelFilter, passesFilters } from './labels.ts';
 import { withinLimit } from './limit.ts';
@@ -20,6 +23,8 @@ export interface Policy {
   readonly leaderElection: boolean;
   /** More instances than this are left out; undefined: none is. */
   readonly maxInstances?: number | undefined;
+  /** The networks in which instances may be; undefined: see `addresses/networks.ts`. */
+  readonly instanceNetworks?: readonly string[] | undefined;
   /** Which instances come first; undefined: all are equal. */
   readonly prefer?: Preference | undefined;
   /** When instances whose leases are gone are kept; undefined: never. */
@@ -32,40 +37,118 @@ export type Origin = 'discovered' | 'previous' | 'defaults' | 'nothing';
 /** The instances to use. */
 export interface Selection {
   /** Unique by id; undefined while nothing is known and there is no stand-in. */
-  readonly instances: readonly Instance[] | undefined;
+  readonly instances: readonly OutputInstance[] | undefined;
   readonly origin: Origin;
   /** How many instances are left out because of `maxInstances`; absent: none. */
   readonly overLimit?: number;
+  /** Instances that would be used if their hosts could be. */
+  readonly unusable: readonly Unusable[];
+  /** The host names of the instances that are used, or would be. */
+  readonly names: ReadonlySet<string>;
+  /** What was placed of the newest set. */
+  readonly placed: Placed | undefined;
 }
+
+const addressPolicies = new WeakMap<Policy, AddressPolicy>();
+
+/** Which addresses the instances of a service may have: its default servers are the operator's own. */
+export function addressPolicyOf(policy: Policy): AddressPolicy {
+  let known = addressPolicies.get(policy);
+  if (known === undefined) {
+    const own = new Set(policy.defaultServers);
+    const isTrusted = (candidate: Instance): boolean => own.has(withoutOverride(candidate));
+    known = { networks: policy.instanceNetworks, isTrusted };
+    addressPolicies.set(policy, known);
+  }
+  return known;
+}
+
+/** Puts instances at their addresses; see `addresses/place.ts`. */
+export type Place = (candidates: readonly Instance[], before?: Placed) => Placed;
+
+/** Leaves all instances where they are. */
+export const placeAsFound: Place = (candidates) => ({
+  candidates,
+  instances: candidates,
+  unusable: [],
+  names: new Set(),
+});
 
 /**
  * Selects the instances to use from the newest set of the source (undefined: none yet) and the last set that was in
  * force. The order of the steps is SmartStack's: add default servers, override ports, drop duplicates (the first wins),
- * find a stand-in for an empty set, and apply label filters last, so that they apply to default servers too.
+ * find a stand-in for an empty set, and apply label filters last, so that they apply to default servers too. A set of which
+ * no instance has a usable address counts as empty.
  */
-export function select(policy: Policy, set: InstanceSet | undefined, previous: InstanceSet | undefined): Selection {
+export function select(
+  policy: Policy,
+  set: InstanceSet | undefined,
+  { previous, place = placeAsFound, before }: SelectFrom = {},
+): Selection {
   const { defaultServers, usePreviousBackends } = policy;
-  if (set !== undefined) {
-    const found = gather(policy, set);
-    if (found.length > 0) return { ...narrow(policy, found, set), origin: 'discovered' };
-  }
+  const tried: Placed[] = [];
+  const attempt = (found: readonly Instance[], of: InstanceSet | undefined, origin: Origin): Selection | undefined => {
+    if (found.length === 0) return undefined;
+    const { candidates, overLimit } = narrow(policy, found, of);
+    const placed = place(candidates, origin === 'discovered' ? before : undefined);
+    tried.push(placed);
+    if (candidates.length > 0 && placed.instances.length === 0) return undefined;
+    const { prefer } = policy;
+    const instances = prefer === undefined ? placed.instances : preferLocal(placed.instances, prefer);
+    return { ...selectionOf(instances, origin, tried), ...(overLimit > 0 && { overLimit }) };
+  };
+  const discovered = set && attempt(gather(policy, set), set, 'discovered');
+  if (discovered !== undefined) return discovered;
   // As SmartStack does: the port override is for discovered instances, not for their stand-ins.
-  if (defaultServers.length > 0) return { ...narrow(policy, unique(defaultServers), set), origin: 'defaults' };
-  if (set !== undefined && !usePreviousBackends) return { instances: [], origin: 'discovered' };
+  const defaults = attempt(unique(defaultServers), set, 'defaults');
+  if (defaults !== undefined) return defaults;
+  if (set !== undefined && !usePreviousBackends) return selectionOf([], 'discovered', tried);
   if (previous !== undefined && previous !== set) {
-    const found = gather(policy, previous);
-    if (found.length > 0) return { ...narrow(policy, found, previous), origin: 'previous' };
+    const kept = attempt(gather(policy, previous), previous, 'previous');
+    if (kept !== undefined) return kept;
   }
-  return set === undefined ? { instances: undefined, origin: 'nothing' } : { instances: [], origin: 'discovered' };
+  return set === undefined ? selectionOf(undefined, 'nothing', tried) : selectionOf([], 'discovered', tried);
 }
 
+/** What {@link select} selects from beside the newest set. */
+export interface SelectFrom {
+  /** The last set that was in force. */
+  readonly previous?: InstanceSet | undefined;
+  /** Default: {@link placeAsFound}. */
+  readonly place?: Place;
+  /** {@link Selection.placed} of the last selection. */
+  readonly before?: Placed | undefined;
+}
+
+function selectionOf(
+  instances: readonly OutputInstance[] | undefined,
+  origin: Origin,
+  tried: readonly Placed[],
+): Selection {
+  const [first, ...others] = tried;
+  if (first === undefined) return { instances, origin, unusable: [], names: noNames, placed: undefined };
+  if (others.length === 0) {
+    return { instances, origin, unusable: first.unusable, names: first.names, placed: first };
+  }
+  const names = new Set(tried.flatMap((placed) => [...placed.names]));
+  return { instances, origin, unusable: tried.flatMap(({ unusable }) => unusable), names, placed: first };
+}
+
+const noNames: ReadonlySet<string> = new Set();
+
 /** True for the same instances with the same fields, in any order. */
-export function sameInstances(a: readonly Instance[] | undefined, b: readonly Instance[] | undefined): boolean {
+export function sameInstances(
+  a: readonly OutputInstance[] | undefined,
+  b: readonly OutputInstance[] | undefined,
+): boolean {
   if (a === b) return true;
   if (a === undefined || b === undefined || a.length !== b.length) return false;
   if (a.every((instance, index) => instance === b[index])) return true;
   const byId = new Map(a.map((instance) => [instance.id, instance]));
-  return b.every((instance) => sameInstance(byId.get(instance.id), instance));
+  return b.every((instance) => {
+    const known = byId.get(instance.id);
+    return sameInstance(known, instance) && known?.hostName === instance.hostName;
+  });
 }
 
 /** The discovered instances that are not being withdrawn, and the default servers that are kept beside them. */
@@ -116,18 +199,16 @@ export function isSamePlace(a: Instance, b: Instance): boolean {
   return a.name === b.name && a.host === b.host;
 }
 
+/** The instances that the rules leave, and how many `maxInstances` leaves out. */
 function narrow(
-  policy: Policy,
+  { filters, leaderElection, maxInstances }: Policy,
   instances: readonly Instance[],
   set: InstanceSet | undefined,
-): Pick<Selection, 'instances' | 'overLimit'> {
-  const { filters, leaderElection, prefer, maxInstances } = policy;
+): { readonly candidates: readonly Instance[]; readonly overLimit: number } {
   const passed = filters.length === 0 ? instances : instances.filter((instance) => passesFilters(instance, filters));
-  if (leaderElection) return { instances: passed.slice(...leader(passed, set)) };
-  const kept = withinLimit(passed, maxInstances, set);
-  const overLimit = passed.length - kept.length;
-  const arranged = prefer === undefined ? kept : preferLocal(kept, prefer);
-  return { instances: arranged, ...(overLimit > 0 && { overLimit }) };
+  if (leaderElection) return { candidates: passed.slice(...leader(passed, set)), overLimit: 0 };
+  const candidates = withinLimit(passed, maxInstances, set);
+  return { candidates, overLimit: passed.length - candidates.length };
 }
 
 /** Start and end of the leader in the list: the smallest sequence; without any, the first of the list. */

@@ -13,10 +13,7 @@ export interface Direct extends Collected {
 }
 
 /** Reads the sources and the state file as a starting synapse would. Writes nothing; waits at most `waitMs` milliseconds. */
-export async function readDirectly(
-  config: Pick<SynapseConfig, 'services' | 'etcd' | 'stateFile'>,
-  waitMs: number,
-): Promise<Direct> {
+export async function readDirectly(config: SynapseConfig, waitMs: number): Promise<Direct> {
   const collected = await collect(config, { waitMs, log: silentLog });
   const read = [...sourcesRead(collected), ...stateFileRead(config.stateFile?.path, collected.stateFile)];
   return { ...collected, state: withoutTimes(collected.state), read };

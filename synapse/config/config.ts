@@ -11,17 +11,23 @@ import {
 import { isObject } from '../../common/config/formats.ts';
 import type { Log } from '../../common/daemon/log.ts';
 import { type EtcdOptions, readEtcdSection } from '../../common/etcd/client/options.ts';
+import { thisHost } from '../../common/host.ts';
 import { readStatsd, type StatsdConfig } from '../../common/statsd/options.ts';
+import { type DnsConfig, dnsSchema } from '../addresses/dns-options.ts';
+import { type Networks, readNetworks } from '../addresses/networks.ts';
 import type { StateFile } from '../catalog/state-file.ts';
 import { type FileOutputConfig, fileOutputSchema } from '../file-output.ts';
 import type { HaproxyConfig } from '../haproxy/options/config.ts';
 import { haproxySection } from '../haproxy/options/section.ts';
+import { loopProblems } from './own-listeners.ts';
 import { readService, type ServiceConfig } from './service-config.ts';
 
 /** A whole configuration, checked. */
 export interface SynapseConfig {
   readonly etcd: EtcdOptions;
   readonly haproxy: HaproxyConfig;
+  /** How the host names of instances are looked up. */
+  readonly dns: DnsConfig;
   /** In the order of the file. */
   readonly services: ReadonlyMap<string, ServiceConfig>;
   readonly admin: AdminConfig;
@@ -39,6 +45,7 @@ interface TopOptions {
   readonly state_file_path?: string;
   readonly state_file_ttl: number;
   readonly initial_wait: number;
+  readonly instance_networks?: Networks;
 }
 
 /** Options of the top level, beside its sections. */
@@ -58,6 +65,12 @@ export const topSchema: Schema<TopOptions> = {
     format: 'duration',
     default: 3_000,
   },
+  instance_networks: {
+    doc: 'Networks in which instances of all services may be, such as [10.0.0.0/8, 2001:db8::/32]; others are left out. Default: all but link-local ones (169.254.0.0/16), which have to be listed.',
+    format: readNetworks,
+    type: 'list',
+    default: undefined,
+  },
 };
 
 /** The default address of `/healthz`, `/metrics` and the API. */
@@ -76,12 +89,22 @@ export async function readSynapseConfig(
   const problems: Problem[] = [];
   const { value } = document;
 
-  const elsewhere = ['etcd', 'services', 'service_conf_dir', 'admin', haproxySection.key, 'file_output', 'statsd'];
+  const elsewhere = [
+    'etcd',
+    'services',
+    'service_conf_dir',
+    'admin',
+    haproxySection.key,
+    'dns',
+    'file_output',
+    'statsd',
+  ];
   const top = validate(topSchema, value, { path: '', problems }, { elsewhere });
   const etcd = readEtcdSection(value.etcd, problems);
   const admin = validate(adminSchema(defaultListen), value.admin, { path: 'admin', problems });
   const haproxy = haproxySection.readTop(value[haproxySection.key], { path: haproxySection.key, problems });
 
+  const dns = validate(dnsSchema, value.dns, { path: 'dns', problems });
   const fileOutput = isGiven(value.file_output)
     ? validate(fileOutputSchema, value.file_output, { path: 'file_output', problems })
     : undefined;
@@ -97,7 +120,7 @@ export async function readSynapseConfig(
       if (!servicePattern.test(service)) {
         problems.push({ path: at.path, message: 'a service name may have up to 128 of A-Z a-z 0-9 _ . : -' });
       }
-      const read = await readService(section, at, { service, etcd, haproxy });
+      const read = await readService(section, at, { service, etcd, haproxy, networks: top.instance_networks });
       if (read !== undefined) services.set(service, read);
     }
   }
@@ -105,6 +128,7 @@ export async function readSynapseConfig(
     const message = 'has no services: HAProxy gets only what the section haproxy says';
     problems.push({ path: 'services', message, severity: 'warning' });
   }
+  problems.push(...loopProblems({ haproxy, admin }, services, thisHost.ownAddresses()));
   settleProblems(problems, document, log);
 
   const { state_file_path: statePath, state_file_ttl: stateTtl } = top;
@@ -113,6 +137,7 @@ export async function readSynapseConfig(
   return {
     etcd,
     haproxy,
+    dns,
     services,
     admin,
     stateFile,

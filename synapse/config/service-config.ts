@@ -2,7 +2,8 @@ import { joinPath, type Schema, type SectionContext, validate } from '../../comm
 import { isObject, readRecords } from '../../common/config/formats.ts';
 import type { EtcdOptions } from '../../common/etcd/client/options.ts';
 import type { Instance } from '../../common/instance.ts';
-import type { CatalogService } from '../catalog/catalog.ts';
+import { type Networks, readNetworks } from '../addresses/networks.ts';
+import type { CatalogService } from '../catalog/catalog-entry.ts';
 import { usualMaxInstances } from '../catalog/limit.ts';
 import { readPreference } from '../catalog/preference.ts';
 import type { Policy } from '../catalog/select.ts';
@@ -31,6 +32,7 @@ interface ServiceOptions {
   readonly backend_port_override?: number;
   readonly leader_election: boolean;
   readonly max_instances: number;
+  readonly instance_networks?: Networks;
   readonly expiry_guard: number | false;
   readonly expiry_guard_time: number;
   readonly expiry_hold: number;
@@ -69,6 +71,12 @@ export const serviceSchema: Schema<ServiceOptions> = {
     format: 'positive-integer',
     default: usualMaxInstances,
   },
+  instance_networks: {
+    doc: 'Networks in which instances may be, such as [10.0.0.0/8]; others are left out. Default: those of the top level.',
+    format: readNetworks,
+    type: 'list',
+    default: undefined,
+  },
   expiry_guard: {
     doc: 'Lost leases are a wave when they are two or more within 30 s and more than this share of the service, or of all leases: then instances that answer are kept as suspects. false: drop instances as soon as their leases are gone.',
     format: readShareOrFalse,
@@ -103,7 +111,12 @@ const refused: Readonly<Record<string, string>> = {
 export async function readService(
   value: unknown,
   at: SectionContext,
-  from: { readonly service: string; readonly etcd: EtcdOptions; readonly haproxy: HaproxyConfig },
+  from: {
+    readonly service: string;
+    readonly etcd: EtcdOptions;
+    readonly haproxy: HaproxyConfig;
+    readonly networks?: Networks | undefined;
+  },
 ): Promise<ServiceConfig | undefined> {
   const { path, problems } = at;
   if (!isObject(value)) {
@@ -153,6 +166,7 @@ export async function readService(
     filters,
     leaderElection: options.leader_election,
     maxInstances: options.max_instances,
+    instanceNetworks: options.instance_networks ?? from.networks,
     prefer,
     expiryGuard:
       options.expiry_guard === false

@@ -1,7 +1,6 @@
 import { clock } from '../../common/async/clock.ts';
 import type { Log } from '../../common/daemon/log.ts';
-import type { Instance } from '../../common/instance.ts';
-import type { ServiceState, Snapshot } from '../output.ts';
+import type { OutputInstance, ServiceState, Snapshot } from '../output.ts';
 import type { HaproxyConfig } from './options/config.ts';
 import { AssignedPorts, PortAssigner } from './ports/port-assignment.ts';
 import { BackendSpecs } from './spec/backends.ts';
@@ -12,7 +11,7 @@ import type { BackendSpec } from './spec/types.ts';
 /** The instances that a service has now. */
 export interface InstanceChange {
   readonly desired: DesiredService;
-  readonly instances: readonly Instance[];
+  readonly instances: readonly OutputInstance[];
   /** When the change was seen, by `clock.now()`. */
   readonly seenAt: number;
   /** Another service may have taken the port: all servers are compared. */
@@ -153,7 +152,11 @@ export class DesiredServices {
   }
 }
 
-function changeOf(desired: DesiredService, { seenAt }: ServiceState, instances: readonly Instance[]): InstanceChange {
+function changeOf(
+  desired: DesiredService,
+  { seenAt }: ServiceState,
+  instances: readonly OutputInstance[],
+): InstanceChange {
   return { desired, instances, seenAt, all: false };
 }
 

@@ -2,9 +2,10 @@ import { clock } from '../../common/async/clock.ts';
 import { type Log, silentLog } from '../../common/daemon/log.ts';
 import type { Instance } from '../../common/instance.ts';
 import { firstOf } from '../../common/wording.ts';
+import { recordIdOf } from '../addresses/place.ts';
 import { changesBetween, type InstanceChanges } from '../catalog/changes.ts';
 import type { DepartureReport, DeparturesTaken } from '../catalog/departures.ts';
-import type { AppliedService, ServiceState, Snapshot } from '../output.ts';
+import type { AppliedService, OutputInstance, ServiceState, Snapshot } from '../output.ts';
 import type { Events } from './events.ts';
 import type { RecordReport } from './record-shape.ts';
 import { recordOf } from './records.ts';
@@ -88,11 +89,19 @@ function reportService(
   const changes = split(before, instances);
   const from = origin(name);
   const departures = applied.departures.get(name);
-  const found = new Map(records(name, new Set([...changes.added, ...changes.drained, ...changes.changed])));
-  addDeparted(found, changes.removed, { before, departures });
+  const recordIds = recordIdsOf([...before, ...instances]);
+  const departureOf = (id: string) => departures?.get(recordIds.get(id) ?? id);
+  const found = new Map<string, RecordReport>();
+  const present = [...changes.added, ...changes.drained, ...changes.changed];
+  const byRecord = new Map(present.map((id) => [recordIds.get(id) ?? id, id]));
+  for (const [recordId, record] of records(name, new Set(byRecord.keys()))) {
+    const id = byRecord.get(recordId) ?? recordId;
+    found.set(id, { ...record, instance: id });
+  }
+  addDeparted(found, changes.removed, { before, departureOf });
   for (const [change, ids] of Object.entries(changes) as [Trace['change'], readonly string[]][]) {
     for (const id of ids) {
-      const how = change === 'removed' ? departures?.get(id)?.how : undefined;
+      const how = change === 'removed' ? departureOf(id)?.how : undefined;
       const record = found.get(id);
       traces.note(name, id, {
         ...{ change, seen_at, milliseconds, ...from },
@@ -119,18 +128,24 @@ function reportService(
 function addDeparted(
   found: Map<string, RecordReport>,
   removed: readonly string[],
-  { before, departures }: { readonly before: readonly Instance[]; readonly departures: Departed | undefined },
+  { before, departureOf }: { readonly before: readonly Instance[]; readonly departureOf: DepartureOf },
 ): void {
-  if (departures === undefined || removed.length === 0) return;
+  if (removed.length === 0) return;
   const known = new Map(before.map((instance) => [instance.id, instance]));
   for (const id of removed) {
-    const origin = departures.get(id)?.origin;
+    const origin = departureOf(id)?.origin;
     const instance = known.get(id);
     if (origin !== undefined && instance !== undefined) found.set(id, recordOf(instance, origin));
   }
 }
 
-type Departed = ReadonlyMap<string, DepartureReport>;
+type DepartureOf = (id: string) => DepartureReport | undefined;
+
+/** Id of an instance at the address of its host name → id of its record. */
+function recordIdsOf(instances: readonly OutputInstance[]): ReadonlyMap<string, string> {
+  const named = instances.filter(({ hostName }) => hostName !== undefined);
+  return new Map(named.map((instance) => [instance.id, recordIdOf(instance)]));
+}
 
 /** The ids of changed instances, those that began to drain apart from the others. */
 function split(

@@ -1,6 +1,7 @@
 import type { Log } from '../../common/daemon/log.ts';
-import { counted } from '../../common/wording.ts';
-import type { CatalogChange } from '../catalog/catalog.ts';
+import { counted, firstOf } from '../../common/wording.ts';
+import type { Unusable } from '../addresses/place.ts';
+import type { CatalogChange } from '../catalog/catalog-entry.ts';
 import { type EndedLoss, suspectsIn } from '../catalog/lost-instance.ts';
 import { guardedInstances, refusedConfigs } from '../metrics.ts';
 import type { Events } from './events.ts';
@@ -15,6 +16,7 @@ export function recordCatalogChange(
   { log, events }: { readonly log: Log; readonly events: Events },
 ): void {
   const { service, keptBefore, kept, ended, newlyRefused } = change;
+  recordRefused(change, { log, events });
   for (const one of ended.slice(0, maxTold)) recordEnded(service, one, { log, events });
   if (ended.length > maxTold) log.info('more lost instances are dropped', { service, more: ended.length - maxTold });
   const [count, before] = [suspectsIn(kept), suspectsIn(keptBefore)];
@@ -49,6 +51,31 @@ function recordLimit(
     log.info('no instances are left out because of max_instances any more', { service });
     events.record({ kind: 'limit_kept', level: 'info', service });
   }
+}
+
+/** Refused instances that one event names. */
+const maxRefused = 10;
+
+/** Tells of instances whose addresses are refused now and were not before. */
+function recordRefused(
+  { service, unusable, unusableBefore }: CatalogChange,
+  { log, events }: { readonly log: Log; readonly events: Events },
+): void {
+  if (unusable === unusableBefore) return;
+  const known = new Set(refusedIn(unusableBefore).map(({ id }) => id));
+  const [first, ...more] = refusedIn(unusable).filter(({ id }) => !known.has(id));
+  if (first === undefined) return;
+  const where = firstOf(
+    [first, ...more].map(({ id }) => id),
+    maxRefused,
+  ).join(', ');
+  const { reason } = first;
+  log.warn('instances are left out because of their addresses', { service, instances: where, reason });
+  events.record({ kind: 'instance_refused', level: 'warn', service, where, reason });
+}
+
+function refusedIn(unusable: readonly Unusable[]): readonly Unusable[] {
+  return unusable.filter(({ kind }) => kind === 'refused');
 }
 
 /** One that answered is worth a warning: its nerve died, and its service lives. */

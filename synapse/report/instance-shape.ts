@@ -5,7 +5,8 @@ export const instanceShape = {
   fields: {
     id: field('text', 'unique within the service; also the name of the server in HAProxy'),
     name: field('text', 'instance_id of the nerve that announces it; empty when the source gives no name'),
-    host: field('text', 'address or host name'),
+    host: field('text', 'IP address'),
+    hostName: optional('text', 'host name in its record, which has this address'),
     port: field('number', '1 to 65535'),
     state: field({ oneOf: ['up', 'drain', 'down'] }, 'up, drain or down'),
     backup: field('boolean', 'true when it takes traffic only while no other instance can'),

@@ -27,8 +27,10 @@ export function findProblems(summary: Summary, ready: string | null): readonly F
 }
 
 /** Whether a service needs attention. */
-export function isTroubled({ reason, up, suspects, over_limit, rejected, fallback, refused }: ServiceSummary): boolean {
-  if (over_limit > 0) return true;
+export function isTroubled(service: ServiceSummary): boolean {
+  const { reason, up, suspects, over_limit, rejected, fallback, refused, failing_names: failing } = service;
+  const isHostTrouble = failing > 0 || service.refused_instances > 0;
+  if (over_limit > 0 || isHostTrouble) return true;
   return reason !== null || up === 0 || suspects > 0 || rejected > 0 || fallback !== null || refused !== null;
 }
 
@@ -57,6 +59,8 @@ function serviceProblems(services: readonly NamedSummary[]): readonly FoundProbl
     ...limitedServices(services),
     ...servicesOnFallback(services),
     ...skippedRecords(services),
+    ...failingNames(services),
+    ...refusedInstances(services),
     ...refusedPublications(services),
   ];
 }
@@ -162,6 +166,37 @@ function skippedRecords(services: readonly NamedSummary[]): readonly FoundProble
       reason: 'they cannot be used; the other records are not affected',
       remedy: 'synapse explain SERVICE names them. Correct or delete them where they were written.',
       kinds: ['record_rejected'],
+    },
+  ];
+}
+
+function failingNames(services: readonly NamedSummary[]): readonly FoundProblem[] {
+  const names = namesOf(services, ({ failing_names: failing }) => failing > 0);
+  if (names.length === 0) return [];
+  const without = namesOf(services, ({ unresolved }) => unresolved > 0);
+  return [
+    {
+      level: 'warn',
+      title: `Host names cannot be looked up: ${listed(names)}`,
+      reason: 'their last addresses stay in use',
+      remedy:
+        `${without.length === 0 ? '' : `Instances of ${listed(without)} have no address yet and are left out. `}` +
+        'synapse explain SERVICE names them. Do the name servers of this host answer?',
+      kinds: ['name_unresolved'],
+    },
+  ];
+}
+
+function refusedInstances(services: readonly NamedSummary[]): readonly FoundProblem[] {
+  const names = namesOf(services, ({ refused_instances: refused }) => refused > 0);
+  if (names.length === 0) return [];
+  return [
+    {
+      level: 'warn',
+      title: `Instances refused because of their addresses: ${listed(names)}`,
+      reason: 'traffic may not go there; the other instances are not affected',
+      remedy: 'synapse explain SERVICE names them. Correct their records, or instance_networks.',
+      kinds: ['instance_refused'],
     },
   ];
 }

@@ -2,7 +2,7 @@ import { clock } from '../../common/async/clock.ts';
 import type { Log } from '../../common/daemon/log.ts';
 import { keepNewest } from '../../common/keep-newest.ts';
 import { counted, firstOf } from '../../common/wording.ts';
-import type { CatalogChange } from '../catalog/catalog.ts';
+import type { CatalogChange } from '../catalog/catalog-entry.ts';
 import { instanceReturns } from '../metrics.ts';
 import type { Events } from './events.ts';
 

@@ -16,6 +16,7 @@ export function serviceNotes(name: string, report: ServiceReport): readonly stri
     ...guardNotes(report),
     ...limitNotes(report),
     ...returnNotes(report),
+    ...nameNotes(report),
   ];
 }
 
@@ -73,6 +74,19 @@ function publishedNotes({ where, refused }: NonNullable<ServiceReport['published
 function preferenceNote({ label, value, local, in_force: inForce }: NonNullable<ServiceReport['prefer']>): string {
   const order = inForce ? 'they come first' : 'too few to come first, so all instances are used alike';
   return `prefers ${label} ${value}: ${counted(local, 'local instance')}, ${order}`;
+}
+
+/** Host names of one service that are shown. */
+const maxFailing = 10;
+
+function nameNotes({ failing_names: failing = [] }: ServiceReport): readonly string[] {
+  return [
+    ...failing.slice(0, maxFailing).map(({ host, address, reason }) => {
+      const stays = address === null ? 'it has no address' : `its last address ${address} stays in use`;
+      return `host name ${host} cannot be looked up: ${reason}; ${stays}`;
+    }),
+    ...(failing.length > maxFailing ? [`and ${failing.length - maxFailing} more host names`] : []),
+  ];
 }
 
 /** Lost instances of one service that are shown. */

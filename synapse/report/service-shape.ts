@@ -5,6 +5,19 @@ const leftOutShape = {
   fields: {
     id: field('text', 'id of the instance'),
     reason: field('text', 'the rule that leaves it out, and why'),
+    kind: optional(
+      { oneOf: ['waiting', 'unresolved', 'refused', 'double'] },
+      'where its host is the reason: waiting: its name is being looked up; unresolved: its name has no address; refused: ' +
+        'traffic may not go to its address; double: another instance has the same name, address and port',
+    ),
+  },
+} satisfies Fields;
+
+const failingNameShape = {
+  fields: {
+    host: field('text', 'the host name'),
+    address: field({ orNull: 'text' }, 'the last address, which is still used; null when none was found'),
+    reason: field('text', 'why the last lookup failed'),
   },
 } satisfies Fields;
 
@@ -107,6 +120,7 @@ export const serviceShape = {
     ),
     instances: field({ orNull: { list: instanceShape } }, 'the instances in use; null while nothing is known'),
     left_out: field({ list: leftOutShape }, 'instances that were found and are not used, at most 100'),
+    failing_names: optional({ list: failingNameShape }, 'host names that cannot be looked up now, at most 100'),
     rejected: field({ list: rejectedShape }, 'records that cannot be used, at most 100'),
   },
 } satisfies Fields;

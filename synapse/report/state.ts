@@ -1,5 +1,8 @@
 import { clock } from '../../common/async/clock.ts';
-import type { Catalog, CatalogEntry } from '../catalog/catalog.ts';
+import type { KnownName } from '../addresses/known-name.ts';
+import { recordIdOf } from '../addresses/place.ts';
+import type { Catalog } from '../catalog/catalog.ts';
+import type { CatalogEntry } from '../catalog/catalog-entry.ts';
 import { leftOut, rulesOf } from '../catalog/left-out.ts';
 import { endOf, suspectsIn } from '../catalog/lost-instance.ts';
 import { withPort } from '../catalog/port-override.ts';
@@ -20,20 +23,36 @@ const maxShown = 100;
 export function stateOf(
   catalog: Catalog,
   discoverer: Discoverer,
-  haproxy: HaproxyReport | null,
-  { returns, names = catalog.names() }: { readonly returns: InstanceReturns; readonly names?: Iterable<string> },
+  { haproxy, look, returns, names = catalog.names() }: StateFacts,
 ): SynapseState {
   // Null prototype: a service may have any name.
   const services: Record<string, ServiceReport> = Object.create(null);
   for (const name of names) {
     const entry = catalog.entry(name);
     const source = discoverer.status(name);
-    if (entry !== undefined && source !== undefined) services[name] = reportOf(entry, source, returns.of(name));
+    if (entry !== undefined && source !== undefined) {
+      services[name] = reportOf(entry, source, { look, returns: returns.of(name) });
+    }
   }
   return { services, haproxy };
 }
 
-function reportOf(entry: CatalogEntry, source: DiscoveryStatus, returns: ReadonlyMap<string, Returns>): ServiceReport {
+/** What a state has beside the services. */
+export interface StateFacts {
+  readonly haproxy: HaproxyReport | null;
+  /** What is known of a host name. */
+  readonly look: (name: string) => KnownName | undefined;
+  readonly returns: InstanceReturns;
+  /** Default: all services. */
+  readonly names?: Iterable<string> | undefined;
+}
+
+interface ReportFacts extends Pick<StateFacts, 'look'> {
+  /** Of this service. */
+  readonly returns: ReadonlyMap<string, Returns>;
+}
+
+function reportOf(entry: CatalogEntry, source: DiscoveryStatus, { look, returns }: ReportFacts): ServiceReport {
   const { set, changedAt, answeredAt } = entry;
   return {
     method: source.method,
@@ -52,8 +71,19 @@ function reportOf(entry: CatalogEntry, source: DiscoveryStatus, returns: Readonl
     ...returnsOf(returns),
     instances: entry.state.instances ?? null,
     left_out: leftOutOf(entry).slice(0, maxShown),
+    ...failingNamesOf(entry, look),
     rejected: (set?.rejected ?? []).slice(0, maxShown),
   };
+}
+
+function failingNamesOf({ names }: CatalogEntry, look: StateFacts['look']): Pick<ServiceReport, 'failing_names'> {
+  const failing: { host: string; address: string | null; reason: string }[] = [];
+  for (const host of names) {
+    const { address = null, reason = null } = look(host) ?? {};
+    if (reason !== null) failing.push({ host, address, reason });
+    if (failing.length === maxShown) break;
+  }
+  return failing.length === 0 ? {} : { failing_names: failing };
 }
 
 function publishedOf({ published, refused }: CatalogEntry): Pick<ServiceReport, 'published'> {
@@ -70,13 +100,17 @@ function preferenceOf({ service, state }: CatalogEntry): Pick<ServiceReport, 'pr
   return prefer === undefined ? {} : { prefer: reportPreference(state.instances ?? [], prefer) };
 }
 
-function lostOf({ kept, service }: CatalogEntry): Pick<ServiceReport, 'suspects' | 'lost'> {
+function lostOf({ kept, service, state }: CatalogEntry): Pick<ServiceReport, 'suspects' | 'lost'> {
   const { expiryGuard, portOverride } = service.policy;
   if (kept.size === 0 || expiryGuard === undefined) return {};
   const offset = clock.wallTime() - clock.now();
   const timeOf = (at: number): string => new Date(at + offset).toISOString();
+  // Lost instances are known by the ids of their records, and the servers of host names by their addresses.
+  const resolved = (state.instances ?? []).filter(({ hostName }) => hostName !== undefined);
+  const ids = new Map(resolved.map((instance) => [recordIdOf(instance), instance.id]));
   const lost = [...kept.values()].map((one) => {
-    const { id } = portOverride === undefined ? one.instance : withPort(one.instance, portOverride);
+    const { id: recordId } = portOverride === undefined ? one.instance : withPort(one.instance, portOverride);
+    const id = ids.get(recordId) ?? recordId;
     const phase = one.phase === 'left' ? 'suspect' : one.phase;
     const report = { lease: leaseText(one.lease), since: timeOf(one.at), phase, look: lookText(one.look) };
     return [id, { ...report, until: timeOf(endOf(one, expiryGuard)), ends: endsText(one) }] as const;
@@ -97,8 +131,9 @@ function returnsOf(returns: ReadonlyMap<string, Returns>): Pick<ServiceReport, '
   return { returns: Object.fromEntries(newest) };
 }
 
-function leftOutOf({ service, set, state }: CatalogEntry): readonly LeftOut[] {
-  return set === undefined ? [] : leftOut(service.policy, set, state);
+function leftOutOf({ service, set, state, unusable }: CatalogEntry): readonly LeftOut[] {
+  const { instances } = state;
+  return set === undefined ? unusable : leftOut(service.policy, set, { instances, unusable });
 }
 
 /** The state of all services for the gauges. */
@@ -119,6 +154,8 @@ export function* observed(catalog: Catalog, discoverer: Discoverer): Iterable<Ob
       rejected: entry.set?.rejected.length ?? 0,
       refused: published && published.refused !== null,
       suspects: suspectsIn(entry.kept),
+      unresolved: entry.unusable.filter(({ kind }) => kind === 'waiting' || kind === 'unresolved').length,
+      refusedInstances: entry.unusable.filter(({ kind }) => kind === 'refused').length,
       held: entry.kept.size - suspectsIn(entry.kept),
       overLimit: entry.overLimit,
       changedAt: entry.changedAt,

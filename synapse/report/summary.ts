@@ -20,6 +20,12 @@ export interface ServiceSummary extends Pick<ServiceReport, 'method' | 'origin' 
   readonly rejected: number;
   /** Number of instances that were found and are not used, at most 100. */
   readonly left_out: number;
+  /** Number of instances, at most 100, that are left out because their host names have no addresses. */
+  readonly unresolved: number;
+  /** Number of host names, at most 100, that cannot be looked up now. */
+  readonly failing_names: number;
+  /** Number of instances, at most 100, that are left out because traffic may not go to their addresses. */
+  readonly refused_instances: number;
   /** Why its newest published configuration is refused. */
   readonly refused: string | null;
 }
@@ -54,6 +60,9 @@ function summarise(report: ServiceReport): ServiceSummary {
     over_limit: report.over_limit ?? 0,
     rejected: report.rejected.length,
     left_out: report.left_out.length,
+    unresolved: report.left_out.filter(({ kind }) => kind === 'unresolved').length,
+    failing_names: report.failing_names?.length ?? 0,
+    refused_instances: report.left_out.filter(({ kind }) => kind === 'refused').length,
     refused: published?.refused ?? null,
   };
 }

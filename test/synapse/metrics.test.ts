@@ -8,7 +8,8 @@ const instances = Array.from({ length: 50 }, (_, port) => makeInstance({ host: '
 
 function service(name: string): Observed {
   const source = { method: 'etcd', up: true, age: 1_000, rejected: 1, refused: false, changedAt: 1 };
-  return { name, instances, suspects: 0, overLimit: 0, held: 0, local: 10, ...source };
+  const none = { suspects: 0, overLimit: 0, held: 0 };
+  return { name, instances, ...none, unresolved: 1, refusedInstances: 2, local: 10, ...source };
 }
 
 describe('the gauges of synapse', () => {
@@ -24,8 +25,10 @@ describe('the gauges of synapse', () => {
     const text = await registry.metrics();
     assert.equal(looks, 1);
     const series = text.split('\n').length - before;
-    assert.ok(series > 10_000 && series < 19_000, `${series} series`);
+    assert.ok(series > 10_000 && series < 21_500, `${series} series`);
     assert.match(text, /^synapse_instances\{service="service-999",state="up"\} 50$/m);
+    assert.match(text, /^synapse_unresolved_instances\{service="service-7"\} 1$/m);
+    assert.match(text, /^synapse_refused_instances\{service="service-7"\} 2$/m);
     assert.match(text, /^synapse_source_age_seconds\{service="service-0",method="etcd"\} 1$/m);
     observe(() => []);
   });

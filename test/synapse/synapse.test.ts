@@ -103,6 +103,7 @@ describe('synapse', () => {
     ): SynapseConfig => ({
       etcd: { hosts: ['http://127.0.0.1:1'] },
       haproxy: output('first'),
+      dns: { nameserver: [], timeout: 3_000, prefer: 'ipv4' },
       services: new Map(services),
       admin: { listen: false, hosts: [], control_socket: null, control_socket_mode: 0o600 },
       stateFile: undefined,

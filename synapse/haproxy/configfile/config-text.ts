@@ -1,9 +1,10 @@
+import type { OutputInstance } from '../../output.ts';
 import type { HaproxyConfig } from '../options/config.ts';
 import { type DesiredService, desiredServers } from '../spec/desired-service.ts';
-import type { ParsedConfig } from '../spec/parse-config.ts';
-import { orderServers, serverOf } from '../spec/server.ts';
+import type { ParsedConfig, ParsedServer } from '../spec/parse-config.ts';
+import { isNamed, orderServers, serverOf } from '../spec/server.ts';
 import { serverLine } from '../spec/server-line.ts';
-import type { BackendSpec, RunningBackend, Server } from '../spec/types.ts';
+import type { BackendSpec, RunningBackend, RunningServer, Server } from '../spec/types.ts';
 import { renderAround, renderService } from './render.ts';
 
 /** The servers that HAProxy has already. Services whose instances are not known yet keep them. */
@@ -144,22 +145,52 @@ export class ConfigTextBuilder {
   /** The lines that are there, and lines for the servers that were added at run time since. */
   #keptText(desired: DesiredService, spec: BackendSpec, present: Present): string {
     const lines = present.file().backends.get(spec.backend);
-    const kept = [...(lines?.values() ?? [])].filter(({ name }) => !spec.fixed.has(name)).map(({ line }) => line);
-    for (const { name, address, id, maintenance, drained } of present.running.get(spec.backend)?.values() ?? []) {
+    const running = present.running.get(spec.backend);
+    const kept = [...(lines?.values() ?? [])]
+      .filter(({ name }) => !spec.fixed.has(name))
+      .map((server) => lineWithAddress(server, running?.get(server.name)));
+    for (const server of running?.values() ?? []) {
+      const { name, address, maintenance } = server;
       if (lines?.has(name) || spec.fixed.has(name) || maintenance) continue;
-      const colon = address.lastIndexOf(':');
-      const instance = {
-        id: name,
-        name: '',
-        host: address.slice(0, colon),
-        port: Number(address.slice(colon + 1)),
-        state: drained ? 'drain' : 'up',
-        backup: false,
-      } as const;
-      kept.push(serverLine(serverOf(instance, spec.servers), desired.ids.claim(name, id)));
+      // Its line has the address in place of the host name already.
+      const own = isNamed(address) ? namedByAddress(server) : server;
+      if (own === undefined || lines?.has(own.name)) continue;
+      kept.push(serverLine(serverOf(instanceOf(own), spec.servers), desired.ids.claim(own.name, own.id)));
     }
     return renderService(this.#config, { spec, servers: kept });
   }
+}
+
+/**
+ * The line of a server with an address in place of a host name, as an older synapse wrote it, and with the name that the server
+ * has today: HAProxy would look up one host name after the other at each load, and do nothing else meanwhile. A server whose
+ * address is not known has none until its source answers.
+ */
+function lineWithAddress({ line, address }: ParsedServer, running: RunningServer | undefined): string {
+  if (!isNamed(address)) return line;
+  const own = running && namedByAddress(running);
+  if (own === undefined) return `${line} init-addr none`;
+  return line.replace(/^server\s+\S+\s+\S+/, `server ${own.name} ${own.address}`);
+}
+
+/** A server with a host name as it would be named by its address; undefined when HAProxy has found none. */
+function namedByAddress(server: RunningServer): RunningServer | undefined {
+  const { name, address, resolved } = server;
+  if (resolved === undefined) return undefined;
+  const own = name.endsWith(`_${address}`) ? name.slice(0, -address.length - 1) : address.replace(/:[0-9]+$/, '');
+  return { ...server, name: `${own}_${resolved}`, address: resolved };
+}
+
+function instanceOf({ name, address, drained }: RunningServer): OutputInstance {
+  const colon = address.lastIndexOf(':');
+  return {
+    id: name,
+    name: '',
+    host: address.slice(0, colon),
+    port: Number(address.slice(colon + 1)),
+    state: drained ? 'drain' : 'up',
+    backup: false,
+  };
 }
 
 const noShapes: ReadonlySet<string> = new Set();

@@ -7,6 +7,8 @@ export interface ServerRow {
   readonly id: number;
   /** `host:port`, with the host name if the server was given one. */
   readonly address: string;
+  /** `host:port` with the IP address that HAProxy found for the host name. */
+  readonly resolved?: string;
   /** Put into maintenance by command, or `disabled` in the file (SRV_ADMF_FMAINT). */
   readonly maintenance: boolean;
   /** Drained by command (SRV_ADMF_FDRAIN). */
@@ -80,6 +82,8 @@ export function parseServersState(reply: string): readonly ServerRow[] {
       name: cells[name] as string,
       id: number(id),
       address: `${cells[fqdn] === '-' ? cells[host] : cells[fqdn]}:${cells[port]}`,
+      // A server whose name was not found has the address `-`, which is shown as 0.0.0.0 by some versions.
+      ...(cells[fqdn] !== '-' && !isNoAddress(cells[host]) && { resolved: `${cells[host]}:${cells[port]}` }),
       maintenance: (flags & forcedMaintenance) !== 0,
       drained: (flags & forcedDrain) !== 0,
       failing: cells[operation] === '0' && (flags & ~configuredMaintenance) === 0,
@@ -92,6 +96,10 @@ export function parseServersState(reply: string): readonly ServerRow[] {
 
 function unusable(line: string): Error {
   return new Error(`show servers state answered ${JSON.stringify(line.slice(0, 100))}`);
+}
+
+function isNoAddress(host: string | undefined): boolean {
+  return host === undefined || host === '-' || host === '0.0.0.0' || host === '::';
 }
 
 /**

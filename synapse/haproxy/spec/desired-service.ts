@@ -1,5 +1,5 @@
 import { clock } from '../../../common/async/clock.ts';
-import type { Instance } from '../../../common/instance.ts';
+import type { OutputInstance } from '../../output.ts';
 import { isServed, serverOf } from './server.ts';
 import type { BackendSpec, Server } from './types.ts';
 
@@ -17,7 +17,7 @@ export interface DesiredService {
   /** What the accepted file has; servers follow it at run time. Undefined: nothing. */
   active: BackendSpec | undefined;
   /** Undefined while they are not known: HAProxy keeps the servers that it has. */
-  instances: readonly Instance[] | undefined;
+  instances: readonly OutputInstance[] | undefined;
   readonly ids: ServerIds;
   /** Server that was drained and then withdrawn → when it goes into maintenance, by `clock.now()`. */
   readonly leaving: Map<string, number>;
@@ -63,15 +63,15 @@ export function desiredServers(
 
 /** The part in which two lists of instances differ. */
 export interface InstanceChanges {
-  readonly removed: readonly Instance[];
-  readonly added: readonly Instance[];
+  readonly removed: readonly OutputInstance[];
+  readonly added: readonly OutputInstance[];
 }
 
 /**
  * Finds the part in which two lists differ by walking in from both ends. Equal instances are the same objects, so
  * one change among thousands costs a few microseconds.
  */
-export function diffInstances(before: readonly Instance[], after: readonly Instance[]): InstanceChanges {
+export function diffInstances(before: readonly OutputInstance[], after: readonly OutputInstance[]): InstanceChanges {
   const shorter = Math.min(before.length, after.length);
   let start = 0;
   while (start < shorter && before[start] === after[start]) start += 1;
@@ -87,7 +87,7 @@ export function diffInstances(before: readonly Instance[], after: readonly Insta
 export function takeInstances(
   desired: DesiredService,
   spec: BackendSpec,
-  instances: readonly Instance[],
+  instances: readonly OutputInstance[],
   drainTimeout: number,
 ): readonly DesiredServer[] {
   const { removed, added } = diffInstances(desired.instances ?? [], instances);
@@ -115,7 +115,7 @@ export function takeInstances(
 function keepRepeated(
   wanted: Map<string, Server | undefined>,
   spec: BackendSpec,
-  instances: readonly Instance[],
+  instances: readonly OutputInstance[],
 ): void {
   let gone = false;
   for (const server of wanted.values()) if (server === undefined) gone = true;

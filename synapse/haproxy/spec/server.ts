@@ -1,6 +1,6 @@
 import { sha1 } from '../../../common/digest.ts';
 import type { Instance } from '../../../common/instance.ts';
-import { isToStartDown } from '../../output.ts';
+import { isToStartDown, type OutputInstance } from '../../output.ts';
 import { filterOptions, formatOptions, lastValue, type Option, parseOptions, type Trusted } from './server-options.ts';
 import type { Server, ServerTemplate } from './types.ts';
 
@@ -10,7 +10,7 @@ const nothing: Trusted = { options: [], dropped: [] };
 const made = new WeakMap<ServerTemplate, WeakMap<Instance, Server>>();
 
 /** The server that an instance becomes. It is made once for each instance, so one change among thousands costs one server. */
-export function serverOf(instance: Instance, template: ServerTemplate): Server {
+export function serverOf(instance: OutputInstance, template: ServerTemplate): Server {
   let servers = made.get(template);
   if (servers === undefined) {
     servers = new WeakMap();
@@ -46,13 +46,13 @@ export function maxconnOf(options: readonly Option[]): number | null {
   return Number(text);
 }
 
-function makeServer(instance: Instance, template: ServerTemplate): Server {
-  const { id: name, host, port } = instance;
+function makeServer(instance: OutputInstance, template: ServerTemplate): Server {
+  const { id: name, host, port, hostName = host } = instance;
   const asked =
     instance.serverOptions === undefined
       ? nothing
       : withoutOthersCookie(filterOptions(instance.serverOptions, template.trusted), name);
-  const given = expand(template.options, { host, port: String(port), name });
+  const given = expand(withAddresses(template.options, host), { host: hostName, port: String(port), name });
   const initState = lastValue([...parseOptions(given), ...asked.options], 'init-state');
   const own = template.withoutInitState && initState !== undefined ? squeeze(stripInitState(given)) : given;
   const ownOptions = parseOptions(own);
@@ -111,6 +111,12 @@ function withoutOthersCookie({ options, dropped }: Trusted, name: string): Trust
   return { options: options.filter((option) => !isOthers(option)), dropped: [...dropped, ...others] };
 }
 
+/** Replaces %{host} where HAProxy reads an address: it would look a host name up whenever it loads its file. */
+function withAddresses(text: string, address: string): string {
+  if (!text.includes('%{host}')) return text;
+  return text.replace(/(?<=(?:^|\s)(?:addr|agent-addr|socks4|source|usesrc)\s+\S*)%\{host\}/g, () => address);
+}
+
 /** Replaces %{host}, %{port}, %{name} and %%. Any other percent sign stays: a typing error must not stop a service. */
 function expand(text: string, values: Readonly<Record<string, string>>): string {
   if (!text.includes('%')) return text;
@@ -145,6 +151,12 @@ export function squeeze(text: string): string {
 
 function isAddress(host: string): boolean {
   return host.includes(':') || /^[0-9.]+$/.test(host);
+}
+
+/** True when the host of a server line's `host:port` is a name: no address and no unix socket. */
+export function isNamed(address: string): boolean {
+  if (/^[/[]|@/.test(address)) return false;
+  return !isAddress(address.replace(/:[0-9+-]*$/, ''));
 }
 
 /** True when two `host:port` are the same address: IPv6 has several spellings, and letter case does not matter in host names. */

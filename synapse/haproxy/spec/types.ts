@@ -1,4 +1,4 @@
-import type { Instance } from '../../../common/instance.ts';
+import type { OutputInstance } from '../../output.ts';
 
 /** What all servers of one service have in common, and the text around them. Immutable; changing it takes a reload. */
 export interface BackendSpec {
@@ -48,7 +48,7 @@ export interface ServerTemplate {
 
 /** One instance as a server of one backend. Immutable; the same object for the same instance and template. */
 export interface Server {
-  readonly instance: Instance;
+  readonly instance: OutputInstance;
   /** The instance's id: a function of its address, so an address never changes under a name. */
   readonly name: string;
   /** `host:port` as HAProxy reads it; IPv6 without brackets. */
@@ -84,6 +84,8 @@ export interface RunningServer {
   readonly id: number;
   /** `host:port`; the host name where HAProxy resolved one. */
   readonly address: string;
+  /** `host:port` with the IP address that HAProxy found, where it resolved a host name. */
+  readonly resolved?: string | undefined;
   /** In maintenance by command (HAProxy's SRV_ADMF_FMAINT). */
   readonly maintenance: boolean;
   /** Drained by command (SRV_ADMF_FDRAIN). */

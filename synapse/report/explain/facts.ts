@@ -1,6 +1,7 @@
-import type { Instance } from '../../../common/instance.ts';
+import { recordIdOf } from '../../addresses/place.ts';
 import type { ServerStatistics } from '../../haproxy/statistics/server-shape.ts';
 import type { HaproxyReport } from '../../haproxy/status-shape.ts';
+import type { OutputInstance } from '../../output.ts';
 import type { RegistryRecord } from '../../source.ts';
 import type { SeenServers } from '../api.ts';
 import { haproxyNotes, serviceNotes } from '../service-notes.ts';
@@ -30,7 +31,7 @@ export interface InstanceFacts {
   /** Its id; of a record that cannot be used, its key. */
   readonly id: string;
   /** The instance in use; undefined when it is not in use. */
-  readonly instance: Instance | undefined;
+  readonly instance: OutputInstance | undefined;
   /** The rule that leaves it out. */
   readonly leftOut: string | undefined;
   /** Why its record cannot be used. */
@@ -72,12 +73,13 @@ export function instancesOf(facts: ServiceFacts, server?: string): readonly Inst
   const ids = new Set((report.instances ?? []).map(({ id }) => id));
   for (const { id } of report.left_out) ids.add(id);
   for (const { where } of report.rejected) ids.add(where);
-  for (const { id, where } of registry.records ?? []) ids.add(id ?? where);
+  const placed = placedIds(report);
+  for (const { id, where } of registry.records ?? []) ids.add(placed.get(id ?? '') ?? id ?? where);
   // A server in maintenance was taken out of service and could not be deleted yet.
   for (const { name, status } of seen.servers ?? []) if (!/^MAINT/.test(status) || name === server) ids.add(name);
   if (server !== undefined) for (const id of Object.keys(traces)) ids.add(id);
   return [...ids]
-    .filter((id) => server === undefined || id === server || id.endsWith(`/${server}`))
+    .filter((id) => server === undefined || id === (placed.get(server) ?? server) || id.endsWith(`/${server}`))
     .map((id) => instanceOf(facts, id));
 }
 
@@ -88,21 +90,28 @@ function instanceOf(
   const { instances, left_out: leftOut, rejected, suspects = {}, lost = {}, returns = {} } = report;
   const instance = instances?.find((one) => one.id === id);
   const options = haproxy?.dropped?.filter((one) => one.service === service && one.name === id) ?? [];
+  const recordId = instance === undefined ? id : recordIdOf(instance);
   return {
     id,
     instance,
     dropped: [...(instance?.dropped ?? []), ...options.map(({ reason }) => reason)],
     leftOut: leftOut.find((one) => one.id === id)?.reason,
     rejected: rejected.find(({ where }) => where === id)?.reason ?? unusable(registry.records, id),
-    record: registry.records?.find((record) => record.id === id || record.where === id),
+    record: registry.records?.find((record) => record.id === recordId || record.where === id),
     trace: own(traces, id),
     sent: own(sent, id) ?? [],
     server: seen.servers?.find(({ name }) => name === id),
     suspectUntil: own(suspects, id),
     lost: own(lost, id),
-    returns: own(returns, id),
+    returns: own(returns, recordId),
     held: haproxy?.held?.find((one) => one.service === service && one.name === id)?.held,
   };
+}
+
+/** Id of a record with a host name → id of its instance, which has an address. */
+function placedIds({ instances }: ServiceReport): ReadonlyMap<string, string> {
+  const named = (instances ?? []).filter(({ hostName }) => hostName !== undefined);
+  return new Map(named.map((instance) => [recordIdOf(instance), instance.id]));
 }
 
 function unusable(records: readonly RegistryRecord[] | null, id: string): string | undefined {

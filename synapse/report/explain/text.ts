@@ -139,12 +139,13 @@ function selectedText({ rules = [], origin, sources }: ServiceReport, one: Insta
   if (one.rejected !== undefined) return 'no: its record is skipped';
   if (one.leftOut !== undefined) return `no: ${one.leftOut}`;
   if (one.instance === undefined) return 'no';
-  const { state, backup } = one.instance;
+  const { state, backup, host, hostName } = one.instance;
+  const at = hostName === undefined ? '' : `, at ${host}, the address of ${hostName}`;
   const how = state === 'up' ? (backup ? 'as a backup' : 'yes') : `to ${state}`;
   const used = sources?.filter(({ role }) => role === 'used').map(({ name, method }) => `${name} (${method})`);
   const from = used === undefined || used.length === 0 ? '' : `, from ${used.join(', ')}`;
   const guard = one.lost === undefined ? '' : `, ${lostText(one.lost)}`;
-  return `${how}${from}${origins[origin]}${guard}; ${rules.length === 0 ? 'no rule filters instances' : rules.join('; ')}`;
+  return `${how}${at}${from}${origins[origin]}${guard}; ${rules.length === 0 ? 'no rule filters instances' : rules.join('; ')}`;
 }
 
 const origins: Readonly<Record<ServiceReport['origin'], string>> = {

@@ -96,6 +96,10 @@ export class ProxyHost {
       },
       connectUnix: (path) => this.haproxy.connect(path, process),
       tryConnect: (address, signal) => this.#tryConnect(address, process, signal),
+      lookUpName: async (name) => {
+        throw new Error(`there is no name server for ${name} on a simulated host`);
+      },
+      ownAddresses: () => ['127.0.0.1'],
     };
     scheduler.at(
       0,

@@ -1,16 +1,17 @@
-import { type Instance, type InstanceFields, makeInstance } from '../../../common/instance.ts';
+import { type InstanceFields, makeInstance } from '../../../common/instance.ts';
 import { ConfigTextBuilder, selectWanted } from '../../../synapse/haproxy/configfile/config-text.ts';
 import { generationOf } from '../../../synapse/haproxy/configfile/render.ts';
 import type { HaproxyConfig } from '../../../synapse/haproxy/options/config.ts';
 import { buildBackendSpec } from '../../../synapse/haproxy/spec/build-backend.ts';
 import { createDesiredService, type DesiredService } from '../../../synapse/haproxy/spec/desired-service.ts';
 import { parseConfig } from '../../../synapse/haproxy/spec/parse-config.ts';
+import type { OutputInstance } from '../../../synapse/output.ts';
 import { haproxyConfig, serviceConfig } from './haproxy-output.ts';
 
 /** What a test says about one service. */
 export interface TextService {
   readonly config: Record<string, unknown>;
-  readonly instances: readonly InstanceFields[];
+  readonly instances: readonly (InstanceFields & Pick<OutputInstance, 'hostName'>)[];
 }
 
 /** A top-level section in which nothing is added that a text would have to repeat. */
@@ -30,7 +31,10 @@ export function fileText(config: HaproxyConfig, services: Readonly<Record<string
   for (const [name, service] of Object.entries(services)) {
     const one = createDesiredService(name, config.max_server_id);
     one.wanted = buildBackendSpec(name, serviceConfig(service.config), config);
-    one.instances = service.instances.map((fields): Instance => makeInstance(fields));
+    one.instances = service.instances.map(({ hostName, ...fields }): OutputInstance => {
+      const instance = makeInstance(fields);
+      return hostName === undefined ? instance : { ...instance, hostName };
+    });
     desired.set(name, one);
   }
   const specs = [...desired.values()].map(({ wanted }) => wanted).filter((wanted) => wanted !== undefined);

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { Instance } from '../../../common/instance.ts';
-import { Catalog, type CatalogChange, type CatalogService } from '../../../synapse/catalog/catalog.ts';
+import { Catalog } from '../../../synapse/catalog/catalog.ts';
+import type { CatalogChange, CatalogService } from '../../../synapse/catalog/catalog-entry.ts';
 import type { Policy } from '../../../synapse/catalog/select.ts';
 import type { ServiceOutputConfig } from '../../../synapse/output.ts';
 import type { InstanceSet } from '../../../synapse/source.ts';

@@ -63,7 +63,7 @@ describe('leftOut names', () => {
   for (const [title, more, set, reasons] of cases) {
     it(title, () => {
       const policy = { ...plainPolicy, ...more };
-      const found = leftOut(policy, set, select(policy, set, undefined));
+      const found = leftOut(policy, set, select(policy, set));
       assert.deepEqual(Object.fromEntries(found.map(({ id, reason }) => [id, reason])), reasons);
     });
   }

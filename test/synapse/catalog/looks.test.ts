@@ -33,6 +33,26 @@ const lost = lostInstance(namedInstance('lost'));
 const suspect: LostInstance = { ...lost, phase: 'suspect' };
 
 describe('looks at lost instances', () => {
+  it('are at the address of a host name, and ask HAProxy about the server there', async () => {
+    const tried: TcpAddress[] = [];
+    const looks = new Looks(
+      {
+        host: {
+          async tryConnect(address) {
+            tried.push(address);
+            return 'answers';
+          },
+        },
+        checks: async () => new Map([['lost_10.0.0.7:81', 'down'] as const]),
+        addressOf: () => ({ host: '10.0.0.7', port: 81 }),
+        comparable: () => [],
+      },
+      new AbortController().signal,
+    );
+    assert.equal((await looks.at('api', lost))?.server, 'down');
+    assert.deepEqual(tried, [{ host: '10.0.0.7', port: 81 }]);
+  });
+
   it('take an instance that answers as it is, without a comparison', async () => {
     const { tried, at } = looksWith({ lost: 'answers' });
     assert.deepEqual(await at(lost), { answer: 'answers', isBlind: false, server: 'unknown' });
@@ -80,6 +100,8 @@ describe('one TCP connection from this host', () => {
     const { port } = server.address() as { port: number };
     const address = { host: '127.0.0.1', port };
     assert.equal(await thisHost.tryConnect(address, new AbortController().signal), 'answers');
+    const byName = { host: 'localhost', port };
+    assert.equal(await thisHost.tryConnect(byName, new AbortController().signal), 'silent', 'a name is looked up');
     await new Promise((resolve) => server.close(resolve));
     assert.equal(await thisHost.tryConnect(address, new AbortController().signal), 'refused');
   });

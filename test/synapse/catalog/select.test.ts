@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { Instance } from '../../../common/instance.ts';
 import type { Preference } from '../../../synapse/catalog/preference.ts';
-import { type Policy, sameInstances, select } from '../../../synapse/catalog/select.ts';
+import { type Place, type Policy, sameInstances, select } from '../../../synapse/catalog/select.ts';
 import { isToStartDown, type OutputInstance, startsDown } from '../../../synapse/output.ts';
 import type { InstanceSet } from '../../../synapse/source.ts';
 import { namedInstance, plainPolicy, setOf } from '../../support/daemons/instance-sets.ts';
@@ -303,7 +303,7 @@ const cases: readonly Case[] = [
 describe('select', () => {
   for (const { title, policy, set, previous, expect, origin, host, weight } of cases) {
     it(title, () => {
-      const selection = select({ ...plainPolicy, ...policy }, set, previous);
+      const selection = select({ ...plainPolicy, ...policy }, set, { previous });
       assert.deepEqual(
         selection.instances?.map(({ id }) => id),
         expect,
@@ -314,10 +314,79 @@ describe('select', () => {
     });
   }
 
+  const lastPolicy = { ...plainPolicy, defaultServers: fallback };
+  const unusable: readonly {
+    readonly title: string;
+    readonly policy?: Partial<Policy>;
+    readonly out: readonly Instance[];
+    readonly set: InstanceSet;
+    readonly previous?: InstanceSet;
+    readonly expect: readonly Instance[];
+    readonly origin: string;
+  }[] = [
+    {
+      title: 'an instance whose host cannot be used is left out',
+      out: [one],
+      set: setOf(one, two),
+      expect: [two],
+      origin: 'discovered',
+    },
+    {
+      title: 'default servers serve while the host of no instance can be used',
+      policy: lastPolicy,
+      out: [one, two],
+      set: setOf(one, two),
+      expect: fallback,
+      origin: 'defaults',
+    },
+    {
+      title: 'the previous instances stay while the host of no instance can be used',
+      out: [one],
+      set: setOf(one),
+      previous: setOf(two),
+      expect: [two],
+      origin: 'previous',
+    },
+    {
+      title: 'a service is empty when the host of no instance can be used and there is no stand-in',
+      policy: { usePreviousBackends: false },
+      out: [one],
+      set: setOf(one),
+      previous: setOf(two),
+      expect: [],
+      origin: 'discovered',
+    },
+    {
+      title: 'the leader is elected among all instances, and no other one takes its place',
+      policy: { leaderElection: true },
+      out: [one],
+      set: { ...setOf(one, two), sequence: [1, 2] },
+      expect: [],
+      origin: 'discovered',
+    },
+  ];
+  for (const { title, policy, out, set, previous, expect, origin } of unusable) {
+    it(title, () => {
+      const place: Place = (candidates) => ({
+        candidates,
+        instances: candidates.filter((each) => !out.includes(each)),
+        unusable: candidates
+          .filter((each) => out.includes(each))
+          .map(({ id }) => ({ id, kind: 'unresolved', reason: 'no address' })),
+        names: new Set(candidates.map(({ host }) => host)),
+      });
+      const selection = select({ ...plainPolicy, ...policy }, set, { previous, place });
+      assert.deepEqual(selection.instances, expect);
+      assert.equal(selection.origin, origin);
+      for (const { id } of out) assert.ok(selection.unusable.some((each) => each.id === id));
+      for (const { host } of out) assert.ok(selection.names.has(host), 'it is looked up all the same');
+    });
+  }
+
   it('returns the same object for an instance behind a port override every time', () => {
     const policy = { ...plainPolicy, portOverride: 8081 };
-    const first = select(policy, setOf(one), undefined).instances?.[0];
-    assert.equal(select(policy, setOf(one, two), undefined).instances?.[0], first);
+    const first = select(policy, setOf(one)).instances?.[0];
+    assert.equal(select(policy, setOf(one, two)).instances?.[0], first);
   });
 });
 
@@ -334,7 +403,7 @@ describe('an instance that comes back and is to start DOWN', () => {
     ['max_instances counts it', { portOverride: 81, maxInstances: 2 }],
   ] as const) {
     it(`keeps its mark when ${what}, and no other one has it`, () => {
-      const { instances = [] } = select({ ...plainPolicy, ...policy }, setOf(local, back), undefined);
+      const { instances = [] } = select({ ...plainPolicy, ...policy }, setOf(local, back));
       assert.deepEqual(
         instances.map((one) => [one.name, isToStartDown(one)]),
         [

@@ -131,6 +131,7 @@ describe('the configuration of synapse', () => {
         ],
         leaderElection: true,
         maxInstances: 10_000,
+        instanceNetworks: undefined,
         prefer: undefined,
         expiryGuard: { share: 0.5, holdMs: 5_000, suspectMs: 300_000 },
       },
@@ -363,6 +364,33 @@ describe('the configuration of synapse', () => {
       [/^services\.api\.prefer\.minimum: must be a share/],
     ],
     ['a share that is none', service({ expiry_guard: 2 }), [/^services\.api\.expiry_guard: must be a share/]],
+    [
+      'a network of all instances that is none',
+      { instance_networks: ['10.0.0.0/8', '10.0.0.0/33'], ...service({}) },
+      [/^instance_networks: "10\.0\.0\.0\/33" is no network: write ADDRESS\/LENGTH/],
+    ],
+    [
+      'a network of the instances of a service that is none',
+      service({ instance_networks: ['web.test'] }),
+      [/^services\.api\.instance_networks: "web\.test" is no network/],
+    ],
+    [
+      "a default server that is the service's own frontend",
+      service({ default_servers: [{ host: 'localhost', port: 3213 }], haproxy: { port: 3213 } }),
+      [
+        /^services\.api\.default_servers: localhost and port 3213 are those of the frontend of api on this host: that would/,
+      ],
+    ],
+    [
+      'a default server that is the admin address of synapse',
+      service({ default_servers: [{ host: '::ffff:127.0.0.1', port: 3211 }] }),
+      [/^services\.api\.default_servers: .* and port 3211 are those of the admin address of synapse/],
+    ],
+    [
+      'a name server that is no address',
+      { dns: { nameserver: 'ns.test', prefer: 'ipv5' }, ...service({}) },
+      [/^dns\.nameserver: must be addresses of name servers/, /^dns\.prefer: must be one of "ipv4", "ipv6"/],
+    ],
     ['filters that are no list', service({}, { label_filters: {} }), [/label_filters: must be a list/]],
     ['a filter that is no object', service({}, { label_filters: ['a'] }), [/label_filters\[0\]: must be an object/]],
     [

@@ -449,6 +449,25 @@ function onHaproxy(version: HaproxyVersion): void {
     assert.equal(synapse.reloads(), 0);
   });
 
+  it('writes addresses in place of the host names of servers that it keeps, and takes them over later', async () => {
+    await inStep(at(0), at(1, { host: 'localhost' }));
+    assert.match(await text(), / localhost:/);
+    await synapse.stop();
+    synapse = runOutput(config());
+    // Another service has the file written and HAProxy reloaded.
+    const other = serviceConfig({ backend: ['mode http'] });
+    await synapse.apply({ api: { config: api, instances: undefined }, other: { config: other, instances: [] } });
+    await eventually(() => assert.equal(synapse.reloads(), 1));
+    assert.doesNotMatch(await text(), / localhost:\d/);
+    const { id } = at(1);
+    assert.match(await text(), new RegExp(`server ${id} ${id.replace(/^.*_/, '')} `));
+    await eventually(async () => assert.deepEqual(await answers(), ['one', 'two']));
+    const byFile = await haproxy.workerPid();
+    await synapse.apply({ api: { config: api, instances: [at(0), at(1)] }, other: { config: other, instances: [] } });
+    assert.deepEqual(await answers(), ['one', 'two']);
+    assert.equal(await haproxy.workerPid(), byFile);
+  });
+
   it('keeps running servers up to date when the first configuration is refused', async () => {
     await inStep(at(0));
     await synapse.stop();

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { describe, it } from 'node:test';
 import type { InstanceFields } from '../../../common/instance.ts';
-import { fileText, plainConfig, serviceText } from '../../support/haproxy/haproxy-text.ts';
+import { fileText, plainConfig, serviceText, type TextService } from '../../support/haproxy/haproxy-text.ts';
 
 const somehost = { host: 'somehost', port: 5555 };
 
@@ -11,7 +11,7 @@ const lines: readonly {
   readonly what: string;
   readonly config: Record<string, unknown>;
   readonly top?: Record<string, unknown>;
-  readonly instances: readonly InstanceFields[];
+  readonly instances: TextService['instances'];
   readonly text: readonly string[];
 }[] = [
   {
@@ -46,6 +46,17 @@ const lines: readonly {
     config: { server_options: 'check 50%% %{host} %{port} %{name} %{other} %' },
     instances: [{ host: 'h', port: 1, name: 'n' }],
     text: ['server n_h:1 h:1 id 1 cookie n_h:1 check 50% h 1 n_h:1 %{other} %'],
+  },
+  {
+    what: 'the placeholder of the host is the host name, and the address where HAProxy reads an address',
+    config: {
+      server_options: 'sni str(%{host}) addr %{host} verifyhost %{host} source %{host}:0 agent-addr ipv4@%{host}',
+    },
+    instances: [{ host: '10.0.0.1', hostName: 'h.test', port: 1, name: 'n' }],
+    text: [
+      'server n_10.0.0.1:1 10.0.0.1:1 id 1 cookie n_10.0.0.1:1 sni str(h.test) addr 10.0.0.1 verifyhost h.test source ' +
+        '10.0.0.1:0 agent-addr ipv4@10.0.0.1',
+    ],
   },
   {
     what: 'server_options that is no string is ignored',

@@ -19,6 +19,9 @@ const healthy: ServiceSummary = {
   suspects: 0,
   rejected: 0,
   left_out: 0,
+  unresolved: 0,
+  failing_names: 0,
+  refused_instances: 0,
   refused: null,
 };
 const socket = { path: '/a.sock', connected: true, version: '2.6', workerPid: 7, generation: 'g', lastError: null };
@@ -136,6 +139,27 @@ describe('the problems of synapse', () => {
       'warn',
       'Fallback in use: api from spare. The first source finds no instances. ' +
         'synapse returns to it as soon as it finds one.',
+    ],
+    [
+      'name services with host names that cannot be looked up',
+      summary({ api: { failing_names: 2 } }),
+      'warn',
+      'Host names cannot be looked up: api: their last addresses stay in use. ' +
+        'synapse explain SERVICE names them. Do the name servers of this host answer?',
+    ],
+    [
+      'name services with instances that have no address',
+      summary({ api: { failing_names: 2, unresolved: 1 }, web: { failing_names: 1 } }),
+      'warn',
+      'Host names cannot be looked up: api, web: their last addresses stay in use. Instances of api have no address yet ' +
+        'and are left out. synapse explain SERVICE names them. Do the name servers of this host answer?',
+    ],
+    [
+      'name services with instances whose addresses are refused',
+      summary({ api: { refused_instances: 1 } }),
+      'warn',
+      'Instances refused because of their addresses: api: traffic may not go there; the other instances are not affected. ' +
+        'synapse explain SERVICE names them. Correct their records, or instance_networks.',
     ],
     [
       'name a service whose published configuration is refused',

@@ -26,6 +26,20 @@ describe('the notes on a service', () => {
       ['api: instances from etcd revision 42, which may be out of date: connection refused; last checked 3 min ago'],
     ],
     [
+      'name host names that cannot be looked up, with their last addresses',
+      {
+        failing_names: [
+          { host: 'a.test', address: '10.0.0.1', reason: 'the name server failed' },
+          { host: 'b.test', address: null, reason: 'host name not found' },
+        ],
+      },
+      [
+        'api: instances from etcd revision 42, checked 16 s ago',
+        'host name a.test cannot be looked up: the name server failed; its last address 10.0.0.1 stays in use',
+        'host name b.test cannot be looked up: host name not found; it has no address',
+      ],
+    ],
+    [
       'say why the previous instances are kept',
       { origin: 'previous' },
       ['api: the previous instances, because none is found now in etcd revision 42, checked 16 s ago'],

@@ -1,6 +1,5 @@
-import { isIP } from 'node:net';
 import type { Schema } from '../../../../common/config/config.ts';
-import { isPort } from '../../../../common/instance.ts';
+import { readNameServers } from '../../../../common/net/name-servers.ts';
 
 /** Options of all sources that look up names. */
 export interface DnsLookupOptions {
@@ -31,18 +30,4 @@ const shortestWaitMs = 1_000;
 /** The milliseconds after which records with this time to live are looked up again. */
 export function waitFor(ttlSeconds: number): number {
   return Math.max(shortestWaitMs, ttlSeconds * 1000);
-}
-
-/** Reads the option: a list, or one string with commas. @throws when it is neither */
-function readNameServers(value: unknown): readonly string[] {
-  const list = typeof value === 'string' ? value.split(',').map((item) => item.trim()) : value;
-  if (Array.isArray(list) && list.every(isNameServer)) return list;
-  throw new Error('must be addresses of name servers, ADDRESS or ADDRESS:PORT, [ADDRESS]:PORT for IPv6');
-}
-
-function isNameServer(item: unknown): boolean {
-  if (typeof item !== 'string') return false;
-  if (isIP(item) !== 0) return true;
-  const [, bracketed, plain, port = '53'] = /^(?:\[([^\]]+)\]|([^:]+))(?::(\d{1,5}))?$/.exec(item) ?? [];
-  return isIP(bracketed ?? plain ?? '') !== 0 && isPort(Number(port));
 }

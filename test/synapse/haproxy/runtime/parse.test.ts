@@ -11,6 +11,7 @@ describe('parsing replies of HAProxy', () => {
       header,
       '3 b 3 x_10.0.0.1:80 10.0.0.1 2 0 1 1 0 6 3 4 6 0 0 1 - 80 - 0 0 - - 0',
       '3 b 9 nm - 0 32 1 1 0 1 0 0 0 0 0 1 nosuch.invalid 80 - 0 0 - - 0',
+      '3 b 7 ok 10.0.0.7 2 0 1 1 0 1 0 0 0 0 0 1 web.test 80 - 0 0 - - 0',
       '3 b 4 ::1:80 ::1 2 9 0 5 0 0 1 0 2 0 0 0 - 80 - 0 0 - - 0',
       '3 b 5 dead ::1 0 4 1 1 0 0 1 0 2 0 0 0 - 80 - 0 0 - - 0',
       '',
@@ -20,6 +21,7 @@ describe('parsing replies of HAProxy', () => {
       [
         ['b', 3, 'x_10.0.0.1:80', 3, '10.0.0.1:80', false, false, false, 1, 1],
         ['b', 3, 'nm', 9, 'nosuch.invalid:80', false, false, false, 1, 1],
+        ['b', 3, 'ok', 7, 'web.test:80', '10.0.0.7:80', false, false, false, 1, 1],
         ['b', 3, '::1:80', 4, '::1:80', true, true, false, 0, 5],
         ['b', 3, 'dead', 5, '::1:80', false, false, true, 1, 1],
       ],
