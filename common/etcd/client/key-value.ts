@@ -1,7 +1,9 @@
+import { isUtf8 } from 'node:buffer';
 import type { IEvent, IKeyValue } from 'etcd3/lib/rpc.js';
 
 /** One key as etcd has it. Revisions and lease ids are etcd's 64-bit numbers as text; lease `0`: no lease. */
 export interface Entry {
+  /** As {@link keyText} reads it. */
   readonly key: string;
   readonly value: Buffer;
   readonly modRevision: string;
@@ -12,12 +14,35 @@ export interface Entry {
 /** Makes an entry of etcd's own form. */
 export function toEntry(kv: IKeyValue): Entry {
   return {
-    key: kv.key.toString(),
+    key: keyText(kv.key),
     value: kv.value,
     modRevision: kv.mod_revision,
     createRevision: kv.create_revision,
     lease: kv.lease,
   };
+}
+
+/** The first of the 128 lone surrogates that stand for the bytes 0x80 to 0xff; UTF-8 has no surrogates. */
+const escapedByte = 0xdc80;
+
+/**
+ * A key as text. Keys of etcd are bytes: each byte above 0x7f of a key that is not UTF-8 becomes a lone surrogate (as in Python's
+ * `surrogateescape`), so that two keys never have one text, and {@link keyBytes} finds the key again.
+ */
+export function keyText(key: Buffer): string {
+  if (isUtf8(key)) return key.toString();
+  let text = '';
+  for (const byte of key) text += String.fromCharCode(byte < 0x80 ? byte : escapedByte + byte - 0x80);
+  return text;
+}
+
+/** The bytes of a key that {@link keyText} has read. */
+export function keyBytes(text: string): Buffer {
+  if (!/\p{Cs}/u.test(text)) return Buffer.from(text);
+  return Buffer.from(
+    text.replace(/\p{Cs}/gu, (unit) => String.fromCharCode(unit.charCodeAt(0) - escapedByte + 0x80)),
+    'latin1',
+  );
 }
 
 /** True when both are the same version of a key. With equal revisions they still differ between two histories. */
@@ -37,7 +62,7 @@ export function isPut({ type }: IEvent): boolean {
 
 /** The range of one key alone. */
 export function keyRange(key: string): KeyRange {
-  return { key: Buffer.from(key), end: Buffer.alloc(0) };
+  return { key: keyBytes(key), end: Buffer.alloc(0) };
 }
 
 /** etcd's range of all keys that start with `prefix`: from `key` up to, not including, `end`. */

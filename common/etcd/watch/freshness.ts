@@ -3,6 +3,7 @@ import { clock } from '../../async/clock.ts';
 import { sleep } from '../../async/sleep.ts';
 import type { EtcdClient } from '../client/client.ts';
 import { EtcdError } from '../client/errors.ts';
+import { keyBytes } from '../client/key-value.ts';
 import type { ClusterIdentity, ClusterProgress, ClusterReset, IdentityHeader } from './cluster-identity.ts';
 import { contradicts, type KnownRecord, readRecord } from './known-record.ts';
 import { freshness } from './timing.ts';
@@ -124,5 +125,5 @@ export async function confirmReset(
 
 /** The key to read: that of the record, or one that does not exist, below the prefix that this user may read in any case. */
 function questionOf({ key, record }: FreshnessDeps): Buffer {
-  return record === undefined ? Buffer.concat([key, Buffer.from([0])]) : Buffer.from(record.key);
+  return record === undefined ? Buffer.concat([key, Buffer.from([0])]) : keyBytes(record.key);
 }

@@ -52,7 +52,10 @@ async function listOnce(client: EtcdClient, range: KeyRange, signal: AbortSignal
         `pages of one list came from two clusters, ${first.header.cluster_id} and ${page.header.cluster_id}`,
       );
     }
-    for (const kv of page.kvs) entries.set(kv.key.toString(), toEntry(kv));
+    for (const kv of page.kvs) {
+      const entry = toEntry(kv);
+      entries.set(entry.key, entry);
+    }
     const last = page.kvs.at(-1);
     if (!page.more || last === undefined) break;
     key = Buffer.concat([last.key, Buffer.from([0])]);

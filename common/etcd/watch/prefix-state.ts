@@ -1,5 +1,5 @@
 import type { IEvent } from 'etcd3/lib/rpc.js';
-import { type Entry, isPut, type KeyRange, prefixRange, sameEntry, toEntry } from '../client/key-value.ts';
+import { type Entry, isPut, type KeyRange, keyText, prefixRange, sameEntry, toEntry } from '../client/key-value.ts';
 import type { KnownRecord } from './known-record.ts';
 import type { Listing } from './list.ts';
 
@@ -149,7 +149,7 @@ export class PrefixState {
         throw new OutOfOrder(`revision ${revision} came after ${this.#nextRevision - 1}`);
       }
       last = Math.max(last, revision);
-      const key = event.kv.key.toString();
+      const key = keyText(event.kv.key);
       // Some releases send keys outside the range when the user may read only part of it (GHSA-xg4h-6gfc-h4m8).
       if (!key.startsWith(this.prefix)) continue;
       for (const journal of this.#journals) journal.set(key, revision);
