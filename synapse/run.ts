@@ -38,8 +38,9 @@ const readyWithinMs = 10_000;
  */
 export async function runSynapse(deps: RunDeps): Promise<void> {
   const { log, version } = deps;
-  const initial = await deps.load();
+  // Before anything that takes time: a SIGHUP without a handler would end the process.
   const { signal, onReload, finished } = daemonSignals(log);
+  const initial = await deps.load();
   const synapse = new Synapse(initial, deps);
   const config = new ConfigReload(initial, deps);
   let services = initial.services.size;
