@@ -46,9 +46,9 @@ export interface RecordEvents {
 export type ReadRecord = (entry: Entry) => Instance;
 
 interface Parsed extends RecordOrigin {
-  /** A record has either an instance or a reason why it has none. */
+  /** A record has either an instance or a rejection. */
   readonly instance?: Instance;
-  readonly reason?: string;
+  readonly rejected?: RejectedRecord;
 }
 
 /**
@@ -63,6 +63,8 @@ export class Records {
   readonly #order: Parsed[] = [];
   readonly #keysOf = new Map<string, Set<string>>();
   #sharedIds = 0;
+  /** Records that are not used because of others with their ids, each with that other one. */
+  readonly #outdone = new WeakMap<Parsed, { readonly by: Parsed; readonly rejected: RejectedRecord }>();
 
   constructor(read: ReadRecord, events: RecordEvents) {
     this.#read = read;
@@ -122,23 +124,28 @@ export class Records {
     const rejected: RejectedRecord[] = [];
     const winners = this.#sharedIds === 0 ? undefined : this.#winners();
     for (const parsed of this.#order) {
-      const { key, instance, created, lease } = parsed;
-      if (instance === undefined) {
-        rejected.push({ where: printable(key), reason: parsed.reason ?? '' });
-        continue;
-      }
+      const { instance, created, lease } = parsed;
+      // Made once: a set must not cost more because someone has written ten thousands of records that cannot be used.
+      if (parsed.rejected !== undefined) rejected.push(parsed.rejected);
+      if (instance === undefined) continue;
       const winner = winners?.get(instance.id) ?? parsed;
       if (winner === parsed) {
         instances.push(instance);
         sequence.push(created);
         leases.push(lease);
         origins.push(parsed);
-      } else {
-        const reason = `the id ${instance.id} is also that of ${printable(winner.key)}, which is used`;
-        rejected.push({ where: printable(key), reason });
-      }
+      } else rejected.push(this.#outdoneBy(winner, parsed, instance));
     }
     return { instances, sequence, rejected, leases, origins, withdrawn, lost };
+  }
+
+  #outdoneBy(winner: Parsed, parsed: Parsed, { id }: Instance): RejectedRecord {
+    const known = this.#outdone.get(parsed);
+    if (known?.by === winner) return known.rejected;
+    const reason = `the id ${id} is also that of ${printable(winner.key)}, which is used`;
+    const rejected = { where: printable(parsed.key), reason };
+    this.#outdone.set(parsed, { by: winner, rejected });
+    return rejected;
   }
 
   /** @returns true when the record says something else than before */
@@ -156,9 +163,9 @@ export class Records {
         this.#events.onDropped?.({ where: printable(key), reason: instance.dropped.join('; ') }, parsed);
       }
     } catch (error) {
-      const reason = reasonOf(error);
-      parsed = { key, modRevision, created, lease, reason };
-      this.#events.onRejected({ where: printable(key), reason }, parsed);
+      const rejected = { where: printable(key), reason: reasonOf(error) };
+      parsed = { key, modRevision, created, lease, rejected };
+      this.#events.onRejected(rejected, parsed);
     }
     if (before?.instance !== undefined && parsed.instance === before.instance) {
       this.#parsed.set(key, parsed);
@@ -170,7 +177,7 @@ export class Records {
     this.#parsed.set(key, parsed);
     this.#order.splice(this.#position(key), 0, parsed);
     if (parsed.instance !== undefined) this.#claim(parsed.instance.id, key);
-    return replaced?.reason === undefined || replaced.reason !== parsed.reason;
+    return replaced?.rejected === undefined || replaced.rejected.reason !== parsed.rejected?.reason;
   }
 
   #reportWithdrawn({ id, state }: Instance, next: Parsed): void {

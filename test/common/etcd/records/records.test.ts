@@ -248,4 +248,19 @@ describe('records', () => {
     const { apply, put } = registry();
     assert.equal(apply(put('/s/1', a), put('/s/2', { ...a, port: 81 }))?.instances.length, 2);
   });
+
+  it('makes the reason of a record that is not used once, and not for each set', () => {
+    const { put, apply } = registry();
+    const one = { host: '10.0.0.1', port: 80, name: 'one' };
+    apply(put('/s/a', one), put('/s/b', 'no JSON'), put('/s/c', '{}'), put('/s/d/e', one));
+    const sets = [1, 2].map((weight) => apply(put('/s/x', { host: '10.0.0.2', port: 80, weight }))?.rejected ?? []);
+    assert.deepEqual(
+      sets.map((rejected) => rejected.map(({ where }) => where)),
+      [
+        ['/s/b', '/s/c', '/s/d/e'],
+        ['/s/b', '/s/c', '/s/d/e'],
+      ],
+    );
+    for (const [index, rejected] of (sets[0] ?? []).entries()) assert.equal(sets[1]?.[index], rejected);
+  });
 });
