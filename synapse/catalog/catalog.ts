@@ -9,6 +9,7 @@ import { keptOf, type LostById, noneLost, withKept } from './lost-instance.ts';
 import { reduceLost } from './lost-leases.ts';
 import { type LookResult, type LostEvent, type LostFacts, nextDue, nothingLost } from './lost-state.ts';
 import { addressPolicyOf, type Place, placeAsFound } from './select.ts';
+import { withoutReused } from './stand-in.ts';
 
 /** What a previous process knew of one service. */
 export interface Restored {
@@ -28,7 +29,9 @@ export class Catalog {
   readonly #replaced = new Set<string>();
 
   #lost = nothingLost;
-  /** What is announced over all services; kept only while something is lost. */
+  /** Services whose last instances stand in for an empty set. */
+  readonly #standIns = new Set<string>();
+  /** What is announced over all services; kept only while something is lost or stands in. */
   #announced: AnnouncedIndex | undefined;
   readonly #facts: LostFacts = {
     guardOf: (service) => this.#entries.get(service)?.service.policy.expiryGuard,
@@ -123,8 +126,9 @@ export class Catalog {
     const { services } = this.#lost;
     const { state, effects } = reduceLost(this.#lost, event, this.#facts);
     this.#lost = state;
-    if (state.services.size === 0) this.#announced = undefined;
     const touched = new Set(changed);
+    // Another service may have been announced at the addresses of their last instances.
+    if (event.type === 'set') for (const name of this.#standIns) touched.add(name);
     for (const { service } of effects) touched.add(service);
     if (state.services !== services) {
       for (const name of new Set([...services.keys(), ...state.services.keys()])) {
@@ -133,11 +137,23 @@ export class Catalog {
     }
     const isNew = event.type === 'configured';
     const former = [...touched].map((name) => before.get(name) ?? (isNew ? undefined : this.#entries.get(name)));
-    return [...touched].map((name, index) => {
-      const entry = this.#entries.get(name);
-      if (entry !== undefined) this.#entries.set(name, this.#withLosses(name, entry, state.services.get(name), seenAt));
-      return changeOf(name, former[index], this.#entries.get(name), effects);
-    });
+    for (const name of touched) this.#renew(name, state.services.get(name), seenAt);
+    if (state.services.size === 0 && this.#standIns.size === 0) this.#announced = undefined;
+    return [...touched].map((name, index) => changeOf(name, former[index], this.#entries.get(name), effects));
+  }
+
+  /** Works an entry out again. */
+  #renew(name: string, lost: LostById | undefined, seenAt: number): void {
+    this.#standIns.delete(name);
+    const known = this.#entries.get(name);
+    if (known === undefined) return;
+    let entry = this.#withLosses(name, known, lost, seenAt);
+    if (entry.origin === 'previous' && entry.lastGood !== undefined) {
+      const lastGood = withoutReused(name, entry.lastGood, this.#announcedNow());
+      if (lastGood !== entry.lastGood) entry = this.#evaluate(name, entry.service, { ...entry, lastGood }, seenAt);
+    }
+    if (entry.origin === 'previous') this.#standIns.add(name);
+    this.#entries.set(name, entry);
   }
 
   /** The entry with the lost instances that are kept now. */

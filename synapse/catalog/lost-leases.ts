@@ -152,11 +152,17 @@ class Step {
       const sameName = instance.name !== '' && other.instance.name === instance.name;
       if (sameName && known.backAt === null && isKept(known))
         this.#set(service, instance.id, { ...known, backAt: this.#now });
-      if (sameName || addressOf(other.instance) !== addressOf(instance)) continue;
+      if (addressOf(other.instance) !== addressOf(instance)) continue;
+      if (sameName && (other.service === service || this.#wasLost(other))) continue;
       if (other.service === service && other.instance.id === instance.id) continue;
       const by = other.instance.name === '' ? '' : ` by ${other.instance.name}`;
       this.#end(service, known, `its address is announced for ${other.service} now${by}`);
     }
+  }
+
+  /** One that was lost as well is back: its announcer has several services at that address. */
+  #wasLost({ service, instance }: Announcement): boolean {
+    return this.#before.services.get(service)?.has(instance.id) === true;
   }
 
   /** Moves the losses of one service on: a wave, the end of a time, looks that are due. */

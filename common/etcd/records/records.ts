@@ -115,6 +115,16 @@ export class Records {
     }
   }
 
+  /** Where the instance of an entry listens; undefined when the entry announces none. */
+  addressOf(entry: Entry): string | undefined {
+    try {
+      const { host, port, state } = this.#read(entry);
+      return state === 'down' ? undefined : `${host} ${port}`;
+    } catch {
+      return undefined;
+    }
+  }
+
   /** The whole set at present. */
   set(withdrawn: ReadonlySet<string> = new Set(), lost: ReadonlyMap<string, string> = new Map()): RecordSet {
     const instances: Instance[] = [];

@@ -1,6 +1,7 @@
-import { onAbort } from '../../async/abort.ts';
+import { linkAbort, onAbort } from '../../async/abort.ts';
 import { clock } from '../../async/clock.ts';
 import { sleep } from '../../async/sleep.ts';
+import type { Entry } from '../client/key-value.ts';
 import type { LeaseVerdict } from './lease-verdicts.ts';
 import type { KeyChange, OnChange, PrefixChange } from './prefix-state.ts';
 
@@ -8,6 +9,8 @@ import type { KeyChange, OnChange, PrefixChange } from './prefix-state.ts';
 export interface JudgedFollower {
   /** True when the record of this key said `down` before it was deleted: the delete is a farewell. */
   readonly saidDown: (deleted: KeyChange) => boolean;
+  /** Where the instance of a record listens; undefined for a record that announces none. */
+  readonly addressOf: (entry: Entry) => string | undefined;
 }
 
 /** What the judge uses of its surroundings. */
@@ -18,16 +21,26 @@ export interface DeleteJudgeDeps {
   readonly mayReturnMs: () => number;
 }
 
+/** For how long the addresses that were read from all records are used, milliseconds. */
+const addressesLiveMs = 1_000;
+
 /** A delete that waits for the verdict about its lease. */
 interface Pending {
   readonly deleted: KeyChange;
   readonly lease: string;
 }
 
+/** A key that was put, and the lease of its delete when one was waiting. */
+interface News {
+  readonly entry: Entry;
+  readonly lostLease: string | undefined;
+}
+
 /**
  * Says of each deleted key how it went: `withdrawn`, when its record said `down`, when it was under no lease, or when its
  * lease lives; `lost`, when its lease is gone. While etcd is asked, the key stays. All keys of a lost lease, under all
- * prefixes, are passed on in one tick. A key that its owner puts again meanwhile was never gone.
+ * prefixes, are passed on in one tick. A key that its owner puts again meanwhile was never gone. A lost lease is passed on
+ * at once when something else is announced at the address of one of its keys: its owner will not come back to it.
  */
 export class DeleteJudge {
   readonly #deps: DeleteJudgeDeps;
@@ -35,6 +48,10 @@ export class DeleteJudge {
   readonly #followers = new Set<Follower>();
   /** Leases that are being asked about. */
   readonly #asking = new Set<string>();
+  /** Lost leases whose owners may come back, each with what ends the wait. */
+  readonly #waiting = new Map<string, () => void>();
+  /** Every address that is announced, as it was lately: reading all records takes milliseconds. */
+  #announcedLately: { readonly at: number; readonly addresses: Set<string> } | undefined;
 
   /** Judges until `signal` aborts. */
   constructor(deps: DeleteJudgeDeps, signal: AbortSignal) {
@@ -44,7 +61,11 @@ export class DeleteJudge {
 
   /** Stands between a reflector and `onChange`, for one prefix, until `signal` aborts. */
   follow(onChange: OnChange, follower: JudgedFollower, signal: AbortSignal): OnChange {
-    const one = new Follower(onChange, follower, (lease) => this.#judge(lease));
+    const one = new Follower(onChange, follower, {
+      judge: (lease) => this.#judge(lease),
+      isWaiting: () => this.#waiting.size > 0,
+      announced: (address, lostLease) => this.#announced(address, lostLease),
+    });
     this.#followers.add(one);
     onAbort(signal, () => {
       this.#followers.delete(one);
@@ -63,8 +84,39 @@ export class DeleteJudge {
     const since = clock.now();
     const verdict = await this.#deps.verdictOf(lease);
     const leftMs = verdict === 'alive' ? 0 : since + this.#deps.mayReturnMs() - clock.now();
-    if (leftMs > 0) await sleep(leftMs, this.#signal);
+    if (leftMs > 0) await this.#wait(lease, leftMs);
     if (!this.#signal.aborted) this.#settle(lease, verdict);
+  }
+
+  /** Waits for the owner of a lost lease, unless something else is announced at one of its addresses already, or soon. */
+  async #wait(lease: string, delayMs: number): Promise<void> {
+    const addresses = this.#addresses();
+    if ([...this.#followers].some((follower) => follower.waitsAt(addresses, lease))) return;
+    const wake = linkAbort(this.#signal);
+    this.#waiting.set(lease, wake.abort);
+    await sleep(delayMs, wake.signal);
+    this.#waiting.delete(lease);
+    wake.release();
+    if (this.#waiting.size === 0) this.#announcedLately = undefined;
+  }
+
+  #addresses(): ReadonlySet<string> {
+    const now = clock.now();
+    if (this.#announcedLately === undefined || now - this.#announcedLately.at > addressesLiveMs) {
+      const addresses = new Set([...this.#followers].flatMap((follower) => [...follower.addresses()]));
+      this.#announcedLately = { at: now, addresses };
+    }
+    return this.#announcedLately.addresses;
+  }
+
+  /** Something is announced at an address. A service that was there under the lost lease too is the owner's own. */
+  #announced(address: string, lostLease: string | undefined): void {
+    this.#announcedLately?.addresses.add(address);
+    const addresses = new Set([address]);
+    for (const [lease, end] of this.#waiting) {
+      if (lease === lostLease) continue;
+      if ([...this.#followers].some((follower) => follower.waitsAt(addresses, lease))) end();
+    }
   }
 
   #settle(lease: string, verdict: LeaseVerdict): void {
@@ -73,20 +125,28 @@ export class DeleteJudge {
   }
 }
 
+/** What a follower tells its judge. */
+interface Court {
+  readonly judge: (lease: string) => void;
+  /** True while the owner of a lost lease may come back. */
+  readonly isWaiting: () => boolean;
+  readonly announced: (address: string, lostLease: string | undefined) => void;
+}
+
 class Follower {
   readonly #onChange: OnChange;
-  readonly #saidDown: (deleted: KeyChange) => boolean;
-  readonly #judge: (lease: string) => void;
+  readonly #reads: JudgedFollower;
+  readonly #court: Court;
   /** Deletes that wait, by key. */
   readonly #pending = new Map<string, Pending>();
   /** The last change: deletes are passed on as another change of it. */
   #last: PrefixChange | undefined;
   #isOver = false;
 
-  constructor(onChange: OnChange, { saidDown }: JudgedFollower, judge: (lease: string) => void) {
+  constructor(onChange: OnChange, reads: JudgedFollower, court: Court) {
     this.#onChange = onChange;
-    this.#saidDown = saidDown;
-    this.#judge = judge;
+    this.#reads = reads;
+    this.#court = court;
   }
 
   end(): void {
@@ -98,11 +158,16 @@ class Follower {
     this.#last = change;
     const passed: KeyChange[] = [];
     const leases = new Set<string>();
+    const news: News[] | undefined = this.#court.isWaiting() ? [] : undefined;
     for (const item of change.changed) {
+      const lostLease = this.#pending.get(item.key)?.lease;
       this.#pending.delete(item.key);
       const lease = item.previous?.lease ?? '0';
-      if (item.entry !== undefined) passed.push(item);
-      else if (this.#isOver || lease === '0' || this.#saidDown(item)) passed.push({ ...item, how: 'withdrawn' });
+      if (item.entry !== undefined) {
+        passed.push(item);
+        news?.push({ entry: item.entry, lostLease });
+      } else if (this.#isOver || lease === '0' || this.#reads.saidDown(item))
+        passed.push({ ...item, how: 'withdrawn' });
       else {
         this.#pending.set(item.key, { deleted: item, lease });
         leases.add(lease);
@@ -117,7 +182,27 @@ class Follower {
         this.#pending.size === 0 ? { ...change, changed: passed } : { ...change, changed: passed, reason: 'watch' },
       );
     }
-    for (const lease of leases) if (!alive.has(lease)) this.#judge(lease);
+    for (const lease of leases) if (!alive.has(lease)) this.#court.judge(lease);
+    for (const { entry, lostLease } of news ?? []) {
+      const address = this.#reads.addressOf(entry);
+      if (address !== undefined) this.#court.announced(address, lostLease);
+    }
+  }
+
+  /** True when a delete waits whose record had one of these addresses and this lease. */
+  waitsAt(addresses: ReadonlySet<string>, lease: string): boolean {
+    return [...this.#pending.values()].some(
+      ({ deleted: { previous }, lease: own }) =>
+        own === lease && previous !== undefined && addresses.has(this.#reads.addressOf(previous) ?? ''),
+    );
+  }
+
+  /** Every address that the prefix announces. */
+  *addresses(): Iterable<string> {
+    for (const entry of this.#last?.entries.values() ?? []) {
+      const address = this.#reads.addressOf(entry);
+      if (address !== undefined) yield address;
+    }
   }
 
   /** Passes on the deletes of a lease. */

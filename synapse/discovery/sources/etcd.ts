@@ -13,7 +13,7 @@ import { type Decode, readDecode } from '../../../common/etcd/records/decode.ts'
 import { inspectRecords } from '../../../common/etcd/records/inspect.ts';
 import { type RecordRules, readEntry, usualRecordBytes } from '../../../common/etcd/records/record-rules.ts';
 import { Records } from '../../../common/etcd/records/records.ts';
-import { DeleteJudge } from '../../../common/etcd/watch/judged-deletes.ts';
+import { DeleteJudge, type JudgedFollower } from '../../../common/etcd/watch/judged-deletes.ts';
 import { LeaseVerdicts } from '../../../common/etcd/watch/lease-verdicts.ts';
 import type { OnChange, PrefixChange } from '../../../common/etcd/watch/prefix-state.ts';
 import { createReflector, type Reflector } from '../../../common/etcd/watch/reflector.ts';
@@ -172,14 +172,14 @@ function create(options: EtcdSourceOptions, context: SourceContext): Source {
       const entry = document === undefined ? undefined : entries.get(document);
       handed.take(entry?.value, entry?.modRevision, seenAt);
     };
+    const reads: JudgedFollower = {
+      saidDown: (deleted) => records.saidDown(deleted),
+      addressOf: (entry) => records.addressOf(entry),
+    };
     const end = linkAbort(signal);
     try {
       await Promise.all([
-        reflector.follow(
-          prefix,
-          judge.follow(take, { saidDown: (deleted) => records.saidDown(deleted) }, end.signal),
-          end.signal,
-        ),
+        reflector.follow(prefix, judge.follow(take, reads, end.signal), end.signal),
         ...(document === undefined ? [] : [reflector.follow(document, takeDocument, end.signal)]),
       ]);
     } finally {

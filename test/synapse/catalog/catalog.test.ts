@@ -124,6 +124,32 @@ describe('the catalog', () => {
     });
   }
 
+  describe('when the last instances of a service stand in for an empty set', () => {
+    const other = namedInstance('server1', { name: 'other' });
+    /** `web` gets an address of `api` before or after `api` is empty. */
+    for (const [when, services] of [
+      ['before', ['web', 'api']],
+      ['after', ['api', 'web']],
+    ] as const) {
+      it(`drops the one whose address another service got ${when} that, and keeps the others`, () => {
+        const catalog = new Catalog();
+        const service = (name: string) => [name, { policy: plainPolicy, config: configNamed(name) }] as const;
+        catalog.configure(new Map([service('api'), service('web')]));
+        catalog.update('api', setOf(one, two));
+        const sets = { api: setOf(), web: setOf(other) };
+        const changes = services.flatMap((name) => catalog.update(name, sets[name]));
+        assert.deepEqual(namesOf(changes), ['web', 'api']);
+        assert.deepEqual(catalog.entry('api')?.state.instances, [two]);
+        catalog.update('web', setOf(namedInstance('server2')));
+        assert.deepEqual(catalog.entry('api')?.state.instances, [], 'the second address is used by web as well');
+        catalog.update('web', setOf());
+        assert.deepEqual(catalog.entry('api')?.state.instances, [], 'what is gone does not come back');
+        catalog.update('api', setOf(one));
+        assert.deepEqual(catalog.entry('api')?.state.instances, [one]);
+      });
+    }
+  });
+
   it('has no instances of a service before any answer', () => {
     assert.equal(catalogOf().entry('api')?.state.instances, undefined);
   });

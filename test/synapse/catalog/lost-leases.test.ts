@@ -248,6 +248,35 @@ const stories: readonly [title: string, steps: readonly Step[]][] = [
     ],
   ],
   [
+    'a suspect is gone when its own nerve has another service at its address now',
+    [
+      { say: 'a@1 b@2', expect: 'a b' },
+      { at: 1, say: '', expect: '(a) (b)', looks: 'a b' },
+      { at: 1.1, look: 'a answers', expect: '[a] (b)' },
+      { at: 2, say: 'a@9', of: 'web', expect: 'a' },
+      { at: 2, wait: true, expect: '(b)' },
+    ],
+  ],
+  [
+    'a lost instance is gone at once when its own nerve has another service at its address already',
+    [
+      { say: 'a@1 b@2 c@3', expect: 'a b c' },
+      { say: 'a@9', of: 'web', expect: 'a' },
+      { at: 1, say: 'b@2 c@3', expect: 'b c', looks: '', ended: ['its address is announced for web now by a'] },
+    ],
+  ],
+  [
+    'an instance of two services that is back in one of them first is held in the other one',
+    [
+      { say: 'a@1 b@2', expect: 'a b' },
+      { say: 'a@1', of: 'web', expect: 'a' },
+      { at: 1, say: 'b@2', expect: '(a) b', looks: 'a' },
+      { at: 1, say: '', of: 'web', expect: '(a)', looks: 'a' },
+      { at: 2, say: 'a@9', of: 'web', expect: 'a' },
+      { at: 2, wait: true, expect: '(a) b' },
+    ],
+  ],
+  [
     'a suspect is gone soon after its nerve came back without it',
     [
       { say: 'a@1 a:2@1 b@2', expect: 'a a:2 b' },

@@ -43,7 +43,10 @@ function judgement({ mayReturnMs = 0 } = {}) {
       now === undefined ? `-${key} ${how}` : `+${key}`;
     const take = judge.follow(
       ({ reason, changed }) => told.push([reason, ...changed.map(word)].join(' ')),
-      { saidDown: ({ previous }) => previous?.value.toString() === 'down' },
+      {
+        saidDown: ({ previous }) => previous?.value.toString() === 'down',
+        addressOf: ({ value }) => (value.toString().startsWith('at ') ? value.toString() : undefined),
+      },
       ended.signal,
     );
     const change = (reason: PrefixChange['reason'], changed: PrefixChange['changed']): void => {
@@ -134,6 +137,38 @@ describe('DeleteJudge', () => {
     await answer('7', 'gone');
     assert.deepEqual(told, ['watch +a']);
     await eventually(() => assert.deepEqual(told, ['watch +a', 'watch -a lost']));
+  });
+
+  describe('while the owner of a lost lease may come back', () => {
+    for (const [title, act, told] of [
+      ['passes the loss on when an address is announced for another service', 'b at 1', 'watch -a lost'],
+      ['waits on when another address is announced', 'b at 2', 'watch +a'],
+      ['waits on when the owner announces another service again at the same address', 'shared at 1', 'watch +a'],
+    ] as const) {
+      it(title, async () => {
+        const { answer, follower } = judgement({ mayReturnMs: 60_000 });
+        const [one, other] = [follower(), follower()];
+        one.put('a', '7', 'at 1');
+        other.put('shared', '7', 'at 1');
+        one.lose('a');
+        other.lose('shared');
+        await answer('7', 'gone');
+        const [key = '', ...value] = act.split(' ');
+        other.put(key, '8', value.join(' '));
+        await sleep(0);
+        assert.deepEqual(one.told.at(-1), told);
+      });
+    }
+
+    it('does not wait when the address was announced for another service before', async () => {
+      const { answer, follower } = judgement({ mayReturnMs: 60_000 });
+      const [one, other] = [follower(), follower()];
+      one.put('a', '7', 'at 1');
+      other.put('b', '8', 'at 1');
+      one.lose('a');
+      await answer('7', 'gone');
+      assert.deepEqual(one.told, ['watch +a', 'watch -a lost']);
+    });
   });
 
   it('does not wait when the lease lives', async () => {
