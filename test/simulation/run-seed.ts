@@ -1,14 +1,17 @@
 import { injectFaults } from './world/faults/inject.ts';
-import { watchServers } from './world/monitor.ts';
+import { Figures } from './world/monitors/figures.ts';
+import { Monitors } from './world/monitors/monitors.ts';
 import {
   checkHaproxy,
   checkLeftovers,
+  checkNothingLeft,
   checkRegistry,
   checkReloads,
-  checkRequests,
   checkStateFiles,
+  checkStopped,
   expectNoMoreReloads,
 } from './world/properties.ts';
+import { Violation } from './world/violation.ts';
 import { World, type WorldSettings } from './world/world.ts';
 
 /** How a run went. */
@@ -19,18 +22,28 @@ export interface SeedResult {
   readonly virtualMs: number;
   readonly steps: number;
   readonly history: readonly string[];
+  /** The worst of each kind. */
+  readonly figures: Figures['all'];
 }
 
+const startMs = 10_000;
 const faultsMs = 120_000;
 /** After the faults: leases of killed nerves expire, and everybody comes back. */
 const restMs = 45_000;
 /** After this part of the rest nothing is left that a reload could be needed for. */
 const untilReloadsEndMs = 30_000;
+/** For how long etcd, HAProxy, haproxy.cfg and the state file may differ when the faults are over. */
+const mostUnsettledMs = 30_000;
+/** How long nerves and synapses get to stop. */
+const stopMs = 12_000;
+/** After this time the leases of tombstones are over (`tombstoneLeaseTimes`), and those of nerves that were killed. */
+const leasesMs = 65_000;
 
 /** Runs one seed to its end, or to its first violation. */
 export async function runSeed(seed: number, settings?: Partial<WorldSettings>): Promise<SeedResult> {
   const world = await World.create(seed, settings);
   const { scheduler } = world;
+  const figures = new Figures();
   let violation: string | null = null;
   const onUnexpected = (error: unknown): void => {
     violation ??= `an error that nobody caught: ${error instanceof Error ? error.stack : String(error)}`;
@@ -38,31 +51,68 @@ export async function runSeed(seed: number, settings?: Partial<WorldSettings>): 
   process.on('uncaughtException', onUnexpected);
   process.on('unhandledRejection', onUnexpected);
   try {
-    for (const nerve of world.nerves) nerve.start();
-    for (const proxy of world.proxies) proxy.start();
-    await scheduler.run(10_000);
-    checkRegistry(world);
-    checkHaproxy(world);
-    watchServers(world);
-    injectFaults(world, 10_000 + faultsMs);
-    await scheduler.run(10_000 + faultsMs);
-    world.network.healAll();
-    world.history.note('all faults are over');
-    await scheduler.run(10_000 + faultsMs + untilReloadsEndMs);
-    const checkPeace = expectNoMoreReloads(world);
-    await scheduler.run(10_000 + faultsMs + restMs);
-    checkRegistry(world);
-    checkHaproxy(world);
-    checkStateFiles(world);
-    checkReloads(world);
-    checkPeace();
-    checkRequests(world);
-    checkLeftovers(world);
+    await runWorld(world, figures);
   } catch (error) {
     violation ??= error instanceof Error && error.name === 'Violation' ? error.message : String((error as Error).stack);
   } finally {
     process.off('uncaughtException', onUnexpected);
     process.off('unhandledRejection', onUnexpected);
   }
-  return { seed, violation, virtualMs: scheduler.now(), steps: scheduler.steps, history: world.history.lines };
+  const { lines: history } = world.history;
+  return { seed, violation, virtualMs: scheduler.now(), steps: scheduler.steps, history, figures: figures.all };
+}
+
+async function runWorld(world: World, figures: Figures): Promise<void> {
+  const { scheduler } = world;
+  const monitors = new Monitors(world, figures);
+  for (const nerve of world.nerves) nerve.start();
+  for (const proxy of world.proxies) proxy.start();
+  await scheduler.run(startMs);
+  checkAgreement(world);
+  injectFaults(world, startMs + faultsMs);
+  await scheduler.run(startMs + faultsMs);
+  world.network.healAll();
+  world.history.note('all faults are over');
+  await settle(world, figures);
+  checkReloads(world, figures);
+  checkLeftovers(world, figures);
+  monitors.stop();
+  await stopAll(world);
+}
+
+/** Everything agrees with etcd, and etcd with the checks. @throws {Violation} */
+function checkAgreement(world: World): void {
+  checkRegistry(world);
+  checkHaproxy(world);
+}
+
+/** Lets the rest pass. @throws {Violation} when something differs for too long, or HAProxy is reloaded in peace */
+async function settle(world: World, figures: Figures): Promise<void> {
+  const { scheduler } = world;
+  const begin = scheduler.now();
+  let checkPeace: (() => void) | undefined;
+  for (let afterMs = 0; afterMs < restMs; afterMs += 500) {
+    await scheduler.run(begin + afterMs);
+    if (afterMs === untilReloadsEndMs) checkPeace = expectNoMoreReloads(world);
+    try {
+      checkAgreement(world);
+      checkStateFiles(world);
+    } catch (error) {
+      if (!(error instanceof Violation) || afterMs >= mostUnsettledMs) throw error;
+      figures.worst('disagreement', afterMs);
+    }
+  }
+  checkPeace?.();
+}
+
+/** Tells all daemons to stop. @throws {Violation} when one leaves something behind */
+async function stopAll(world: World): Promise<void> {
+  const { scheduler } = world;
+  world.history.note('all daemons are told to stop');
+  for (const host of [...world.nerves, ...world.proxies]) host.stop();
+  for (const { clients } of world.proxies) clients.stop();
+  await scheduler.run(scheduler.now() + stopMs);
+  checkStopped(world);
+  await scheduler.run(scheduler.now() + leasesMs);
+  checkNothingLeft(world);
 }

@@ -4,7 +4,7 @@ import { runSeed } from './run-seed.ts';
 
 /** Seeds that once failed. */
 const once: readonly number[] = [
-  29, 50, 53, 60, 81, 120, 179, 253, 281, 350, 369, 394, 1184, 700_609, 800_254, 900_350,
+  29, 50, 53, 57, 60, 81, 120, 179, 253, 281, 350, 369, 394, 1184, 3020, 5023, 5075, 10_116, 700_609, 800_254, 900_350,
 ];
 /** How long new seeds are tried. */
 const secondsOfNewSeeds = 10;

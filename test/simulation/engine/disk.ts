@@ -22,8 +22,8 @@ function failure(code: string, call: string, path: string): Error {
 
 /** The file system of one simulated host. It outlives the processes. */
 export class SimulatedDisk {
-  #fullUntil = Number.NEGATIVE_INFINITY;
-  #full = false;
+  /** Folders of file systems that are full. */
+  readonly #full = new Set<string>();
   readonly #files = new Map<string, StoredFile>();
   readonly #folders = new Set<string>(['/']);
   readonly #scheduler: Scheduler;
@@ -34,18 +34,18 @@ export class SimulatedDisk {
     for (const folder of folders) this.#addFolders(folder);
   }
 
-  /** Nothing more can be written. */
-  get full(): boolean {
-    return this.#full;
+  /** Nothing more can be written below a folder, until {@link SimulatedDisk.clear}. */
+  fill(folder: string): void {
+    this.#full.add(folder);
   }
 
-  set full(full: boolean) {
-    this.#full = full;
-    this.#fullUntil = this.#scheduler.now();
+  clear(folder: string): void {
+    this.#full.delete(folder);
   }
 
-  wasFullWithin(durationMs: number): boolean {
-    return this.#full || this.#scheduler.now() - this.#fullUntil < durationMs;
+  /** True when nothing can be written at a path. */
+  isFull(path: string): boolean {
+    return [...this.#full].some((folder) => path.startsWith(folder));
   }
 
   /** The text of a file now; undefined when it is not there. */
@@ -74,12 +74,12 @@ export class SimulatedDisk {
           if (how === 'new') {
             if (!this.#folders.has(dirname(path))) throw failure('ENOENT', 'open', path);
             if (this.#files.has(path)) throw failure('EEXIST', 'open', path);
-            if (this.full) throw failure('ENOSPC', 'write', path);
+            if (this.isFull(path)) throw failure('ENOSPC', 'write', path);
             this.#files.set(path, { text, mode, inode: this.#inodes++, changedAt: this.#scheduler.now() });
             return;
           }
           const file = this.#existing(path, 'open');
-          if (this.full) throw failure('ENOSPC', 'write', path);
+          if (this.isFull(path)) throw failure('ENOSPC', 'write', path);
           file.text = text;
           file.changedAt = this.#scheduler.now();
         }),

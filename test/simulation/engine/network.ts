@@ -1,5 +1,8 @@
 import type { Scheduler, SimulatedProcess } from './scheduler.ts';
 
+/** A direction that takes this many milliseconds more counts as slow. */
+const slowMs = 200;
+
 /** A host of the simulation, by name. */
 export type HostName = string;
 
@@ -14,8 +17,8 @@ interface Path {
 
 /** One end of a connection. What is sent arrives in order, or never. */
 export interface Link {
-  /** Delivers a message to the other end some time later. */
-  send(deliver: () => void): void;
+  /** Delivers a message to the other end some time later. `waitedMs`: how long the process there left it unread. */
+  send(deliver: (waitedMs: number) => void): void;
   /** Ends the connection; the other end hears of it, unless the network does not let it. */
   close(): void;
   /** True when this end knows that the connection is over. */
@@ -36,8 +39,11 @@ export interface LinkEnd {
  */
 export class Network {
   readonly #scheduler: Scheduler;
-  readonly #paths = new Map<string, Path>();
+  /** From → to → path. */
+  readonly #paths = new Map<HostName, Map<HostName, Path>>();
   readonly #links = new Set<LinkPair>();
+  /** How many connections there have been. */
+  opened = 0;
 
   constructor(scheduler: Scheduler) {
     this.#scheduler = scheduler;
@@ -59,15 +65,22 @@ export class Network {
 
   /** Heals every path and takes every delay away. */
   healAll(): void {
-    for (const [name, path] of this.#paths) {
-      path.delayMs = 0;
-      const [from = '', to = ''] = name.split('>');
-      this.heal(from, to);
+    for (const [from, paths] of this.#paths) {
+      for (const [to, path] of paths) {
+        path.delayMs = 0;
+        this.heal(from, to);
+      }
     }
   }
 
   isCut(from: HostName, to: HostName): boolean {
     return from !== to && this.#path(from, to).cut;
+  }
+
+  /** True when both directions between two hosts work and are not slow. */
+  isGood(one: HostName, other: HostName): boolean {
+    const [there, back] = [this.#path(one, other), this.#path(other, one)];
+    return !there.cut && !back.cut && there.delayMs < slowMs && back.delayMs < slowMs;
   }
 
   /** Slows one direction down. */
@@ -79,12 +92,18 @@ export class Network {
   connect(a: LinkEnd, b: LinkEnd): { readonly a: Link; readonly b: Link } {
     const pair = new LinkPair(this.#scheduler, this, a, b, () => this.#links.delete(pair));
     this.#links.add(pair);
+    this.opened += 1;
     return pair;
   }
 
   /** The process ended: its connections are reset by its host's kernel. */
   ended(process: SimulatedProcess): void {
     for (const pair of [...this.#links]) pair.processEnded(process);
+  }
+
+  /** Ends every connection, as a firewall that forgets its table does. */
+  resetAll(): void {
+    for (const pair of [...this.#links]) pair.reset();
   }
 
   /** Connections that are open. */
@@ -104,11 +123,15 @@ export class Network {
   }
 
   #path(from: HostName, to: HostName): Path {
-    const name = `${from}>${to}`;
-    let path = this.#paths.get(name);
+    let paths = this.#paths.get(from);
+    if (paths === undefined) {
+      paths = new Map();
+      this.#paths.set(from, paths);
+    }
+    let path = paths.get(to);
     if (path === undefined) {
       path = { cut: false, delayMs: 0, waiting: [] };
-      this.#paths.set(name, path);
+      paths.set(to, path);
     }
     return path;
   }
@@ -136,6 +159,10 @@ class LinkPair {
     for (const side of this.#ends) if (side.end.process === process) side.close();
   }
 
+  reset(): void {
+    for (const side of this.#ends) side.closedByOther();
+  }
+
   #overWhenBoth(): void {
     if (this.#ends.every(({ closed }) => closed)) this.#forget();
   }
@@ -159,12 +186,16 @@ class Side implements Link {
     this.#to = to;
   }
 
-  send(deliver: () => void): void {
+  send(deliver: (waitedMs: number) => void): void {
     if (this.closed) return;
     this.#carry(() => {
       const { peer } = this;
       if (peer === undefined || peer.closed) return;
-      this.#scheduler.at(0, () => peer.closed || deliver(), peer.end.process);
+      const arrivedAt = this.#scheduler.now();
+      const read = (): void => {
+        if (!peer.closed) deliver(this.#scheduler.now() - arrivedAt);
+      };
+      this.#scheduler.at(0, read, peer.end.process);
     });
   }
 
@@ -175,11 +206,15 @@ class Side implements Link {
     this.onOver();
   }
 
+  /** What arrived before the end of the connection is read first, however late. */
   closedByOther(): void {
-    if (this.closed) return;
-    this.closed = true;
-    this.onOver();
-    this.#scheduler.at(0, this.end.onClosed, this.end.process);
+    const end = (): void => {
+      if (this.closed) return;
+      this.closed = true;
+      this.onOver();
+      this.end.onClosed();
+    };
+    this.#scheduler.at(0, end, this.end.process);
   }
 
   #carry(deliver: () => void): void {

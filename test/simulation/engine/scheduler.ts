@@ -7,6 +7,8 @@ export interface SimulatedProcess {
   /** False once it was killed: nothing happens to it any more. */
   readonly alive: boolean;
   readonly frozen: boolean;
+  /** When it was started or thawed last, in virtual milliseconds. */
+  readonly runsSince: number;
   /** Timers that have not fired. */
   readonly timers: number;
   /** Timers that keep the process from ending by itself: those without `unref`. */
@@ -32,14 +34,17 @@ class Owner implements SimulatedProcess {
   readonly name: string;
   alive = true;
   frozen = false;
+  runsSince: number;
   timers = 0;
   timersThatHold = 0;
   /** What came due while it was frozen, in order. */
   readonly held: Task[] = [];
-  readonly #resume: (tasks: readonly Task[]) => void;
+  /** Goes on with what came due, and says what time it is. */
+  readonly #resume: (tasks: readonly Task[]) => number;
 
-  constructor(name: string, resume: (tasks: readonly Task[]) => void) {
+  constructor(name: string, startedAt: number, resume: (tasks: readonly Task[]) => number) {
     this.name = name;
+    this.runsSince = startedAt;
     this.#resume = resume;
   }
 
@@ -55,7 +60,7 @@ class Owner implements SimulatedProcess {
   thaw(): void {
     if (!this.frozen) return;
     this.frozen = false;
-    this.#resume(this.held.splice(0));
+    this.runsSince = this.#resume(this.held.splice(0));
   }
 }
 
@@ -93,9 +98,10 @@ export class Scheduler implements Clock {
 
   /** Makes a process. Its code runs when `run` is called through {@link Scheduler.enter}. */
   process(name: string): SimulatedProcess {
-    return new Owner(name, (tasks) => {
+    return new Owner(name, this.#now, (tasks) => {
       // After what came due at the same time for others, still in order.
       for (const { run, owner, isTimer } of tasks) if (run) this.#push(this.#now, run, owner, isTimer);
+      return this.#now;
     });
   }
 

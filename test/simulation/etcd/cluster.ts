@@ -1,5 +1,5 @@
 import type { Network } from '../engine/network.ts';
-import type { Scheduler } from '../engine/scheduler.ts';
+import type { Scheduler, SimulatedProcess } from '../engine/scheduler.ts';
 import { failures, RpcFailure } from './failures.ts';
 import { Leadership } from './leadership.ts';
 import { type LeaseEnd, Leases } from './leases.ts';
@@ -11,6 +11,12 @@ import { Users } from './users.ts';
 const requestTimeoutMs = 7_000;
 const expiryCheckMs = 500;
 
+/** What is to be done when the leader commits it, and for which client. */
+export interface Proposal<T> {
+  readonly run: () => T;
+  readonly by?: SimulatedProcess | undefined;
+}
+
 /** A Raft group on simulated hosts: one log, members that apply it each in their time. */
 export class SimulatedEtcd {
   readonly members: readonly Member[];
@@ -20,8 +26,8 @@ export class SimulatedEtcd {
   /** At its quota: nothing can be put or granted. */
   outOfSpace = false;
   readonly users = new Users();
-  /** Revision, and what happened at it, for the history of a run. */
-  onCommit: (committed: Committed) => void = () => {};
+  /** Revision, and what happened at it, for the history of a run; `by`: the client that asked for it. */
+  onCommit: (committed: Committed, by: SimulatedProcess | undefined) => void = () => {};
   onLeaseEnd: (lease: string, how: LeaseEnd, keys: readonly string[]) => void = () => {};
   readonly #scheduler: Scheduler;
   readonly #network: Network;
@@ -63,6 +69,11 @@ export class SimulatedEtcd {
       revision: String(member.appliedRevision),
       raft_term: String(this.#raft.term),
     };
+  }
+
+  /** True when a member answers reads and writes now. */
+  serves(member: Member): boolean {
+    return this.#raft.works(member) && member.hasLeader && this.#raft.leaderFor(member) !== undefined;
   }
 
   /** Leases that are alive, for the properties. */
@@ -121,7 +132,12 @@ export class SimulatedEtcd {
    * Reads or writes through the leader.
    * @throws {RpcFailure} by `reject`
    */
-  propose<T>(member: Member, run: () => T, resolve: (result: T) => void, reject: (error: RpcFailure) => void): void {
+  propose<T>(
+    member: Member,
+    proposal: Proposal<T>,
+    resolve: (result: T) => void,
+    reject: (error: RpcFailure) => void,
+  ): void {
     if (!member.hasLeader) {
       reject(failures.noLeader());
       return;
@@ -141,7 +157,7 @@ export class SimulatedEtcd {
           return;
         }
         try {
-          const result = this.#commit(run);
+          const result = this.#commit(proposal);
           this.#apply(member, this.store.revision);
           this.#scheduler.at(0, () => resolve(result), member.process);
         } catch (error) {
@@ -202,10 +218,10 @@ export class SimulatedEtcd {
     this.store.compact(revision);
   }
 
-  #commit<T>(run: () => T): T {
+  #commit<T>({ run, by }: Proposal<T>): T {
     const { result, committed } = this.store.transact(run);
     if (committed !== undefined) {
-      this.onCommit(committed);
+      this.onCommit(committed, by);
       for (const member of this.members) {
         if (!member.running || member === this.leader) continue;
         this.#scheduler.at(0.3 + this.#scheduler.random() * 2, () => this.#catchUp(member), member.process);
@@ -239,7 +255,7 @@ export class SimulatedEtcd {
     this.#scheduler.at(expiryCheckMs, () => {
       const { leader } = this;
       if (leader !== undefined && this.#raft.hasQuorum(leader)) {
-        for (const id of this.#leases.expired()) this.#commit(() => this.revoke(id, 'expired'));
+        for (const id of this.#leases.expired()) this.#commit({ run: () => this.revoke(id, 'expired') });
       }
       this.#expireLeases();
     });
@@ -247,6 +263,7 @@ export class SimulatedEtcd {
 
   /** A former leader acts on what it last knew. */
   #revokeByMistake(member: Member): void {
-    for (const id of this.#leases.expiredFor(member)) this.#commit(() => this.revoke(id, 'revoked by mistake'));
+    for (const id of this.#leases.expiredFor(member))
+      this.#commit({ run: () => this.revoke(id, 'revoked by mistake') });
   }
 }

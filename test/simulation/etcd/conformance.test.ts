@@ -11,7 +11,14 @@ import { SimulatedEtcd } from './cluster.ts';
 import { SimulatedConnection } from './connection.ts';
 import { etcd34, etcd35 } from './member.ts';
 import { EtcdObserver, type EtcdTarget } from './observer.ts';
-import { observeKeys, observeLeases, observeQuota, observeUsers, observeWatchers } from './script.ts';
+import {
+  observeFrozenMember,
+  observeKeys,
+  observeLeases,
+  observeQuota,
+  observeUsers,
+  observeWatchers,
+} from './script.ts';
 
 type Script = (etcd: EtcdObserver) => Promise<void>;
 
@@ -20,6 +27,7 @@ const scripts: readonly (readonly [what: string, script: Script])[] = [
   ['keys', observeKeys],
   ['leases', observeLeases],
   ['watchers', observeWatchers],
+  ['a frozen member', observeFrozenMember],
   ['its quota', observeQuota],
   ['users', observeUsers],
 ];
@@ -39,7 +47,11 @@ function simulate(behaviour: typeof etcd34): (script: Script) => Promise<readonl
   assert.ok(member);
   const client = { host: 'client', process: scheduler.process('client') };
   const connection = new SimulatedConnection(scheduler, network, etcd, member, client);
-  const target: EtcdTarget = { rpc: (token) => connection.rpc({ timeoutMs: 5_000, token }) };
+  const target: EtcdTarget = {
+    rpc: (token) => connection.rpc({ timeoutMs: 5_000, token }),
+    freeze: () => etcd.freeze(member),
+    thaw: () => etcd.thaw(member),
+  };
   return async (script) => {
     const observed: { seen?: readonly string[]; error?: unknown } = {};
     scheduler.at(1_000, () => {
@@ -75,7 +87,12 @@ describe('the simulated etcd', () => {
         assert.ok(host);
         const connection = grpcDial(undefined)(host);
         close = () => connection.close();
-        real = { rpc: (token) => connection.rpc({ timeoutMs: 5_000, token }) };
+        const [member] = cluster.members;
+        real = {
+          rpc: (token) => connection.rpc({ timeoutMs: 5_000, token }),
+          freeze: () => member?.freeze(),
+          thaw: () => member?.thaw(),
+        };
         await until(() => real.rpc().maintenance.status({}));
       });
       after(async () => {

@@ -5,6 +5,9 @@ import { EtcdError } from '../../../common/etcd/client/errors.ts';
 export interface EtcdTarget {
   /** The services of one member, for a caller with a token or without. */
   rpc(token?: string): Rpc;
+  /** Stops the member as SIGSTOP does, until {@link EtcdTarget.thaw}. */
+  freeze(): void;
+  thaw(): void;
 }
 
 /** A watch stream. */
@@ -72,6 +75,14 @@ export class EtcdObserver {
 
   get rpc(): Rpc {
     return this.#target.rpc(this.token);
+  }
+
+  freeze(): void {
+    this.#target.freeze();
+  }
+
+  thaw(): void {
+    this.#target.thaw();
   }
 
   /** The revision of the first change is 1. */

@@ -99,6 +99,24 @@ export async function observeWatchers(etcd: EtcdObserver): Promise<void> {
   etcd.closeWatch('watch from the past', past);
 }
 
+/** Writes to a member that is frozen: nothing is answered, and after the thaw the write is carried out. */
+export async function observeFrozenMember(etcd: EtcdObserver): Promise<void> {
+  await etcd.put('before', '1');
+  etcd.freeze();
+  let isAnswered = false;
+  const late = etcd.compareAndPut('late', 0, 'sent while frozen').finally(() => {
+    isAnswered = true;
+  });
+  await sleep(pauseMs);
+  etcd.seen.push(`answered while frozen: ${isAnswered}`);
+  etcd.thaw();
+  await late;
+  await etcd.list('after the thaw', {});
+  await etcd.compareAndPut('late', 0, 'created again');
+  await etcd.remove('before');
+  await etcd.remove('late');
+}
+
 /** Writes while etcd is at its quota: its alarm says so. */
 export async function observeQuota(etcd: EtcdObserver): Promise<void> {
   const { header } = await etcd.rpc.kv.range(allKeys);

@@ -1,5 +1,5 @@
 import type { ICompare, IRangeRequest, IRequestOp, ITxnRequest, IWatchRequest } from 'etcd3/lib/rpc.js';
-import type { Scheduler } from '../engine/scheduler.ts';
+import type { Scheduler, SimulatedProcess } from '../engine/scheduler.ts';
 import type { SimulatedEtcd } from './cluster.ts';
 import { failures, type RpcFailure } from './failures.ts';
 import type { Member } from './member.ts';
@@ -12,9 +12,10 @@ export interface Reply {
   reject(error: RpcFailure): void;
 }
 
-/** What one call may do, by its token. */
+/** Who makes a call, and what it may do by its token. */
 export interface Caller {
   readonly token: string | undefined;
+  readonly process: SimulatedProcess;
 }
 
 /** etcd's gRPC services of one member: the calls that the daemons make, with the answers of a real one. */
@@ -37,8 +38,12 @@ export class MemberServer {
     }
     const handler = this.#handlers[method];
     if (handler === undefined) throw new Error(`the simulated etcd does not know ${method}`);
+    this.#client = caller.process;
     handler(request as never, reply);
   }
+
+  /** Whose call is handled now. */
+  #client: SimulatedProcess | undefined;
 
   readonly #handlers: Readonly<Record<string, (request: never, reply: Reply) => void>> = {
     range: (request: IRangeRequest, reply) => this.#propose(() => this.#range(request), reply),
@@ -115,7 +120,7 @@ export class MemberServer {
   #propose(run: () => unknown, reply: Reply): void {
     const done = (result: unknown): void =>
       reply.resolve({ header: this.#etcd.header(this.#member), ...(result as object | undefined) });
-    this.#etcd.propose(this.#member, run, done, (error) => reply.reject(error));
+    this.#etcd.propose(this.#member, { run, by: this.#client }, done, (error) => reply.reject(error));
   }
 
   #range(request: IRangeRequest) {

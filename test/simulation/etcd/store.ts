@@ -149,6 +149,11 @@ export class Store {
     this.compacted = revision;
   }
 
+  /** Drops what every member has applied. */
+  forgetHistory(): void {
+    this.#history.clear();
+  }
+
   /** A copy to be restored later. */
   snapshot(): Store {
     const copy = new Store();

@@ -2,6 +2,7 @@ import type { Socket } from 'node:net';
 import type { ExecResult } from '../../../common/daemon/exec.ts';
 import type { SimulatedDisk } from '../engine/disk.ts';
 import type { Scheduler, SimulatedProcess } from '../engine/scheduler.ts';
+import { ChangesByOthers } from './changes-by-others.ts';
 import { formatAlerts, loadConfig, unloadableWord } from './config.ts';
 import { countsFailures, processes } from './master.ts';
 import { answer } from './runtime-api.ts';
@@ -35,6 +36,11 @@ export class SimulatedHaproxy {
   readonly #look: Look;
   readonly #host: string;
   readonly #sockets = new Set<RuntimeSocket>();
+  /** How many connections there have been. */
+  opened = 0;
+  readonly changesByOthers = new ChangesByOthers();
+  /** How many of the next commands for servers another program takes back. */
+  #undoing = 0;
   #pids = 100;
   #reloading = false;
 
@@ -67,6 +73,11 @@ export class SimulatedHaproxy {
     for (const socket of [...this.#sockets]) socket.reset();
   }
 
+  /** Ends every connection to its sockets. */
+  resetAll(): void {
+    for (const socket of [...this.#sockets]) socket.reset();
+  }
+
   /** Stops the worker that serves, and its connections with it, until {@link SimulatedHaproxy.thaw}. */
   freeze(): void {
     this.worker?.process.freeze();
@@ -90,11 +101,59 @@ export class SimulatedHaproxy {
     return 'alerts' in result ? done(1, formatAlerts(path, result.alerts)) : done(0, 'Configuration file is valid\n');
   }
 
+  /** A command about a server that an operator, or another program, sends to the worker in charge. @returns the reply */
+  byHand(
+    what: 'ready' | 'maint' | 'delete',
+    { backend, name }: { readonly backend: string; readonly name: string },
+  ): string {
+    const { worker } = this;
+    if (worker === undefined || worker.process.frozen) return '';
+    const server = worker.backends.get(backend)?.servers.get(name);
+    const change = { at: this.#scheduler.now(), turns: what !== 'delete' };
+    this.changesByOthers.note(`${backend}/${name}`, server?.address, change);
+    const command = what === 'delete' ? `del server ${backend}/${name}` : `set server ${backend}/${name} state ${what}`;
+    const send = (line: string): string => {
+      const text = answer(worker, this.options.version, line, this.#scheduler.now()).trim();
+      this.onCommand(worker.pid, `by hand: ${line}`, text);
+      return text;
+    };
+    const reply = send(command);
+    // One that synapse has closed has no weight: whoever opens it gives it one.
+    if (what === 'ready' && server?.weight === 0) send(`set server ${backend}/${name} weight 100%`);
+    return reply;
+  }
+
+  /** Another program takes back the next commands of synapse, each right after it was carried out. */
+  undoNext(commands: number): void {
+    this.#undoing = commands;
+  }
+
+  #undo(line: string): void {
+    const [, verb = '', backend = '', name = '', state = ''] =
+      /^(add|set) server ([^/]+)\/(\S+)(?: state (\w+))?/.exec(line) ?? [];
+    if (this.#undoing === 0 || verb === '' || (verb === 'set' && state === '')) return;
+    this.#undoing -= 1;
+    this.#scheduler.at(5, () => {
+      if (state === 'maint') this.byHand('ready', { backend, name });
+      else {
+        this.byHand('maint', { backend, name });
+        this.#deleteByHand({ backend, name });
+      }
+    });
+  }
+
+  /** A server that has connections cannot be deleted yet. */
+  #deleteByHand(target: { readonly backend: string; readonly name: string }): void {
+    if (!this.byHand('delete', target).includes('connections')) return;
+    this.#scheduler.at(50, () => this.#deleteByHand(target));
+  }
+
   /** A connection to one of its sockets. */
   connect(path: string, client: SimulatedProcess): Socket {
     const master = path === this.options.masterPath;
     const socket = new RuntimeSocket(this.#scheduler, client, () => this.#sockets.delete(socket));
     this.#sockets.add(socket);
+    this.opened += 1;
     const known = master || path === this.options.socketPath;
     this.#scheduler.at(
       0.05,
@@ -135,7 +194,10 @@ export class SimulatedHaproxy {
       return;
     }
     const text = answer(worker, this.options.version, line, this.#scheduler.now());
-    if (!/^(show|set timeout|wait)\b/.test(line)) this.onCommand(worker.pid, line, text.trim());
+    if (!/^(show|set timeout|wait)\b/.test(line)) {
+      this.onCommand(worker.pid, line, text.trim());
+      this.#undo(line);
+    }
     reply(text);
   }
 

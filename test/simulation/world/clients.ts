@@ -29,6 +29,9 @@ const retries = 3;
 export class Clients {
   readonly failed: FailedRequest[] = [];
   sent = 0;
+  #over = false;
+  /** Called when an instance of another service answered. */
+  onWrongService: (service: string, address: string) => void = () => {};
   readonly #scheduler: Scheduler;
   readonly #haproxy: SimulatedHaproxy;
   readonly #instances: Instances;
@@ -51,16 +54,23 @@ export class Clients {
     this.#host = options.host;
     this.#services = options.services;
     const again = (): void => {
+      if (this.#over) return;
       for (const service of this.#services) this.#request(service);
       scheduler.at(options.everyMs * (0.5 + scheduler.random()), again);
     };
     scheduler.at(options.everyMs, again);
   }
 
+  /** Ends the requests. */
+  stop(): void {
+    this.#over = true;
+  }
+
   #request(service: string): void {
     this.sent += 1;
     const failure = this.#send(service);
     if (failure === undefined) return;
+    if (failure.reason === 'wrong service') this.onWrongService(service, failure.address);
     this.failed.push({ at: this.#scheduler.now(), proxy: this.#host, service, ...failure });
   }
 
@@ -74,7 +84,7 @@ export class Clients {
       if (server === undefined) return { reason: 'no server', address };
       address = server.address;
       if (this.#instances.reach(this.#host, address) !== 'answers') continue;
-      const instance = this.#instances.all.get(address);
+      const instance = this.#instances.at(address);
       if (instance?.service !== service) return { reason: 'wrong service', address };
       if (!instance.healthy) return { reason: 'sick', address };
       server.sessions += 1;

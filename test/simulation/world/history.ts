@@ -18,6 +18,11 @@ export class History {
     this.#lines.push(`${(this.#scheduler.now() / 1_000).toFixed(3).padStart(10)} s  ${text}`);
   }
 
+  /** Drops what was noted. */
+  forget(): void {
+    this.#lines.length = 0;
+  }
+
   get lines(): readonly string[] {
     return this.#lines;
   }

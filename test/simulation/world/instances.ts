@@ -2,7 +2,7 @@ import type { Network } from '../engine/network.ts';
 import type { Scheduler } from '../engine/scheduler.ts';
 import type { Reachability } from '../haproxy/server.ts';
 
-/** One copy of a service on a simulated host. */
+/** One copy of a service on a simulated host. Several may have one address, one after the other. */
 export interface SimulatedInstance {
   readonly service: string;
   readonly host: string;
@@ -17,11 +17,12 @@ export interface SimulatedInstance {
 
 /** What listens where. */
 export class Instances {
-  readonly all = new Map<string, SimulatedInstance>();
+  readonly all: SimulatedInstance[] = [];
   /** Host names by IP address. */
   readonly hosts = new Map<string, string>();
   /** Hosts that are down: nothing answers there. */
   readonly dead = new Set<string>();
+  readonly #byAddress = new Map<string, SimulatedInstance[]>();
   readonly #network: Network;
   readonly #scheduler: Scheduler;
 
@@ -30,17 +31,29 @@ export class Instances {
     this.#scheduler = scheduler;
   }
 
+  /** Adds an instance, which runs unless another one does at its address. */
   add(service: string, host: string, ip: string, port: number): SimulatedInstance {
     const address = `${ip}:${port}`;
-    const instance = { service, host, address, running: true, healthy: true, changedAt: this.#scheduler.now() };
+    const others = this.#byAddress.get(address) ?? [];
+    const running = !others.some((other) => other.running);
+    const instance = { service, host, address, running, healthy: true, changedAt: this.#scheduler.now() };
     this.hosts.set(ip, host);
-    this.all.set(address, instance);
+    this.all.push(instance);
+    this.#byAddress.set(address, [...others, instance]);
     return instance;
   }
 
   change(instance: SimulatedInstance, now: Partial<Pick<SimulatedInstance, 'running' | 'healthy'>>): void {
+    if (now.running && this.#byAddress.get(instance.address)?.some((other) => other !== instance && other.running)) {
+      throw new Error(`something else listens at ${instance.address}`);
+    }
     Object.assign(instance, now);
     instance.changedAt = this.#scheduler.now();
+  }
+
+  /** The instance that listens at an address. */
+  at(address: string): SimulatedInstance | undefined {
+    return this.#byAddress.get(address)?.find(({ running }) => running);
   }
 
   /** What a connection from a host to an address meets. */
@@ -48,7 +61,6 @@ export class Instances {
     const host = this.hosts.get(address.slice(0, address.lastIndexOf(':')));
     if (host === undefined || this.dead.has(host)) return 'silent';
     if (this.#network.isCut(from, host) || this.#network.isCut(host, from)) return 'silent';
-    const instance = this.all.get(address);
-    return instance?.running ? 'answers' : 'refused';
+    return this.at(address) === undefined ? 'refused' : 'answers';
   }
 }

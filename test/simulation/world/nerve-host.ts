@@ -1,4 +1,4 @@
-import { createEtcdClient } from '../../../common/etcd/client/client.ts';
+import { createEtcdClient, type EtcdClient } from '../../../common/etcd/client/client.ts';
 import { createLeasedKeys } from '../../../common/etcd/keys/leased-keys.ts';
 import { makeInstance } from '../../../common/instance.ts';
 import { DrainStore } from '../../../nerve/announce/drain-store.ts';
@@ -11,7 +11,7 @@ import { SimulatedDisk } from '../engine/disk.ts';
 import type { Network } from '../engine/network.ts';
 import type { Scheduler, SimulatedProcess } from '../engine/scheduler.ts';
 import type { SimulatedEtcd } from '../etcd/cluster.ts';
-import { simulatedDial } from '../etcd/connection.ts';
+import { simulatedDial } from '../etcd/dial.ts';
 import type { History } from './history.ts';
 import type { SimulatedInstance } from './instances.ts';
 
@@ -23,13 +23,24 @@ export interface NerveSettings {
   readonly fall: number;
 }
 
+/** A call that a nerve made and that etcd answered. */
+export type OnAnswer = (nerve: SimulatedProcess, method: string, request: unknown, response: unknown) => void;
+
 /** A host with a nerve and the instances it announces. The disk outlives the nerve. */
 export class NerveHost {
   readonly name: string;
+  /** The `instance_id` of its nerve: the name of the host, or of the host that it was moved from. */
+  readonly identity: string;
   readonly instances: readonly SimulatedInstance[];
   /** Ids of instances that are configured now; others are withdrawn. */
   readonly configured: Set<SimulatedInstance>;
   process: SimulatedProcess | undefined;
+  /** It has been told to stop. */
+  stopping = false;
+  /** When its nerve last ended, in virtual milliseconds. */
+  endedAt = Number.NEGATIVE_INFINITY;
+  /** When its configuration last changed, in virtual milliseconds. */
+  configuredAt = 0;
   /** Processes that were told to stop, and had not ended a while later. */
   readonly unended: string[] = [];
   readonly #scheduler: Scheduler;
@@ -38,8 +49,10 @@ export class NerveHost {
   readonly #history: History;
   readonly #settings: NerveSettings;
   readonly #disk: SimulatedDisk;
+  readonly #onAnswer: OnAnswer;
   #nerve: Nerve | undefined;
   #stop: AbortController | undefined;
+  #client: EtcdClient | undefined;
   #starts = 0;
 
   constructor(
@@ -51,11 +64,15 @@ export class NerveHost {
       readonly etcd: SimulatedEtcd;
       readonly history: History;
       readonly settings: NerveSettings;
+      readonly onAnswer: OnAnswer;
     },
+    identity = name,
   ) {
     this.name = name;
+    this.identity = identity;
     this.instances = instances;
     this.configured = new Set(instances);
+    this.#onAnswer = world.onAnswer;
     this.#scheduler = world.scheduler;
     this.#network = world.network;
     this.#etcd = world.etcd;
@@ -68,20 +85,32 @@ export class NerveHost {
     return this.process?.alive === true;
   }
 
+  /** The address of the member of etcd that its nerve uses now. */
+  get member(): string | undefined {
+    return this.#client?.status.member;
+  }
+
+  /** Since when the nerve has run without interruption; undefined while it does not. */
+  get runsSince(): number | undefined {
+    return this.process?.alive && !this.process.frozen ? this.process.runsSince : undefined;
+  }
+
   /** The key and the id of an instance, as its nerve announces it. */
   keyOf({ service, address }: SimulatedInstance): string {
-    return `/nerve/services/${service}/${this.name}_${address}`;
+    return `/nerve/services/${service}/${this.identity}_${address}`;
   }
 
   start(): void {
     if (this.running) return;
     this.#starts += 1;
+    this.stopping = false;
     const process = this.#scheduler.process(`nerve ${this.#starts} on ${this.name}`);
     this.process = process;
     const stop = new AbortController();
     this.#stop = stop;
     const log = this.#history.log(`nerve ${this.name}`, this.#history.level);
-    const dial = simulatedDial(this.#scheduler, this.#network, this.#etcd, { host: this.name, process });
+    const onAnswer = this.#onAnswer.bind(undefined, process);
+    const dial = simulatedDial(this.#scheduler, this.#network, this.#etcd, { host: this.name, process, onAnswer });
     this.#scheduler.at(
       0,
       async () => {
@@ -91,6 +120,7 @@ export class NerveHost {
           drains,
           connect: ({ etcd, ttlSeconds }, onLeftover) => {
             const client = createEtcdClient(etcd, { log, dial }, stop.signal);
+            this.#client = client;
             return new EtcdAnnouncer({
               createKeys: (options) => createLeasedKeys(client, { ttlSeconds, ...options }, { log }, stop.signal),
               onLeftover,
@@ -111,6 +141,7 @@ export class NerveHost {
     const stop = this.#stop;
     if (process === undefined || nerve === undefined) return;
     this.#nerve = undefined;
+    this.stopping = true;
     this.#scheduler.at(
       0,
       async () => {
@@ -135,6 +166,7 @@ export class NerveHost {
 
   /** Reads the configuration again, as SIGHUP does. */
   reload(): void {
+    this.configuredAt = this.#scheduler.now();
     const nerve = this.#nerve;
     if (nerve !== undefined) this.#scheduler.at(0, () => nerve.apply(this.#config()), this.process);
   }
@@ -146,6 +178,7 @@ export class NerveHost {
 
   #ended(process: SimulatedProcess): void {
     process.kill();
+    this.endedAt = this.#scheduler.now();
     this.#network.ended(process);
     this.#nerve = undefined;
     if (this.process === process) this.process = undefined;
@@ -163,7 +196,7 @@ export class NerveHost {
     const { checkIntervalMs, rise, fall } = this.#settings;
     const colon = simulated.address.lastIndexOf(':');
     const instance = makeInstance({
-      name: this.name,
+      name: this.identity,
       host: simulated.address.slice(0, colon),
       port: Number(simulated.address.slice(colon + 1)),
     });

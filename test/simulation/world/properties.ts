@@ -1,11 +1,9 @@
 import { loadConfig } from '../haproxy/config.ts';
+import { readRecord, servicesRange } from './monitors/announcements.ts';
+import type { Figures } from './monitors/figures.ts';
 import { proxyPaths } from './proxy-host.ts';
+import { Violation } from './violation.ts';
 import type { World } from './world.ts';
-
-/** A property that did not hold. */
-export class Violation extends Error {
-  override readonly name = 'Violation';
-}
 
 /** What is checked when the faults have been over for a while: etcd says what the checks say. */
 export function checkRegistry(world: World): void {
@@ -17,10 +15,10 @@ export function checkRegistry(world: World): void {
     }
   }
   const found = new Map<string, string>();
-  for (const { key, value, lease } of world.etcd.store.range({ key: '/nerve/', end: '/nerve0' })) {
-    const { host, port, state } = JSON.parse(value.toString()) as { host: string; port: number; state?: string };
-    if (state === 'down') continue;
-    found.set(key, `${host}:${port}`);
+  for (const { key, value, lease } of world.etcd.store.range(servicesRange)) {
+    const record = readRecord({ key, value });
+    if (record?.isUp === false) continue;
+    found.set(key, record?.address ?? `a record that no synapse takes: ${value}`);
     if (lease === '0') throw new Violation(`${key} is under no lease`);
   }
   for (const [key, address] of expected) {
@@ -36,9 +34,9 @@ const mostTimers = 60;
 const mostLines = 120;
 
 /** What must not pile up, and what a daemon that was told to stop must not leave. */
-export function checkLeftovers(world: World): void {
-  for (const host of [...world.nerves, ...world.proxies]) {
-    const { name, process, unended } = host;
+export function checkLeftovers(world: World, figures: Figures): void {
+  for (const { name, process, unended } of daemons(world)) {
+    figures.worst('timers', process?.timers ?? 0);
     if (process !== undefined && process.timers > mostTimers) {
       throw new Violation(`the daemon on ${name} has ${process.timers} timers`);
     }
@@ -47,9 +45,37 @@ export function checkLeftovers(world: World): void {
   }
   for (const [name, minutes] of world.history.linesByMinute) {
     for (const [minute, lines] of minutes.entries()) {
+      figures.worst('lines', lines);
       if (lines > mostLines) throw new Violation(`${name} wrote ${lines} log lines in minute ${minute}`);
     }
   }
+}
+
+/** When all daemons have been told to stop: none announces anything any more, and none goes on. */
+export function checkStopped(world: World): void {
+  for (const { name, running, unended } of daemons(world)) {
+    if (running) throw new Violation(`the daemon on ${name} was told to stop and still runs`);
+    const [left] = unended;
+    if (left !== undefined) throw new Violation(`a daemon that was told to stop goes on: ${left}`);
+  }
+  for (const kv of world.etcd.store.range(servicesRange)) {
+    const isTombstone = readRecord(kv)?.isUp === false;
+    if (!isTombstone) throw new Violation(`${kv.key} is left, and its nerve has stopped: ${kv.value}`);
+  }
+  if (world.network.size > 0)
+    throw new Violation(`${world.network.size} connections are left, and all daemons have stopped`);
+}
+
+/** When the leases of the last tombstones are over as well: nothing is left in etcd. */
+export function checkNothingLeft(world: World): void {
+  const [kv] = world.etcd.store.range({ key: '', end: '\0' });
+  if (kv !== undefined) throw new Violation(`${kv.key} is left in etcd: ${kv.value}`);
+  const [lease] = world.etcd.leases.keys();
+  if (lease !== undefined) throw new Violation(`the lease ${BigInt(lease).toString(16)} is left in etcd`);
+}
+
+function daemons({ nerves, twins, proxies }: World) {
+  return [...nerves, ...twins.values(), ...proxies];
 }
 
 /** When the faults have been over for a while: HAProxy and its file have what etcd has, and nothing else. */
@@ -76,13 +102,14 @@ export function checkHaproxy(world: World): void {
 }
 
 /** Reloads in a whole run: each had a reason, and a reason that holds in a HAProxy that carries out every command. */
-export function checkReloads(world: World): void {
-  for (const { name, reloads } of world.proxies) {
+export function checkReloads(world: World, figures: Figures): void {
+  for (const { name, reloads, needlessReloads } of world.proxies) {
+    figures.worst('reloads', reloads.length);
     for (const reasons of reloads) {
       if (reasons.length === 0) throw new Violation(`the synapse on ${name} reloads HAProxy without a reason`);
-      const wrong = reasons.find((reason) => /^HAProxy does not \w+ \S+ at run time$/.test(reason));
-      if (wrong !== undefined) throw new Violation(`the synapse on ${name} reloads HAProxy for nothing: ${wrong}`);
     }
+    const [wrong] = needlessReloads;
+    if (wrong !== undefined) throw new Violation(`the synapse on ${name} reloads HAProxy for nothing: ${wrong}`);
   }
 }
 
@@ -103,7 +130,9 @@ export function checkStateFiles(world: World): void {
     if (!running) continue;
     const { services } = JSON.parse(disk.peek(proxyPaths.stateFile) ?? '{"services":{}}') as StateFileText;
     for (const { name: service } of world.settings.services) {
-      const saved = (services[service]?.instances ?? []).map(({ host, port }) => `${host}:${port}`);
+      const saved = (services[service]?.instances ?? [])
+        .filter(({ state }) => state === undefined)
+        .map(({ host, port }) => `${host}:${port}`);
       same(`${service} in the state file on ${name}`, saved, announcedAddresses(world, service));
     }
   }
@@ -112,26 +141,20 @@ export function checkStateFiles(world: World): void {
 /** What is read of the state file. */
 interface StateFileText {
   readonly services: Readonly<
-    Record<string, { readonly instances?: readonly { readonly host: string; readonly port: number }[] }>
+    Record<
+      string,
+      { readonly instances?: readonly { readonly host: string; readonly port: number; readonly state?: string }[] }
+    >
   >;
-}
-
-/** No request ever came to an instance of another service. */
-export function checkRequests(world: World): void {
-  for (const { clients } of world.proxies) {
-    const wrong = clients.failed.find(({ reason }) => reason === 'wrong service');
-    if (wrong !== undefined) throw new Violation(`a request for ${wrong.service} came to ${wrong.address}`);
-  }
 }
 
 /** Addresses of a service that etcd has and that are up. */
 function announcedAddresses(world: World, service: string): readonly string[] {
-  const prefix = `/nerve/services/${service}/`;
   return world.etcd.store
-    .range({ key: prefix, end: `${prefix.slice(0, -1)}0` })
-    .map(({ value }) => JSON.parse(value.toString()) as { host: string; port: number; state?: string })
-    .filter(({ state }) => state === undefined)
-    .map(({ host, port }) => `${host}:${port}`);
+    .range(servicesRange)
+    .map(readRecord)
+    .filter((record) => record?.service === service && record.isUp)
+    .map((record) => record?.address ?? '');
 }
 
 function same(what: string, found: readonly string[], expected: readonly string[]): void {

@@ -8,7 +8,7 @@ import { SimulatedDisk } from '../engine/disk.ts';
 import type { Network } from '../engine/network.ts';
 import type { Scheduler, SimulatedProcess } from '../engine/scheduler.ts';
 import type { SimulatedEtcd } from '../etcd/cluster.ts';
-import { simulatedDial } from '../etcd/connection.ts';
+import { simulatedDial } from '../etcd/dial.ts';
 import { SimulatedHaproxy } from '../haproxy/haproxy.ts';
 import { Clients } from './clients.ts';
 import type { History } from './history.ts';
@@ -21,6 +21,16 @@ export const proxyPaths = {
   masterPath: '/run/haproxy/master.sock',
   stateFile: '/var/lib/synapse/state.json',
 } as const;
+
+/** Where the files are; each may be on a file system of its own. */
+export const proxyFolders = { config: '/etc/haproxy', state: '/var/lib/synapse' } as const;
+
+/** A change without effect is tried once more this often (`bookkeeping.ts`), within this time, before a reload. */
+const tries = 2;
+const triesMs = 30_000;
+
+/** What another program has changed in HAProxy is noticed when everything is read again. */
+const touchMs = 12_000;
 
 /** How long a synapse may take to stop, milliseconds. */
 const stopWithinMs = 5_000;
@@ -43,11 +53,17 @@ export class ProxyHost {
   readonly haproxy: SimulatedHaproxy;
   readonly clients: Clients;
   process: SimulatedProcess | undefined;
+  /** Its synapse has been told to stop. */
+  stopping = false;
   synapse: Synapse | undefined;
   /** Processes that were told to stop, and had not ended a while later. */
   readonly unended: string[] = [];
   /** The reasons of each reload that synapse has asked for. */
   readonly reloads: (readonly string[])[] = [];
+  /** Reasons of reloads that HAProxy gave no cause for. */
+  readonly needlessReloads: string[] = [];
+  /** Addresses whose servers an operator has put into maintenance. */
+  readonly heldByHand = new Set<string>();
   readonly #world: ProxyWorld;
   #stop: AbortController | undefined;
   #starts = 0;
@@ -75,9 +91,18 @@ export class ProxyHost {
     return this.process?.alive === true;
   }
 
+  /** An operator, or another program, has the server of this address as it is, or had so lately. */
+  isTouched(address: string): boolean {
+    return (
+      this.heldByHand.has(address) ||
+      this.#world.scheduler.now() - this.haproxy.changesByOthers.touchedAt(address) < touchMs
+    );
+  }
+
   start(): void {
     if (this.running) return;
     this.#starts += 1;
+    this.stopping = false;
     const { scheduler, network, etcd, history, config } = this.#world;
     const process = scheduler.process(`synapse ${this.#starts} on ${this.name}`);
     this.process = process;
@@ -115,7 +140,7 @@ export class ProxyHost {
                 log,
                 host,
                 onEvent: (event) => {
-                  if (event.type === 'reloading') this.reloads.push(event.reasons);
+                  if (event.type === 'reloading') this.#reloading(event.reasons);
                 },
               },
               signal,
@@ -128,10 +153,22 @@ export class ProxyHost {
     );
   }
 
+  /** A reload is asked for. A reason for nothing: HAProxy would have done it, had synapse tried as often as it may. */
+  #reloading(reasons: readonly string[]): void {
+    this.reloads.push(reasons);
+    const since = this.#world.scheduler.now() - triesMs;
+    for (const reason of reasons) {
+      const target = /^HAProxy does not \w+ (\S+) at run time$/.exec(reason)?.[1];
+      if (target !== undefined && this.haproxy.changesByOthers.turnsSince(target, since) <= tries)
+        this.needlessReloads.push(reason);
+    }
+  }
+
   /** Ends it cleanly; HAProxy goes on. */
   stop(): void {
     const { process } = this;
     if (process === undefined) return;
+    this.stopping = true;
     const { scheduler } = this.#world;
     scheduler.at(
       0,

@@ -33,26 +33,6 @@ export const memberFreezes: Fault = {
   },
 };
 
-/** An operator deletes a key. */
-export const keyDeleted: Fault = {
-  name: 'an operator deletes a key',
-  begin(world) {
-    const nerve = pick(world, world.nerves);
-    const instance = nerve && pick(world, nerve.instances);
-    const leader = world.etcd.leader;
-    if (nerve === undefined || instance === undefined || leader === undefined) return undefined;
-    const key = nerve.keyOf(instance);
-    world.history.note(`FAULT: an operator deletes ${key}`);
-    world.etcd.propose(
-      leader,
-      () => world.etcd.delete({ key, end: '' }),
-      () => {},
-      () => {},
-    );
-    return () => {};
-  },
-};
-
 /** History is compacted. */
 export const historyCompacted: Fault = {
   name: 'history is compacted',

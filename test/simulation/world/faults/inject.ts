@@ -1,34 +1,55 @@
 import type { World } from '../world.ts';
-import { historyCompacted, keyDeleted, memberFreezes, memberKilled, quotaReached } from './etcd.ts';
+import { historyCompacted, memberFreezes, memberKilled, quotaReached } from './etcd.ts';
 import { type Fault, pick } from './fault.ts';
 import { haproxyKilled, reloadByOther, workerFreezes } from './haproxy.ts';
-import { instanceDies, instanceHostDies, instanceSick } from './instances.ts';
-import { nerveFreezes, nerveKilled, nerveStops } from './nerve.ts';
-import { hostCutOffFromEtcd, proxyCannotReachHost } from './network.ts';
+import { memberHangsUnderChanges, slowUnderChanges, synapseBackWithoutEtcd } from './incidents.ts';
+import { addressReused, instanceDies, instanceFlaps, instanceHostDies, instanceSick } from './instances.ts';
+import { nerveFreezes, nerveKilled, nerveMoves, nerveStops } from './nerve.ts';
+import { hostCutOffFromEtcd, membersCutOff, proxyCannotReachHost } from './network.ts';
+import {
+  allKeysDeleted,
+  commandsUndone,
+  keyDeleted,
+  keyOverwritten,
+  serverInMaintenance,
+  serverOpened,
+} from './operator.ts';
 import { diskFull, synapseFreezes, synapseKilled, synapseStops } from './synapse.ts';
 
 /** A seed chooses a fault by its position: whoever adds one changes what every seed does. */
 const faults: readonly Fault[] = [
   memberKilled,
   memberFreezes,
+  membersCutOff,
+  memberHangsUnderChanges,
+  slowUnderChanges,
   hostCutOffFromEtcd,
+  historyCompacted,
+  quotaReached,
+  keyDeleted,
+  allKeysDeleted,
+  keyOverwritten,
   nerveKilled,
   nerveStops,
   nerveFreezes,
+  nerveMoves,
   instanceSick,
   instanceDies,
+  instanceFlaps,
   instanceHostDies,
+  addressReused,
   proxyCannotReachHost,
   synapseKilled,
   synapseStops,
   synapseFreezes,
+  synapseBackWithoutEtcd,
+  diskFull,
   haproxyKilled,
   workerFreezes,
-  diskFull,
   reloadByOther,
-  keyDeleted,
-  historyCompacted,
-  quotaReached,
+  serverInMaintenance,
+  serverOpened,
+  commandsUndone,
 ];
 
 /** Makes faults at random times until `untilMs`; those that are under way then end at that time. */

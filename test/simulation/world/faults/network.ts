@@ -38,3 +38,21 @@ export const proxyCannotReachHost: Fault = {
     };
   },
 };
+
+/** Members of etcd cannot reach each other. */
+export const membersCutOff: Fault = {
+  name: 'an etcd member is cut off from the others',
+  begin(world) {
+    const { etcd, network, history, scheduler } = world;
+    const member = pick(world, etcd.members);
+    if (member === undefined) return undefined;
+    const others = etcd.members.filter((one) => one !== member);
+    const some = scheduler.random() < 0.7 ? others : others.slice(0, 1);
+    history.note(`FAULT: ${member.host} is cut off from ${some.map(({ host }) => host).join(' ')}`);
+    for (const { host } of some) network.cut(host, member.host);
+    return () => {
+      history.note(`${member.host} reaches the other members again`);
+      for (const { host } of some) network.heal(host, member.host);
+    };
+  },
+};

@@ -1,3 +1,4 @@
+import { proxyFolders } from '../proxy-host.ts';
 import { type Fault, pick } from './fault.ts';
 
 /** A synapse is killed. */
@@ -6,9 +7,8 @@ export const synapseKilled: Fault = {
   begin(world) {
     const proxy = pick(
       world,
-      world.proxies.filter(({ running, disk }) => running && !disk.wasFullWithin(10_000)),
+      world.proxies.filter(({ running }) => running),
     );
-    // After a full disk, its files are older than what HAProxy has; a reload or a restart then forgets the difference.
     if (proxy === undefined) return undefined;
     world.history.note(`FAULT: the synapse on ${proxy.name} is killed`);
     proxy.kill();
@@ -25,8 +25,7 @@ export const synapseStops: Fault = {
   begin(world) {
     const proxy = pick(
       world,
-      // As for a synapse that is killed: see there.
-      world.proxies.filter(({ running, disk }) => running && !disk.wasFullWithin(10_000)),
+      world.proxies.filter(({ running }) => running),
     );
     if (proxy === undefined) return undefined;
     world.history.note(`FAULT: the synapse on ${proxy.name} is told to stop`);
@@ -45,8 +44,7 @@ export const synapseFreezes: Fault = {
   begin(world) {
     const proxy = pick(
       world,
-      // As for a synapse that is killed: see there.
-      world.proxies.filter(({ process, disk }) => process?.alive && !process.frozen && !disk.wasFullWithin(10_000)),
+      world.proxies.filter(({ process }) => process?.alive && !process.frozen),
     );
     const process = proxy?.process;
     if (proxy === undefined || process === undefined) return undefined;
@@ -59,17 +57,18 @@ export const synapseFreezes: Fault = {
   },
 };
 
-/** The disk of a proxy is full. */
+/** A file system of a proxy is full: the whole disk, or that of haproxy.cfg or of the state file. */
 export const diskFull: Fault = {
-  name: 'the disk of a proxy is full',
+  name: 'a file system of a proxy is full',
   begin(world) {
     const proxy = pick(world, world.proxies);
-    if (proxy === undefined || proxy.disk.full) return undefined;
-    world.history.note(`FAULT: the disk of ${proxy.name} is full`);
-    proxy.disk.full = true;
+    const folder = pick(world, ['/', proxyFolders.config, proxyFolders.state]);
+    if (proxy === undefined || folder === undefined || proxy.disk.isFull(folder)) return undefined;
+    world.history.note(`FAULT: ${folder} of ${proxy.name} is full`);
+    proxy.disk.fill(folder);
     return () => {
-      world.history.note(`the disk of ${proxy.name} has space again`);
-      proxy.disk.full = false;
+      world.history.note(`${folder} of ${proxy.name} has space again`);
+      proxy.disk.clear(folder);
     };
   },
 };
