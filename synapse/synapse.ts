@@ -1,6 +1,7 @@
 import { aborted } from '../common/async/abort.ts';
 import { coalesce, type MarkDirty } from '../common/async/coalesce.ts';
 import { sleep } from '../common/async/sleep.ts';
+import { limitEachService } from '../common/daemon/limited-log.ts';
 import { type Log, reasonOf } from '../common/daemon/log.ts';
 import { pruneLater } from '../common/daemon/metrics.ts';
 import type { Host } from '../common/host.ts';
@@ -85,7 +86,7 @@ export class Synapse {
     const { log, openEtcd, events = new Events() } = deps;
     this.#config = config;
     this.#deps = deps;
-    this.#log = log;
+    this.#log = limitEachService(log);
     this.#events = events;
     this.#addresses = new InstanceAddresses(config, {
       host: deps.host,

@@ -536,6 +536,23 @@ describe('synapse', () => {
     ]);
   });
 
+  it('writes at most 60 lines at once when the instances of a service change all the time', async () => {
+    const { service, configOf, start, publish, running, applied, lines } = world();
+    start(configOf([service('api'), service('web')], { initialWaitMs: 20 }));
+    await running('web');
+    for (let change = 1; change <= 100; change += 1) {
+      publish('api', change % 2 === 0 ? one : two);
+      await until(() => applied.length === change);
+    }
+    publish('web', one);
+    await until(() => applied.length === 101);
+    const named = (name: string) =>
+      lines.filter(({ message, fields }) => message === 'instances applied' && fields.service === name).length;
+    // One more line for each second that the test takes.
+    assert.ok(named('api') >= 60 && named('api') < 99, String(named('api')));
+    assert.equal(named('web'), 1);
+  });
+
   it('touches nothing when the configuration is the same', async () => {
     const { service, configOf, start, publish, running, sources, applied } = world();
     const { synapse } = start(configOf([service('api')]));
