@@ -31,7 +31,9 @@ export async function checkCandidate(
   const { do_checks: wanted, check_command: command, check_timeout: timeoutMs, haproxy_path: haproxy } = config;
   if (wanted === false) return { result: 'unchecked', reason: 'do_checks is false' };
   try {
-    const program = command === null ? ([haproxy, '-c', '-f', path] as const) : (['/bin/sh', '-c', command] as const);
+    // -V: a global section with `quiet` would keep HAProxy's errors, and with them the service that is the cause, from us.
+    const own = [haproxy, '-c', '-f', path, '-V'] as const;
+    const program = command === null ? own : (['/bin/sh', '-c', command] as const);
     const { code, signal: ending, stdout, stderr } = await host.exec(program, { timeoutMs }, signal);
     if (code === 0) return { result: 'accepted' };
     if (code === null && foreignEnds.has(String(ending))) throw new Error(`${program[0]}: ended by ${ending}`);
