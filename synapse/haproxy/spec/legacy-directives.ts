@@ -23,6 +23,7 @@ const renamed: ReadonlyMap<string, string> = new Map([
   ['option forceclose', 'option httpclose'],
   ['option http-tunnel', ''],
   ['option http-use-htx', ''],
+  ['option independant-streams', 'option independent-streams'],
   ['nbproc 1', ''],
   ['bind-process', ''],
   ['stats bind-process', ''],
@@ -37,12 +38,21 @@ const converted: ReadonlyMap<string, (argument: string) => string | undefined> =
   ['rspidel', (argument) => deleteHeader('http-response', argument)],
 ]);
 
+/**
+ * Options with another name since HAProxy 3.1, which takes the older name too, but not with `no` before it. Older versions do
+ * not know the newer name, so HAProxy itself has to choose (configuration manual, "conditional blocks").
+ */
+const renamedIn31: ReadonlyMap<string, string> = new Map([
+  ['option accept-invalid-http-request', 'option accept-unsafe-violations-in-http-request'],
+  ['option accept-invalid-http-response', 'option accept-unsafe-violations-in-http-response'],
+]);
+
 /** Rewrites lines that HAProxy refuses today and that have an exact successor. All others stay as they are. */
 export function modernize(lines: readonly string[]): Modernized {
   const notes: string[] = [];
   const modern: string[] = [];
   for (const line of lines) {
-    const successors = checkWithHeaders(line.trim()) ?? successorOf(line.trim());
+    const successors = checkWithHeaders(line.trim()) ?? negationByVersion(line.trim()) ?? successorOf(line.trim());
     if (successors === undefined) {
       modern.push(line);
       continue;
@@ -76,6 +86,14 @@ function checkWithHeaders(line: string): readonly string[] | undefined {
     return ` hdr ${field?.[1]} ${value}`;
   });
   return ['option httpchk', `http-check send meth ${method} uri ${uri} ver ${protocol}${shown.join('')}`];
+}
+
+/** The block for an option of {@link renamedIn31} with `no`; undefined for another line. */
+function negationByVersion(line: string): readonly string[] | undefined {
+  const option = /^no\s+(.*)$/.exec(line)?.[1]?.replace(/\s+/g, ' ') ?? '';
+  const newer = renamedIn31.get(option);
+  if (newer === undefined) return undefined;
+  return ['.if version_atleast(3.1)', `no ${newer}`, '.else', `no ${option}`, '.endif'];
 }
 
 /** The lines that take the place of one; undefined when it stays. */

@@ -27,6 +27,8 @@ const rewritten: readonly ['frontend' | 'backend' | 'global', string, string | r
   ['frontend', 'timeout clitimeout 5s', 'timeout client 5s'],
   ['backend', 'timeout srvtimeout 5s', 'timeout server 5s'],
   ['backend', 'timeout contimeout 5s', 'timeout connect 5s'],
+  ['frontend', 'option independant-streams', 'option independent-streams'],
+  ['backend', 'no option independant-streams', 'no option independent-streams'],
   ['frontend', 'option http-use-htx', ''],
   ['frontend', 'no option http-use-htx', ''],
   ['frontend', 'option http-tunnel', ''],
@@ -41,6 +43,8 @@ const kept: readonly string[] = [
   'no option httpclose',
   'default option redispatch',
   'no log',
+  'option accept-invalid-http-request',
+  'no option accept-unsafe-violations-in-http-request',
   'no clitimeout 5s',
   'option httpchk GET /health HTTP/1.1',
   'option httpchk POST /health HTTP/1.1\\r\\nHost:\\ a\\r\\n\\r\\nbody',
@@ -70,7 +74,22 @@ const checks: readonly [line: string, send: string][] = [
   ['option httpchk GET / "HTTP/1.1\\r\\nHost: a.test"', 'http-check send meth GET uri / ver HTTP/1.1 hdr Host a.test'],
 ];
 
+/** Lines that only HAProxy 3.1 and later refuse, and what these take. */
+const negations: readonly ['frontend' | 'backend', string, string][] = [
+  ['frontend', 'no option accept-invalid-http-request', 'no option accept-unsafe-violations-in-http-request'],
+  ['backend', 'no  option accept-invalid-http-response', 'no option accept-unsafe-violations-in-http-response'],
+];
+
 describe('old forms of lines', () => {
+  for (const [, line, newer] of negations) {
+    it(`'${line}' leaves the choice of the name to HAProxy`, () => {
+      const { lines, notes } = modernize([line]);
+      const older = line.replace('no  ', 'no ');
+      assert.deepEqual(lines, ['.if version_atleast(3.1)', newer, '.else', older, '.endif']);
+      assert.equal(notes.length, 1);
+    });
+  }
+
   for (const [line, send] of checks) {
     it(`'${line}' sends its headers in today's way`, () => {
       assert.deepEqual(modernize([line]).lines, ['option httpchk', send]);
@@ -124,6 +143,10 @@ describe('old forms of lines', () => {
           send,
         );
         assert.equal((await check([['backend', line]])) === '', version === '2.6' && !line.includes('%'), line);
+      }
+      for (const [place, line] of negations) {
+        assert.equal(await check(modernize([line]).lines.map((each) => [place, each] as const)), '', line);
+        assert.equal((await check([[place, line]])) === '', version === '2.6' || version === '3.0', line);
       }
       for (const [place, line] of rewritten) {
         // 2.6 still takes it, without any effect.
