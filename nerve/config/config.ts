@@ -86,8 +86,11 @@ export const nerveSchema: Schema<TopOptions> = {
   },
 };
 
-/** Keys of SmartStack that have no meaning here: nerve repairs a failed announcement without a limit. */
-const accepted = ['max_repeated_report_failures'];
+/**
+ * Keys of SmartStack that have no meaning here: nerve repairs a failed announcement without a limit, and no services announce
+ * themselves at `listen_port`, which Chef's cookbook and the Ansible role write for every version.
+ */
+const accepted = ['max_repeated_report_failures', 'listen_port', 'ephemeral_service_expiry'];
 
 /** What to read the configuration from. */
 export interface ConfigSource {

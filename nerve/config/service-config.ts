@@ -79,15 +79,25 @@ export const serviceSchema: Schema<ServiceOptions> = {
   },
 };
 
-/** Keys of SmartStack that have no meaning here. */
+/**
+ * Keys of SmartStack that have no meaning here, and of the tools that write its files: Yelp's nerve-tools name the cluster
+ * (`zk_cluster_name`), and Chef's cookbook writes one entry for each port, with all of them in `ports`.
+ */
 const accepted = [
   'zk_hosts',
-  'zk_path',
+  'zk_cluster_name',
+  'ports',
   'use_path_encoding',
   'node_type',
   'ttl_seconds',
   'max_repeated_report_failures',
 ];
+
+/** Tools write an entry for each port (`api_3000`), all with one `zk_path`: their names alone give each a folder of its own. */
+const zkPathUnused =
+  'zk_path is ignored, wherever it is: without etcd_path, nerve announces in /nerve/services/NAME, with the name of the ' +
+  'entry; etcd_path with the text of zk_path keeps the folder';
+const zkPathReplaced = 'zk_path is ignored where etcd_path is given';
 
 /** Validates one entry of `services`. An instance that nerve cannot use is left out, and its problems are reported. */
 export async function readServices(
@@ -117,8 +127,12 @@ async function readEntry(
     serviceSchema,
     value,
     { path, problems },
-    { elsewhere: ['checks', 'rate_limiting'], accepted },
+    { elsewhere: ['checks', 'rate_limiting', 'zk_path'], accepted },
   );
+  if (isObject(value) && Object.hasOwn(value, 'zk_path')) {
+    const message = options.etcd_path === undefined ? zkPathUnused : zkPathReplaced;
+    problems.push({ path: joinPath(path, 'zk_path'), message, severity: 'warning' });
+  }
   const { etcd_path: folder = `/nerve/services/${service}`, weight, labels, backup, haproxy_server_options } = options;
   // A missing host or port is reported by now; a stand-in lets nerve validate the rest too.
   const host = await findHost(options, problems, joinPath(path, 'host'));

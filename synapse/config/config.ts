@@ -73,6 +73,11 @@ export const topSchema: Schema<TopOptions> = {
   },
 };
 
+/** Sections of SmartStack's plugins whose ports would be missing if they were ignored. */
+const refused: Readonly<Record<string, string>> = {
+  nginx: 'is not supported: remove it, and let HAProxy bind the ports (haproxy.port of each service)',
+};
+
 /** The default address of `/healthz`, `/metrics` and the API. */
 export const defaultListen = '127.0.0.1:3211';
 
@@ -98,7 +103,11 @@ export async function readSynapseConfig(
     'dns',
     'file_output',
     'statsd',
+    ...Object.keys(refused),
   ];
+  for (const [key, message] of Object.entries(refused)) {
+    if (Object.hasOwn(value, key)) problems.push({ path: key, message });
+  }
   const top = validate(topSchema, value, { path: '', problems }, { elsewhere });
   const etcd = readEtcdSection(value.etcd, problems);
   const admin = validate(adminSchema(defaultListen), value.admin, { path: 'admin', problems });

@@ -107,6 +107,9 @@ const refused: Readonly<Record<string, string>> = {
   load_test_concurrency: 'is not supported; list the services one by one',
 };
 
+/** Sections that other outputs of SmartStack have in each service: Yelp's synapse-tools write `nginx: {disabled: true}`. */
+const accepted = ['nginx'];
+
 /** Reads `services.NAME`. Undefined when problems leave nothing to run. */
 export async function readService(
   value: unknown,
@@ -134,7 +137,7 @@ export async function readService(
     haproxySection.key,
     ...Object.keys(refused),
   ];
-  const options = validate(serviceSchema, value, at, { elsewhere });
+  const options = validate(serviceSchema, value, at, { elsewhere, accepted });
   const discoveryAt = { path: joinPath(path, 'discovery'), problems };
   const multiAt = { path: joinPath(path, 'discovery_multi'), problems };
   const several = value.discovery_multi !== undefined && value.discovery_multi !== null;
