@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { constants } from 'node:fs';
-import { type FileHandle, open } from 'node:fs/promises';
+import { type FileHandle, open, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { exec } from '../../common/daemon/exec.ts';
@@ -29,18 +29,17 @@ describe('a SIGHUP while the configuration is read for the first time', () => {
       child.stderr.setEncoding('utf8').on('data', (text: string) => {
         log += text;
       });
-      const answer = async (whileItWaits: () => void): Promise<void> => {
-        // Opening fails while nothing reads.
-        let pipe: FileHandle | undefined;
-        await eventually(async () => {
-          pipe = await open(file, constants.O_WRONLY | constants.O_NONBLOCK);
-        });
-        whileItWaits();
-        await pipe?.writeFile(JSON.stringify(configs[name]));
-        await pipe?.close();
-      };
-      await answer(() => child.kill('SIGHUP'));
-      await answer(() => {});
+      // Opening fails while nothing reads.
+      let pipe: FileHandle | undefined;
+      await eventually(async () => {
+        pipe = await open(file, constants.O_WRONLY | constants.O_NONBLOCK);
+      });
+      child.kill('SIGHUP');
+      const text = JSON.stringify(configs[name]);
+      await writeFile(`${file}.next`, text);
+      await rename(`${file}.next`, file);
+      await pipe?.writeFile(text);
+      await pipe?.close();
       await eventually(() => assert.match(log, /configuration read again/));
       child.kill('SIGTERM');
       assert.deepEqual(await ended, [0, null], log);
