@@ -125,16 +125,19 @@ function build(fields: FoundFields, onProblem: (problem: InvalidRecord) => void)
  * @throws {InvalidRecord} when the value is no record with a host and a port
  */
 export function parseInstance(value: Buffer | string, maxBytes: number = maxRecordBytes): Instance {
+  return takeRecord(readJson(value, maxBytes));
+}
+
+/** Reads the JSON of a record. @throws {InvalidRecord} when it is none, too large, or nested too deeply */
+export function readJson(value: Buffer | string, maxBytes: number): unknown {
   checkSize(value, maxBytes);
-  let record: unknown;
   try {
-    record = parseBoundedJson(value.toString());
+    return parseBoundedJson(value.toString());
   } catch (error) {
     if (error instanceof RangeError) throw new InvalidRecord(error.message);
     // The parser's own message repeats the text and names no place in it.
     throw new InvalidRecord(`not JSON: ${quote(value.toString())}`);
   }
-  return takeRecord(record);
 }
 
 /** Takes a record that is already parsed, as {@link parseInstance} does. @throws {InvalidRecord} as that */

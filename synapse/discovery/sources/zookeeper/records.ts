@@ -1,8 +1,9 @@
 import { compareText } from '../../../../common/compare.ts';
 import { isObject } from '../../../../common/config/formats.ts';
-import { type Instance, parseInstance, takeInstance } from '../../../../common/instance.ts';
+import { type Instance, maxRecordBytes, parseInstance, readJson, takeRecord } from '../../../../common/instance.ts';
 import { InvalidRecord } from '../../../../common/instance-fields.ts';
 import { knownHint } from '../../../../common/nearest.ts';
+import { quote } from '../../../../common/wording.ts';
 import { InstanceSetBuilder } from '../../instance-set-builder.ts';
 
 /** The format of a node's data. */
@@ -30,7 +31,7 @@ export function readNodes(
 
 /**
  * The record in a name `base64_<length>_<record>_<sequence>`, which SmartStack's nerve writes with `use_path_encoding`. Undefined
- * for other names, and when the record is not JSON.
+ * for other names, and when the record is not JSON or too large.
  */
 export function decodeName(name: string): Buffer | undefined {
   const [head = '', digits = ''] = /^base64_(\d{1,6})_/.exec(name) ?? [];
@@ -38,7 +39,7 @@ export function decodeName(name: string): Buffer | undefined {
   if (head === '' || name[end] !== '_') return undefined;
   const data = Buffer.from(name.slice(head.length, end), 'base64url');
   try {
-    JSON.parse(data.toString());
+    readJson(data, maxRecordBytes);
     return data;
   } catch {
     return undefined;
@@ -47,22 +48,18 @@ export function decodeName(name: string): Buffer | undefined {
 
 /** Reads a member of a Finagle serverset. */
 function readServerset(data: Buffer, { endpoint_name: endpoint }: Decode): Instance {
-  let member: unknown;
-  try {
-    member = JSON.parse(data.toString());
-  } catch (error) {
-    throw new InvalidRecord('not JSON', { cause: error });
-  }
+  const member = readJson(data, maxRecordBytes);
   if (!isObject(member)) throw new InvalidRecord('must be an object with serviceEndpoint');
   const { serviceEndpoint, additionalEndpoints, status = 'ALIVE', shard } = member;
-  if (status !== 'ALIVE') throw new InvalidRecord(`status is ${String(status)}, not ALIVE`);
+  if (status !== 'ALIVE')
+    throw new InvalidRecord(`status is ${typeof status === 'string' ? status : quote(status)}, not ALIVE`);
   const others = isObject(additionalEndpoints) ? additionalEndpoints : {};
   const address = endpoint === undefined ? serviceEndpoint : Object.hasOwn(others, endpoint) && others[endpoint];
   if (!isObject(address)) throw new InvalidRecord(`it has no endpoint ${endpoint ?? 'serviceEndpoint'}`);
-  return takeInstance({
+  return takeRecord({
     name: typeof shard === 'number' || typeof shard === 'string' ? String(shard) : '',
     host: address.host,
-    port: Number(address.port),
+    port: address.port,
   });
 }
 
