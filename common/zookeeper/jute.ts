@@ -40,7 +40,7 @@ export class JuteWriter {
   }
 }
 
-/** Reads what {@link JuteWriter} writes. Every method throws when the bytes end too early. */
+/** Reads what {@link JuteWriter} writes. Every method throws when the bytes end too early, or a length cannot be. */
 export class JuteReader {
   readonly #bytes: Buffer;
   #at = 0;
@@ -60,7 +60,8 @@ export class JuteReader {
   /** Bytes after their length; a length of -1 means null and is read as no bytes. */
   buffer(): Buffer {
     const length = this.int();
-    return length < 0 ? Buffer.alloc(0) : this.#take(length);
+    if (length < -1) throw new Error(`ZooKeeper sent a text or data of ${length} bytes`);
+    return length === -1 ? Buffer.alloc(0) : this.#take(length);
   }
 
   string(): string {
@@ -69,6 +70,8 @@ export class JuteReader {
 
   strings(): string[] {
     const count = this.int();
+    // No list is not an empty list.
+    if (count < 0) throw new Error(`ZooKeeper sent a list of ${count} texts`);
     const list: string[] = [];
     // Does not allocate by the count: it comes from the network.
     for (let i = 0; i < count; i++) list.push(this.string());

@@ -5,6 +5,7 @@ import { clock, type Timer } from '../async/clock.ts';
 import { withTimeout } from '../async/timeout.ts';
 import { startTls } from '../net/socket.ts';
 import { type TlsClientOptions, tlsClient } from '../net/tls-client.ts';
+import { quote } from '../wording.ts';
 import { FrameReader, JuteReader, JuteWriter } from './jute.ts';
 
 /** The server of a session, and its time limit. */
@@ -64,8 +65,16 @@ const maxFrameBytes = 64 << 20;
 interface Pending {
   /** When the request was sent, in milliseconds of `clock.now()`. */
   readonly askedAt: number;
-  readonly resolve: (body: JuteReader | undefined) => void;
+  /** Reads the body of the reply; undefined when there is no such node. @throws when the body is not one */
+  readonly answer: (body: JuteReader | undefined) => void;
   readonly reject: (error: Error) => void;
+}
+
+/** What is asked about one node, and how the body of the reply is read. */
+interface Request<Answer> {
+  readonly type: (typeof opcode)[keyof typeof opcode];
+  readonly path: string;
+  readonly read: (body: JuteReader) => Answer;
 }
 
 /** Opens a session. @throws when the server cannot be reached or does not open it in time */
@@ -171,21 +180,21 @@ class Session implements ZookeeperSession {
     return this.#end.signal;
   }
 
-  async children(path: string, onChange?: () => void): Promise<readonly string[] | undefined> {
-    return (await this.#ask(opcode.getChildren, path, onChange))?.strings();
+  children(path: string, onChange?: () => void): Promise<readonly string[] | undefined> {
+    return this.#ask({ type: opcode.getChildren, path, read: readNames }, onChange);
   }
 
-  async data(path: string, onChange?: () => void): Promise<Buffer | undefined> {
-    return (await this.#ask(opcode.getData, path, onChange))?.buffer();
+  data(path: string, onChange?: () => void): Promise<Buffer | undefined> {
+    return this.#ask({ type: opcode.getData, path, read: (body) => body.buffer() }, onChange);
   }
 
   async exists(path: string, onChange?: () => void): Promise<boolean> {
-    return (await this.#ask(opcode.exists, path, onChange)) !== undefined;
+    return (await this.#ask({ type: opcode.exists, path, read: () => true }, onChange)) ?? false;
   }
 
   /** Reads from now on as this user, too. @throws when the server refuses */
   async authenticate({ name, password }: NonNullable<ZookeeperAccess['user']>): Promise<void> {
-    const reply = this.#reply(xid.auth);
+    const reply = this.#reply(xid.auth, () => undefined);
     const identity = Buffer.from(`${name}:${password}`);
     // AuthPacket: type, scheme, auth
     this.#socket.write(
@@ -194,7 +203,9 @@ class Session implements ZookeeperSession {
     await reply;
   }
 
+  /** Takes what the server sent. @throws when it is no message of ZooKeeper, or not the reply to the oldest request */
   receive(frame: Buffer): void {
+    if (this.#end.signal.aborted) return;
     this.heardAt = clock.now();
     const reader = new JuteReader(frame);
     const id = reader.int();
@@ -209,11 +220,16 @@ class Session implements ZookeeperSession {
       if (type === childrenChanged || type === deleted) fire(this.#watches.children, path);
       return;
     }
-    const pending = this.#pending.get(id);
+    // The server answers requests in order: another reply would be taken for that of another path.
+    const [oldest] = this.#pending;
+    if (oldest === undefined) throw new Error(`it answers request ${id}, but no request waits`);
+    const [expected, pending] = oldest;
+    if (id !== expected) throw new Error(`it answers request ${id}, but ${expected} is the next`);
+    // A reply that cannot be read ends the session, which rejects the request.
+    if (code === 0) pending.answer(reader);
+    else if (code === noNode) pending.answer(undefined);
+    else pending.reject(new Error(`ZooKeeper: ${errors[code] ?? `error ${code}`}`));
     this.#pending.delete(id);
-    if (code === 0) pending?.resolve(reader);
-    else if (code === noNode) pending?.resolve(undefined);
-    else pending?.reject(new Error(`ZooKeeper: ${errors[code] ?? `error ${code}`}`));
   }
 
   end(reason: Error): void {
@@ -237,15 +253,16 @@ class Session implements ZookeeperSession {
     this.end(new Error('closed'));
   }
 
-  #ask(type: number, path: string, onChange: (() => void) | undefined): Promise<JuteReader | undefined> {
+  #ask<Answer>(request: Request<Answer>, onChange: (() => void) | undefined): Promise<Answer | undefined> {
     if (this.#end.signal.aborted) return Promise.reject(this.#end.signal.reason as Error);
+    const { type, path, read } = request;
     const id = ++this.#lastXid;
     if (onChange !== undefined) {
       // Before the answer arrives: the notification may come in the same packet.
       const watches = this.#watches[type === opcode.getChildren ? 'children' : 'node'];
       watches.set(path, (watches.get(path) ?? new Set()).add(onChange));
     }
-    const reply = this.#reply(id);
+    const reply = this.#reply(id, read);
     this.#socket.write(
       new JuteWriter()
         .int(id)
@@ -257,12 +274,21 @@ class Session implements ZookeeperSession {
     return reply;
   }
 
-  /** The reply to a request that is about to be sent. */
-  #reply(id: number): Promise<JuteReader | undefined> {
+  /** The reply to a request that is about to be sent; undefined when there is no such node. */
+  #reply<Answer>(id: number, read: (body: JuteReader) => Answer): Promise<Answer | undefined> {
     return new Promise((resolve, reject) => {
-      this.#pending.set(id, { askedAt: clock.now(), resolve, reject });
+      const answer = (body: JuteReader | undefined): void => resolve(body && read(body));
+      this.#pending.set(id, { askedAt: clock.now(), answer, reject });
     });
   }
+}
+
+/** Reads the names of a node's children. A name that no node can have would be read as another path. */
+function readNames(body: JuteReader): readonly string[] {
+  const names = body.strings();
+  const wrong = names.find((name) => name === '' || name.includes('/'));
+  if (wrong !== undefined) throw new Error(`ZooKeeper sent ${quote(wrong)} as the name of a child`);
+  return names;
 }
 
 function fire(watches: Map<string, Set<() => void>>, path: string): void {

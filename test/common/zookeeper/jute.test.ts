@@ -23,6 +23,8 @@ describe('jute', () => {
     assert.equal(new JuteReader(Buffer.from([255, 255, 255, 255])).buffer().length, 0);
     assert.throws(() => new JuteReader(Buffer.from([127, 255, 255, 255])).strings(), /ZooKeeper sent/);
     assert.throws(() => new JuteReader(Buffer.from([0, 0, 0, 9, 1])).buffer(), /ZooKeeper sent/);
+    assert.throws(() => new JuteReader(Buffer.from([255, 255, 255, 254])).buffer(), /a text or data of -2 bytes/);
+    assert.throws(() => new JuteReader(Buffer.from([255, 255, 255, 255])).strings(), /a list of -1 texts/);
   });
 
   it('frames come out whole, however they arrive', () => {
