@@ -1,6 +1,7 @@
 import { type IncomingMessage, request } from 'node:http';
 import { request as requestTls } from 'node:https';
 import { checkServerIdentity, type PeerCertificate } from 'node:tls';
+import { parseBoundedJson } from '../bounded-json.ts';
 import { isObject } from '../config/formats.ts';
 import { oneLine } from '../reason.ts';
 import { type TlsClientOptions, tlsClient } from './tls-client.ts';
@@ -55,13 +56,15 @@ export class DockerClient {
   /**
    * Reads a whole answer.
    * @param maxBytes a larger answer is an error
-   * @throws {DockerRefusal} on another status than 200; another error when the engine cannot be reached or sends no JSON
+   * @throws {DockerRefusal} on another status than 200; another error when the engine cannot be reached, or sends no JSON or
+   *   one that is nested too deeply
    */
   async json(what: DockerRequest, { maxBytes }: { readonly maxBytes: number }, signal: AbortSignal): Promise<unknown> {
     const text = await readText(await this.stream(what, signal), maxBytes);
     try {
-      return JSON.parse(text);
-    } catch {
+      return parseBoundedJson(text);
+    } catch (error) {
+      if (error instanceof RangeError) throw new Error(`the engine's answer is ${error.message}`);
       // The parser's own message repeats the text and names no place in it.
       throw new Error("the engine's answer is not JSON");
     }
@@ -115,8 +118,8 @@ async function readText(response: IncomingMessage, maxBytes: number): Promise<st
 /** An engine's errors are JSON; another server at its address may answer with any text. */
 function explanationIn(text: string): string {
   try {
-    const body: unknown = JSON.parse(text);
-    return oneLine(String(isObject(body) ? body.message : text));
+    const body: unknown = parseBoundedJson(text);
+    return oneLine(isObject(body) && typeof body.message === 'string' ? body.message : text);
   } catch {
     return oneLine(text);
   }

@@ -37,6 +37,7 @@ describe('the Docker client', () => {
     ['in JSON', '{"message":"not\\nyou"}', 'not you'],
     ['in plain text', 'go away\n', 'go away'],
     ['not at all', '', ''],
+    ['with a message that is no text', '{"message":{"toString":1}}', '{"message":{"toString":1}}'],
   ] as const) {
     it(`reports a status that is not 200 which the engine explains ${title}`, async (t) => {
       const { client } = await engineWith(t, (_, response) => response.writeHead(403).end(body));
@@ -52,6 +53,12 @@ describe('the Docker client', () => {
     const { client } = await engineWith(t, ({ url }, response) => response.end(url === '/big' ? '"1234567890"' : '<'));
     await assert.rejects(client.json({ path: '/big' }, { maxBytes: 5 }, signal), /has more than 5 bytes/);
     await assert.rejects(client.json({ path: '/' }, { maxBytes }, signal), /the engine's answer is not JSON/);
+  });
+
+  it('refuses an answer that is nested too deeply', async (t) => {
+    const { client } = await engineWith(t, (_, response) => response.end('['.repeat(500)));
+    const answer = client.json({ path: '/' }, { maxBytes }, signal);
+    await assert.rejects(answer, /the engine's answer is nested more than 32 levels deep/);
   });
 
   it('ends a request and an open stream when the signal aborts', async (t) => {
