@@ -2,7 +2,11 @@ import { isDeepStrictEqual } from 'node:util';
 import { clock } from '../../common/async/clock.ts';
 import { reasonOf } from '../../common/daemon/log.ts';
 import type { Instance } from '../../common/instance.ts';
+import { oneLine } from '../../common/reason.ts';
 import type { Publish, Rejected, SourceContext } from '../source.ts';
+
+/** How much of the name of a record is looked at, characters; less of it is shown. */
+const longestWhere = 1_000;
 
 /** Collects one answer of a registry: instances in the source's order, and the records that cannot be used. */
 export class InstanceSetBuilder {
@@ -25,8 +29,9 @@ export class InstanceSetBuilder {
     }
   }
 
+  /** `where` may be a text of the registry, of any length: it becomes one line. */
   reject(where: string, reason: string): void {
-    this.rejected.push({ where, reason });
+    this.rejected.push({ where: oneLine(where.slice(0, longestWhere)), reason });
   }
 
   addAll(others: InstanceSetBuilder): void {
@@ -85,8 +90,10 @@ export class SetPublisher {
       return instance;
     });
     const withdrawn = this.#withdrawn(gone.values());
+    // Both lists may be as long as a registry can make them.
+    const known = new Set(this.#rejected.map(rejectedKey));
     for (const record of set.rejected) {
-      if (!this.#rejected.some((other) => isDeepStrictEqual(other, record))) this.#context.rejected(record);
+      if (!known.has(rejectedKey(record))) this.#context.rejected(record);
     }
     const same =
       instances.length === this.#instances.length &&
@@ -108,4 +115,8 @@ export class SetPublisher {
     }
     return withdrawn;
   }
+}
+
+function rejectedKey({ where, reason }: Rejected): string {
+  return JSON.stringify([where, reason]);
 }

@@ -47,6 +47,19 @@ describe('the instance set builder', () => {
   });
 });
 
+describe('the name of a rejected record', () => {
+  for (const [what, where, shown] of [
+    ['one line', 'task a\n\x1b[2Jb\0', 'task a [2Jb'],
+    ['no longer than 301 characters', 'x'.repeat(100_000), `${'x'.repeat(300)}…`],
+  ] as const) {
+    it(`is ${what}`, () => {
+      const builder = new InstanceSetBuilder();
+      builder.reject(where, 'no port');
+      assert.deepEqual(builder.rejected, [{ where: shown, reason: 'no port' }]);
+    });
+  }
+});
+
 describe('the set publisher', () => {
   it('publishes the first set of each run, and later sets when they differ', () => {
     const { sets, start } = recordingPublisher();
@@ -112,4 +125,15 @@ describe('the set publisher', () => {
       assert.deepEqual([...(sets[1]?.withdrawn ?? [])], how === 'withdrawn' ? ['a:2'] : []);
     });
   }
+
+  it('tells of each rejected record once, also of one that another record repeats', () => {
+    const { rejected, start } = recordingPublisher();
+    const publish = start();
+    publish(setOf('no port', 'no host'));
+    publish(setOf('no port', 'no host', 'no port'));
+    assert.deepEqual(
+      rejected.map(({ where, reason }) => `${where} ${reason}`),
+      ['entry 0 no port', 'entry 1 no host', 'entry 2 no port'],
+    );
+  });
 });
