@@ -1,6 +1,8 @@
+import { parseBoundedJson } from '../../../common/bounded-json.ts';
 import { compareText } from '../../../common/compare.ts';
 import { isObject } from '../../../common/config/formats.ts';
 import { takeInstance } from '../../../common/instance.ts';
+import { quote } from '../../../common/wording.ts';
 import type { Source, SourceContext, SourcePlugin } from '../../source.ts';
 import { InstanceSetBuilder, SetPublisher } from '../instance-set-builder.ts';
 import { Poll } from '../poll.ts';
@@ -60,23 +62,29 @@ function create(options: MarathonOptions, context: SourceContext): Source {
 function readTasks(answer: unknown, index: number): InstanceSetBuilder {
   const tasks = isObject(answer) ? answer.tasks : undefined;
   if (!Array.isArray(tasks)) throw new Error('the answer holds no list of tasks');
-  // A task that has not started yet has no start time.
-  const started = tasks.filter(isObject).filter(({ startedAt }) => startedAt !== null && startedAt !== undefined);
   const found = new InstanceSetBuilder();
-  for (const { id, host, ports, startedAt } of started.toSorted((a, b) => compareText(sortKeyOf(a), sortKeyOf(b)))) {
+  const started: Readonly<Record<string, unknown>>[] = [];
+  for (const task of tasks) {
+    if (!isObject(task)) found.reject('a task', `${quote(task)}: must be an object with host and ports`);
+    // A task that has not started yet has no start time.
+    else if (task.startedAt !== null && task.startedAt !== undefined) started.push(task);
+  }
+  for (const task of started.toSorted((a, b) => compareText(sortKeyOf(a), sortKeyOf(b)))) {
+    const { id, host, ports, startedAt } = task;
     const make = () => {
       const port: unknown = Array.isArray(ports) ? ports[index] : undefined;
       if (port === undefined) throw new Error(`it has no port with index ${index}`);
       return takeInstance({ name: host, host, port });
     };
-    found.add(`task ${String(id ?? host)}`, make, Date.parse(String(startedAt)) || 0);
+    const appeared = typeof startedAt === 'string' ? Date.parse(startedAt) || 0 : 0;
+    found.add(`task ${typeof id === 'string' ? id : quote(host)}`, make, appeared);
   }
   return found;
 }
 
 /** Sorting by host and ports makes the order independent of Marathon's. */
 function sortKeyOf({ host, ports }: Readonly<Record<string, unknown>>): string {
-  return `${String(host)} ${JSON.stringify(ports)}`;
+  return JSON.stringify([host, ports]);
 }
 
 async function getJson(url: URL, signal: AbortSignal): Promise<unknown> {
@@ -92,7 +100,7 @@ async function getJson(url: URL, signal: AbortSignal): Promise<unknown> {
     if (size > maxBytes) throw new Error(`${url.href}: more than ${maxBytes} bytes`);
     chunks.push(chunk);
   }
-  return JSON.parse(Buffer.concat(chunks).toString());
+  return parseBoundedJson(Buffer.concat(chunks).toString());
 }
 
 function readUrl(value: unknown): string {

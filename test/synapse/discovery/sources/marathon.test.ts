@@ -9,6 +9,9 @@ const startedAt = '2026-11-01T10:00:00.000Z';
 const agouti = { id: 'api.1', host: 'agouti.local', ports: [31336, 31337], startedAt };
 const beaver = { id: 'api.2', host: 'beaver.local', ports: [31400], startedAt };
 
+/** JavaScript cannot make a text of it. */
+const odd = { toString: 1 };
+
 describe('the source marathon', () => {
   let server: Server;
   let url: string;
@@ -61,6 +64,18 @@ describe('the source marathon', () => {
     ['no tasks that have not started', [{ ...agouti, startedAt: null }], {}, [], 0],
     ['no host that is none', [{ ...agouti, host: 'a b' }], {}, [], 1],
     ['nothing', [], {}, [], 0],
+    ['no task that is no object', [agouti, 7 as unknown as object], {}, ['agouti.local_agouti.local:31336'], 1],
+    ...[{ id: odd }, { id: odd, host: odd }, { host: odd }, { ports: odd }, { ports: [odd] }].map(
+      (fields) =>
+        [
+          `the other tasks beside one with ${JSON.stringify(fields)}`,
+          [{ ...beaver, host: 'a b', ...fields }, agouti],
+          {},
+          ['agouti.local_agouti.local:31336'],
+          1,
+        ] as const,
+    ),
+    ['a task whose start time is no text', [{ ...agouti, startedAt: odd }], {}, ['agouti.local_agouti.local:31336'], 0],
   ];
   for (const [name, list, options, ids, rejected] of cases) {
     it(`finds ${name}`, async () => {
@@ -85,6 +100,11 @@ describe('the source marathon', () => {
       'an answer that is cut off',
       (response) => response.writeHead(200).write('{"tasks": [', () => response.destroy()),
       /terminated/,
+    ],
+    [
+      'an answer that is nested too deeply',
+      (response) => response.end(`{"tasks": ${'['.repeat(99)}`),
+      /32 levels deep/,
     ],
     ['an answer of another kind', (response) => response.end('{"message": "hello"}'), /no list of tasks/],
     ['a hang', () => {}, /no answer within 500ms/],
