@@ -156,8 +156,9 @@ function create(options: DockerOptions, context: SourceContext): Source {
 }
 
 function instanceOf(container: Container, server: DockerServer, options: DockerOptions): Instance {
-  const labels = options.labels.flatMap((name): [string, string][] =>
-    Object.hasOwn(container.labels, name) ? [[name, String(container.labels[name])]] : [],
+  // A label that is no text is left out, with a reason.
+  const labels = options.labels.flatMap((name): [string, unknown][] =>
+    Object.hasOwn(container.labels, name) ? [[name, container.labels[name]]] : [],
   );
   return takeInstance({
     name: server.name ?? (container.name || container.id),

@@ -110,7 +110,8 @@ async function listContainers(
 function readContainer(value: unknown): Container {
   if (!isObject(value) || typeof value.Id !== 'string') throw new Error('containers: an entry has no Id');
   const { Id: id, Names, Image, Labels, Ports, NetworkSettings } = value;
-  const [name = ''] = Array.isArray(Names) ? Names.map(String) : [];
+  const first: unknown = Array.isArray(Names) ? Names[0] : undefined;
+  const name = typeof first === 'string' ? first : '';
   const ports = (Array.isArray(Ports) ? Ports : []).filter(isObject).flatMap((port) => {
     const { PrivatePort: inside, PublicPort: outside, Type, IP } = port;
     if (typeof inside !== 'number' || typeof outside !== 'number' || (Type ?? 'tcp') !== 'tcp') return [];
