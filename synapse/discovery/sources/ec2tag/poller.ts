@@ -129,7 +129,8 @@ async function runningInstances(pages: AsyncIterable<DescribeInstancesCommandOut
   const tokens = new Set<string>();
   for await (const { Reservations, NextToken } of pages) {
     if (Reservations === undefined) throw new Error('the answer holds no list of instances');
-    instances.push(...Reservations.flatMap(({ Instances = [] }) => Instances));
+    // One by one: the arguments of a call are limited, and a page is as long as the server makes it.
+    for (const { Instances = [] } of Reservations) for (const one of Instances) instances.push(one);
     if (!NextToken) continue;
     if (tokens.has(NextToken)) throw new Error('the same page came twice');
     tokens.add(NextToken);
