@@ -11,6 +11,13 @@ export interface JournalRouteOptions {
   readonly heartbeatMs?: number;
 }
 
+const streamHeaders = {
+  'Content-Type': 'text/event-stream',
+  'Cache-Control': 'no-store',
+  'X-Content-Type-Options': 'nosniff',
+  'X-Accel-Buffering': 'no',
+} as const;
+
 /** A client that leaves more bytes unread is dropped. It reconnects and gets the entries that it missed. */
 const maxUnreadBytes = 1024 * 1024;
 
@@ -26,6 +33,11 @@ export function journalRoutes<Entry extends object>(
   let streams = 0;
 
   const stream = (request: IncomingMessage, response: ServerResponse): void => {
+    // Its answer has no body that could go on: the next request on this connection would wait for its end.
+    if (request.method === 'HEAD') {
+      response.writeHead(200, streamHeaders).end();
+      return;
+    }
     if (streams >= maxStreams) {
       response.setHeader('Retry-After', '5');
       sendJson(response, 503, { error: `${maxStreams} streams are open, which is the limit` });
@@ -65,12 +77,7 @@ function streamJournal<Entry extends object>(
     clock.clearInterval(heartbeat);
     end.abort();
   });
-  response.writeHead(200, {
-    'Content-Type': 'text/event-stream',
-    'Cache-Control': 'no-store',
-    'X-Content-Type-Options': 'nosniff',
-    'X-Accel-Buffering': 'no',
-  });
+  response.writeHead(200, streamHeaders);
   const { began, last } = journal;
   write(`retry: 2000\nevent: hello\ndata: ${JSON.stringify({ began, last })}\n\n`);
   for (const entry of journal.since(since)) writeEntry(entry);

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { connect } from 'node:net';
 import { describe, it, type TestContext } from 'node:test';
 import { serveAdmin } from '../../../common/admin/admin.ts';
 import { followStream, readPath } from '../../../common/admin/client.ts';
@@ -88,6 +89,22 @@ describe('the routes of a journal', () => {
     assert.match(text, /event: hello/);
     assert.deepEqual(text.match(/^id: .*$/gm), ['id: 3']);
   });
+
+  for (const [path, accept] of [
+    ['', 'text/event-stream'],
+    ['/stream', '*/*'],
+  ] as const) {
+    it(`answer HEAD on ${path || '/'} for a stream at once, and the next request on the connection`, async (t) => {
+      const { url } = await serve(t, filled(1), { maxStreams: 1 });
+      const { host, port, pathname } = new URL(`${url}${path}`);
+      const socket = connect(Number(port), '127.0.0.1');
+      const head = `HEAD ${pathname} HTTP/1.1\r\nHost: ${host}\r\nAccept: ${accept}\r\n\r\n`;
+      socket.write(`${head}${head}GET /healthz HTTP/1.1\r\nHost: ${host}\r\nConnection: close\r\n\r\n`);
+      const text = Buffer.concat(await socket.toArray()).toString();
+      assert.deepEqual(text.match(/^HTTP\/1\.1 \d+/gm), ['HTTP/1.1 200', 'HTTP/1.1 200', 'HTTP/1.1 200']);
+      assert.match(text, /Content-Type: text\/event-stream[\s\S]*\r\n\r\nok\n$/);
+    });
+  }
 
   it('send heartbeats on a silent stream', async (t) => {
     const { url } = await serve(t, filled(0), { heartbeatMs: 5 });
