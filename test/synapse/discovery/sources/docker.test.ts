@@ -99,27 +99,6 @@ describe('the source docker', () => {
     ]);
   });
 
-  for (const [what, fields, id, reason] of [
-    ['name', { Names: [{ toString: 1 }] }, '1_127.0.0.1:8001', undefined],
-    [
-      'label',
-      { Names: ['/a'], Labels: { az: { toString: 1 } } },
-      'a_127.0.0.1:8001',
-      /labels\."az" \{"toString":1\}: must/,
-    ],
-  ] as const) {
-    it(`uses a container with a ${what} that is no text without it`, async () => {
-      const ports = [{ PrivatePort: 80, PublicPort: 8001 }];
-      server.fault = JSON.stringify([{ Id: '1', Image: 'app', Ports: ports, ...fields }]);
-      const run = await start({ host: server.url, image_name: 'app', labels: ['az'] });
-      await until(() => run.sets.length > 0);
-      assert.deepEqual(run.ids(), [id]);
-      const [dropped] = run.sets[0]?.instances[0]?.dropped ?? [];
-      if (reason === undefined) assert.equal(dropped, undefined);
-      else assert.match(dropped ?? '', reason);
-    });
-  }
-
   it('copies the configured labels to the instance', async () => {
     server.set([one, two]);
     const run = await start({ host: server.url, image_name: 'app', labels: ['az'] });
