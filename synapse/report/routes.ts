@@ -78,7 +78,7 @@ function reportOf(synapse: ReadableSynapse, service: string): ServiceReport | un
 async function countersOf(synapse: ReadableSynapse, service: string | null): Promise<ApiDocuments['/api/v1/haproxy']> {
   const { services, servers: all } = await synapse.statistics(service === null ? undefined : { service });
   if (service === null) return { service, services, servers: null };
-  const servers = all[service] ?? null;
+  const servers = ownOf(all, service);
   const report = reportOf(synapse, service);
   const comparable = servers !== null && report !== undefined && report.instances !== null;
   return { service, services, servers, ...(comparable && { differences: differencesOf(report, servers) }) };
@@ -87,10 +87,15 @@ async function countersOf(synapse: ReadableSynapse, service: string | null): Pro
 async function seenServers(synapse: ReadableSynapse, service: string): Promise<SeenServers> {
   try {
     const { servers } = await synapse.statistics({ service });
-    return { servers: servers[service] ?? null, reason: null };
+    return { servers: ownOf(servers, service), reason: null };
   } catch (error) {
     return { servers: null, reason: plainReason(error) };
   }
+}
+
+/** The servers of a service; null when there are none, also for a name such as `constructor` that every object has. */
+function ownOf<Servers>(all: Readonly<Record<string, Servers>>, service: string): Servers | null {
+  return Object.hasOwn(all, service) ? (all[service] as Servers) : null;
 }
 
 function sentTo(synapse: ReadableSynapse, service: string, { instances }: ServiceReport) {
