@@ -61,8 +61,9 @@ export class BackendSpecs {
     }
   }
 
-  #warnOf(service: string, { frontend, backend, listen, server_options }: ServiceHaproxyConfig): void {
-    const { notes } = modernize([...frontend, ...backend, ...listen]);
+  #warnOf(service: string, { frontend, backend, listen, bind_options, server_options }: ServiceHaproxyConfig): void {
+    const bind = bind_options === null ? [] : [`bind … ${bind_options}`];
+    const { notes } = modernize([...frontend, ...backend, ...listen, ...bind]);
     for (const note of notes) this.#log.warn('an old form was rewritten', { service, note });
     if (this.#config().knowsInitState === false && /(^|\s)init-state\s/.test(String(server_options))) {
       this.#log.warn(

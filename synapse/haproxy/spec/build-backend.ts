@@ -73,7 +73,7 @@ function buildFrontend(
     ...(isHttp(own) && !isHttp(global.defaults) && !mentionsIdleClose([...own, ...global.defaults])
       ? ['option idle-close-on-response']
       : []),
-    `bind ${target}${config.bind_options === null ? '' : ` ${config.bind_options}`}`,
+    ...modernize([`bind ${target}${config.bind_options === null ? '' : ` ${config.bind_options}`}`]).lines,
     `default_backend ${backend}`,
   ];
 }

@@ -98,12 +98,23 @@ function negationByVersion(line: string): readonly string[] | undefined {
 
 /** The lines that take the place of one; undefined when it stays. */
 function successorOf(line: string): readonly string[] | undefined {
+  const bound = withoutProcess(line);
+  if (bound !== line) return [bound];
   const [, negation = '', positive = line] = /^(no\s+)(.*)$/.exec(line) ?? [];
   const successor = positiveSuccessorOf(positive);
   if (successor === undefined) return undefined;
   if (successor === '') return [];
   if (negation === '') return [successor];
   return successor.startsWith('option ') ? [`${negation}${successor}`] : undefined;
+}
+
+/**
+ * A `bind` or `stats socket` line without the process that it belongs to: there is one process since HAProxy 2.5, and 3.0
+ * refuses the word. Another process than the first, and threads, have no successor.
+ */
+function withoutProcess(line: string): string {
+  if (!/^(bind|stats\s+socket)\s/.test(line)) return line;
+  return line.replace(/\s+process\s+(1|all|odd)(\/all)?(?=\s|$)/, '');
 }
 
 function positiveSuccessorOf(line: string): string | undefined {

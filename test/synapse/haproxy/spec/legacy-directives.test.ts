@@ -34,6 +34,9 @@ const rewritten: readonly ['frontend' | 'backend' | 'global', string, string | r
   ['frontend', 'option http-tunnel', ''],
   ['backend', 'no option http-tunnel', ''],
   ['backend', 'bind-process 1', ''],
+  ['frontend', 'bind 127.0.0.1:2 process 1 mss 1400', 'bind 127.0.0.1:2 mss 1400'],
+  ['frontend', 'bind 127.0.0.1:3 process all/all', 'bind 127.0.0.1:3'],
+  ['global', 'stats  socket /tmp/s process odd level admin', 'stats  socket /tmp/s level admin'],
   ['global', 'tune.chksize 16384', ''],
   ['global', 'nbproc 1', ''],
 ];
@@ -53,6 +56,10 @@ const kept: readonly string[] = [
   'reqdel ^Server:',
   'reqadd "X-A: b"',
   'nbproc 4',
+  'bind :1 process 2',
+  'bind :1 process 1/2',
+  'stats socket /tmp/s process 1-2',
+  'acl is_process path /a process 1',
   'option httpclose',
   'timeout client 5s',
   'blockade',
@@ -149,8 +156,9 @@ describe('old forms of lines', () => {
         assert.equal((await check([[place, line]])) === '', version === '2.6' || version === '3.0', line);
       }
       for (const [place, line] of rewritten) {
-        // 2.6 still takes it, without any effect.
-        if (version !== '2.6' || line !== 'bind-process 1') assert.notEqual(await check([[place, line]]), '', line);
+        // 2.6 still takes them, without any effect.
+        if (version === '2.6' && /^bind-process|\sprocess\s/.test(line)) continue;
+        assert.notEqual(await check([[place, line]]), '', line);
       }
     });
   }
