@@ -8,8 +8,6 @@ export class Calm {
   readonly #since = new Map<string, number>();
   #leader: Member | undefined;
   #leaderSince = 0;
-  #doAllServe = true;
-  #allServeSince = 0;
   /** When etcd last refused writes because it was at its quota, or began to take them again. */
   #spaceSince = 0;
   #hadSpace = true;
@@ -26,11 +24,6 @@ export class Calm {
   /** Since when there has been one leader that works; infinity while there is none. */
   get leaderSince(): number {
     return this.#leader === undefined ? Number.POSITIVE_INFINITY : this.#leaderSince;
-  }
-
-  /** Since when every member has served; infinity while one does not: one that thaws renews leases late. */
-  get allServeSince(): number {
-    return this.#doAllServe ? this.#allServeSince : Number.POSITIVE_INFINITY;
   }
 
   /** Since when a host has reached etcd; infinity while it does not. */
@@ -57,11 +50,6 @@ export class Calm {
     if (leader !== this.#leader) {
       this.#leader = leader;
       this.#leaderSince = now;
-    }
-    const doAllServe = etcd.members.every((member) => etcd.serves(member));
-    if (doAllServe !== this.#doAllServe) {
-      this.#doAllServe = doAllServe;
-      this.#allServeSince = now;
     }
     for (const member of etcd.members) {
       const serves = etcd.serves(member);

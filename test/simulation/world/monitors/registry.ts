@@ -14,7 +14,7 @@ const mostMissingMs = 3_000;
 const mostWrongMs = 300;
 /** A key that others wrote is repaired when it is read, which is rare while it is watched. */
 const repairMs = 75_000;
-/** After the lease of a nerve that died: a new leader gives leases their whole time again. */
+/** After the lease of a nerve that died: a new leader, and a renewal that arrives late, give leases their whole time again. */
 const expiryGraceMs = 5_000;
 
 interface Watched {
@@ -89,7 +89,9 @@ export class RegistryMonitor {
     // What a former process announced, and this one is not told of, goes with its lease.
     const isStrange = !nerve.configured.has(instance);
     const leasesEnd = isStrange
-      ? Math.max(runsSince, this.#calm.leaderSince, this.#calm.allServeSince) + this.#ttlMs + expiryGraceMs
+      ? Math.max(runsSince, this.#calm.leaderSince, this.#calm.allMembersSince(nerve.name)) +
+        this.#ttlMs +
+        expiryGraceMs
       : 0;
     const touchedAt = this.#world.touched.get(key) ?? Number.NEGATIVE_INFINITY;
     return Math.max(
@@ -113,7 +115,7 @@ export class RegistryMonitor {
       !this.#isUp(key) ||
       this.#world.touched.has(key) ||
       now - this.#world.sharedUntil(nerve) < calmMs ||
-      now - Math.max(this.#calm.leaderSince, this.#calm.allServeSince) < this.#ttlMs + expiryGraceMs;
+      now - Math.max(this.#calm.leaderSince, this.#calm.allMembersSince(nerve.name)) < this.#ttlMs + expiryGraceMs;
     watched.goneSince = isExcused ? now : (watched.goneSince ?? now);
     if (now - watched.goneSince < this.#ttlMs + expiryGraceMs) return;
     throw new Violation(`${key} is announced still, and its nerve has long ended`);

@@ -14,6 +14,8 @@ const mostMissingMs = 1_500;
 const mostUnwrittenMs = 6_000;
 /** The same for the last one of a service. */
 const mostEmptyMs = 1_000;
+/** A synapse that reaches etcd has heard of an announcement after this time. */
+const hearsMs = 1_000;
 /** For how long a synapse must have been undisturbed until HAProxy must be right: etcd members that hang are left by then. */
 const calmMs = 15_000;
 /** A withdrawn server is out this soon after an undisturbed synapse could hear of it. */
@@ -124,13 +126,17 @@ export class ServerMonitor {
       Object.assign(watched, { steadySince: undefined, wasUsed: false, isInFile: false, missingSince: undefined });
       return;
     }
+    // It was announced again between two looks.
+    if (facts.since > (watched.steadySince ?? now)) watched.wasUsed = false;
     watched.steadySince = Math.max(facts.since, watched.steadySince ?? now);
     const runs = runsSince(proxy);
     const isWritten = isUsed && runs !== undefined && !proxy.disk.isFull(proxyPaths.configPath);
     watched.writtenSince = isWritten ? Math.max(watched.writtenSince ?? now, watched.steadySince, runs) : undefined;
     if (watched.writtenSince !== undefined) watched.isInFile ||= now - watched.writtenSince >= outForGoodMs;
     if (isUsed) {
-      Object.assign(watched, { wasUsed: true, missingSince: undefined });
+      // A synapse that is cut off may give up an instance whose lease was lost, and not hear that it is announced again.
+      watched.wasUsed ||= now - Math.max(facts.since, calmSince) >= hearsMs;
+      watched.missingSince = undefined;
       return;
     }
     if (now - watched.steadySince < steadyMs) return;
