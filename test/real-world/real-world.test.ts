@@ -55,7 +55,6 @@ function nerveLoads(at: string, file: string): void {
     }));
     await assertExpected(at, 'announced.json', loaded.config && `${JSON.stringify(services, null, 2)}\n`);
   });
-
 }
 
 function synapseLoads(at: string, file: string): void {
