@@ -73,7 +73,7 @@ exec unshare --mount --pid --uts --ipc --cgroup --fork --kill-child sh -c '
   mkdir dev/pts dev/shm
   mount -t devpts -o newinstance,ptmxmode=0666 devpts dev/pts
   ln -s pts/ptmx dev/ptmx
-  mount -t tmpfs tmpfs run
+  mount -t tmpfs -o mode=755 tmpfs run
   pivot_root . mnt
   umount -l /mnt
   exec env -i container=other LANG=C.UTF-8 PATH=/usr/sbin:/usr/bin:/sbin:/bin /lib/systemd/systemd --show-status=no
