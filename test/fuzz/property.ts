@@ -97,7 +97,9 @@ export async function trySeed(tried: NamedProperty, { seed, cases, path, limitMs
       ...(path !== undefined && { path }),
       ...(limitMs !== undefined && { interruptAfterTimeLimit: limitMs, markInterruptAsFailure: false }),
     });
-    return { cases: details.numRuns, failure: details.failed ? failureOf(tried, details) : null };
+    // The library also calls it a failure when the time is over before the first case.
+    const failed = details.failed && !(details.interrupted && details.counterexample === null);
+    return { cases: details.numRuns, failure: failed ? failureOf(tried, details) : null };
   } finally {
     await close?.();
   }

@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
 import { before, describe, it } from 'node:test';
+import fc from 'fast-check';
+import { sleep } from '../../common/async/sleep.ts';
 import { exec } from '../../common/daemon/exec.ts';
 import { builtFile } from '../support/repository.ts';
 import { allProperties, type NamedProperty, trySeed } from './property.ts';
@@ -7,6 +9,9 @@ import { Fuzzing } from './run.ts';
 
 const folder = new URL('planted/', import.meta.url).href;
 const smallestFailure = 'planted.fuzz: no number is larger than 1000';
+
+/** Its cases take longer than a turn. */
+const slow = fc.asyncProperty(fc.nat(), () => sleep(10)) as fc.IRawProperty<unknown>;
 
 describe('a run of properties', () => {
   let planted: readonly NamedProperty[];
@@ -26,6 +31,12 @@ describe('a run of properties', () => {
     const [, seed = '', path = ''] = /--seed (\S+) --path (\S+)/.exec(failure ?? '') ?? [];
     const again = await trySeed(tried, { seed: Number(seed), path, cases: 1_000 });
     assert.match(again.failure ?? '', /: \[ 1001 \]/);
+  });
+
+  it('does not take a turn that is over before its first case for a failure', async () => {
+    const tried = named('not negative');
+    const never = { ...tried, open: () => Promise.resolve({ property: slow }) };
+    assert.deepEqual(await trySeed(never, { seed: 1, cases: 1_000, limitMs: 0 }), { cases: 0, failure: null });
   });
 
   it('names what failed and what hangs, goes on with the others, and ends', async () => {
