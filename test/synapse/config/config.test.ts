@@ -138,7 +138,7 @@ describe('the configuration of synapse', () => {
     );
     assert.equal(api?.discovery.method, 'etcd');
     assert.deepEqual(api?.discovery.options, {
-      ...{ path: '/apps/api', max_record_bytes: 8_192, require_lease: false },
+      ...{ path: '/apps/api', leading_slash: true, max_record_bytes: 8_192, require_lease: false },
     });
     assert.deepEqual(api?.config, serviceConfig({ port: 3213, listen: [`x \${HOME}`] }));
     assert.deepEqual(config.stateFile, { path: '/var/lib/synapse/state.json', ttlMs: 7_200_000 });
