@@ -25,9 +25,11 @@ export function readRecord(kv: Pick<StoredKeyValue, 'key' | 'value'>): Simulated
 }
 
 function parseRecord({ key, value }: Pick<StoredKeyValue, 'key' | 'value'>): SimulatedRecord | undefined {
-  const [, , , service = ''] = key.split('/');
+  const [, , , service = '', id = ''] = key.split('/');
   try {
-    const { host, port, state } = JSON.parse(value.toString()) as Readonly<Record<string, unknown>>;
+    const { name, host, port, state } = JSON.parse(value.toString()) as Readonly<Record<string, unknown>>;
+    // A record is taken under its own name only.
+    if (id !== `${name}_${host}:${port}`) return undefined;
     return { service, address: `${host}:${port}`, isUp: state === undefined };
   } catch {
     return undefined;
