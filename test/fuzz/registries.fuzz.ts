@@ -122,14 +122,16 @@ const mostly = <T>(usual: fc.Arbitrary<T>, weight = 8) =>
 const some = (fields: Record<string, fc.Arbitrary<unknown>>) => fc.record(fields, { requiredKeys: [] });
 const text = fc.oneof(fc.constantFrom('a', 'b', 'c'), fc.string({ maxLength: 6 }), fc.constantFrom(...hostile));
 const host = mostly(fc.constantFrom('10.0.0.1', '10.0.0.2', '::1', 'a.test'));
-const port = mostly(fc.oneof(fc.integer({ min: 1, max: 65_535 }), fc.constantFrom(0, -1, 65_536, 1.5, 1e300)));
+const port = mostly(
+  fc.oneof({ weight: 9, arbitrary: fc.integer({ min: 1, max: 65_535 }) }, fc.constantFrom(0, -1, 65_536, 1.5, 1e300)),
+);
 const list = <T>(entry: fc.Arbitrary<T>) => mostly(fc.array(mostly(entry), { maxLength: 6 }), 12);
 
-const task = some({
+const task = fc.record({
   id: mostly(text),
   host,
-  ports: mostly(fc.array(port, { maxLength: 3 })),
-  startedAt: mostly(fc.constantFrom('2026-11-01T10:00:00.000Z', null)),
+  ports: mostly(fc.array(port, { minLength: 1, maxLength: 3 })),
+  startedAt: mostly(fc.constantFrom('2026-11-01T10:00:00.000Z', '2026-11-02T10:00:00.000Z', null)),
 });
 const tasks = mostly(some({ tasks: list(task) }), 12).map(jsonOf);
 
@@ -137,13 +139,13 @@ const container = fc.record(
   {
     Id: mostly(fc.constantFrom('1', '2', '3'), 30),
     Names: mostly(fc.array(mostly(text), { maxLength: 2 })),
-    Image: mostly(fc.constantFrom('api:1', 'api@sha256:0', 'registry:5000/api')),
+    Image: mostly(fc.constantFrom('api:1', 'api@sha256:0', 'api', 'registry:5000/api')),
     Labels: mostly(some({ az: mostly(text), __proto__: mostly(text) })),
     Ports: mostly(
       fc.array(
         mostly(
-          some({
-            PrivatePort: fc.oneof(fc.constant(80), port),
+          fc.record({
+            PrivatePort: mostly(fc.constant(80)),
             PublicPort: port,
             Type: mostly(fc.constant('tcp')),
             IP: host,
@@ -154,7 +156,7 @@ const container = fc.record(
     ),
     NetworkSettings: mostly(some({ Networks: mostly(some({ bridge: mostly(some({ IPAddress: host })) })) })),
   },
-  { requiredKeys: ['Id', 'Image'] },
+  { requiredKeys: ['Id', 'Image', 'Ports'] },
 );
 const containers = fc
   .oneof({ weight: 12, arbitrary: fc.array(container, { maxLength: 6 }) as fc.Arbitrary<unknown> }, list(container))
