@@ -32,7 +32,7 @@ export async function checkCandidate(
   if (wanted === false) return { result: 'unchecked', reason: 'do_checks is false' };
   try {
     // -V: a global section with `quiet` would keep HAProxy's errors, and with them the service that is the cause, from us.
-    const own = [haproxy, '-c', '-f', path, '-V'] as const;
+    const own = [haproxy, '-c', '-V', '-f', path] as const;
     const program = command === null ? own : (['/bin/sh', '-c', command] as const);
     const { code, signal: ending, stdout, stderr } = await host.exec(program, { timeoutMs }, signal);
     if (code === 0) return { result: 'accepted' };
