@@ -140,8 +140,14 @@ export class ConfigFile {
     this.#identity = identity;
   }
 
+  /** @throws when the candidate was not the same all the time: then the verdict says nothing about the text */
   async #checkStaged(signal: AbortSignal): Promise<CheckResult> {
-    const result = await checkCandidate(this.#staging.candidate, { config: this.#config, host: this.#host }, signal);
+    const { candidate } = this.#staging;
+    const before = await identityOf(candidate, this.#host.files);
+    const result = await checkCandidate(candidate, { config: this.#config, host: this.#host }, signal);
+    if (before === undefined || (await identityOf(candidate, this.#host.files)) !== before) {
+      throw new Error(`another program changed or removed ${candidate}: a second synapse may write the same file`);
+    }
     if (result.result === 'unchecked' && !this.#hasWarned) {
       this.#hasWarned = true;
       this.#log.warn('new configurations are not checked before they are used', { reason: result.reason });

@@ -101,6 +101,27 @@ describe('haproxy.cfg', () => {
     });
   }
 
+  for (const [what, change] of [
+    ['removes', 'rm'],
+    ['replaces', 'cp /etc/hostname'],
+  ] as const) {
+    it(`stays, without a verdict on the new text, when another program ${what} the candidate`, async () => {
+      await writeFile(path, 'old\n');
+      for (const end of ['true', 'false']) {
+        const file = open({ check_command: `${change} ${join(folder, '.synapse', 'haproxy.cfg')}; ${end}` });
+        await file.read();
+        await assert.rejects(file.write('new\n', { check: true }, signal), (error: Error) => {
+          assert.match(
+            String((error.cause as Error).message),
+            /another program changed or removed .* a second synapse/,
+          );
+          return true;
+        });
+        assert.equal(await readFile(path, 'utf8'), 'old\n');
+      }
+    });
+  }
+
   it('is written without a check where HAProxy is not installed', async () => {
     const absent = { check_command: null, haproxy_path: join(folder, 'nothing') };
     assert.deepEqual(await open(absent).write('new\n', { check: true }, signal), { result: 'written', checked: false });
