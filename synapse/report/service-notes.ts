@@ -122,8 +122,11 @@ export function returnText({
   left_at: left,
   back_at: back,
 }: NonNullable<ServiceReport['returns']>[string]): string {
-  const before = times === 0 ? '' : `left its registry and came back ${counted(times, 'time')}, `;
-  return back === null ? `${before}left at ${left} and is away` : `${before}the last time at ${back}`;
+  if (times === 0) return `left its registry at ${left} and has not come back`;
+  const before = `left its registry and came back ${counted(times, 'time')}`;
+  return back === null
+    ? `${before}, left again at ${left} and has not come back`
+    : `${before}, the last time at ${back}`;
 }
 
 type LostReport = NonNullable<ServiceReport['lost']>[string];

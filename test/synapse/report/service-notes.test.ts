@@ -56,7 +56,7 @@ describe('the notes on a service', () => {
       [
         'api: instances from etcd revision 42, checked 16 s ago',
         'a_10.0.0.1:80 flaps: it left its registry and came back 12 times, the last time at 2026-11-28T01:00:01.000Z',
-        'b_10.0.0.2:80 flaps: it left its registry and came back 3 times, left at 2026-11-28T01:00:02.000Z and is away',
+        'b_10.0.0.2:80 flaps: it left its registry and came back 3 times, left again at 2026-11-28T01:00:02.000Z and has not come back',
       ],
     ],
     [
