@@ -122,7 +122,13 @@ describe('nerve and synapse in a calm world', () => {
     const before = site.memory();
     const revision = site.world.etcd.store.revision;
     await site.change(changes);
-    const grownBytes = site.memory() - before;
+    let grownBytes = site.memory() - before;
+    if (grownBytes >= changes * mostBytesEach) {
+      // What V8 keeps for itself comes once, and may come now. What a change leaves comes again.
+      const between = before + grownBytes;
+      await site.change(changes);
+      grownBytes = site.memory() - between;
+    }
     site.expectNothingLeft();
     assert.ok(site.world.etcd.store.revision - revision >= changes, 'the changes did not reach etcd');
     assert.ok(grownBytes < changes * mostBytesEach, `${grownBytes} bytes more are in use`);
