@@ -1,5 +1,6 @@
 import type { InstanceSet } from '../source.ts';
 import { type Announced, addressOf } from './announced.ts';
+import { filterSet } from './filter-set.ts';
 
 /**
  * The set that stands in for an empty one, without the instances whose addresses are announced for another service now: what
@@ -10,17 +11,8 @@ export function withoutReused(
   set: InstanceSet,
   { byAddress }: Pick<Announced, 'byAddress'>,
 ): InstanceSet {
-  const isKept = set.instances.map((instance) => {
+  return filterSet(set, (instance) => {
     const announced = byAddress.get(addressOf(instance)) ?? [];
     return ![...announced].some((other) => other.service !== service);
   });
-  if (!isKept.includes(false)) return set;
-  const kept = <T>(all: readonly T[]): readonly T[] => all.filter((_, index) => isKept[index]);
-  const { instances, leases, sequence } = set;
-  return {
-    ...set,
-    instances: kept(instances),
-    ...(leases !== undefined && { leases: kept(leases) }),
-    ...(sequence !== undefined && { sequence: kept(sequence) }),
-  };
 }

@@ -1,5 +1,6 @@
 import type { RecordOrigin } from '../../../common/etcd/records/record-origin.ts';
 import type { Instance } from '../../../common/instance.ts';
+import { filterSet } from '../../catalog/filter-set.ts';
 import { type LabelFilter, passesFilters } from '../../catalog/labels.ts';
 import { filterReason, sameNameReason } from '../../catalog/left-out.ts';
 import { withPort } from '../../catalog/port-override.ts';
@@ -20,45 +21,27 @@ export interface Part {
 /** A part's set with its filters and its port override applied. */
 export function narrowPart({ filters, portOverride }: Part, set: InstanceSet): InstanceSet {
   if (filters.length === 0 && portOverride === undefined) return set;
-  const instances: Instance[] = [];
-  const sequence: number[] = [];
-  const leases: string[] = [];
-  const origins: (RecordOrigin | undefined)[] = [];
-  const leftOut: LeftOut[] = [...(set.leftOut ?? [])];
-  for (const [index, instance] of set.instances.entries()) {
-    const failed = filters.find((filter) => !passesFilters(instance, [filter]));
-    if (failed === undefined) {
-      instances.push(portOverride === undefined ? instance : withPort(instance, portOverride));
-      const appeared = set.sequence?.[index];
-      if (appeared !== undefined) sequence.push(appeared);
-      const lease = set.leases?.[index];
-      if (lease !== undefined) leases.push(lease);
-      origins.push(set.origins?.[index]);
-    } else {
-      leftOut.push({ id: instance.id, reason: filterReason(instance, failed) });
-    }
-  }
-  const { sequence: _, leases: __, origins: known, unique, withdrawn, lost, ...rest } = set;
-  return {
-    ...rest,
-    instances,
-    leftOut,
-    // With another port instances have another id, and two of them may now have the same.
-    ...(unique !== undefined && portOverride === undefined && { unique }),
-    ...(withdrawn !== undefined && { withdrawn: movedIds(withdrawn, portOverride) }),
-    ...(lost !== undefined && { lost: new Map([...lost].map(([id, lease]) => [movedId(id, portOverride), lease])) }),
-    ...(sequence.length === instances.length && { sequence }),
-    ...(leases.length === instances.length && { leases }),
-    ...(known !== undefined && { origins }),
+  const failed = set.instances.map((instance) => filters.find((filter) => !passesFilters(instance, [filter])));
+  const leftOut = set.instances.flatMap((instance, index): readonly LeftOut[] => {
+    const filter = failed[index];
+    return filter === undefined ? [] : [{ id: instance.id, reason: filterReason(instance, filter) }];
+  });
+  const kept = {
+    ...filterSet(set, (_, index) => failed[index] === undefined),
+    leftOut: [...(set.leftOut ?? []), ...leftOut],
   };
+  return portOverride === undefined ? kept : movedTo(portOverride, kept);
 }
 
-function movedIds(ids: ReadonlySet<string>, port: number | undefined): ReadonlySet<string> {
-  return port === undefined ? ids : new Set([...ids].map((id) => movedId(id, port)));
-}
-
-function movedId(id: string, port: number | undefined): string {
-  return port === undefined ? id : id.replace(/:\d+$/, `:${port}`);
+/** The set with another port: its instances have another id, and two of them may now have the same. */
+function movedTo(port: number, { unique: _, withdrawn, lost, ...set }: InstanceSet): InstanceSet {
+  const movedId = (id: string): string => id.replace(/:\d+$/, `:${port}`);
+  return {
+    ...set,
+    instances: set.instances.map((instance) => withPort(instance, port)),
+    ...(withdrawn !== undefined && { withdrawn: new Set([...withdrawn].map(movedId)) }),
+    ...(lost !== undefined && { lost: new Map([...lost].map(([id, lease]) => [movedId(id), lease])) }),
+  };
 }
 
 /** How many instances of a set can take traffic. */
