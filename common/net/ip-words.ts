@@ -1,4 +1,4 @@
-import { isIPv4 } from 'node:net';
+import { isIP, isIPv4 } from 'node:net';
 
 /** Eight words of 16 bits; an IPv4 address is the IPv6 address that is mapped to it (RFC 4291, section 2.5.5.2). */
 export type Words = readonly number[];
@@ -67,7 +67,12 @@ export function canonicalAddress(address: string): string {
   return wordsOf(address).join();
 }
 
-/** True for 127.0.0.0/8, in all its spellings, and ::1. */
+/** True for `localhost` and for an address of this host that {@link isLoopback} knows; without brackets and port. */
+export function isLoopbackHost(host: string): boolean {
+  return host === 'localhost' || (isIP(host) !== 0 && isLoopback(host));
+}
+
+/** True for 127.0.0.0/8 and ::1, in all their spellings. The address must be valid. */
 export function isLoopback(address: string): boolean {
   const words = wordsOf(address);
   if (isMapped(words)) return (words[6] ?? 0) >> 8 === 127;

@@ -2,7 +2,7 @@ import { type Problem, type Schema, validate } from '../../config/config.ts';
 import { isError } from '../../config/problem.ts';
 import { isHost } from '../../instance.ts';
 import { knownHint } from '../../nearest.ts';
-import { isLoopback } from '../../net/loopback.ts';
+import { isLoopbackHost } from '../../net/ip-words.ts';
 import { listed } from '../../wording.ts';
 
 /** PEM files; each is read again when it changes. */
@@ -143,7 +143,7 @@ export function checkEtcdOptions(options: EtcdOptions): readonly Host[] {
 export function plaintextWarning({ hosts, password, password_file }: EtcdOptions): string | null {
   if (!password && !password_file) return null;
   const open = parseHosts(hosts).filter(
-    ({ url, secure }) => !secure && !isLoopback(new URL(url).hostname.replace(/^\[|\]$/g, '')),
+    ({ url, secure }) => !secure && !isLoopbackHost(new URL(url).hostname.replace(/^\[|\]$/g, '')),
   );
   if (open.length === 0) return null;
   return `the password goes over the network without encryption to ${listed(open.map(({ url }) => url))}; use https://`;

@@ -3,7 +3,7 @@ import { clock } from '../../../../common/async/clock.ts';
 import type { Schema } from '../../../../common/config/config.ts';
 import { digest } from '../../../../common/digest.ts';
 import type { Instance } from '../../../../common/instance.ts';
-import { isLoopback } from '../../../../common/net/loopback.ts';
+import { isLoopbackHost } from '../../../../common/net/ip-words.ts';
 import { checkTlsClient, type TlsClientOptions, tlsClientSchema as tls } from '../../../../common/net/tls-client.ts';
 import { readDocument } from '../../../../common/published.ts';
 import { listed } from '../../../../common/wording.ts';
@@ -201,7 +201,7 @@ function documentOf({ generator_config_path: path }: ZookeeperOptions): string |
 /** What may do harm in the options of all sources that read from ZooKeeper. */
 export function zookeeperWarnings(options: ZookeeperOptions, service: string): readonly OptionWarning[] {
   const { hosts, ssl, password } = options;
-  const open = ssl || password === null ? [] : hosts.filter((address) => !isLoopback(parseHost(address).host));
+  const open = ssl || password === null ? [] : hosts.filter((address) => !isLoopbackHost(parseHost(address).host));
   const message = `goes over the network without encryption to ${listed(open)}; use ssl: true`;
   return [
     ...warnOfPublishedPath({ where: documentOf(options), instancesAt: options.path }, service),
