@@ -1,35 +1,25 @@
+import { Allowance, type Rate } from '../async/allowance.ts';
 import { clock } from '../async/clock.ts';
 import type { Log, LogFields, LogLevel } from './log.ts';
 
-/** How many lines may be written. */
-export interface LogLimit {
-  /** Lines at once after a quiet time. */
-  readonly burst: number;
-  /** One more line after each such time, in milliseconds. */
-  readonly intervalMs: number;
-}
-
 /** Ten lines at once, then one every 10 s: at most 16 in any minute. */
-export const defaultLogLimit: LogLimit = { burst: 10, intervalMs: 10_000 };
+export const defaultLogLimit: Rate = { burst: 10, intervalMs: 10_000 };
 
 /** For lines that tell of the work itself: 60 lines at once, then one per second. */
-export const serviceLogLimit: LogLimit = { burst: 60, intervalMs: 1_000 };
+export const serviceLogLimit: Rate = { burst: 60, intervalMs: 1_000 };
 
 /**
- * Writes at most so many warnings, for messages whose number others decide: those who write into a registry, or a server that
- * refuses everything. A line that follows lines left out says how many (`omitted`).
+ * Writes no more lines than its limit allows. For messages of which other programs decide the number: writers of records in
+ * a registry, or a server that refuses everything. A line after omitted lines has their number (`omitted`).
  */
 export class LimitedLog {
   readonly #log: Pick<Log, LogLevel>;
-  readonly #limit: LogLimit;
-  #tokens: number;
-  #filledAt = clock.now();
+  readonly #allowance: Allowance;
   #omitted = 0;
 
-  constructor(log: Pick<Log, LogLevel>, limit: LogLimit = defaultLogLimit) {
+  constructor(log: Pick<Log, LogLevel>, limit: Rate = defaultLogLimit) {
     this.#log = log;
-    this.#limit = limit;
-    this.#tokens = limit.burst;
+    this.#allowance = new Allowance(limit);
   }
 
   warn(message: string, fields: LogFields = {}): void {
@@ -38,26 +28,20 @@ export class LimitedLog {
 
   /** The same for a line of any level. */
   write(level: LogLevel, message: string, fields: LogFields): void {
-    const { burst, intervalMs } = this.#limit;
-    const now = clock.now();
-    const filled = Math.floor((now - this.#filledAt) / intervalMs);
-    this.#tokens = Math.min(burst, this.#tokens + filled);
-    this.#filledAt = this.#tokens === burst ? now : this.#filledAt + filled * intervalMs;
-    if (this.#tokens === 0) {
+    if (!this.#allowance.take(clock.now())) {
       this.#omitted += 1;
       return;
     }
-    this.#tokens -= 1;
     this.#log[level](message, { ...fields, ...(this.#omitted > 0 && { omitted: this.#omitted }) });
     this.#omitted = 0;
   }
 }
 
 /**
- * A log that limits each message about each service (the field `service`), apart from debug lines: who may write records of one
- * service can change them a thousand times a second, and must not fill the log with that, nor hide what is said of others.
+ * A log that limits each message about each service (the field `service`), apart from debug lines: records of one service can
+ * change a thousand times a second, which must neither fill the log nor hide the lines about other services.
  */
-export function limitEachService(log: Log, limit: LogLimit = serviceLogLimit): Log {
+export function limitEachService(log: Log, limit: Rate = serviceLogLimit): Log {
   const logs = new Map<string, LimitedLog>();
   const limited = (level: LogLevel, message: string, fields: LogFields): void => {
     if (typeof fields.service !== 'string') {
