@@ -1,3 +1,4 @@
+import { backoffMs } from '../async/backoff.ts';
 import { clock, type Timer } from '../async/clock.ts';
 import type { Log, LogFields } from './log.ts';
 
@@ -61,7 +62,7 @@ export class TroubleLog {
   }
 
   get #calmMs(): number {
-    return Math.min(troubleTimes.remindEveryMs, troubleTimes.calmMs * 2 ** this.#returns);
+    return backoffMs({ baseMs: troubleTimes.calmMs, maxMs: troubleTimes.remindEveryMs }, this.#returns);
   }
 
   #begin(): void {

@@ -1,3 +1,4 @@
+import { type Backoff, backoffMs } from '../../common/async/backoff.ts';
 import { compareText } from '../../common/compare.ts';
 import { digest } from '../../common/digest.ts';
 
@@ -18,8 +19,8 @@ export const unknownName: KnownName = { address: undefined, reason: null, failur
 export const shortestUseMs = 10_000;
 /** An answer is used at most this long, in milliseconds, whatever its time to live. */
 export const longestUseMs = 300_000;
-/** Milliseconds until the first failure in a row is tried again, and at most. */
-const retryMs = { first: 1_000, longest: 30_000 } as const;
+/** How long a name that failed waits for its next lookup. */
+const retryBackoff: Backoff = { baseMs: 1_000, maxMs: 30_000 };
 
 /** True while nothing is known of a name, not even that it cannot be looked up. */
 export function isWaiting({ address, reason }: KnownName): boolean {
@@ -51,8 +52,7 @@ export function failed({ address, failures }: KnownName, reason: string): KnownN
  */
 export function nextLookupMs({ failures }: KnownName, ttlSeconds: number, random: number): number {
   if (failures > 0) {
-    const longest = Math.min(retryMs.longest, retryMs.first * 2 ** Math.min(failures - 1, 10));
-    return longest * (0.5 + random / 2);
+    return backoffMs(retryBackoff, failures - 1) * (0.5 + random / 2);
   }
   const useMs = Math.min(longestUseMs, Math.max(shortestUseMs, ttlSeconds * 1000));
   return useMs * 0.7 + useMs * 0.2 * random;

@@ -1,5 +1,5 @@
 import { status } from '@grpc/grpc-js';
-import { jittered } from '../../async/backoff.ts';
+import { backoffMs, jittered } from '../../async/backoff.ts';
 import { clock } from '../../async/clock.ts';
 import type { Connection, Dial, Rpc } from './connection.ts';
 import { EtcdError, isAnswer, isAuthOff, isRefused, isWrongPassword } from './errors.ts';
@@ -105,8 +105,7 @@ export class Member {
    * lingers until that peer ends it, so that they are not replaced too often.
    */
   #isWorthReplacing(connection: Connection): boolean {
-    const { baseMs, maxMs } = reconnectBackoff;
-    const minAgeMs = Math.min(maxMs, baseMs * 2 ** (this.#hangs - 1)) / 2;
+    const minAgeMs = backoffMs(reconnectBackoff, this.#hangs - 1) / 2;
     return (!connection.ready || this.#hangs >= 2) && clock.now() - connection.openedAt >= minAgeMs;
   }
 

@@ -1,3 +1,5 @@
+import { type Backoff, backoffMs } from '../../../common/async/backoff.ts';
+
 /**
  * The life of the wanted configuration, as a pure reducer: {@link advance} takes a state and an event and returns the next
  * state and the effects. Time comes with the events.
@@ -109,12 +111,14 @@ export interface ConfigStep {
 }
 
 /** A cause outside of the configuration, such as a missing certificate, heals by itself; trying to load costs a reload. */
-const firstRetryMs: Readonly<Record<RefusedBy, number>> = { check: 60_000, load: 5_000 };
-const longestRetryMs = 300_000;
+const retryBackoff: Readonly<Record<RefusedBy, Backoff>> = {
+  check: { baseMs: 60_000, maxMs: 300_000 },
+  load: { baseMs: 5_000, maxMs: 300_000 },
+};
 
 /** Delay until something that was refused `failures` times in a row is tried again. */
 export function retryDelayMs(by: RefusedBy, failures: number): number {
-  return Math.min(firstRetryMs[by] * 2 ** (failures - 1), longestRetryMs);
+  return backoffMs(retryBackoff[by], failures - 1);
 }
 
 /** The state before anything was done. */

@@ -1,11 +1,11 @@
+import { type Backoff, backoffMs } from '../../../common/async/backoff.ts';
 import { clock } from '../../../common/async/clock.ts';
 import type { ServerChange } from './plan.ts';
 
 /** A change is sent again this many times at once; then it is given up for a time. */
 const maxRetries = 2;
 /** A change that was given up is tried again after 1, 2, 4 and then every 5 minutes. */
-const firstPauseMs = 60_000;
-const longestPauseMs = 300_000;
+const pause: Backoff = { baseMs: 60_000, maxMs: 300_000 };
 /** A reload is to bring about what HAProxy does not do at run time. Where two did not help, a third would not. */
 const mostReloads = 2;
 
@@ -122,8 +122,8 @@ function observed(attempt: Attempt, now: number): Attempt {
   const { count, failures, retryAt } = attempt;
   if (retryAt !== undefined) return now < retryAt ? attempt : { ...attempt, count: maxRetries, retryAt: undefined };
   if (count < maxRetries) return { ...attempt, count: count + 1 };
-  const pauseMs = Math.min(firstPauseMs * 2 ** failures, longestPauseMs);
-  return { ...attempt, count: count + 1, failures: failures + 1, retryAt: now + pauseMs, isReported: true };
+  const nextAt = now + backoffMs(pause, failures);
+  return { ...attempt, count: count + 1, failures: failures + 1, retryAt: nextAt, isReported: true };
 }
 
 /** What a change is to bring about. Without the server's number, which may be another one at each attempt. */
