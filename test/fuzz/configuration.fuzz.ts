@@ -104,27 +104,22 @@ async function checked(read: () => Promise<unknown>): Promise<void> {
   }
 }
 
-export const properties = [
+/** Reading of the configuration of each program. */
+const readers: Readonly<Record<string, (file: string) => Promise<unknown>>> = {
+  synapse: (file) => readSynapseConfig(file, { env: {} }),
+  nerve: (file) => loadConfig({ file, env: {} }),
+};
+
+export const properties = Object.entries(readers).map(([program, read]) =>
   propertyWith(
-    'a configuration of synapse is read, or every problem in it has a place',
+    `a configuration of ${program} is read, or every problem in it has a place`,
     folder,
     document,
     async (content, path) => {
-      const file = join(path, 'synapse.json');
+      const file = join(path, `${program}.json`);
       await writeFile(file, JSON.stringify(content));
-      await checked(() => readSynapseConfig(file, { env: {} }));
+      await checked(() => read(file));
     },
     { cases: 200 },
   ),
-  propertyWith(
-    'a configuration of nerve is read, or every problem in it has a place',
-    folder,
-    document,
-    async (content, path) => {
-      const file = join(path, 'nerve.json');
-      await writeFile(file, JSON.stringify(content));
-      await checked(() => loadConfig({ file, env: {} }));
-    },
-    { cases: 200 },
-  ),
-];
+);

@@ -11,23 +11,18 @@ import { pageRoutes } from '../../synapse/report/page-routes.ts';
 import { apiRoutes } from '../../synapse/report/routes.ts';
 import type { ServiceReport } from '../../synapse/report/service-shape.ts';
 import type { SynapseState } from '../../synapse/report/status-shape.ts';
+import { serviceReport } from '../support/daemons/service-report.ts';
 import { eventually } from '../support/eventually.ts';
 
 const counters = { status: 'UP', current: 1, queued: 0, sessions: 9, requests: 9, errors: 0, active: 50, backup: 0 };
 const names = Array.from({ length: 1_000 }, (_, index) => `service-${String(index).padStart(4, '0')}`);
 
 function serviceOf(count: number): ServiceReport {
-  return {
-    method: 'etcd',
-    origin: 'discovered',
-    reason: null,
+  return serviceReport({
     age: 1,
     revision: '7',
-    changed_at: '2026-01-01T00:00:00.000Z',
     instances: Array.from({ length: count }, (_, n) => makeInstance({ host: `10.0.0.${n}`, port: 80 })),
-    left_out: [],
-    rejected: [],
-  };
+  });
 }
 
 describe('the live page with 1,000 services of 50 instances', () => {

@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, describe, it } from 'node:test';
-import { useClock } from '../../../common/async/clock.ts';
 import {
   candidatesOf,
   createNameLookup,
@@ -10,6 +9,7 @@ import {
 } from '../../../common/net/name-lookup.ts';
 import { memoryFiles } from '../../support/machine/memory-files.ts';
 import { type DnsData, type DnsServer, startDnsServer } from '../../support/servers/dns-server.ts';
+import { stopClock } from '../../support/stopped-clock.ts';
 import { until } from '../../support/until.ts';
 
 const never = new AbortController().signal;
@@ -170,29 +170,19 @@ describe('the lookup of host names', () => {
   });
 
   it('sees a changed /etc/hosts', async () => {
-    let now = 0;
     await files.write('/etc/hosts', '10.0.0.1 web.test\n', { how: 'new' });
-    const timer = { unref() {} };
-    const restore = useClock({
-      now: () => now,
-      wallTime: () => now,
-      setTimeout: () => timer,
-      clearTimeout() {},
-      setInterval: () => timer,
-      clearInterval() {},
-      random: () => 0,
-    });
+    const time = stopClock();
     try {
       assert.deepEqual(await addressesOf('web.test'), ['10.0.0.1']);
       await files.write('/etc/hosts', '10.0.0.22 web.test\n', { how: 'existing' });
-      now += 1_000;
+      time.now += 1_000;
       assert.deepEqual(await addressesOf('web.test'), ['10.0.0.22']);
       await files.remove('/etc/hosts');
-      now += 1_000;
+      time.now += 1_000;
       server.zone.set('web.test A', [{ address: '10.0.0.3' }]);
       assert.deepEqual(await addressesOf('web.test'), ['10.0.0.3']);
     } finally {
-      restore();
+      time.restore();
     }
   });
 });

@@ -13,9 +13,9 @@ import { describeState } from '../../../nerve/status.ts';
 import { Events } from '../../../synapse/report/events.ts';
 import { pageRoutes } from '../../../synapse/report/page-routes.ts';
 import { apiRoutes } from '../../../synapse/report/routes.ts';
-import type { ServiceReport } from '../../../synapse/report/service-shape.ts';
 import { MemoryRegistry, memoryDrains } from './nerve-in-memory.ts';
 import { nerveConfig, serviceConfig } from './nerve-service.ts';
+import { serviceReport } from './service-report.ts';
 
 /** The admin servers of a nerve and a synapse. */
 export interface AdminServers {
@@ -28,17 +28,7 @@ export interface AdminServers {
 export type Surface = 'synapse' | 'nerve' | 'nerve socket';
 
 const counters = { status: 'UP', current: 1, queued: 0, sessions: 9, requests: 9, errors: 0, active: 1, backup: 0 };
-const report: ServiceReport = {
-  method: 'etcd',
-  origin: 'discovered',
-  reason: null,
-  age: 1,
-  revision: '7',
-  changed_at: '2026-01-01T00:00:00.000Z',
-  instances: [makeInstance({ host: '10.0.0.1', port: 80 })],
-  left_out: [],
-  rejected: [],
-};
+const report = serviceReport({ age: 1, revision: '7', instances: [makeInstance({ host: '10.0.0.1', port: 80 })] });
 
 /** Starts a synapse and a nerve, each with one service `api`, that nothing but these servers reaches. */
 export async function openAdminServers(): Promise<AdminServers> {

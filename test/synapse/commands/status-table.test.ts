@@ -7,23 +7,13 @@ import { formatStatus } from '../../../synapse/commands/status-table.ts';
 import type { ServerStatistics } from '../../../synapse/haproxy/statistics/server-shape.ts';
 import type { HaproxyReport } from '../../../synapse/haproxy/status-shape.ts';
 import { findProblems } from '../../../synapse/report/problems.ts';
-import type { ServiceReport } from '../../../synapse/report/service-shape.ts';
 import type { StatusReport } from '../../../synapse/report/status-shape.ts';
 import { summaryOf } from '../../../synapse/report/summary.ts';
 import { serverReport } from '../../support/daemons/server-report.ts';
+import { serviceReport } from '../../support/daemons/service-report.ts';
 
 const now = Date.parse('2026-01-01T00:10:00.000Z');
-const service: ServiceReport = {
-  method: 'etcd',
-  origin: 'discovered',
-  reason: null,
-  age: 0.25,
-  revision: '42',
-  changed_at: '2026-01-01T00:00:00.000Z',
-  instances: [],
-  left_out: [],
-  rejected: [],
-};
+const service = serviceReport();
 const services = {
   api: {
     ...service,

@@ -2,18 +2,9 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { haproxyNotes, serviceNotes } from '../../../synapse/report/service-notes.ts';
 import type { ServiceReport } from '../../../synapse/report/service-shape.ts';
+import { serviceReport } from '../../support/daemons/service-report.ts';
 
-const report: ServiceReport = {
-  method: 'etcd',
-  origin: 'discovered',
-  reason: null,
-  age: 16,
-  revision: '42',
-  changed_at: null,
-  instances: [],
-  left_out: [],
-  rejected: [],
-};
+const report = serviceReport({ age: 16, changed_at: null });
 const primary = { name: 'primary', method: 'etcd', role: 'asked', instances: 0, reason: null } as const;
 const spare = { name: 'spare', method: 'static', role: 'used', instances: 1, reason: null } as const;
 

@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, describe, it } from 'node:test';
-import { useClock } from '../../../../common/async/clock.ts';
 import { silentLog } from '../../../../common/daemon/log.ts';
 import { thisHost } from '../../../../common/host.ts';
 import { ConfigWriter } from '../../../../synapse/haproxy/configfile/config-writer.ts';
@@ -12,6 +11,7 @@ import { parseConfig } from '../../../../synapse/haproxy/spec/parse-config.ts';
 import { statusOf } from '../../../../synapse/haproxy/status.ts';
 import { instance, serviceConfig } from '../../../support/haproxy/haproxy-output.ts';
 import { plainConfig } from '../../../support/haproxy/haproxy-text.ts';
+import { type StoppedClock, stopClock } from '../../../support/stopped-clock.ts';
 
 const signal = new AbortController().signal;
 const config = plainConfig({ config_file_path: '/etc/haproxy/haproxy.cfg', trust_server_options: ['*'] });
@@ -91,22 +91,11 @@ function openWriter() {
 }
 
 describe('the writer of the configuration', () => {
-  let now: number;
-  let restoreClock: () => void;
+  let time: StoppedClock;
   beforeEach(() => {
-    now = 0;
-    const timer = { unref() {} };
-    restoreClock = useClock({
-      now: () => now,
-      wallTime: () => now,
-      setTimeout: () => timer,
-      clearTimeout() {},
-      setInterval: () => timer,
-      clearInterval() {},
-      random: () => 0,
-    });
+    time = stopClock();
   });
-  afterEach(() => restoreClock());
+  afterEach(() => time.restore());
 
   it('ends no quarantine when the status is read, however often, and ends it when time is observed', async () => {
     const { file, writer, status, want, write } = openWriter();
@@ -116,11 +105,11 @@ describe('the writer of the configuration', () => {
     await write();
     assert.deepEqual(Object.keys(status().quarantined), ['poor']);
     assert.match(file.text, /backend good/);
-    now = 60_000 - 1;
+    time.now = 60_000 - 1;
     assert.equal(writer.observe(), false);
     const before = { state: writer.state, status: status(), text: file.text, calls: file.calls.length };
     for (let reading = 0; reading < 1_000; reading++) {
-      now += 1;
+      time.now += 1;
       status();
     }
     assert.deepEqual({ state: writer.state, status: status(), text: file.text, calls: file.calls.length }, before);
@@ -168,7 +157,7 @@ describe('the writer of the configuration', () => {
     assert.match(file.text, /server \S+8000/);
     assert.doesNotMatch(file.text, /no-such-option/);
     file.refused.clear();
-    now = 60_000;
+    time.now = 60_000;
     assert.equal(writer.observe(), true);
     await write();
     assert.match(file.text, /no-such-option/);
@@ -186,7 +175,7 @@ describe('the writer of the configuration', () => {
     await write();
     assert.equal(file.calls.length, calls);
     file.refused.clear();
-    now = 60_000;
+    time.now = 60_000;
     assert.equal(writer.observe(), true);
     assert.equal(status().rejected, 'bad defaults');
     await write();
@@ -205,9 +194,9 @@ describe('the writer of the configuration', () => {
     await writer.rollBack({ message: 'port in use', output: '' }, signal);
     assert.equal(file.calls.at(-1), 'restore');
     assert.deepEqual([phase(), status().rejected, status().generation], ['rolled-back', 'port in use', null]);
-    now = 4_999;
+    time.now = 4_999;
     assert.equal(writer.observe(), false);
-    now = 5_000;
+    time.now = 5_000;
     assert.equal(writer.observe(), true);
     await write();
     writer.loaded();

@@ -2,16 +2,13 @@ import assert from 'node:assert/strict';
 import { connect } from 'node:net';
 import { describe, it, type TestContext } from 'node:test';
 import type { Instance } from '../../../../common/instance.ts';
-import { HaproxyProcess } from '../../../../synapse/haproxy/runtime/process.ts';
-import { buildBackendSpec } from '../../../../synapse/haproxy/spec/build-backend.ts';
-import { createDesiredService, desiredServers } from '../../../../synapse/haproxy/spec/desired-service.ts';
-import { parseConfig } from '../../../../synapse/haproxy/spec/parse-config.ts';
+import { desiredServers } from '../../../../synapse/haproxy/spec/desired-service.ts';
 import { textsOf } from '../../../../synapse/haproxy/spec/reload-reason.ts';
 import type { BackendSpec } from '../../../../synapse/haproxy/spec/types.ts';
 import { eventually } from '../../../support/eventually.ts';
 import { fakeRuntime, fakeWorker } from '../../../support/haproxy/fake-runtime.ts';
-import { instance, serviceConfig } from '../../../support/haproxy/haproxy-output.ts';
-import { plainConfig } from '../../../support/haproxy/haproxy-text.ts';
+import { instance } from '../../../support/haproxy/haproxy-output.ts';
+import { runProcess } from '../../../support/haproxy/running-process.ts';
 import { recordingLog } from '../../../support/process/recording-log.ts';
 
 const { id } = instance(1);
@@ -70,39 +67,20 @@ async function processOver(t: TestContext, given: Case, answer: string) {
     return fakeWorker({ pid, startedAt: 1_000 + pid, generation: 'g', servers: given.rows })(line);
   };
   const { path } = await fakeRuntime(t, { answer: worker });
-  const config = plainConfig();
-  const desired = createDesiredService('api', 100);
-  desired.active = buildBackendSpec(
-    'api',
-    serviceConfig({ port: 1, listen: ['mode tcp'], server_options: given.options ?? '' }),
-    config,
-  );
-  desired.instances = given.wanted;
-  const services = new Map([['api', desired]]);
   const file = `global\n\tsetenv SYNAPSE_GEN g\nbackend api\n\tserver ${id} 127.0.0.1:1 ${given.inFile ?? ''}\n`;
-  const parsed = parseConfig(given.rows.length === 0 ? file.replace(/\tserver.*\n/, '') : file);
-  const haproxy = new HaproxyProcess(path, {
+  const { haproxy, desired, signal } = runProcess(t, {
+    path,
     log,
-    host: { connectUnix: () => connect({ path }) },
-    services,
-    config,
-    file: () => parsed,
-    onRead: () => {},
-    onDeleted: () => {},
-    onSync: () => {},
-    onChange: () => {},
-  });
-  const end = new AbortController();
-  const running = haproxy.run(end.signal);
-  t.after(async () => {
-    end.abort();
-    await running;
+    connectUnix: () => connect({ path }),
+    options: { port: 1, listen: ['mode tcp'], server_options: given.options ?? '' },
+    instances: given.wanted,
+    file: given.rows.length === 0 ? file.replace(/\tserver.*\n/, '') : file,
   });
   const replaceWorker = (): void => {
     pid += 1;
     haproxy.release();
   };
-  return { haproxy, desired, sent, lines, replaceWorker, signal: end.signal };
+  return { haproxy, desired, sent, lines, replaceWorker, signal };
 }
 
 type Over = Awaited<ReturnType<typeof processOver>>;

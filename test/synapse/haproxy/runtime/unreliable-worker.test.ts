@@ -1,14 +1,10 @@
 import assert from 'node:assert/strict';
 import { connect } from 'node:net';
 import { describe, it, type TestContext } from 'node:test';
-import { HaproxyProcess } from '../../../../synapse/haproxy/runtime/process.ts';
-import { buildBackendSpec } from '../../../../synapse/haproxy/spec/build-backend.ts';
-import { createDesiredService } from '../../../../synapse/haproxy/spec/desired-service.ts';
-import { parseConfig } from '../../../../synapse/haproxy/spec/parse-config.ts';
 import { eventually } from '../../../support/eventually.ts';
 import { fakeRuntime, fakeWorker } from '../../../support/haproxy/fake-runtime.ts';
-import { instance, serviceConfig } from '../../../support/haproxy/haproxy-output.ts';
-import { plainConfig } from '../../../support/haproxy/haproxy-text.ts';
+import { instance } from '../../../support/haproxy/haproxy-output.ts';
+import { runProcess } from '../../../support/haproxy/running-process.ts';
 import { recordingLog } from '../../../support/process/recording-log.ts';
 
 type Answer = (line: string) => string | undefined;
@@ -24,26 +20,12 @@ async function processOver(t: TestContext, order: readonly [Answer, ...Answer[]]
     connections += 1;
     return connect({ path: paths.get(answer ?? order[0]) ?? '' });
   };
-  const config = plainConfig();
-  const desired = createDesiredService('api', 100);
-  desired.active = buildBackendSpec('api', serviceConfig({ port: 1 }), config);
-  desired.instances = [instance(1)];
-  const haproxy = new HaproxyProcess('/run/haproxy.sock', {
+  const { haproxy } = runProcess(t, {
     log,
-    host: { connectUnix },
-    services: new Map([['api', desired]]),
-    config,
-    file: () => parseConfig(`global\n\tsetenv SYNAPSE_GEN g\nbackend api\n\tserver ${instance(1).id} 127.0.0.1:1\n`),
-    onRead: () => {},
-    onDeleted: () => {},
-    onSync: () => {},
-    onChange: () => {},
-  });
-  const end = new AbortController();
-  const running = haproxy.run(end.signal);
-  t.after(async () => {
-    end.abort();
-    await running;
+    connectUnix,
+    options: { port: 1 },
+    instances: [instance(1)],
+    file: `global\n\tsetenv SYNAPSE_GEN g\nbackend api\n\tserver ${instance(1).id} 127.0.0.1:1\n`,
   });
   return { haproxy, lines, connections: () => connections };
 }

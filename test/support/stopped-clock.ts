@@ -1,0 +1,27 @@
+import { useClock } from '../../common/async/clock.ts';
+
+/** A clock that stands still. */
+export interface StoppedClock {
+  /** Milliseconds, of `now` and of the wall; a test sets it. */
+  now: number;
+  /** Puts the former clock back. */
+  restore(): void;
+}
+
+/** Stops the clock of this process at 0. Its timers never fire. */
+export function stopClock(): StoppedClock {
+  const timer = { unref() {} };
+  const stopped: StoppedClock = {
+    now: 0,
+    restore: useClock({
+      now: () => stopped.now,
+      wallTime: () => stopped.now,
+      setTimeout: () => timer,
+      clearTimeout() {},
+      setInterval: () => timer,
+      clearInterval() {},
+      random: () => 0,
+    }),
+  };
+  return stopped;
+}
