@@ -86,7 +86,7 @@ export async function stageFile(
     async commit() {
       const now = await likeOf(await fileAt(path, files), options, files);
       if (!isSameAccess(like, now)) {
-        // Somebody has changed who may read the file: that counts for the new text, too.
+        // Owner, group or permissions of the old file have changed meanwhile: the new text gets the present ones.
         like = now;
         await files.remove(temporary);
         await write(now);

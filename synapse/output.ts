@@ -5,7 +5,7 @@ import type { ServiceHaproxyConfig } from './haproxy/options/service-config.ts';
 export type ServiceOutputConfig = ServiceHaproxyConfig;
 
 /**
- * Marks an instance that came back although nobody announces it: where HAProxy checks it, its server starts DOWN until
+ * Marks an instance that came back without an announcement: where HAProxy checks it, its server starts DOWN until
  * the check passes. A symbol, so that no document and no comparison of records has it.
  */
 export const startsDown: unique symbol = Symbol('starts down');

@@ -62,7 +62,7 @@ export interface InstanceSet {
   readonly seenAt: number;
 }
 
-/** How an instance left its registry: somebody withdrew it, or its announcer crashed or was cut off, and its lease expired. */
+/** How an instance left its registry: it was withdrawn, or its announcer crashed or was cut off and its lease expired. */
 export type Departure = 'withdrawn' | 'expired';
 
 /** Publishes the whole set: never a part of it, and never an empty set because of an error. */

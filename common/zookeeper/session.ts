@@ -17,7 +17,7 @@ export interface SessionOptions {
   readonly access?: ZookeeperAccess;
 }
 
-/** How a server is trusted, and as whom the client reads. */
+/** How the client knows that it talks to the right server, and the user with which it reads. */
 export interface ZookeeperAccess {
   /** Undefined: no TLS. */
   readonly tls: TlsClientOptions | undefined;

@@ -1,7 +1,7 @@
 import type { Instance } from '../../common/instance.ts';
 import type { Departure, InstanceSet } from '../source.ts';
 
-/** What synapse does with instances that are lost: their leases are gone, and nobody withdrew them. */
+/** What synapse does with lost instances: their leases are gone, and they were not withdrawn. */
 export interface ExpiryGuard {
   /** Lost leases are a wave when they are more than this share of a service, 0 to 1. */
   readonly share: number;

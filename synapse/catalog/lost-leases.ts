@@ -142,7 +142,7 @@ class Step {
     }
   }
 
-  /** Ends a loss whose address is somebody else's now; notes that its announcer is back. */
+  /** Ends a loss whose address another announcer has now; notes that its own announcer is back. */
   #compareOne(service: string, { instance, lease }: LostInstance, { byAddress, byName }: Announced): void {
     const others = [...(byAddress.get(addressOf(instance)) ?? []), ...(byName.get(instance.name) ?? [])];
     for (const other of others) {

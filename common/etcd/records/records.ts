@@ -36,7 +36,7 @@ export interface RecordEvents {
   /** Called once for each key and revision of which a field cannot be used; the rest of the record is used. */
   onDropped?(record: RejectedRecord, origin: RecordOrigin): void;
   /**
-   * An instance left the registry. `withdrawn`: its record says `down`, or somebody deleted it; `expired`: its lease is gone.
+   * An instance left the registry. `withdrawn`: its record says `down` or was deleted; `expired`: its lease is gone.
    * `origin`: the record that says `down`, or the last one.
    */
   onGone(id: string, how: 'withdrawn' | 'expired', origin: RecordOrigin): void;

@@ -26,7 +26,7 @@ export interface WatchEnd {
 export interface SharedWatchDeps {
   readonly log: Log;
   readonly cluster: ClusterIdentity;
-  /** Called when a stream works again after the cluster was out of reach for so long that it may have been restored. */
+  /** Called when a stream works again after a loss of contact in which the cluster may have been restored from a backup. */
   readonly onContactLost: () => void;
 }
 
