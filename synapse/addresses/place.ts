@@ -1,4 +1,5 @@
 import { isIP } from 'node:net';
+import { differentPart } from '../../common/compare.ts';
 import { type Instance, instanceId } from '../../common/instance.ts';
 import type { OutputInstance } from '../output.ts';
 import type { LeftOut, UnusableKind } from '../source.ts';
@@ -72,20 +73,8 @@ export function recordIdOf({ id, name, port, hostName }: OutputInstance): string
 
 /** True when the instances that are not at the same places at both ends have addresses and may be used. */
 function isPlainPart(before: readonly Instance[], after: readonly Instance[], { refusal }: PlaceFacts): boolean {
-  const shorter = Math.min(before.length, after.length);
-  let start = 0;
-  while (start < shorter && before[start] === after[start]) start += 1;
-  let end = after.length;
-  let last = before.length;
-  while (end > start && last > start && before[last - 1] === after[end - 1]) {
-    end -= 1;
-    last -= 1;
-  }
-  for (let index = start; index < end; index++) {
-    const instance = after[index] as Instance;
-    if (!hasAddress(instance) || refusal(instance, instance) !== null) return false;
-  }
-  return true;
+  const { start, endAfter } = differentPart(before, after);
+  return after.slice(start, endAfter).every((one) => hasAddress(one) && refusal(one, one) === null);
 }
 
 function placeOne(candidate: Instance, facts: PlaceFacts, names: Set<string>): OutputInstance | Unusable {
