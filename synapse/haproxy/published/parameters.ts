@@ -1,3 +1,5 @@
+import { readTimeMs } from '../spec/time.ts';
+
 /** A part of a published line that its author chooses. */
 export interface Parameter {
   /** What is allowed, for people. */
@@ -8,28 +10,20 @@ export interface Parameter {
   readonly isAllowed?: (text: string) => boolean;
 }
 
-/** Milliseconds of one of HAProxy's units of time (configuration manual, section 2.5). */
-const unitMs: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 };
-
 /** HAProxy 3.2 and later warn of a smaller number without a unit, because its author may have thought of seconds. */
 const smallestWithoutUnit = 100;
 
 /** A time from `from` to `to`, both in words of HAProxy's file. */
 function time(from: string, to: string): Parameter {
-  const [min, max] = [millisecondsOf(from), millisecondsOf(to)];
+  const [min = 0, max = 0] = [readTimeMs(from), readTimeMs(to)];
   return {
     doc: `a time from ${from} to ${to} with its unit (ms, s, m, h, d), or a number of milliseconds from ${smallestWithoutUnit} on`,
     pattern: '[0-9]{1,9}(?:ms|s|m|h|d)?',
     isAllowed: (text) => {
-      const ms = millisecondsOf(text);
-      return ms >= (/[a-z]$/.test(text) ? min : Math.max(min, smallestWithoutUnit)) && ms <= max;
+      const ms = readTimeMs(text);
+      return ms !== undefined && ms >= (/[a-z]$/.test(text) ? min : Math.max(min, smallestWithoutUnit)) && ms <= max;
     },
   };
-}
-
-function millisecondsOf(text: string): number {
-  const [, number = '', unit = 'ms'] = /^([0-9]+)(ms|s|m|h|d)?$/.exec(text) ?? [];
-  return Number(number) * (unitMs[unit] ?? Number.NaN);
 }
 
 function whole(min: number, max: number): Parameter {

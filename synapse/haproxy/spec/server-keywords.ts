@@ -1,4 +1,5 @@
 import { formatDuration } from '../../../common/wording.ts';
+import { readTimeMs } from './time.ts';
 
 /** What follows a keyword of a server line, and which of it a record may ask for. */
 export type Argument =
@@ -114,7 +115,7 @@ export function valueProblem(argument: Argument, text: string | undefined): stri
     }
     case 'time': {
       const { minMs, maxMs } = argument;
-      const ms = millisecondsOf(text);
+      const ms = readTimeMs(text);
       if (ms !== undefined && ms >= minMs && ms <= maxMs) return undefined;
       return `must be a time from ${formatDuration(minMs)} to ${formatDuration(maxMs)}`;
     }
@@ -123,13 +124,4 @@ export function valueProblem(argument: Argument, text: string | undefined): stri
     case 'word':
       return argument.pattern.test(text) ? undefined : argument.allowed;
   }
-}
-
-/** Milliseconds in each of HAProxy's units. */
-const unitMs: Readonly<Record<string, number>> = { us: 0.001, ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: dayMs };
-
-/** A time as HAProxy reads it; undefined when it is none. */
-function millisecondsOf(text: string): number | undefined {
-  const [, digits, unit = 'ms'] = /^([0-9]{1,9})(us|ms|s|m|h|d)?$/.exec(text) ?? [];
-  return digits === undefined ? undefined : Number(digits) * (unitMs[unit] ?? 1);
 }
