@@ -93,8 +93,12 @@ function onHaproxy(version: HaproxyVersion): void {
     }
     assert.equal(running.synapse.reloads(), 0);
     assert.deepEqual(running.synapse.output.status.pendingReload, []);
-    const answers = new Set([await answerOn(port), await answerOn(port), await answerOn(port), await answerOn(port)]);
-    assert.deepEqual([...answers].sort(), ['one', 'two']);
+    // HAProxy 3.4 chooses at random where a service has no `balance` line.
+    const answers = new Set<string>();
+    await eventually(async () => {
+      answers.add(await answerOn(port));
+      assert.deepEqual([...answers].sort(), ['one', 'two']);
+    });
   });
 
   it('do not keep synapse busy where HAProxy refuses every command', async (t) => {
