@@ -95,9 +95,15 @@ function isWriting({ phase }: OwnedKey): boolean {
   return phase === 'writingValue' || phase === 'writingTombstone' || phase === 'deleting';
 }
 
-/** Takes in what the key is now. Its absence does not take back what this process announced: that lease may have ended. */
-function observe(key: OwnedKey, observed: ObservedKey, { ownLeases }: KeyContext): OwnedKey {
-  return { ...key, observed, announced: observed.modRevision === '0' ? key.announced : ownLeases.has(observed.lease) };
+/**
+ * Takes in what the key is now. Only a tombstone takes back what this process announced. The absence of the key does not,
+ * because its lease may have ended, and another program's record does not: readers may have held the instance since.
+ */
+function observe(key: OwnedKey, observed: ObservedKey, context: KeyContext): OwnedKey {
+  const { value, lease } = observed;
+  const isWithdrawn = context.tombstoneLeases.has(lease) || context.isTombstone(value);
+  const announced = !isWithdrawn && (key.announced || context.ownLeases.has(lease));
+  return { ...key, observed, announced };
 }
 
 /** A write was carried out. A delete of ours is seen while the lease lives, and takes the announcement back. */
@@ -262,7 +268,10 @@ function enterRest(key: OwnedKey, context: KeyContext): Transition {
 /** The watch showed a version: older than what is known, or our own write, when its revision is not higher. */
 function watched(key: OwnedKey, version: KeyVersion, context: KeyContext): Transition {
   if (!isResting(key)) return { key: { ...key, pendingVersion: version }, effects: [] };
-  if (key.desired.kind === 'unset' || version.revision <= Number(key.observed?.modRevision ?? 0)) return unchanged(key);
+  if (version.revision <= Number(key.observed?.modRevision ?? 0)) return unchanged(key);
+  // A withdrawn key stays as it is, unless a record of others that kept this process from taking its own back is gone.
+  const isFreed = version.observed.modRevision === '0' && key.announced;
+  if (key.desired.kind === 'unset' && !isFreed) return unchanged(key);
   return disturb(observe(key, version.observed, context), 'watch', context);
 }
 

@@ -76,7 +76,7 @@ export interface OwnedKey {
   readonly doubtful: boolean;
   /** The lease under which a create went without an answer. The key may appear late, as long as that lease lives. */
   readonly pendingCreateLease: string | null;
-  /** The last record of the key was announced by this process, and no tombstone has taken that back. */
+  /** This process has announced the key, and no tombstone, or delete of its own, has taken that back. */
   readonly announced: boolean;
   readonly withdrawal: Withdrawal;
   /** What a predecessor left was reported, or there was nothing. */

@@ -420,6 +420,31 @@ describe('the lifecycle of an owned key', () => {
     assert.equal(key.phase, 'tombstoned');
   });
 
+  const freed: readonly [string, KeyEvent][] = [
+    ['a watch shows', { kind: 'watched', version: { revision: 12, observed: absentKey } }],
+    ['a read shows', { kind: 'verified', observed: absentKey, since: theirs }],
+  ];
+  for (const [how, event] of freed) {
+    it(`says a tombstone, once ${how} that the record is gone which another program wrote over its own`, () => {
+      const taken: KeyEvent = { kind: 'watched', version: { revision: 8, observed: theirs } };
+      // It is the second change by others within a short time, so the key waits.
+      const steps = [taken, assign(unset('down')), event, waited, turn, written(tombstone)];
+      const { key, effects } = run(phases.held, steps);
+      assert.equal(key.phase, 'tombstoned');
+      assert.deepEqual(effects.slice(-2), ['send putTombstone down@0 lease 20', 'rest']);
+    });
+  }
+
+  it('says no tombstone for a key whose other owner has withdrawn it', () => {
+    const seen = (revision: number, observed: ObservedKey): KeyEvent => ({
+      kind: 'watched',
+      version: { revision, observed },
+    });
+    const steps = [seen(8, theirs), seen(9, present('9', 'down', '30')), assign(unset('down'))];
+    const { key } = run(phases.conflict, [...steps, seen(10, absentKey), turn, written(absentKey)]);
+    assert.equal(key.phase, 'gone');
+  });
+
   it('says no tombstone for a key that it never announced, nor for one that it has deleted', () => {
     const never = run(beginKey('/k', unset('down'), false), [turn, read(absentKey)]);
     assert.equal(never.key.phase, 'gone');
