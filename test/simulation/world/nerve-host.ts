@@ -43,6 +43,8 @@ export class NerveHost {
   configuredAt = 0;
   /** Processes that were told to stop, and had not ended a while later. */
   readonly unended: string[] = [];
+  /** Processes that withdrew everything and revoked their leases before they ended; the others were killed. */
+  readonly endedInOrder = new WeakSet<SimulatedProcess>();
   readonly #scheduler: Scheduler;
   readonly #network: Network;
   readonly #etcd: SimulatedEtcd;
@@ -151,6 +153,7 @@ export class NerveHost {
           100,
           () => {
             if (process.timersThatHold > 0) this.unended.push(`${process.name} has ${process.timersThatHold} timers`);
+            this.endedInOrder.add(process);
             this.#ended(process);
           },
           process,

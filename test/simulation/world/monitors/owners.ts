@@ -48,7 +48,8 @@ export class Owners {
         if (this.#knows(by, key)) {
           throw new Violation(`${by.name} changes ${key}, which ${owner.process.name} has written since`);
         }
-        if (!by.alive && owner.process.alive) {
+        // What a killed nerve has sent may be carried out while its lease lives; that of one that stopped may not.
+        if (this.#endedInOrder(by) && owner.process.alive) {
           throw new Violation(`a late write of ${by.name}, which has ended, changes ${key} of ${owner.process.name}`);
         }
         this.takeovers += 1;
@@ -59,6 +60,11 @@ export class Owners {
         this.#owners.set(key, { process: by, lease: kv.lease, isTombstone });
       }
     }
+  }
+
+  #endedInOrder(by: SimulatedProcess): boolean {
+    const { nerves, twins } = this.#world;
+    return [...nerves, ...twins.values()].some(({ endedInOrder }) => endedInOrder.has(by));
   }
 
   /** It has written the key since its configuration last changed: a key that leaves the configuration is forgotten. */
