@@ -1,12 +1,14 @@
 import type { Instance } from '../../common/instance.ts';
 import type { InstanceSet } from '../source.ts';
 
-/** One announcement of any service. */
+/** One announcement of any service, or a record that says `down`: a withdrawn announcement. */
 export interface Announcement {
   readonly service: string;
   readonly instance: Instance;
   /** etcd's id as text; undefined where the source does not know it. */
   readonly lease: string | undefined;
+  /** When it appeared, as a growing number (`InstanceSet.sequence`); undefined where the source does not know it. */
+  readonly sequence: number | undefined;
 }
 
 /** What is announced now, over all services. */
@@ -14,6 +16,8 @@ export interface Announced {
   readonly byAddress: ReadonlyMap<string, ReadonlySet<Announcement>>;
   /** By the name of the announcer; nameless ones are left out. */
   readonly byName: ReadonlyMap<string, ReadonlySet<Announcement>>;
+  /** Withdrawn announcements by address, while their records say `down`. */
+  readonly withdrawn: ReadonlyMap<string, ReadonlySet<Announcement>>;
   /** How many leases all announcements have; a host stands for a lease that is not known. */
   readonly leases: number;
 }
@@ -28,17 +32,27 @@ export function pseudoLease({ host }: Instance): string {
   return `of ${host}`;
 }
 
-/** Every announcement in the sets of the services that is up or drains. */
-export function* announcementsIn(service: string, { instances, leases }: InstanceSet): Iterable<Announcement> {
+/** Every record in the set of a service. */
+export function* recordsIn(service: string, { instances, leases, sequence }: InstanceSet): Iterable<Announcement> {
   for (const [index, instance] of instances.entries()) {
-    if (instance.state !== 'down') yield { service, instance, lease: leases?.[index] };
+    yield { service, instance, lease: leases?.[index], sequence: sequence?.[index] };
   }
+}
+
+/** Every record in the set of a service that is up or drains. */
+export function* announcementsIn(service: string, set: InstanceSet): Iterable<Announcement> {
+  for (const record of recordsIn(service, set)) if (!isWithdrawn(record)) yield record;
+}
+
+function isWithdrawn({ instance }: Announcement): boolean {
+  return instance.state === 'down';
 }
 
 /** Announcements by address, name and lease. A new set of a service changes only what differs from its previous one. */
 export class AnnouncedIndex implements Announced {
   readonly byAddress = new Map<string, Set<Announcement>>();
   readonly byName = new Map<string, Set<Announcement>>();
+  readonly withdrawn = new Map<string, Set<Announcement>>();
   /** How many announcements each lease has. */
   readonly #byLease = new Map<string, number>();
   readonly #ofService = new Map<string, Map<Instance, Announcement>>();
@@ -47,15 +61,15 @@ export class AnnouncedIndex implements Announced {
     return this.#byLease.size;
   }
 
-  /** Takes what is announced for a service now, in place of what was before. */
-  take(service: string, announcements: Iterable<Announcement>): void {
+  /** Takes the records of a service, in place of those before. */
+  take(service: string, records: Iterable<Announcement>): void {
     const before = new Map(this.#ofService.get(service));
     const after = new Map<Instance, Announcement>();
-    for (const one of announcements) {
-      const { instance, lease } = one;
+    for (const one of records) {
+      const { instance, lease, sequence } = one;
       if (after.has(instance)) continue;
       const known = before.get(instance);
-      const isSame = known !== undefined && known.lease === lease;
+      const isSame = known !== undefined && known.lease === lease && known.sequence === sequence;
       after.set(instance, isSame ? known : one);
       if (isSame) before.delete(instance);
       else this.#add(one);
@@ -66,6 +80,10 @@ export class AnnouncedIndex implements Announced {
 
   #add(one: Announcement): void {
     const { instance } = one;
+    if (isWithdrawn(one)) {
+      addTo(this.withdrawn, addressOf(instance), one);
+      return;
+    }
     addTo(this.byAddress, addressOf(instance), one);
     if (instance.name !== '') addTo(this.byName, instance.name, one);
     const lease = leaseOf(one);
@@ -74,6 +92,10 @@ export class AnnouncedIndex implements Announced {
 
   #remove(one: Announcement): void {
     const { instance } = one;
+    if (isWithdrawn(one)) {
+      removeFrom(this.withdrawn, addressOf(instance), one);
+      return;
+    }
     removeFrom(this.byAddress, addressOf(instance), one);
     removeFrom(this.byName, instance.name, one);
     const lease = leaseOf(one);

@@ -3,7 +3,7 @@ import type { Published } from '../../common/published.ts';
 import type { Addressing } from '../addresses/addressing.ts';
 import type { ServiceOutputConfig, ServiceState, Snapshot } from '../output.ts';
 import type { InstanceSet } from '../source.ts';
-import { type Announced, AnnouncedIndex, announcementsIn } from './announced.ts';
+import { type Announced, AnnouncedIndex, recordsIn } from './announced.ts';
 import { type CatalogChange, type CatalogEntry, type CatalogService, changeOf, evaluate } from './catalog-entry.ts';
 import { keptOf, type LostById, noneLost, withKept } from './lost-instance.ts';
 import { reduceLost } from './lost-leases.ts';
@@ -79,7 +79,7 @@ export class Catalog {
     if (known === undefined) return [];
     const raw = this.#replaced.delete(name) ? firstOfReplacement(known.raw, set) : set;
     this.#entries.set(name, { ...known, raw });
-    this.#announced?.take(name, announcementsIn(name, raw));
+    this.#announced?.take(name, recordsIn(name, raw));
     const event = { type: 'set', service: name, before: known.raw, set: raw, now: clock.now() } as const;
     return this.#reduce(event, new Map([[name, known]]), [name], set.seenAt);
   }
@@ -180,7 +180,7 @@ export class Catalog {
     if (this.#announced === undefined) {
       this.#announced = new AnnouncedIndex();
       for (const [name, { raw }] of this.#entries) {
-        if (raw !== undefined) this.#announced.take(name, announcementsIn(name, raw));
+        if (raw !== undefined) this.#announced.take(name, recordsIn(name, raw));
       }
     }
     return this.#announced;

@@ -34,6 +34,8 @@ export interface LostInstance {
   readonly instance: Instance;
   /** etcd's id as text; where the source knows none, the host of the instance stands for it. */
   readonly lease: string;
+  /** When its announcement appeared (`InstanceSet.sequence`); undefined where that is not known. */
+  readonly sequence?: number | undefined;
   /** When it was lost, in milliseconds of `clock.now()`, like all times here. */
   readonly at: number;
   readonly phase: LostPhase;

@@ -81,7 +81,7 @@ class Step {
       const { id, state } = instance;
       if (state === 'down' || present.has(id) || set.withdrawn?.has(id)) continue;
       const lease = set.lost?.get(id) ?? before?.leases?.[index] ?? pseudoLease(instance);
-      this.#lose(service, { ...newlyLost, instance, lease, at: this.#now });
+      this.#lose(service, { ...newlyLost, instance, lease, sequence: before?.sequence?.[index], at: this.#now });
     }
   }
 
@@ -119,7 +119,9 @@ class Step {
     const { id } = lost.instance;
     this.#set(service, id, lost);
     if (!this.#leases.has(lost.lease)) this.#addLease(lost.lease);
-    this.#compareOne(service, lost, this.#facts.announced());
+    const announced = this.#facts.announced();
+    this.#compareOne(service, lost, announced);
+    this.#compareWithdrawn(service, lost, announced);
     const now = this.#services.get(service)?.get(id);
     if (now?.phase === 'looking') this.#effects.push({ type: 'look', service, lost: now });
   }
@@ -157,6 +159,17 @@ class Step {
       if (other.service === service && other.instance.id === instance.id) continue;
       const by = other.instance.name === '' ? '' : ` by ${other.instance.name}`;
       this.#end(service, known, `its address is announced for ${other.service} now${by}`);
+    }
+  }
+
+  /** Ends a loss whose address another service has had since: what answers there may be that service, though withdrawn. */
+  #compareWithdrawn(service: string, { instance, sequence }: LostInstance, { withdrawn }: Announced): void {
+    const known = this.#services.get(service)?.get(instance.id);
+    if (known === undefined || sequence === undefined) return;
+    for (const other of withdrawn.get(addressOf(instance)) ?? []) {
+      if (other.service === service || (other.sequence ?? 0) <= sequence) continue;
+      this.#end(service, known, `its address was announced for ${other.service} since`);
+      return;
     }
   }
 

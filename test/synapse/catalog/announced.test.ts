@@ -10,24 +10,26 @@ const instances = ['a', 'b', 'c'].flatMap((host) => [
   namedInstance(host),
   namedInstance(host, { name: 'other' }),
   namedInstance(host, { name: '', port: 124 }),
+  namedInstance(host, { port: 125, state: 'down' }),
 ]);
 const leases = ['1', '2', undefined];
 
-function contentOf({ byAddress, byName, leases }: Announced): unknown {
+function contentOf({ byAddress, byName, withdrawn, leases }: Announced): unknown {
   const plain = (index: Announced['byName']) => new Map([...index].map(([key, ones]) => [key, new Set(ones)]));
-  return { byAddress: plain(byAddress), byName: plain(byName), leases };
+  return { byAddress: plain(byAddress), byName: plain(byName), withdrawn: plain(withdrawn), leases };
 }
 
 describe('AnnouncedIndex', () => {
   it('has after any sequence of sets what an index of only the last ones has', () => {
     const random = seededRandom(1);
+    const pick = <T>(of: readonly T[]) => of[Math.floor(random() * of.length)] as T;
     const index = new AnnouncedIndex();
     const last = new Map<string, readonly Announcement[]>();
     for (let round = 0; round < 2_000; round += 1) {
       const service = services[Math.floor(random() * services.length)] as string;
       const announced = instances
         .filter(() => random() < 0.4)
-        .map((instance) => ({ service, instance, lease: leases[Math.floor(random() * leases.length)] }));
+        .map((instance) => ({ service, instance, lease: pick(leases), sequence: pick([1, 2]) }));
       last.set(service, announced);
       index.take(service, announced);
       const fresh = new AnnouncedIndex();

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { type Instance, makeInstance } from '../../../common/instance.ts';
-import { AnnouncedIndex, announcementsIn } from '../../../synapse/catalog/announced.ts';
+import { AnnouncedIndex, recordsIn } from '../../../synapse/catalog/announced.ts';
 import { type ExpiryGuard, keptOf, type Look, withKept } from '../../../synapse/catalog/lost-instance.ts';
 import { reduceLost } from '../../../synapse/catalog/lost-leases.ts';
 import {
@@ -28,8 +28,9 @@ const looks: Readonly<Record<string, Look>> = {
 };
 
 /**
- * One step of a story. Instances are written `name@lease`; `name:port@lease` for another port than 1, and `other=name@lease`
- * for an announcer `other` at the address of `name`.
+ * One step of a story. Instances are written `name@lease`; `name:port@lease` for another port than 1, `other=name@lease`
+ * for an announcer `other` at the address of `name`, and `-name@lease` for a record that says `down`. The higher lease
+ * appeared later.
  */
 interface Step {
   /** Seconds. */
@@ -266,6 +267,22 @@ const stories: readonly [title: string, steps: readonly Step[]][] = [
     ],
   ],
   [
+    'a lost instance is gone at once when another service was announced at its address since, and has been withdrawn',
+    [
+      { say: 'a@1 b@2 c@3', expect: 'a b c' },
+      { say: '-a@9', of: 'web', expect: '-a' },
+      { at: 1, say: 'b@2 c@3', expect: 'b c', looks: '', ended: ['its address was announced for web since'] },
+    ],
+  ],
+  [
+    'a lost instance is looked at when another service was withdrawn at its address before it was announced',
+    [
+      { say: '-a@1', of: 'web', expect: '-a' },
+      { say: 'a@2 b@2 c@3', expect: 'a b c' },
+      { at: 1, say: 'b@2 c@3', expect: '(a) b c', looks: 'a', ended: [] },
+    ],
+  ],
+  [
     'an instance of two services that is back in one of them first is held in the other one',
     [
       { say: 'a@1 b@2', expect: 'a b' },
@@ -418,7 +435,7 @@ class Story implements LostFacts {
 
   announced() {
     const index = new AnnouncedIndex();
-    for (const [service, set] of this.#raw) index.take(service, announcementsIn(service, set));
+    for (const [service, set] of this.#raw) index.take(service, recordsIn(service, set));
     return index;
   }
 
@@ -494,6 +511,7 @@ function setOf(say: string, withdrawn = ''): InstanceSet {
   return {
     instances: words.map((word) => instanceOf(word.split('@')[0] as string)),
     leases: words.map((word) => word.split('@')[1] ?? '0'),
+    sequence: words.map((word) => Number(word.split('@')[1] ?? '0')),
     withdrawn: new Set(ids.map((word) => instanceOf(word).id)),
     rejected: [],
     seenAt: 0,
