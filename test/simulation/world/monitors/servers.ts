@@ -84,7 +84,9 @@ export class ServerMonitor {
     for (const one of this.#all) {
       const { worker } = one.proxy.haproxy;
       if (worker === undefined || worker.process.frozen) {
-        Object.assign(one, newlyWatched(one.proxy, one.instance), { isOutForGood: one.isOutForGood });
+        const { isUp, end } = this.#announcements.of(one.instance.service, one.instance.address);
+        const isOutForGood = one.isOutForGood && !isUp && end === 'withdrawn';
+        Object.assign(one, newlyWatched(one.proxy, one.instance), { isOutForGood });
         continue;
       }
       const seen = this.#see(one);
