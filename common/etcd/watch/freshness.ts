@@ -1,6 +1,5 @@
 import { status } from '@grpc/grpc-js';
 import { clock } from '../../async/clock.ts';
-import { sleep } from '../../async/sleep.ts';
 import type { EtcdClient } from '../client/client.ts';
 import { EtcdError } from '../client/errors.ts';
 import { keyBytes } from '../client/key-value.ts';
@@ -66,10 +65,11 @@ export async function hasShown(
   signal: AbortSignal,
 ): Promise<boolean> {
   const end = clock.now() + limitMs;
-  for (let waitMs = 5; ; waitMs = Math.min(waitMs * 2, 100)) {
+  for (;;) {
     if ((stream.progress?.revision ?? 0) >= revision) return true;
-    if (clock.now() >= end || signal.aborted) return false;
-    await sleep(waitMs, signal);
+    const leftMs = end - clock.now();
+    if (leftMs <= 0 || signal.aborted) return false;
+    await stream.nextProgress(leftMs, signal);
   }
 }
 

@@ -59,6 +59,13 @@ export class DeleteJudge {
     this.#signal = signal;
   }
 
+  /** How many deletes are not passed on yet, under all prefixes. */
+  get pending(): number {
+    let count = 0;
+    for (const follower of this.#followers) count += follower.pending;
+    return count;
+  }
+
   /** Stands between a reflector and `onChange`, for one prefix, until `signal` aborts. */
   follow(onChange: OnChange, follower: JudgedFollower, signal: AbortSignal): OnChange {
     const one = new Follower(onChange, follower, {
@@ -147,6 +154,11 @@ class Follower {
     this.#onChange = onChange;
     this.#reads = reads;
     this.#court = court;
+  }
+
+  /** How many deletes wait. */
+  get pending(): number {
+    return this.#pending.size;
   }
 
   end(): void {

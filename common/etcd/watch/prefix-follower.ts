@@ -12,6 +12,7 @@ import { confirmReset } from './freshness.ts';
 import { type Listing, list } from './list.ts';
 import { relists, resyncRepairs } from './metrics.ts';
 import { type OnChange, PrefixState } from './prefix-state.ts';
+import { revisionOfSameKeys } from './same-keys.ts';
 import type { SharedWatch, WatchEnd } from './shared-watch.ts';
 import { contactLoss, deniedDelay, listBackoff, prefixHealthyMs, resync } from './timing.ts';
 
@@ -70,6 +71,21 @@ export class PrefixFollower {
   /** When the last list was requested, milliseconds of `clock.now()`; -Infinity before the first. */
   get listedAt(): number {
     return this.#listedAt;
+  }
+
+  /** Everything below the prefix is known up to this revision; 0 before the first list. More may have come and not be known. */
+  get revision(): number {
+    return Math.max(0, this.#state.nextRevision - 1);
+  }
+
+  /**
+   * Compares what is known with what the cluster has now.
+   * @returns the revision of the cluster at which both are the same; undefined when they differ
+   * @throws {EtcdError} when the cluster cannot be read
+   */
+  compare(signal: AbortSignal): Promise<number | undefined> {
+    const { client, lists } = this.#deps;
+    return lists.run(() => revisionOfSameKeys(client, this.#state.range, () => this.#state.entries, signal));
   }
 
   /** Why this prefix may not be read; null when it may. */

@@ -71,6 +71,11 @@ export class PrefixState {
     return this.#owed;
   }
 
+  /** The keys that are known now: a live map. */
+  get entries(): ReadonlyMap<string, Entry> {
+    return this.#entries;
+  }
+
   /** The newest change that is known; undefined while there was none. */
   get newest(): KnownRecord | undefined {
     return this.#newest;

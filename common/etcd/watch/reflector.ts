@@ -3,6 +3,7 @@ import { linkAbort, onAbort } from '../../async/abort.ts';
 import { clock } from '../../async/clock.ts';
 import { Semaphore } from '../../async/semaphore.ts';
 import { sleep } from '../../async/sleep.ts';
+import { withTimeout } from '../../async/timeout.ts';
 import type { Log } from '../../daemon/log.ts';
 import { TroubleLog, type TroubleTexts } from '../../daemon/trouble-log.ts';
 import type { EtcdClient } from '../client/client.ts';
@@ -20,7 +21,18 @@ export interface Reflector {
    * from the stream. While etcd is away, what is known stands: an error is never an empty set. Resolves when `signal` aborts.
    */
   follow(prefix: string, onChange: OnChange, signal: AbortSignal): Promise<void>;
+  /**
+   * True when the handlers have had everything up to `revision`: of all prefixes, or of `prefix`. False when that is not known
+   * within `limitMs`. A cluster that cannot be read, or whose member lags, is not known to have nothing newer. Never rejects.
+   */
+  hasShown(revision: number, options: ShownOptions): Promise<boolean>;
   readonly status: ReflectorStatus;
+}
+
+/** See {@link Reflector.hasShown}. */
+export interface ShownOptions {
+  readonly limitMs: number;
+  readonly prefix?: string | undefined;
 }
 
 /** How up to date the copies are. */
@@ -107,6 +119,28 @@ class EtcdReflector implements Reflector {
     this.#followerDeps.denials.remove(prefix);
     release();
     either.release();
+  }
+
+  async hasShown(revision: number, { limitMs, prefix }: ShownOptions): Promise<boolean> {
+    const asked = [...this.#followers].filter((follower) => prefix === undefined || follower.prefix === prefix);
+    const behind = asked.filter((follower) => follower.revision < revision);
+    if (asked.length === 0 || behind.length === 0) return asked.length > 0;
+    if (this.#watch.saysHowFar) return await this.#watchHasShown(revision, limitMs);
+    const results = await Promise.all(behind.map((follower) => this.#compare(follower, limitMs)));
+    return results.every((known) => known >= revision);
+  }
+
+  /** A prefix that is being listed again is not watched: nothing is known of it then. */
+  async #watchHasShown(revision: number, limitMs: number): Promise<boolean> {
+    const followers = this.#followers.size;
+    const areWatched = (): boolean => this.#followers.size === followers && this.#watch.watched === followers;
+    return areWatched() && (await this.#watch.hasShown(revision, limitMs)) && areWatched();
+  }
+
+  async #compare(follower: PrefixFollower, limitMs: number): Promise<number> {
+    const task = (signal: AbortSignal): Promise<number | undefined> => follower.compare(signal);
+    const options = { timeoutMs: limitMs, what: `reading ${follower.prefix}` };
+    return (await withTimeout(task, options, this.#signal).catch(() => undefined)) ?? 0;
   }
 
   get status(): ReflectorStatus {

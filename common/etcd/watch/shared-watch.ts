@@ -117,13 +117,22 @@ export class SharedWatch {
     for (const state of [...this.#attached.keys()]) this.#detach(state, { why: reset });
   }
 
+  /** How many prefixes are watched at this moment. */
+  get watched(): number {
+    return this.#attached.size;
+  }
+
+  /** The member answers progress requests, and not ahead of events, as older releases do (etcd #15220). */
+  get saysHowFar(): boolean {
+    return this.#stream !== undefined && !this.answersNoProgress && atLeast(this.#stream.open.version, [3, 5, 8]);
+  }
+
   /** True when the watch is known to have shown `revision`; waits for that at most `limitMs`. */
   async hasShown(revision: number, limitMs: number): Promise<boolean> {
     const stream = this.#stream;
     if (stream === undefined || stream.pending > 0) return false;
     stream.requestProgress();
-    // Older releases answer ahead of events (etcd #15220).
-    const isTrusted = atLeast(stream.open.version, [3, 5, 8]);
+    const isTrusted = this.saysHowFar;
     return (await hasShown(stream, revision, limitMs, this.#signal)) && isTrusted && this.#stream === stream;
   }
 

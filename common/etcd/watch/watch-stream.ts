@@ -1,6 +1,8 @@
 import { status } from '@grpc/grpc-js';
 import type { IEvent, IWatchRequest, IWatchResponse } from 'etcd3/lib/rpc.js';
+import { linkAbort } from '../../async/abort.ts';
 import { clock } from '../../async/clock.ts';
+import { sleep } from '../../async/sleep.ts';
 import type { OpenStream } from '../client/client.ts';
 import { EtcdError, etcdError, isCompacted, isDenied, isStaleToken } from '../client/errors.ts';
 import type { KeyRange } from '../client/key-value.ts';
@@ -62,6 +64,8 @@ export class WatchStream<W extends Watched> {
   #lastMessageAt = clock.now();
   #hasAnswered = false;
   #progress: WatchProgress | undefined;
+  /** Who waits for the next answer to a progress request. */
+  readonly #awaitingProgress = new Set<() => void>();
   #eventRevision = 0;
   #fail: (error: unknown) => void = () => {};
   #isOver = false;
@@ -136,6 +140,16 @@ export class WatchStream<W extends Watched> {
     this.#write({ progress_request: {} });
   }
 
+  /** Waits for the next answer to a progress request, `limitMs`, or the signal, whatever comes first. */
+  async nextProgress(limitMs: number, signal: AbortSignal): Promise<void> {
+    const either = linkAbort(signal);
+    const wake = (): void => either.abort();
+    this.#awaitingProgress.add(wake);
+    await sleep(limitMs, either.signal);
+    this.#awaitingProgress.delete(wake);
+    either.release();
+  }
+
   /** Ends the stream; the first reason counts. */
   end(error: unknown): void {
     if (this.#isOver) return;
@@ -167,6 +181,7 @@ export class WatchStream<W extends Watched> {
     else if (response.events.length === 0 && !response.fragment) {
       // Not a revision to resume from: some releases answer ahead of events (etcd #15220).
       this.#progress = { revision: Number(response.header.revision), at: seenAt };
+      for (const wake of this.#awaitingProgress) wake();
     } else this.#events(response, seenAt);
   }
 
