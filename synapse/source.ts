@@ -97,7 +97,17 @@ export interface PartStatus {
  */
 export type Source = ((publish: Publish, signal: AbortSignal) => Promise<void>) & {
   readonly status?: () => SourceStatus;
+  /** The folders of keys that it follows now; left out by sources that follow none. */
+  readonly places?: () => readonly EtcdPlace[];
 };
+
+/** A folder of keys in etcd that a source follows. */
+export interface EtcdPlace {
+  /** Which cluster, as `clusterKey` of `discovery/etcd-connection.ts` names it. */
+  readonly cluster: string;
+  /** Without a slash at its end. */
+  readonly path: string;
+}
 
 /** Makes a client of an etcd cluster, as {@link createEtcdClient} does. */
 export type OpenEtcd = typeof createEtcdClient;

@@ -9,6 +9,7 @@ import { type RecordOrigin, writtenAs } from '../../common/etcd/records/record-o
 import { droppedFields, goneInstances, prepare, rejectedRecords, sourceStarts } from '../metrics.ts';
 import type {
   Departure,
+  EtcdPlace,
   InspectRequest,
   InstanceSet,
   OpenEtcd,
@@ -18,6 +19,7 @@ import type {
   Source,
   SourceContext,
 } from '../source.ts';
+import { type EtcdConnection, sharedConnection } from './etcd-connection.ts';
 import { Shared } from './shared.ts';
 
 /** How to find one service's instances: a source with its options, ready to be created. */
@@ -120,6 +122,24 @@ export class Discoverer {
     const reason = failure ?? status?.reason ?? (answered ? null : 'has not answered yet');
     const parts = status?.parts;
     return { method: discovery.method, reason, age: status?.age ?? null, ...(parts !== undefined && { parts }) };
+  }
+
+  /** The folders of keys in etcd that the source of a service follows now. */
+  places(service: string): readonly EtcdPlace[] {
+    return this.#running.get(service)?.source.places?.() ?? [];
+  }
+
+  /** The connection to a cluster that the sources share. `user` holds it until {@link releaseEtcd}. */
+  etcd(options: EtcdOptions, user: object): EtcdConnection {
+    return sharedConnection(options, {
+      openEtcd: this.#openEtcd,
+      shared: (key, make) => this.#shared.get(user, key, (signal) => make(signal, this.#log)),
+    });
+  }
+
+  /** Ends what `user` holds, unless a source uses it. */
+  releaseEtcd(user: object): void {
+    this.#shared.release(user);
   }
 
   /** Services whose source has not published anything yet. */

@@ -2,7 +2,7 @@ import { type LinkedAbort, linkAbort } from '../../../common/async/abort.ts';
 import { clock } from '../../../common/async/clock.ts';
 import { supervise } from '../../../common/async/supervise.ts';
 import type { Log } from '../../../common/daemon/log.ts';
-import type { InstanceSet, PartStatus, Source, SourceContext } from '../../source.ts';
+import type { EtcdPlace, InstanceSet, PartStatus, Source, SourceContext } from '../../source.ts';
 import { narrowPart, type Part, usableIn } from './parts.ts';
 import type { ChildView } from './resolver.ts';
 
@@ -123,6 +123,11 @@ export class Child {
       reason: isRunning ? (this.#reason ?? status?.reason ?? waiting) : null,
     };
     return { part, age: status?.age ?? null };
+  }
+
+  /** The folders of keys that it follows while it runs. */
+  places(): readonly EtcdPlace[] {
+    return this.#source.places?.() ?? [];
   }
 
   #take(run: LinkedAbort, published: InstanceSet): void {

@@ -16,7 +16,11 @@ export function multiSource(parts: readonly Part[], makeResolver: () => Resolver
     run = new MultiRun(children, { resolver: makeResolver(), context, publish }, signal);
     await run.run();
   };
-  return Object.assign(follow, { status: () => statusOf(children, run?.used ?? []) });
+  return Object.assign(follow, {
+    status: () => statusOf(children, run?.used ?? []),
+    // Those of idle children too: they may be asked at any time.
+    places: () => children.flatMap((child) => child.places()),
+  });
 }
 
 /** The source is as old as the oldest set that it uses, and has the reasons of all children that it uses. */

@@ -1,25 +1,20 @@
-import { createHash } from 'node:crypto';
 import { linkAbort } from '../../../common/async/abort.ts';
-import type { Log } from '../../../common/daemon/log.ts';
-import type { EtcdClient } from '../../../common/etcd/client/client.ts';
 import {
   checkEtcdOptions,
   type EtcdOptions,
   etcdSchema,
   plaintextWarning,
 } from '../../../common/etcd/client/options.ts';
-import { revokesWrongly } from '../../../common/etcd/client/version.ts';
 import { type Decode, readDecode } from '../../../common/etcd/records/decode.ts';
 import { inspectRecords } from '../../../common/etcd/records/inspect.ts';
 import { type RecordRules, readEntry, usualRecordBytes } from '../../../common/etcd/records/record-rules.ts';
 import { Records } from '../../../common/etcd/records/records.ts';
-import { DeleteJudge, type JudgedFollower } from '../../../common/etcd/watch/judged-deletes.ts';
-import { LeaseVerdicts } from '../../../common/etcd/watch/lease-verdicts.ts';
+import type { JudgedFollower } from '../../../common/etcd/watch/judged-deletes.ts';
 import type { OnChange, PrefixChange } from '../../../common/etcd/watch/prefix-state.ts';
-import { createReflector, type Reflector } from '../../../common/etcd/watch/reflector.ts';
 import { globPattern } from '../../../common/glob.ts';
 import { maxRecordBytes } from '../../../common/instance.ts';
 import type { InspectRequest, Source, SourceContext, SourcePlugin, SourceStatus } from '../../source.ts';
+import { clusterKey, type EtcdConnection, sharedConnection } from '../etcd-connection.ts';
 import { WithPublished, warnOfPublishedPath } from '../with-published.ts';
 
 /** Options of `method: etcd`. The top-level `etcd` section has the defaults for the connection. */
@@ -139,7 +134,6 @@ function create(options: EtcdSourceOptions, context: SourceContext): Source {
   // For the cluster of the etcd section, the configuration has its own warning.
   const warning = options.hosts === undefined && options.host === undefined ? null : plaintextWarning(cluster);
   if (warning !== null) context.log.warn('etcd can be read by others', { reason: warning });
-  const key = clusterKey(cluster);
   const prefix = prefixOf(options, service);
   const { keys, generator_config_path } = options;
   const rules = rulesOf(options);
@@ -152,12 +146,9 @@ function create(options: EtcdSourceOptions, context: SourceContext): Source {
 
   const document = generator_config_path === 'disabled' ? undefined : generator_config_path;
   const joined = new WithPublished(document, context);
-  let connected: Connection | undefined;
+  let connected: EtcdConnection | undefined;
   const follow: Source = async (publish, signal) => {
-    connected = context.shared(key, (end, log) => {
-      const client = context.openEtcd(cluster, { log }, end);
-      return connect(client, { log }, end);
-    });
+    connected = sharedConnection(cluster, context);
     const { reflector, judge } = connected;
     let first = true;
     const handed = joined.start(publish);
@@ -188,49 +179,16 @@ function create(options: EtcdSourceOptions, context: SourceContext): Source {
       handed.end();
     }
   };
-  return Object.assign(follow, { status: () => statusOf(connected, prefix) });
+  const place = { cluster: clusterKey(cluster), path: prefix.slice(0, -1) };
+  return Object.assign(follow, { status: () => statusOf(connected, prefix), places: () => [place] });
 }
-
-/**
- * Within this time a nerve notices that its lease is gone (a quarter of its TTL) and announces its instances again, even if its
- * member does not answer and it has to use another one.
- */
-const renewalTimeMs = 6_000;
-/**
- * For this time after an election, a former leader that was frozen or cut off may come back and, before it learns of the new
- * leader, revoke leases that are kept alive (seen on 3.5.30 too, though more rarely).
- */
-const unsettledMs = 15 * 60_000;
 
 /** The change without the keys of other services below the same path. */
 function onlyMatching(change: PrefixChange, prefix: string, pattern: RegExp): PrefixChange {
   return { ...change, changed: change.changed.filter(({ key }) => pattern.test(key.slice(prefix.length))) };
 }
 
-/** The connection that all sources of a cluster share. */
-interface Connection {
-  readonly client: EtcdClient;
-  readonly reflector: Reflector;
-  /** Says how each deleted key went. */
-  readonly judge: DeleteJudge;
-}
-
-function connect(client: EtcdClient, { log }: { readonly log: Log }, signal: AbortSignal): Connection {
-  const reflector = createReflector(client, { log }, signal);
-  const verdicts = new LeaseVerdicts(client, { log }, signal);
-  // Servers that revoke leases which are kept alive: the owners notice that at their next renewal, and come back.
-  const mayReturnMs = (): number => {
-    const isUnsettled = (reflector.status.electionAgeMs ?? unsettledMs) < unsettledMs;
-    return isUnsettled || revokesWrongly(client.status.version ?? undefined) ? renewalTimeMs : 0;
-  };
-  return {
-    client,
-    reflector,
-    judge: new DeleteJudge({ verdictOf: (lease) => verdicts.of(lease), mayReturnMs }, signal),
-  };
-}
-
-function statusOf(connected: Connection | undefined, prefix: string): SourceStatus {
+function statusOf(connected: EtcdConnection | undefined, prefix: string): SourceStatus {
   if (connected === undefined) return { reason: 'has not connected yet', age: null };
   const { denied, reason, ageMs: age } = connected.reflector.status;
   const refused = Object.hasOwn(denied, prefix) ? denied[prefix] : undefined;
@@ -258,11 +216,6 @@ function pick({ tls, username, password, password_file }: EtcdSourceOptions): Pa
     // Either of them replaces both of the section.
     ...(hasPassword && { password: password ?? null, password_file: password_file ?? null }),
   };
-}
-
-/** A key that is equal for equal clusters and credentials, and contains neither. */
-function clusterKey(cluster: EtcdOptions): string {
-  return `etcd ${createHash('sha256').update(JSON.stringify(cluster)).digest('hex')}`;
 }
 
 /** One slash at the start and none at the end, because a whole segment has to follow the path. */
