@@ -21,6 +21,7 @@ import type { HaproxyConfig } from '../haproxy/options/config.ts';
 import { haproxySection } from '../haproxy/options/section.ts';
 import { loopProblems } from './own-listeners.ts';
 import { readService, type ServiceConfig } from './service-config.ts';
+import { sharedAddresses } from './shared-addresses.ts';
 
 /** A whole configuration, checked. */
 export interface SynapseConfig {
@@ -138,6 +139,7 @@ export async function readSynapseConfig(
     problems.push({ path: 'services', message, severity: 'warning' });
   }
   problems.push(...loopProblems({ haproxy, admin }, services, thisHost.ownAddresses()));
+  problems.push(...sharedAddresses({ haproxy, admin }, services));
   settleProblems(problems, document, log);
 
   const { state_file_path: statePath, state_file_ttl: stateTtl } = top;

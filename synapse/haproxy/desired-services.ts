@@ -79,6 +79,7 @@ export class DesiredServices {
       this.byName.set(desired.service, desired);
       this.#want(desired, spec, update.reasons);
       const state = occupant === undefined ? undefined : snapshot.get(occupant);
+      desired.local = state?.local ?? state?.config;
       const instances = occupant === undefined ? [] : state?.instances;
       const seenAt = state?.seenAt ?? clock.now();
       if (instances !== undefined) update.instances.push({ desired, instances, seenAt, all: true });
@@ -112,6 +113,7 @@ export class DesiredServices {
       : this.#specs.unlessTaken(name, this.#specs.of(name, state.config));
     const present = desired ?? (spec && this.#add(name));
     if (present === undefined) return;
+    present.local = local;
     this.#want(present, spec, update.reasons, isPublished);
     if (state.instances !== undefined) update.instances.push(changeOf(present, state, state.instances));
   }

@@ -28,6 +28,8 @@ export interface LineOwner {
   readonly service: string;
   /** The server's shape, for the line of a server. */
   readonly shape: string | undefined;
+  /** The server of that line, unless the configuration names it itself. */
+  readonly server?: Server | undefined;
 }
 
 /** What goes into a text. */
@@ -206,7 +208,7 @@ export function shapeOf(server: Server, spec: BackendSpec): string {
 function ownerOf(line: string, desired: DesiredService, spec: BackendSpec): LineOwner {
   const name = /^\s*server\s+(\S+)/.exec(line)?.[1] ?? '';
   const server = desiredServers(desired, spec)?.get(name);
-  return { service: desired.service, shape: server && shapeOf(server, spec) };
+  return { service: desired.service, shape: server && shapeOf(server, spec), server };
 }
 
 function breaksIn(text: string): number {

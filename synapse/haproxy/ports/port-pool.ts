@@ -88,7 +88,7 @@ export function assignPorts(pool: PortPool, candidates: Iterable<Candidate>): Po
     const taken = wanted.find((each) => occupants.has(each) || blocked.has(each));
     if (taken !== undefined) {
       const owner = occupants.get(taken)?.service ?? blocked.get(taken);
-      refused.set(service, `its port ${taken} is service ${owner}'s already`);
+      refused.set(service, `its port ${taken} is that of services.${owner}.haproxy.port already`);
       continue;
     }
     const obstacle = wanted.length > 1 ? 'it has several ports' : obstacleTo(candidate, pool.get(port) as PoolPort);

@@ -1,5 +1,6 @@
 import { clock } from '../../../common/async/clock.ts';
 import type { OutputInstance } from '../../output.ts';
+import type { ServiceHaproxyConfig } from '../options/service-config.ts';
 import { isServed, serverOf } from './server.ts';
 import type { BackendSpec, Server } from './types.ts';
 
@@ -12,6 +13,8 @@ export interface DesiredServer {
 /** What is wanted of one service. Mutable: changed by the output and the writer of the file. */
 export interface DesiredService {
   readonly service: string;
+  /** Its section in synapse's own configuration; undefined when there is none. Names the keys of refused lines. */
+  local: ServiceHaproxyConfig | undefined;
   /** What HAProxy is to have, as soon as a file with it is accepted; undefined: nothing. */
   wanted: BackendSpec | undefined;
   /** What the accepted file has; servers follow it at run time. Undefined: nothing. */
@@ -31,6 +34,7 @@ export interface DesiredService {
 export function createDesiredService(service: string, maxServerId: number): DesiredService {
   return {
     service,
+    local: undefined,
     wanted: undefined,
     active: undefined,
     instances: undefined,

@@ -79,7 +79,7 @@ function onHaproxy(version: HaproxyVersion): void {
     // A service whose port is taken gets it as soon as it is free.
     const late = { config: serviceConfig({ port, ...http }), instances: [two] };
     await synapse.apply({ api, shop, late });
-    assert.equal(synapse.output.status.problems.late, `its port ${port} is service api's already`);
+    assert.equal(synapse.output.status.problems.late, `its port ${port} is that of services.api.haproxy.port already`);
     await synapse.apply({ shop, late });
     assert.equal(await get(port), 'two');
     assert.deepEqual(synapse.output.status.problems, {});

@@ -106,9 +106,9 @@ describe('the port pool', () => {
     assert.deepEqual(
       [...refused],
       [
-        ['b', "its port 101 is service a's already"],
-        ['wide', "its port 101 is service a's already"],
-        ['c', "its port 103 is service own's already"],
+        ['b', 'its port 101 is that of services.a.haproxy.port already'],
+        ['wide', 'its port 101 is that of services.a.haproxy.port already'],
+        ['c', 'its port 103 is that of services.own.haproxy.port already'],
       ],
     );
   });
