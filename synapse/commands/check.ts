@@ -14,14 +14,17 @@ export const check: Command = {
   summary: 'Validate the configuration, and the haproxy.cfg that follows from it; start nothing.',
   async run(context) {
     const config = await load(context);
-    const { text, problems } = await preview(config.haproxy, sampleSnapshot(config));
+    const { text, problems, explain } = await preview(config.haproxy, sampleSnapshot(config));
     const found: Problem[] = [...problems].map(([service, message]) => ({
       path: `services.${service}.haproxy`,
       message,
     }));
     const checked = await checkText(text, config.haproxy);
     if (checked.result === 'refused') {
-      found.push({ path: 'haproxy', message: `HAProxy refuses it: ${checked.message}` });
+      const errors = explain(checked.findings);
+      if (errors.length === 0) found.push({ path: 'haproxy', message: `HAProxy refuses it: ${checked.message}` });
+      for (const { origin = 'haproxy', said } of errors)
+        found.push({ path: origin, message: `HAProxy refuses it: ${said}` });
     }
     if (found.length > 0) throw new ConfigError(found.map((problem) => ({ file: context.needConfig(), ...problem })));
     const how = checked.result === 'unchecked' ? `HAProxy did not check it: ${checked.reason}` : 'HAProxy accepts it';

@@ -2,6 +2,8 @@ import { timeoutSignal } from '../../common/async/timeout.ts';
 import { readIfThere } from '../../common/file.ts';
 import { thisHost } from '../../common/host.ts';
 import type { Snapshot } from '../output.ts';
+import type { Finding } from './configfile/check.ts';
+import { type ExplainedFinding, explainFindings } from './configfile/refusal.ts';
 import { type HaproxyConfig, socketPaths } from './options/config.ts';
 import { connectRuntime } from './runtime/connection.ts';
 import { parseEnv, parseInfo, parseServersState } from './runtime/parse.ts';
@@ -19,6 +21,8 @@ import { wantedText } from './wanted-text.ts';
 export interface Preview {
   /** The text of the file. */
   readonly text: string;
+  /** HAProxy's errors about the text, in the words of the configuration. */
+  explain(findings: readonly Finding[]): readonly ExplainedFinding[];
   /** Service that cannot be in HAProxy → the reason. */
   readonly problems: ReadonlyMap<string, string>;
   /** Service → its backend. */
@@ -57,7 +61,8 @@ export async function preview(options: HaproxyConfig, snapshot: Snapshot): Promi
     const running = await readRunning(socket, present, signal);
     return planFor(services.values(), running, generation);
   };
-  return { text: text.text, problems, backends, plan, sockets: config.do_socket ? socketPaths(config) : [] };
+  const explain = (findings: readonly Finding[]) => explainFindings(findings, text, { config, services });
+  return { text: text.text, explain, problems, backends, plan, sockets: config.do_socket ? socketPaths(config) : [] };
 }
 
 /** What runs in one HAProxy. */

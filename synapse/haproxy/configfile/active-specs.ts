@@ -3,6 +3,8 @@ import type { DesiredService } from '../spec/desired-service.ts';
 import type { BackendSpec } from '../spec/types.ts';
 import { findingsIn } from './check.ts';
 import type { ConfigText } from './config-text.ts';
+import type { OriginFacts } from './line-origin.ts';
+import { explainFindings } from './refusal.ts';
 
 /** Why HAProxy did not load a configuration. */
 export interface LoadFailure {
@@ -65,10 +67,10 @@ export class ActiveSpecs {
    */
   culpritsIn(
     { message, output }: LoadFailure,
-    { text, file }: { readonly text: ConfigText; readonly file: string },
+    { text, file, facts }: { readonly text: ConfigText; readonly file: string; readonly facts: OriginFacts },
   ): ReadonlyMap<DesiredService, string> {
     const named = new Map<string, string>();
-    for (const { line, message: said } of findingsIn(output, file)) {
+    for (const { line, message: said } of explainFindings(findingsIn(output, file), text, facts)) {
       const service = line === undefined ? undefined : text.locate(line)?.service;
       if (service !== undefined && !named.has(service)) named.set(service, said);
     }

@@ -38,7 +38,9 @@ export async function checkCandidate(
     if (code === 0) return { result: 'accepted' };
     if (code === null && foreignEnds.has(String(ending))) throw new Error(`${program[0]}: ended by ${ending}`);
     const output = `${stderr}\n${stdout}`;
-    const message = errorsIn(output) || (code === null ? `ended by ${ending}` : `exit code ${code}`);
+    // The candidate will be gone when somebody reads this.
+    const shown = output.replaceAll(path, basename(config.config_file_path ?? path));
+    const message = errorsIn(shown) || (code === null ? `ended by ${ending}` : `exit code ${code}`);
     return { result: 'refused', message, findings: findingsIn(output, basename(path)) };
   } catch (error) {
     if (signal.aborted) throw error;

@@ -13,6 +13,7 @@ import type { ConfigFile } from './config-file.ts';
 import { advance, type ConfigEffect, type ConfigEvent, type ConfigState, initialConfig } from './config-lifecycle.ts';
 import { type ConfigText, ConfigTextBuilder, type TextSelection } from './config-text.ts';
 import { findRefused, type Refusal } from './find-refused.ts';
+import { explainRefusal } from './refusal.ts';
 import { generationOf } from './render.ts';
 import { Selection } from './selection.ts';
 import { TextWriter } from './text-writer.ts';
@@ -147,7 +148,9 @@ export class ConfigWriter {
     this.#dispatch({ type: 'check-started' });
     try {
       const refusal = await this.#texts.write(text, { check }, signal);
-      if (refusal !== null) return await this.#handleRefusal({ text, refusal, generation }, signal);
+      if (refusal !== null) {
+        return await this.#handleRefusal({ text, refusal: this.#explained(refusal, text), generation }, signal);
+      }
       this.#dispatch({ type: 'written', generation, at: clock.now() });
       return generation === this.#state.wanted ? 'done' : 'again';
     } catch (error) {
@@ -171,7 +174,10 @@ export class ConfigWriter {
     const { quarantine } = this.#selection;
     const refused = await findRefused({ text, refusal }, this.#selection.suspects(this.#texts.acceptedShapes), {
       textWithout: (out) => this.#textOf(this.#selection.without(out), generation),
-      check: (candidate) => this.#texts.check(candidate, signal),
+      check: async (candidate) => {
+        const again = await this.#texts.check(candidate, signal);
+        return again && this.#explained(again, candidate);
+      },
     });
     const at = clock.now();
     if ('everything' in refused) {
@@ -194,7 +200,8 @@ export class ConfigWriter {
     const { accepted } = this.#state;
     if (file === undefined || accepted === null) return;
     const text = this.#textOf(this.#selection, accepted);
-    const culprits = this.#specs.culpritsIn(failure, { text, file: file.name });
+    const { config, services } = { config: this.#config, services: this.#deps.services };
+    const culprits = this.#specs.culpritsIn(failure, { text, file: file.name, facts: { config, services } });
     const { message } = failure;
     const effects = this.#dispatch({ type: 'load-failed', message, hasCulprits: culprits.size > 0 });
     if (effects.some(({ type }) => type === 'quarantine-culprits')) await this.#leaveOut(culprits, message, signal);
@@ -270,6 +277,11 @@ export class ConfigWriter {
   #workOutWanted(): void {
     const specs = [...this.#deps.services.values()].map(this.#selection.specOf).filter((spec) => spec !== undefined);
     this.#dispatch({ type: 'wanted', generation: generationOf(this.#config, specs), at: clock.now() });
+  }
+
+  /** In the words of the configuration, because the candidate will be gone. */
+  #explained(refusal: Refusal, text: ConfigText): Refusal {
+    return explainRefusal(refusal, text, { config: this.#config, services: this.#deps.services });
   }
 
   #textOf(selection: TextSelection, generation: string): ConfigText {

@@ -42,3 +42,15 @@ export function withoutComment(line: string): string {
   const comment = /^((?:[^#"'\\]|\\.|"(?:[^"\\]|\\.)*"|'[^']*')*)#/.exec(line);
   return comment === null ? line : (comment[1] ?? '').trimEnd();
 }
+
+/** One line of a haproxy.cfg by its number; undefined when there is none. */
+export function configLineAt(
+  text: string,
+  number: number,
+): { readonly text: string; readonly title: string } | undefined {
+  const lines = text.split('\n');
+  const raw = lines[number - 1];
+  if (raw === undefined) return undefined;
+  const title = lines.slice(0, number).findLast((line) => titles.test(line.trim())) ?? '';
+  return { text: withoutComment(raw.trim()), title: withoutComment(title.trim()) };
+}

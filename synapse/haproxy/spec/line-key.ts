@@ -94,6 +94,8 @@ function listenKey(path: string, text: string, service: LineService): string | u
 
 function extraSectionKey({ text, title }: PlacedLine, sections: HaproxyConfig['extra_sections']): string | undefined {
   for (const [own, lines] of Object.entries(sections)) {
+    // A title that opens no section, because it is misspelt.
+    if (own.trim() === text) return joinPath(joinPath('haproxy', 'extra_sections'), own.trim());
     const [rewritten] = rewriteSections({ [own]: lines }).sections;
     if (rewritten?.title.trim() !== title && own.trim() !== title) continue;
     const at = joinPath(joinPath('haproxy', 'extra_sections'), own.trim());

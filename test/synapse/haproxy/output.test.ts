@@ -193,8 +193,12 @@ function onHaproxy(version: HaproxyVersion): void {
     const broken = serviceConfig({ port: await freePort(), listen: ['mode http', 'no-such-directive at all'] });
     await synapse.apply({ api: { config: api, instances: [at(0)] }, bad: { config: broken, instances: [at(1)] } });
     await eventually(() =>
-      assert.match(synapse.output.status.quarantined.bad ?? '', /unknown keyword 'no-such-directive'/),
+      assert.match(
+        synapse.output.status.quarantined.bad ?? '',
+        /options: services\.bad\.haproxy\.listen\[1\]: unknown keyword 'no-such-directive'.*: no-such-directive at all\)$/,
+      ),
     );
+    assert.doesNotMatch(synapse.output.status.quarantined.bad ?? '', /haproxy\.cfg|parsing/);
     assert.doesNotMatch(await text(), /no-such-directive/);
     await synapse.apply({ api: { config: api, instances: [at(1)] }, bad: { config: broken, instances: [at(1)] } });
     assert.deepEqual(await answers(), ['two']);
