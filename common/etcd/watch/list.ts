@@ -34,15 +34,32 @@ export async function list(client: EtcdClient, range: KeyRange, signal: AbortSig
   }
 }
 
-async function listOnce(client: EtcdClient, range: KeyRange, signal: AbortSignal): Promise<Listing> {
+/**
+ * Reads a range as it was at a revision, page by page.
+ * @throws {EtcdError} when a page cannot be read, or the revision has been compacted
+ */
+export async function listAt(
+  client: EtcdClient,
+  range: KeyRange,
+  revision: number,
+  signal: AbortSignal,
+): Promise<Listing> {
+  const listing = await listOnce(client, range, signal, String(revision));
+  return { ...listing, revision };
+}
+
+/** @param at the revision of the first page; `0` for the present one */
+async function listOnce(client: EtcdClient, range: KeyRange, signal: AbortSignal, at = '0'): Promise<Listing> {
   const entries = new Map<string, Entry>();
+  // To etcd, an end that is there and empty means all keys from the first on.
+  const end = range.end.length === 0 ? {} : { range_end: range.end };
   let key = range.key;
   let first: IRangeResponse | undefined;
   for (;;) {
-    const revision: string = first?.header.revision ?? '0';
+    const revision: string = at === '0' ? (first?.header.revision ?? '0') : at;
     const from = key;
     const page = await client.call(
-      (rpc) => rpc.kv.range({ key: from, range_end: range.end, limit: pageSize, revision }),
+      (rpc) => rpc.kv.range({ key: from, ...end, limit: pageSize, revision }),
       listLimits,
       signal,
     );

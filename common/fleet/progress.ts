@@ -1,0 +1,133 @@
+import { type Fields, field, type Shaped } from '../cli/json-shape.ts';
+import { counted, listed } from '../wording.ts';
+import { type AskState, isMissed, type Member } from './ask-state.ts';
+import type { RequestRecord } from './records.ts';
+
+const waitingShape = {
+  fields: {
+    proxy: field('text', 'id of the synapse'),
+    reason: field('text', 'why it is waited for'),
+    connections: field('number', 'open connections to the server, as it said last'),
+  },
+} satisfies Fields;
+
+/** A proxy that is waited for. */
+export type Waiting = Shaped<typeof waitingShape>;
+
+/** How far a question is, and how it ended. */
+export const progressShape = {
+  fields: {
+    key: field({ orNull: 'text' }, 'key of the instance in etcd; null for a question about everything'),
+    expect: field({ oneOf: ['drained', 'up', 'gone', 'applied'] }, 'what the proxies are asked for'),
+    outcome: field(
+      { oneOf: ['waiting', 'done', 'left', 'nobody', 'timeout', 'denied', 'off', 'changed'] },
+      'waiting; done; left: proxies left without an acknowledgement, all others have it; nobody: no proxy takes part; timeout; denied: etcd allows no questions; off: the configuration says fleet: false; changed: the opposite was asked for meanwhile',
+    ),
+    reason: field({ orNull: 'text' }, 'why it is not done; null when it is'),
+    proxies: field('number', 'proxies that take part'),
+    acknowledged: field('number', 'those of them that have it'),
+    unused: field('number', 'those of them that have no server for the instance'),
+    connections: field('number', 'open connections to the server that the proxies last reported, in total'),
+    milliseconds: field('number', 'time since the question was asked'),
+    waiting: field({ list: waitingShape }, 'up to 100 proxies that are waited for, those with connections first'),
+    left: field({ list: 'text' }, 'up to 100 proxies that left without an acknowledgement'),
+    members: field({ list: 'text' }, 'up to 100 proxies that take part'),
+  },
+} satisfies Fields;
+
+/** How far a question is; plain JSON. */
+export type Progress = Shaped<typeof progressShape>;
+
+/** How a question ended, or that it goes on. */
+export type Outcome = Progress['outcome'];
+
+/** So many names are listed: the numbers say how many there are. */
+const mostNames = 100;
+
+/** What the state of a question means, for people and scripts. `outcome` and `reason` say how it ended; default: that it goes on. */
+export function progressOf(
+  state: AskState,
+  milliseconds: number,
+  end: { readonly outcome: Outcome; readonly reason?: string | null } = { outcome: 'waiting' },
+): Progress {
+  const { request, members } = state;
+  const waiting: Waiting[] = [];
+  const left: string[] = [];
+  const there: string[] = [];
+  let unused = 0;
+  let connections = 0;
+  for (const [id, member] of members) {
+    if (!member.counted) continue;
+    if (isMissed(member)) left.push(id);
+    if (!member.present) continue;
+    there.push(id);
+    connections += connectionsOf(member);
+    if (member.fulfilled && member.ack?.result === 'unused') unused += 1;
+    if (!member.fulfilled)
+      waiting.push({ proxy: id, reason: reasonOf(member, request), connections: connectionsOf(member) });
+  }
+  waiting.sort((a, b) => b.connections - a.connections || (a.proxy < b.proxy ? -1 : 1));
+  const { outcome } = end;
+  const progress = {
+    key: request?.kind === 'instance' ? request.key : null,
+    expect: request?.kind === 'instance' ? request.expect : ('applied' as const),
+    outcome,
+    proxies: there.length,
+    acknowledged: there.length - waiting.length,
+    unused,
+    connections,
+    milliseconds: Math.round(milliseconds),
+    waiting: waiting.slice(0, mostNames),
+    left: left.sort().slice(0, mostNames),
+    members: there.sort().slice(0, mostNames),
+  };
+  return { ...progress, reason: end.reason ?? whyNot(progress, state) };
+}
+
+/** Why a question is not done; null when it is, or when there is nothing to ask. */
+function whyNot(progress: Omit<Progress, 'reason'>, { request, trouble }: AskState): string | null {
+  if (progress.outcome === 'done' || progress.outcome === 'nobody') return null;
+  if (trouble !== null) return `etcd does not answer: ${trouble}`;
+  return request === null ? 'the question has not been written' : progressText(progress);
+}
+
+/** One line: `12 of 14 proxies; 3 connections left: host-b 2, host-c 1`. */
+export function progressText(progress: Omit<Progress, 'reason'>): string {
+  const { proxies, acknowledged, connections, waiting, left } = progress;
+  const names = (some: readonly Waiting[], textOf: (one: Waiting) => string, total: number): string => {
+    const more = total - Math.min(some.length, mostInLine);
+    return `${some.slice(0, mostInLine).map(textOf).join(', ')}${more > 0 ? ` and ${more} more` : ''}`;
+  };
+  const busy = waiting.filter((one) => one.connections > 0);
+  const others = waiting.filter((one) => one.connections === 0);
+  const parts = [`${acknowledged} of ${counted(proxies, 'proxy', 'proxies')}`];
+  if (busy.length > 0) {
+    const hosts = names(busy, (one) => `${one.proxy} ${one.connections}`, busy.length);
+    parts.push(`${counted(connections, 'connection')} left: ${hosts}`);
+  }
+  if (others.length > 0) {
+    const total = proxies - acknowledged - busy.length;
+    parts.push(`waiting for ${names(others, ({ proxy, reason }) => `${proxy} (${reason})`, total)}`);
+  }
+  if (left.length > 0) parts.push(`left without an acknowledgement: ${listed(left, mostInLine)}`);
+  return parts.join('; ');
+}
+
+const mostInLine = 5;
+
+function connectionsOf({ ack, proxy }: Member): number {
+  return ack !== null && ack.session === proxy?.session ? ack.connections + ack.queued : 0;
+}
+
+/** Why a proxy has not acknowledged. */
+function reasonOf(member: Member, request: RequestRecord | null): string {
+  const { proxy, ack, problem, shared } = member;
+  if (shared) return 'several synapses have this id: give each its own fleet.id';
+  if (problem !== null) return problem;
+  if (ack === null || ack.session !== proxy?.session) return 'no answer';
+  if (request !== null && ack.revision < request.revision) return 'it has not applied the change';
+  if (ack.reason !== null) return ack.reason;
+  if (ack.oldWorkersUnasked > 0) return `${counted(ack.oldWorkersUnasked, 'old worker')} of HAProxy cannot be asked`;
+  if (connectionsOf(member) > 0) return counted(connectionsOf(member), 'connection');
+  return ack.result === 'applied' ? 'connections are not counted yet' : 'no reason given';
+}
