@@ -32,8 +32,10 @@ const faultsMs = 120_000;
 const restMs = 45_000;
 /** After this part of the rest nothing is left that a reload could be needed for. */
 const untilReloadsEndMs = 30_000;
-/** For how long etcd, HAProxy, haproxy.cfg and the state file may differ when the faults are over. */
-const mostUnsettledMs = 30_000;
+/** When the faults are over and etcd has not changed since: for how long HAProxy and the files may differ from it. */
+const mostBehindMs = 10_000;
+/** When the faults are over and instances have not changed since: for how long etcd may differ, beside the leases' time. */
+const mostUnannouncedMs = 15_000;
 /** How long nerves and synapses get to stop. */
 const stopMs = 12_000;
 /** After this time the leases of tombstones are over (`tombstoneLeaseTimes`), and those of nerves that were killed. */
@@ -88,21 +90,41 @@ function checkAgreement(world: World): void {
 
 /** Lets the rest pass. @throws {Violation} when something differs for too long, or HAProxy is reloaded in peace */
 async function settle(world: World, figures: Figures): Promise<void> {
-  const { scheduler } = world;
+  const { scheduler, instances, settings } = world;
   const begin = scheduler.now();
+  const leaseMs = settings.nerve.ttlSeconds * 1_000;
+  let etcdSince = begin;
+  world.onCommit(() => {
+    etcdSince = scheduler.now();
+  });
   let checkPeace: (() => void) | undefined;
   for (let afterMs = 0; afterMs < restMs; afterMs += 500) {
     await scheduler.run(begin + afterMs);
     if (afterMs === untilReloadsEndMs) checkPeace = expectNoMoreReloads(world);
-    try {
-      checkAgreement(world);
-      checkStateFiles(world);
-    } catch (error) {
-      if (!(error instanceof Violation) || afterMs >= mostUnsettledMs) throw error;
-      figures.worst('disagreement', afterMs);
-    }
+    const instancesSince = Math.max(begin, ...instances.all.map(({ changedAt }) => changedAt));
+    const unannouncedMs = mayDiffer(() => checkRegistry(world), instancesSince, leaseMs + mostUnannouncedMs);
+    const behindMs = mayDiffer(() => checkProxies(world), etcdSince, mostBehindMs);
+    figures.worst('unsettled', unannouncedMs);
+    figures.worst('behind', behindMs);
   }
   checkPeace?.();
+
+  function mayDiffer(check: () => void, since: number, mostMs: number): number {
+    try {
+      check();
+      return 0;
+    } catch (error) {
+      const lastedMs = scheduler.now() - since;
+      if (!(error instanceof Violation) || lastedMs >= mostMs) throw error;
+      return lastedMs;
+    }
+  }
+}
+
+/** HAProxy and the files agree with etcd. @throws {Violation} */
+function checkProxies(world: World): void {
+  checkHaproxy(world);
+  checkStateFiles(world);
 }
 
 /** Tells all daemons to stop. @throws {Violation} when one leaves something behind */
