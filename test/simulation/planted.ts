@@ -9,83 +9,85 @@ interface PlantedFault {
   readonly name: string;
   /** Path of the built file. */
   readonly file: string;
-  /** Text that is in the file once, and what it becomes. */
-  readonly from: string;
-  readonly to: string;
+  /** Each text is in the file once; what it becomes. */
+  readonly edits: readonly (readonly [from: string, to: string])[];
 }
 
 const plantedFaults: readonly PlantedFault[] = [
   {
     name: 'a key is written whatever its revision is',
     file: 'common/etcd/keys/key-operations.js',
-    from: "compare: [{ key, target: 'Mod', result: 'Equal', mod_revision: modRevision }],",
-    to: 'compare: [],',
+    edits: [["compare: [{ key, target: 'Mod', result: 'Equal', mod_revision: modRevision }],", 'compare: [],']],
   },
   {
     name: 'a lease is not replaced after a write that was not answered',
     file: 'common/etcd/keys/lease.js',
-    from: 'rotate() {',
-    to: 'rotate() {\n        return;',
+    edits: [['rotate() {', 'rotate() {\n        return;']],
   },
   {
     name: 'a lost lease is not noticed',
     file: 'common/etcd/keys/lease.js',
-    from: 'lost(id) {',
-    to: 'lost(id) {\n        return;',
+    edits: [['lost(id) {', 'lost(id) {\n        return;']],
   },
   {
     name: 'every 50th event of a watch is lost',
     file: 'common/etcd/watch/watch-stream.js',
-    from: 'watched.applyEvents(events, seenAt)',
-    to: 'watched.applyEvents(events.filter(() => (globalThis.planted = (globalThis.planted ?? 0) + 1) % 50 !== 0), seenAt)',
+    edits: [
+      [
+        'watched.applyEvents(events, seenAt)',
+        'watched.applyEvents(events.filter(() => (globalThis.planted = (globalThis.planted ?? 0) + 1) % 50 !== 0), seenAt)',
+      ],
+    ],
   },
   {
     name: 'a compacted watch is not begun again',
     file: 'common/etcd/watch/watch-stream.js',
-    from: 'this.#hooks.onWatcherEnd(watcher.watched, end, error);',
-    to: '',
+    edits: [['this.#hooks.onWatcherEnd(watcher.watched, end, error);', '']],
   },
   {
     name: 'a replaced worker is taken for the one in charge',
     file: 'synapse/haproxy/runtime/process.js',
-    from: "if (worker.stopping || relation === 'replaced') {",
-    to: 'if (false) {',
+    edits: [
+      ["if (worker.stopping || relation === 'replaced') {", 'if (false) {'],
+      ['if (worker.stopping || this.worker === undefined', 'if (this.worker === undefined'],
+    ],
   },
   {
     name: 'backends without servers are forgotten',
     file: 'synapse/haproxy/runtime/server-state.js',
-    from: 'if (!this.#running.has(backend))',
-    to: 'if (false)',
+    edits: [['if (!this.#running.has(backend))', 'if (false)']],
   },
   {
     name: 'a change that had no effect is not sent again',
     file: 'synapse/haproxy/runtime/bookkeeping.js',
-    from: 'const maxTries = 2;',
-    to: 'const maxTries = 0;',
+    edits: [['const maxTries = 2;', 'const maxTries = 0;']],
   },
   {
     name: 'a pause leaves its timer behind when it is aborted',
     file: 'common/async/sleep.js',
-    from: 'clock.clearTimeout(timer);',
-    to: '',
+    edits: [['clock.clearTimeout(timer);', '']],
   },
   {
     name: 'each event of a watch leaves a timer',
     file: 'common/etcd/watch/watch-stream.js',
-    from: '#events(response, seenAt) {',
-    to: '#events(response, seenAt) {\n        clock.setTimeout(() => { }, 86_400_000);',
+    edits: [
+      ['#events(response, seenAt) {', '#events(response, seenAt) {\n        clock.setTimeout(() => { }, 86_400_000);'],
+    ],
   },
   {
     name: 'synapse does not know its own maintenance after a restart',
     file: 'synapse/haproxy/runtime/server-state.js',
-    from: 'const isMarked = maintenance && weight === closedByUsWeight && file?.weight !== closedByUsWeight;',
-    to: 'const isMarked = false;',
+    edits: [
+      [
+        'const isMarked = maintenance && weight === closedByUsWeight && file?.weight !== closedByUsWeight;',
+        'const isMarked = false;',
+      ],
+    ],
   },
   {
     name: 'the state file counts for more than haproxy.cfg',
     file: 'synapse/haproxy/output.js',
-    from: 'this.#desired.update(this.#trusted(snapshot), changed)',
-    to: 'this.#desired.update(snapshot, changed)',
+    edits: [['this.#desired.update(this.#trusted(snapshot), changed)', 'this.#desired.update(snapshot, changed)']],
   },
 ];
 
@@ -112,18 +114,18 @@ export async function runPlanted(first: number, most: number, only = ''): Promis
 }
 
 /** Makes the copy with one fault in it. @throws when the text is not there exactly once */
-async function plant({ name, file, from, to }: PlantedFault): Promise<void> {
+async function plant({ name, file, edits }: PlantedFault): Promise<void> {
   await rm(copy, { recursive: true, force: true });
   await cp(built, join(copy, 'dist'), { recursive: true });
   await cp(join(dirname(built), 'package.json'), join(copy, 'package.json'));
   const path = join(copy, 'dist', file);
-  const text = await readFile(path, 'utf8');
-  const count = text.split(from).length - 1;
-  if (count !== 1) throw new Error(`'${name}' cannot be planted: ${file} has its text ${count} times`);
-  await writeFile(
-    path,
-    text.replace(from, () => to),
-  );
+  let text = await readFile(path, 'utf8');
+  for (const [from, to] of edits) {
+    const count = text.split(from).length - 1;
+    if (count !== 1) throw new Error(`'${name}' cannot be planted: ${file} has '${from}' ${count} times`);
+    text = text.replace(from, () => to);
+  }
+  await writeFile(path, text);
 }
 
 /** @returns how many seeds it took, and what was violated; undefined when none found it */

@@ -31,6 +31,45 @@ export const memberHangsUnderChanges: Fault = {
   },
 };
 
+/**
+ * A member hangs while an instance that has no key is well for a moment: its nerve creates the key, hears no answer, and
+ * does not want the key any more when it reads that there is none. The create may still be carried out.
+ */
+export const memberHangsUnderCreate: Fault = {
+  name: 'an etcd member hangs while an instance without a key is well for a moment',
+  begin(world) {
+    const { etcd, history, instances, scheduler } = world;
+    const { checkIntervalMs, rise } = world.settings.nerve;
+    const instance = pick(
+      world,
+      instances.all.filter((one) => {
+        const nerve = world.nerveOf(one);
+        return !one.healthy && one.running && nerve.configured.has(one) && !etcd.store.get(nerve.keyOf(one));
+      }),
+    );
+    const nerve = instance && world.nerveOf(instance);
+    const member = etcd.members.find(({ url }) => url === nerve?.member);
+    if (instance === undefined || member === undefined || !member.running || member.process.frozen) return undefined;
+    let isOver = false;
+    history.note(
+      `FAULT: ${instance.service} at ${instance.address} is well for a moment, in which ${member.host} hangs`,
+    );
+    instances.change(instance, { healthy: true });
+    scheduler.at(checkIntervalMs * (rise - 1), () => {
+      if (!isOver) etcd.freeze(member);
+    });
+    scheduler.at(checkIntervalMs * rise + scheduler.random() * 500, () => {
+      if (instance.running) instances.change(instance, { healthy: false });
+    });
+    return () => {
+      isOver = true;
+      if (!member.process.frozen) return;
+      history.note(`${member.host} thaws`);
+      etcd.thaw(member);
+    };
+  },
+};
+
 /** The network between a host and a member delays one direction, so that requests or answers come seconds late. */
 export const slowUnderChanges: Fault = {
   name: 'requests to a member are late while an instance flaps',

@@ -2,7 +2,12 @@ import type { World } from '../world.ts';
 import { historyCompacted, memberFreezes, memberKilled, quotaReached } from './etcd.ts';
 import { type Fault, pick } from './fault.ts';
 import { haproxyKilled, reloadByOther, workerFreezes } from './haproxy.ts';
-import { memberHangsUnderChanges, slowUnderChanges, synapseBackWithoutEtcd } from './incidents.ts';
+import {
+  memberHangsUnderChanges,
+  memberHangsUnderCreate,
+  slowUnderChanges,
+  synapseBackWithoutEtcd,
+} from './incidents.ts';
 import { addressReused, instanceDies, instanceFlaps, instanceHostDies, instanceSick } from './instances.ts';
 import { nerveFreezes, nerveKilled, nerveMoves, nerveStops } from './nerve.ts';
 import { hostCutOffFromEtcd, membersCutOff, proxyCannotReachHost } from './network.ts';
@@ -22,6 +27,7 @@ const faults: readonly Fault[] = [
   memberFreezes,
   membersCutOff,
   memberHangsUnderChanges,
+  memberHangsUnderCreate,
   slowUnderChanges,
   hostCutOffFromEtcd,
   historyCompacted,
