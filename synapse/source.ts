@@ -40,10 +40,11 @@ export interface InstanceSet {
   readonly unique?: boolean;
   readonly rejected: readonly Rejected[];
   /**
-   * Ids of the previous set that were withdrawn: their announcer or an operator took them back. An instance that is gone
-   * and not named here was lost together with its lease: its announcer crashed or was cut off.
+   * Ids that were withdrawn: their announcer or an operator took them back. Each has the key that said so; null where the
+   * source knows no keys. An instance that is gone and not named here was lost together with its lease: its announcer
+   * crashed or was cut off.
    */
-  readonly withdrawn?: ReadonlySet<string>;
+  readonly withdrawn?: ReadonlyMap<string, string | null>;
   /** Ids of the previous set that were lost, each with its lease, where the source knows it (etcd's id as text). */
   readonly lost?: ReadonlyMap<string, string>;
   /** The lease of each of `instances`, where the source knows it; `0`: none. */

@@ -33,7 +33,10 @@ export class EtcdAnnouncer implements Announcer {
   }
 
   withdraw(key: string, instance: Instance, options?: { readonly forget?: boolean }): void {
-    this.#keys.unset(key, this.#valueOf(key, { ...instance, state: 'down' }), options);
+    const movesDeeper = options?.forget === true && this.#isAnnouncedBelow(key, instance);
+    // Readers take what a key says before what deeper keys say: a tombstone would hide the instance for a minute.
+    const value = movesDeeper ? undefined : this.#valueOf(key, { ...instance, state: 'down' });
+    this.#keys.unset(key, value, options);
     if (options?.forget) this.#contents.delete(key);
   }
 
@@ -57,6 +60,14 @@ export class EtcdAnnouncer implements Announcer {
 
   close({ timeoutMs, keep = false }: CloseOptions): Promise<void> {
     return this.#keys.close({ timeoutMs, keep, tombstone });
+  }
+
+  /** True when this announcer shows the instance of `key` at a deeper key of the same folder. */
+  #isAnnouncedBelow(key: string, { id }: Instance): boolean {
+    const folder = key.slice(0, key.lastIndexOf('/') + 1);
+    return [...this.#contents].some(
+      ([other, { state }]) => state !== 'down' && other !== key && other.startsWith(folder) && other.endsWith(`/${id}`),
+    );
   }
 
   /** The value for a key. It keeps its time until the record changes, so that readers see no change without one. */

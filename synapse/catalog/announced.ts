@@ -9,6 +9,8 @@ export interface Announcement {
   readonly lease: string | undefined;
   /** When it appeared, as a growing number (`InstanceSet.sequence`); undefined where the source does not know it. */
   readonly sequence: number | undefined;
+  /** Where it is announced; null where the source knows no keys. */
+  readonly key: string | null;
 }
 
 /** What is announced now, over all services. */
@@ -33,9 +35,11 @@ export function pseudoLease({ host }: Instance): string {
 }
 
 /** Every record in the set of a service. */
-export function* recordsIn(service: string, { instances, leases, sequence }: InstanceSet): Iterable<Announcement> {
+export function* recordsIn(service: string, set: InstanceSet): Iterable<Announcement> {
+  const { instances, leases, sequence, origins } = set;
   for (const [index, instance] of instances.entries()) {
-    yield { service, instance, lease: leases?.[index], sequence: sequence?.[index] };
+    const key = origins?.[index]?.key ?? null;
+    yield { service, instance, lease: leases?.[index], sequence: sequence?.[index], key };
   }
 }
 
@@ -69,7 +73,8 @@ export class AnnouncedIndex implements Announced {
       const { instance, lease, sequence } = one;
       if (after.has(instance)) continue;
       const known = before.get(instance);
-      const isSame = known !== undefined && known.lease === lease && known.sequence === sequence;
+      const isSame =
+        known !== undefined && known.lease === lease && known.sequence === sequence && known.key === one.key;
       after.set(instance, isSame ? known : one);
       if (isSame) before.delete(instance);
       else this.#add(one);
@@ -103,6 +108,22 @@ export class AnnouncedIndex implements Announced {
     if (left > 0) this.#byLease.set(lease, left);
     else this.#byLease.delete(lease);
   }
+}
+
+/**
+ * Another service that was announced at the address of a lost instance since that was announced, and was withdrawn: what
+ * answers there may be that service. Undefined when there is none, or when the order is not known.
+ */
+export function withdrawnSince(
+  service: string,
+  { instance, sequence }: { readonly instance: Instance; readonly sequence?: number | undefined },
+  withdrawn: Announced['withdrawn'],
+): string | undefined {
+  if (sequence === undefined) return undefined;
+  const later = [...(withdrawn.get(addressOf(instance)) ?? [])].find(
+    (other) => other.service !== service && (other.sequence ?? 0) > sequence,
+  );
+  return later?.service;
 }
 
 function leaseOf({ lease, instance }: Announcement): string {

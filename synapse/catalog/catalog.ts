@@ -212,7 +212,8 @@ export class Catalog {
 function firstOfReplacement(before: InstanceSet | undefined, set: InstanceSet): InstanceSet {
   const left = new Set(before?.instances.map(({ id }) => id));
   for (const { id } of set.instances) left.delete(id);
-  return left.size === 0 ? set : { ...set, withdrawn: new Set([...left, ...(set.withdrawn ?? [])]) };
+  const withdrawn = [...left].map((id) => [id, null] as const);
+  return left.size === 0 ? set : { ...set, withdrawn: new Map([...withdrawn, ...(set.withdrawn ?? [])]) };
 }
 
 function sharesAny(a: ReadonlySet<string>, b: ReadonlySet<string>): boolean {

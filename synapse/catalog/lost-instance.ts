@@ -1,5 +1,7 @@
+import { countsFor } from '../../common/etcd/records/key-level.ts';
 import type { Instance } from '../../common/instance.ts';
 import type { Departure, InstanceSet } from '../source.ts';
+import { filterSet } from './filter-set.ts';
 
 /** What synapse does with lost instances: their leases are gone, and they were not withdrawn. */
 export interface ExpiryGuard {
@@ -21,6 +23,11 @@ export interface Look {
   readonly server: 'up' | 'down' | 'unknown';
 }
 
+/** What a look that failed has shown. */
+export function failureText({ answer }: Look): string {
+  return answer === 'refused' ? 'it refuses connections' : 'it does not answer';
+}
+
 /**
  * - `looking`: kept until the first look.
  * - `held`: it answers; kept for a short time, because a wave may follow.
@@ -36,6 +43,8 @@ export interface LostInstance {
   readonly lease: string;
   /** When its announcement appeared (`InstanceSet.sequence`); undefined where that is not known. */
   readonly sequence?: number | undefined;
+  /** The key that announced it; null where the source knows no keys. */
+  readonly key: string | null;
   /** When it was lost, in milliseconds of `clock.now()`, like all times here. */
   readonly at: number;
   readonly phase: LostPhase;
@@ -67,6 +76,16 @@ export interface EndedLoss {
   readonly how: Departure;
 }
 
+/** How a loss begins. */
+export const newlyLost = {
+  phase: 'looking',
+  look: null,
+  lookedAt: null,
+  failures: 0,
+  lookAt: null,
+  backAt: null,
+} as const;
+
 /** True while outputs have the instance. */
 export function isKept({ phase }: LostInstance): boolean {
   return phase !== 'left';
@@ -95,9 +114,26 @@ export function endOf({ phase, at, backAt }: LostInstance, { holdMs, suspectMs }
   return phase === 'suspect' && backAt !== null ? Math.min(end, backAt + holdMs) : end;
 }
 
-/** Puts the kept instances back where they were in the previous set; those that are in neither set come last. */
-export function withKept(before: InstanceSet | undefined, raw: InstanceSet, kept: LostById): InstanceSet {
-  if (kept.size === 0) return raw;
+/**
+ * True when what `key` says counts for an instance that was announced at `own`: a deeper key says nothing of it. Null, also
+ * undefined: not known; that counts.
+ */
+export function counts(key: string | null | undefined, own: string | null): boolean {
+  return key === null || key === undefined || own === null || countsFor(key, own);
+}
+
+/** True when `said` names the instance, and not from a deeper key than its `own`. */
+export function says(said: ReadonlyMap<string, string | null> | undefined, id: string, own: string | null): boolean {
+  return said?.has(id) === true && counts(said.get(id), own);
+}
+
+/**
+ * Puts the kept instances back where they were in the previous set; those that are in neither set come last. They replace
+ * what deeper keys say of them.
+ */
+export function withKept(before: InstanceSet | undefined, newest: InstanceSet, kept: LostById): InstanceSet {
+  if (kept.size === 0) return newest;
+  const raw = filterSet(newest, ({ id }) => !kept.has(id));
   const positions = new Map(raw.instances.map(({ id }, index) => [id, index]));
   const instances: Instance[] = [];
   const sequence: number[] = [];

@@ -7,8 +7,18 @@ import {
   addressOf,
   announcementsIn,
   pseudoLease,
+  withdrawnSince,
 } from './announced.ts';
-import { endOf, isKept, type Look, type LostById, type LostInstance } from './lost-instance.ts';
+import {
+  counts,
+  endOf,
+  failureText,
+  isKept,
+  type LostById,
+  type LostInstance,
+  newlyLost,
+  says,
+} from './lost-instance.ts';
 import {
   type LookResult,
   type LostEffect,
@@ -66,10 +76,10 @@ class Step {
 
   takeSet({ service, before, set }: LostEvent & { readonly type: 'set' }): void {
     this.#touched.add(service);
-    const present = new Set(set.instances.map(({ id }) => id));
+    const present = new Map(set.instances.map(({ id }, index) => [id, set.origins?.[index]?.key ?? null]));
     for (const [id, one] of this.#services.get(service) ?? []) {
-      if (present.has(id)) this.#set(service, id, undefined);
-      else if (set.withdrawn?.has(id)) this.#end(service, one, 'it was withdrawn', 'withdrawn');
+      if (says(present, id, one.key)) this.#set(service, id, undefined);
+      else if (says(set.withdrawn, id, one.key)) this.#end(service, one, 'it was withdrawn', 'withdrawn');
     }
     if (this.#services.size > 0) {
       const known = new Set(before?.instances);
@@ -79,9 +89,13 @@ class Step {
     if (this.#facts.guardOf(service) === undefined) return;
     for (const [index, instance] of (before?.instances ?? []).entries()) {
       const { id, state } = instance;
-      if (state === 'down' || present.has(id) || set.withdrawn?.has(id)) continue;
+      const key = before?.origins?.[index]?.key ?? null;
+      if (state === 'down' || says(present, id, key) || says(set.withdrawn, id, key)) continue;
+      // A deeper key announced it too, and no longer does.
+      if (this.#services.get(service)?.has(id)) continue;
       const lease = set.lost?.get(id) ?? before?.leases?.[index] ?? pseudoLease(instance);
-      this.#lose(service, { ...newlyLost, instance, lease, sequence: before?.sequence?.[index], at: this.#now });
+      const sequence = before?.sequence?.[index];
+      this.#lose(service, { ...newlyLost, instance, lease, key, sequence, at: this.#now });
     }
   }
 
@@ -121,7 +135,10 @@ class Step {
     if (!this.#leases.has(lost.lease)) this.#addLease(lost.lease);
     const announced = this.#facts.announced();
     this.#compareOne(service, lost, announced);
-    this.#compareWithdrawn(service, lost, announced);
+    const other = withdrawnSince(service, lost, announced.withdrawn);
+    if (other !== undefined && this.#services.get(service)?.has(id) === true) {
+      this.#end(service, lost, `its address was announced for ${other} since`);
+    }
     const now = this.#services.get(service)?.get(id);
     if (now?.phase === 'looking') this.#effects.push({ type: 'look', service, lost: now });
   }
@@ -145,12 +162,13 @@ class Step {
   }
 
   /** Ends a loss whose address another announcer has now; notes that its own announcer is back. */
-  #compareOne(service: string, { instance, lease }: LostInstance, { byAddress, byName }: Announced): void {
+  #compareOne(service: string, { instance, lease, key }: LostInstance, { byAddress, byName }: Announced): void {
     const others = [...(byAddress.get(addressOf(instance)) ?? []), ...(byName.get(instance.name) ?? [])];
     for (const other of others) {
       const known = this.#services.get(service)?.get(instance.id);
       if (known === undefined) return;
       if (other.lease === undefined || other.lease === lease || other.lease === '0') continue;
+      if (other.service === service && !counts(other.key, key)) continue;
       const sameName = instance.name !== '' && other.instance.name === instance.name;
       if (sameName && known.backAt === null && isKept(known))
         this.#set(service, instance.id, { ...known, backAt: this.#now });
@@ -159,17 +177,6 @@ class Step {
       if (other.service === service && other.instance.id === instance.id) continue;
       const by = other.instance.name === '' ? '' : ` by ${other.instance.name}`;
       this.#end(service, known, `its address is announced for ${other.service} now${by}`);
-    }
-  }
-
-  /** Ends a loss whose address another service has had since: what answers there may be that service, though withdrawn. */
-  #compareWithdrawn(service: string, { instance, sequence }: LostInstance, { withdrawn }: Announced): void {
-    const known = this.#services.get(service)?.get(instance.id);
-    if (known === undefined || sequence === undefined) return;
-    for (const other of withdrawn.get(addressOf(instance)) ?? []) {
-      if (other.service === service || (other.sequence ?? 0) <= sequence) continue;
-      this.#end(service, known, `its address was announced for ${other.service} since`);
-      return;
     }
   }
 
@@ -253,8 +260,10 @@ class Step {
     if (lost.length === 0) return false;
     if (this.#isWaveOfAll(guard.share)) return true;
     if (new Set(lost.map(({ lease }) => lease)).size < 2) return false;
-    const announced = this.#facts.setOf(service)?.instances.filter(({ state }) => state !== 'down').length ?? 0;
-    return lost.length / (announced + lost.length) > guard.share;
+    const ids = new Set(lost.map(({ instance }) => instance.id));
+    const others =
+      this.#facts.setOf(service)?.instances.filter(({ id, state }) => state !== 'down' && !ids.has(id)) ?? [];
+    return lost.length / (others.length + lost.length) > guard.share;
   }
 
   #isWaveOfAll(share = 0.5): boolean {
@@ -288,10 +297,4 @@ class Step {
     if (lost === undefined) copy.delete(id);
     else copy.set(id, lost);
   }
-}
-
-const newlyLost = { phase: 'looking', look: null, lookedAt: null, failures: 0, lookAt: null, backAt: null } as const;
-
-function failureText({ answer }: Look): string {
-  return answer === 'refused' ? 'it refuses connections' : 'it does not answer';
 }

@@ -208,10 +208,11 @@ function formatStateFile(services: SavedServices): string {
 function formatKept(kept: LostById): string {
   const offset = clock.wallTime() - clock.now();
   return [...kept.values()]
-    .map(({ instance, at, lease, phase }) => {
+    .map(({ instance, at, lease, key, phase }) => {
       const held = phase === 'suspect' ? '' : '"held":true,';
       const time = Math.round(at + offset);
-      return `{"at":${time},"lease":${JSON.stringify(lease)},${held}"instance":${formatInstance(instance)}}`;
+      const where = `"lease":${JSON.stringify(lease)},"key":${JSON.stringify(key)}`;
+      return `{"at":${time},${where},${held}"instance":${formatInstance(instance)}}`;
     })
     .join(',');
 }
@@ -255,10 +256,12 @@ function readKept(value: unknown): LostById | undefined {
       // A wall clock that was set back must not hold a suspect for longer than the guard's time.
       const at = Math.min(entry.at - offset, clock.now());
       const lease = typeof entry.lease === 'string' ? entry.lease : pseudoLease(instance);
+      // An older synapse has saved none.
+      const key = typeof entry.key === 'string' ? entry.key : null;
       const phase = entry.held === true ? 'held' : 'suspect';
       // A look is due as soon as the source has answered.
       const rest = { look: null, lookedAt: null, failures: 0, lookAt: at, backAt: null };
-      return [instance.id, { instance, lease, at, phase, ...rest }];
+      return [instance.id, { instance, lease, key, at, phase, ...rest }];
     }),
   );
 }

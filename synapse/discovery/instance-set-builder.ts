@@ -79,7 +79,7 @@ export class SetPublisher {
   }
 
   /** Takes a set over. Returns whether it equals the previous one, and the instances that were withdrawn since then. */
-  #take(set: InstanceSetBuilder): { readonly same: boolean; readonly withdrawn: ReadonlySet<string> } {
+  #take(set: InstanceSetBuilder): { readonly same: boolean; readonly withdrawn: ReadonlyMap<string, null> } {
     const gone = new Map(this.#instances.map((instance) => [instance.id, instance]));
     const instances = set.instances.map((instance) => {
       const before = gone.get(instance.id);
@@ -106,11 +106,11 @@ export class SetPublisher {
     return { same, withdrawn };
   }
 
-  #withdrawn(gone: Iterable<Instance>): ReadonlySet<string> {
-    const withdrawn = new Set<string>();
+  #withdrawn(gone: Iterable<Instance>): ReadonlyMap<string, null> {
+    const withdrawn = new Map<string, null>();
     for (const instance of gone) {
       const how = instance.state === 'down' || !this.#leased(instance) ? 'withdrawn' : 'expired';
-      if (how === 'withdrawn') withdrawn.add(instance.id);
+      if (how === 'withdrawn') withdrawn.set(instance.id, null);
       this.#context.gone(instance.id, how);
     }
     return withdrawn;

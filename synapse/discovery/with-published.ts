@@ -85,7 +85,7 @@ export class WithPublishedRun {
   #phase: 'waiting' | 'joined';
   #last: InstanceSet | undefined;
   /** Instances that were withdrawn in sets that are not published yet. */
-  #withdrawn = new Set<string>();
+  #withdrawn = new Map<string, string | null>();
   #timer: Timer | undefined;
 
   constructor(joined: WithPublished, publish: Publish) {
@@ -100,7 +100,7 @@ export class WithPublishedRun {
       this.#publish(this.#joined.join(set));
       return;
     }
-    for (const id of set.withdrawn ?? []) this.#withdrawn.add(id);
+    for (const [id, key] of set.withdrawn ?? []) this.#withdrawn.set(id, key);
     this.#timer ??= clock.setTimeout(() => this.#publishLast(clock.now()), publishedWaitMs);
   }
 
@@ -123,7 +123,7 @@ export class WithPublishedRun {
     clock.clearTimeout(this.#timer);
     this.#phase = 'joined';
     const withdrawn = this.#withdrawn;
-    this.#withdrawn = new Set();
+    this.#withdrawn = new Map();
     if (this.#last !== undefined) this.#publish(this.#joined.join({ ...this.#last, withdrawn, seenAt }));
   }
 }

@@ -3,6 +3,7 @@ import { type Instance, type InstanceState, sameInstance } from '../../instance.
 import { visibleLine } from '../../visible.ts';
 import type { Entry } from '../client/key-value.ts';
 import type { KeyChange, PrefixChange } from '../watch/prefix-state.ts';
+import { countsFor, levelOf } from './key-level.ts';
 import type { RecordOrigin } from './record-origin.ts';
 
 /** A record that cannot be used. */
@@ -23,9 +24,9 @@ export interface RecordSet {
   readonly leases: readonly string[];
   /** Where each of `instances` comes from. */
   readonly origins: readonly RecordOrigin[];
-  /** Ids that were withdrawn since the previous set. */
-  readonly withdrawn: ReadonlySet<string>;
-  /** Ids that have gone since the previous set together with their lease, each with that lease. */
+  /** Ids that were withdrawn since the previous set, each with the key that said so; a deeper key may still announce them. */
+  readonly withdrawn: ReadonlyMap<string, string>;
+  /** Ids whose own key has gone since the previous set together with its lease, each with that lease. */
   readonly lost: ReadonlyMap<string, string>;
 }
 
@@ -74,21 +75,22 @@ export class Records {
   /** Applies a change. @returns the whole set after it; undefined when the set is the same as before */
   apply(change: PrefixChange): RecordSet | undefined {
     let differs = false;
-    const withdrawn = new Set<string>();
+    const withdrawn = new Map<string, string>();
     const lost = new Map<string, string>();
     const remove = (key: string, how?: KeyChange['how']): void => {
       const gone = this.#remove(key);
       differs ||= gone !== undefined;
       if (gone?.instance === undefined) return;
       const { id, state } = gone.instance;
-      // Another record still announces this instance.
-      if (this.#keysOf.has(id)) return;
+      if (this.#otherCounts(id, key)) return;
       // Nothing without a lease can expire.
       const isWithdrawn = state === 'down' || how === 'withdrawn' || gone.lease === '0';
-      if (isWithdrawn) withdrawn.add(id);
+      if (isWithdrawn) withdrawn.set(id, key);
       else lost.set(id, gone.lease);
       // One that said `down` was reported then; its record may stay for a minute after that.
-      if (state !== 'down') this.#events.onGone(id, isWithdrawn ? 'withdrawn' : 'expired', gone);
+      if (state !== 'down' && !this.#isAnnounced(id)) {
+        this.#events.onGone(id, isWithdrawn ? 'withdrawn' : 'expired', gone);
+      }
     };
     if (change.reason !== 'watch') {
       // A whole list: records that are not in it are gone, whether or not an event said so.
@@ -126,7 +128,7 @@ export class Records {
   }
 
   /** The whole set at present. */
-  set(withdrawn: ReadonlySet<string> = new Set(), lost: ReadonlyMap<string, string> = new Map()): RecordSet {
+  set(withdrawn: ReadonlyMap<string, string> = new Map(), lost: ReadonlyMap<string, string> = new Map()): RecordSet {
     const instances: Instance[] = [];
     const leases: string[] = [];
     const sequence: number[] = [];
@@ -152,7 +154,8 @@ export class Records {
   #outdoneBy(winner: Parsed, parsed: Parsed, { id }: Instance): RejectedRecord {
     const known = this.#outdone.get(parsed);
     if (known?.by === winner) return known.rejected;
-    const reason = `the id ${id} is also that of ${printable(winner.key)}, which is used`;
+    const what = stateOf(winner) === 'down' ? 'says down' : 'is used';
+    const reason = `the id ${id} is also that of ${printable(winner.key)}, which ${what}`;
     const rejected = { where: printable(parsed.key), reason };
     this.#outdone.set(parsed, { by: winner, rejected });
     return rejected;
@@ -193,7 +196,19 @@ export class Records {
   #reportWithdrawn({ id, state }: Instance, next: Parsed): void {
     const { instance } = next;
     const isWithdrawn = state !== 'down' && instance?.id === id && instance.state === 'down';
-    if (isWithdrawn && !this.#keysOf.has(id)) this.#events.onGone(id, 'withdrawn', next);
+    if (isWithdrawn && !this.#otherCounts(id, next.key)) this.#events.onGone(id, 'withdrawn', next);
+  }
+
+  /** True when another record of this instance is there that counts for `key`. */
+  #otherCounts(id: string, key: string): boolean {
+    for (const other of this.#keysOf.get(id) ?? []) if (other !== key && countsFor(other, key)) return true;
+    return false;
+  }
+
+  /** True when a record says that this instance is up or drains. */
+  #isAnnounced(id: string): boolean {
+    for (const key of this.#keysOf.get(id) ?? []) if (stateOf(this.#parsed.get(key)) !== 'down') return true;
+    return false;
   }
 
   #remove(key: string): Parsed | undefined {
@@ -223,8 +238,8 @@ export class Records {
   }
 
   /**
-   * For each id that several records have, the one that is used: one that is not down; then the one at the least depth, because
-   * a right to write keys that begin with a name is also one to write deeper keys; then the best state, then the smallest key.
+   * For each id that several records have, the one that is used: the one that is least deep, also when it says `down`; then the
+   * one with the best state, then the smallest key. See {@link countsFor}.
    */
   #winners(): ReadonlyMap<string, Parsed> {
     const winners = new Map<string, Parsed>();
@@ -252,17 +267,11 @@ export class Records {
 
 /** True when `one` is used rather than `other`, whose key is smaller. */
 function isBefore(one: Parsed, other: Parsed): boolean {
-  const [state, otherState] = [stateOf(one), stateOf(other)];
-  if (state === 'down' || otherState === 'down') return otherState === 'down' && state !== 'down';
-  return (depthOf(one) - depthOf(other) || stateRank[state] - stateRank[otherState]) < 0;
+  return (levelOf(one.key) - levelOf(other.key) || stateRank[stateOf(one)] - stateRank[stateOf(other)]) < 0;
 }
 
-function stateOf({ instance }: Parsed): InstanceState {
-  return instance?.state ?? 'down';
-}
-
-function depthOf({ key }: Parsed): number {
-  return key.split('/').length;
+function stateOf(parsed: Parsed | undefined): InstanceState {
+  return parsed?.instance?.state ?? 'down';
 }
 
 const stateRank: Readonly<Record<InstanceState, number>> = { up: 0, drain: 1, down: 2 };

@@ -31,7 +31,7 @@ export class Child {
   #state: ChildState = { phase: 'idle' };
   /** Why its current run failed last; null once it has published after that. */
   #reason: string | null = null;
-  #withdrawn = new Set<string>();
+  #withdrawn = new Map<string, string | null>();
   /** Settles when its last run has ended. */
   #ended: Promise<void> = Promise.resolve();
 
@@ -103,10 +103,10 @@ export class Child {
     return this.#ended;
   }
 
-  /** The instances that were withdrawn since this was asked last. */
-  takeWithdrawn(): ReadonlySet<string> {
+  /** The instances that were withdrawn since this was asked last, each with the key that said so. */
+  takeWithdrawn(): ReadonlyMap<string, string | null> {
     const withdrawn = this.#withdrawn;
-    this.#withdrawn = new Set();
+    this.#withdrawn = new Map();
     return withdrawn;
   }
 
@@ -136,6 +136,6 @@ export class Child {
     const lackingSince = usable > 0 ? null : (this.view.lackingSince ?? clock.now());
     this.#state = { phase: 'answered', run, set, usable, lackingSince };
     this.#reason = null;
-    for (const id of set.withdrawn ?? []) this.#withdrawn.add(id);
+    for (const [id, key] of set.withdrawn ?? []) this.#withdrawn.set(id, key);
   }
 }

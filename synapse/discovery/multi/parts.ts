@@ -39,7 +39,7 @@ function movedTo(port: number, { unique: _, withdrawn, lost, ...set }: InstanceS
   return {
     ...set,
     instances: set.instances.map((instance) => withPort(instance, port)),
-    ...(withdrawn !== undefined && { withdrawn: new Set([...withdrawn].map(movedId)) }),
+    ...(withdrawn !== undefined && { withdrawn: new Map([...withdrawn].map(([id, key]) => [movedId(id), key])) }),
     ...(lost !== undefined && { lost: new Map([...lost].map(([id, lease]) => [movedId(id), lease])) }),
   };
 }
@@ -55,7 +55,7 @@ export function usableIn(set: InstanceSet | undefined): number {
  */
 export function mergeParts(
   parts: readonly { readonly name: string; readonly set: InstanceSet }[],
-  withdrawn: ReadonlySet<string>,
+  withdrawn: ReadonlyMap<string, string | null>,
   seenAt: number,
 ): InstanceSet {
   const [only] = parts;

@@ -113,9 +113,9 @@ export class MultiRun {
     if (next.length === 0 || (!isSwitch && published !== undefined && sameItems(from, published.from))) return;
     if (isSwitch) this.#report(next);
     this.#used = next;
-    const withdrawn = new Set(isSwitch ? published?.set.instances.map(({ id }) => id) : []);
-    for (const child of this.#children) for (const id of child.takeWithdrawn()) withdrawn.add(id);
-    for (const set of from) for (const { id } of set.instances) withdrawn.delete(id);
+    const withdrawn = new Map<string, string | null>();
+    if (isSwitch) for (const { id } of published?.set.instances ?? []) withdrawn.set(id, null);
+    for (const child of this.#children) for (const [id, key] of child.takeWithdrawn()) withdrawn.set(id, key);
     const merged = mergeParts(next, withdrawn, seenAt);
     // Configuration in a registry counts also while another source has the instances.
     const document = [...from, ...this.#children.map(({ set }) => set)].find((set) => set?.published)?.published;

@@ -82,6 +82,32 @@ describe('EtcdAnnouncer', () => {
     assert.notEqual(calls[3]?.[2], calls[2]?.[2]);
   });
 
+  const moves: readonly [
+    title: string,
+    to: string,
+    state: 'up' | 'down',
+    options: { forget?: boolean },
+    says: boolean,
+  ][] = [
+    ['to a deeper key', '/services/api/eu/i_10.0.0.1:80', 'up', { forget: true }, false],
+    ['to a key one level up', '/services/i_10.0.0.1:80', 'up', { forget: true }, true],
+    ['to another service', '/services/api2/i_10.0.0.1:80', 'up', { forget: true }, true],
+    ['to another id', '/services/api/eu/i_10.0.0.1:81', 'up', { forget: true }, true],
+    ['to a deeper key that says down', '/services/api/eu/i_10.0.0.1:80', 'down', { forget: true }, true],
+    ['nowhere, because its check fails', '/services/api/eu/i_10.0.0.1:80', 'up', {}, true],
+  ];
+  for (const [title, to, state, options, says] of moves) {
+    it(`${says ? 'leaves a tombstone' : 'deletes the old key, which would say down of the new one,'} when an instance moves ${title}`, () => {
+      const { announcer, calls } = fake();
+      const from = '/services/api/i_10.0.0.1:80';
+      announcer.announce(from, instance);
+      announcer.announce(to, { ...instance, state });
+      announcer.withdraw(from, instance, options);
+      const [what, key, tombstone] = calls.at(-1) ?? [];
+      assert.deepEqual([what, key, tombstone !== ''], ['unset', from, says]);
+    });
+  }
+
   const predecessors: readonly [sentence: string, value: string, kept: boolean][] = [
     ['the same record', `{${record},"announced_at":"2026-01-01T00:00:00.000Z"}`, true],
     ['the same record of a version that wrote no times', `{${record}}`, true],

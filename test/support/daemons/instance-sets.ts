@@ -26,5 +26,16 @@ export function setOf(...instances: readonly Instance[]): InstanceSet {
 /** An instance that was lost a moment ago and has not been looked at. */
 export function lostInstance(instance: Instance, lease = '7'): LostInstance {
   const phase = 'looking';
-  return { instance, lease, at: 0, phase, look: null, lookedAt: null, failures: 0, lookAt: null, backAt: null };
+  return {
+    instance,
+    lease,
+    key: null,
+    at: 0,
+    phase,
+    look: null,
+    lookedAt: null,
+    failures: 0,
+    lookAt: null,
+    backAt: null,
+  };
 }

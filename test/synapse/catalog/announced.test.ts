@@ -29,7 +29,10 @@ describe('AnnouncedIndex', () => {
       const service = services[Math.floor(random() * services.length)] as string;
       const announced = instances
         .filter(() => random() < 0.4)
-        .map((instance) => ({ service, instance, lease: pick(leases), sequence: pick([1, 2]) }));
+        .map((instance) => {
+          const key = pick([null, `/${instance.id}`]);
+          return { service, instance, lease: pick(leases), sequence: pick([1, 2]), key };
+        });
       last.set(service, announced);
       index.take(service, announced);
       const fresh = new AnnouncedIndex();

@@ -55,6 +55,21 @@ const full = 'a@1 b@2 c@3 d@4';
 
 const stories: readonly [title: string, steps: readonly Step[]][] = [
   [
+    'announcements that make a service larger hide that most of its former instances were lost',
+    [
+      { say: full, expect: 'a b c d' },
+      { at: 1, say: `${full} e@5 f@6 g@7 h@8`, expect: 'a b c d e f g h' },
+      { at: 2, say: 'd@4 e@5 f@6 g@7 h@8', expect: '(a) (b) (c) d e f g h', looks: 'a b c' },
+      ...['a', 'b', 'c'].map((name) => ({ at: 2.1, look: `${name} answers`, expect: '(a) (b) (c) d e f g h' })),
+      {
+        at: 7,
+        wait: true,
+        expect: 'd e f g h',
+        ended: new Array(3).fill('its lease is gone, and no wave of lost leases followed'),
+      },
+    ],
+  ],
+  [
     'a withdrawn instance is gone at once',
     [
       { say: full, expect: 'a b c d' },
@@ -512,7 +527,7 @@ function setOf(say: string, withdrawn = ''): InstanceSet {
     instances: words.map((word) => instanceOf(word.split('@')[0] as string)),
     leases: words.map((word) => word.split('@')[1] ?? '0'),
     sequence: words.map((word) => Number(word.split('@')[1] ?? '0')),
-    withdrawn: new Set(ids.map((word) => instanceOf(word).id)),
+    withdrawn: new Map(ids.map((word) => [instanceOf(word).id, null])),
     rejected: [],
     seenAt: 0,
   };

@@ -122,7 +122,7 @@ describe('the set publisher', () => {
       publish(setOf({ ...two, state }));
       publish(setOf());
       assert.deepEqual(gone, [`a:2 ${how}`]);
-      assert.deepEqual([...(sets[1]?.withdrawn ?? [])], how === 'withdrawn' ? ['a:2'] : []);
+      assert.deepEqual([...(sets[1]?.withdrawn?.keys() ?? [])], how === 'withdrawn' ? ['a:2'] : []);
     });
   }
 

@@ -115,7 +115,7 @@ describe('records', () => {
     const { apply, put, remove, told } = registry();
     apply(put('/s/1', a));
     apply(put('/s/1', { ...a, state: 'down' }));
-    assert.deepEqual([...(apply(remove('/s/1'))?.withdrawn ?? [])], ['a_10.0.0.1:80']);
+    assert.deepEqual([...(apply(remove('/s/1'))?.withdrawn ?? [])], [['a_10.0.0.1:80', '/s/1']]);
     assert.deepEqual(told, ['withdrawn a_10.0.0.1:80']);
   });
 
@@ -161,7 +161,7 @@ describe('records', () => {
       const { apply, put, remove, told } = registry(lease);
       apply(put('/s/1', a));
       const set = apply({ ...remove('/s/1'), ...(how && { how }) });
-      assert.deepEqual([...(set?.withdrawn ?? [])], ['a_10.0.0.1:80']);
+      assert.deepEqual([...(set?.withdrawn ?? [])], [['a_10.0.0.1:80', '/s/1']]);
       assert.deepEqual(told, ['withdrawn a_10.0.0.1:80']);
     }
   });
@@ -203,7 +203,7 @@ describe('records', () => {
 
   const deep: readonly (readonly [title: string, above: object, below: object, winner: string])[] = [
     ['uses its own key rather than a deeper one that says otherwise', { ...a, state: 'drain' }, a, '/s/z'],
-    ['uses a deeper key when its own says down', { ...a, state: 'down' }, { ...a, state: 'drain' }, '/s/a/z'],
+    ['uses its own key that says down rather than a deeper one that is up', { ...a, state: 'down' }, a, '/s/z'],
   ];
   for (const [title, above, below, winner] of deep) {
     it(`${title}, whichever came first`, () => {

@@ -161,11 +161,11 @@ describe('a source made of several', () => {
   it('instances that a switch removes count as withdrawn, instances that expire within one source do not', async () => {
     const { publishFrom, sets } = setUp(inOrder(10));
     await publishFrom('primary', [a, b, c]);
-    await publishFrom('primary', [c], { withdrawn: new Set([a.id]) });
-    assert.deepEqual([...(sets.at(-1)?.withdrawn ?? [])], [a.id]);
+    await publishFrom('primary', [c], { withdrawn: new Map([[a.id, null]]) });
+    assert.deepEqual([...(sets.at(-1)?.withdrawn?.keys() ?? [])], [a.id]);
     await publishFrom('primary', []);
     await publishFrom('secondary', [b]);
-    assert.deepEqual([...(sets.at(-1)?.withdrawn ?? [])], [c.id]);
+    assert.deepEqual([...(sets.at(-1)?.withdrawn?.keys() ?? [])], [c.id]);
   });
 
   it('each source has its own filters and port, and the set lists what they left out', async () => {

@@ -78,7 +78,7 @@ describe('the source etcd', () => {
     // The second one was under no lease, so it cannot have expired.
     assert.deepEqual(gone, ['withdrawn n_10.0.0.2:80', 'withdrawn n_10.0.0.1:80']);
     await until(() => sets.at(-1)?.instances.length === 1);
-    const withdrawn = sets.flatMap((set) => [...(set.withdrawn ?? [])]);
+    const withdrawn = sets.flatMap((set) => [...(set.withdrawn?.keys() ?? [])]);
     assert.deepEqual(withdrawn, ['n_10.0.0.2:80', 'n_10.0.0.1:80']);
     assert.deepEqual(hosts(), ['10.0.0.3']);
   });
