@@ -4,14 +4,17 @@ import { journalRoutes } from '../common/admin/journal-routes.ts';
 import { clock } from '../common/async/clock.ts';
 import { sleep } from '../common/async/sleep.ts';
 import { daemonSignals } from '../common/cli/daemon.ts';
+import type { LockFile } from '../common/daemon/file-lock.ts';
 import { defaultGraceMs } from '../common/daemon/lifecycle.ts';
 import { startMetrics } from '../common/daemon/metrics.ts';
 import { SystemdNotifier } from '../common/daemon/systemd-notifier.ts';
+import type { Host } from '../common/host.ts';
 import { type StatsdCounter, StatsdReporter } from '../common/statsd/reporter.ts';
 import { counted } from '../common/wording.ts';
 import type { SynapseConfig } from './config/config.ts';
 import { ConfigReload, type ConfigReloadDeps } from './config-reload.ts';
 import { observedNow } from './metrics.ts';
+import { OwnLocks } from './own-locks.ts';
 import type { Events } from './report/events.ts';
 import { pageRoutes } from './report/page-routes.ts';
 import { apiRoutes } from './report/routes.ts';
@@ -22,6 +25,11 @@ import { Synapse, type SynapseDeps } from './synapse.ts';
 export interface RunDeps extends SynapseDeps, ConfigReloadDeps {
   readonly events: Events;
   readonly version: string;
+  readonly host: Host;
+  /** Locks what only one synapse may use. */
+  readonly lockFile: LockFile;
+  /** The path of the configuration. */
+  readonly configFile: string;
   /** HAProxy's counters under SmartStack's names. */
   readonly statsd: readonly StatsdCounter[];
 }
@@ -34,15 +42,26 @@ const readyWithinMs = 10_000;
 
 /**
  * Runs synapse until SIGTERM or SIGINT. HAProxy is left running as it is.
- * @throws {ConfigError} when the configuration is wrong; an ordinary error when the admin address cannot be used
+ * @throws {ConfigError} when the configuration is wrong; an ordinary error when the admin address cannot be used, or another
+ * synapse has the same HAProxy, file or state file
  */
 export async function runSynapse(deps: RunDeps): Promise<void> {
   const { log, version } = deps;
   // Before anything that takes time: a SIGHUP without a handler would end the process.
   const { signal, onReload, finished } = daemonSignals(log);
   const initial = await deps.load();
+  const { configFile, lockFile } = deps;
+  const locks = new OwnLocks({ log, files: deps.host.files, lockFile, configFile });
+  await locks.take(initial, signal);
   const synapse = new Synapse(initial, deps);
-  const config = new ConfigReload(initial, deps);
+  // The state file is that of the start until a restart.
+  const inForce = ({ haproxy }: SynapseConfig) => ({ haproxy, stateFile: initial.stateFile });
+  const load = async (): Promise<SynapseConfig> => {
+    const next = await deps.load();
+    await locks.take(inForce(next), signal);
+    return next;
+  };
+  const config = new ConfigReload(initial, { ...deps, load });
   let services = initial.services.size;
   startMetrics('synapse', { version, ready: () => synapse.ready() === null });
   // The API is closed last, so that people can watch synapse stop.
@@ -65,6 +84,7 @@ export async function runSynapse(deps: RunDeps): Promise<void> {
     synapse.noteRefused(config.refused);
     if (next !== undefined && !signal.aborted) {
       synapse.reconfigure(next);
+      await locks.keepOnly(inForce(next));
       statsd.configure(next.statsd);
       services = next.services.size;
     }

@@ -10,10 +10,11 @@ export const run: Command = {
       'only what differs. Logs go to standard error: readable on a terminal, JSON lines otherwise.',
   ],
   async run(context) {
-    context.needConfig();
+    const configFile = context.needConfig();
     // Loaded here, because no other command needs them.
     const { runSynapse } = await import('../run.ts');
     const { LocalHaproxy } = await import('../haproxy/haproxy.ts');
+    const { lockFile } = await import('../../common/daemon/file-lock.ts');
     const { createEtcdClient } = await import('../../common/etcd/client/client.ts');
     const { Events } = await import('../report/events.ts');
     const { haproxyStatsd } = await import('../haproxy/metrics.ts');
@@ -24,6 +25,8 @@ export const run: Command = {
       log,
       events,
       version,
+      configFile,
+      lockFile,
       statsd: haproxyStatsd,
       host: thisHost,
       openEtcd: createEtcdClient,

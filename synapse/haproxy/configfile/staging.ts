@@ -64,13 +64,13 @@ export class Staging {
 
   /** Keeps a text as the last good one. */
   async keep(text: string): Promise<void> {
-    const folder = await this.#makeFolder();
+    const folder = await makePrivateFolder(this.#path, this.#files);
     await writeFileAtomic(join(folder, this.#lastGoodName), text, { like: this.#path, files: this.#files });
   }
 
   /** The last good text; undefined when there is none. */
   async kept(): Promise<string | undefined> {
-    return readIfThere(join(await this.#folder(), this.#lastGoodName), this.#files);
+    return readIfThere(join(await privateFolderOf(this.#path, this.#files), this.#lastGoodName), this.#files);
   }
 
   get #lastGoodName(): string {
@@ -97,7 +97,7 @@ export class Staging {
   }
 
   async #stageAt(text: string, candidate: string | null): Promise<StagedFile> {
-    const at = candidate ?? join(await this.#makeFolder(), basename(this.#path));
+    const at = candidate ?? join(await makePrivateFolder(this.#path, this.#files), basename(this.#path));
     return stageFile(this.#path, text, { at: () => at, files: this.#files });
   }
 
@@ -119,35 +119,38 @@ export class Staging {
       path: this.#path,
     });
   }
+}
 
-  /** `.synapse` beside the file that a symbolic link leads to. */
-  async #folder(): Promise<string> {
-    return join(dirname((await fileAt(this.#path, this.#files)).path), '.synapse');
-  }
+/** `.synapse` beside the file that a symbolic link leads to. */
+async function privateFolderOf(path: string, files: Files): Promise<string> {
+  return join(dirname((await fileAt(path, files)).path), '.synapse');
+}
 
-  /** Makes the folder, which only this process's user can enter, or makes it so when the file has something to hide. */
-  async #makeFolder(): Promise<string> {
-    const folder = await this.#folder();
-    // Not recursive: a recursive mkdir reports a folder that is not writable as one that is missing.
-    await this.#files.makeFolder(folder, { mode: 0o700 }).catch((error: NodeJS.ErrnoException) => {
-      if (error.code !== 'EEXIST') throw error;
+/**
+ * Makes the folder `.synapse` beside a file, which only this process's user can enter, or makes it so when the file has something
+ * to hide. @throws when it cannot be made, or another user may have made it
+ */
+export async function makePrivateFolder(path: string, files: Files): Promise<string> {
+  const folder = await privateFolderOf(path, files);
+  // Not recursive: a recursive mkdir reports a folder that is not writable as one that is missing.
+  await files.makeFolder(folder, { mode: 0o700 }).catch((error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EEXIST') throw error;
+  });
+  const why = await whyUntrusted(folder, files);
+  if (why !== null) throw new Error(`${folder} is not used, because of another user: ${why}; remove it`);
+  const { kind, mode } = await files.facts(folder);
+  if (kind !== 'folder') throw new Error(`${folder} is not a folder; remove it`);
+  const file = await ifThere(files.facts(path));
+  const hides = file !== undefined && (file.mode & 0o004) === 0;
+  if (!hides || (mode & 0o077) === 0) return folder;
+  try {
+    await files.changeAccess(folder, { mode: 0o700, uid: undefined, gid: undefined });
+  } catch (error) {
+    throw new Error(`${folder} can be read by others, and its mode cannot be changed to 0700; remove it`, {
+      cause: error,
     });
-    const why = await whyUntrusted(folder, this.#files);
-    if (why !== null) throw new Error(`${folder} is not used, because of another user: ${why}; remove it`);
-    const { kind, mode } = await this.#files.facts(folder);
-    if (kind !== 'folder') throw new Error(`${folder} is not a folder; remove it`);
-    const file = await ifThere(this.#files.facts(this.#path));
-    const hides = file !== undefined && (file.mode & 0o004) === 0;
-    if (!hides || (mode & 0o077) === 0) return folder;
-    try {
-      await this.#files.changeAccess(folder, { mode: 0o700, uid: undefined, gid: undefined });
-    } catch (error) {
-      throw new Error(`${folder} can be read by others, and its mode cannot be changed to 0700; remove it`, {
-        cause: error,
-      });
-    }
-    return folder;
   }
+  return folder;
 }
 
 /** False when the file cannot be replaced where it is: it is mounted on its own, or is on another file system. */
