@@ -24,6 +24,9 @@ export interface DeleteJudgeDeps {
 /** For how long the addresses that were read from all records are used, milliseconds. */
 const addressesLiveMs = 1_000;
 
+/** Address → the leases under which it is announced. */
+type LeasesByAddress = ReadonlyMap<string, ReadonlySet<string>>;
+
 /** A delete that waits for the verdict about its lease. */
 interface Pending {
   readonly deleted: KeyChange;
@@ -51,7 +54,7 @@ export class DeleteJudge {
   /** Lost leases whose owners may come back, each with what ends the wait. */
   readonly #waiting = new Map<string, () => void>();
   /** Every address that is announced, as it was lately: reading all records takes milliseconds. */
-  #announcedLately: { readonly at: number; readonly addresses: Set<string> } | undefined;
+  #announcedLately: { readonly at: number; readonly addresses: Map<string, Set<string>> } | undefined;
 
   /** Judges until `signal` aborts. */
   constructor(deps: DeleteJudgeDeps, signal: AbortSignal) {
@@ -71,7 +74,7 @@ export class DeleteJudge {
     const one = new Follower(onChange, follower, {
       judge: (lease) => this.#judge(lease),
       isWaiting: () => this.#waiting.size > 0,
-      announced: (address, lostLease) => this.#announced(address, lostLease),
+      announced: (address, news) => this.#announced(address, news),
     });
     this.#followers.add(one);
     onAbort(signal, () => {
@@ -107,19 +110,22 @@ export class DeleteJudge {
     if (this.#waiting.size === 0) this.#announcedLately = undefined;
   }
 
-  #addresses(): ReadonlySet<string> {
+  #addresses(): LeasesByAddress {
     const now = clock.now();
     if (this.#announcedLately === undefined || now - this.#announcedLately.at > addressesLiveMs) {
-      const addresses = new Set([...this.#followers].flatMap((follower) => [...follower.addresses()]));
+      const addresses = new Map<string, Set<string>>();
+      for (const follower of this.#followers) {
+        for (const [address, lease] of follower.addresses()) addLease(addresses, address, lease);
+      }
       this.#announcedLately = { at: now, addresses };
     }
     return this.#announcedLately.addresses;
   }
 
   /** Something is announced at an address. A service that was there under the lost lease too is the owner's own. */
-  #announced(address: string, lostLease: string | undefined): void {
-    this.#announcedLately?.addresses.add(address);
-    const addresses = new Set([address]);
+  #announced(address: string, { entry, lostLease }: News): void {
+    if (this.#announcedLately !== undefined) addLease(this.#announcedLately.addresses, address, entry.lease);
+    const addresses = new Map([[address, new Set([entry.lease])]]);
     for (const [lease, end] of this.#waiting) {
       if (lease === lostLease) continue;
       if ([...this.#followers].some((follower) => follower.waitsAt(addresses, lease))) end();
@@ -137,7 +143,7 @@ interface Court {
   readonly judge: (lease: string) => void;
   /** True while the owner of a lost lease may come back. */
   readonly isWaiting: () => boolean;
-  readonly announced: (address: string, lostLease: string | undefined) => void;
+  readonly announced: (address: string, news: News) => void;
 }
 
 class Follower {
@@ -195,25 +201,26 @@ class Follower {
       );
     }
     for (const lease of leases) if (!alive.has(lease)) this.#court.judge(lease);
-    for (const { entry, lostLease } of news ?? []) {
-      const address = this.#reads.addressOf(entry);
-      if (address !== undefined) this.#court.announced(address, lostLease);
+    for (const one of news ?? []) {
+      const address = this.#reads.addressOf(one.entry);
+      if (address !== undefined) this.#court.announced(address, one);
     }
   }
 
-  /** True when a delete waits whose record had one of these addresses and this lease. */
-  waitsAt(addresses: ReadonlySet<string>, lease: string): boolean {
-    return [...this.#pending.values()].some(
-      ({ deleted: { previous }, lease: own }) =>
-        own === lease && previous !== undefined && addresses.has(this.#reads.addressOf(previous) ?? ''),
-    );
+  /** True when a delete waits whose record had this lease, and an address that is announced under another one. */
+  waitsAt(announced: LeasesByAddress, lease: string): boolean {
+    return [...this.#pending.values()].some(({ deleted: { previous }, lease: own }) => {
+      if (own !== lease || previous === undefined) return false;
+      const leases = announced.get(this.#reads.addressOf(previous) ?? '') ?? [];
+      return [...leases].some((other) => other !== lease);
+    });
   }
 
-  /** Every address that the prefix announces. */
-  *addresses(): Iterable<string> {
+  /** Every address that the prefix announces, with its lease. */
+  *addresses(): Iterable<readonly [address: string, lease: string]> {
     for (const entry of this.#last?.entries.values() ?? []) {
       const address = this.#reads.addressOf(entry);
-      if (address !== undefined) yield address;
+      if (address !== undefined) yield [address, entry.lease];
     }
   }
 
@@ -242,4 +249,10 @@ function leasesAmong({ entries }: PrefixChange, leases: ReadonlySet<string>): Re
     if (found.size === leases.size) break;
   }
   return found;
+}
+
+function addLease(addresses: Map<string, Set<string>>, address: string, lease: string): void {
+  const known = addresses.get(address);
+  if (known === undefined) addresses.set(address, new Set([lease]));
+  else known.add(lease);
 }

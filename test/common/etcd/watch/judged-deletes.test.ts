@@ -171,6 +171,18 @@ describe('DeleteJudge', () => {
     });
   });
 
+  it('waits for each owner of a wave, though the address of the second one was announced when the first one was lost', async () => {
+    const { answer, follower } = judgement({ mayReturnMs: 60_000 });
+    const { told, put, lose } = follower();
+    put('a', '7', 'at 1');
+    put('b', '8', 'at 2');
+    lose('a');
+    await answer('7', 'gone');
+    lose('b');
+    await answer('8', 'gone');
+    assert.deepEqual(told, ['watch +a', 'watch +b']);
+  });
+
   it('does not wait when the lease lives', async () => {
     const { answer, follower } = judgement({ mayReturnMs: 60_000 });
     const { told, put, lose } = follower();
