@@ -89,6 +89,51 @@ const plantedFaults: readonly PlantedFault[] = [
     file: 'synapse/haproxy/output.js',
     edits: [['this.#desired.update(this.#trusted(snapshot), changed)', 'this.#desired.update(snapshot, changed)']],
   },
+  {
+    name: 'a key that was deleted while its lease lives counts as lost',
+    file: 'common/etcd/watch/judged-deletes.js',
+    edits: [
+      ["follower.settle(lease, verdict === 'alive' ? 'withdrawn' : 'lost');", "follower.settle(lease, 'lost');"],
+      ["passed.push(...this.#takePending(lease, 'withdrawn'));", "passed.push(...this.#takePending(lease, 'lost'));"],
+    ],
+  },
+  {
+    name: 'a withdrawn instance counts as lost',
+    file: 'synapse/catalog/lost-leases.js',
+    edits: [
+      [
+        "if (state === 'down' || present.has(id) || set.withdrawn?.has(id))",
+        "if (state === 'down' || present.has(id))",
+      ],
+    ],
+  },
+  {
+    name: 'a lost instance that does not answer is kept',
+    file: 'synapse/catalog/lost-leases.js',
+    edits: [["const fails = look.answer !== 'answers' && !look.isBlind;", 'const fails = false;']],
+  },
+  {
+    name: 'a wave of lost leases is not noticed',
+    file: 'synapse/catalog/lost-leases.js',
+    edits: [['#isWave(service) {', '#isWave(service) {\n        return false;']],
+  },
+  {
+    name: 'a suspect stays although another service has its address',
+    file: 'synapse/catalog/lost-leases.js',
+    edits: [
+      [
+        '#compareOne(service, { instance, lease }, { byAddress, byName }) {',
+        '#compareOne(service, { instance, lease }, { byAddress, byName }) {\n        return;',
+      ],
+    ],
+  },
+  {
+    name: 'nerve takes no announcement back whose lease was lost',
+    file: 'common/etcd/keys/next-step.js',
+    edits: [
+      ["if (isAbsent && !(announced && tombstone !== undefined && withdrawal === 'lasting')) {", 'if (isAbsent) {'],
+    ],
+  },
 ];
 
 const built = fileURLToPath(new URL('../../', import.meta.url));

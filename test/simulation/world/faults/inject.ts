@@ -8,9 +8,16 @@ import {
   slowUnderChanges,
   synapseBackWithoutEtcd,
 } from './incidents.ts';
-import { addressReused, instanceDies, instanceFlaps, instanceHostDies, instanceSick } from './instances.ts';
+import {
+  addressReused,
+  instanceDies,
+  instanceFlaps,
+  instanceHostDies,
+  instanceHostsDie,
+  instanceSick,
+} from './instances.ts';
 import { nerveFreezes, nerveKilled, nerveMoves, nerveStops } from './nerve.ts';
-import { hostCutOffFromEtcd, membersCutOff, proxyCannotReachHost } from './network.ts';
+import { hostCutOffFromEtcd, membersCutOff, nervesCutOff, proxyCannotReachHost } from './network.ts';
 import {
   allKeysDeleted,
   commandsUndone,
@@ -30,6 +37,7 @@ const faults: readonly Fault[] = [
   memberHangsUnderCreate,
   slowUnderChanges,
   hostCutOffFromEtcd,
+  nervesCutOff,
   historyCompacted,
   quotaReached,
   keyDeleted,
@@ -43,6 +51,7 @@ const faults: readonly Fault[] = [
   instanceDies,
   instanceFlaps,
   instanceHostDies,
+  instanceHostsDie,
   addressReused,
   proxyCannotReachHost,
   synapseKilled,

@@ -1,4 +1,5 @@
 import type { SimulatedInstance } from '../instances.ts';
+import type { NerveHost } from '../nerve-host.ts';
 import type { World } from '../world.ts';
 import { type Fault, pick } from './fault.ts';
 
@@ -82,23 +83,43 @@ export const instanceFlaps: Fault = {
 export const instanceHostDies: Fault = {
   name: 'a host of instances dies',
   begin(world) {
-    const nerve = pick(
-      world,
-      world.nerves.filter(({ name }) => !world.instances.dead.has(name)),
-    );
+    const nerve = pick(world, aliveHosts(world));
     if (nerve === undefined || world.nerves.length < 3) return undefined;
-    world.history.note(`FAULT: the host ${nerve.name} dies`);
-    world.instances.dead.add(nerve.name);
-    nerve.kill();
-    for (const instance of nerve.instances) world.instances.change(instance, { running: false });
+    return die(world, nerve);
+  },
+};
+
+/** Most hosts of instances die at once, as when a rack loses its power. */
+export const instanceHostsDie: Fault = {
+  name: 'most hosts of instances die',
+  begin(world) {
+    const alive = aliveHosts(world);
+    const spared = pick(world, alive);
+    if (alive.length < 3) return undefined;
+    const ends = alive.filter((nerve) => nerve !== spared).map((nerve) => die(world, nerve));
     return () => {
-      world.history.note(`the host ${nerve.name} boots`);
-      world.instances.dead.delete(nerve.name);
-      for (const instance of nerve.configured) run(world, instance);
-      nerve.start();
+      for (const end of ends) end();
     };
   },
 };
+
+function aliveHosts({ nerves, instances }: World): readonly NerveHost[] {
+  return nerves.filter(({ name }) => !instances.dead.has(name));
+}
+
+/** @returns what boots the host again */
+function die(world: World, nerve: NerveHost): () => void {
+  world.history.note(`FAULT: the host ${nerve.name} dies`);
+  world.instances.dead.add(nerve.name);
+  nerve.kill();
+  for (const instance of nerve.instances) world.instances.change(instance, { running: false });
+  return () => {
+    world.history.note(`the host ${nerve.name} boots`);
+    world.instances.dead.delete(nerve.name);
+    for (const instance of nerve.configured) run(world, instance);
+    nerve.start();
+  };
+}
 
 /** An instance goes, and one of another service comes to its address: in order, or after a crash of the whole host. */
 export const addressReused: Fault = {

@@ -4,6 +4,7 @@ const names = {
   empty: ['longest time that a service with a healthy instance was empty', 'ms'],
   withdrawal: ['slowest withdrawal', 'ms'],
   hungWithdrawal: ['slowest withdrawal while a member of etcd hangs or is away', 'ms'],
+  kept: ['longest time in a run, over all instances, that lost ones were kept in a wave', 'ms'],
   dead: ['longest time that a lost and dead instance was in use', 'ms'],
   unannounced: ['longest time that a healthy instance was not announced', 'ms'],
   sick: ['longest time that a sick instance was announced', 'ms'],

@@ -6,6 +6,7 @@ import type { Figures } from './figures.ts';
 import { Owners } from './owners.ts';
 import { RegistryMonitor } from './registry.ts';
 import { ServerMonitor } from './servers.ts';
+import { WaveMonitor } from './waves.ts';
 
 const everyMs = 100;
 /** For how long an address may get requests for a service that has lost it to another one, with an undisturbed synapse. */
@@ -20,6 +21,8 @@ export class Monitors {
   readonly #announcements: Announcements;
   readonly #servers: ServerMonitor;
   readonly #registry: RegistryMonitor;
+  readonly #waves: WaveMonitor;
+  readonly #figures: Figures;
   readonly #calm: Calm;
   #over = false;
 
@@ -35,6 +38,8 @@ export class Monitors {
     this.#calm = calm;
     this.#servers = new ServerMonitor(world, deps);
     this.#registry = new RegistryMonitor(world, deps);
+    this.#waves = new WaveMonitor(world, { ...deps, calmSince: (proxy) => this.#servers.calmSince(proxy) });
+    this.#figures = figures;
     world.onCommit((committed, by) => {
       owners.take(committed, by);
       announcements.take(committed);
@@ -59,6 +64,8 @@ export class Monitors {
       this.#calm.look();
       this.#servers.look();
       this.#registry.look();
+      this.#waves.look();
+      this.#figures.worst('kept', this.#waves.kept * everyMs);
       this.#again();
     });
   }

@@ -25,7 +25,7 @@ const mostWithdrawalOfHungMs = 16_000;
 /** It is out for good when an undisturbed synapse has had this time to write its files. */
 const outForGoodMs = 10_000;
 /** A lost instance that is dead: looks at suspects, two in a row, or HAProxy's own check of a host that is a black hole. */
-const mostDeadMs = 30_000;
+const mostDeadMs = 16_000;
 
 /** What the monitor knows of one instance behind one proxy. */
 interface Watched {
