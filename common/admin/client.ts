@@ -100,6 +100,58 @@ export function control(target: AdminTarget, path: string, body: unknown, option
   return ask({ ...target, listen: false }, { ...options, method: 'POST', path, body });
 }
 
+/** The daemon is of an earlier version: it has no such route. */
+export class UnknownRoute extends Error {
+  override readonly name = 'UnknownRoute';
+}
+
+/**
+ * Asks the running daemon over its control socket for something that takes a while, and yields each line of its answer.
+ * @throws {UnknownRoute} when it has no such route; with the daemon's own reason when it refuses; when it ends meanwhile, or is
+ *   silent for longer than `timeoutMs`
+ */
+export async function* followControl(
+  target: AdminTarget,
+  path: string,
+  body: unknown,
+  options: AskOptions,
+): AsyncGenerator<unknown> {
+  const { program, timeoutMs = maxSilenceMs } = options;
+  if (!target.control_socket) throw new Error(`${program} has no control socket; set admin.control_socket to a path`);
+  const { where, to } = address({ ...target, listen: false }, program);
+  await checkSocket(to, program);
+  const response = await new Promise<IncomingMessage>((resolve, reject) => {
+    const outgoing = request({ ...to, path, method: 'POST', agent: false, timeout: timeoutMs }, resolve);
+    outgoing.on('timeout', () => outgoing.destroy(new DOMException('silent', 'TimeoutError')));
+    outgoing.on('error', (error) => reject(explain(error, { program, where, timeoutMs })));
+    outgoing.end(JSON.stringify(body));
+  });
+  response.setEncoding('utf8');
+  let text = '';
+  try {
+    for await (const chunk of response) {
+      const lines = (text + chunk).split('\n');
+      text = lines.pop() ?? '';
+      if (response.statusCode === 200) for (const line of lines) yield JSON.parse(line);
+      else text = lines.join('') + text;
+    }
+  } catch (error) {
+    throw new Error(`${program} at ${where} has ended, or closed this connection`, { cause: error });
+  } finally {
+    response.destroy();
+  }
+  if (response.statusCode === 404) throw new UnknownRoute(`${program} at ${where} has no ${path}`);
+  if (response.statusCode !== 200) throw new Error(`${program} at ${where} refuses: ${errorIn(text, response)}`);
+}
+
+function errorIn(text: string, { statusCode }: IncomingMessage): string {
+  try {
+    return (JSON.parse(text) as { readonly error?: string }).error ?? `HTTP status ${statusCode}`;
+  } catch {
+    return `HTTP status ${statusCode}`;
+  }
+}
+
 async function ask(
   target: AdminTarget,
   options: AskOptions & { readonly method: string; readonly path: string; readonly body?: unknown },

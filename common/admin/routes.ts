@@ -1,8 +1,11 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { metricsText, registry } from '../daemon/metrics.ts';
 
-/** Changes something. Gets the request's JSON body and returns the answer. @throws {BadRequest} */
-export type ControlRoute = (body: unknown) => Promise<unknown> | unknown;
+/**
+ * Changes something. Gets the request's JSON body and returns the answer; what is async-iterable is sent as one line of JSON for
+ * each item, as soon as there is one. `signal` aborts when the client has gone. @throws {BadRequest}
+ */
+export type ControlRoute = (body: unknown, signal: AbortSignal) => Promise<unknown> | unknown;
 
 /** A control request is invalid; the message is sent to the client. */
 export class BadRequest extends Error {
@@ -50,7 +53,7 @@ export async function answer(
     response.setHeader('Allow', allowed.join(', '));
     return sendJson(response, 405, { error: `${request.method} is not allowed on ${path}; ${allowed.join(', ')} is` });
   }
-  if (route !== undefined) return sendJson(response, 200, (await route(await readBody(request))) ?? {});
+  if (route !== undefined) return sendAnswer(response, route, await readBody(request));
   if (own !== undefined) return own(request, response);
   await read?.(response, options);
 }
@@ -81,6 +84,23 @@ async function readBody(request: IncomingMessage): Promise<unknown> {
   } catch (error) {
     throw new BadRequest('the body is not JSON', { cause: error });
   }
+}
+
+async function sendAnswer(response: ServerResponse, route: ControlRoute, body: unknown): Promise<void> {
+  const gone = new AbortController();
+  response.on('close', () => gone.abort());
+  const result = (await route(body, gone.signal)) ?? {};
+  if (!isAsyncIterable(result)) return sendJson(response, 200, result);
+  response.writeHead(200, { 'Content-Type': 'application/x-ndjson', 'Cache-Control': 'no-store' });
+  for await (const item of result) {
+    if (gone.signal.aborted) return;
+    response.write(`${JSON.stringify(item)}\n`);
+  }
+  response.end();
+}
+
+function isAsyncIterable(value: unknown): value is AsyncIterable<unknown> {
+  return typeof value === 'object' && value !== null && Symbol.asyncIterator in value;
 }
 
 /** Answers with JSON. A response that has begun already is cut off. */

@@ -7,7 +7,7 @@ import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
 import { type AdminOptions, BadRequest, serveAdmin } from '../../../common/admin/admin.ts';
-import { control, readState } from '../../../common/admin/client.ts';
+import { control, followControl, readState } from '../../../common/admin/client.ts';
 import { exec } from '../../../common/daemon/exec.ts';
 import { silentLog } from '../../../common/daemon/log.ts';
 import { patienceMs } from '../../support/eventually.ts';
@@ -270,6 +270,73 @@ describe('readState', () => {
     await assert.rejects(readState({ listen, control_socket: null }, { program: 'nerve', timeoutMs: 100 }), {
       message: `nerve at ${listen} did not answer within 100 ms`,
     });
+  });
+
+  it('streams an answer that takes a while, line by line', async (t) => {
+    const path = join(await tempFolder(t), 'control.sock');
+    let go = (): void => {};
+    const wait = new Promise<void>((resolve) => {
+      go = resolve;
+    });
+    const lines = async function* () {
+      yield { step: 1 };
+      await wait;
+      yield { step: 2 };
+    };
+    await serve(t, { listen: false, control_socket: path, control: { '/api/v1/wait': () => lines() } });
+    const target = { listen: false, control_socket: path } as const;
+    const seen: unknown[] = [];
+    for await (const line of followControl(target, '/api/v1/wait', {}, { program: 'nerve' })) {
+      seen.push(line);
+      go();
+    }
+    assert.deepEqual(seen, [{ step: 1 }, { step: 2 }]);
+  });
+
+  it('tells the route when the client of a streamed answer has gone', async (t) => {
+    const path = join(await tempFolder(t), 'control.sock');
+    let onGone = (): void => {};
+    const gone = new Promise<void>((resolve) => {
+      onGone = resolve;
+    });
+    const route = async function* (_: unknown, signal: AbortSignal) {
+      signal.addEventListener('abort', onGone);
+      yield 1;
+      await gone;
+    };
+    await serve(t, { listen: false, control_socket: path, control: { '/api/v1/wait': route } });
+    const target = { listen: false, control_socket: path } as const;
+    for await (const _ of followControl(target, '/api/v1/wait', {}, { program: 'nerve' })) break;
+    await gone;
+  });
+
+  it('says why a streamed answer is refused, missing or cut off', async (t) => {
+    const path = join(await tempFolder(t), 'control.sock');
+    let go = (): void => {};
+    const wait = new Promise<void>((resolve) => {
+      go = resolve;
+    });
+    const cut = async function* () {
+      yield 1;
+      await wait;
+      throw new Error('broken');
+    };
+    const refuse = () => {
+      throw new BadRequest('name a service');
+    };
+    const { end } = await serve(t, {
+      listen: false,
+      control_socket: path,
+      control: { '/bad': refuse, '/cut': () => cut() },
+    });
+    const target = { listen: false, control_socket: path } as const;
+    const drain = async (route: string) => {
+      for await (const _ of followControl(target, route, {}, { program: 'nerve' })) go();
+    };
+    await assert.rejects(drain('/bad'), { message: `nerve at ${path} refuses: name a service` });
+    await assert.rejects(drain('/other'), { name: 'UnknownRoute', message: `nerve at ${path} has no /other` });
+    await assert.rejects(drain('/cut'), { message: `nerve at ${path} has ended, or closed this connection` });
+    end.abort();
   });
 
   it('says that the daemon may still carry out a control request that got no answer', async (t) => {
