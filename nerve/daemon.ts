@@ -2,7 +2,6 @@ import { isDeepStrictEqual } from 'node:util';
 import { type AdminServer, serveAdmin } from '../common/admin/admin.ts';
 import type { AdminConfig } from '../common/admin/options.ts';
 import { type LinkedAbort, linkAbort } from '../common/async/abort.ts';
-import { sleep } from '../common/async/sleep.ts';
 import { timeoutSignal } from '../common/async/timeout.ts';
 import { ConfigError, problemsInLine } from '../common/config/problem.ts';
 import { defaultSocket, defaultStateFile, type Owner } from '../common/daemon/default-paths.ts';
@@ -12,19 +11,17 @@ import { countReload, startMetrics } from '../common/daemon/metrics.ts';
 import { SystemdNotifier } from '../common/daemon/systemd-notifier.ts';
 import type { EtcdClient } from '../common/etcd/client/client.ts';
 import type { EtcdOptions } from '../common/etcd/client/options.ts';
-import { createLeasedKeys } from '../common/etcd/keys/leased-keys.ts';
 import type { Files } from '../common/host.ts';
 import { StatsdReporter } from '../common/statsd/reporter.ts';
 import { counted } from '../common/wording.ts';
-import type { Announcer, OnLeftover } from './announce/announcer.ts';
 import { DrainStore, type Drains } from './announce/drain-store.ts';
-import { EtcdAnnouncer } from './announce/etcd-announcer.ts';
-import type { Registry } from './announce/registries.ts';
 import type { NerveConfig } from './config/config.ts';
 import { controlRoutes } from './control.ts';
+import { FleetWaits } from './fleet-waits.ts';
 import { heartbeat } from './heartbeat.ts';
 import { observe } from './metrics.ts';
 import { Nerve } from './nerve.ts';
+import { RegistryClients } from './registry-clients.ts';
 import { statsdNames } from './statsd.ts';
 import { describeState, observed } from './status.ts';
 
@@ -46,6 +43,7 @@ const withdrawTimeoutMs = 5000;
 
 /** The parts of a running daemon. */
 interface Parts {
+  readonly fleet: FleetWaits;
   readonly nerve: Nerve;
   readonly drains: Drains;
   readonly statsd: StatsdReporter;
@@ -76,19 +74,23 @@ export class NerveDaemon {
     const stateFile = config.stateFile ?? (await stateFileByDefault(owner, deps));
     const drains = await DrainStore.open(stateFile === false ? null : stateFile, { log, files });
     const lastStop = new AbortController();
-    const nerve = new Nerve({
-      log,
-      drains,
-      connect: (registry, onLeftover) => connectEtcd(registry, { ...deps, onLeftover }, lastStop.signal),
-    });
+    let daemon: NerveDaemon | undefined;
+    const current = (): NerveConfig => (daemon === undefined ? config : daemon.#config);
+    const clients = new RegistryClients(deps, lastStop.signal);
+    const nerve = new Nerve({ log, drains, connect: (...registry) => clients.connect(...registry) });
+    const fleet = new FleetWaits({ nerve, clients, log, config: current });
     startMetrics('nerve', { version, ready: () => nerve.notReadyReason === null });
     observe(() => observed(nerve));
-    let daemon: NerveDaemon | undefined;
     const admin = {
       ...(await adminSection(config.admin, owner, deps)),
       ready: () => nerve.notReadyReason,
       state: () => describeState(nerve, version, daemon?.configRefused),
-      control: controlRoutes(nerve, drains, () => (daemon === undefined ? config : daemon.#config).drainTimeMs),
+      control: controlRoutes({
+        nerve,
+        drains,
+        drainTimeMs: () => current().drainTimeMs,
+        wait: (...services) => fleet.wait(...services),
+      }),
     };
     const server = await serveAdmin(admin, { log }, lastStop.signal);
     log.info('nerve runs', {
@@ -106,7 +108,7 @@ export class NerveDaemon {
     void systemd.feedWatchdog(lastStop.signal);
     // Ready even when nothing is announced yet: while etcd is down, systemd must not end a nerve that works.
     systemd.ready(statusLine(nerve));
-    daemon = new NerveDaemon(config, { nerve, drains, statsd, systemd, server, lastStop }, deps);
+    daemon = new NerveDaemon(config, { nerve, fleet, drains, statsd, systemd, server, lastStop }, deps);
     return daemon;
   }
 
@@ -139,7 +141,7 @@ export class NerveDaemon {
 
   /** Stops everything: drains and withdraws the services as configured, then ends what reported on that. */
   async shutDown(): Promise<void> {
-    const { nerve, drains, statsd, systemd, server, lastStop } = this.#parts;
+    const { nerve, fleet, drains, statsd, systemd, server, lastStop } = this.#parts;
     const { log } = this.#deps;
     const { drain: drainMs, keep } = this.#config.shutdown;
     this.#shutdown.abort();
@@ -147,7 +149,7 @@ export class NerveDaemon {
     // The checks go on while the services drain: one that fails is withdrawn at once.
     if (drainMs > 0 && (await nerve.drainAll(timeoutSignal(withdrawTimeoutMs)))) {
       log.info('draining before the shutdown', { milliseconds: drainMs });
-      await sleep(drainMs);
+      await fleet.untilQuiet(drainMs, lastStop.signal);
     }
     await nerve.close(withdrawTimeoutMs, { keep });
     await drains.saved();
@@ -203,19 +205,6 @@ export class NerveDaemon {
     if (heartbeatPath !== null) void heartbeat(heartbeatPath, this.#deps, beating.signal);
     return beating;
   }
-}
-
-/** Connects to an etcd cluster, under a lease of its own, until `signal` aborts. */
-function connectEtcd(
-  { etcd, ttlSeconds }: Registry,
-  { log, openEtcd, onLeftover }: Pick<DaemonDeps, 'log' | 'openEtcd'> & { readonly onLeftover: OnLeftover },
-  signal: AbortSignal,
-): Announcer {
-  const client = openEtcd(etcd, { log }, signal);
-  return new EtcdAnnouncer({
-    createKeys: (options) => createLeasedKeys(client, { ttlSeconds, ...options }, { log }, signal),
-    onLeftover,
-  });
 }
 
 /** The admin section, with the default control socket when it names none. */

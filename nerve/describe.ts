@@ -1,6 +1,7 @@
 import { adminSchema } from '../common/admin/options.ts';
 import { describeSchema, type OptionSection } from '../common/cli/describe.ts';
 import { etcdSchema } from '../common/etcd/client/options.ts';
+import { fleetSchema } from '../common/fleet/options.ts';
 import { statsdSchema } from '../common/statsd/options.ts';
 import { ownCheckTypes } from './check.ts';
 import { checkSchema } from './config/check-config.ts';
@@ -24,6 +25,7 @@ export async function describeOptions(check?: string): Promise<readonly OptionSe
     { title: 'admin', options: describeSchema(adminSchema(defaultListen, socketDefault)) },
     { title: 'statsd', options: describeSchema(statsdSchema) },
     { title: 'shutdown', options: describeSchema(shutdownSchema) },
+    { title: 'fleet', options: describeSchema(fleetSchema) },
     { title: 'services.NAME', options: describeSchema(serviceSchema) },
     { title: 'services.NAME.rate_limiting', options: describeSchema(rateLimitSchema) },
     { title: `services.NAME.checks[] (types: ${checks.join(', ')})`, options: describeSchema(checkSchema) },

@@ -114,6 +114,23 @@ export const reaps = new Counter({
   registers,
 });
 
+/** Counts the questions to the proxies of a fleet, by what was asked and how that ended. */
+export const fleetRequests = new Counter({
+  name: 'nerve_fleet_requests_total',
+  help: 'Questions to all proxies about one instance, by what they expect (drained or up) and by outcome.',
+  labelNames: ['expect', 'outcome'],
+  registers,
+});
+
+/** Measures the questions that all proxies have acknowledged. */
+export const fleetRequestDuration = new Histogram({
+  name: 'nerve_fleet_request_duration_seconds',
+  help: 'Time until every proxy had acknowledged a question; for drained, until the last connection had ended too.',
+  labelNames: ['expect'],
+  buckets: [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300],
+  registers,
+});
+
 /** Starts the counters of a service at 0, so that its first failure is an increase and not a new series. */
 export function initMetrics(service: string, checks: readonly string[]): void {
   for (const check of checks) {

@@ -68,6 +68,11 @@ export class Nerve {
     return this.#drains.since(name);
   }
 
+  /** True while the service is announced as draining, because of an operator or of the shutdown. */
+  isDrained(name: string): boolean {
+    return this.#phase === 'draining' || this.#drains.since(name) !== undefined;
+  }
+
   /** Why nerve is not ready; null while it holds all its leases and no registry reports an error. */
   get notReadyReason(): string | null {
     if (this.#phase === 'closed') return 'shutting down';
@@ -100,9 +105,14 @@ export class Nerve {
    * @throws {BadRequest} when there is no such service or instance
    */
   drain(name: string, drained: boolean, instanceId?: string): readonly string[] {
-    const chosen = chooseServices([...this.#services.values()], name, instanceId);
+    const chosen = this.choose(name, instanceId);
     for (const service of chosen) this.#setDrained(service, drained);
     return chosen.map(({ config }) => config.instance.id);
+  }
+
+  /** The instances of a service, or one of them. @throws {BadRequest} when there is no such service or instance */
+  choose(name: string, instanceId?: string): readonly RunningService[] {
+    return chooseServices([...this.#services.values()], name, instanceId);
   }
 
   /**
@@ -131,7 +141,7 @@ export class Nerve {
     const current = this.#services.get(name);
     if (current?.registry === registry && sameService(current.config, config)) return;
     this.#log.info(current === undefined ? 'service added' : 'service changed', { service: name, key });
-    const isDrained = (): boolean => this.#phase === 'draining' || this.#drains.since(name) !== undefined;
+    const isDrained = (): boolean => this.isDrained(name);
     const parts = { config, registry, predecessor: current ?? null };
     const service = new RunningService(parts, { ...this.#serviceDeps, isDrained }, this.#closed.signal);
     this.#services.set(name, service);

@@ -84,6 +84,11 @@ export class RunningService {
     return this.registry.announcer.status(this.config.key);
   }
 
+  /** The registry has what it should have of the service now. */
+  get isSettled(): boolean {
+    return this.announcement.reason === null && !this.heldBack;
+  }
+
   /** The service and its visible predecessors, the newest first. */
   get lineage(): readonly RunningService[] {
     return this.#predecessor === null ? [this] : [this, ...this.#predecessor.lineage];

@@ -8,7 +8,7 @@ import type { NerveState } from './status-shape.ts';
 export function describeState(nerve: Nerve, version: string, configRefused?: string): NerveState {
   const reason = nerve.notReadyReason;
   const services = [...nerve.services].map(([name, service]) => {
-    const { config, health, since, checks, heldBack, announcement } = service;
+    const { config, health, since, checks, announcement } = service;
     const drainedSince = nerve.drainedSince(name) ?? null;
     return {
       name,
@@ -21,7 +21,7 @@ export function describeState(nerve: Nerve, version: string, configRefused?: str
       drainedSince,
       announced: announcement.announced,
       reason: announcementReason(service),
-      settled: announcement.reason === null && !heldBack,
+      settled: service.isSettled,
       checks,
     };
   });

@@ -1,9 +1,10 @@
 import { ConfigError, formatProblem } from '../config/problem.ts';
 import { createLog, reasonOf } from '../daemon/log.ts';
 import { plainReason } from '../reason.ts';
-import { visible } from '../visible.ts';
+import { visible, visibleLine } from '../visible.ts';
 import { commandHelp, commandNamed, parseCommandLine, programHelp } from './command-line.ts';
 import { type Program, UsageError } from './program.ts';
+import { ProgressLine } from './progress-line.ts';
 import { safeOutput, styleFor } from './table.ts';
 
 // For a program's main file, which needs all of these.
@@ -28,6 +29,7 @@ export async function main(program: Program): Promise<void> {
     print: (text) => process.stdout.write(text),
     complain: (text) => process.stderr.write(text),
     isTerminal: process.stdout.isTTY === true,
+    columns: process.stdout.columns,
   });
   process.exitCode = Math.max(Number(process.exitCode ?? 0), code);
 }
@@ -39,13 +41,23 @@ export interface Terminal {
   readonly complain: (text: string) => void;
   /** Standard output is a terminal. */
   readonly isTerminal?: boolean;
+  /** Its width in characters. */
+  readonly columns?: number | undefined;
 }
 
 /** Runs a program like {@link main}, but without touching the process. Resolves to the exit code; never rejects. */
 export async function execute(program: Program, argv: readonly string[], terminal: Terminal): Promise<number> {
-  const { env, isTerminal = false } = terminal;
-  const complain = (text: string): void => terminal.complain(visible(text));
-  const print = (text: string): void => terminal.print(visible(text));
+  const { env, isTerminal = false, columns } = terminal;
+  const line = new ProgressLine({ print: terminal.print, isTerminal, columns });
+  const write = (text: string): void => {
+    line.clear();
+    terminal.print(text);
+  };
+  const complain = (text: string): void => {
+    line.clear();
+    terminal.complain(visible(text));
+  };
+  const print = (text: string): void => write(visible(text));
   try {
     const { command, name, options, args } = parseCommandLine(program, argv, env);
     if (options.help) {
@@ -65,10 +77,13 @@ export async function execute(program: Program, argv: readonly string[], termina
     const { style, clean } = safeOutput(styleFor({ color: String(options.color ?? 'auto'), env, isTerminal }));
     const context = {
       ...{ version: program.version, config, options, args, env, log, style, needConfig },
-      print: (text: string): void => terminal.print(clean(text)),
-      printExact: (text: string): void => terminal.print(isTerminal ? clean(text) : text),
+      print: (text: string): void => write(clean(text)),
+      printExact: (text: string): void => write(isTerminal ? clean(text) : text),
+      progress: (text: string): void => line.show(visibleLine(text)),
     };
-    return (await command.run(context)) ?? 0;
+    const code = await command.run(context);
+    line.clear();
+    return code ?? 0;
   } catch (error) {
     if (error instanceof ConfigError) {
       complain(error.problems.map((problem) => `${formatProblem(problem)}\n`).join(''));

@@ -31,6 +31,8 @@ export interface CommandContext {
   readonly print: (text: string) => void;
   /** Writes the text of a file to standard output; unchanged, unless that is a terminal. */
   readonly printExact: (text: string) => void;
+  /** Says in one line how far the command is; on a terminal the next line, or other output, takes its place. */
+  readonly progress: (text: string) => void;
   /** Adds colours where the output shows them. */
   readonly style: Style;
   /** The configuration file. @throws {UsageError} when none is named */

@@ -1,6 +1,6 @@
 import { type Fields, field, type Shaped } from '../cli/json-shape.ts';
 import { counted, listed } from '../wording.ts';
-import { type AskState, isMissed, type Member } from './ask-state.ts';
+import { type AskState, isMissed, type Member, unasked } from './ask-state.ts';
 import type { RequestRecord } from './records.ts';
 
 const waitingShape = {
@@ -84,11 +84,24 @@ export function progressOf(
   return { ...progress, reason: end.reason ?? whyNot(progress, state) };
 }
 
+/** The progress of a question about an instance that could not be asked, or not yet. */
+export function unaskedProgress(
+  { key, expect }: { readonly key: string; readonly expect: 'drained' | 'up' | 'gone' },
+  milliseconds: number,
+  end: { readonly outcome: Outcome; readonly reason: string },
+): Progress {
+  return { ...progressOf(unasked, milliseconds, end), key, expect };
+}
+
+/** The reason of a question that is being written. */
+export const asking = 'asking the proxies';
+
 /** Why a question is not done; null when it is, or when there is nothing to ask. */
 function whyNot(progress: Omit<Progress, 'reason'>, { request, trouble }: AskState): string | null {
   if (progress.outcome === 'done' || progress.outcome === 'nobody') return null;
   if (trouble !== null) return `etcd does not answer: ${trouble}`;
-  return request === null ? 'the question has not been written' : progressText(progress);
+  if (request !== null) return progressText(progress);
+  return progress.outcome === 'waiting' ? asking : 'etcd did not take the question in time';
 }
 
 /** One line: `12 of 14 proxies; 3 connections left: host-b 2, host-c 1`. */

@@ -1,20 +1,41 @@
 import { type AdminTarget, control, readState } from '../../common/admin/client.ts';
 import { clock } from '../../common/async/clock.ts';
 import { sleep } from '../../common/async/sleep.ts';
+import { durationOption } from '../../common/cli/duration-option.ts';
 import type { Command, CommandContext } from '../../common/cli/program.ts';
+import { formatDuration } from '../../common/wording.ts';
 import type { DrainAnswer } from '../control.ts';
 import type { CheckStatus, NerveState } from '../status-shape.ts';
-import { adminTarget } from './context.ts';
+import { adminTarget, json } from './context.ts';
+import { type Change, changeShape, type ProxyWaitResult, provenLines, waitForProxies } from './proxies.ts';
+
+const timeout = {
+  timeout: { type: 'string', placeholder: 'TIME', doc: 'how long to wait for the proxies, default 60s' },
+} as const;
+
+/** Exit codes of a command that waits for proxies. */
+const exits = { 4: 'with --wait: proxies are missing, and named; the change itself is made' } as const;
 
 /** `nerve drain` */
 export const drain: Command = {
   summary: 'Let a service finish its connections, and give it no new ones.',
   usage: 'SERVICE [INSTANCE]',
   arguments: ['service', 'server'],
-  options: { wait: { type: 'boolean', doc: 'return when drain_time is over' } },
+  options: {
+    wait: {
+      type: 'boolean',
+      doc: 'return when no HAProxy sends new requests to it and the last connection to it has ended',
+    },
+    ...timeout,
+    ...json,
+  },
   notes: [
     'Asks the running nerve over its control socket. The service stays drained, also after a restart, until undrain.',
+    'With --wait, nerve asks every synapse that takes part in the fleet. When none does, or etcd does not allow the question, ' +
+      'the command waits until drain_time is over instead, and says so.',
   ],
+  exits,
+  json: changeShape,
   run: (context) => drainOrUndrain(context, 'drain'),
 };
 
@@ -23,24 +44,18 @@ export const undrain: Command = {
   summary: 'Give a drained service new connections again.',
   usage: 'SERVICE [INSTANCE]',
   arguments: ['service', 'server'],
-  options: { wait: { type: 'boolean', doc: 'wait first until its checks pass, then until etcd shows it' } },
+  options: {
+    wait: {
+      type: 'boolean',
+      doc: 'wait first until its checks pass, then until every HAProxy has it in rotation',
+    },
+    ...timeout,
+    ...json,
+  },
+  exits,
+  json: changeShape,
   run: (context) => drainOrUndrain(context, 'undrain'),
 };
-
-async function drainOrUndrain(context: CommandContext, action: 'drain' | 'undrain'): Promise<void> {
-  const { args, options, print, log } = context;
-  const [service, instance] = args;
-  const to = { admin: await adminTarget(context), print, warn: (text: string) => log.warn(text) };
-  await changeDrain(action, { service, instance, wait: options.wait === true }, to);
-}
-
-/** What to drain or undrain. */
-export interface DrainRequest {
-  readonly service: string | undefined;
-  readonly instance: string | undefined;
-  /** Drain: return when the drain time is over. Undrain: begin when the checks pass, return when etcd shows the service. */
-  readonly wait: boolean;
-}
 
 /** The first result may belong to a probe that began before the command; the second cannot. */
 const freshResults = 2;
@@ -48,28 +63,72 @@ const freshResults = 2;
 /** The command asks the running nerve this often while it waits. */
 const pollMs = 500;
 
-/**
- * Asks the running nerve to drain or undrain a service, and prints what it did.
- * @throws when nerve refuses, or when another command reverses the change while this one waits
- */
-export async function changeDrain(
-  action: 'drain' | 'undrain',
-  request: DrainRequest,
-  to: { readonly admin: AdminTarget; readonly print: (text: string) => void; readonly warn: (text: string) => void },
-): Promise<void> {
-  const { service, instance, wait } = request;
-  const body = { service, instance };
-  if (action === 'undrain' && wait) await untilHealthy(request, to.admin);
-  const answer = (await control(to.admin, `/api/v1/${action}`, body, { program: 'nerve' })) as DrainAnswer;
+async function drainOrUndrain(context: CommandContext, action: 'drain' | 'undrain'): Promise<number> {
+  const { args, options, print, progress, log } = context;
+  const [service, instance] = args;
+  const timeoutMs = durationOption('timeout', options.timeout ?? '60s');
+  const say = options.json ? () => {} : print;
+  const admin = await adminTarget(context);
+  if (action === 'undrain' && options.wait) await untilHealthy({ service, instance }, admin);
+  const answer = (await control(
+    admin,
+    `/api/v1/${action}`,
+    { service, instance },
+    { program: 'nerve' },
+  )) as DrainAnswer;
   for (const id of answer.instances) {
-    to.print(`${answer.service}: ${id} ${action === 'drain' ? 'drains' : 'no longer drains'}\n`);
+    say(`${answer.service}: ${id} ${action === 'drain' ? 'drains' : 'no longer drains'}\n`);
   }
-  if (answer.warning !== null) to.warn(`nerve will forget this at a restart: ${answer.warning}`);
-  if (wait) await (action === 'drain' ? untilDrained : untilShown)(answer, to.admin);
+  if (answer.warning !== null) log.warn(`nerve will forget this at a restart: ${answer.warning}`);
+  let result: ProxyWaitResult | undefined;
+  if (options.wait) {
+    const expect = action === 'drain' ? 'drained' : 'up';
+    const asked = { service: answer.service, instance, expect, timeoutMs } as const;
+    result = await waitForProxies(admin, asked, options.json ? () => {} : progress);
+    await finish(result, answer, { action, admin, say });
+  }
+  if (options.json) print(`${JSON.stringify(changeOf(answer, result), null, 2)}\n`);
+  return result?.verdict === 'missing' ? 4 : 0;
+}
+
+/** Says what the proxies said; without proof, waits as well as can be done without. */
+async function finish(
+  result: ProxyWaitResult,
+  answer: DrainAnswer,
+  {
+    action,
+    admin,
+    say,
+  }: { readonly action: string; readonly admin: AdminTarget; readonly say: (text: string) => void },
+): Promise<void> {
+  if (result.verdict === 'changed') {
+    throw new Error(
+      action === 'drain'
+        ? `${answer.service}: undrained while this command waited`
+        : `${answer.service}: drained again while this command waited`,
+    );
+  }
+  const what = action === 'drain' ? 'drained' : 'in rotation';
+  say(provenLines(result, `is ${what}`));
+  if (result.verdict === 'missing') say(`${answer.service}: not every proxy has it ${what}: ${result.reason}\n`);
+  if (result.verdict !== 'unknown') return;
+  const instead =
+    action === 'drain' ? `for drain_time, ${formatDuration(answer.drainTime)}` : 'only until etcd shows it';
+  say(`${answer.service}: ${result.reason}; waiting ${instead}\n`);
+  await (action === 'drain' ? untilDrained : untilShown)(answer, admin);
+}
+
+function changeOf({ service, instances, warning }: DrainAnswer, result: ProxyWaitResult | undefined): Change {
+  const progressOf = (id: string) => result?.instances.find((one) => one.instance === id)?.progress ?? null;
+  const known = instances.map((instance) => ({ instance, progress: progressOf(instance) }));
+  return { service, instances: known, proven: result?.verdict === 'proven', warning };
 }
 
 /** Waits until all checks pass by results newer than this call, for a service that was started a moment ago. */
-async function untilHealthy({ service, instance }: DrainRequest, admin: AdminTarget): Promise<void> {
+async function untilHealthy(
+  { service, instance }: { readonly service: string | undefined; readonly instance: string | undefined },
+  admin: AdminTarget,
+): Promise<void> {
   const askedAt = clock.date().toISOString();
   for (;;) {
     const own = (await instancesOf(admin, service)).filter(

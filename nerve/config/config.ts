@@ -14,6 +14,7 @@ import { formats, isObject } from '../../common/config/formats.ts';
 import type { Log } from '../../common/daemon/log.ts';
 import { type EtcdOptions, plaintextWarning, readEtcdSection } from '../../common/etcd/client/options.ts';
 import { usualRecordBytes } from '../../common/etcd/records/record-rules.ts';
+import { type FleetConfig, readFleet } from '../../common/fleet/options.ts';
 import { type Host, thisHost } from '../../common/host.ts';
 import { formatInstance } from '../../common/instance.ts';
 import { readStatsd, type StatsdConfig } from '../../common/statsd/options.ts';
@@ -35,6 +36,8 @@ export interface NerveConfig {
   /** How long a drained instance may take to finish its open connections. */
   readonly drainTimeMs: number;
   readonly shutdown: ShutdownConfig;
+  /** Where nerve asks all synapses whether they have applied a change; false: nowhere. */
+  readonly fleet: FleetConfig | false;
   /** Undefined: nerve sends nothing. */
   readonly statsd: StatsdConfig | undefined;
   readonly services: ReadonlyMap<string, ServiceConfig>;
@@ -80,7 +83,7 @@ export const nerveSchema: Schema<TopOptions> = {
     default: null,
   },
   drain_time: {
-    doc: 'how long a drained instance may take to finish its connections; nerve drain --wait waits for it',
+    doc: 'how long a drained instance may take to finish its connections; nerve drain --wait waits for it when no synapse can be asked',
     format: 'duration',
     default: 30_000,
   },
@@ -131,7 +134,7 @@ async function validateDocument(
 ): Promise<NerveConfig> {
   const { instanceId: givenId, checkTypes = ownCheckTypes, host = thisHost } = deps;
   const top = { path: '', problems };
-  const elsewhere = ['services', 'service_conf_dir', 'etcd', 'admin', 'shutdown', 'statsd'];
+  const elsewhere = ['services', 'service_conf_dir', 'etcd', 'admin', 'shutdown', 'fleet', 'statsd'];
   const withId = givenId === undefined ? value : { ...value, instance_id: givenId };
   const {
     instance_id: instanceId = hostname(),
@@ -143,6 +146,7 @@ async function validateDocument(
   const etcd = readEtcdSection(value.etcd, problems);
   const admin = validate(adminSchema(defaultListen, socketDefault), value.admin, { path: 'admin', problems });
   const shutdown = readShutdown(value.shutdown, problems);
+  const fleet = readFleet(value.fleet, problems);
   const statsd = readStatsd(value.statsd, problems);
   const services = new Map<string, ServiceConfig>();
   const section = value.services ?? {};
@@ -170,6 +174,7 @@ async function validateDocument(
     stateFile,
     drainTimeMs,
     shutdown,
+    fleet,
     statsd,
     services,
   };
@@ -247,7 +252,7 @@ export interface ShutdownConfig {
 /** `shutdown`. */
 export const shutdownSchema: Schema<ShutdownConfig> = {
   drain: {
-    doc: 'announce the instances as draining for this time before withdrawing them',
+    doc: 'announce the instances as draining before withdrawing them: until no HAProxy has a connection to them, for this time at most',
     format: 'duration',
     default: 0,
   },

@@ -263,7 +263,8 @@ describe('nerve and etcd', () => {
     assert.equal((await state()).services[0]?.drained, true);
     services.api.healthy = true;
     const { code, stdout, stderr } = await undrained;
-    assert.deepEqual([code, stdout], [0, `api: i-1_127.0.0.1:${services.api.port} no longer drains\n`], stderr);
+    const alone = 'api: no synapse that follows it takes part in the fleet; waiting only until etcd shows it\n';
+    assert.deepEqual([code, stdout], [0, `api: i-1_127.0.0.1:${services.api.port} no longer drains\n${alone}`], stderr);
     assert.equal(events.at(-1), 'put api');
     assert.deepEqual(
       (await state()).services.map(({ announced, settled }) => [announced, settled]),

@@ -71,7 +71,7 @@ export async function openAdminServers(): Promise<AdminServers> {
         control_socket: socket,
         ready: () => nerve.notReadyReason,
         state: () => describeState(nerve, 'test'),
-        control: controlRoutes(nerve, memoryDrains(), () => 1_000),
+        control: controlRoutes({ nerve, drains: memoryDrains(), drainTimeMs: () => 1_000, wait: async () => [] }),
       },
       { log },
       end.signal,

@@ -75,6 +75,7 @@ export function nerveConfig(services: readonly ServiceConfig[], options: Partial
     stateFile: false,
     drainTimeMs: 0,
     shutdown: { drain: 0, keep: false },
+    fleet: { path: '/smartstack/fleet' },
     statsd: undefined,
     services: new Map(services.map((service) => [service.name, service])),
     ...options,

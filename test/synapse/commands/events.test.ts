@@ -35,6 +35,7 @@ describe('synapse events --lines', () => {
       log: silentLog,
       print: (text) => printed.push(text),
       printExact: (text) => printed.push(text),
+      progress: () => {},
       style: plain,
       needConfig: () => assert.fail('no configuration is needed'),
     });

@@ -1,0 +1,109 @@
+import { type AdminTarget, followControl, UnknownRoute } from '../../common/admin/client.ts';
+import { type Fields, field, type Shaped } from '../../common/cli/json-shape.ts';
+import { asking, progressShape } from '../../common/fleet/progress.ts';
+import { counted, formatLatency, listed } from '../../common/wording.ts';
+import type { WaitLine } from '../control.ts';
+import type { FleetWaitOptions, InstanceProgress } from '../fleet-wait.ts';
+
+/** What the proxies have of one instance. */
+const instanceShape = {
+  fields: {
+    instance: field('text', 'id of the instance'),
+    progress: field({ orNull: progressShape }, 'what the proxies said; null without --wait'),
+  },
+} satisfies Fields;
+
+/** What a command that changes instances prints with `--json`. */
+export const changeShape = {
+  fields: {
+    service: field('text', 'name of the service'),
+    instances: field({ list: instanceShape }, 'each instance that was changed'),
+    proven: field('boolean', 'every proxy that takes part has acknowledged the change'),
+    warning: field({ orNull: 'text' }, 'why nerve will forget the change at a restart; null when it remembers it'),
+  },
+} satisfies Fields;
+
+/** What a command that changes instances prints with `--json`. */
+export type Change = Shaped<typeof changeShape>;
+
+/** Which instances the running nerve waits for, and for what. */
+export interface ProxyWait extends FleetWaitOptions {
+  readonly service: string;
+  readonly instance: string | undefined;
+}
+
+/** How a wait for the proxies ended. */
+export interface ProxyWaitResult {
+  readonly instances: readonly InstanceProgress[];
+  /**
+   * - `proven`: every proxy that takes part has acknowledged
+   * - `missing`: proxies have not, or left
+   * - `unknown`: there is no proof, because no proxy takes part, etcd allows no questions, or nerve asks none
+   * - `changed`: the opposite was asked for meanwhile
+   */
+  readonly verdict: 'proven' | 'missing' | 'unknown' | 'changed';
+  /** Why it is not proven; null when it is. */
+  readonly reason: string | null;
+}
+
+/**
+ * Asks the running nerve to wait for all proxies, and says how far they are meanwhile.
+ * @throws when nerve refuses, or ends meanwhile
+ */
+export async function waitForProxies(
+  admin: AdminTarget,
+  { service, instance, expect, timeoutMs }: ProxyWait,
+  progress: (text: string) => void,
+): Promise<ProxyWaitResult> {
+  const body = { service, instance, expect, timeout_ms: timeoutMs };
+  let instances: readonly InstanceProgress[] = [];
+  try {
+    for await (const line of followControl(admin, '/api/v1/wait', body, { program: 'nerve' })) {
+      const { instances: found, ended, error } = line as WaitLine & { readonly error?: string };
+      if (error !== undefined) throw new Error(error);
+      instances = found;
+      if (ended) return resultOf(instances);
+      // Milliseconds: not worth a line.
+      if (instances.some(({ progress: { reason } }) => reason !== asking)) progress(progressLine(instances));
+    }
+  } catch (error) {
+    if (!(error instanceof UnknownRoute)) throw error;
+    return { instances, verdict: 'unknown', reason: 'the running nerve is of an earlier version: restart it' };
+  }
+  throw new Error('nerve ended while this command waited');
+}
+
+/** `12 of 14 proxies; 3 connections left: host-b 2, host-c 1`; of several instances, the first that is not done. */
+export function progressLine(instances: readonly InstanceProgress[]): string {
+  const open = instances.filter(({ progress }) => progress.outcome !== 'done');
+  const [first] = open;
+  if (first === undefined) return `${counted(instances.length, 'instance')} done`;
+  const text = first.progress.reason ?? '';
+  if (instances.length === 1) return text;
+  return `${instances.length - open.length} of ${counted(instances.length, 'instance')}; ${first.instance}: ${text}`;
+}
+
+function resultOf(instances: readonly InstanceProgress[]): ProxyWaitResult {
+  const reasons: Record<string, string> = {
+    nobody: 'no synapse that follows it takes part in the fleet',
+  };
+  const of = (...outcomes: readonly string[]) => instances.find(({ progress }) => outcomes.includes(progress.outcome));
+  const found = of('changed') ?? of('timeout', 'left', 'waiting') ?? of('nobody', 'denied', 'off');
+  if (found === undefined) return { instances, verdict: 'proven', reason: null };
+  const { outcome, reason } = found.progress;
+  const verdict =
+    outcome === 'changed' ? 'changed' : of('timeout', 'left', 'waiting') === undefined ? 'unknown' : 'missing';
+  return { instances, verdict, reason: reasons[outcome] ?? reason };
+}
+
+/** One line for each instance whose proxies have all acknowledged: who took part, and how long it took. */
+export function provenLines({ instances }: ProxyWaitResult, what: string): string {
+  return instances
+    .filter(({ progress }) => progress.outcome === 'done')
+    .map(({ service, instance, progress: { members, proxies, milliseconds } }) => {
+      const names = listed(members, proxies > 5 ? 3 : 5);
+      const all = proxies > members.length ? `${members.slice(0, 3).join(', ')} and ${proxies - 3} more` : names;
+      return `${service}: ${instance} ${what} in ${counted(proxies, 'proxy', 'proxies')} after ${formatLatency(milliseconds)}: ${all}\n`;
+    })
+    .join('');
+}
