@@ -20,6 +20,8 @@ const heldShape = {
       { oneOf: ['maintenance', 'drain', 'weight'] },
       'what was set in HAProxy by hand: maintenance, drain or weight',
     ),
+    weight: optional('number', 'for weight: the one that HAProxy uses'),
+    undo: optional('text', "the command on HAProxy's socket that ends it"),
   },
 } satisfies Fields;
 

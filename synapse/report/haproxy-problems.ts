@@ -1,6 +1,7 @@
 import { counted, listed } from '../../common/wording.ts';
 import type { HaproxyReport } from '../haproxy/status-shape.ts';
 import type { FoundProblem } from './found-problem.ts';
+import { heldText, undoText } from './held-server.ts';
 
 /** What is wrong with HAProxy. Pure: the live page uses it too. */
 export function haproxyProblems(haproxy: HaproxyReport): readonly FoundProblem[] {
@@ -104,14 +105,16 @@ function stuckServers({ stuck = [] }: HaproxyReport): readonly FoundProblem[] {
   ];
 }
 
-function heldServers({ held = [] }: HaproxyReport): readonly FoundProblem[] {
-  if (held.length === 0) return [];
+function heldServers({ held = [], sockets }: HaproxyReport): readonly FoundProblem[] {
+  const [first] = held;
+  if (first === undefined) return [];
+  const how = held.length === 1 ? undoText(first, { sockets }) : '; synapse explain SERVICE SERVER has the command';
   return [
     {
       level: 'warn',
       title: `${counted(held.length, 'server')} set by hand in HAProxy`,
-      reason: listed(held.map(({ backend, name, held: what }) => `${backend}/${name}: ${what}`)),
-      remedy: "synapse leaves them so until an operator sets them back on HAProxy's socket.",
+      reason: listed(held.map((server) => `${server.backend}/${server.name}: ${heldText(server)}`)),
+      remedy: `synapse leaves them so until an operator sets them back${how}.`,
       kinds: [],
     },
   ];

@@ -29,6 +29,7 @@ const modules = [
   'synapse/report/haproxy-problems.js',
   'synapse/report/problems.js',
   'synapse/report/record-shape.js',
+  'synapse/report/held-server.js',
   'synapse/report/service-notes.js',
 ] as const;
 

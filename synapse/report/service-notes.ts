@@ -1,5 +1,6 @@
 import { counted, formatAge } from '../../common/wording.ts';
 import type { HaproxyReport } from '../haproxy/status-shape.ts';
+import { heldText, undoText } from './held-server.ts';
 import type { ServiceReport } from './service-shape.ts';
 
 type Part = NonNullable<ServiceReport['sources']>[number];
@@ -153,6 +154,9 @@ export function haproxyNotes(name: string, haproxy: HaproxyReport | null): reado
     ...stuck.filter(({ service }) => service === name).map(({ reason }) => `${reason}; a reload did not help`),
     ...held
       .filter(({ service }) => service === name)
-      .map((server) => `HAProxy: ${server.held} of ${server.name} was set by hand; synapse leaves it so`),
+      .map(
+        (server) =>
+          `HAProxy: ${heldText(server)} of ${server.name} was set by hand; synapse leaves it so${undoText(server, haproxy)}`,
+      ),
   ];
 }

@@ -28,6 +28,10 @@ export interface HeldServer {
   readonly backend: string;
   readonly name: string;
   readonly held: 'maintenance' | 'drain' | 'weight';
+  /** For a weight: the one that HAProxy uses. */
+  readonly weight?: number;
+  /** The command that ends it: HAProxy has what synapse wants then. */
+  readonly undo: string;
 }
 
 /** The weight of a server that synapse has put into maintenance, where the balance algorithm lets weights change. */
@@ -87,7 +91,7 @@ export function planServers(
       const about = { service, server: { backend, name, wanted: server?.fixedWords } };
       reload.push(serverReason(`${step.reload} (${backend}/${name})`, about));
     }
-    if (step.held !== undefined) held.push({ backend: spec.backend, name, held: step.held });
+    if (step.held !== undefined) held.push(step.held);
   }
   changes.sort((a, b) => actionOrder[a.action] - actionOrder[b.action]);
   return { changes, reload, held };
@@ -128,7 +132,7 @@ function* allServers(
 interface Step {
   readonly change?: ServerChange;
   readonly reload?: string;
-  readonly held?: HeldServer['held'];
+  readonly held?: HeldServer;
 }
 
 /** A step while it is being put together. */
@@ -149,8 +153,20 @@ function planServer(spec: BackendSpec, current: RunningServer | undefined, serve
   return {
     ...(commands.length > 0 && { change: { backend: spec.backend, name: server.name, action, commands, after } }),
     ...(reload !== undefined && { reload }),
-    ...(held !== undefined && { held }),
+    ...(held !== undefined && { held: heldServer(spec, current, server, held) }),
   };
+}
+
+function heldServer(
+  { backend }: BackendSpec,
+  { weight }: RunningServer,
+  server: Server,
+  held: HeldServer['held'],
+): HeldServer {
+  const { name } = server;
+  const target = `${backend}/${name}`;
+  if (held === 'weight') return { backend, name, held, weight, undo: `set server ${target} weight ${server.weight}` };
+  return { backend, name, held, undo: setState(target, server.state === 'drain' ? 'drain' : 'ready').text };
 }
 
 function draftDrain({ backend }: BackendSpec, current: RunningServer, server: Server): Draft {

@@ -59,8 +59,8 @@ function diagnoseUsed(facts: ServiceFacts, one: InstanceFacts): Diagnosis {
   if (facts.seen.reason !== null) return bad(`not known, because HAProxy does not answer: ${facts.seen.reason}`);
   if (server === undefined) return diagnoseMissing(facts);
   const { status } = server;
-  if (held === 'maintenance' || held === 'drain')
-    return warn(`in ${held}: set in HAProxy by hand; synapse leaves it so`);
+  if (held?.what === 'maintenance' || held?.what === 'drain')
+    return warn(`in ${held.what}: set in HAProxy by hand; synapse leaves it so${held.undo}`);
   if (/^MAINT/.test(status)) return bad('in maintenance in HAProxy, but it should take traffic');
   if (instance?.state === 'drain') {
     if (/^UP/.test(status)) return bad('should drain, but HAProxy still gives it new connections');
@@ -69,8 +69,22 @@ function diagnoseUsed(facts: ServiceFacts, one: InstanceFacts): Diagnosis {
   if (/^(DOWN|NOLB)/.test(status)) {
     return bad(`in HAProxy, but gets no traffic: HAProxy's own check fails (${checkText(server) || status})`);
   }
+  // HAProxy shows a server of weight 0 as DRAIN too.
+  if (server.weight === 0) return diagnoseWeightless(one);
   if (/^DRAIN/.test(status)) return bad('drained in HAProxy, but it should take traffic');
   return diagnoseServing(one, server);
+}
+
+/** Why a server of weight 0 has it: it gets no requests but those of clients that stick to it. */
+function diagnoseWeightless({ held, instance }: InstanceFacts): Diagnosis {
+  if (held !== undefined) {
+    return warn(`gets no new traffic: its weight was set to 0 in HAProxy by hand; synapse leaves it so${held.undo}`);
+  }
+  return warn(
+    instance?.weight === 0
+      ? 'gets no traffic: its weight is 0, as its record says'
+      : 'gets no traffic: its weight in HAProxy is 0',
+  );
 }
 
 /** Why HAProxy does not have an instance in use. */
@@ -87,7 +101,7 @@ function diagnoseMissing({ service, haproxy, daemon }: ServiceFacts): Diagnosis 
 }
 
 /** How a server that HAProxy uses is doing. */
-function diagnoseServing({ instance, suspectUntil }: InstanceFacts, server: ServerStatistics): Diagnosis {
+function diagnoseServing({ instance, suspectUntil, held }: InstanceFacts, server: ServerStatistics): Diagnosis {
   const { status, weight } = server;
   const check = ownCheckText(server);
   if (suspectUntil !== undefined) {
@@ -96,7 +110,11 @@ function diagnoseServing({ instance, suspectUntil }: InstanceFacts, server: Serv
     );
   }
   if (instance?.backup) return good(`stands by as a backup; ${check}`);
-  if (weight === 0) return warn('gets no traffic: its weight is 0');
+  if (held !== undefined) {
+    return warn(
+      `takes traffic with weight ${weight}, set in HAProxy by hand; synapse leaves it so${held.undo}; ${check}`,
+    );
+  }
   return /^UP \d/.test(status) ? warn(`takes traffic; ${check}`) : good(`takes traffic; ${check}`);
 }
 

@@ -4,6 +4,7 @@ import type { HaproxyReport } from '../../haproxy/status-shape.ts';
 import type { OutputInstance } from '../../output.ts';
 import type { RegistryRecord } from '../../source.ts';
 import type { SeenServers } from '../api.ts';
+import { type HeldServer, undoText } from '../held-server.ts';
 import { haproxyNotes, serviceNotes } from '../service-notes.ts';
 import type { ServiceReport } from '../service-shape.ts';
 import type { DaemonState } from '../status-shape.ts';
@@ -48,8 +49,8 @@ export interface InstanceFacts {
   readonly returns: NonNullable<ServiceReport['returns']>[string] | undefined;
   /** What of its record is not used, and why. */
   readonly dropped: readonly string[];
-  /** What was set in HAProxy by hand: maintenance, drain or weight. */
-  readonly held: string | undefined;
+  /** What was set in HAProxy by hand, and how it ends. */
+  readonly held: { readonly what: HeldServer['held']; readonly undo: string } | undefined;
 }
 
 /** The service as a whole, a line each. */
@@ -90,6 +91,7 @@ function instanceOf(
   const { instances, left_out: leftOut, rejected, suspects = {}, lost = {}, returns = {} } = report;
   const instance = instances?.find((one) => one.id === id);
   const options = haproxy?.dropped?.filter((one) => one.service === service && one.name === id) ?? [];
+  const held = haproxy?.held?.find((one) => one.service === service && one.name === id);
   const recordId = instance === undefined ? id : recordIdOf(instance);
   return {
     id,
@@ -104,7 +106,7 @@ function instanceOf(
     suspectUntil: own(suspects, id),
     lost: own(lost, id),
     returns: own(returns, recordId),
-    held: haproxy?.held?.find((one) => one.service === service && one.name === id)?.held,
+    held: held && haproxy ? { what: held.held, undo: undoText(held, haproxy) } : undefined,
   };
 }
 

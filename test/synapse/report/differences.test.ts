@@ -23,6 +23,19 @@ describe('the difference between an instance and its server in HAProxy', () => {
     });
   }
 
+  const weights: readonly (readonly [name: string, own: number | undefined, status: string, difference: object])[] = [
+    ['is a weight 0 that was set by hand', 5, 'DRAIN', { 'a_10.0.0.1:80': 'weight 0 in HAProxy' }],
+    ['is a weight 0 without a weight of its own', undefined, 'no check', { 'a_10.0.0.1:80': 'weight 0 in HAProxy' }],
+    ['is none when the record has weight 0', 0, 'DRAIN', {}],
+  ];
+  for (const [name, own, status, difference] of weights) {
+    it(name, () => {
+      const weight = own === undefined ? {} : { weight: own };
+      const one = makeInstance({ name: 'a', host: '10.0.0.1', port: 80, ...weight });
+      assert.deepEqual(differences([one], [{ name: one.id, status, weight: 0 }]), difference);
+    });
+  }
+
   it('names servers that are no instances, unless they are out of service', () => {
     const servers = [
       { name: 'old', status: 'MAINT' },

@@ -52,7 +52,7 @@ describe('OpenIssues', () => {
 
   it('logs once that a server was changed by hand', () => {
     const { issues, lines } = open();
-    const server = { backend: 'api', name: 'x', held: 'drain' } as const;
+    const server = { backend: 'api', name: 'x', held: 'drain', undo: '' } as const;
     for (let i = 0; i < 2; i++) issues.replace('api', { reload: [], held: [server], stuck: [] });
     assert.deepEqual([issues.held, lines.length], [[server], 1]);
   });

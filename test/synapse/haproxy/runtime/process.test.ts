@@ -255,6 +255,26 @@ function onHaproxy(version: HaproxyVersion): void {
     await eventually(async () => assert.deepEqual(await answers(30), ['1', '3']));
   });
 
+  it('names the command that ends what an operator set by hand', async (t) => {
+    const [one, two, three] = [await webInstance(t, '1'), await webInstance(t, '2'), await webInstance(t, '3')];
+    const apply = await inStep(t, {}, [one, two, three]);
+    await running.haproxy.ask(`set server api/${one.id} weight 0`);
+    await running.haproxy.ask(`set server api/${two.id} state drain`);
+    await running.haproxy.ask(`set server api/${three.id} state maint`);
+    const held = () => running.synapse.output.status.held;
+    await eventually(async () => {
+      await apply([one, two, three]);
+      assert.equal(held().length, 3);
+    });
+    assert.equal(held().find(({ name }) => name === one.id)?.weight, 0);
+    for (const { undo } of held()) await running.haproxy.ask(String(undo));
+    await eventually(async () => {
+      await apply([one, two, three]);
+      assert.deepEqual(held(), []);
+    });
+    await eventually(async () => assert.deepEqual(await answers(30), ['1', '2', '3']));
+  });
+
   it('keeps what an operator set by hand although the connection breaks while it is read before a reload', async (t) => {
     const [one, two] = [await webInstance(t, 'one'), await webInstance(t, 'two')];
     const apply = await inStep(t, {}, [one, two]);

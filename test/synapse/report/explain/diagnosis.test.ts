@@ -8,6 +8,7 @@ import { instancesOf, type ServiceFacts } from '../../../../synapse/report/expla
 import { gone, healthy, id, instance, server, trace } from '../../../support/daemons/explain-facts.ts';
 
 const haproxy = (more: Partial<HaproxyReport>): HaproxyReport => ({ sockets: [], problems: {}, ...more });
+const socket = { path: '/run/h.sock', connected: true, version: '3.2', workerPid: 7, generation: 'g', lastError: null };
 const missing: ServiceFacts = { ...healthy, seen: { servers: [], reason: null } };
 
 /** The service with this server in HAProxy, for this instance. */
@@ -27,7 +28,50 @@ describe('the diagnosis of an instance', () => {
       'takes traffic; HAProxy does not check it',
     ],
     ['a backup stands by', seeing({}, { backup: true }), 'good', /^stands by as a backup/],
-    ['an instance of weight 0 gets no traffic', seeing({ weight: 0 }), 'warn', 'gets no traffic: its weight is 0'],
+    [
+      'an instance of weight 0 gets no traffic',
+      seeing({ weight: 0 }),
+      'warn',
+      'gets no traffic: its weight in HAProxy is 0',
+    ],
+    [
+      'an instance whose record has weight 0 gets no traffic',
+      seeing({ weight: 0, status: 'DRAIN' }, { weight: 0 }),
+      'warn',
+      'gets no traffic: its weight is 0, as its record says',
+    ],
+    [
+      'an instance whose weight was set to 0 by hand is shown as what it is, with the command that ends it',
+      {
+        ...seeing({ weight: 0, status: 'DRAIN' }),
+        haproxy: haproxy({
+          sockets: [socket],
+          held: [
+            {
+              service: 'api',
+              backend: 'api',
+              name: id,
+              held: 'weight',
+              weight: 0,
+              undo: `set server api/${id} weight 7`,
+            },
+          ],
+        }),
+      },
+      'warn',
+      `gets no new traffic: its weight was set to 0 in HAProxy by hand; synapse leaves it so; end it with: echo 'set server api/${id} weight 7' | socat stdio /run/h.sock`,
+    ],
+    [
+      'an instance whose weight was set by hand takes traffic with it',
+      {
+        ...seeing({ weight: 3 }),
+        haproxy: haproxy({
+          held: [{ service: 'api', backend: 'api', name: id, held: 'weight', weight: 3, undo: 'x' }],
+        }),
+      },
+      'warn',
+      /^takes traffic with weight 3, set in HAProxy by hand; synapse leaves it so; HAProxy's own check agrees/,
+    ],
     [
       'an instance whose HAProxy check fails for the first time is about to go down',
       seeing({ status: 'UP 1/2', check: 'L4CON' }),
