@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { setFlagsFromString } from 'node:v8';
-import { runInNewContext } from 'node:vm';
+import { bytesInUse, countAbortListeners } from '../support/process/leaks.ts';
 import { World } from './world/world.ts';
 
 /** How many times the health of an instance changes. */
@@ -14,36 +13,6 @@ const connections = 500;
 const everyMs = 25;
 /** What a change may leave in memory, in bytes: less than one entry of a map with its key. */
 const mostBytesEach = 50;
-
-setFlagsFromString('--expose-gc');
-const collectGarbage = runInNewContext('gc') as () => void;
-
-/** Counts abort listeners, by signal. @returns what stops the counting, and gives the most that one signal has had */
-function countAbortListeners(): () => number {
-  const counts = new WeakMap<AbortSignal, number>();
-  let most = 0;
-  const { addEventListener, removeEventListener } = AbortSignal.prototype;
-  const count = (signal: AbortSignal, by: number): void => {
-    const now = (counts.get(signal) ?? 0) + by;
-    counts.set(signal, now);
-    most = Math.max(most, now);
-  };
-  AbortSignal.prototype.addEventListener = function (this: AbortSignal, ...args: Parameters<typeof addEventListener>) {
-    count(this, 1);
-    addEventListener.apply(this, args);
-  } as typeof addEventListener;
-  AbortSignal.prototype.removeEventListener = function (
-    this: AbortSignal,
-    ...args: Parameters<typeof removeEventListener>
-  ) {
-    count(this, -1);
-    removeEventListener.apply(this, args);
-  } as typeof removeEventListener;
-  return () => {
-    Object.assign(AbortSignal.prototype, { addEventListener, removeEventListener });
-    return most;
-  };
-}
 
 /** A small site that runs, and counts what must not grow. */
 class Site {
@@ -100,8 +69,7 @@ class Site {
     history.forget();
     etcd.store.forgetHistory();
     for (const { clients } of proxies) clients.failed.length = 0;
-    collectGarbage();
-    return process.memoryUsage().heapUsed;
+    return bytesInUse();
   }
 
   /** @throws when there are more timers or listeners than when it had started */
