@@ -21,8 +21,16 @@ touch users that are not in FILE, and names them. FILE (YAML or JSON):
     - { user: host-1, services: [api, web], instance_id: host-1 }     # only the keys of its own instances
     - { user: nerve-db, paths: [/data/db], password: \${DB_PASSWORD} } # a service with etcd_path: /data/db
   users:                                    # other users
-    synapse: { read: [/nerve/services/, /smartstack/config/], password: \${SYNAPSE_PASSWORD} }
-    operator: { write: [/nerve/services/, /smartstack/config/] } # may also read what it may write
+    synapse:
+      read: [/nerve/services/, /smartstack/config/, /smartstack/fleet/requests/]
+      write: [/smartstack/fleet/proxies/, /smartstack/fleet/acks/]        # may also read what it may write
+      password: \${SYNAPSE_PASSWORD}
+    operator:
+      read: [/smartstack/fleet/]
+      write: [/nerve/services/, /smartstack/config/, /smartstack/fleet/requests/]
+
+A nerve may also ask the fleet: it writes /smartstack/fleet/requests/ and reads /smartstack/fleet/. fleet: PATH names another
+path, fleet: false takes these rights away.
 
 A key in read and write that ends with / stands for every key below it. A user without a password proves itself with a
 certificate that has its name: etcd-cluster/certificates --access FILE makes one for each.

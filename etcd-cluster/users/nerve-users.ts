@@ -1,5 +1,7 @@
 import { type Problem, type Schema, validate } from '../../common/config/config.ts';
 import { prefixRange } from '../../common/etcd/client/key-value.ts';
+import { fleetKeys } from '../../common/fleet/keys.ts';
+import { fleetSchema } from '../../common/fleet/options.ts';
 import type { Instance } from '../../common/instance.ts';
 import { isInstanceName } from '../../common/instance-fields.ts';
 import { type Permission, rootName } from './access-plan.ts';
@@ -11,6 +13,7 @@ interface NerveOptions {
   readonly services: readonly string[];
   readonly paths: readonly string[];
   readonly instance_id: string | null;
+  readonly fleet: string | false;
   readonly password: string | null;
 }
 
@@ -36,6 +39,11 @@ const nerveSchema: Schema<NerveOptions> = {
     format: readInstanceId,
     default: null,
     nullable: true,
+  },
+  fleet: {
+    doc: "fleet.path of the user's nerve, or false: it may ask the synapses whether they have applied a change, and read the answers.",
+    format: readFleet,
+    default: fleetSchema.path.default as string,
   },
   password: passwordProperty,
 };
@@ -67,12 +75,16 @@ export function readNerves(value: unknown, problems: Problem[]): readonly Access
 }
 
 function readNerve(value: unknown, path: string, problems: Problem[]): NerveUser {
-  const { user, services, paths, instance_id: id, password } = validate(nerveSchema, value, { path, problems });
+  const { user, services, paths, instance_id: id, fleet, password } = validate(nerveSchema, value, { path, problems });
   if (user === rootName) problems.push({ path: `${path}.user`, message: rootMessage });
   const folders = [...services.map((service) => `${defaultPath}/${service}/`), ...paths.map((one) => `${one}/`)];
   if (folders.length === 0) problems.push({ path, message: 'has no rights: add services or paths' });
   const prefixes = [...new Set(folders)].map((folder) => (id === null ? folder : `${folder}${id}_`));
   const permissions = prefixes.map((prefix): Permission => ({ ...prefixRange(prefix), may: 'both' }));
+  if (fleet !== false) {
+    permissions.push({ ...prefixRange(fleetKeys(fleet).requests), may: 'both' });
+    permissions.push({ ...prefixRange(`${fleet}/`), may: 'read' });
+  }
   return { name: user ?? '', permissions, password, prefixes };
 }
 
@@ -101,6 +113,15 @@ function readPaths(value: unknown): readonly string[] {
     throw new Error('must be a list of etcd_paths of services, such as [/nerve/services/api]');
   }
   return list.map((item: string) => item.replace(/\/+$/, ''));
+}
+
+function readFleet(value: unknown): string | false {
+  if (value === false) return false;
+  const problems: Problem[] = [];
+  const { path } = validate(fleetSchema, { path: value }, { path: '', problems });
+  const [problem] = problems;
+  if (problem !== undefined) throw new Error(`${problem.message.replace(/, not .*$/, '')}, or false`);
+  return path;
 }
 
 function readInstanceId(value: unknown): Instance['name'] | null {

@@ -16,9 +16,9 @@ import { tempFolder } from '../../support/temp-folder.ts';
 const flags = ['--bcrypt-cost=4'];
 const nerves = [
   { user: 'nerve-api', services: ['api'], password: 'p' },
-  { user: 'nerve-db', paths: ['/data/db/'], password: 'p' },
+  { user: 'nerve-db', paths: ['/data/db/'], fleet: '/teams/db/', password: 'p' },
   { user: 'host-1', services: ['api', 'web'], instance_id: 'h1', password: 'p' },
-  { user: 'host-2', services: ['api', 'web'], instance_id: 'h2', password: 'p' },
+  { user: 'host-2', services: ['api', 'web'], instance_id: 'h2', fleet: false, password: 'p' },
 ];
 /** Who asks: a user, or a client that does not prove itself. */
 const names = ['nerve-api', 'host-1', 'nobody'] as const;
@@ -56,6 +56,12 @@ const rights: readonly (readonly [what: string, call: (rpc: Rpc) => Promise<unkn
     ['announce a service whose name begins the same', puts('/nerve/services/api2/h1_10.0.0.1:80'), false, false, false],
     ['write a published configuration', puts('/smartstack/config/api'), false, false, false],
     ['announce at another path', puts('/data/db/h1_10.0.0.1:80'), false, false, false],
+    ['ask the fleet', puts('/smartstack/fleet/requests/r'), true, true, false],
+    ['read the answers of the fleet', (rpc) => rpc.kv.range(range('/smartstack/fleet/acks/')), true, true, false],
+    ['read the proxies of the fleet', (rpc) => rpc.kv.range(range('/smartstack/fleet/proxies/')), true, true, false],
+    ['acknowledge in the name of a synapse', puts('/smartstack/fleet/acks/r/host'), false, false, false],
+    ['be a proxy of the fleet', puts('/smartstack/fleet/proxies/host'), false, false, false],
+    ['remove a proxy', (rpc) => rpc.kv.deleteRange(at('/smartstack/fleet/proxies/host')), false, false, false],
     ['have a lease', (rpc) => rpc.lease.leaseGrant({ TTL: 60 }), true, true, '3.4'],
     ['have a lease that lasts for a century', (rpc) => rpc.lease.leaseGrant({ TTL: '3153600000' }), true, true, '3.4'],
     ['revoke the lease of keys that it may not write', revoke(othersLease), false, false, false],
@@ -140,9 +146,15 @@ for (const version of etcdVersions) {
         lines.filter((line) => line.startsWith('grant')),
         [
           'grant role nerve-api: read and write /nerve/services/api/',
+          'grant role nerve-api: read and write /smartstack/fleet/requests/',
+          'grant role nerve-api: read /smartstack/fleet/',
           'grant role nerve-db: read and write /data/db/',
+          'grant role nerve-db: read and write /teams/db/requests/',
+          'grant role nerve-db: read /teams/db/',
           'grant role host-1: read and write /nerve/services/api/h1_*',
           'grant role host-1: read and write /nerve/services/web/h1_*',
+          'grant role host-1: read and write /smartstack/fleet/requests/',
+          'grant role host-1: read /smartstack/fleet/',
           'grant role host-2: read and write /nerve/services/api/h2_*',
           'grant role host-2: read and write /nerve/services/web/h2_*',
         ],

@@ -20,17 +20,28 @@ const flags = ['--bcrypt-cost=4'];
 const names = ['nerve-api', 'synapse', 'operator'] as const;
 const users = {
   'nerve-api': { write: ['/nerve/services/api/'], password: 'n' },
-  synapse: { read: ['/nerve/services/', '/smartstack/config/'], password: 's' },
-  operator: { write: ['/nerve/services/', '/smartstack/config/'], password: 'o' },
+  synapse: {
+    read: ['/nerve/services/', '/smartstack/config/', '/smartstack/fleet/requests/'],
+    write: ['/smartstack/fleet/proxies/', '/smartstack/fleet/acks/'],
+    password: 's',
+  },
+  operator: {
+    read: ['/smartstack/fleet/'],
+    write: ['/nerve/services/', '/smartstack/config/', '/smartstack/fleet/requests/'],
+    password: 'o',
+  },
 };
 /** The file that we ship. */
 const accessFile = join(root, 'etcd-cluster/access.yaml');
 /** How many ranges of keys the three users have rights to. */
-const rangesOfUsers = 5;
+const rangesOfUsers = 10;
 const mine = '/nerve/services/api/a';
 const others = '/nerve/services/web/a';
 const configuration = '/smartstack/config/api';
 const outside = '/config';
+const request = '/smartstack/fleet/requests/r';
+const ack = '/smartstack/fleet/acks/r/host';
+const proxy = '/smartstack/fleet/proxies/host';
 
 const key = (name: string): { key: Buffer } => ({ key: Buffer.from(name) });
 const range = (prefix: string) => ({ key: prefixRange(prefix).key, range_end: prefixRange(prefix).end });
@@ -59,6 +70,15 @@ const rights: readonly (readonly [what: string, call: (rpc: Rpc) => Promise<unkn
     ['read a published configuration', (rpc) => rpc.kv.range(key(configuration)), false, true, true],
     ['write it', (rpc) => rpc.kv.put({ ...key(configuration), value: Buffer.from('{}') }), false, false, true],
     ['delete it', (rpc) => rpc.kv.deleteRange(key(configuration)), false, false, true],
+    ['ask the fleet', (rpc) => rpc.kv.put({ ...key(request), value: Buffer.from('{}') }), false, false, true],
+    ['read what is asked', (rpc) => rpc.kv.range(range('/smartstack/fleet/requests/')), false, true, true],
+    ['remove what is asked', (rpc) => rpc.kv.deleteRange(key(request)), false, false, true],
+    ['acknowledge', (rpc) => rpc.kv.put({ ...key(ack), value: Buffer.from('{}') }), false, true, false],
+    ['read the acknowledgements', (rpc) => rpc.kv.range(range('/smartstack/fleet/acks/')), false, true, true],
+    ['remove an acknowledgement', (rpc) => rpc.kv.deleteRange(key(ack)), false, true, false],
+    ['take part in the fleet', (rpc) => rpc.kv.put({ ...key(proxy), value: Buffer.from('{}') }), false, true, false],
+    ['read who takes part', (rpc) => rpc.kv.range(range('/smartstack/fleet/proxies/')), false, true, true],
+    ['write elsewhere in the fleet', (rpc) => rpc.kv.put({ ...key('/smartstack/fleet/x') }), false, false, false],
     ['read a key elsewhere', (rpc) => rpc.kv.range(key(outside)), false, false, false],
     ['write it', (rpc) => rpc.kv.put({ ...key(outside), value: Buffer.from('x') }), false, false, false],
     ['delete it', (rpc) => rpc.kv.deleteRange(key(outside)), false, false, false],
@@ -170,6 +190,8 @@ for (const version of etcdVersions) {
         'grant role operator: read /nerve/services/web/',
         'revoke role operator: read and write /nerve/services/',
         'revoke role operator: read and write /smartstack/config/',
+        'revoke role operator: read /smartstack/fleet/',
+        'revoke role operator: read and write /smartstack/fleet/requests/',
         'set the password of user operator',
       ]);
       await assert.rejects(put(as('operator', 'new'), others, 'x'), /permission denied/);
@@ -225,6 +247,17 @@ for (const version of etcdVersions) {
       await assert.rejects(dump(as('nerve-api'), '/smartstack/config/'), /permission denied/);
       await put(as('operator'), configuration, '{}');
       assert.deepEqual(await dump(as('synapse'), '/smartstack/config/'), { [configuration]: '{}' });
+      // Who asks, takes part and acknowledges.
+      await put(as('nerve-api'), request, '{}');
+      await put(as('operator'), request, '{}');
+      await put(as('synapse'), proxy, '{}');
+      await put(as('synapse'), ack, '{}');
+      for (const name of ['nerve-api', 'operator']) {
+        assert.deepEqual(await dump(as(name), '/smartstack/fleet/'), { [request]: '{}', [proxy]: '{}', [ack]: '{}' });
+        await assert.rejects(put(as(name), ack, '{}'), /permission denied/);
+        await assert.rejects(put(as(name), proxy, '{}'), /permission denied/);
+      }
+      await assert.rejects(put(as('synapse'), request, '{}'), /permission denied/);
       await put(as('root'), outside, '1');
       const member = certificates.files('etcd1', 'server');
       const server = createEtcdClient({ hosts: cluster.urls, tls: member }, { log: testLog() }, signal.signal);

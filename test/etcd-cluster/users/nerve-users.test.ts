@@ -17,6 +17,11 @@ describe('the list of nerves', () => {
     [[{ user: 'a', paths: ['/'] }], /nerves\[0\]\.paths: must be a list of etcd_paths/],
     [[{ ...one, instance_id: 'a/b' }], /nerves\[0\]\.instance_id: must be up to 128 of/],
     [[{ ...one, password: '' }], /nerves\[0\]\.password: must be a non-empty string/],
+    [
+      [{ ...one, fleet: 'fleet' }],
+      /nerves\[0\]\.fleet: must be a path such as \/smartstack\/fleet, .*, or false, not "fleet"/,
+    ],
+    [[{ ...one, fleet: true }], /nerves\[0\]\.fleet: must be a path such as/],
     [[one, one], /users: the user a is named twice/],
     [[{ ...one, user: 'root' }], /nerves\[0\]\.user: root has all rights/],
     [
