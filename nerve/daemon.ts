@@ -6,6 +6,7 @@ import { timeoutSignal } from '../common/async/timeout.ts';
 import { ConfigError, problemsInLine } from '../common/config/problem.ts';
 import { defaultSocket, defaultStateFile, type Owner } from '../common/daemon/default-paths.ts';
 import { defaultGraceMs } from '../common/daemon/lifecycle.ts';
+import { limitEachMessage } from '../common/daemon/limited-log.ts';
 import type { Log } from '../common/daemon/log.ts';
 import { countReload, startMetrics } from '../common/daemon/metrics.ts';
 import { SystemdNotifier } from '../common/daemon/systemd-notifier.ts';
@@ -68,7 +69,8 @@ export class NerveDaemon {
    * Starts the daemon; does not wait for etcd.
    * @throws {ConfigError} when the configuration is invalid; another error when the admin address cannot be used
    */
-  static async start(deps: DaemonDeps): Promise<NerveDaemon> {
+  static async start(given: DaemonDeps): Promise<NerveDaemon> {
+    const deps = { ...given, log: limitEachMessage(given.log) };
     const { log, version, files, owner } = deps;
     const config = await deps.loadConfig();
     const stateFile = config.stateFile ?? (await stateFileByDefault(owner, deps));

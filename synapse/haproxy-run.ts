@@ -3,7 +3,7 @@ import type { RunningHaproxy } from './haproxy/haproxy.ts';
 import type { HaproxyConfig } from './haproxy/options/config.ts';
 
 /** Makes HAProxy's output for a configuration; it ends when `signal` aborts. */
-export type CreateHaproxy = (config: HaproxyConfig, signal: AbortSignal) => RunningHaproxy;
+export type CreateHaproxy = (config: HaproxyConfig, deps: { readonly log: Log }, signal: AbortSignal) => RunningHaproxy;
 
 /** HAProxy's output, running with one configuration. A changed `haproxy` section needs another run. */
 export class HaproxyRun {
@@ -15,7 +15,7 @@ export class HaproxyRun {
   /** Starts the output. */
   constructor(config: HaproxyConfig, deps: { readonly log: Log; readonly createHaproxy: CreateHaproxy }) {
     this.config = config;
-    this.haproxy = deps.createHaproxy(config, this.#end.signal);
+    this.haproxy = deps.createHaproxy(config, { log: deps.log }, this.#end.signal);
     this.#done = this.haproxy.run(this.#end.signal).catch((error) => {
       deps.log.error("HAProxy's output ended with an error", { reason: reasonOf(error) });
     });

@@ -6,6 +6,7 @@ import { sleep } from '../common/async/sleep.ts';
 import { daemonSignals } from '../common/cli/daemon.ts';
 import type { LockFile } from '../common/daemon/file-lock.ts';
 import { defaultGraceMs } from '../common/daemon/lifecycle.ts';
+import { limitEachMessage } from '../common/daemon/limited-log.ts';
 import { startMetrics } from '../common/daemon/metrics.ts';
 import { SystemdNotifier } from '../common/daemon/systemd-notifier.ts';
 import type { Host } from '../common/host.ts';
@@ -46,7 +47,8 @@ const readyWithinMs = 10_000;
  * synapse has the same HAProxy, file or state file
  */
 export async function runSynapse(deps: RunDeps): Promise<void> {
-  const { log, version } = deps;
+  const { version } = deps;
+  const log = limitEachMessage(deps.log);
   // Before anything that takes time: a SIGHUP without a handler would end the process.
   const { signal, onReload, finished } = daemonSignals(log);
   const initial = await deps.load();

@@ -1,7 +1,7 @@
 import { aborted } from '../common/async/abort.ts';
 import { coalesce, type MarkDirty } from '../common/async/coalesce.ts';
 import { sleep } from '../common/async/sleep.ts';
-import { limitEachService } from '../common/daemon/limited-log.ts';
+import { limitEachMessage } from '../common/daemon/limited-log.ts';
 import { type Log, reasonOf } from '../common/daemon/log.ts';
 import { pruneLater } from '../common/daemon/metrics.ts';
 import type { Host } from '../common/host.ts';
@@ -83,19 +83,19 @@ export class Synapse {
   #touch: MarkDirty<string | typeof all> = () => {};
 
   constructor(config: SynapseConfig, deps: SynapseDeps) {
-    const { log, openEtcd, events = new Events() } = deps;
+    const { openEtcd, events = new Events() } = deps;
     this.#config = config;
-    this.#deps = deps;
-    this.#log = limitEachService(log);
+    this.#log = limitEachMessage(deps.log);
+    this.#deps = { ...deps, log: this.#log };
     this.#events = events;
     this.#addresses = new InstanceAddresses(config, {
       host: deps.host,
       services: () => this.#catalog.configs(),
       onChange: (names) => this.#take(this.#catalog.placeAgain(names)),
-      nameEvents: new NameEvents(log, events),
+      nameEvents: new NameEvents(this.#log, events),
     });
     this.#catalog = new Catalog(this.#addresses.addressing);
-    this.#fileOutput = new FileOutput(fileTargetOf(this.#config), { log, files: deps.host.files });
+    this.#fileOutput = new FileOutput(fileTargetOf(this.#config), { log: this.#log, files: deps.host.files });
     this.#discoverer = new Discoverer(
       {
         onSet: (service, set) => this.#take(this.#catalog.update(service, set)),
@@ -106,7 +106,7 @@ export class Synapse {
           events.record({ kind: 'record_rejected', level: 'warn', service, ...record, ...records });
         },
       },
-      { log, openEtcd },
+      { log: this.#log, openEtcd },
     );
     this.#lostWatch = new LostWatch(this.#catalog, {
       host: deps.host,

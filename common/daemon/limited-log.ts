@@ -38,17 +38,14 @@ export class LimitedLog {
 }
 
 /**
- * A log that limits each message about each service (the field `service`), apart from debug lines: records of one service can
- * change a thousand times a second, which must neither fill the log nor hide the lines about other services.
+ * A log that limits each message about each service (the field `service`) and each message about none, apart from debug
+ * lines: records of one service can change a thousand times a second, which must neither fill the log nor hide the lines
+ * about other services. For the whole log of a daemon: messages are constant sentences, so there are few.
  */
-export function limitEachService(log: Log, limit: Rate = serviceLogLimit): Log {
+export function limitEachMessage(log: Log, limit: Rate = serviceLogLimit): Log {
   const logs = new Map<string, LimitedLog>();
   const limited = (level: LogLevel, message: string, fields: LogFields): void => {
-    if (typeof fields.service !== 'string') {
-      log[level](message, fields);
-      return;
-    }
-    const key = `${fields.service} ${message}`;
+    const key = `${typeof fields.service === 'string' ? fields.service : ''} ${message}`;
     let one = logs.get(key);
     if (one === undefined) {
       one = new LimitedLog(log, limit);

@@ -19,10 +19,10 @@ export const run: Command = {
     const { Events } = await import('../report/events.ts');
     const { haproxyStatsd } = await import('../haproxy/metrics.ts');
     const { recordHaproxy } = await import('../report/haproxy-events.ts');
-    const { log, version } = context;
+    const { version } = context;
     const events = new Events();
     await runSynapse({
-      log,
+      log: context.log,
       events,
       version,
       configFile,
@@ -31,7 +31,7 @@ export const run: Command = {
       host: thisHost,
       openEtcd: createEtcdClient,
       load: () => load(context),
-      createHaproxy: (config, signal) =>
+      createHaproxy: (config, { log }, signal) =>
         new LocalHaproxy(config, { log, host: thisHost, onEvent: recordHaproxy(events) }, signal),
     });
   },

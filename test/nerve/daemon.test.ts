@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
 import { ConfigError } from '../../common/config/problem.ts';
+import { serviceLogLimit } from '../../common/daemon/limited-log.ts';
+import type { Log } from '../../common/daemon/log.ts';
 import { createEtcdClient } from '../../common/etcd/client/client.ts';
 import type { NerveConfig } from '../../nerve/config/config.ts';
 import { NerveDaemon } from '../../nerve/daemon.ts';
@@ -14,12 +16,14 @@ async function startDaemon(t: TestContext, configs: readonly (() => NerveConfig)
   const files = memoryFiles();
   const { log, lines } = recordingLog();
   const dialled: string[] = [];
+  let etcdLog: Log | undefined;
   const next = configs.values();
   const daemon = await NerveDaemon.start({
     log,
     version: '1.0.0',
     files,
     openEtcd: (options, deps, signal) => {
+      etcdLog = deps.log;
       const dial = ({ url }: { readonly url: string }): never => {
         dialled.push(url);
         throw new Error('there is no etcd here');
@@ -35,7 +39,7 @@ async function startDaemon(t: TestContext, configs: readonly (() => NerveConfig)
   let down: Promise<void> | undefined;
   const shutDown = (): Promise<void> => (down ??= daemon.shutDown());
   t.after(shutDown);
-  return { daemon, files, lines, dialled, shutDown };
+  return { daemon, files, lines, dialled, shutDown, log: () => etcdLog ?? assert.fail('etcd is not open') };
 }
 
 const admin = { listen: false, hosts: [], control_socket: false, control_socket_mode: 0o600 } as const;
@@ -55,6 +59,16 @@ describe('NerveDaemon', () => {
     await shutDown();
     assert.equal(daemon.nerve.notReadyReason, 'shutting down');
     assert.equal(lines.at(-1)?.message, 'nerve ended');
+  });
+
+  it('writes a bounded number of lines when others change its keys again and again', async (t) => {
+    const config = nerveConfig([serviceConfig('api', [healthSwitch().probe])], { admin });
+    const { lines, log } = await startDaemon(t, [() => config]);
+    const message = 'etcd keys were deleted or changed by others, repairing them';
+    for (let count = 0; count < 1_000; count += 1) log().warn(message, { keys: 1 });
+    const written = lines.filter((line) => line.message === message).length;
+    // One more for each second that the test takes.
+    assert.ok(written >= serviceLogLimit.burst && written < 2 * serviceLogLimit.burst, String(written));
   });
 
   it('applies a new configuration, and keeps it when the next one is invalid', async (t) => {

@@ -133,7 +133,7 @@ export class ProxyHost {
           log,
           host,
           openEtcd: (options, deps, signal) => createEtcdClient(options, { ...deps, dial }, signal),
-          createHaproxy: (haproxy, signal) =>
+          createHaproxy: (haproxy, { log }, signal) =>
             new LocalHaproxy(
               haproxy,
               {
