@@ -9,11 +9,12 @@ import { listed } from '../common/wording.ts';
 import { Catalog } from './catalog/catalog.ts';
 import type { CatalogChange } from './catalog/catalog-entry.ts';
 import { Departures, type DeparturesTaken } from './catalog/departures.ts';
-import { readStateFile, type ServiceToSave, StateFileWriter } from './catalog/state-file.ts';
+import { readStateFile, StateFileWriter } from './catalog/state-file.ts';
 import type { SynapseConfig } from './config/config.ts';
 import { keepEqual } from './config/keep-equal.ts';
 import { Discoverer } from './discovery/discoverer.ts';
 import { FileOutput, fileTargetOf } from './file-output.ts';
+import { FleetRun } from './fleet-run.ts';
 import type { SentCommands } from './haproxy/runtime/command-log.ts';
 import type { ServicesStatistics } from './haproxy/statistics/counters.ts';
 import { type CreateHaproxy, HaproxyRun } from './haproxy-run.ts';
@@ -21,11 +22,12 @@ import { InstanceAddresses } from './instance-addresses.ts';
 import { LostWatch } from './lost-watch.ts';
 import { applies, observe } from './metrics.ts';
 import type { ServersOf, Snapshot } from './output.ts';
-import { type Applied, type ReportDeps, recordApplied } from './report/applied-events.ts';
+import { type Applied, recordApplied } from './report/applied-events.ts';
 import { recordCatalogChange } from './report/catalog-events.ts';
 import { Events } from './report/events.ts';
 import { NameEvents } from './report/name-events.ts';
-import { recordOf, recordsOf } from './report/records.ts';
+import { originsIn } from './report/origins.ts';
+import { recordOf } from './report/records.ts';
 import { InstanceReturns } from './report/returns.ts';
 import { watchFreshness } from './report/source-freshness.ts';
 import { observed, stateOf } from './report/state.ts';
@@ -33,6 +35,7 @@ import type { SynapseState } from './report/status-shape.ts';
 import type { Trace } from './report/trace-shape.ts';
 import { Traces } from './report/traces.ts';
 import { unknownReason } from './report/unknown-services.ts';
+import { setsToSave } from './sets-to-save.ts';
 import type { OpenEtcd } from './source.ts';
 
 /** What a synapse uses of its surroundings. */
@@ -72,6 +75,7 @@ export class Synapse {
   readonly #lostWatch: LostWatch;
   readonly #discoverer: Discoverer;
   readonly #fileOutput: FileOutput;
+  readonly #fleet: FleetRun;
   #config: SynapseConfig;
   #configRefused: string | null = null;
   #phase: Phase = 'waiting';
@@ -108,6 +112,11 @@ export class Synapse {
       },
       { log: this.#log, openEtcd },
     );
+    this.#fleet = new FleetRun({
+      ...{ log, catalog: this.#catalog, discoverer: this.#discoverer },
+      applied: () => this.#applied,
+      run: () => this.#haproxy,
+    });
     this.#lostWatch = new LostWatch(this.#catalog, {
       host: deps.host,
       resolve: (name) => this.#addresses.look(name)?.address,
@@ -132,6 +141,7 @@ export class Synapse {
     this.#addresses.configure(this.#config);
     this.#take(this.#catalog.configure(services));
     this.#discoverer.configure(services, etcd);
+    this.#fleet.configure(this.#config);
     pruneLater((service) => services.has(service));
     if (this.#haproxy !== undefined && this.#haproxy.config !== haproxy) this.#touch(all);
     this.#fileOutput.configure(fileTargetOf(this.#config), this.#catalog.snapshot());
@@ -191,9 +201,15 @@ export class Synapse {
     this.#addresses.take(this.#catalog.configure(services));
     for (const [name, saved] of restored ?? []) this.#addresses.take(this.#catalog.restore(name, saved));
     this.#discoverer.configure(services, etcd);
+    this.#fleet.configure(this.#config);
     observe(() => observed(this.#catalog, this.#discoverer));
     if (stateFile === undefined) return [];
-    const deps = { log: this.#log, files, read: () => this.#toSave(), ...(restored && { restored }) };
+    const deps = {
+      log: this.#log,
+      files,
+      read: () => setsToSave(this.#catalog, this.#discoverer),
+      ...(restored && { restored }),
+    };
     this.#stateFile = new StateFileWriter(stateFile, deps);
     return [this.#stateFile.run(signal)];
   }
@@ -219,7 +235,7 @@ export class Synapse {
     this.#phase = 'stopping';
     this.#lostWatch.end();
     // An apply that is under way is not waited for: it may wait for a HAProxy that is down.
-    await Promise.all([...saving, this.#haproxy?.close()]);
+    await Promise.all([...saving, this.#haproxy?.close(), this.#fleet.close()]);
     // Last: while the sources run, the state file can tell which sets are current.
     await this.#discoverer.end();
   }
@@ -257,6 +273,7 @@ export class Synapse {
       const services = await this.#haproxy.haproxy.apply(after, changed);
       this.#report({ before, after, changed: names, services, departures });
       this.#applied = after;
+      this.#fleet.wake();
       applies.inc({ result: 'ok' });
     } catch (error) {
       applies.inc({ result: 'failed' });
@@ -273,28 +290,11 @@ export class Synapse {
     await this.#haproxy?.close();
     if (signal.aborted) return;
     this.#haproxy = new HaproxyRun(this.#config.haproxy, this.#deps);
+    this.#haproxy.haproxy.listen(() => this.#fleet.wake());
   }
 
   #report(applied: Applied): void {
-    const origin = (service: string) => {
-      const source = this.#discoverer.status(service)?.method;
-      const revision = this.#catalog.entry(service)?.set?.revision;
-      return { ...(source !== undefined && { source }), ...(revision !== undefined && { revision }) };
-    };
-    const records: ReportDeps['records'] = (service, ids) => {
-      const entry = this.#catalog.entry(service);
-      return recordsOf(entry?.raw, entry?.service.policy.portOverride, ids);
-    };
-    recordApplied(applied, { log: this.#log, events: this.#events, traces: this.#traces, origin, records });
-  }
-
-  /** The sets in force, for the state file. */
-  *#toSave(): Iterable<readonly [string, ServiceToSave]> {
-    for (const name of this.#catalog.names()) {
-      const { lastGood: set, published, kept } = this.#catalog.entry(name) ?? {};
-      if (set === undefined) continue;
-      const current = this.#discoverer.status(name)?.reason === null;
-      yield [name, { set, current, published, kept }];
-    }
+    const origins = originsIn(this.#catalog, this.#discoverer);
+    recordApplied(applied, { log: this.#log, events: this.#events, traces: this.#traces, ...origins });
   }
 }

@@ -11,6 +11,7 @@ import {
 import { isObject } from '../../common/config/formats.ts';
 import type { Log } from '../../common/daemon/log.ts';
 import { type EtcdOptions, readEtcdSection } from '../../common/etcd/client/options.ts';
+import { type FleetMemberConfig, readFleetMember } from '../../common/fleet/options.ts';
 import { thisHost } from '../../common/host.ts';
 import { readStatsd, type StatsdConfig } from '../../common/statsd/options.ts';
 import { type DnsConfig, dnsSchema } from '../addresses/dns-options.ts';
@@ -38,6 +39,8 @@ export interface SynapseConfig {
   readonly fileOutput?: FileOutputConfig | undefined;
   /** Undefined: nothing is sent to StatsD. */
   readonly statsd?: StatsdConfig | undefined;
+  /** False: this synapse takes no part in the fleet. */
+  readonly fleet?: FleetMemberConfig | false | undefined;
   /** Milliseconds that the first write waits for the first answers of all sources. */
   readonly initialWaitMs: number;
 }
@@ -104,6 +107,7 @@ export async function readSynapseConfig(
     'dns',
     'file_output',
     'statsd',
+    'fleet',
     ...Object.keys(refused),
   ];
   for (const [key, message] of Object.entries(refused)) {
@@ -120,6 +124,7 @@ export async function readSynapseConfig(
     : undefined;
 
   const statsd = readStatsd(value.statsd, problems);
+  const fleet = readFleetMember(value.fleet, problems);
 
   const services = new Map<string, ServiceConfig>();
   if (value.services !== undefined && value.services !== null && !isObject(value.services)) {
@@ -154,6 +159,7 @@ export async function readSynapseConfig(
     stateFile,
     fileOutput,
     statsd,
+    fleet,
     initialWaitMs: top.initial_wait,
   };
 }

@@ -12,7 +12,13 @@ export function keepEqual(old: SynapseConfig, next: SynapseConfig): SynapseConfi
     const known = old.services.get(name);
     services.set(name, known === undefined ? service : keepService(known, service));
   }
-  return { ...next, services, etcd: keep(old.etcd, next.etcd), haproxy: keep(old.haproxy, next.haproxy) };
+  return {
+    ...next,
+    services,
+    etcd: keep(old.etcd, next.etcd),
+    haproxy: keep(old.haproxy, next.haproxy),
+    fleet: keep(old.fleet, next.fleet),
+  };
 }
 
 function keepService(old: ServiceConfig, next: ServiceConfig): ServiceConfig {

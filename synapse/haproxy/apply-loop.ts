@@ -38,6 +38,10 @@ export class ApplyLoop {
   /** When the first change came that the file lacks; undefined when it lacks none. */
   #dirtySince: number | undefined;
   #isUrgent = false;
+  /** Somebody waits for the file. */
+  #isAwaited = false;
+  #isWriting = false;
+  #reloadsBegun = 0;
   #lastWrite: LastWrite = { at: Number.NEGATIVE_INFINITY, tookMs: 0 };
   #reload: Promise<void> | undefined;
   #reason: string | null = null;
@@ -50,6 +54,28 @@ export class ApplyLoop {
   /** Why the last write of the file failed; null when it worked. */
   get reason(): string | null {
     return this.#reason;
+  }
+
+  /** How many reloads have begun. */
+  get reloadsBegun(): number {
+    return this.#reloadsBegun;
+  }
+
+  /** A reload of ours is under way. */
+  get isReloading(): boolean {
+    return this.#reload !== undefined;
+  }
+
+  /** The file lacks something, or is being written. */
+  get isDirty(): boolean {
+    return this.#dirtySince !== undefined || this.#isWriting;
+  }
+
+  /** Somebody waits for the file: what it lacks is written as soon as a write may follow the last one. */
+  hurry(): void {
+    if (this.#dirtySince === undefined || this.#isAwaited) return;
+    this.#isAwaited = true;
+    this.wake();
   }
 
   /** The file lacks a change; `urgent`: only the file can bring it about. */
@@ -110,14 +136,16 @@ export class ApplyLoop {
 
   #writeInMs(): number {
     if (this.#dirtySince === undefined) return Number.POSITIVE_INFINITY;
-    const pending = { since: this.#dirtySince, urgent: this.#isUrgent };
+    const pending = { since: this.#dirtySince, urgent: this.#isUrgent, awaited: this.#isAwaited };
     return nextWriteAt(this.#deps.use, pending, this.#lastWrite) - clock.now();
   }
 
   async #write(signal: AbortSignal): Promise<void> {
     this.#dirtySince = undefined;
     this.#isUrgent = false;
+    this.#isAwaited = false;
     const start = clock.now();
+    this.#isWriting = true;
     try {
       await this.#deps.writer.write(signal);
       this.#reason = null;
@@ -125,6 +153,8 @@ export class ApplyLoop {
       this.#dirtySince ??= start;
       if (!signal.aborted) this.#reason = reasonOf(error);
       throw error;
+    } finally {
+      this.#isWriting = false;
     }
     const at = clock.now();
     this.#lastWrite = { at, tookMs: at - start };
@@ -138,6 +168,7 @@ export class ApplyLoop {
     }
     // HAProxy may have come back meanwhile: the reason for the reload is gone.
     if (this.#deps.reloader.observe() !== 0) return;
+    this.#reloadsBegun += 1;
     this.#reload = this.#deps.reloader.reload(signal).finally(() => {
       this.#reload = undefined;
       this.wake();

@@ -1,8 +1,12 @@
 import type { AppliedService, Output, ServersOf, Snapshot } from '../output.ts';
+import type { HaproxyEvent } from './events.ts';
+import type { HaproxyProof } from './evidence.ts';
+import type { FoundServers, ServerNames } from './find-servers.ts';
 import { observeHaproxy } from './metrics.ts';
 import { type HaproxyConfig, socketPaths } from './options/config.ts';
 import { type HaproxyDeps, HaproxyOutput } from './output.ts';
 import type { SentCommands } from './runtime/command-log.ts';
+import type { ServerAt } from './runtime/read-servers.ts';
 import { type ServicesStatistics, statisticsByService } from './statistics/counters.ts';
 import { StatisticsReader } from './statistics/reader.ts';
 import { type HaproxyStatus, readinessReason } from './status.ts';
@@ -12,6 +16,14 @@ export interface RunningHaproxy extends Output {
   readonly status: HaproxyStatus;
   /** What HAProxy counts. @throws when no HAProxy can be asked */
   statistics(of?: ServersOf): Promise<ServicesStatistics>;
+  /** The servers of a service that may stand for an instance; undefined when HAProxy does not have the service. */
+  find(service: string, names: ServerNames): FoundServers | undefined;
+  /** Reads servers from the file and from every worker of HAProxy. Never rejects. */
+  prove(servers: readonly ServerAt[], signal: AbortSignal): Promise<HaproxyProof>;
+  /** Why not everything is applied that was given to `apply`; null when it is, in HAProxy and in the file. Never rejects. */
+  unapplied(signal: AbortSignal): Promise<string | null>;
+  /** Has `listener` called whenever the file was written, or HAProxy was reloaded or came back. */
+  listen(listener: () => void): void;
   /** The last commands for one server, sent to each HAProxy. */
   sent(service: string, name: string): readonly SentCommands[];
 }
@@ -21,10 +33,15 @@ export class LocalHaproxy implements RunningHaproxy {
   readonly #output: HaproxyOutput;
   readonly #reader: StatisticsReader;
   #snapshot: Snapshot = new Map();
+  #listener: () => void = () => {};
 
   /** Does no I/O. The output ends when `signal` aborts. From now on, the metrics show this HAProxy. */
   constructor(config: HaproxyConfig, deps: HaproxyDeps, signal: AbortSignal) {
-    this.#output = new HaproxyOutput(config, deps, signal);
+    const onEvent = (event: HaproxyEvent): void => {
+      deps.onEvent?.(event);
+      this.#listener();
+    };
+    this.#output = new HaproxyOutput(config, { ...deps, onEvent }, signal);
     this.#reader = new StatisticsReader(config.do_socket ? socketPaths(config) : [], deps.host);
     observeHaproxy(() => this.#output.status);
   }
@@ -61,6 +78,22 @@ export class LocalHaproxy implements RunningHaproxy {
       statistics,
       new Map(services.map((name) => [name, this.#backendOf(name, portBackends)])),
     );
+  }
+
+  find(service: string, names: ServerNames): FoundServers | undefined {
+    return this.#output.evidence.find(this.#backendOf(service, this.#output.portBackends), names);
+  }
+
+  prove(servers: readonly ServerAt[], signal: AbortSignal): Promise<HaproxyProof> {
+    return this.#output.evidence.read(servers, signal);
+  }
+
+  unapplied(signal: AbortSignal): Promise<string | null> {
+    return this.#output.evidence.unapplied(signal);
+  }
+
+  listen(listener: () => void): void {
+    this.#listener = listener;
   }
 
   sent(service: string, name: string): readonly SentCommands[] {

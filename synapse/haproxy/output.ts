@@ -10,6 +10,7 @@ import { ConfigFile } from './configfile/config-file.ts';
 import { ConfigWriter } from './configfile/config-writer.ts';
 import { DesiredServices, type InstanceChange } from './desired-services.ts';
 import type { HaproxyEvent } from './events.ts';
+import { Evidence } from './evidence.ts';
 import { applyDuration } from './metrics.ts';
 import { fileUse, type HaproxyConfig, socketPaths } from './options/config.ts';
 import { Reloader } from './reload/reloader.ts';
@@ -37,6 +38,8 @@ interface Sending {
 
 /** Brings HAProxy to a snapshot: the running servers first, then the file, then a reload if nothing else helps. */
 export class HaproxyOutput implements Omit<Output, 'reason'> {
+  /** What can be proven of it. */
+  readonly evidence: Evidence;
   readonly #config: HaproxyConfig;
   readonly #signal: AbortSignal;
   readonly #log: Log;
@@ -83,6 +86,12 @@ export class HaproxyOutput implements Omit<Output, 'reason'> {
       writer: this.#writer,
       reloader: this.#reloader,
       use: fileUse(config),
+    });
+    this.evidence = new Evidence({
+      ...{ config, host, processes, file, services },
+      present: () => this.#present(),
+      loop: this.#loop,
+      reloader: this.#reloader,
     });
   }
 

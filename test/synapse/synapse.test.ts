@@ -115,6 +115,10 @@ describe('synapse', () => {
       reason: null,
       statistics: () => Promise.reject(new Error('no HAProxy runs')),
       sent: () => [],
+      find: () => undefined,
+      prove: () => Promise.reject(new Error('no HAProxy runs')),
+      unapplied: async () => 'no HAProxy runs',
+      listen: () => {},
       async apply(snapshot: Snapshot, dirty) {
         const instances = Object.fromEntries(
           [...snapshot].map(([key, state]) => [key, state.instances?.map(({ id }) => id) ?? null]),

@@ -49,6 +49,8 @@ export class PrefixFollower {
   #generation: number | undefined;
   #listedAt = Number.NEGATIVE_INFINITY;
   #isWatched = false;
+  /** How many watches there have been. */
+  #watches = 0;
   /** When to resync, milliseconds of `clock.now()`. */
   #resyncAt = 0;
   #resyncWhy: 'periodic' | 'contact-lost' = 'periodic';
@@ -71,6 +73,11 @@ export class PrefixFollower {
   /** When the last list was requested, milliseconds of `clock.now()`; -Infinity before the first. */
   get listedAt(): number {
     return this.#listedAt;
+  }
+
+  /** Which watch the prefix has, as a number that only grows; undefined while it is listed. */
+  get watch(): number | undefined {
+    return this.#isWatched ? this.#watches : undefined;
   }
 
   /** Everything below the prefix is known up to this revision; 0 before the first list. More may have come and not be known. */
@@ -149,6 +156,7 @@ export class PrefixFollower {
 
   async #watch(signal: AbortSignal): Promise<WatchEnd> {
     this.#isWatched = true;
+    this.#watches += 1;
     try {
       return await this.#deps.watch.watch(this.#state, signal);
     } finally {

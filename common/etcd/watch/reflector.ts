@@ -22,7 +22,7 @@ export interface Reflector {
    */
   follow(prefix: string, onChange: OnChange, signal: AbortSignal): Promise<void>;
   /**
-   * True when the handlers have had everything up to `revision`: of all prefixes, or of `prefix`. False when that is not known
+   * True when the handlers have had everything up to `revision`: of all prefixes, or of `prefixes`. False when that is not known
    * within `limitMs`. A cluster that cannot be read, or whose member lags, is not known to have nothing newer. Never rejects.
    */
   hasShown(revision: number, options: ShownOptions): Promise<boolean>;
@@ -32,7 +32,7 @@ export interface Reflector {
 /** See {@link Reflector.hasShown}. */
 export interface ShownOptions {
   readonly limitMs: number;
-  readonly prefix?: string | undefined;
+  readonly prefixes?: ReadonlySet<string> | undefined;
 }
 
 /** How up to date the copies are. */
@@ -121,20 +121,23 @@ class EtcdReflector implements Reflector {
     either.release();
   }
 
-  async hasShown(revision: number, { limitMs, prefix }: ShownOptions): Promise<boolean> {
-    const asked = [...this.#followers].filter((follower) => prefix === undefined || follower.prefix === prefix);
+  async hasShown(revision: number, { limitMs, prefixes }: ShownOptions): Promise<boolean> {
+    const asked = [...this.#followers].filter(({ prefix }) => prefixes === undefined || prefixes.has(prefix));
     const behind = asked.filter((follower) => follower.revision < revision);
     if (asked.length === 0 || behind.length === 0) return asked.length > 0;
-    if (this.#watch.saysHowFar) return await this.#watchHasShown(revision, limitMs);
+    if (this.#watch.saysHowFar) return await this.#watchHasShown(revision, { behind, limitMs });
     const results = await Promise.all(behind.map((follower) => this.#compare(follower, limitMs)));
     return results.every((known) => known >= revision);
   }
 
   /** A prefix that is being listed again is not watched: nothing is known of it then. */
-  async #watchHasShown(revision: number, limitMs: number): Promise<boolean> {
-    const followers = this.#followers.size;
-    const areWatched = (): boolean => this.#followers.size === followers && this.#watch.watched === followers;
-    return areWatched() && (await this.#watch.hasShown(revision, limitMs)) && areWatched();
+  async #watchHasShown(
+    revision: number,
+    { behind, limitMs }: { readonly behind: readonly PrefixFollower[]; readonly limitMs: number },
+  ): Promise<boolean> {
+    const before = behind.map(({ watch }) => watch);
+    if (before.includes(undefined) || !(await this.#watch.hasShown(revision, limitMs))) return false;
+    return behind.every(({ watch }, index) => watch === before[index]);
   }
 
   async #compare(follower: PrefixFollower, limitMs: number): Promise<number> {

@@ -117,11 +117,6 @@ export class SharedWatch {
     for (const state of [...this.#attached.keys()]) this.#detach(state, { why: reset });
   }
 
-  /** How many prefixes are watched at this moment. */
-  get watched(): number {
-    return this.#attached.size;
-  }
-
   /** The member answers progress requests, and not ahead of events, as older releases do (etcd #15220). */
   get saysHowFar(): boolean {
     return this.#stream !== undefined && !this.answersNoProgress && atLeast(this.#stream.open.version, [3, 5, 8]);

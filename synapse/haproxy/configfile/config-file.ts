@@ -66,6 +66,13 @@ export class ConfigFile {
     return this.#text;
   }
 
+  /** True when the file on disk is the one whose text is known, and no other program has changed it. Never rejects. */
+  async isAsKnown(): Promise<boolean> {
+    const before = this.#identity;
+    const now = await identityOf(this.#path, this.#host.files);
+    return now !== undefined && now === before && this.#identity === before;
+  }
+
   /** Checks a text and changes nothing. @throws when the candidate cannot be written, or the check comes to no result */
   check(text: string, signal: AbortSignal): Promise<CheckResult> {
     return this.#exclusively('check', async () => {

@@ -6,6 +6,8 @@ export interface PendingChanges {
   readonly since: number;
   /** Only the file can bring them about. */
   readonly urgent: boolean;
+  /** Somebody waits until the file has them. */
+  readonly awaited?: boolean;
 }
 
 /** The last write of the file. */
@@ -26,14 +28,15 @@ const watchedDelayMs = 30_000;
 const idleFactor = 3;
 
 /** When the pending changes may be written, by `clock.now()`. */
-export function nextWriteAt(use: FileUse, { since, urgent }: PendingChanges, last: LastWrite): number {
+export function nextWriteAt(use: FileUse, { since, urgent, awaited }: PendingChanges, last: LastWrite): number {
   const rested = last.at + idleFactor * last.tookMs;
   switch (use) {
     case 'merged':
-      return urgent ? since : Math.max(since + mergeMs, last.at + mergeMs, rested);
+      if (urgent) return since;
+      return awaited ? Math.max(since, rested) : Math.max(since + mergeMs, last.at + mergeMs, rested);
     case 'only':
       return Math.max(since, last.at + watchedGapMs, rested);
     case 'watched':
-      return Math.max(urgent ? since : since + watchedDelayMs, last.at + watchedGapMs, rested);
+      return Math.max(urgent || awaited ? since : since + watchedDelayMs, last.at + watchedGapMs, rested);
   }
 }

@@ -14,6 +14,18 @@ export interface MasterState {
   readonly oldWorkers: number;
 }
 
+/** The workers that the master lists, by process id. */
+export interface MasterWorkers {
+  /**
+   * Those in charge. During a reload, it is the one that is being started. After a reload that failed, HAProxy 3.2 and newer
+   * list none here, and the one in charge among `old`.
+   */
+  readonly current: readonly number[];
+  readonly old: readonly number[];
+  /** The last reload failed. */
+  readonly hasFailed: boolean;
+}
+
 /** HAProxy has read the new configuration and did not load it: another try would fail too. */
 export class LoadRefused extends Error {
   override readonly name = 'LoadRefused';
@@ -64,16 +76,44 @@ export async function reloadMaster(path: string, options: MasterOptions, signal:
 
 /** Reads the reply of `show proc`. @throws when it is not such a reply */
 export function parseProc(reply: string): MasterState {
+  const { reloads, failed } = parseMasterRow(reply);
+  const { current, old } = parseWorkers(reply);
+  // After a failed reload, 3.2 lists the worker in charge among the old workers.
+  const inCharge = current.length === 0 ? 1 : 0;
+  return { reloads, failed, oldWorkers: Math.max(0, old.length - inCharge) };
+}
+
+/** Reads the workers in the reply of `show proc`. @throws when it is not such a reply */
+export function parseWorkers(reply: string): MasterWorkers {
+  const below = (title: string): readonly number[] => {
+    const section = reply.split(`# ${title}\n`)[1]?.split(/^#/m)[0] ?? '';
+    return [...section.matchAll(/^(\d+)\s+worker\b/gm)].map(([, pid]) => Number(pid));
+  };
+  return { current: below('workers'), old: below('old workers'), hasFailed: parseMasterRow(reply).failed > 0 };
+}
+
+function parseMasterRow(reply: string): { readonly reloads: number; readonly failed: number } {
   const [, reloads, failed = '0'] = /^\d+\s+master\s+(\d+)(?:\s+\[failed:\s*(\d+)\])?/m.exec(reply) ?? [];
   if (reloads === undefined) throw new Error(`show proc answered ${JSON.stringify(reply.slice(0, 100))}`);
-  const workersBelow = (title: string): number => {
-    const section = reply.split(`# ${title}\n`)[1]?.split(/^#/m)[0] ?? '';
-    return section.split('\n').filter((line) => /^\d+\s+worker\b/.test(line)).length;
-  };
-  const old = workersBelow('old workers');
-  // After a failed reload, 3.2 lists the worker in charge among the old workers.
-  const inCharge = workersBelow('workers') === 0 ? 1 : 0;
-  return { reloads: Number(reloads), failed: Number(failed), oldWorkers: Math.max(0, old - inCharge) };
+  return { reloads: Number(reloads), failed: Number(failed) };
+}
+
+/** Asks the master for its workers. @throws when the master cannot be asked */
+export async function masterWorkers(path: string, options: MasterOptions, signal: AbortSignal): Promise<MasterWorkers> {
+  return parseWorkers(await ask(path, 'show proc', options, signal));
+}
+
+/**
+ * Sends commands to one worker through its master, one after the other. @returns the replies, in one text
+ * @throws when the worker is not there any more, or does not answer in time
+ */
+export async function askWorker(
+  path: string,
+  { pid, commands }: { readonly pid: number; readonly commands: readonly string[] },
+  options: MasterOptions,
+  signal: AbortSignal,
+): Promise<string> {
+  return await ask(path, commands.map((command) => `@!${pid} ${command}`).join(';'), options, signal);
 }
 
 /** Asks the master for its counts of reloads and workers. @throws when the master cannot be asked */
@@ -94,6 +134,9 @@ export async function countOldWorkers(
   return (await masterState(path, host, signal)).oldWorkers;
 }
 
+/** The beginning of the reply when a command is for a worker that is not there. */
+const noSuchWorker = "Can't find the target";
+
 /** Sends one command on a connection of its own; the master keeps the connection open unless it is told to quit. */
 async function ask(
   path: string,
@@ -111,6 +154,8 @@ async function ask(
       socket.setEncoding('utf8');
       socket.on('data', (chunk: string) => {
         answer += chunk;
+        // HAProxy 3.0 and newer keep the connection open then.
+        if (answer.startsWith(noSuchWorker)) reject(new Error(answer.trim()));
       });
       socket.on('error', (error: NodeJS.ErrnoException) => {
         // A master that executes itself for a reload resets connections that it has answered already.

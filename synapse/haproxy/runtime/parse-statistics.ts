@@ -3,6 +3,7 @@ const columnsRead = [
   'pxname',
   'svname',
   'iid',
+  'mode',
   'status',
   'scur',
   'qcur',

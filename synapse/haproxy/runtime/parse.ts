@@ -15,6 +15,8 @@ export interface ServerRow {
   readonly drained: boolean;
   /** Out of service (SRV_ST_STOPPED) because HAProxy's own check has failed. */
   readonly failing: boolean;
+  /** HAProxy sends it nothing, whatever the reason (SRV_ST_STOPPED). */
+  readonly stopped: boolean;
   /** The present weight. */
   readonly weight: number;
   /** The weight that the server started with. */
@@ -87,6 +89,7 @@ export function parseServersState(reply: string): readonly ServerRow[] {
       maintenance: (flags & forcedMaintenance) !== 0,
       drained: (flags & forcedDrain) !== 0,
       failing: cells[operation] === '0' && (flags & ~configuredMaintenance) === 0,
+      stopped: cells[operation] === '0',
       weight: number(weight),
       initialWeight: number(initialWeight),
     });

@@ -20,10 +20,11 @@ import {
   type ProcessState,
   reasonOfState,
 } from './process-state.ts';
+import { readServers, type ServerAt, type ServersReading } from './read-servers.ts';
 import type { RunningServers, WorkerRelation } from './server-state.ts';
 import { ServerSync, type ServerSyncDeps, type WorkerReading } from './server-sync.ts';
 import { readSessions } from './sessions.ts';
-import { isSameWorker, noWorkers, relationOf, type WorkerHistory, withWorker } from './worker.ts';
+import { isSameWorker, noWorkers, oldWorkersWithin, relationOf, type WorkerHistory, withWorker } from './worker.ts';
 
 /** What a HAProxy process is kept equal to, and what is told about it. */
 export interface HaproxyProcessDeps extends Pick<ServerSyncDeps, 'log' | 'services' | 'config' | 'file' | 'onDeleted'> {
@@ -168,6 +169,26 @@ export class HaproxyProcess {
     }
   }
 
+  /**
+   * Reads these servers from the worker in charge, now. What differs from what is desired is mended soon.
+   * @throws when they cannot be read, or another worker takes over meanwhile
+   */
+  async readServers(servers: readonly ServerAt[], signal: AbortSignal): Promise<ServersReading> {
+    const { worker, path } = this;
+    const connection = this.inSync ? connectionOf(this.#state) : undefined;
+    if (connection === undefined || worker === undefined) throw new Error(this.reason ?? 'not connected');
+    const { connectUnix } = this.#deps.host;
+    const reading = await readServers(connection, servers, { path, worker, connectUnix, replyTimeoutMs }, signal);
+    if (!this.inSync || connection !== connectionOf(this.#state)) throw new Error('the connection ended');
+    this.#servers.compare(reading.servers.values());
+    return reading;
+  }
+
+  /** How many workers finish their connections, at most, where only their times say so: see {@link oldWorkersWithin}. */
+  oldWorkersWithin(longestMs: number): number {
+    return oldWorkersWithin(this.#workers, longestMs, clock.now());
+  }
+
   /** Closes the connection, because it may lead to an old worker, and opens a new one. */
   release(): void {
     const connection = connectionOf(this.#state);
@@ -220,7 +241,7 @@ export class HaproxyProcess {
   /** Synchronous up to the plans: otherwise plans for the worker before might be the reason for a reload. */
   #begin(worker: WorkerInfo, relation: WorkerRelation, reading: WorkerReading): void {
     const before = this.#servers.begin(reading, relation);
-    this.#workers = withWorker(this.#workers, worker);
+    this.#workers = withWorker(this.#workers, worker, clock.now());
     this.#move({ type: 'read' });
     if (relation === 'new') this.#servers.carryOver(before);
     this.#deps.onRead(this);
@@ -241,7 +262,7 @@ export class HaproxyProcess {
         connection.close();
         return;
       }
-      this.#workers = withWorker(this.#workers, worker);
+      this.#workers = withWorker(this.#workers, worker, clock.now());
       await this.#servers.reap(connection, signal);
       if (clock.now() - readAt > Math.min(readIntervalMs.min + this.#servers.count(), readIntervalMs.max)) {
         readAt = clock.now();

@@ -13,6 +13,7 @@ import { parseServersState } from './parse.ts';
 import type { HeldServer, ServerChange } from './plan.ts';
 import { Planner } from './planner.ts';
 import { ReadBack } from './read-back.ts';
+import type { ServerReading } from './read-servers.ts';
 import { ServerReaper, type ServerReaperDeps } from './server-reaper.ts';
 import { type RunningServers, ServerState, type WorkerRelation } from './server-state.ts';
 
@@ -178,6 +179,18 @@ export class ServerSync {
   /** Reads everything now and sends what is missing. Resolves to null, or to the reason why it could not be read. */
   readAll(): Promise<string | null> {
     return this.#readBack.readAll();
+  }
+
+  /** Takes what was just read of some servers: where they are not as they were known to be, their backends are read now. */
+  compare(readings: Iterable<ServerReading>): void {
+    let differs = false;
+    for (const { row } of readings) {
+      const known = this.#state.running.get(row.backend)?.get(row.name);
+      if (known?.maintenance === row.maintenance && known.drained === row.drained) continue;
+      this.#dirty.mark(row.backend);
+      differs = true;
+    }
+    if (differs) this.#readBack.scheduleNow({ unexpected: false });
   }
 
   /** Reads everything after a delay and sends what is missing. */

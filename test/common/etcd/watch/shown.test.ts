@@ -35,14 +35,14 @@ for (const version of etcdVersions) {
       const revision = await put(direct, '/shown/busy/a', '2');
       await eventually(async () => assert.ok(await reflector.hasShown(revision, { limitMs: 2_000 })));
       assert.deepEqual(busy.values, { '/shown/busy/a': '2' });
-      assert.equal(await reflector.hasShown(revision, { limitMs: 2_000, prefix: '/shown/idle/' }), true);
-      assert.equal(await reflector.hasShown(revision, { limitMs: 2_000, prefix: '/shown/no/' }), false);
+      assert.equal(await reflector.hasShown(revision, { limitMs: 2_000, prefixes: new Set(['/shown/idle/']) }), true);
+      assert.equal(await reflector.hasShown(revision, { limitMs: 2_000, prefixes: new Set(['/shown/no/']) }), false);
       assert.equal(await reflector.hasShown(revision + 1, { limitMs: 200 }), false, 'what has not happened yet');
 
       stack.proxies[0]?.blackhole();
       const later = await put(direct, '/shown/busy/a', '3');
       assert.equal(await reflector.hasShown(later, { limitMs: 300 }), false);
-      assert.equal(await reflector.hasShown(revision, { limitMs: 300, prefix: '/shown/busy/' }), true);
+      assert.equal(await reflector.hasShown(revision, { limitMs: 300, prefixes: new Set(['/shown/busy/']) }), true);
       await stack.proxies[0]?.heal();
       await eventually(async () => assert.ok(await reflector.hasShown(later, { limitMs: 1_000 })));
       assert.deepEqual(busy.values, { '/shown/busy/a': '3' });

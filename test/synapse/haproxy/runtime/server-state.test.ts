@@ -15,6 +15,7 @@ const row: ServerRow = {
   drained: false,
   weight: 5,
   failing: false,
+  stopped: false,
   initialWeight: 2,
 };
 

@@ -36,13 +36,21 @@ describe('the workers behind one socket', () => {
     ],
   ];
   for (const [what, before, read, relation] of cases) {
-    it(what, () => assert.equal(relationOf(before.reduce(withWorker, noWorkers), read), relation));
+    it(what, () =>
+      assert.equal(
+        relationOf(
+          before.reduce((history, one) => withWorker(history, one, 0), noWorkers),
+          read,
+        ),
+        relation,
+      ),
+    );
   }
 
   it('are counted once each, and the last hundred that were replaced are remembered', () => {
     let history = noWorkers;
     for (let pid = 1; pid <= 150; pid++) {
-      for (const uptime of [0, 1]) history = withWorker(history, worker(pid, 1_000 + pid, uptime));
+      for (const uptime of [0, 1]) history = withWorker(history, worker(pid, 1_000 + pid, uptime), 0);
     }
     assert.deepEqual([history.seen, history.current?.pid, history.replaced.length], [150, 150, 100]);
     assert.deepEqual(history.replaced.at(-1), worker(149, 1_149, 1));

@@ -1,0 +1,136 @@
+import assert from 'node:assert/strict';
+import { access, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { TestContext } from 'node:test';
+import type { Log } from '../../../common/daemon/log.ts';
+import { createEtcdClient, type EtcdClient } from '../../../common/etcd/client/client.ts';
+import { askFleet } from '../../../common/fleet/ask.ts';
+import type { Question } from '../../../common/fleet/open-question.ts';
+import type { Progress } from '../../../common/fleet/progress.ts';
+import { thisHost } from '../../../common/host.ts';
+import { freePort } from '../../../etcd-cluster/members/ports.ts';
+import { readSynapseConfig } from '../../../synapse/config/config.ts';
+import { LocalHaproxy } from '../../../synapse/haproxy/haproxy.ts';
+import { Synapse } from '../../../synapse/synapse.ts';
+import { put, testLog } from '../etcd/etcd.ts';
+import { eventually, patienceMs } from '../eventually.ts';
+import { haproxySection, type TestHaproxy, testHaproxy } from '../haproxy/haproxy.ts';
+import type { HaproxyVersion } from '../haproxy/versions.ts';
+
+/** Where the fleet of a test is in etcd. */
+export const fleetPath = '/test/fleet';
+/** The folder of the instances of the service `api`. */
+export const apiFolder = '/nerve/services/api';
+
+/** What {@link startFleetHost} starts. */
+export interface FleetHostOptions {
+  readonly etcd: readonly string[];
+  readonly version?: HaproxyVersion | undefined;
+  /** Default `host-1`. */
+  readonly id?: string;
+  /** The `haproxy` section of the service `api`, beside its port. */
+  readonly api?: Readonly<Record<string, unknown>>;
+  /** More of the service `api`. */
+  readonly service?: Readonly<Record<string, unknown>>;
+  /** Options of the top-level `haproxy` section. */
+  readonly haproxy?: Readonly<Record<string, unknown>>;
+  /** More sections of the configuration. */
+  readonly more?: Readonly<Record<string, unknown>>;
+  readonly log?: Log;
+}
+
+/** A HAProxy, and a synapse in this process that takes part in the fleet. */
+export interface FleetHost {
+  readonly haproxy: TestHaproxy;
+  readonly synapse: Synapse;
+  /** Where the service `api` is served. */
+  readonly port: number;
+  /** Reads the configuration again, with other options. */
+  reconfigure(options: Partial<FleetHostOptions>): Promise<void>;
+  /** Ends synapse and leaves HAProxy running. */
+  stop(): Promise<void>;
+}
+
+/** Starts a host of a fleet; it ends with the test. */
+export async function startFleetHost(t: TestContext, options: FleetHostOptions): Promise<FleetHost> {
+  const { log = testLog() } = options;
+  const haproxy = await testHaproxy(options.version);
+  const port = await freePort();
+  const file = join(haproxy.folder, 'synapse.json');
+  const read = async (now: FleetHostOptions) => {
+    await writeFile(file, JSON.stringify(configOf(now, haproxy, port)));
+    return await readSynapseConfig(file);
+  };
+  const end = new AbortController();
+  const synapse = new Synapse(await read(options), {
+    ...{ log, host: thisHost, openEtcd: createEtcdClient },
+    createHaproxy: (config, signal) => new LocalHaproxy(config, { log, host: thisHost }, signal),
+  });
+  const done = synapse.run(end.signal);
+  const stop = async (): Promise<void> => {
+    end.abort();
+    await done;
+  };
+  t.after(async () => {
+    await stop();
+    await haproxy.close();
+  });
+  if (options.haproxy?.do_writes !== false) await eventually(() => access(haproxy.file));
+  else await haproxy.startEmpty();
+  if (options.haproxy?.do_writes !== false) await haproxy.start();
+  if (options.haproxy?.do_socket !== false) await eventually(() => assert.equal(synapse.ready(), null));
+  return {
+    haproxy,
+    synapse,
+    port,
+    stop,
+    reconfigure: async (more) => synapse.reconfigure(await read({ ...options, ...more })),
+  };
+}
+
+function configOf(options: FleetHostOptions, haproxy: TestHaproxy, port: number): object {
+  const { etcd, id = 'host-1', api = { listen: ['mode http'] }, service = {}, more = {} } = options;
+  const quick = { bind_address: '127.0.0.1', restart_interval: '100ms', reload_timeout: '20s' };
+  return {
+    etcd: { hosts: etcd },
+    admin: { listen: false },
+    fleet: { path: fleetPath, id },
+    services: { api: { discovery: { method: 'etcd' }, haproxy: { port, ...api }, ...service } },
+    haproxy: haproxySection(haproxy, { ...quick, ...options.haproxy }),
+    ...more,
+  };
+}
+
+/** The key of an instance of the service `api` on this host. */
+export function apiKey(port: number): string {
+  return `${apiFolder}/i${port}_127.0.0.1:${port}`;
+}
+
+/** Announces an instance of the service `api` on this host. @returns the revision */
+export function announce(client: EtcdClient, port: number, more: object = {}): Promise<number> {
+  return put(client, apiKey(port), JSON.stringify({ host: '127.0.0.1', port, name: `i${port}`, ...more }));
+}
+
+/** Whether an instance of the service `api` is as expected in every HAProxy. */
+export function about(port: number, expect: 'drained' | 'up' | 'gone'): Question {
+  return { kind: 'instance', path: apiFolder, key: apiKey(port), expect };
+}
+
+/** A question to the fleet while it is open. */
+export interface Asking {
+  /** How far it is now; undefined before the first news. */
+  readonly last: Progress | undefined;
+  readonly answer: Promise<Progress>;
+}
+
+/** Asks the fleet. */
+export function ask(client: EtcdClient, question: Question, options: { readonly timeoutMs?: number } = {}): Asking {
+  const { timeoutMs = patienceMs } = options;
+  const asking: { last: Progress | undefined } = { last: undefined };
+  const onProgress = ([progress]: readonly Progress[]): void => {
+    asking.last = progress;
+  };
+  const asked = { fleet: { path: fleetPath }, by: 'a test', questions: [question], timeoutMs };
+  const answer = askFleet(client, asked, { log: testLog(), onProgress }, new AbortController().signal);
+  return Object.assign(asking, { answer: answer.then(([one]) => one?.progress as Progress) });
+}
