@@ -1,6 +1,7 @@
 import { adminSchema } from '../common/admin/options.ts';
 import { describeSchema, type OptionSection } from '../common/cli/describe.ts';
 import { etcdSchema } from '../common/etcd/client/options.ts';
+import { fleetMemberSchema } from '../common/fleet/options.ts';
 import { loadPlugin, pluginNames } from '../common/plugin.ts';
 import { statsdSchema } from '../common/statsd/options.ts';
 import { dnsSchema } from './addresses/dns-options.ts';
@@ -30,6 +31,7 @@ export async function describeOptions(
     { title: 'admin', options: describeSchema(adminSchema(defaultListen)) },
     { title: 'dns', options: describeSchema(dnsSchema) },
     { title: 'statsd', options: describeSchema(statsdSchema) },
+    { title: 'fleet', options: describeSchema(fleetMemberSchema) },
     { title: 'services.NAME', options: describeSchema(serviceSchema) },
     { title: 'file_output', options: describeSchema(fileOutputSchema) },
     { title: 'services.NAME.file_output', options: describeSchema(serviceFileOutputSchema) },

@@ -113,7 +113,7 @@ export class Synapse {
       { log: this.#log, openEtcd },
     );
     this.#fleet = new FleetRun({
-      ...{ log, catalog: this.#catalog, discoverer: this.#discoverer },
+      ...{ log: this.#log, catalog: this.#catalog, discoverer: this.#discoverer },
       applied: () => this.#applied,
       run: () => this.#haproxy,
     });

@@ -64,7 +64,7 @@ export async function startFleetHost(t: TestContext, options: FleetHostOptions):
   const end = new AbortController();
   const synapse = new Synapse(await read(options), {
     ...{ log, host: thisHost, openEtcd: createEtcdClient },
-    createHaproxy: (config, signal) => new LocalHaproxy(config, { log, host: thisHost }, signal),
+    createHaproxy: (config, { log: its }, signal) => new LocalHaproxy(config, { log: its, host: thisHost }, signal),
   });
   const done = synapse.run(end.signal);
   const stop = async (): Promise<void> => {
