@@ -1,6 +1,7 @@
 import { reasonOf } from '../daemon/log.ts';
-import { type Instance, isHost, isPort, readRecord } from '../instance.ts';
+import { type Instance, isHost, isPort, makeInstance, readRecord } from '../instance.ts';
 import { durationUnits } from '../wording.ts';
+import { show } from './secrets.ts';
 
 /** Converts a value of a configuration file to the option's value. @throws saying what is allowed */
 export type Parse = (value: unknown) => unknown;
@@ -146,11 +147,40 @@ function isHostUrl(text: string): boolean {
  */
 export function readRecords(value: unknown): readonly Instance[] {
   if (!Array.isArray(value)) throw new Error('must be a list of {host, port, …}');
+  const owners = new Map<number, number>();
   return value.map((record, index) => {
     try {
-      return readRecord(record);
+      const instance = readRecord(record);
+      const serverId = readServerId(record);
+      if (serverId === undefined) return instance;
+      const other = owners.get(serverId);
+      if (other !== undefined) throw new Error(`haproxy_server_id ${serverId}: entry ${other} has it too`);
+      owners.set(serverId, index);
+      return withServerId(instance, serverId);
     } catch (error) {
       throw new Error(`entry ${index}: ${reasonOf(error)}`, { cause: error });
     }
   });
+}
+
+/** HAProxy's largest number of a server (configuration manual, section 5.2 "id"). */
+const largestServerId = 2_147_483_647;
+
+/** SmartStack's `haproxy_server_id`: the number of the server in HAProxy. */
+function readServerId(record: unknown): number | undefined {
+  const given = isObject(record) ? record.haproxy_server_id : undefined;
+  if (given === undefined || given === null) return undefined;
+  const id = typeof given === 'string' && /^[0-9]{1,10}$/.test(given) ? Number(given) : given;
+  if (typeof id === 'number' && Number.isInteger(id) && id >= 1 && id <= largestServerId) return id;
+  throw new Error(`haproxy_server_id ${show(given)}: must be a whole number from 1 to ${largestServerId}`);
+}
+
+/** The server option `id` means the same. */
+function withServerId(instance: Instance, serverId: number): Instance {
+  const { serverOptions = '' } = instance;
+  const option = `id ${serverId}`;
+  if (/(?:^|\s)id\s/.test(serverOptions)) {
+    throw new Error(`haproxy_server_id ${serverId}: haproxy_server_options has an id too; give one of them`);
+  }
+  return makeInstance({ ...instance, serverOptions: serverOptions === '' ? option : `${serverOptions} ${option}` });
 }

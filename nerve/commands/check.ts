@@ -5,10 +5,14 @@ import { ConfigError, isError } from '../../common/config/problem.ts';
 import { folderProblems, logWarnings, type TargetFolder } from '../../common/config/target-folders.ts';
 import { tlsFileProblems } from '../../common/config/tls-files.ts';
 import { thisHost } from '../../common/host.ts';
-import { counted } from '../../common/wording.ts';
+import { visibleLine } from '../../common/visible.ts';
+import { counted, firstOf } from '../../common/wording.ts';
 import { loadConfig, type NerveConfig } from '../config/config.ts';
 import { environmentDocument } from '../config/environment.ts';
 import { configSource } from './context.ts';
+
+/** The most keys that are listed. */
+const mostKeys = 100;
 
 /** `nerve check` */
 export const check: Command = {
@@ -25,6 +29,12 @@ export const check: Command = {
     const errors = problems.filter(isError);
     if (errors.length > 0) throw new ConfigError(errors.map((problem) => ({ file: fileOf(problem.path), ...problem })));
     context.print(`the configuration is valid: ${counted(config.services.size, 'service')}\n`);
+    const keys = [...config.services.values()].map(({ name, key }) => `${name}: announces ${key}`);
+    context.print(
+      firstOf(keys, mostKeys)
+        .map((line) => `${visibleLine(line)}\n`)
+        .join(''),
+    );
   },
 };
 

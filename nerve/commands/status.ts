@@ -76,12 +76,13 @@ export function formatStatus(status: NerveStatus, style: Style = plain, now: num
 
 function serviceTable({ services }: NerveState, style: Style, now: number): string {
   const rows = services.map(
-    ({ name, instance, health, since, announced, drained, reason, checks }): readonly Cell[] => {
+    ({ name, instance, key, health, since, announced, drained, reason, checks }): readonly Cell[] => {
       const shown = announced ? (drained ? 'draining' : 'yes') : 'no';
       const failing = checks.filter(({ up }) => up === false).map((check) => `${check.name}: ${check.last?.reason}`);
       return [
         name,
         instance,
+        key.endsWith(`/${instance}`) ? key.slice(0, -instance.length - 1) : key,
         { text: health, tone: tones[health] ?? 'warn' },
         ageOf(since, now),
         { text: shown, tone: shown === 'yes' ? 'good' : 'warn' },
@@ -89,7 +90,10 @@ function serviceTable({ services }: NerveState, style: Style, now: number): stri
       ];
     },
   );
-  return formatTable([heading(['SERVICE', 'INSTANCE', 'HEALTH', 'SINCE', 'ANNOUNCED', 'REASON']), ...rows], style);
+  return formatTable(
+    [heading(['SERVICE', 'INSTANCE', 'PATH', 'HEALTH', 'SINCE', 'ANNOUNCED', 'REASON']), ...rows],
+    style,
+  );
 }
 
 function leaseLines({ leases }: NerveState, style: Style): string {

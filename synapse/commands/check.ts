@@ -6,14 +6,19 @@ import { ConfigError, isError, type Problem } from '../../common/config/problem.
 import { folderProblems, logWarnings, type TargetFolder } from '../../common/config/target-folders.ts';
 import { tlsFileProblems } from '../../common/config/tls-files.ts';
 import { thisHost } from '../../common/host.ts';
-import { counted } from '../../common/wording.ts';
+import { visibleLine } from '../../common/visible.ts';
+import { counted, firstOf } from '../../common/wording.ts';
 import type { SynapseConfig } from '../config/config.ts';
 import { sampleSnapshot, withTemporaryFile } from '../config/sample.ts';
+import { etcdPlaces } from '../discovery/discoverer.ts';
 import { checkCandidate } from '../haproxy/configfile/check.ts';
 import { type HaproxyConfig, socketPaths } from '../haproxy/options/config.ts';
 import { haproxySection } from '../haproxy/options/section.ts';
 import { preview } from '../haproxy/preview.ts';
 import { load } from './context.ts';
+
+/** The most services whose folders are listed. */
+const mostPaths = 100;
 
 /** `synapse check` */
 export const check: Command = {
@@ -44,6 +49,11 @@ export const check: Command = {
     if (found.length > 0) throw new ConfigError(found.map((problem) => ({ file: fileOf(problem.path), ...problem })));
     const how = checked.result === 'unchecked' ? `HAProxy did not check it: ${checked.reason}` : 'HAProxy accepts it';
     context.print(`the configuration is valid: ${counted(config.services.size, 'service')}; ${how}\n`);
+    context.print(
+      firstOf(pathLines(config), mostPaths)
+        .map((line) => `${visibleLine(line)}\n`)
+        .join(''),
+    );
   },
 };
 
@@ -72,4 +82,12 @@ function targetsOf({ haproxy, stateFile, admin }: SynapseConfig): readonly Targe
     ...target('state_file_path', stateFile?.path, 'the state file'),
     ...target('admin.control_socket', admin.control_socket, 'the control socket'),
   ];
+}
+
+/** The folder of keys that each service follows in etcd, as it is there: with or without a slash in front. */
+function pathLines({ services, etcd }: SynapseConfig): readonly string[] {
+  return [...services].flatMap(([service, { discovery }]) => {
+    const paths = etcdPlaces(discovery, service, etcd).map(({ path }) => path);
+    return paths.length === 0 ? [] : [`${service}: reads ${paths.join(', ')} in etcd`];
+  });
 }

@@ -1,14 +1,14 @@
 import { clock } from '../../common/async/clock.ts';
 import { type Cell, formatTable, heading, plain, type Style, type Tone } from '../../common/cli/table.ts';
 import { visibleLine } from '../../common/visible.ts';
-import { ageOf, counted } from '../../common/wording.ts';
+import { ageOf, counted, firstOf } from '../../common/wording.ts';
 import type { ServerStatistics } from '../haproxy/statistics/server-shape.ts';
 import type { HaproxyReport } from '../haproxy/status-shape.ts';
 import { differences } from '../report/differences.ts';
 import type { ServiceReport } from '../report/service-shape.ts';
 import type { Problem, StatusReport } from '../report/status-shape.ts';
 
-const titles = ['SERVICE', 'INSTANCE', 'STATE', 'WEIGHT', 'IN HAPROXY', 'FROM', 'CHANGED'];
+const titles = ['SERVICE', 'INSTANCE', 'STATE', 'WEIGHT', 'IN HAPROXY', 'FROM', 'PATH', 'CHANGED'];
 
 /** What `synapse status` prints. */
 export function formatStatus(status: StatusReport, style: Style = plain, now: number = clock.wallTime()): string {
@@ -73,9 +73,10 @@ function serviceRows(
 ): readonly (readonly Cell[])[] {
   const { instances, changed_at: changedAt } = service;
   const from = fromText(service);
+  const path = visibleLine(firstOf(service.paths ?? [], 1).join(' '));
   const changed = ageOf(changedAt, now);
-  if (instances === null) return [[name, '(not known yet)', '', '', '', from, changed]];
-  if (instances.length === 0) return [[name, { text: '(none)', tone: 'bad' }, '', '', '', from, changed]];
+  if (instances === null) return [[name, '(not known yet)', '', '', '', from, path, changed]];
+  if (instances.length === 0) return [[name, { text: '(none)', tone: 'bad' }, '', '', '', from, path, changed]];
   const servers = status.servers?.[name];
   const differ = servers === undefined ? {} : differences(instances, servers);
   const byName = new Map(servers?.map((server) => [server.name, server]));
@@ -90,6 +91,7 @@ function serviceRows(
       weight === undefined ? '' : String(weight),
       servers === undefined ? '' : seenCell(byName.get(id), differ[id]),
       from,
+      path,
       changed,
     ];
   });

@@ -19,8 +19,8 @@ export const status: Command = {
     'Asks the running synapse. When it is down, reads the sources (etcd), the state file and HAProxy itself, each with a ' +
       'deadline, and says so in the first line. Changes nothing.',
     'IN HAPROXY shows the status and the last check of the server in HAProxy, after an exclamation mark when it differs ' +
-      'from STATE. FROM says where the instances of the service come from; CHANGED says when the running synapse last saw ' +
-      'any of them change.',
+      'from STATE. FROM says where the instances of the service come from, PATH which folder of etcd it follows; CHANGED says ' +
+      'when the running synapse last saw any of them change.',
   ],
   exits: { ...directly, 4: 'synapse runs but is not ready; the first line says why' },
   json: statusShape,

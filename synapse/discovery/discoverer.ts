@@ -3,7 +3,7 @@ import { sleep } from '../../common/async/sleep.ts';
 import { supervise } from '../../common/async/supervise.ts';
 import type { SectionContext } from '../../common/config/config.ts';
 import { LimitedLog } from '../../common/daemon/limited-log.ts';
-import type { Log } from '../../common/daemon/log.ts';
+import { type Log, silentLog } from '../../common/daemon/log.ts';
 import type { EtcdOptions } from '../../common/etcd/client/options.ts';
 import { type RecordOrigin, writtenAs } from '../../common/etcd/records/record-origin.ts';
 import { droppedFields, goneInstances, prepare, rejectedRecords, sourceStarts } from '../metrics.ts';
@@ -53,6 +53,8 @@ export interface DiscoveryStatus {
   /** Milliseconds since the last proof that it is current; null when the source does not say. */
   readonly age: number | null;
   readonly parts?: readonly PartStatus[];
+  /** The folders of keys in etcd that it follows now. */
+  readonly paths?: readonly string[];
 }
 
 /** Learns what the sources find. Each method is called synchronously from the source's own event. */
@@ -121,7 +123,14 @@ export class Discoverer {
     const status = source.status?.();
     const reason = failure ?? status?.reason ?? (answered ? null : 'has not answered yet');
     const parts = status?.parts;
-    return { method: discovery.method, reason, age: status?.age ?? null, ...(parts !== undefined && { parts }) };
+    const paths = this.places(service).map(({ path }) => path);
+    return {
+      method: discovery.method,
+      reason,
+      age: status?.age ?? null,
+      ...(parts !== undefined && { parts }),
+      ...(paths.length > 0 && { paths }),
+    };
   }
 
   /** The folders of keys in etcd that the source of a service follows now. */
@@ -245,5 +254,19 @@ export class Discoverer {
       this.#ending.delete(ended);
     });
     this.#ending.add(ended);
+  }
+}
+
+/** The folders of keys in etcd that the source of a service begins with; does no I/O. Empty when its options are wrong. */
+export function etcdPlaces(discovery: Discovery, service: string, etcd: EtcdOptions): readonly EtcdPlace[] {
+  const idle = (): never => {
+    throw new Error('this source does not run');
+  };
+  const ignored = (): void => {};
+  try {
+    const context = { service, etcd, log: silentLog, rejected: ignored, dropped: ignored, gone: ignored };
+    return discovery.create({ ...context, openEtcd: idle, shared: idle }).places?.() ?? [];
+  } catch {
+    return [];
   }
 }

@@ -96,6 +96,7 @@ export const serviceShape = {
       'seconds since the source last proved that they are current; null when it does not say',
     ),
     sources: optional({ list: partShape }, 'each source of a service that has several'),
+    paths: optional({ list: 'text' }, 'folders of keys in etcd that it follows now, as they are in etcd'),
     revision: field({ orNull: 'text' }, "the source's name for its last set: the etcd revision"),
     changed_at: field(
       { orNull: 'text' },

@@ -60,6 +60,7 @@ function reportOf(entry: CatalogEntry, source: DiscoveryStatus, { look, returns 
     reason: source.reason,
     age: source.age === null ? null : Math.round(source.age) / 1000,
     ...(source.parts !== undefined && { sources: source.parts }),
+    ...(source.paths !== undefined && { paths: source.paths }),
     revision: set?.revision ?? null,
     changed_at: changedAt === null ? null : new Date(changedAt).toISOString(),
     ...(answeredAt !== null && { answered_at: new Date(answeredAt).toISOString() }),

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { writeFile } from 'node:fs/promises';
+import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
 import { programPath } from '../support/daemons/daemon.ts';
@@ -23,7 +24,8 @@ const invalid = { services: { api: { host: '10.0.0.1', port: 0, checks: [{ type:
 describe('nerve', () => {
   it('validates a configuration by the command check, by -k and by the environment', async (t) => {
     const path = await file(t, valid);
-    const expected = { code: 0, out: 'the configuration is valid: 1 service\n', err: '' };
+    const key = `/nerve/services/api/${hostname()}_10.0.0.1:80`;
+    const expected = { code: 0, out: `the configuration is valid: 1 service\napi: announces ${key}\n`, err: '' };
     assert.deepEqual(await nerve(t, ['check', '-c', path]), expected);
     assert.deepEqual(await nerve(t, ['-c', path, '-k']), expected);
     assert.deepEqual(await nerve(t, [], { NERVE_CONFIG: path, NERVE_CHECK_CONFIG: 'true' }), expected);

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { formats, type Parse } from '../../../common/config/formats.ts';
+import { formats, type Parse, readRecords } from '../../../common/config/formats.ts';
 
 type Name = keyof typeof formats;
 
@@ -97,6 +97,50 @@ describe('formats', () => {
   for (const [format, given, message] of refused) {
     it(`${format} refuses ${JSON.stringify(given)}`, () => {
       assert.throws(() => (formats[format] as Parse)(given), message);
+    });
+  }
+});
+
+describe('the servers of a configuration', () => {
+  const record = { name: 'a', host: '10.0.0.1', port: 80 };
+
+  it("keep SmartStack's haproxy_server_id as the server option id", () => {
+    const [one, two, none] = readRecords([
+      { ...record, haproxy_server_id: 7 },
+      { ...record, name: 'b', haproxy_server_id: '8', haproxy_server_options: 'check' },
+      { ...record, name: 'c', haproxy_server_id: null },
+    ]);
+    assert.equal(one?.serverOptions, 'id 7');
+    assert.equal(two?.serverOptions, 'check id 8');
+    assert.equal(none?.serverOptions, undefined);
+  });
+
+  const wrong: readonly (readonly [what: string, records: readonly object[], message: RegExp])[] = [
+    [
+      '0',
+      [{ ...record, haproxy_server_id: 0 }],
+      /^entry 0: haproxy_server_id 0: must be a whole number from 1 to 2147483647$/,
+    ],
+    ['no number', [{ ...record, haproxy_server_id: 'x' }], /haproxy_server_id "x": must be a whole number/],
+    ['a fraction', [{ ...record, haproxy_server_id: 1.5 }], /haproxy_server_id 1.5: must be/],
+    ['a number that HAProxy cannot store', [{ ...record, haproxy_server_id: 2_147_483_648 }], /must be a whole number/],
+    [
+      'the number of another server',
+      [record, { ...record, port: 81, haproxy_server_id: 7 }, { ...record, port: 82, haproxy_server_id: 7 }],
+      /^entry 2: haproxy_server_id 7: entry 1 has it too$/,
+    ],
+    [
+      'a second number in the options',
+      [{ ...record, haproxy_server_id: 7, haproxy_server_options: 'check id 8' }],
+      /^entry 0: haproxy_server_id 7: haproxy_server_options has an id too; give one of them$/,
+    ],
+  ];
+  for (const [what, records, message] of wrong) {
+    it(`refuse as haproxy_server_id ${what}`, () => {
+      assert.throws(
+        () => readRecords(records),
+        ({ message: said }: Error) => message.test(said),
+      );
     });
   }
 });

@@ -17,6 +17,7 @@ const service = serviceReport();
 const services = {
   api: {
     ...service,
+    paths: ['services/api'],
     instances: [
       makeInstance({ name: 'a', host: '10.0.0.1', port: 80, weight: 5 }),
       makeInstance({ name: 'b', host: '10.0.0.2', port: 80, state: 'drain', backup: true }),
@@ -59,12 +60,12 @@ describe('the status table', () => {
       `synapse 1.2.3: nothing is known about web
 HAProxy 2.6.12 (worker 7) at /a.sock
 
-SERVICE  INSTANCE         STATE          WEIGHT  IN HAPROXY  FROM     CHANGED
-api      a_10.0.0.1:80    up             5       UP, L7OK    etcd     10 min
-api      b_10.0.0.2:80    drain, backup          DRAIN       etcd     10 min
-api      d_10.0.0.4:80    up, suspect            ! missing   etcd     10 min
+SERVICE  INSTANCE         STATE          WEIGHT  IN HAPROXY  FROM     PATH          CHANGED
+api      a_10.0.0.1:80    up             5       UP, L7OK    etcd     services/api  10 min
+api      b_10.0.0.2:80    drain, backup          DRAIN       etcd     services/api  10 min
+api      d_10.0.0.4:80    up, suspect            ! missing   etcd     services/api  10 min
 web      (not known yet)                                     nothing
-none     (none)                                              static   10 min
+none     (none)                                              static                 10 min
 
 api: skipped /nerve/services/api/bad: not JSON: "x"
 api: 1 instance left out; synapse explain api says why
