@@ -53,6 +53,8 @@ export interface AnnouncementFacts {
   readonly since: number;
   /** How it ended the last time; undefined while it is up, or was never announced. */
   readonly end: AnnouncementEnd | undefined;
+  /** It was deleted while its lease lived, and that is over by now: only a reader that was away takes it for lost. */
+  readonly wasDeleted?: boolean;
 }
 
 /** Follows all announcements in etcd: which address is announced for which service, since when, and how that ended. */
@@ -110,7 +112,8 @@ export class Announcements {
   leaseEnded(lease: string): void {
     for (const { service, address } of this.#deleted.get(lease) ?? []) {
       const facts = this.of(service, address);
-      if (!facts.isUp && facts.end === 'withdrawn') this.#facts.set(`${service} ${address}`, { ...facts, end: 'lost' });
+      if (facts.isUp || facts.end !== 'withdrawn') continue;
+      this.#facts.set(`${service} ${address}`, { ...facts, end: 'lost', wasDeleted: true });
     }
     this.#deleted.delete(lease);
   }

@@ -99,9 +99,9 @@ export class WaveMonitor {
     let announced = 0;
     for (const instance of instances.all) {
       if (instance.service !== service) continue;
-      const { isUp, end, since } = this.#announcements.of(service, instance.address);
+      const { isUp, end, since, wasDeleted } = this.#announcements.of(service, instance.address);
       if (isUp) announced += 1;
-      else if (end === 'lost' && this.#isAway(instance)) lost.push({ instance, since });
+      else if (end === 'lost' && !wasDeleted && this.#isAway(instance)) lost.push({ instance, since });
     }
     const newest = Math.max(...lost.map(({ since }) => since));
     const together = lost.filter(({ since }) => newest - since <= togetherMs);
