@@ -13,7 +13,7 @@ export interface PropagationOptions {
   readonly folder: string;
   readonly etcdHosts: readonly string[];
   readonly haproxyPath: string;
-  /** Servers in the one backend before the first change. */
+  /** Servers before the first change: in one backend up to 5,000, else in backends of {@link serversOfService} each. */
   readonly servers: number;
   /** Changes measured, each a new instance. */
   readonly changes: number;
@@ -32,7 +32,28 @@ interface Contestant {
   readonly samples: number[];
 }
 
-const backend = 'api';
+/** The size of the services of a large fleet. */
+const serversOfService = 50;
+
+/** How the servers are spread over services, which are called `api-1`, `api-2` and so on; numbers count from 1. */
+interface Fleet {
+  readonly services: number;
+  readonly each: number;
+}
+
+function fleetOf(servers: number): Fleet {
+  return servers <= 5_000
+    ? { services: 1, each: servers }
+    : { services: Math.ceil(servers / serversOfService), each: serversOfService };
+}
+
+/** The server that the n-th change adds: its service, and its number there, which is its id in HAProxy too. */
+function added({ services, each }: Fleet, change: number) {
+  const service = ((change - 1) % services) + 1;
+  const id = each + Math.ceil(change / services);
+  return { backend: `api-${service}`, id, instance: numbered(service, id) };
+}
+
 const floorMain = builtFile('test/bench/floor.js');
 const synapseMain = builtFile('synapse/main.js');
 
@@ -46,7 +67,8 @@ export async function measurePropagation(options: PropagationOptions): Promise<P
   const observers: Observer[] = [];
   try {
     const prefixes = { floor: `/bench/${servers}/floor/`, synapse: `/bench/${servers}/synapse/` };
-    for (const prefix of Object.values(prefixes)) await fill(etcd, prefix, servers);
+    const fleet = fleetOf(servers);
+    for (const prefix of Object.values(prefixes)) await fill(etcd, prefix, fleet);
     const start = async (name: string, argv: readonly [string, ...string[]]): Promise<Child> => {
       const child = await startChild(argv, { name, logFile: join(folder, `${name}-${servers}.log`) });
       children.push(child);
@@ -59,11 +81,11 @@ export async function measurePropagation(options: PropagationOptions): Promise<P
     observers.push(...contestants.map(({ observer }) => observer));
     const warmUp = 20;
     for (let change = 1; change <= warmUp + changes; change++) {
-      const instance = numbered(servers + change);
+      const { backend, id, instance } = added(fleet, change);
       for (const { prefix, observer, samples } of contestants) {
         const before = performance.now();
-        await etcd.put(prefix + instance.id).value(formatInstance(instance));
-        await observer.inRotation({ id: servers + change, name: instance.id });
+        await etcd.put(`${prefix}${backend}/${instance.id}`).value(formatInstance(instance));
+        await observer.inRotation({ backend, id, name: instance.id });
         if (change > warmUp) samples.push(performance.now() - before);
       }
     }
@@ -82,17 +104,21 @@ async function startFloor(options: PropagationOptions, prefix: string, start: St
   const { folder, haproxyPath, etcdHosts, servers } = options;
   const socket = join(folder, `floor-${servers}.sock`);
   const config = join(folder, `floor-${servers}.cfg`);
-  const lines = ['global', `\tstats socket ${socket} mode 600 level admin`, ...defaults, `backend ${backend}`];
-  for (let number = 1; number <= servers; number++) {
-    const { id, host, port } = numbered(number);
-    lines.push(`\tserver ${id} ${host}:${port} id ${number}`);
+  const lines = ['global', `\tstats socket ${socket} mode 600 level admin`, ...defaults];
+  const { services, each } = fleetOf(servers);
+  for (let service = 1; service <= services; service++) {
+    lines.push(`backend api-${service}`);
+    for (let number = 1; number <= each; number++) {
+      const { id, host, port } = numbered(service, number);
+      lines.push(`\tserver ${id} ${host}:${port} id ${number}`);
+    }
   }
   await writeFile(config, `${lines.join('\n')}\n`);
   const haproxy = await start('floor-haproxy', [haproxyPath, '-db', '-f', config]);
   await waitFor(haproxy, () => accepts(socket));
-  const floor = await start('floor', [process.execPath, floorMain, etcdHosts.join(','), prefix, socket, backend]);
+  const floor = await start('floor', [process.execPath, floorMain, etcdHosts.join(','), prefix, socket]);
   await waitFor(floor, () => floor.output().includes('ready'));
-  return observe(socket, backend);
+  return observe(socket);
 }
 
 async function startSynapse(options: PropagationOptions, prefix: string, start: Start): Promise<Observer> {
@@ -103,10 +129,17 @@ async function startSynapse(options: PropagationOptions, prefix: string, start: 
   const master = join(home, 'master.sock');
   const configFile = join(home, 'haproxy.cfg');
   const admin = `127.0.0.1:${await freePort()}`;
+  const fleet = fleetOf(servers);
+  const names = Array.from({ length: fleet.services }, (_, index) => `api-${index + 1}`);
   const configuration = {
     etcd: { hosts: etcdHosts },
     admin: { listen: admin, control_socket: join(home, 'synapse.sock') },
-    services: { [backend]: { discovery: { method: 'etcd', path: prefix }, haproxy: { listen: ['mode http'] } } },
+    services: Object.fromEntries(
+      names.map((name) => [
+        name,
+        { discovery: { method: 'etcd', path: `${prefix}${name}` }, haproxy: { listen: ['mode http'] } },
+      ]),
+    ),
     haproxy: {
       global: ['maxconn 4096'],
       defaults: defaults.slice(1),
@@ -122,20 +155,25 @@ async function startSynapse(options: PropagationOptions, prefix: string, start: 
   await waitFor(haproxy, () => accepts(socket));
   const synapse = await start('synapse', [process.execPath, synapseMain, '-c', join(home, 'synapse.json')]);
   await waitFor(synapse, () => answers(`http://${admin}/readyz`), 60_000);
-  const observer = await observe(socket, backend);
-  if (servers > 0) await observer.inRotation({ id: servers, name: numbered(servers).id });
+  const observer = await observe(socket);
+  const [service, id] = [fleet.services, fleet.each];
+  if (id > 0) await observer.inRotation({ backend: `api-${service}`, id, name: numbered(service, id).id });
   return observer;
 }
 
 const defaults = ['defaults', 'mode http', 'timeout connect 1s', 'timeout client 10s', 'timeout server 10s'];
 
-async function fill(etcd: Etcd3, prefix: string, count: number): Promise<void> {
-  for (let first = 1; first <= count; first += 100) {
-    const numbers = Array.from({ length: Math.min(100, count - first + 1) }, (_, index) => first + index);
-    const puts = numbers.map((number) => {
-      const instance = numbered(number);
-      return etcd.put(prefix + instance.id).value(formatInstance(instance));
-    });
+async function fill(etcd: Etcd3, prefix: string, { services, each }: Fleet): Promise<void> {
+  const all: { readonly backend: string; readonly instance: Instance }[] = [];
+  for (let service = 1; service <= services; service++) {
+    for (let number = 1; number <= each; number++) {
+      all.push({ backend: `api-${service}`, instance: numbered(service, number) });
+    }
+  }
+  for (let first = 0; first < all.length; first += 100) {
+    const puts = all
+      .slice(first, first + 100)
+      .map(({ backend, instance }) => etcd.put(`${prefix}${backend}/${instance.id}`).value(formatInstance(instance)));
     await etcd
       .if('/bench/none', 'Version', '==', 0)
       .then(...puts)
@@ -143,8 +181,9 @@ async function fill(etcd: Etcd3, prefix: string, count: number): Promise<void> {
   }
 }
 
-/** The n-th instance: its key sorts by number, so that ids handed out in order are the number. */
-function numbered(number: number): Instance {
-  const host = `127.1.${Math.floor(number / 250)}.${(number % 250) + 1}`;
-  return makeInstance({ name: `i${String(number).padStart(6, '0')}`, host, port: 9000 });
+/** An instance of a service: its key sorts by number, so that ids handed out in order are the number. */
+function numbered(service: number, number: number): Instance {
+  const host = `127.${(service % 250) + 1}.${Math.floor(number / 250)}.${(number % 250) + 1}`;
+  const port = 9_000 + Math.floor(service / 250);
+  return makeInstance({ name: `i${String(number).padStart(6, '0')}`, host, port });
 }

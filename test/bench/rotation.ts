@@ -4,7 +4,7 @@ import { connect, type Socket } from 'node:net';
 /** Asks one HAProxy, over a connection of its own, whether a server takes traffic. */
 export interface Observer {
   /** Resolves once the server with this id is in rotation; polls as fast as HAProxy answers. */
-  inRotation(server: { readonly id: number; readonly name: string }): Promise<void>;
+  inRotation(server: { readonly backend: string; readonly id: number; readonly name: string }): Promise<void>;
   close(): void;
 }
 
@@ -13,14 +13,14 @@ const nameColumn = 1;
 const statusColumn = 17;
 
 /** Opens the connection. `show stat` of one server is cheap however many the backend has. */
-export async function observe(socketPath: string, backend: string): Promise<Observer> {
+export async function observe(socketPath: string): Promise<Observer> {
   const socket = connect(socketPath);
   await once(socket, 'connect');
   const ask = prompt(socket);
   await ask('prompt');
   await ask('set timeout cli 1h');
   return {
-    async inRotation({ id, name }) {
+    async inRotation({ backend, id, name }) {
       const deadline = performance.now() + 20_000;
       while (performance.now() < deadline) {
         const row = (await ask(`show stat ${backend} 4 ${id}`))
