@@ -53,8 +53,8 @@ export interface AnnouncementFacts {
   readonly since: number;
   /** How it ended the last time; undefined while it is up, or was never announced. */
   readonly end: AnnouncementEnd | undefined;
-  /** It was deleted while its lease lived, and that is over by now: only a reader that was away takes it for lost. */
-  readonly wasDeleted?: boolean;
+  /** It was deleted while its lease lived: readers that ask about the lease in time take it for withdrawn. */
+  readonly wasDeleted: boolean;
 }
 
 /** Follows all announcements in etcd: which address is announced for which service, since when, and how that ended. */
@@ -76,7 +76,7 @@ export class Announcements {
   }
 
   of(service: string, address: string): AnnouncementFacts {
-    return this.#facts.get(`${service} ${address}`) ?? { isUp: false, since: 0, end: undefined };
+    return this.#facts.get(`${service} ${address}`) ?? { isUp: false, since: 0, end: undefined, wasDeleted: false };
   }
 
   /** Since when a service has had an announcement; infinity while it has none: then synapse keeps its last servers. */
@@ -97,8 +97,8 @@ export class Announcements {
       const record = type === 'put' ? readRecord(kv) : undefined;
       if (record?.isUp) this.#up.set(key, { ...record, lease: kv.lease });
       else this.#up.delete(key);
-      if (before !== undefined)
-        this.#settle(before, type === 'put' ? endBy(before, record) : this.#endOf(before.lease));
+      if (before !== undefined && type === 'put') this.#settle(before, endBy(before, record));
+      else if (before !== undefined) this.#settle(before, this.#endOf(before.lease), this.#lives(before.lease));
       else if (record !== undefined && !record.isUp) this.#farewell(record);
       if (record?.isUp) this.#settle(record, undefined);
       if (before !== undefined && type === 'delete') {
@@ -122,7 +122,12 @@ export class Announcements {
   #farewell({ service, address }: SimulatedRecord): void {
     const known = this.of(service, address);
     if (!known.isUp && known.end === 'lost') {
-      this.#facts.set(`${service} ${address}`, { isUp: false, since: this.#now(), end: 'withdrawn' });
+      this.#facts.set(`${service} ${address}`, {
+        isUp: false,
+        since: this.#now(),
+        end: 'withdrawn',
+        wasDeleted: false,
+      });
     }
   }
 
@@ -133,11 +138,20 @@ export class Announcements {
     else if (!this.#services.has(service)) this.#services.set(service, this.#now());
   }
 
-  #settle({ service, address }: SimulatedRecord, end: AnnouncementEnd | undefined): void {
+  #settle({ service, address }: SimulatedRecord, end: AnnouncementEnd | undefined, wasDeleted = false): void {
     const isUp = [...this.#up.values()].some((one) => one.service === service && one.address === address);
     const known = this.of(service, address);
     if (known.isUp === isUp) return;
-    this.#facts.set(`${service} ${address}`, { isUp, since: this.#now(), end: isUp ? undefined : end });
+    this.#facts.set(`${service} ${address}`, {
+      isUp,
+      since: this.#now(),
+      end: isUp ? undefined : end,
+      wasDeleted: !isUp && wasDeleted,
+    });
+  }
+
+  #lives(lease: string): boolean {
+    return lease === '0' || this.#etcd.timeToLive(lease).ttl > 0;
   }
 
   #endOf(lease: string): AnnouncementEnd {
