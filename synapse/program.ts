@@ -6,11 +6,13 @@ import { complete } from './commands/complete.ts';
 import { describe } from './commands/describe.ts';
 import { events } from './commands/events.ts';
 import { explain } from './commands/explain.ts';
+import { fleet } from './commands/fleet.ts';
 import { plan } from './commands/plan.ts';
 import { render } from './commands/render.ts';
 import { run } from './commands/run.ts';
 import { services } from './commands/services.ts';
 import { status } from './commands/status.ts';
+import { wait } from './commands/wait.ts';
 
 /** The command line of synapse: what runs, and what help, manual and completion say of it. */
 export const synapseProgram: Program = {
@@ -26,6 +28,8 @@ export const synapseProgram: Program = {
     status,
     services,
     explain,
+    wait,
+    fleet,
     events,
     describe,
     completion: completionCommand(() => synapseProgram),

@@ -64,7 +64,7 @@ export function progressOf(
     connections += connectionsOf(member);
     if (member.fulfilled && member.ack?.result === 'unused') unused += 1;
     if (!member.fulfilled)
-      waiting.push({ proxy: id, reason: reasonOf(member, request), connections: connectionsOf(member) });
+      waiting.push({ proxy: id, reason: whyWaiting(member, request), connections: connectionsOf(member) });
   }
   waiting.sort((a, b) => b.connections - a.connections || (a.proxy < b.proxy ? -1 : 1));
   const { outcome } = end;
@@ -132,8 +132,8 @@ function connectionsOf({ ack, proxy }: Member): number {
   return ack !== null && ack.session === proxy?.session ? ack.connections + ack.queued : 0;
 }
 
-/** Why a proxy has not acknowledged. */
-function reasonOf(member: Member, request: RequestRecord | null): string {
+/** Why a proxy that is there has not acknowledged. */
+export function whyWaiting(member: Member, request: RequestRecord | null): string {
   const { proxy, ack, problem, shared } = member;
   if (shared) return 'several synapses have this id: give each its own fleet.id';
   if (problem !== null) return problem;

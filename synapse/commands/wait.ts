@@ -1,0 +1,127 @@
+import { durationOption } from '../../common/cli/duration-option.ts';
+import { numberOption } from '../../common/cli/number-option.ts';
+import { type Command, type CommandContext, UsageError } from '../../common/cli/program.ts';
+import { silentLog } from '../../common/daemon/log.ts';
+import type { EtcdClient } from '../../common/etcd/client/client.ts';
+import type { Question } from '../../common/fleet/open-question.ts';
+import { asking, type Progress, progressShape } from '../../common/fleet/progress.ts';
+import type { Expectation } from '../../common/fleet/records.ts';
+import { counted, formatLatency, listed } from '../../common/wording.ts';
+import { interrupted, json } from './context.ts';
+import { asker, type FleetTarget, fleetTarget, hintOf, keyOfServer, missing, pathOf } from './fleet-target.ts';
+
+const expectations = ['up', 'drained', 'gone'] as const;
+
+/** `synapse wait` */
+export const wait: Command = {
+  summary: 'Wait until every proxy has applied a change.',
+  usage: 'SERVICE [SERVER [up|drained|gone]]',
+  arguments: ['service', 'server'],
+  options: {
+    timeout: { type: 'string', placeholder: 'TIME', doc: 'how long to wait, default 60s' },
+    revision: {
+      type: 'string',
+      placeholder: 'N',
+      doc: 'without SERVER: the revision of etcd to wait for, default the present one',
+    },
+    path: {
+      type: 'string',
+      placeholder: 'PATH',
+      doc: 'path of the service in etcd; default: that in the configuration, or /nerve/services/SERVICE',
+    },
+    ...json,
+  },
+  notes: [
+    'Without SERVER, waits until every proxy that follows the service has applied everything up to the present revision of etcd. With ' +
+      'SERVER (its name in HAProxy and in etcd), until it is up in every HAProxy and no check of HAProxy says DOWN; or drained: no ' +
+      'HAProxy sends new requests to it, and the last connection to it has ended; or gone.',
+    'Asks all synapses over etcd, with the rights of the configuration that -c names. Changes nothing.',
+  ],
+  exits: missing,
+  json: progressShape,
+  examples: [
+    ['synapse wait api', 'what is in etcd now is in every HAProxy'],
+    ['synapse wait api i-1_10.0.0.5:3000 drained --timeout 5m', 'nothing is open to this server any more'],
+  ],
+  async run(context) {
+    const { args, options, print, progress } = context;
+    const [service = '', server, expect = 'up'] = args;
+    if (!(expectations as readonly string[]).includes(expect)) {
+      throw new UsageError(`${expect}: must be up, drained or gone`);
+    }
+    const timeoutMs = durationOption('timeout', options.timeout ?? '60s');
+    const target = await fleetTarget(context);
+    const show = ([found]: readonly Progress[]): void => {
+      if (!options.json && found?.reason && found.reason !== asking) progress(found.reason);
+    };
+    const signal = interrupted();
+    const questionOf = (client: EtcdClient): Promise<Question> =>
+      findQuestion(client, { service, server, expect: expect as Expectation, target, context }, signal);
+    const found = await ask(target, { questionOf, timeoutMs, show }, signal);
+    if (found.outcome === 'denied') throw new Error(`${found.reason}${hintOf(found)}`);
+    print(options.json ? `${JSON.stringify(found, null, 2)}\n` : `${service}: ${resultText(found, server)}\n`);
+    return found.outcome === 'done' ? 0 : 4;
+  },
+};
+
+async function findQuestion(
+  client: EtcdClient,
+  asked: {
+    readonly service: string;
+    readonly server: string | undefined;
+    readonly expect: Expectation;
+    readonly target: FleetTarget;
+    readonly context: CommandContext;
+  },
+  signal: AbortSignal,
+): Promise<Question> {
+  const { service, server, expect, target, context } = asked;
+  const { options } = context;
+  const path = pathOf(target, service, options.path);
+  if (server === undefined) {
+    const revision =
+      options.revision === undefined ? {} : { revision: numberOption('revision', options.revision, { least: 1 }) };
+    return { kind: 'revision', path, ...revision };
+  }
+  if (options.revision !== undefined) throw new UsageError('--revision goes without SERVER');
+  return { kind: 'instance', path, key: await keyOfServer(client, { path, server }, signal), expect };
+}
+
+/** Asks one question. */
+async function ask(
+  { etcd, fleet }: FleetTarget,
+  options: {
+    readonly questionOf: (client: EtcdClient) => Promise<Question>;
+    readonly timeoutMs: number;
+    readonly show: (progress: readonly Progress[]) => void;
+  },
+  signal: AbortSignal,
+): Promise<Progress> {
+  // Loaded here, because the etcd client is large.
+  const [{ createEtcdClient }, { askFleet }] = await Promise.all([
+    import('../../common/etcd/client/client.ts'),
+    import('../../common/fleet/ask.ts'),
+  ]);
+  const end = new AbortController();
+  const client = createEtcdClient(etcd, { log: silentLog }, end.signal);
+  try {
+    const questions = [await options.questionOf(client)];
+    const asked = { fleet, by: asker('synapse wait'), questions, timeoutMs: options.timeoutMs };
+    const [answer] = await askFleet(client, asked, { log: silentLog, onProgress: options.show }, signal);
+    return (answer as NonNullable<typeof answer>).progress;
+  } finally {
+    end.abort();
+  }
+}
+
+function resultText(
+  { outcome, expect, reason, proxies, unused, members, milliseconds }: Progress,
+  server?: string,
+): string {
+  if (outcome === 'nobody') return 'no synapse that follows it takes part in the fleet';
+  if (outcome !== 'done') return String(reason);
+  const what = server === undefined ? 'applied' : `${server} is ${expect}`;
+  const not = unused === 0 ? '' : `, ${unused} of which ${unused === 1 ? 'does' : 'do'} not use it`;
+  const names = proxies > 5 ? `${members.slice(0, 3).join(', ')} and ${proxies - 3} more` : listed(members, 5);
+  return `${what} in ${counted(proxies, 'proxy', 'proxies')}${not} after ${formatLatency(milliseconds)}: ${names}`;
+}
