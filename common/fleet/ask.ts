@@ -9,10 +9,9 @@ import { keyRange, prefixRange } from '../etcd/client/key-value.ts';
 import { LeaseHolder } from '../etcd/keys/lease.ts';
 import { type Listing, list, listAt } from '../etcd/watch/list.ts';
 import { createReflector, type Reflector } from '../etcd/watch/reflector.ts';
-import { visibleLine } from '../visible.ts';
 import { type AskState, type MemberChange, verdictOf } from './ask-state.ts';
 import { ackOfKey, acksPrefix, type FleetKeys, fleetKeys, proxyOfKey } from './keys.ts';
-import { OpenQuestion, type Question } from './open-question.ts';
+import { type Look, OpenQuestion, type Question } from './open-question.ts';
 import type { FleetConfig } from './options.ts';
 import type { Progress } from './progress.ts';
 import { askBackoff, lookEveryMs, progressMs, removeTimeoutMs, requestTtlSeconds } from './timing.ts';
@@ -74,6 +73,7 @@ class Asking {
   #failures = 0;
   #reason: string | null = null;
   #toldAt = Number.NEGATIVE_INFINITY;
+  #told: readonly AskState[] = [];
 
   constructor(client: EtcdClient, options: AskOptions, deps: AskDeps, link: LinkedAbort) {
     this.#client = client;
@@ -144,7 +144,13 @@ class Asking {
   /** How long to wait for an event before the next step. */
   #waitMs(): number {
     if (this.#failures > 0) return jittered(askBackoff, this.#failures - 1);
-    return Math.min(progressMs.most, ...this.#open.map(({ lookAt }) => lookAt - clock.now()));
+    const tellMs = this.#hasNews ? this.#toldAt + progressMs.least - clock.now() : progressMs.most;
+    return Math.min(tellMs, ...this.#open.map(({ lookAt }) => lookAt - clock.now()));
+  }
+
+  /** Something has happened that {@link AskDeps.onProgress} has not been told. */
+  get #hasNews(): boolean {
+    return this.#questions.some(({ state }, index) => state !== this.#told[index]);
   }
 
   /** Puts the request of a question that is to be asked. */
@@ -173,18 +179,13 @@ class Asking {
   async #look(questions: readonly OpenQuestion[], signal: AbortSignal): Promise<void> {
     const before = questions.map((question) => question.beginLook(clock.now() + lookEveryMs));
     try {
-      const proxies = await list(this.#client, prefixRange(this.#keys.proxies), signal);
+      const listing = await list(this.#client, prefixRange(this.#keys.proxies), signal);
+      const proxies = this.#proxiesIn(listing);
+      const looks = await Promise.all(
+        questions.map((question) => this.#lookAt(question, { proxies, revision: listing.revision }, signal)),
+      );
       for (const [index, question] of questions.entries()) {
-        const { id } = question.state;
-        const at = (prefix: ReturnType<typeof keyRange>) => listAt(this.#client, prefix, proxies.revision, signal);
-        const acks = await at(prefixRange(acksPrefix(this.#keys, id)));
-        const record = question.key === null ? undefined : await at(keyRange(question.key));
-        question.endLook(before[index] as number, {
-          id,
-          proxies: this.#proxiesIn(proxies),
-          acks: this.#acksIn(acks),
-          recordRevision: record?.entries.get(question.key ?? '')?.modRevision ?? null,
-        });
+        question.endLook(before[index] as number, looks[index] as Look);
         if (!question.isOpen && this.#open.length > 0) this.#remove(question);
       }
     } catch (error) {
@@ -198,6 +199,21 @@ class Asking {
       questions.some((question) => question.isOpen && (question.isToBeAsked || verdictOf(question.state) !== 'waiting'))
     )
       this.#awake.wake();
+  }
+
+  /** Reads what there is about one question at a revision. */
+  async #lookAt(
+    { state, key }: OpenQuestion,
+    { proxies, revision }: { readonly proxies: readonly MemberChange[]; readonly revision: number },
+    signal: AbortSignal,
+  ): Promise<Look> {
+    const { id } = state;
+    const [acks, record] = await Promise.all([
+      listAt(this.#client, prefixRange(acksPrefix(this.#keys, id)), revision, signal),
+      key === null ? undefined : listAt(this.#client, keyRange(key), revision, signal),
+    ]);
+    const recordRevision = key === null ? null : (record?.entries.get(key)?.modRevision ?? null);
+    return { id, proxies, acks: this.#acksIn(acks), recordRevision };
   }
 
   #followProxies(): void {
@@ -260,12 +276,13 @@ class Asking {
   #tell({ now = false } = {}): void {
     if (!now && clock.now() - this.#toldAt < progressMs.least) return;
     this.#toldAt = clock.now();
+    this.#told = this.#questions.map(({ state }) => state);
     this.#deps.onProgress?.(this.#questions.map((question) => question.progress));
   }
 }
 
 /** A log whose lines about the lease of a request are for debugging only: what is wrong is told as progress. */
 function quiet(log: Log): Log {
-  const debug: Log['debug'] = (message, fields) => log.debug(visibleLine(message), fields);
+  const debug: Log['debug'] = (message, fields) => log.debug(message, fields);
   return { debug, info: debug, warn: debug, error: debug, child: (fields) => quiet(log.child(fields)) };
 }
