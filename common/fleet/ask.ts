@@ -177,7 +177,8 @@ class Asking {
 
   /** Reads proxies, acknowledgements and records at one revision, and ends the questions that have their answers. */
   async #look(questions: readonly OpenQuestion[], signal: AbortSignal): Promise<void> {
-    const before = questions.map((question) => question.beginLook(clock.now() + lookEveryMs));
+    const beganAt = clock.now();
+    const before = questions.map((question) => question.beginLook(beganAt + lookEveryMs));
     try {
       const listing = await list(this.#client, prefixRange(this.#keys.proxies), signal);
       const proxies = this.#proxiesIn(listing);
@@ -186,6 +187,7 @@ class Asking {
       );
       for (const [index, question] of questions.entries()) {
         question.endLook(before[index] as number, looks[index] as Look);
+        question.lookEarly(clock.now() - beganAt);
         if (!question.isOpen && this.#open.length > 0) this.#remove(question);
       }
     } catch (error) {

@@ -4,6 +4,7 @@ import { type AskEvent, type AskState, type MemberChange, nextAskState, unasked,
 import { type FleetKeys, newRequestId, requestKey } from './keys.ts';
 import { type Outcome, type Progress, progressOf } from './progress.ts';
 import { type Expectation, formatRequest, type RequestRecord } from './records.ts';
+import { earlyLook } from './timing.ts';
 
 /** What to ask all proxies. */
 export type Question =
@@ -44,6 +45,8 @@ export class OpenQuestion {
   /** Counts the events, so that a look knows whether there were any meanwhile. */
   #events = 0;
   #lookAt = Number.POSITIVE_INFINITY;
+  /** When the present request was written. */
+  #askedAt = Number.NEGATIVE_INFINITY;
   #end: { readonly outcome: Outcome; readonly reason: string | null; readonly at: number } | undefined;
 
   constructor(question: Question) {
@@ -103,7 +106,8 @@ export class OpenQuestion {
     this.#stopWatch();
     this.#isToBeAsked = false;
     this.apply({ kind: 'asked', id: prepared.id, request: prepared.request });
-    this.#lookAt = clock.now();
+    this.#askedAt = clock.now();
+    this.#lookAt = this.#askedAt;
     this.#watch = linkAbort(parent);
     return this.#watch.signal;
   }
@@ -126,6 +130,13 @@ export class OpenQuestion {
   beginLook(nextAt: number): number {
     this.#lookAt = nextAt;
     return this.#events;
+  }
+
+  /** While the watch of the answers may lag: reads them again soon. `tookMs`: how long reading took. */
+  lookEarly(tookMs: number): void {
+    const now = clock.now();
+    if (now - this.#askedAt > earlyLook.forMs) return;
+    this.#lookAt = Math.min(this.#lookAt, now + Math.max(earlyLook.leastMs, tookMs * earlyLook.tookFactor));
   }
 
   /** Says that reading failed. */
