@@ -2,7 +2,9 @@
  * `npm run bench [-- SECTION …] [--servers 10,1000,5000] [--changes 200] [--hosts 200]`: measures this checkout on this
  * machine. Sections, all of them but the last one by default: `propagation` (how long a change takes from etcd to HAProxy,
  * beside the least that any program here would take), `bursts` (changes that come at once, and large configurations),
- * `nerve` and `scale` (what the daemons take of their host, and of etcd), `cluster` (what a fleet takes of etcd).
+ * `nerve` and `scale` (what the daemons take of their host, and of etcd), `cluster` (what a fleet takes of etcd),
+ * `footprint` (what one nerve, one synapse and their commands take of a host, as they are installed, beside a bare Node;
+ * `--rounds`: how often each start is measured, default 7; `--dist`: the daemons of another checkout or package).
  *
  * `npm run bench -- lost-leases [--dist DIR] [--etcd 3.5] [--rate 20] [--rest 60] [--only TEXT]`: what requests cost when
  * announcements vanish, with three etcd members, both daemons and HAProxy. It takes a quarter of an hour, and root: some of
@@ -18,8 +20,10 @@ import { exec } from '../../common/daemon/exec.ts';
 import { findProgram } from '../../deploy/tools/debian/programs.ts';
 import { startCluster } from '../../etcd-cluster/members/local-cluster.ts';
 import { etcdVersions } from '../support/etcd/etcd.ts';
+import { installPackage, sizeOf } from '../support/package/installed-package.ts';
 import { measureBursts } from './burst.ts';
 import { measureCluster } from './cluster.ts';
+import { type Footprint, measureFootprint } from './footprint.ts';
 import { measureLostLeases } from './lost-leases.ts';
 import { measureNerve } from './nerve.ts';
 import { measurePropagation } from './propagation.ts';
@@ -42,13 +46,14 @@ const { values, positionals } = parseArgs({
     dist: { type: 'string' },
     rate: { type: 'string', default: '20' },
     rest: { type: 'string', default: '60' },
+    rounds: { type: 'string', default: '7' },
     only: { type: 'string', default: '' },
     etcd: { type: 'string', default: '3.5' },
   },
 });
 
 const sections: Readonly<Record<string, (bench: Bench) => Promise<void>>> = {
-  ...{ propagation, bursts, nerve, scale, cluster },
+  ...{ propagation, bursts, nerve, scale, cluster, footprint },
   'lost-leases': lostLeases,
 };
 const usual = Object.keys(sections).filter((name) => name !== 'lost-leases');
@@ -188,6 +193,34 @@ async function cluster({ folder }: Bench): Promise<void> {
   print('Three etcd members with hosts of one nerve (ttl 10 s) and one synapse (11 services of 51), at rest', rows);
   const more = [`${writes.toFixed(0)} puts per second by 64 at a time`, `${fixed(write)} ms for one alone`];
   process.stdout.write(`${more.join(', ')}; 10,000 more keys of 200 bytes take ${keys.toFixed(0)} MB of a member\n\n`);
+}
+
+async function footprint(bench: Bench): Promise<void> {
+  const home = join(bench.folder, 'package');
+  await mkdir(home);
+  const installed = values.dist === undefined ? await installPackage(home) : undefined;
+  const dist = installed === undefined ? resolve(values.dist ?? '') : join(installed.folder, 'dist');
+  const measured = await measureFootprint({ ...bench, dist, rounds: Number(values.rounds), restSeconds: 30 });
+  printFootprint(measured);
+  if (installed === undefined) return;
+  const bytes = await sizeOf(installed.modules);
+  process.stdout.write(`installed by npm: ${fixed(bytes / 1024 / 1024)} MB in all\n\n`);
+}
+
+function printFootprint({ starts, rests }: Footprint): void {
+  const [bare, idle] = [starts[0]?.milliseconds ?? Number.NaN, rests[0]?.megabytes ?? Number.NaN];
+  const cell = (value: number): string => (Number.isNaN(value) ? '' : value.toFixed(0));
+  const rows = starts.map(({ what, milliseconds, cpuMilliseconds, megabytes }) => {
+    const ratio = `${fixed(milliseconds / bare)}x`;
+    const cpu = cpuMilliseconds / (starts[0]?.cpuMilliseconds ?? Number.NaN);
+    return [what, cell(milliseconds), ratio, cell(cpuMilliseconds), fixed(cpu), cell(megabytes)];
+  });
+  const head = ['', 'ms', 'of bare Node', 'CPU ms', 'of bare Node', 'MB'];
+  print(`One start, medians of ${values.rounds} rounds, Node ${process.versions.node}`, [head, ...rows]);
+  const rest = rests.map(({ what, megabytes, cpuPercent }) => {
+    return [what, cell(megabytes), `+${cell(megabytes - idle)}`, fixed(cpuPercent)];
+  });
+  print('Daemons at rest, for 30 s', [['', 'resident MB', 'above bare Node', 'CPU % of a core'], ...rest]);
 }
 
 async function lostLeases({ haproxyPath }: Bench): Promise<void> {
