@@ -49,7 +49,7 @@ const pace = {
   readingFactor: 9,
   slowAfterMs: 60_000,
   slowMs: 500,
-  restMs: 1_000,
+  restMs: 250,
 } as const;
 
 /** Follows the requests to the fleet, finds out what is so, and acknowledges it. */

@@ -165,8 +165,11 @@ export class Evidence {
     const { config, host, processes } = this.#deps;
     const { master_socket_path: path } = config;
     const names = new Set(wanted.map(({ name }) => name));
+    // Without a runtime API, it is not known which worker is in charge.
     const found =
-      path === null ? undefined : await readOldWorkers({ path, host, inCharge: new Set(pids) }, names, signal);
+      path === null || processes.length === 0
+        ? undefined
+        : await readOldWorkers({ path, host, inCharge: new Set(pids) }, names, signal);
     let unasked = found?.unasked ?? 0;
     for (const [index, haproxy] of processes.entries()) {
       // One master: other processes have none that could be asked.

@@ -78,7 +78,9 @@ export async function startFleetHost(t: TestContext, options: FleetHostOptions):
   if (options.haproxy?.do_writes !== false) await eventually(() => access(haproxy.file));
   else await haproxy.startEmpty();
   if (options.haproxy?.do_writes !== false) await haproxy.start();
-  if (options.haproxy?.do_socket !== false) await eventually(() => assert.equal(synapse.ready(), null));
+  if (options.haproxy?.do_writes === false) {
+    await eventually(() => assert.ok(synapse.state().haproxy?.sockets.every(({ connected }) => connected)));
+  } else if (options.haproxy?.do_socket !== false) await eventually(() => assert.equal(synapse.ready(), null));
   return {
     haproxy,
     synapse,
