@@ -2,12 +2,13 @@ import { BadRequest, type ControlRoute } from '../common/admin/admin.ts';
 import { WakeableSleep } from '../common/async/sleep.ts';
 import { isObject } from '../common/config/formats.ts';
 import { reasonOf } from '../common/daemon/log.ts';
-import type { Drains } from './announce/drain-store.ts';
+import { readWeight } from '../common/instance-fields.ts';
+import type { OperatorChanges } from './announce/operator-store.ts';
 import type { FleetWaitOptions, InstanceProgress } from './fleet-wait.ts';
 import type { Nerve } from './nerve.ts';
 import type { RunningService } from './running-service.ts';
 
-/** The answer to `nerve drain` and `nerve undrain`. */
+/** The answer to `nerve drain`, `nerve undrain` and `nerve weight`. */
 export interface DrainAnswer {
   readonly service: string;
   readonly instances: readonly string[];
@@ -35,7 +36,7 @@ export type WaitForProxies = (
 /** What the routes work on. */
 export interface ControlDeps {
   readonly nerve: Nerve;
-  readonly drains: Drains;
+  readonly operator: OperatorChanges;
   readonly drainTimeMs: () => number;
   readonly wait: WaitForProxies;
 }
@@ -48,18 +49,24 @@ const lineEveryMs = 5_000;
 
 /** The routes of the control socket that change something, by their path. */
 export function controlRoutes(deps: ControlDeps): Readonly<Record<string, ControlRoute>> {
-  const { nerve, drains, drainTimeMs, wait } = deps;
+  const { nerve, operator, drainTimeMs, wait } = deps;
   const drain =
     (drained: boolean): ControlRoute =>
     async (body): Promise<DrainAnswer> => {
       const { service, instance } = readNames(body);
       const instances = nerve.drain(service, drained, instance);
       // The drain itself has begun: a full disk must not stop an operator from draining.
-      return { service, instances, drainTime: drainTimeMs(), warning: await drains.saved() };
+      return { service, instances, drainTime: drainTimeMs(), warning: await operator.saved() };
     };
+  const weight: ControlRoute = async (body): Promise<DrainAnswer> => {
+    const { service, instance } = readNames(body);
+    const instances = nerve.setWeight(service, readWeightOf(body), instance);
+    return { service, instances, drainTime: drainTimeMs(), warning: await operator.saved() };
+  };
   return {
     '/api/v1/drain': drain(true),
     '/api/v1/undrain': drain(false),
+    '/api/v1/weight': weight,
     '/api/v1/wait': (body, signal) => {
       const { service, instance } = readNames(body);
       return waitLines(nerve.choose(service, instance), readWait(body), wait, signal);
@@ -74,9 +81,22 @@ function readNames(body: unknown): { readonly service: string; readonly instance
   return { service, instance };
 }
 
+/** The weight of a request; null stands for that of the configuration. */
+function readWeightOf(body: unknown): number | undefined {
+  const { weight } = isObject(body) ? body : {};
+  if (weight === null) return undefined;
+  try {
+    return readWeight(weight);
+  } catch (error) {
+    throw new BadRequest(reasonOf(error));
+  }
+}
+
 function readWait(body: unknown): FleetWaitOptions {
   const { expect, timeout_ms: timeoutMs } = isObject(body) ? body : {};
-  if (expect !== 'drained' && expect !== 'up') throw new BadRequest('expect must be drained or up');
+  if (expect !== 'drained' && expect !== 'up' && expect !== 'applied') {
+    throw new BadRequest('expect must be drained, up or applied');
+  }
   if (typeof timeoutMs !== 'number' || !(timeoutMs >= 0 && timeoutMs <= longestWaitMs)) {
     throw new BadRequest(`timeout_ms must be a number from 0 to ${longestWaitMs}`);
   }

@@ -15,7 +15,7 @@ import type { EtcdOptions } from '../common/etcd/client/options.ts';
 import type { Files } from '../common/host.ts';
 import { StatsdReporter } from '../common/statsd/reporter.ts';
 import { counted } from '../common/wording.ts';
-import { DrainStore, type Drains } from './announce/drain-store.ts';
+import { type OperatorChanges, OperatorStore } from './announce/operator-store.ts';
 import type { NerveConfig } from './config/config.ts';
 import { controlRoutes } from './control.ts';
 import { FleetWaits } from './fleet-waits.ts';
@@ -46,7 +46,7 @@ const withdrawTimeoutMs = 5000;
 interface Parts {
   readonly fleet: FleetWaits;
   readonly nerve: Nerve;
-  readonly drains: Drains;
+  readonly operator: OperatorChanges;
   readonly statsd: StatsdReporter;
   readonly systemd: SystemdNotifier;
   readonly server: AdminServer;
@@ -74,12 +74,12 @@ export class NerveDaemon {
     const { log, version, files, owner } = deps;
     const config = await deps.loadConfig();
     const stateFile = config.stateFile ?? (await stateFileByDefault(owner, deps));
-    const drains = await DrainStore.open(stateFile === false ? null : stateFile, { log, files });
+    const operator = await OperatorStore.open(stateFile === false ? null : stateFile, { log, files });
     const lastStop = new AbortController();
     let daemon: NerveDaemon | undefined;
     const current = (): NerveConfig => (daemon === undefined ? config : daemon.#config);
     const clients = new RegistryClients(deps, lastStop.signal);
-    const nerve = new Nerve({ log, drains, connect: (...registry) => clients.connect(...registry) });
+    const nerve = new Nerve({ log, operator, connect: (...registry) => clients.connect(...registry) });
     const fleet = new FleetWaits({ nerve, clients, log, config: current });
     startMetrics('nerve', { version, ready: () => nerve.notReadyReason === null });
     observe(() => observed(nerve));
@@ -89,7 +89,7 @@ export class NerveDaemon {
       state: () => describeState(nerve, version, daemon?.configRefused),
       control: controlRoutes({
         nerve,
-        drains,
+        operator,
         drainTimeMs: () => current().drainTimeMs,
         wait: (...services) => fleet.wait(...services),
       }),
@@ -110,7 +110,7 @@ export class NerveDaemon {
     void systemd.feedWatchdog(lastStop.signal);
     // Ready even when nothing is announced yet: while etcd is down, systemd must not end a nerve that works.
     systemd.ready(statusLine(nerve));
-    daemon = new NerveDaemon(config, { nerve, fleet, drains, statsd, systemd, server, lastStop }, deps);
+    daemon = new NerveDaemon(config, { nerve, fleet, operator, statsd, systemd, server, lastStop }, deps);
     return daemon;
   }
 
@@ -143,7 +143,7 @@ export class NerveDaemon {
 
   /** Stops everything: drains and withdraws the services as configured, then ends what reported on that. */
   async shutDown(): Promise<void> {
-    const { nerve, fleet, drains, statsd, systemd, server, lastStop } = this.#parts;
+    const { nerve, fleet, operator, statsd, systemd, server, lastStop } = this.#parts;
     const { log } = this.#deps;
     const { drain: drainMs, keep } = this.#config.shutdown;
     this.#shutdown.abort();
@@ -154,7 +154,7 @@ export class NerveDaemon {
       await fleet.untilQuiet(drainMs, lastStop.signal);
     }
     await nerve.close(withdrawTimeoutMs, { keep });
-    await drains.saved();
+    await operator.saved();
     await statsd.end();
     await systemd.flushed();
     lastStop.abort();

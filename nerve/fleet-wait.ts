@@ -1,8 +1,8 @@
 import { linkAbort } from '../common/async/abort.ts';
 import { clock } from '../common/async/clock.ts';
 import { sleep } from '../common/async/sleep.ts';
-import type { Question } from '../common/fleet/open-question.ts';
 import { type Outcome, type Progress, unaskedProgress } from '../common/fleet/progress.ts';
+import type { Question } from '../common/fleet/question.ts';
 import type { OpenRegistry } from './announce/registries.ts';
 import type { RunningService } from './running-service.ts';
 
@@ -15,16 +15,14 @@ export interface InstanceProgress {
 
 /** What is waited for. */
 export interface FleetWaitOptions {
-  readonly expect: 'drained' | 'up';
+  /** `applied`: whatever the record says, every HAProxy has it. */
+  readonly expect: 'drained' | 'up' | 'applied';
   readonly timeoutMs: number;
 }
 
-/** A question about one instance. */
-export type InstanceQuestion = Extract<Question, { readonly kind: 'instance' }>;
-
 /** Questions to the synapses that follow one registry. */
 export interface RegistryQuestions {
-  readonly questions: readonly InstanceQuestion[];
+  readonly questions: readonly Question[];
   readonly timeoutMs: number;
   readonly onProgress: (progress: readonly Progress[]) => void;
 }
@@ -160,9 +158,10 @@ class FleetWait {
     }
   }
 
-  #questionOf({ config }: RunningService): InstanceQuestion {
-    const path = config.key.slice(0, config.key.lastIndexOf('/'));
-    return { kind: 'instance', path, key: config.key, expect: this.#options.expect };
+  #questionOf({ config: { key } }: RunningService): Question {
+    const { expect } = this.#options;
+    const path = key.slice(0, key.lastIndexOf('/'));
+    return expect === 'applied' ? { kind: 'revision', path } : { kind: 'instance', path, key, expect };
   }
 
   #set(service: RunningService, outcome: Outcome, reason: string): void {

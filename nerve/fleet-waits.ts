@@ -39,7 +39,8 @@ export class FleetWaits {
     const { fleet } = config();
     const deps = {
       ask: fleet === false ? undefined : this.#ask(fleet),
-      isWanted: (service: RunningService) => nerve.isDrained(service.config.name) === (options.expect === 'drained'),
+      isWanted: ({ config: { name } }: RunningService) =>
+        options.expect === 'applied' || nerve.isDrained(name) === (options.expect === 'drained'),
       onProgress,
     };
     return waitForProxies(services, options, deps, signal);

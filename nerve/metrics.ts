@@ -117,7 +117,7 @@ export const reaps = new Counter({
 /** Counts the questions to the proxies of a fleet, by what was asked and how that ended. */
 export const fleetRequests = new Counter({
   name: 'nerve_fleet_requests_total',
-  help: 'Questions to all proxies about one instance, by what they expect (drained or up) and by outcome.',
+  help: 'Questions to all proxies about one instance, by what they expect (drained, up or applied) and by outcome.',
   labelNames: ['expect', 'outcome'],
   registers,
 });

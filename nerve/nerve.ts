@@ -3,7 +3,7 @@ import { BadRequest } from '../common/admin/admin.ts';
 import { type Log, reasonOf } from '../common/daemon/log.ts';
 import { pruneLater } from '../common/daemon/metrics.ts';
 import type { Announcer, OnLeftover } from './announce/announcer.ts';
-import type { Drains } from './announce/drain-store.ts';
+import type { OperatorChanges } from './announce/operator-store.ts';
 import { etcdOptionsOf, type OpenRegistry, Registries, type Registry } from './announce/registries.ts';
 import type { NerveConfig } from './config/config.ts';
 import { type ServiceConfig, sameService } from './config/service-config.ts';
@@ -15,7 +15,7 @@ export interface NerveDeps {
   readonly log: Log;
   /** Connects to a registry; does not wait for it. */
   readonly connect: (registry: Registry, onLeftover: OnLeftover) => Announcer;
-  readonly drains: Drains;
+  readonly operator: OperatorChanges;
   /** How long a replaced address stays visible while the new one cannot be announced; default 30 s. */
   readonly takeoverTimeoutMs?: number;
 }
@@ -26,17 +26,17 @@ const closeTimeoutMs = 5000;
 /** All services of this nerve: starts, replaces, drains and stops them. */
 export class Nerve {
   readonly #services = new Map<string, RunningService>();
-  readonly #drains: Drains;
+  readonly #operator: OperatorChanges;
   readonly #registries: Registries;
   readonly #log: Log;
-  readonly #serviceDeps: Omit<RunningServiceDeps, 'isDrained'>;
+  readonly #serviceDeps: Omit<RunningServiceDeps, 'isDrained' | 'weight'>;
   /** `draining`: all services are drained before nerve stops. `closed`: nothing runs any more. */
   #phase: 'running' | 'draining' | 'closed' = 'running';
   readonly #closed = new AbortController();
 
-  constructor({ log, connect, drains, takeoverTimeoutMs = 30_000 }: NerveDeps) {
+  constructor({ log, connect, operator, takeoverTimeoutMs = 30_000 }: NerveDeps) {
     this.#log = log;
-    this.#drains = drains;
+    this.#operator = operator;
     this.#registries = new Registries((registry) =>
       connect(registry, (key, instance) => {
         if (instance.state === 'drain') this.#drainLeftover(key);
@@ -65,12 +65,12 @@ export class Nerve {
 
   /** Since when an operator drains the service, ISO 8601; undefined when it is not drained. */
   drainedSince(name: string): string | undefined {
-    return this.#drains.since(name);
+    return this.#operator.drainedSince(name);
   }
 
   /** True while the service is announced as draining, because of an operator or of the shutdown. */
   isDrained(name: string): boolean {
-    return this.#phase === 'draining' || this.#drains.since(name) !== undefined;
+    return this.#phase === 'draining' || this.#operator.drainedSince(name) !== undefined;
   }
 
   /** Why nerve is not ready; null while it holds all its leases and no registry reports an error. */
@@ -116,13 +116,35 @@ export class Nerve {
   }
 
   /**
+   * Gives a service's instances, or one of them, another weight than the configuration has; undefined: that of the configuration
+   * again. Returns the ids of the instances.
+   * @throws {BadRequest} when there is no such service or instance
+   */
+  setWeight(name: string, weight: number | undefined, instanceId?: string): readonly string[] {
+    const chosen = this.choose(name, instanceId);
+    for (const service of chosen) {
+      const { name: own, instance } = service.config;
+      if (this.#operator.weightOf(own) === weight) continue;
+      this.#operator.setWeight(own, weight);
+      this.#log.info('service has another weight', { service: own, weight: weight ?? instance.weight ?? null });
+      service.onOperatorChange();
+    }
+    return chosen.map(({ config }) => config.instance.id);
+  }
+
+  /** The weight that an operator gave the service; undefined when it has that of its configuration. */
+  weightOf(name: string): number | undefined {
+    return this.#operator.weightOf(name);
+  }
+
+  /**
    * Announces all services as draining, and does not remember that. Resolves when the registries have it, or `signal`
    * aborts: to true when a service was up.
    */
   async drainAll(signal: AbortSignal): Promise<boolean> {
     this.#phase = 'draining';
     const services = [...this.#services.values()];
-    for (const service of services) service.onDrainChange();
+    for (const service of services) service.onOperatorChange();
     await Promise.allSettled(this.#registries.all.map(({ announcer }) => announcer.settled(signal)));
     return services.some(({ isUp }) => isUp);
   }
@@ -142,8 +164,9 @@ export class Nerve {
     if (current?.registry === registry && sameService(current.config, config)) return;
     this.#log.info(current === undefined ? 'service added' : 'service changed', { service: name, key });
     const isDrained = (): boolean => this.isDrained(name);
+    const weight = (): number | undefined => this.weightOf(name);
     const parts = { config, registry, predecessor: current ?? null };
-    const service = new RunningService(parts, { ...this.#serviceDeps, isDrained }, this.#closed.signal);
+    const service = new RunningService(parts, { ...this.#serviceDeps, isDrained, weight }, this.#closed.signal);
     this.#services.set(name, service);
     launches.inc({ service: name, reason: current === undefined ? 'new' : 'update' });
     service.start();
@@ -176,15 +199,15 @@ export class Nerve {
 
   #setDrained(service: RunningService, drained: boolean): void {
     const { name } = service.config;
-    if ((this.#drains.since(name) !== undefined) === drained) return;
-    this.#drains.set(name, drained);
+    if ((this.#operator.drainedSince(name) !== undefined) === drained) return;
+    this.#operator.setDrained(name, drained);
     this.#log.info(drained ? 'service drains' : 'service no longer drains', { service: name });
-    service.onDrainChange();
+    service.onOperatorChange();
   }
 
   /** Drains the service of a draining record that an earlier process left, when there is no state file to say so. */
   #drainLeftover(key: string): void {
-    if (this.#drains.remembered) return;
+    if (this.#operator.remembered) return;
     for (const service of this.#services.values()) if (service.config.key === key) this.#setDrained(service, true);
   }
 

@@ -7,6 +7,7 @@ import { describe } from './commands/describe.ts';
 import { drain, undrain } from './commands/drain.ts';
 import { run } from './commands/run.ts';
 import { status } from './commands/status.ts';
+import { weight } from './commands/weight.ts';
 
 /** The command line of nerve, from which help, manual page and completion are made. */
 export const nerveProgram: Program = {
@@ -32,6 +33,7 @@ export const nerveProgram: Program = {
     status,
     drain,
     undrain,
+    weight,
     describe,
     completion: completionCommand(() => nerveProgram),
     complete,

@@ -15,6 +15,8 @@ export interface RunningServiceDeps {
   readonly log: Log;
   /** True while the service must be announced as draining. */
   readonly isDrained: () => boolean;
+  /** The weight that an operator gave the service; undefined when it has that of its configuration. */
+  readonly weight: () => number | undefined;
   /** How long a replaced address stays visible while the new one cannot be announced. */
   readonly takeoverTimeoutMs: number;
   /** True when a current service has the same key in the same registry. */
@@ -113,8 +115,8 @@ export class RunningService {
       });
   }
 
-  /** Brings the registry up to date after the service was drained, or is no longer. */
-  onDrainChange(): void {
+  /** Brings the registry up to date after an operator has drained or undrained the service, or changed its weight. */
+  onOperatorChange(): void {
     const current = this.#inCharge;
     current.#update();
     current.#show({ operator: true });
@@ -177,7 +179,8 @@ export class RunningService {
   }
 
   get #record(): Instance {
-    const { instance } = this.config;
+    const weight = this.#deps.weight();
+    const instance = weight === undefined ? this.config.instance : { ...this.config.instance, weight };
     return this.#deps.isDrained() ? { ...instance, state: 'drain' } : instance;
   }
 

@@ -32,6 +32,8 @@ const serviceShape = {
     since: field('text', 'when it got this health, ISO 8601'),
     drained: field('boolean', 'an operator drains it'),
     drainedSince: field({ orNull: 'text' }, 'since when, ISO 8601'),
+    weight: field({ orNull: 'number' }, 'its weight in the registry; null for none'),
+    weightGiven: field('boolean', 'nerve weight gave it that weight, and not the configuration'),
     announced: field('boolean', 'etcd has the key, as far as nerve knows'),
     reason: field({ orNull: 'text' }, 'why it is not announced, or why nerve is not certain'),
     settled: field('boolean', 'etcd has the record that nerve wants it to have'),

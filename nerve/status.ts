@@ -19,6 +19,8 @@ export function describeState(nerve: Nerve, version: string, configRefused?: str
       since,
       drained: drainedSince !== null,
       drainedSince,
+      weight: nerve.weightOf(name) ?? config.instance.weight ?? null,
+      weightGiven: nerve.weightOf(name) !== undefined,
       announced: announcement.announced,
       reason: announcementReason(service),
       settled: service.isSettled,

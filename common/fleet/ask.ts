@@ -11,9 +11,10 @@ import { type Listing, list, listAt } from '../etcd/watch/list.ts';
 import { createReflector, type Reflector } from '../etcd/watch/reflector.ts';
 import { type AskState, type MemberChange, verdictOf } from './ask-state.ts';
 import { ackOfKey, acksPrefix, type FleetKeys, fleetKeys, proxyOfKey } from './keys.ts';
-import { type Look, OpenQuestion, type Question } from './open-question.ts';
+import { type Look, OpenQuestion } from './open-question.ts';
 import type { FleetConfig } from './options.ts';
 import type { Progress } from './progress.ts';
+import type { Question } from './question.ts';
 import { askBackoff, lookEveryMs, progressMs, removeTimeoutMs, requestTtlSeconds } from './timing.ts';
 
 /** What is asked, and how. */

@@ -3,15 +3,9 @@ import { clock } from '../async/clock.ts';
 import { type AskEvent, type AskState, type MemberChange, nextAskState, unasked, verdictOf } from './ask-state.ts';
 import { type FleetKeys, newRequestId, requestKey } from './keys.ts';
 import { type Outcome, type Progress, progressOf } from './progress.ts';
-import { type Expectation, formatRequest, type RequestRecord } from './records.ts';
+import type { Question } from './question.ts';
+import { formatRequest, type RequestRecord } from './records.ts';
 import { earlyLook } from './timing.ts';
-
-/** What to ask all proxies. */
-export type Question =
-  /** Whether an instance is as expected in every HAProxy. `path` is its folder, `key` its key in etcd. */
-  | { readonly kind: 'instance'; readonly path: string; readonly key: string; readonly expect: Expectation }
-  /** Whether everything up to a revision has been applied; default: the present one. Without a path: of all services. */
-  | { readonly kind: 'revision'; readonly path?: string; readonly revision?: number };
 
 /** What a question is written with. */
 export interface Preparation {

@@ -1,6 +1,7 @@
 import { type Fields, field, type Shaped } from '../cli/json-shape.ts';
 import { counted, listed } from '../wording.ts';
 import { type AskState, isMissed, type Member, unasked } from './ask-state.ts';
+import type { Question } from './question.ts';
 import type { RequestRecord } from './records.ts';
 
 const waitingShape = {
@@ -84,13 +85,14 @@ export function progressOf(
   return { ...progress, reason: end.reason ?? whyNot(progress, state) };
 }
 
-/** The progress of a question about an instance that could not be asked, or not yet. */
+/** The progress of a question that could not be asked, or not yet. */
 export function unaskedProgress(
-  { key, expect }: { readonly key: string; readonly expect: 'drained' | 'up' | 'gone' },
+  question: Question,
   milliseconds: number,
   end: { readonly outcome: Outcome; readonly reason: string },
 ): Progress {
-  return { ...progressOf(unasked, milliseconds, end), key, expect };
+  const progress = progressOf(unasked, milliseconds, end);
+  return question.kind === 'instance' ? { ...progress, key: question.key, expect: question.expect } : progress;
 }
 
 /** The reason of a question that is being written. */

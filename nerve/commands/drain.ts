@@ -1,20 +1,14 @@
-import { type AdminTarget, control, readState } from '../../common/admin/client.ts';
+import { type AdminTarget, control } from '../../common/admin/client.ts';
 import { clock } from '../../common/async/clock.ts';
 import { sleep } from '../../common/async/sleep.ts';
 import { durationOption } from '../../common/cli/duration-option.ts';
 import type { Command, CommandContext } from '../../common/cli/program.ts';
 import { formatDuration } from '../../common/wording.ts';
 import type { DrainAnswer } from '../control.ts';
-import type { CheckStatus, NerveState } from '../status-shape.ts';
+import type { CheckStatus } from '../status-shape.ts';
 import { adminTarget, json } from './context.ts';
-import { type Change, changeShape, type ProxyWaitResult, provenLines, waitForProxies } from './proxies.ts';
-
-const timeout = {
-  timeout: { type: 'string', placeholder: 'TIME', doc: 'how long to wait for the proxies, default 60s' },
-} as const;
-
-/** Exit codes of a command that waits for proxies. */
-const exits = { 4: 'with --wait: proxies are missing, and named; the change itself is made' } as const;
+import { instancesOf, pollMs } from './instances.ts';
+import { changeOf, changeShape, exits, type ProxyWaitResult, provenLines, timeout, waitForProxies } from './proxies.ts';
 
 /** `nerve drain` */
 export const drain: Command = {
@@ -59,9 +53,6 @@ export const undrain: Command = {
 
 /** The first result may belong to a probe that began before the command; the second cannot. */
 const freshResults = 2;
-
-/** The command asks the running nerve this often while it waits. */
-const pollMs = 500;
 
 async function drainOrUndrain(context: CommandContext, action: 'drain' | 'undrain'): Promise<number> {
   const { args, options, print, progress, log } = context;
@@ -118,12 +109,6 @@ async function finish(
   await (action === 'drain' ? untilDrained : untilShown)(answer, admin);
 }
 
-function changeOf({ service, instances, warning }: DrainAnswer, result: ProxyWaitResult | undefined): Change {
-  const progressOf = (id: string) => result?.instances.find((one) => one.instance === id)?.progress ?? null;
-  const known = instances.map((instance) => ({ instance, progress: progressOf(instance) }));
-  return { service, instances: known, proven: result?.verdict === 'proven', warning };
-}
-
 /** Waits until all checks pass by results newer than this call, for a service that was started a moment ago. */
 async function untilHealthy(
   { service, instance }: { readonly service: string | undefined; readonly instance: string | undefined },
@@ -168,10 +153,4 @@ async function untilDrained({ service, instances, drainTime }: DrainAnswer, admi
     if (leftMs <= 0) return;
     await sleep(Math.min(leftMs, pollMs));
   }
-}
-
-/** The instances of a service in the running nerve, by the name of the service or of one instance. */
-async function instancesOf(admin: AdminTarget, service: string | undefined): Promise<NerveState['services']> {
-  const { services } = (await readState(admin, { program: 'nerve' })) as NerveState;
-  return services.filter((item) => item.service === service || item.name === service);
 }

@@ -2,7 +2,7 @@ import { type AdminTarget, followControl, UnknownRoute } from '../../common/admi
 import { type Fields, field, type Shaped } from '../../common/cli/json-shape.ts';
 import { asking, progressShape } from '../../common/fleet/progress.ts';
 import { counted, formatLatency, listed } from '../../common/wording.ts';
-import type { WaitLine } from '../control.ts';
+import type { DrainAnswer, WaitLine } from '../control.ts';
 import type { FleetWaitOptions, InstanceProgress } from '../fleet-wait.ts';
 
 /** What the proxies have of one instance. */
@@ -25,6 +25,21 @@ export const changeShape = {
 
 /** What a command that changes instances prints with `--json`. */
 export type Change = Shaped<typeof changeShape>;
+
+/** The option of commands that wait for proxies. */
+export const timeout = {
+  timeout: { type: 'string', placeholder: 'TIME', doc: 'how long to wait for the proxies, default 60s' },
+} as const;
+
+/** Exit codes of a command that waits for proxies. */
+export const exits = { 4: 'with --wait: proxies are missing, and named; the change itself is made' } as const;
+
+/** The document of a change, with what the proxies said of it; undefined without `--wait`. */
+export function changeOf({ service, instances, warning }: DrainAnswer, result: ProxyWaitResult | undefined): Change {
+  const progressOf = (id: string) => result?.instances.find((one) => one.instance === id)?.progress ?? null;
+  const known = instances.map((instance) => ({ instance, progress: progressOf(instance) }));
+  return { service, instances: known, proven: result?.verdict === 'proven', warning };
+}
 
 /** Which instances the running nerve waits for, and for what. */
 export interface ProxyWait extends FleetWaitOptions {
@@ -63,8 +78,8 @@ export async function waitForProxies(
       if (error !== undefined) throw new Error(error);
       instances = found;
       if (ended) return resultOf(instances);
-      // Milliseconds: not worth a line.
-      if (instances.some(({ progress: { reason } }) => reason !== asking)) progress(progressLine(instances));
+      const text = progressLine(instances);
+      if (text !== null) progress(text);
     }
   } catch (error) {
     if (!(error instanceof UnknownRoute)) throw error;
@@ -73,12 +88,15 @@ export async function waitForProxies(
   throw new Error('nerve ended while this command waited');
 }
 
-/** `12 of 14 proxies; 3 connections left: host-b 2, host-c 1`; of several instances, the first that is not done. */
-export function progressLine(instances: readonly InstanceProgress[]): string {
+/**
+ * `12 of 14 proxies; 3 connections left: host-b 2, host-c 1`; of several instances, the first that is not done. Null when there is
+ * nothing to say: all are done, or the question takes its milliseconds.
+ */
+export function progressLine(instances: readonly InstanceProgress[]): string | null {
   const open = instances.filter(({ progress }) => progress.outcome !== 'done');
+  const text = open[0]?.progress.reason ?? asking;
   const [first] = open;
-  if (first === undefined) return `${counted(instances.length, 'instance')} done`;
-  const text = first.progress.reason ?? '';
+  if (first === undefined || text === asking) return null;
   if (instances.length === 1) return text;
   return `${instances.length - open.length} of ${counted(instances.length, 'instance')}; ${first.instance}: ${text}`;
 }

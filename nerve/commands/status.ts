@@ -76,7 +76,8 @@ export function formatStatus(status: NerveStatus, style: Style = plain, now: num
 
 function serviceTable({ services }: NerveState, style: Style, now: number): string {
   const rows = services.map(
-    ({ name, instance, key, health, since, announced, drained, reason, checks }): readonly Cell[] => {
+    ({ name, instance, key, health, since, announced, drained, reason, checks, ...service }): readonly Cell[] => {
+      const given = service.weightGiven ? [`weight ${service.weight} by nerve weight`] : [];
       const shown = announced ? (drained ? 'draining' : 'yes') : 'no';
       const failing = checks.filter(({ up }) => up === false).map((check) => `${check.name}: ${check.last?.reason}`);
       return [
@@ -86,7 +87,7 @@ function serviceTable({ services }: NerveState, style: Style, now: number): stri
         { text: health, tone: tones[health] ?? 'warn' },
         ageOf(since, now),
         { text: shown, tone: shown === 'yes' ? 'good' : 'warn' },
-        failing.length > 0 ? failing.join('; ') : (reason ?? ''),
+        [...(failing.length > 0 ? failing : reason === null ? [] : [reason]), ...given].join('; '),
       ];
     },
   );

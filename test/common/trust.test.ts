@@ -8,7 +8,7 @@ import { silentLog } from '../../common/daemon/log.ts';
 import { thisHost } from '../../common/host.ts';
 import { whyChangeable, whyUntrusted } from '../../common/trust.ts';
 import { cacheFolder } from '../../deploy/tools/debian/programs.ts';
-import { DrainStore } from '../../nerve/announce/drain-store.ts';
+import { OperatorStore } from '../../nerve/announce/operator-store.ts';
 import { inspectStateFile } from '../../synapse/catalog/state-file.ts';
 import { recordingLog } from '../support/process/recording-log.ts';
 import { tempFolder } from '../support/temp-folder.ts';
@@ -113,15 +113,15 @@ describe('what another user may have put there', { skip: mayChown }, () => {
   it("is not believed: nerve's state file", async (t) => {
     const { log, lines } = recordingLog();
     const path = await place(t, openFolder, foreign);
-    const drains = await DrainStore.open(path, { log, files });
-    assert.equal(drains.remembered, false);
-    assert.equal(drains.since('api'), undefined);
+    const operator = await OperatorStore.open(path, { log, files });
+    assert.equal(operator.remembered, false);
+    assert.equal(operator.drainedSince('api'), undefined);
     assert.match(
       String(lines[0]?.fields.reason),
       /is not used, because another user .*; remove it, or set state_file_path/,
     );
     await chown(path, 0, 0);
-    assert.equal((await DrainStore.open(path, { log: silentLog, files })).since('api'), '2026');
+    assert.equal((await OperatorStore.open(path, { log: silentLog, files })).drainedSince('api'), '2026');
   });
 
   it("is not believed: synapse's state file", async (t) => {

@@ -173,6 +173,58 @@ describe('nerve and its proxies', () => {
     }
   });
 
+  it('changes a weight, waits until every proxy has it, and remembers it until - takes it back', async () => {
+    await start({}, { api: { ...api, weight: 7 } });
+    const record = async () =>
+      JSON.parse(String(Object.values(await dump(etcd.client, prefix))[0])) as { weight?: number };
+    const a = await proxy('host-a', () => undefined);
+    const waiting = command('weight', 'api', '40', '--wait');
+    await until(() => a.requests.size === 1);
+    const [request] = a.requests.values();
+    assert.ok(request?.kind === 'revision' && request.path === '/nerve/services/api');
+    assert.equal((await record()).weight, 40);
+    await a.says(() => ({ result: 'applied' }));
+    const { code, stdout } = await waiting;
+    assert.equal(code, 0);
+    assert.match(
+      stdout,
+      /^api: i-1_10\.0\.0\.1:3000 has weight 40\n(?:.*\n)*api: i-1_10\.0\.0\.1:3000 has weight 40 in 1 proxy after/,
+    );
+    await nerve.end('SIGTERM');
+    nerve = await startDaemon('nerve', file);
+    await eventually(async () => assert.equal((await record()).weight, 40));
+    assert.match((await command('status')).stdout, /weight 40 by nerve weight/);
+    assert.equal((await command('weight', 'api', 'i-1_10.0.0.1:3000', '-')).code, 0);
+    await eventually(async () => assert.equal((await record()).weight, 7));
+    const { instances, proven } = JSON.parse((await command('weight', 'api', '0', '--json')).stdout) as Change;
+    assert.deepEqual([instances, proven], [[{ instance: 'i-1_10.0.0.1:3000', progress: null }], false]);
+    await eventually(async () => assert.equal((await record()).weight, 0));
+  });
+
+  it('changes a weight without a proxy, and waits until etcd shows it', async () => {
+    await start();
+    const { code, stdout } = await command('weight', 'api', '3', '--wait');
+    assert.equal(code, 0);
+    assert.match(stdout, /takes part in the fleet; waiting only until etcd shows it\n$/);
+    assert.match(String(Object.values(await dump(etcd.client, prefix))), /"weight":3/);
+  });
+
+  const wrongWeights: readonly (readonly [args: readonly string[], code: number, message: RegExp])[] = [
+    [['api', '257'], 2, /weight 257: must be a whole number from 0 to 256, or -/],
+    [['api', '1.5'], 2, /weight 1\.5: must be/],
+    [['api'], 2, /missing WEIGHT/],
+    [['nope', '5'], 1, /no service "nope" here/],
+    [['api', 'nope', '5'], 1, /no instance "nope" of api here/],
+  ];
+  it('refuses a weight that cannot be, and services that it does not have', async () => {
+    await start();
+    for (const [args, wanted, message] of wrongWeights) {
+      const { code, stderr } = await command('weight', ...args);
+      assert.equal(code, wanted, args.join(' '));
+      assert.match(stderr, message);
+    }
+  });
+
   const two = { api, web: { ...api, port: 3001 } };
 
   it('stops at SIGTERM with shutdown.drain as soon as no proxy has a connection', async () => {

@@ -3,7 +3,7 @@ import { describe, it } from 'node:test';
 import { BadRequest } from '../../common/admin/admin.ts';
 import { makeInstance } from '../../common/instance.ts';
 import { noRateLimit } from '../../nerve/config/rate-limit.ts';
-import { memoryDrains, startNerve } from '../support/daemons/nerve-in-memory.ts';
+import { memoryChanges, startNerve } from '../support/daemons/nerve-in-memory.ts';
 import { healthSwitch, nerveConfig, serviceConfig } from '../support/daemons/nerve-service.ts';
 import { eventually } from '../support/eventually.ts';
 
@@ -43,7 +43,7 @@ describe('draining', () => {
   });
 
   it('drains a service that was drained before nerve started, also one that is configured later', async (t) => {
-    const { nerve, main } = startNerve(t, memoryDrains(true, ['api', 'web']));
+    const { nerve, main } = startNerve(t, memoryChanges(true, ['api', 'web']));
     nerve.apply(nerveConfig([serviceConfig('api', [])]));
     assert.deepEqual(main().calls, ['announce api/:80 drain']);
     nerve.apply(nerveConfig([serviceConfig('web', [])]));
@@ -63,7 +63,7 @@ describe('draining', () => {
   });
 
   it('believes the state file more than a record, which an undrain may not have reached', (t) => {
-    const { nerve, main } = startNerve(t, memoryDrains(true));
+    const { nerve, main } = startNerve(t, memoryChanges(true));
     nerve.apply(nerveConfig([serviceConfig('api', [])]));
     main().onLeftover(key, left);
     assert.deepEqual(main().calls, ['announce api/:80 up']);
@@ -81,13 +81,13 @@ describe('draining', () => {
   });
 
   it('drains everything before a shutdown, does not remember that, and goes on checking', async (t) => {
-    const { nerve, main, drains } = startNerve(t);
+    const { nerve, main, operator } = startNerve(t);
     const api = healthSwitch();
     nerve.apply(nerveConfig([serviceConfig('api', [api.probe])]));
     await eventually(() => assert.equal(main().shown.size, 1));
     assert.equal(await nerve.drainAll(AbortSignal.timeout(1000)), true);
     assert.deepEqual(main().calls.slice(1), ['announce api/:80 drain']);
-    assert.equal(drains.since('api'), undefined);
+    assert.equal(operator.drainedSince('api'), undefined);
     api.healthy = false;
     await eventually(() => assert.deepEqual(main().calls.slice(2), ['withdraw api/:80']));
     assert.equal(await nerve.drainAll(AbortSignal.timeout(1000)), false);

@@ -83,7 +83,7 @@ export class NerveHost {
     await waitFor(child, () => answers(`http://${admin}/healthz`));
   }
 
-  /** Drains an instance, or ends that, as `nerve drain` does. */
+  /** OperatorChanges an instance, or ends that, as `nerve drain` does. */
   async drain({ port }: SoakInstance, action: 'drain' | 'undrain'): Promise<void> {
     const target = { listen: this.#daemon.admin, control_socket: this.#socket };
     await control(target as never, `/api/v1/${action}`, { service: serviceName(port) }, { program: 'nerve' });

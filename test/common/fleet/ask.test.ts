@@ -4,8 +4,8 @@ import { createEtcdClient, type EtcdClient } from '../../../common/etcd/client/c
 import { prefixRange } from '../../../common/etcd/client/key-value.ts';
 import { list } from '../../../common/etcd/watch/list.ts';
 import { type Answer, type AskDeps, askFleet } from '../../../common/fleet/ask.ts';
-import type { Question } from '../../../common/fleet/open-question.ts';
 import type { Progress } from '../../../common/fleet/progress.ts';
+import type { Question } from '../../../common/fleet/question.ts';
 import { enableAuth } from '../../support/etcd/auth.ts';
 import { directClient, etcdVersions, put, remove, testCluster, testLog } from '../../support/etcd/etcd.ts';
 import { FakeProxy, fleetPath, fleetSize, type Says } from '../../support/etcd/fleet.ts';

@@ -1,8 +1,8 @@
 import { createEtcdClient, type EtcdClient } from '../../../common/etcd/client/client.ts';
 import { createLeasedKeys } from '../../../common/etcd/keys/leased-keys.ts';
 import { makeInstance } from '../../../common/instance.ts';
-import { DrainStore } from '../../../nerve/announce/drain-store.ts';
 import { EtcdAnnouncer } from '../../../nerve/announce/etcd-announcer.ts';
+import { OperatorStore } from '../../../nerve/announce/operator-store.ts';
 import type { NerveConfig } from '../../../nerve/config/config.ts';
 import type { ServiceConfig } from '../../../nerve/config/service-config.ts';
 import { Nerve } from '../../../nerve/nerve.ts';
@@ -116,10 +116,10 @@ export class NerveHost {
     this.#scheduler.at(
       0,
       async () => {
-        const drains = await DrainStore.open('/var/lib/nerve/state.json', { log, files: this.#disk.files });
+        const operator = await OperatorStore.open('/var/lib/nerve/state.json', { log, files: this.#disk.files });
         const nerve = new Nerve({
           log,
-          drains,
+          operator,
           connect: ({ etcd, ttlSeconds }, onLeftover) => {
             const client = createEtcdClient(etcd, { log, dial }, stop.signal);
             this.#client = client;

@@ -13,7 +13,7 @@ import { describeState } from '../../../nerve/status.ts';
 import { Events } from '../../../synapse/report/events.ts';
 import { pageRoutes } from '../../../synapse/report/page-routes.ts';
 import { apiRoutes } from '../../../synapse/report/routes.ts';
-import { MemoryRegistry, memoryDrains } from './nerve-in-memory.ts';
+import { MemoryRegistry, memoryChanges } from './nerve-in-memory.ts';
 import { nerveConfig, serviceConfig } from './nerve-service.ts';
 import { serviceReport } from './service-report.ts';
 
@@ -48,7 +48,7 @@ export async function openAdminServers(): Promise<AdminServers> {
   const nerve = new Nerve({
     log,
     connect: (_, onLeftover) => new MemoryRegistry('etcd', calls, onLeftover),
-    drains: memoryDrains(),
+    operator: memoryChanges(),
   });
   nerve.apply(nerveConfig([serviceConfig('api', [])]));
   const journal = new Events(500);
@@ -71,7 +71,7 @@ export async function openAdminServers(): Promise<AdminServers> {
         control_socket: socket,
         ready: () => nerve.notReadyReason,
         state: () => describeState(nerve, 'test'),
-        control: controlRoutes({ nerve, drains: memoryDrains(), drainTimeMs: () => 1_000, wait: async () => [] }),
+        control: controlRoutes({ nerve, operator: memoryChanges(), drainTimeMs: () => 1_000, wait: async () => [] }),
       },
       { log },
       end.signal,

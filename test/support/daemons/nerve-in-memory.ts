@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import type { TestContext } from 'node:test';
 import type { Announcer, CloseOptions, OnLeftover } from '../../../nerve/announce/announcer.ts';
-import type { Drains } from '../../../nerve/announce/drain-store.ts';
+import type { OperatorChanges } from '../../../nerve/announce/operator-store.ts';
 import type { Registry } from '../../../nerve/announce/registries.ts';
 import { Nerve } from '../../../nerve/nerve.ts';
 import { recordingLog } from '../process/recording-log.ts';
@@ -73,19 +73,22 @@ export class MemoryRegistry implements Announcer {
   }
 }
 
-/** Drained services in memory. */
-export function memoryDrains(remembered = false, names: readonly string[] = []): Drains {
+/** What an operator changed, in memory. */
+export function memoryChanges(remembered = false, names: readonly string[] = []): OperatorChanges {
   const drained = new Set(names);
+  const weights = new Map<string, number>();
   return {
     remembered,
-    since: (name) => (drained.has(name) ? '2026-11-23T12:00:00Z' : undefined),
-    set: (name, drain) => void (drain ? drained.add(name) : drained.delete(name)),
+    drainedSince: (name) => (drained.has(name) ? '2026-11-23T12:00:00Z' : undefined),
+    setDrained: (name, drain) => void (drain ? drained.add(name) : drained.delete(name)),
+    weightOf: (name) => weights.get(name),
+    setWeight: (name, weight) => void (weight === undefined ? weights.delete(name) : weights.set(name, weight)),
     saved: async () => null,
   };
 }
 
 /** A nerve whose registries are in memory. */
-export function startNerve(t: TestContext, drains = memoryDrains()) {
+export function startNerve(t: TestContext, operator = memoryChanges()) {
   const calls: string[] = [];
   const registries = new Map<string, MemoryRegistry>();
   const connect = ({ etcd, ttlSeconds }: Registry, onLeftover: OnLeftover): Announcer => {
@@ -95,7 +98,7 @@ export function startNerve(t: TestContext, drains = memoryDrains()) {
     return registry;
   };
   const { log, lines } = recordingLog();
-  const nerve = new Nerve({ log, connect, drains });
+  const nerve = new Nerve({ log, connect, operator });
   t.after(() => nerve.close(1000));
   /** The registry of a configuration that names none. */
   const main = (): MemoryRegistry => {
@@ -103,7 +106,7 @@ export function startNerve(t: TestContext, drains = memoryDrains()) {
     assert.ok(found);
     return found;
   };
-  return { nerve, calls, registries, main, lines, drains };
+  return { nerve, calls, registries, main, lines, operator };
 }
 
 function short(key: string): string {

@@ -1,3 +1,4 @@
+import { Mutex } from '../../../common/async/mutex.ts';
 import type { EtcdClient } from '../../../common/etcd/client/client.ts';
 import { prefixRange } from '../../../common/etcd/client/key-value.ts';
 import { list } from '../../../common/etcd/watch/list.ts';
@@ -46,6 +47,7 @@ export class FakeProxy {
   readonly requests = new Map<string, RequestRecord>();
   readonly #client: EtcdClient;
   readonly #paths: readonly string[];
+  readonly #turns = new Mutex();
   #lease = '0';
   #says: Says;
 
@@ -106,12 +108,16 @@ export class FakeProxy {
     await this.#client.call((rpc) => rpc.lease.leaseRevoke({ ID: this.#lease }), { totalMs: patienceMs });
   }
 
-  async #answer(id: string, request: RequestRecord): Promise<void> {
-    const change = this.#says(request);
-    if (change === undefined) return;
-    const value = formatAck(ackOf(this.session, request, change));
-    // The lease may have ended meanwhile.
-    await put(this.#client, ackKey(keys, id, this.id), value, this.#lease).catch(() => {});
+  /** One after the other: what it says last is what stands. */
+  #answer(id: string, request: RequestRecord): Promise<void> {
+    const answer = async (): Promise<void> => {
+      const change = this.#says(request);
+      if (change === undefined) return;
+      const value = formatAck(ackOf(this.session, request, change));
+      // The lease may have ended meanwhile.
+      await put(this.#client, ackKey(keys, id, this.id), value, this.#lease).catch(() => {});
+    };
+    return this.#turns.run(answer);
   }
 }
 

@@ -1,0 +1,11 @@
+import { type AdminTarget, readState } from '../../common/admin/client.ts';
+import type { NerveState } from '../status-shape.ts';
+
+/** Commands that wait ask the running nerve this often. */
+export const pollMs = 500;
+
+/** The instances of a service in the running nerve, by the name of the service or of one instance. */
+export async function instancesOf(admin: AdminTarget, service: string | undefined): Promise<NerveState['services']> {
+  const { services } = (await readState(admin, { program: 'nerve' })) as NerveState;
+  return services.filter((item) => item.service === service || item.name === service);
+}
