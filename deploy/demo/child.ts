@@ -11,6 +11,10 @@ export interface ChildOptions {
   readonly logFile: string;
   /** Added to this process's own environment. */
   readonly env?: NodeJS.ProcessEnv;
+  /** Called with a line while {@link waitFor} waits for long. */
+  readonly onSlow?: ((line: string) => void) | undefined;
+  /** Ends waiting for it. */
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** util-linux's setpriv has the kernel end the child when its parent dies, even by SIGKILL. */
@@ -23,8 +27,11 @@ export class Child {
   readonly #process: ChildProcess;
   readonly #logFile: string;
   readonly #exited: Promise<number | null>;
+  readonly #options: ChildOptions;
 
-  constructor(process: ChildProcess & { readonly pid: number }, { name, logFile }: ChildOptions) {
+  constructor(process: ChildProcess & { readonly pid: number }, options: ChildOptions) {
+    const { name, logFile } = options;
+    this.#options = options;
     this.name = name;
     this.pid = process.pid;
     this.#process = process;
@@ -39,6 +46,18 @@ export class Child {
   /** Everything that it has printed so far. */
   output(): string {
     return readFileSync(this.#logFile, 'utf8');
+  }
+
+  /** Tells the user that it takes long, and where to look. */
+  noteSlow(seconds: number): void {
+    this.#options.onSlow?.(
+      `still waiting for ${this.name} after ${seconds} s; its log is ${this.#logFile}. A busy machine is slow: wait, or press Ctrl-C`,
+    );
+  }
+
+  /** @throws when waiting for it is to end */
+  throwIfAborted(): void {
+    this.#options.signal?.throwIfAborted();
   }
 
   signal(signal: NodeJS.Signals): void {
@@ -74,6 +93,9 @@ export async function startChild(argv: readonly [string, ...string[]], options: 
   return new Child(child as ChildProcess & { readonly pid: number }, options);
 }
 
+/** After this time, and again each time that it has passed, the user is told what the demo waits for. */
+export const slowMs = 10_000;
+
 /**
  * Polls until `isReady` holds.
  * @throws after `timeoutMs`, or at once when the child dies; the message quotes the end of its output
@@ -81,10 +103,18 @@ export async function startChild(argv: readonly [string, ...string[]], options: 
 export async function waitFor(
   child: Child,
   isReady: () => Promise<boolean> | boolean,
-  timeoutMs = 120_000,
+  timeoutMs = 300_000,
 ): Promise<void> {
-  const deadline = performance.now() + timeoutMs;
+  const since = performance.now();
+  const deadline = since + timeoutMs;
+  let noteAt = slowMs;
   while (!(await isReady())) {
+    child.throwIfAborted();
+    const waitedMs = performance.now() - since;
+    if (waitedMs > noteAt) {
+      child.noteSlow(Math.round(waitedMs / 1000));
+      noteAt += slowMs;
+    }
     const quote = (): string => child.output().trim().split('\n').slice(-10).join('\n');
     if (!child.running) throw new Error(`${child.name} ended early:\n${quote()}`);
     if (performance.now() > deadline) throw new Error(`${child.name} was not ready after ${timeoutMs} ms:\n${quote()}`);

@@ -23,15 +23,20 @@ HAProxy has. Ctrl-C ends everything and leaves nothing behind.
 `;
 
 const interrupted = new AbortController();
-let signals = 0;
+/** npm passes on a signal that the terminal has sent to this process already: that is one, and not two. */
+const oneSignalMs = 500;
+let interruptedAt = 0;
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
   process.on(signal, () => {
-    signals += 1;
+    const now = performance.now();
+    // A second one ends it at once; the kernel ends the other processes with this one.
+    if (interrupted.signal.aborted && now - interruptedAt > oneSignalMs) process.exit(130);
+    if (!interrupted.signal.aborted) interruptedAt = now;
     interrupted.abort();
-    // The kernel ends the other processes with this one.
-    if (signals > 1) process.exit(130);
   });
 }
+// A terminal that was closed takes no output: that is no reason to leave processes and files behind.
+for (const stream of [process.stdout, process.stderr]) stream.on('error', () => interrupted.abort());
 
 process.exitCode = await main();
 
@@ -51,8 +56,9 @@ async function main(): Promise<number> {
   let stack: Stack | undefined;
   let close = async (): Promise<void> => {};
   try {
-    stack = await startStack({ firstPort: 7001, onProgress: say });
+    stack = await startStack({ firstPort: 7001, onProgress: say }, interrupted.signal);
     if (interrupted.signal.aborted) return 130;
+    say(`the live page of synapse is at http://${stack.synapse.admin}/`);
     if (once) await playScenario(stack, say);
     else {
       close = await openToShells(stack);
@@ -60,6 +66,7 @@ async function main(): Promise<number> {
     }
     return 0;
   } catch (error) {
+    if (interrupted.signal.aborted) return 130;
     process.stderr.write(`The demo failed: ${reasonOf(error)}\n`);
     return 1;
   } finally {

@@ -120,7 +120,11 @@ export async function addSynapse(
   const configFile = join(processes.folder, 'synapse.json');
   const services = Object.entries(ports).map(([service, port]) => [
     service,
-    { discovery: { method: 'etcd' }, haproxy: { port, listen: ['mode http', retryOn] } },
+    {
+      discovery: { method: 'etcd' },
+      // HAProxy looks at the instances too, as in production.
+      haproxy: { port, listen: ['mode http', retryOn], server_options: 'check inter 1s' },
+    },
   ]);
   await writeJson(configFile, {
     etcd,

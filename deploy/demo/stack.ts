@@ -1,3 +1,4 @@
+import { rmSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -6,6 +7,7 @@ import type { MemberTls } from '../../etcd-cluster/members/flags.ts';
 import { type LocalCluster, startCluster } from '../../etcd-cluster/members/local-cluster.ts';
 import { freePort } from '../../etcd-cluster/members/ports.ts';
 import { findProgram } from '../tools/debian/programs.ts';
+import { slowMs } from './child.ts';
 import {
   addHaproxy,
   addInstance,
@@ -59,26 +61,45 @@ export interface StackOptions {
   readonly routeSynapse?: (urls: readonly string[]) => Promise<readonly string[]>;
 }
 
-/** Starts everything and waits until each part is ready. @throws when a part fails to start; nothing is left behind then */
-export async function startStack(options: StackOptions = {}): Promise<Stack> {
+/**
+ * Starts everything and waits until each part is ready. Nothing is left behind at `stop`, when a part fails to start, or when
+ * this process ends without `stop`, except by SIGKILL.
+ * @throws when a part fails to start, or `signal` aborts meanwhile
+ */
+export async function startStack(options: StackOptions = {}, signal?: AbortSignal): Promise<Stack> {
   const { services = ['api', 'web'], onProgress = () => {} } = options;
   const etcdPath = await findProgram('etcd', versionOf(options.etcdVersion));
   const haproxyPath = await findProgram('haproxy', versionOf(options.haproxyVersion));
   const folder = await mkdtemp(join(tmpdir(), 'smartstack-'));
-  const processes = new Processes(folder);
+  const processes = new Processes(folder, { onSlow: onProgress, signal });
   let etcd: LocalCluster | undefined;
+  const abandon = (): void => {
+    processes.kill();
+    // Members of etcd end with this process, and may write until then.
+    rmSync(folder, { recursive: true, force: true, maxRetries: 5, retryDelay: 20 });
+  };
+  process.once('exit', abandon);
   const stop = async (): Promise<void> => {
     await processes.stop();
     await etcd?.stopAll();
     await rm(folder, { recursive: true, force: true });
+    process.off('exit', abandon);
   };
   try {
     onProgress('starting three etcd members');
     const { tls } = options;
-    etcd = await startCluster({
-      ...{ size: 3, etcd: etcdPath, dataDir: join(folder, 'etcd') },
-      ...(tls && { tls: tls.member }),
-    });
+    const dataDir = join(folder, 'etcd');
+    const waiting = setInterval(
+      () =>
+        onProgress(
+          `still waiting for etcd; its logs are below ${dataDir}. A busy machine is slow: wait, or press Ctrl-C`,
+        ),
+      slowMs,
+    );
+    etcd = await startCluster({ ...{ size: 3, etcd: etcdPath, dataDir }, ...(tls && { tls: tls.member }) }).finally(
+      () => clearInterval(waiting),
+    );
+    signal?.throwIfAborted();
     const hosts = etcd.urls;
     const as = (user: 'nerve' | 'synapse') => (tls === undefined ? {} : { tls: tls.client(user) });
     onProgress('starting the sample services, with a nerve beside each instance');

@@ -21,6 +21,8 @@ export async function drawTable(stack: Stack): Promise<string> {
   return [
     align(rows),
     '',
+    `Live page: http://${stack.synapse.admin}/`,
+    '',
     'In a second terminal, in this folder:',
     align([
       ['  . .cache/demo/env', '# puts `synapse` and `nerve` on the PATH, and names their files'],

@@ -35,9 +35,37 @@ describe('the demo', () => {
   it('leaves no process behind when it is killed', async () => {
     const [logFile, env] = [join(folder, 'killed.log'), { TMPDIR: temporary }];
     const child = await startChild([process.execPath, main], { name: 'demo', logFile, env });
-    await waitFor(child, () => /api-2_\S+\s+ready.*Ctrl-C ends everything/s.test(child.output()), 60_000);
+    await waitFor(child, () =>
+      /http:\/\/127\.0\.0\.1:\d+\/.*api-2_\S+\s+up.*Ctrl-C ends everything/s.test(child.output()),
+    );
     await child.stop('SIGKILL');
     await eventually(async () => assert.deepEqual(await processesWith(temporary), []));
+    // Nothing can be removed after SIGKILL.
+    for (const left of await readdir(temporary)) await rm(join(temporary, left), { recursive: true });
+  });
+
+  it('leaves nothing behind when its terminal is closed', async (t) => {
+    const [logFile, env] = [join(folder, 'closed.log'), { TMPDIR: temporary }];
+    // script(1) gives it a terminal, which is gone when script ends.
+    const argv = ['script', '-q', '-c', `'${process.execPath}' '${main}'`, '/dev/null'] as const;
+    const terminal = await startChild(argv, { name: 'terminal', logFile, env });
+    t.after(() => terminal.stop('SIGKILL'));
+    await waitFor(terminal, () => terminal.output().includes('Ctrl-C ends everything'));
+    await terminal.stop('SIGKILL');
+    await eventually(async () => assert.deepEqual(await processesWith(temporary), []));
+    await eventually(async () => assert.deepEqual(await readdir(temporary), []));
+  });
+
+  it('leaves nothing behind when it is interrupted twice while it starts', async (t) => {
+    const [logFile, env] = [join(folder, 'twice.log'), { TMPDIR: temporary }];
+    const child = await startChild([process.execPath, main], { name: 'demo', logFile, env });
+    t.after(() => child.stop('SIGKILL'));
+    await waitFor(child, () => child.output().includes('starting the sample services'));
+    child.signal('SIGINT');
+    child.signal('SIGINT');
+    await eventually(() => assert.equal(child.running, false));
+    await eventually(async () => assert.deepEqual(await processesWith(temporary), []));
+    await eventually(async () => assert.deepEqual(await readdir(temporary), []));
   });
 
   it('names its options when it does not know one', async () => {
