@@ -121,7 +121,7 @@ export function readinessReason(
   for (const { path, generation: running } of sockets) {
     if (running !== wantedGeneration) return `HAProxy at ${path} has not loaded the new configuration yet`;
   }
-  // HAProxy itself has everything, but a restart of it would not.
-  if (failure !== null) return `writing haproxy.cfg or reloading HAProxy fails: ${failure}`;
+  // HAProxy may lack what a reload would bring it, or have everything while a restart of it would not.
+  if (failure !== null) return `writing haproxy.cfg or reloading HAProxy does not work: ${failure}`;
   return null;
 }

@@ -25,6 +25,13 @@ export interface AttemptDeps {
   readonly onPoll: () => void;
 }
 
+/** A reload that takes longer is told of: nothing that waits for it is in HAProxy meanwhile. */
+export const longReloadMs = 10_000;
+/** What is said of it. */
+export const longReload =
+  `a reload has been under way for more than ${longReloadMs / 1000} s: HAProxy may wait for the DNS, ` +
+  'which it asks for each host name in the configuration (extra_sections, global, defaults, listen)';
+
 /** HAProxy was asked twice and still runs what it ran before. */
 export class NotLoaded extends Error {}
 

@@ -17,7 +17,7 @@ import {
   socketReason,
   textsOf,
 } from '../spec/reload-reason.ts';
-import { attemptReload, NotLoaded } from './attempt.ts';
+import { attemptReload, longReload, longReloadMs, NotLoaded } from './attempt.ts';
 import { DueReasons } from './due-reasons.ts';
 import { LoadRefused } from './master.ts';
 import { OldWorkers } from './old-workers.ts';
@@ -62,6 +62,8 @@ export class Reloader {
   /** How many workers had been seen when a reload failed. */
   #failedAt: number | undefined;
   #reason: string | null = null;
+  /** When the reload that is under way began. */
+  #beganAt: number | undefined;
   #lastReloadAt: Date | undefined;
 
   constructor(config: HaproxyConfig, deps: ReloaderDeps) {
@@ -104,9 +106,10 @@ export class Reloader {
     return this.#oldWorkers.count ?? null;
   }
 
-  /** Why the last reload failed; null when it worked, or its reasons are gone. */
+  /** Why the last reload failed, or that the present one hangs; null when it worked, or its reasons are gone. */
   get reason(): string | null {
-    return this.#reason;
+    const isLong = this.#beganAt !== undefined && clock.now() - this.#beganAt > longReloadMs;
+    return this.#reason ?? (isLong ? longReload : null);
   }
 
   /** When the last reload that worked ended. */
@@ -158,7 +161,9 @@ export class Reloader {
     log.info('reloading HAProxy', { reasons: listed });
     emit({ type: 'reloading', reasons: listed });
     const start = clock.now();
+    this.#beganAt = start;
     const error = await this.#tryTwice(signal);
+    this.#beganAt = undefined;
     if (error === undefined) this.#onWorked(reasons, Math.round(clock.now() - start), signal);
     else if (!signal.aborted) await this.#onFailed(reasons, error, signal);
   }

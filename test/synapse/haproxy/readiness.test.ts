@@ -25,7 +25,7 @@ const cases: readonly [title: string, status: Partial<Status>, expected: RegExp 
   [
     'that new servers cannot be written, even if HAProxy runs what is wanted',
     { lastError: 'no space left' },
-    /^writing haproxy.cfg or reloading HAProxy fails: no space left$/,
+    /^writing haproxy.cfg or reloading HAProxy does not work: no space left$/,
   ],
   ['that HAProxy runs an older file', { sockets: [{ ...socket, generation: 'old' }] }, /\/s has not loaded/],
   ['that HAProxy runs a file of others', { sockets: [{ ...socket, generation: null }] }, /\/s has not loaded/],
