@@ -163,7 +163,9 @@ export class ApplyLoop {
   async #beginReload(signal: AbortSignal): Promise<void> {
     // A reload of ours loads what is wanted now, even if another program has changed the file meanwhile. What came during the
     // write has not been checked: with options that HAProxy refuses, it is no reason for a reload.
-    for (let round = 0; round < mostWrites && (round === 0 || this.#dirtySince !== undefined); round++) {
+    // Where a program watches the file, each write is a reload, and it may miss the second one.
+    const most = this.#deps.use === 'watched' ? 1 : mostWrites;
+    for (let round = 0; round < most && (round === 0 || this.#dirtySince !== undefined); round++) {
       await this.#write(signal);
     }
     // HAProxy may have come back meanwhile: the reason for the reload is gone.

@@ -3,6 +3,7 @@ import { type FSWatcher, watch } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'node:test';
+import { sleep } from '../../../common/async/sleep.ts';
 import { freePort } from '../../../etcd-cluster/members/ports.ts';
 import { eventually } from '../../support/eventually.ts';
 import { askSocket, namedServer, type TestHaproxy, testHaproxy } from '../../support/haproxy/haproxy.ts';
@@ -102,6 +103,32 @@ describe('a HAProxy in another container that is reloaded by a program that watc
       [...new Set(seen)].filter((name) => name !== 'haproxy.cfg' && name !== '.synapse'),
       [],
     );
+  });
+
+  it('is reloaded three times, and then waits, when a record asks for other server options again and again', async (t) => {
+    const server = await namedServer('hello');
+    t.after(() => server.close());
+    const config = serviceConfig({ port: await freePort(), backend_name: 'api.b', server_options: 'check inter 2s' });
+    const options = { master_socket_path: null, watched: true, service_reload_interval: '20s' };
+    synapse = runOutput(testConfig(haproxy, options));
+    const asking = (rise: number) =>
+      synapse.apply({ api: { config, instances: [{ ...instance(server.port), serverOptions: `rise ${rise}` }] } });
+    await asking(2);
+    await start();
+    await eventually(() => assert.equal(synapse.output.status.sockets[0]?.connected, true));
+    let rise = 3;
+    for (; synapse.reloads() < 3; rise += 1) {
+      await asking(rise);
+      await sleep(100);
+    }
+    await asking(rise);
+    await eventually(() => assert.deepEqual(Object.keys(synapse.output.status.waitingReload), ['api']));
+    for (const end = rise + 20; rise < end; rise += 1) {
+      await asking(rise);
+      await sleep(50);
+    }
+    assert.deepEqual(Object.keys(synapse.output.status.waitingReload), ['api']);
+    assert.ok((watcher?.reloads ?? 0) <= 4, `${watcher?.reloads} reloads`);
   });
 
   it('gets every change by the file when there is no socket, and misses none', async (t) => {
