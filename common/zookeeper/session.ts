@@ -21,8 +21,8 @@ export interface SessionOptions {
 export interface ZookeeperAccess {
   /** Undefined: no TLS. */
   readonly tls: TlsClientOptions | undefined;
-  /** Undefined: nodes with access lists for others cannot be read. */
-  readonly user: { readonly name: string; readonly password: string } | undefined;
+  /** Undefined: nodes with access lists for others cannot be read. The password is read for each session: files change. */
+  readonly user: { readonly name: string; readonly password: () => string } | undefined;
 }
 
 /**
@@ -194,8 +194,8 @@ class Session implements ZookeeperSession {
 
   /** Reads from now on as this user, too. @throws when the server refuses */
   async authenticate({ name, password }: NonNullable<ZookeeperAccess['user']>): Promise<void> {
+    const identity = Buffer.from(`${name}:${password()}`);
     const reply = this.#reply(xid.auth, () => undefined);
-    const identity = Buffer.from(`${name}:${password}`);
     // AuthPacket: type, scheme, auth
     this.#socket.write(
       new JuteWriter().int(xid.auth).int(opcode.auth).int(0).string('digest').buffer(identity).frame(),

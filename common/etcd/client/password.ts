@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { readPasswordFile } from '../../password-file.ts';
 import type { EtcdOptions } from './options.ts';
 
 /** The password of this process's user, shared by all members. It may change while the process runs. */
@@ -35,19 +35,6 @@ export class Password {
 /** The password of the options; undefined when they name no user. Reads nothing yet. */
 export function passwordOf({ username, password, password_file: file }: EtcdOptions): Password | undefined {
   if (!username) return undefined;
-  if (file) return new Password(() => readPassword(file));
+  if (file) return new Password(() => readPasswordFile(file));
   return password ? new Password(() => password) : undefined;
-}
-
-/** A password file's text without the newline at its end. @throws naming the file, never what is in it */
-function readPassword(file: string): string {
-  let text: string;
-  try {
-    text = readFileSync(file, 'utf8');
-  } catch (error) {
-    throw new Error(`cannot read the password file ${file}`, { cause: error });
-  }
-  const password = text.replace(/\r?\n$/, '');
-  if (password === '') throw new Error(`the password file ${file} is empty`);
-  return password;
 }

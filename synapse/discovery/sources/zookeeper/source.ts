@@ -5,6 +5,7 @@ import { digest } from '../../../../common/digest.ts';
 import type { Instance } from '../../../../common/instance.ts';
 import { isLoopbackHost } from '../../../../common/net/ip-words.ts';
 import { checkTlsClient, type TlsClientOptions, tlsClientSchema as tls } from '../../../../common/net/tls-client.ts';
+import { readPasswordFile } from '../../../../common/password-file.ts';
 import { readDocument } from '../../../../common/published.ts';
 import { listed } from '../../../../common/wording.ts';
 import type { ZookeeperAccess, ZookeeperSession } from '../../../../common/zookeeper/session.ts';
@@ -29,6 +30,7 @@ export interface ZookeeperOptions extends TlsClientOptions {
   readonly ssl: boolean;
   readonly username: string | null;
   readonly password: string | null;
+  readonly password_file: string | null;
 }
 
 /** Their schema. */
@@ -86,6 +88,11 @@ export const zookeeperSchema: Schema<ZookeeperOptions> = {
     default: null,
   },
   password: { doc: 'Password of that user.', format: 'optional-non-empty-string', default: null, sensitive: true },
+  password_file: {
+    doc: 'File with the password, instead of password. Read for each session, so that the password can be changed while synapse runs.',
+    format: 'optional-non-empty-string',
+    default: null,
+  },
 };
 
 /** The lower limit of `polling_interval_sec`. */
@@ -109,18 +116,28 @@ export interface Stage {
 
 const passThrough: Stage = { start: (publish) => publish, leased: () => true, reason: () => null };
 
+/** Reads the password; undefined when the options have none. @throws when they have two */
+function passwordOf({ password, password_file: file }: ZookeeperOptions): (() => string) | undefined {
+  if (password !== null && file !== null) throw new Error('set only one of password and password_file');
+  if (file !== null) return () => readPasswordFile(file);
+  return password === null ? undefined : () => password;
+}
+
 /** @throws when the options make no sense together */
 function accessOf(options: ZookeeperOptions): ZookeeperAccess {
-  const { ssl, ssl_verify, ssl_ca, ssl_cert, ssl_key, ssl_server_name, username: name, password } = options;
+  const { ssl, ssl_verify, ssl_ca, ssl_cert, ssl_key, ssl_server_name, username: name } = options;
   const files = { ssl_verify, ssl_ca, ssl_cert, ssl_key, ssl_server_name };
   checkTlsClient(files);
   if (!ssl && (ssl_ca ?? ssl_cert ?? ssl_server_name) !== null)
     throw new Error('ssl_ca, ssl_cert and ssl_server_name need ssl: true');
-  if ((name === null) !== (password === null)) throw new Error('username and password go together: give both or none');
+  const password = passwordOf(options);
+  if ((name === null) !== (password === undefined)) {
+    throw new Error('username and password (or password_file) go together: give both or none');
+  }
   if (name?.includes(':')) throw new Error('username must not have a colon in it');
   return {
     tls: ssl ? files : undefined,
-    user: name === null || password === null ? undefined : { name, password },
+    user: name === null || password === undefined ? undefined : { name, password },
   };
 }
 
@@ -132,7 +149,9 @@ export function createZookeeperSource(options: ZookeeperOptions, context: Source
     context.log.warn('discovery_jitter is ignored, because it is longer than 120 s', { seconds: jitter / 1000 });
   }
   const access = accessOf(options);
-  const key = `zookeeper ${digest(JSON.stringify([hosts.toSorted(), timeout, access]))}`;
+  const { username, password, password_file } = options;
+  const user = [username, password, password_file];
+  const key = `zookeeper ${digest(JSON.stringify([hosts.toSorted(), timeout, access.tls, user]))}`;
   const intervalMs = Math.max(shortestPollMs, options.polling_interval_sec);
   const document = documentOf(options);
   const publisher = new SetPublisher(context, { leased: stage.leased });
@@ -200,12 +219,13 @@ function documentOf({ generator_config_path: path }: ZookeeperOptions): string |
 
 /** What may do harm in the options of all sources that read from ZooKeeper. */
 export function zookeeperWarnings(options: ZookeeperOptions, service: string): readonly OptionWarning[] {
-  const { hosts, ssl, password } = options;
-  const open = ssl || password === null ? [] : hosts.filter((address) => !isLoopbackHost(parseHost(address).host));
+  const { hosts, ssl, password, password_file: file } = options;
+  const open =
+    ssl || (password ?? file) === null ? [] : hosts.filter((address) => !isLoopbackHost(parseHost(address).host));
   const message = `goes over the network without encryption to ${listed(open)}; use ssl: true`;
   return [
     ...warnOfPublishedPath({ where: documentOf(options), instancesAt: options.path }, service),
-    ...(open.length === 0 ? [] : [{ option: 'password', message }]),
+    ...(open.length === 0 ? [] : [{ option: password === null ? 'password_file' : 'password', message }]),
   ];
 }
 

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it, type TestContext } from 'node:test';
@@ -87,6 +87,18 @@ describe('the source zookeeper, with TLS and access lists', () => {
     await until(() => plain.ids().length === 2 && secure.ids().length === 2);
   });
 
+  it('reads the password in password_file again for each session', async (t) => {
+    const file = join(folder, 'password');
+    await writeFile(file, 'hunter3\n');
+    const options = { path: '/secret', username: 'synapse', password_file: file };
+    assert.match(await refusal(options), /not allowed: the node has an access list/);
+    await writeFile(file, 'hunter2\n');
+    const run = await start(t, options);
+    await until(() => run.ids().length > 0);
+    await rm(file);
+    assert.match(await refusal(options), /cannot read the password file .*password/);
+  });
+
   for (const [what, options, reason] of [
     ['without a user', {}, /not allowed: the node has an access list without the username and password/],
     ['with another password', { ...user, password: 'hunter3' }, /not allowed: the node has an access list/],
@@ -110,8 +122,10 @@ describe('the source zookeeper, with TLS and access lists', () => {
   });
 
   for (const [options, reason] of [
-    [{ username: 'a' }, /username and password go together/],
-    [{ password: 'a' }, /username and password go together/],
+    [{ username: 'a' }, /username and password \(or password_file\) go together/],
+    [{ password: 'a' }, /username and password \(or password_file\) go together/],
+    [{ password_file: '/a' }, /username and password \(or password_file\) go together/],
+    [{ username: 'a', password: 'b', password_file: '/a' }, /only one of password and password_file/],
     [{ username: 'a:b', password: 'c' }, /username must not have a colon/],
     [{ ssl_ca: '/ca.pem' }, /need ssl: true/],
     [{ ssl: true, ssl_cert: '/a.pem' }, /ssl_cert and ssl_key go together/],
