@@ -1,5 +1,7 @@
 import { parseArgs } from 'node:util';
 import { knownHint, nearest } from '../nearest.ts';
+import { durationOption } from './duration-option.ts';
+import { numberOption } from './number-option.ts';
 import {
   type Command,
   type CommandContext,
@@ -89,6 +91,8 @@ function checkOptions(argv: readonly string[], specs: Readonly<Record<string, Op
     if (spec.values !== undefined && !spec.values.includes(String(value))) {
       throw new UsageError(`option '${rawName}': '${value}' is not one of ${spec.values.join(', ')}`);
     }
+    if (spec.range !== undefined) numberOption(name, value, spec.range);
+    if (spec.isTime === true) durationOption(name, value);
     if (spec.type === 'boolean' && value !== undefined) throw new UsageError(`option '${rawName}' takes no value`);
   }
   return parsed;

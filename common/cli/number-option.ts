@@ -1,13 +1,4 @@
-import { UsageError } from './program.ts';
-
-/** The numbers that an option takes. */
-export interface NumberRange {
-  readonly least: number;
-  /** Default: no limit. */
-  readonly most?: number;
-  /** Numbers such as 0.5 are allowed too. */
-  readonly fractions?: boolean;
-}
+import { type NumberRange, UsageError } from './program.ts';
 
 /** Reads the value of an option that is a decimal number. @throws {UsageError} naming the option and what is allowed */
 export function numberOption(option: string, text: unknown, range: NumberRange): number {

@@ -2,6 +2,15 @@ import type { Log } from '../daemon/log.ts';
 import type { Shape } from './json-shape.ts';
 import type { Style } from './table.ts';
 
+/** The numbers that an option takes. */
+export interface NumberRange {
+  readonly least: number;
+  /** Default: no limit. */
+  readonly most?: number;
+  /** Numbers such as 0.5 are allowed too. */
+  readonly fractions?: boolean;
+}
+
 /** One option of the command line. */
 export interface OptionSpec {
   readonly type: 'string' | 'boolean';
@@ -12,6 +21,10 @@ export interface OptionSpec {
   readonly placeholder?: string;
   /** The only values allowed; for checks, help and completion. */
   readonly values?: readonly string[];
+  /** The value is a number of this range. Checked before the command runs: it may never come to read the option. */
+  readonly range?: NumberRange;
+  /** The value is a time, such as 500ms; checked in the same way. */
+  readonly isTime?: boolean;
   /** An environment variable that sets the option when it is not given. */
   readonly env?: string;
 }

@@ -88,17 +88,7 @@ export async function startStack(options: StackOptions = {}, signal?: AbortSigna
   try {
     onProgress('starting three etcd members');
     const { tls } = options;
-    const dataDir = join(folder, 'etcd');
-    const waiting = setInterval(
-      () =>
-        onProgress(
-          `still waiting for etcd; its logs are below ${dataDir}. A busy machine is slow: wait, or press Ctrl-C`,
-        ),
-      slowMs,
-    );
-    etcd = await startCluster({ ...{ size: 3, etcd: etcdPath, dataDir }, ...(tls && { tls: tls.member }) }).finally(
-      () => clearInterval(waiting),
-    );
+    etcd = await startEtcd(etcdPath, { folder, options });
     signal?.throwIfAborted();
     const hosts = etcd.urls;
     const as = (user: 'nerve' | 'synapse') => (tls === undefined ? {} : { tls: tls.client(user) });
@@ -156,4 +146,23 @@ export async function startStack(options: StackOptions = {}, signal?: AbortSigna
 
 function versionOf(version: string | undefined): { version?: string } {
   return version === undefined ? {} : { version };
+}
+
+async function startEtcd(
+  etcd: string,
+  { folder, options: { tls, onProgress = () => {} } }: { readonly folder: string; readonly options: StackOptions },
+): Promise<LocalCluster> {
+  const dataDir = join(folder, 'etcd');
+  const waiting = setInterval(
+    () =>
+      onProgress(
+        `still waiting for etcd; its logs are below ${dataDir}. A busy machine is slow: wait, or press Ctrl-C`,
+      ),
+    slowMs,
+  );
+  try {
+    return await startCluster({ size: 3, etcd, dataDir, ...(tls && { tls: tls.member }) });
+  } finally {
+    clearInterval(waiting);
+  }
 }

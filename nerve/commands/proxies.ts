@@ -28,7 +28,7 @@ export type Change = Shaped<typeof changeShape>;
 
 /** The option of commands that wait for proxies. */
 export const timeout = {
-  timeout: { type: 'string', placeholder: 'TIME', doc: 'how long to wait for the proxies, default 60s' },
+  timeout: { type: 'string', placeholder: 'TIME', isTime: true, doc: 'how long to wait for the proxies, default 60s' },
 } as const;
 
 /** Exit codes of a command that waits for proxies. */

@@ -7,9 +7,17 @@ import { defaultListen, readSynapseConfig, type SynapseConfig } from '../config/
 /** The option of every command that prints JSON. */
 export const json = { json: { type: 'boolean', doc: 'print JSON; its keys are in the manual' } } as const;
 
+/** Seconds. */
+const waitRange = { least: 0, most: 3_600, fractions: true } as const;
+
 /** The option of commands that ask the sources themselves. */
 export const wait = {
-  wait: { type: 'string', placeholder: 'SECONDS', doc: 'seconds to wait for the sources, default 5' },
+  wait: {
+    type: 'string',
+    placeholder: 'SECONDS',
+    range: waitRange,
+    doc: 'seconds to wait for the sources, default 5',
+  },
 } as const;
 
 /** The exit code of commands that read everything themselves when the daemon does not answer. */
@@ -32,7 +40,7 @@ export async function adminTarget({ config, env }: CommandContext): Promise<Admi
 
 /** `--wait` in milliseconds. @throws {UsageError} */
 export function waitOf({ options }: Pick<CommandContext, 'options'>): number {
-  return numberOption('wait', options.wait ?? '5', { least: 0, most: 3_600, fractions: true }) * 1_000;
+  return numberOption('wait', options.wait ?? '5', waitRange) * 1_000;
 }
 
 /** Aborts at Ctrl-C or SIGTERM, which end a command that follows something. */

@@ -7,6 +7,8 @@ import { noService } from '../report/state.ts';
 import { ask, followEvents } from './ask.ts';
 import { adminTarget, interrupted } from './context.ts';
 
+const countRange = { least: 0 } as const;
+
 /** `synapse events` */
 export const events: Command = {
   summary: 'Show the latest events of the running synapse.',
@@ -14,7 +16,7 @@ export const events: Command = {
   arguments: ['service'],
   options: {
     follow: { type: 'boolean', short: 'f', doc: 'then print each new event as it happens' },
-    lines: { type: 'string', short: 'n', placeholder: 'COUNT', doc: 'only the last COUNT events' },
+    lines: { type: 'string', short: 'n', placeholder: 'COUNT', range: countRange, doc: 'only the last COUNT events' },
     json: { type: 'boolean', doc: 'print JSON, one event a line; its keys are in the manual' },
   },
   notes: [
@@ -25,7 +27,7 @@ export const events: Command = {
   async run(context) {
     const { args, options, print, style } = context;
     const [service] = args;
-    const count = options.lines === undefined ? undefined : numberOption('lines', options.lines, { least: 0 });
+    const count = options.lines === undefined ? undefined : numberOption('lines', options.lines, countRange);
     const show = (event: RecordedEvent): void =>
       print(options.json ? `${JSON.stringify(event)}\n` : formatEvent(event, style));
     const target = await adminTarget(context);

@@ -19,7 +19,7 @@ export const fleet: Command = {
   summary: 'Show every proxy, and how fast it applies changes.',
   options: {
     watch: { type: 'boolean', short: 'w', doc: 'ask again every 5 s' },
-    timeout: { type: 'string', placeholder: 'TIME', doc: 'how long to wait for answers, default 5s' },
+    timeout: { type: 'string', placeholder: 'TIME', isTime: true, doc: 'how long to wait for answers, default 5s' },
     ...json,
   },
   notes: [

@@ -12,16 +12,19 @@ import { asker, type FleetTarget, fleetTarget, hintOf, keyOfServer, missing, pat
 
 const expectations = ['up', 'drained', 'gone'] as const;
 
+const revisionRange = { least: 1 } as const;
+
 /** `synapse wait` */
 export const wait: Command = {
   summary: 'Wait until every proxy has applied a change.',
   usage: 'SERVICE [SERVER [up|drained|gone]]',
   arguments: ['service', 'server'],
   options: {
-    timeout: { type: 'string', placeholder: 'TIME', doc: 'how long to wait, default 60s' },
+    timeout: { type: 'string', placeholder: 'TIME', isTime: true, doc: 'how long to wait, default 60s' },
     revision: {
       type: 'string',
       placeholder: 'N',
+      range: revisionRange,
       doc: 'without SERVER: the revision of etcd to wait for, default the present one',
     },
     path: {
@@ -80,7 +83,7 @@ async function findQuestion(
   const path = pathOf(target, service, options.path);
   if (server === undefined) {
     const revision =
-      options.revision === undefined ? {} : { revision: numberOption('revision', options.revision, { least: 1 }) };
+      options.revision === undefined ? {} : { revision: numberOption('revision', options.revision, revisionRange) };
     return { kind: 'revision', path, ...revision };
   }
   if (options.revision !== undefined) throw new UsageError('--revision goes without SERVER');

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { type NumberRange, numberOption } from '../../../common/cli/number-option.ts';
-import { UsageError } from '../../../common/cli/program.ts';
+import { numberOption } from '../../../common/cli/number-option.ts';
+import { type NumberRange, UsageError } from '../../../common/cli/program.ts';
 
 describe('numberOption', () => {
   const fine: readonly [text: string, range: NumberRange, value: number][] = [
