@@ -32,7 +32,7 @@ export interface NameFiles {
 }
 
 /** How long the entries of /etc/hosts are valid: they have no time to live. */
-const hostsTtlSeconds = 10;
+export const hostsTtlSeconds = 10;
 /** At most this often the files are looked at again. */
 const lookAgainMs = 1_000;
 /** Resolvers that are kept for the next lookup: making one reads files and opens a channel, 0.1 ms. */
@@ -50,13 +50,13 @@ export function createNameLookup({
   hostsPath = '/etc/hosts',
   resolvConfPath = '/etc/resolv.conf',
 }: NameFiles): LookUpName {
-  const hosts = new ParsedFile(files, hostsPath, parseHosts);
+  const hosts = createHostsLookup({ files, hostsPath });
   const search = new ParsedFile(files, resolvConfPath, parseSearch);
   const pool = new ResolverPool();
   return async (name, options, signal) => {
     const wanted = name.toLowerCase();
-    const [entries, rules] = await Promise.all([hosts.read(), search.read()]);
-    const known = preferred(entries.get(wanted.replace(/\.$/, '')) ?? localAddresses(wanted), options.prefer);
+    const [local, rules] = await Promise.all([hosts(wanted), search.read()]);
+    const known = preferred(local, options.prefer);
     if (known.length > 0) return { addresses: known, ttlSeconds: hostsTtlSeconds };
     const { timeoutMs, nameservers } = options;
     const ask = (stop: AbortSignal) =>
@@ -64,6 +64,18 @@ export function createNameLookup({
         lookUpFirst(resolver, candidatesOf(wanted, rules), options.prefer),
       );
     return await withTimeout(ask, { timeoutMs, what: `DNS lookup of ${name}` }, signal);
+  };
+}
+
+/** The addresses that hosts(5) has for a name, and those of `localhost`; none: the DNS has to be asked. */
+export type LookUpHosts = (name: string) => Promise<readonly string[]>;
+
+/** Makes a lookup in the system's own list of names, which is read again when it has changed. */
+export function createHostsLookup({ files, hostsPath = '/etc/hosts' }: NameFiles): LookUpHosts {
+  const hosts = new ParsedFile(files, hostsPath, parseHosts);
+  return async (name) => {
+    const wanted = name.toLowerCase();
+    return (await hosts.read()).get(wanted.replace(/\.$/, '')) ?? localAddresses(wanted);
   };
 }
 

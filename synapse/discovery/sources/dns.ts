@@ -1,13 +1,20 @@
-import type { Resolver } from 'node:dns/promises';
 import { isIP } from 'node:net';
 import { isObject } from '../../../common/config/formats.ts';
 import { type Instance, isHost, isPort, makeInstance, takeInstance } from '../../../common/instance.ts';
 import { knownHint } from '../../../common/nearest.ts';
-import { createResolver, isAbsent } from '../../../common/net/dns.ts';
+import { isAbsent } from '../../../common/net/dns.ts';
 import type { Source, SourceContext, SourcePlugin } from '../../source.ts';
 import { InstanceSetBuilder, SetPublisher } from '../instance-set-builder.ts';
 import { Poll } from '../poll.ts';
-import { type DnsRecord, type Lookup, type LookupResult, lookUp, type RecordType } from './dns/lookup.ts';
+import {
+  type DnsRecord,
+  type Lookup,
+  type LookupResult,
+  lookUp,
+  type NameSystem,
+  openNameSystem,
+  type RecordType,
+} from './dns/lookup.ts';
 import { type DnsLookupOptions, dnsLookupSchema, waitFor } from './dns/options.ts';
 
 /** A name to look up, with the labels of its instances. */
@@ -64,9 +71,9 @@ function create(options: DnsOptions, context: SourceContext): Source {
   let publishFound: (found: InstanceSetBuilder) => void = () => {};
 
   const lookUpAll = async (signal: AbortSignal): Promise<number> => {
-    const resolver = createResolver(options.nameserver, timeout, signal);
+    const system = openNameSystem(options.nameserver, timeout, signal);
     // All or nothing: without the names that failed, the set would not be complete.
-    const results = await Promise.all(servers.map((server) => lookUpOrEmpty(resolver, server, options)));
+    const results = await Promise.all(servers.map((server) => lookUpOrEmpty(system, server, options)));
     const found = new InstanceSetBuilder();
     let waitMs = interval;
     for (const [index, { records, ttlSeconds }] of results.entries()) {
@@ -87,12 +94,12 @@ function create(options: DnsOptions, context: SourceContext): Source {
 }
 
 async function lookUpOrEmpty(
-  resolver: Resolver,
+  system: NameSystem,
   server: DnsServer,
   { record, nxdomain }: DnsOptions,
 ): Promise<LookupResult> {
   try {
-    return await lookUp(resolver, server, record);
+    return await lookUp(system, server, record);
   } catch (error) {
     if (nxdomain === 'empty' && isAbsent(error)) return { records: [], ttlSeconds: Number.POSITIVE_INFINITY };
     throw error;

@@ -1,10 +1,11 @@
+import { clock } from '../../../common/async/clock.ts';
+import { Semaphore } from '../../../common/async/semaphore.ts';
 import { reasonOf } from '../../../common/daemon/log.ts';
 import { type Instance, makeInstance } from '../../../common/instance.ts';
-import { createResolver } from '../../../common/net/dns.ts';
 import type { Source, SourceContext, SourcePlugin } from '../../source.ts';
 import { InstanceSetBuilder } from '../instance-set-builder.ts';
 import { Poll } from '../poll.ts';
-import { lookUp } from './dns/lookup.ts';
+import { lookUp, openNameSystem } from './dns/lookup.ts';
 import { type DnsLookupOptions, dnsLookupSchema, waitFor } from './dns/options.ts';
 import {
   createZookeeperSource,
@@ -33,13 +34,20 @@ function create(options: ZookeeperDnsOptions, context: SourceContext): Source {
   return createZookeeperSource(options, context, resolving(options, context));
 }
 
+/** Lookups under way at the same time: nodes in ZooKeeper decide how many names there are. */
+const concurrentLookups = 64;
+/** Names that are looked up; further ones have no address. */
+const mostNames = 20_000;
+/** Milliseconds between two lookups of a name, for each name that there is: at most a hundred lookups in a second. */
+const pausePerNameMs = 10;
+
 /** Replaces host names by their addresses. A name that cannot be resolved keeps its last addresses. */
 function resolving(
   { nameserver, check_interval: interval, timeout }: ZookeeperDnsOptions,
   { log }: SourceContext,
 ): Stage {
   let named: InstanceSetBuilder | undefined;
-  let addresses = new Map<string, Addresses>();
+  const addresses = new Map<string, Addresses>();
   let publishFound = (_: InstanceSetBuilder): void => {};
   /** Why a name could not be resolved last time. */
   let reason: string | null = null;
@@ -47,27 +55,39 @@ function resolving(
   const resolveAll = async (signal: AbortSignal): Promise<number> => {
     const current = named;
     if (current === undefined) return interval;
-    const names = new Set(current.instances.map(({ host }) => host));
-    const resolver = createResolver(nameserver, timeout, signal);
-    const resolve = async (host: string): Promise<[string, Addresses]> => {
+    const names = new Set(current.instances.map(({ host }) => host).slice(0, mostNames));
+    for (const host of addresses.keys()) if (!names.has(host)) addresses.delete(host);
+    const begunAt = clock.now();
+    const shortestMs = names.size * pausePerNameMs;
+    const system = openNameSystem(nameserver, timeout, signal);
+    const slots = new Semaphore(concurrentLookups);
+    const resolve = async (host: string): Promise<void> => {
+      // The names that are left have their turn in the next round: those that are known are published before.
+      if (signal.aborted || clock.now() - begunAt > timeout / 2) return;
+      const before = addresses.get(host);
       try {
-        const { records, ttlSeconds } = await lookUp(resolver, { host }, 'address');
-        return [host, { known: records.map(({ address }) => address), ttlSeconds, reason: null }];
+        const { records, ttlSeconds } = await lookUp(system, { host }, 'address');
+        const dueAt = clock.now() + Math.max(shortestMs, Math.min(interval, waitFor(ttlSeconds)));
+        addresses.set(host, { known: records.map(({ address }) => address), dueAt, reason: null });
       } catch (error) {
-        return [host, { known: addresses.get(host)?.known, ttlSeconds: 0, reason: reasonOf(error) }];
+        const dueAt = clock.now() + Math.max(shortestMs, waitFor(0));
+        if (!signal.aborted) addresses.set(host, { known: before?.known, dueAt, reason: reasonOf(error) });
       }
     };
-    const next = new Map(await Promise.all([...names].map(resolve)));
+    const due = [...names].filter((host) => (addresses.get(host)?.dueAt ?? 0) <= begunAt);
+    await Promise.all(due.map((host) => slots.run(() => resolve(host))));
     signal.throwIfAborted();
-    addresses = next;
-    const all = [...next.values()];
+    const all = [...addresses.values()];
     const failure = all.find((one) => one.reason !== null)?.reason ?? null;
     if (failure !== null && failure !== reason) {
       log.warn('a host name cannot be resolved, its last addresses stay', { reason: failure });
     }
     reason = failure;
     publishFound(withAddresses(current, addresses));
-    return Math.min(interval, ...all.map(({ ttlSeconds }) => waitFor(ttlSeconds)));
+    const now = clock.now();
+    let waitMs = addresses.size < names.size ? waitFor(0) : interval;
+    for (const { dueAt } of all) waitMs = Math.min(waitMs, Math.max(waitFor(0), dueAt - now));
+    return waitMs;
   };
   const poll = new Poll(resolveAll, { what: 'the DNS', intervalMs: interval, timeoutMs: timeout + 1_000, log });
 
@@ -90,7 +110,8 @@ function resolving(
 interface Addresses {
   /** Undefined when the name was never resolved. */
   readonly known: readonly string[] | undefined;
-  readonly ttlSeconds: number;
+  /** When to look it up again, in milliseconds of `clock.now()`. */
+  readonly dueAt: number;
   /** Why the last lookup failed; null: it did not. */
   readonly reason: string | null;
 }
@@ -100,7 +121,8 @@ function withAddresses(named: InstanceSetBuilder, addresses: ReadonlyMap<string,
   found.rejected.push(...named.rejected);
   for (const [index, instance] of named.instances.entries()) {
     const { known, reason } = addresses.get(instance.host) ?? {};
-    if (known === undefined) found.reject(instance.id, `${instance.host}: ${reason}`);
+    if (known === undefined)
+      found.reject(instance.id, `${instance.host}: ${reason ?? 'it has not been looked up yet'}`);
     for (const host of known ?? []) {
       const { id: _, ...fields } = instance;
       found.add(instance.id, () => makeInstance({ ...fields, name: nameOf(instance), host }), named.sequence[index]);

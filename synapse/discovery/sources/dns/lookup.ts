@@ -1,6 +1,15 @@
 import type { Resolver } from 'node:dns/promises';
+import { isIPv4 } from 'node:net';
 import { compareText } from '../../../../common/compare.ts';
-import { type AddressRecord, absent, lookUpAddress } from '../../../../common/net/dns.ts';
+import { thisHost } from '../../../../common/host.ts';
+import {
+  type AddressRecord,
+  absent,
+  createResolver,
+  type FoundAddresses,
+  lookUpAddress,
+} from '../../../../common/net/dns.ts';
+import { createHostsLookup, hostsTtlSeconds, type LookUpHosts } from '../../../../common/net/name-lookup.ts';
 
 /** A name to look up. */
 export interface Lookup {
@@ -34,16 +43,45 @@ export interface LookupResult {
 /** A limit, because each target of an SRV record is a lookup of its own. */
 const maxTargets = 1_000;
 
+/** What is asked for the records of a name. */
+export interface NameSystem {
+  readonly resolver: Resolver;
+  /** The system's own list of names, which comes before the DNS; undefined where name servers are configured. */
+  readonly hosts: LookUpHosts | undefined;
+}
+
+/** The system's own list of names: /etc/hosts. */
+const systemHosts = createHostsLookup({ files: thisHost.files });
+
+/** What is asked with these name servers, until `signal` aborts. */
+export function openNameSystem(nameservers: readonly string[], timeoutMs: number, signal: AbortSignal): NameSystem {
+  return {
+    resolver: createResolver(nameservers, timeoutMs, signal),
+    hosts: nameservers.length === 0 ? systemHosts : undefined,
+  };
+}
+
 /** The sorted records of a name; an address is its own record. @throws when there are none, or when a lookup failed */
-export async function lookUp(resolver: Resolver, server: Lookup, record: RecordType): Promise<LookupResult> {
-  if (record === 'srv') return lookUpService(resolver, server);
-  const { addresses, ttlSeconds } = await lookUpAddress(resolver, server.host, record);
+export async function lookUp(system: NameSystem, server: Lookup, record: RecordType): Promise<LookupResult> {
+  if (record === 'srv') return lookUpService(system, server);
+  const { addresses, ttlSeconds } = await addressesOf(system, server.host, record);
   const name = server.name ?? server.host.replace(/\.$/, '');
   return { records: addresses.map((address) => ({ name, address, backup: false })), ttlSeconds };
 }
 
-async function lookUpService(resolver: Resolver, server: Lookup): Promise<LookupResult> {
-  const services = await resolver.resolveSrv(server.host);
+async function addressesOf(
+  { resolver, hosts }: NameSystem,
+  host: string,
+  record: AddressRecord,
+): Promise<FoundAddresses> {
+  const known = (await hosts?.(host)) ?? [];
+  const wanted = known.filter((address) => record === 'address' || isIPv4(address) === (record === 'a'));
+  if (wanted.length > 0) return { addresses: wanted.toSorted(), ttlSeconds: hostsTtlSeconds };
+  return lookUpAddress(resolver, host, record);
+}
+
+async function lookUpService(system: NameSystem, server: Lookup): Promise<LookupResult> {
+  const services = await system.resolver.resolveSrv(server.host);
   // RFC 2782: a single target "." means that the service is not available.
   const targets = services.filter(({ name }) => name !== '' && name !== '.');
   if (targets.length === 0) throw absent(`${server.host}: has no targets`);
@@ -53,7 +91,7 @@ async function lookUpService(resolver: Resolver, server: Lookup): Promise<Lookup
   let shortestTtl = Number.POSITIVE_INFINITY;
   const resolved = await Promise.all(
     targets.map(async ({ name, port, priority, weight }) => {
-      const { addresses, ttlSeconds } = await lookUpAddress(resolver, name, 'address');
+      const { addresses, ttlSeconds } = await addressesOf(system, name, 'address');
       shortestTtl = Math.min(shortestTtl, ttlSeconds);
       const share = weightOf(weight, heaviest);
       return addresses.map((address) => ({

@@ -52,6 +52,17 @@ describe('the source dns', () => {
     });
   }
 
+  it('finds names of /etc/hosts where no name server is configured, and asks a configured one for all names', async () => {
+    zone({ 'localhost A': [{ address: '10.0.0.9' }] });
+    const [own, asked] = [
+      await start({ host: 'localhost', port: 80, record: 'a', nameserver: [] }),
+      await start({ host: 'localhost', port: 80, record: 'a' }),
+    ];
+    await until(() => own.sets.length > 0 && asked.sets.length > 0);
+    assert.deepEqual(own.ids(), ['localhost_127.0.0.1:80']);
+    assert.ok(server.questions.includes('localhost A'));
+  });
+
   it('uses the names, ports and labels of servers, and does not look up addresses', async () => {
     zone({ 'one.test A': [{ address: '127.0.0.2' }] });
     const run = await start({

@@ -64,6 +64,26 @@ describe('the source zookeeper_dns', () => {
     assert.deepEqual(run.gone, [['e_10.0.0.5:80', 'withdrawn']]);
   });
 
+  it('looks up only what is due, a bounded number at a time, and publishes good names beside many that hang', async () => {
+    dns.zone.set('good.test A', [{ address: '10.0.0.20', ttl: 600 }]);
+    await zookeeper.nerve.create(`${zookeeper.path}/good`, recordOf('good'));
+    const run = await startDns({ timeout: 2_000 });
+    await until(() => run.ids().length === 1);
+    const asked = (name: string) => dns.questions.filter((question) => question.startsWith(`${name}.test `)).length;
+    const before = asked('good');
+    // More than are looked up at one time, none of which is ever answered.
+    for (let index = 0; index < 150; index += 1) {
+      const name = `hang${index}`;
+      dns.zone.set(`${name}.test A`, 'hang');
+      await zookeeper.nerve.create(`${zookeeper.path}/${name}`, recordOf(name));
+    }
+    dns.zone.set('late.test A', [{ address: '10.0.0.21', ttl: 600 }]);
+    await zookeeper.nerve.create(`${zookeeper.path}/late`, recordOf('late'));
+    await until(() => run.ids().includes('late_10.0.0.21:80'), 30_000);
+    assert.deepEqual([...run.ids()].sort(), ['good_10.0.0.20:80', 'late_10.0.0.21:80']);
+    assert.equal(asked('good'), before, 'it was looked up again although it was known');
+  });
+
   it('keeps the addresses of a name that cannot be resolved, and follows the others', async () => {
     dns.zone.set('f.test A', [{ address: '10.0.0.7', ttl: 1 }]);
     dns.zone.set('g.test A', [{ address: '10.0.0.8', ttl: 1 }]);
