@@ -210,7 +210,17 @@ export class Acknowledger {
       const own = proof && { ...proof, servers: proof.servers.filter((at) => keys.has(`${at.backend}/${at.name}`)) };
       // What was applied meanwhile has to be read again.
       const services = prepare(view, record, cluster).services;
-      this.#conclude(request, judgeInstance({ expect: record.expect, services, hasFileOutput, proof: own }));
+      const verdict = judgeInstance({ expect: record.expect, services, hasFileOutput, proof: own });
+      this.#close(request, verdict);
+      this.#conclude(request, verdict);
+    }
+  }
+
+  /** Closes drained servers to which clients come back: those without connections at once, the others after a while. */
+  #close({ seenAt }: FollowedRequest, { sticky = [] }: Verdict): void {
+    const { haproxy } = this.#deps.view;
+    for (const server of sticky) {
+      if (server.isIdle || clock.now() - seenAt >= (haproxy?.stickyDrainMs ?? 0)) haproxy?.closeDrained(server);
     }
   }
 

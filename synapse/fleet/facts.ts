@@ -21,7 +21,7 @@ export interface FleetView {
   unapplied(): string | null;
   readonly hasFileOutput: boolean;
   /** Undefined before HAProxy's output runs. */
-  readonly haproxy: Pick<RunningHaproxy, 'find' | 'prove' | 'unapplied'> | undefined;
+  readonly haproxy: Pick<RunningHaproxy, 'find' | 'prove' | 'unapplied' | 'closeDrained' | 'stickyDrainMs'> | undefined;
 }
 
 /** A request about an instance. */

@@ -8,6 +8,7 @@ import {
   type ServerProof,
 } from '../haproxy/evidence.ts';
 import type { FoundServers } from '../haproxy/find-servers.ts';
+import type { ServerAt } from '../haproxy/runtime/read-servers.ts';
 import type { Persistence } from '../haproxy/spec/persistence.ts';
 
 /** What one service has for an instance. */
@@ -48,6 +49,14 @@ export interface Verdict {
   readonly queued: number;
   readonly oldWorkers: number;
   readonly oldWorkersUnasked: number;
+  /** Drained servers to which persistence sends clients: only in maintenance they get none. */
+  readonly sticky?: readonly StickyServer[];
+}
+
+/** A drained server to which clients come back. */
+export interface StickyServer extends ServerAt {
+  /** It had no connection and no queued request when it was read. */
+  readonly isIdle: boolean;
 }
 
 /** A server with what its service wants of it. */
@@ -80,7 +89,19 @@ export function judgeInstance(facts: InstanceFacts): Verdict {
   const judged = serversOf(services, proof);
   const finding =
     facts.expect === 'up' ? findWhyNotUp(services, judged, proof) : findWhyInUse(facts.expect, judged, proof);
-  return { ...verdict(finding), ...countsOf(judged, proof) };
+  const sticky = facts.expect === 'drained' && finding.state === 'not-yet' ? stickyAmong(judged) : [];
+  return { ...verdict(finding), ...countsOf(judged, proof), ...(sticky.length > 0 && { sticky }) };
+}
+
+/** The drained servers that persistence keeps in use. */
+function stickyAmong(judged: readonly Judged[]): readonly StickyServer[] {
+  return judged.flatMap(({ server: { backend, name, workers, inFile }, wanted, persistence }) => {
+    const charged = workers.filter(({ role }) => role === 'in charge');
+    const isOpen = charged.some(({ rotation }) => rotation === 'open');
+    const isClosed = charged.every(({ rotation }) => isOut(rotation, 'closed')) && isOut(inFile ?? 'open', 'closed');
+    if (wanted !== 'drain' || persistence.survives !== 'drain' || isOpen || isClosed) return [];
+    return [{ backend, name, isIdle: charged.every(({ connections, queued }) => connections + queued === 0) }];
+  });
 }
 
 function verdict({ state, reason }: Finding): Verdict {
@@ -159,7 +180,9 @@ function findWhyInUse(expect: 'drained' | 'gone', judged: readonly Judged[], pro
     return { state: 'not-yet', reason: whyInUse(one, inUse) };
   }
   const { connections, queued } = countsOf(judged, proof);
-  if (connections + queued === 0) return { state: 'quiet', reason: null };
+  const sticky = used.find(({ persistence: { survives } }) => survives === 'drain');
+  const note = sticky === undefined ? null : `${nameOf(sticky.server)} is in maintenance: ${sticky.persistence.line}`;
+  if (connections + queued === 0) return { state: 'quiet', reason: note };
   const left = [
     ...(connections > 0 ? [counted(connections, 'connection')] : []),
     ...(queued > 0 ? [`${counted(queued, 'request')} in its queue`] : []),

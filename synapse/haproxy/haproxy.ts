@@ -20,6 +20,10 @@ export interface RunningHaproxy extends Output {
   find(service: string, names: ServerNames): FoundServers | undefined;
   /** Reads servers from the file and from every worker of HAProxy. Never rejects. */
   prove(servers: readonly ServerAt[], signal: AbortSignal): Promise<HaproxyProof>;
+  /** Puts the server of a drained instance into maintenance until the instance is drained no more. */
+  closeDrained(server: ServerAt): void;
+  /** How long clients may come back to a drained server before it is closed, milliseconds. */
+  readonly stickyDrainMs: number;
   /** Why not everything is applied that was given to `apply`; null when it is, in HAProxy and in the file. Never rejects. */
   unapplied(signal: AbortSignal): Promise<string | null>;
   /** Has `listener` called whenever the file was written, or HAProxy was reloaded or came back. */
@@ -34,9 +38,11 @@ export class LocalHaproxy implements RunningHaproxy {
   readonly #reader: StatisticsReader;
   #snapshot: Snapshot = new Map();
   #listener: () => void = () => {};
+  readonly stickyDrainMs: number;
 
   /** Does no I/O. The output ends when `signal` aborts. From now on, the metrics show this HAProxy. */
   constructor(config: HaproxyConfig, deps: HaproxyDeps, signal: AbortSignal) {
+    this.stickyDrainMs = config.sticky_drain_timeout;
     const onEvent = (event: HaproxyEvent): void => {
       deps.onEvent?.(event);
       this.#listener();
@@ -90,6 +96,10 @@ export class LocalHaproxy implements RunningHaproxy {
 
   unapplied(signal: AbortSignal): Promise<string | null> {
     return this.#output.evidence.unapplied(signal);
+  }
+
+  closeDrained({ backend, name }: ServerAt): void {
+    this.#output.closeDrained(backend, name);
   }
 
   listen(listener: () => void): void {

@@ -18,7 +18,14 @@ import type { SentCommands } from './runtime/command-log.ts';
 import type { ChangeResult } from './runtime/execute.ts';
 import { HaproxyProcess } from './runtime/process.ts';
 import { reportLines } from './spec/build-backend.ts';
-import { backendOf, type DesiredService, nameInUse, takeInstances } from './spec/desired-service.ts';
+import {
+  adoptClosed,
+  backendOf,
+  closeDrained,
+  type DesiredService,
+  nameInUse,
+  takeInstances,
+} from './spec/desired-service.ts';
 import { type ParsedConfig, parseConfig } from './spec/parse-config.ts';
 import { type HaproxyStatus, statusOf } from './status.ts';
 import { decideByVersion } from './version.ts';
@@ -233,6 +240,7 @@ export class HaproxyOutput implements Omit<Output, 'reason'> {
   #send({ desired, instances, seenAt, all }: InstanceChange): Sending | undefined {
     const spec = desired.active ?? desired.wanted;
     if (spec === undefined) return undefined;
+    adoptClosed(desired, this.#present());
     const isWhole = all || desired.instances === undefined;
     const leaving = new Set(desired.leaving.keys());
     const changes = takeInstances(desired, spec, instances, this.#config.drain_timeout);
@@ -247,6 +255,19 @@ export class HaproxyOutput implements Omit<Output, 'reason'> {
     }
     for (const [name, deadline] of desired.leaving) if (!leaving.has(name)) this.#expireAt(deadline, desired, name);
     return { desired, results };
+  }
+
+  /** Puts the server of a drained instance into maintenance until the instance is drained no more. */
+  closeDrained(backend: string, name: string): void {
+    const desired = [...this.#desired.byName.values()].find((each) => backendOf(each) === backend);
+    const change = desired && closeDrained(desired, name);
+    if (desired === undefined || change === undefined) return;
+    this.#log.info('a drained server goes into maintenance, because persistence sends clients there', {
+      backend,
+      name,
+    });
+    for (const haproxy of this.#processes) void haproxy.change(desired, [change]);
+    this.#loop.touch();
   }
 
   /** At `deadline`, a server that drains goes into maintenance. */

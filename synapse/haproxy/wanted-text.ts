@@ -6,7 +6,7 @@ import type { HaproxyConfig } from './options/config.ts';
 import { AssignedPorts } from './ports/port-assignment.ts';
 import type { Candidate } from './ports/port-pool.ts';
 import { buildBackendSpec } from './spec/build-backend.ts';
-import { createDesiredService, type DesiredService } from './spec/desired-service.ts';
+import { adoptClosed, createDesiredService, type DesiredService } from './spec/desired-service.ts';
 import { type ParsedConfig, parseConfig } from './spec/parse-config.ts';
 import type { BackendSpec } from './spec/types.ts';
 
@@ -40,6 +40,7 @@ export function wantedText(
       problems.set(name, reasonOf(error));
     }
     desired.local = state.local ?? state.config;
+    adoptClosed(desired, present);
     desired.instances = state.instances;
     services.set(name, desired);
     if (desired.wanted !== undefined) candidates.push({ service: name, spec: desired.wanted, config: state.config });

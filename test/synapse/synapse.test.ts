@@ -119,6 +119,8 @@ describe('synapse', () => {
       prove: () => Promise.reject(new Error('no HAProxy runs')),
       unapplied: async () => 'no HAProxy runs',
       listen: () => {},
+      closeDrained: () => {},
+      stickyDrainMs: 0,
       async apply(snapshot: Snapshot, dirty) {
         const instances = Object.fromEntries(
           [...snapshot].map(([key, state]) => [key, state.instances?.map(({ id }) => id) ?? null]),

@@ -47,6 +47,8 @@ export interface HaproxyOptions {
   /** Not SmartStack's. */
   readonly service_reload_interval: number;
   readonly drain_timeout: number;
+  /** Not SmartStack's. */
+  readonly sticky_drain_timeout: number;
   readonly delete_servers: boolean | null;
   readonly delete_servers_after: number;
   readonly server_order_seed: string | number | null;
@@ -166,6 +168,11 @@ export const haproxySchema: Schema<HaproxyOptions> = {
   },
   drain_timeout: {
     doc: 'How long a drained server that is withdrawn may finish its connections before it goes into maintenance.',
+    format: 'duration',
+    default: 30_000,
+  },
+  sticky_drain_timeout: {
+    doc: 'In a backend with persistence (cookie, stick), clients come back to a drained server. While a command such as `nerve drain --wait` waits for the drain, the server goes into maintenance as soon as it has no connections, or after this time; then clients go to other servers.',
     format: 'duration',
     default: 30_000,
   },

@@ -5,13 +5,7 @@ import { maxconnOf, sameAddress } from '../spec/server.ts';
 import { addObstacle, hasCheck, isIncomplete, serverWords } from '../spec/server-line.ts';
 import { parseOptions } from '../spec/server-options.ts';
 import type { BackendSpec, RunningBackend, RunningServer, Server, ServerTemplate } from '../spec/types.ts';
-import type { CommandKind } from './reply.ts';
-
-/** One line for the runtime API. */
-export interface RuntimeCommand {
-  readonly kind: CommandKind;
-  readonly text: string;
-}
+import { type RuntimeCommand, setState, startDown } from './commands.ts';
 
 /** The commands that bring one server to what it should be. */
 export interface ServerChange {
@@ -147,7 +141,7 @@ interface Draft {
 function planServer(spec: BackendSpec, current: RunningServer | undefined, server: Server, context: PlanContext): Step {
   if (current === undefined) return planAdd(spec, server, context);
   if (!sameAddress(current.address, server.address)) return { reload: `the server's address is ${current.address}` };
-  const draft = server.state === 'drain' ? draftDrain(spec, current, server) : draftReady(spec, current, server);
+  const draft = draftOf(spec, current, server);
   const { commands, after, action, held } = draft;
   const reload = draft.reload ?? (differs(current, server, spec) ? "the server's options changed" : current.lacks);
   return {
@@ -167,6 +161,17 @@ function heldServer(
   const target = `${backend}/${name}`;
   if (held === 'weight') return { backend, name, held, weight, undo: `set server ${target} weight ${server.weight}` };
   return { backend, name, held, undo: setState(target, server.state === 'drain' ? 'drain' : 'ready').text };
+}
+
+function draftOf(spec: BackendSpec, current: RunningServer, server: Server): Draft {
+  if (server.state === 'closed') return draftClosed(spec, current, server);
+  return server.state === 'drain' ? draftDrain(spec, current, server) : draftReady(spec, current, server);
+}
+
+function draftClosed({ backend }: BackendSpec, current: RunningServer, server: Server): Draft {
+  if (current.maintenance) return { commands: [], after: current, action: 'maintenance', held: undefined };
+  const after = { ...current, maintenance: true, drained: false, ours: true };
+  return { commands: [setState(`${backend}/${server.name}`, 'maint')], after, action: 'maintenance', held: undefined };
 }
 
 function draftDrain({ backend }: BackendSpec, current: RunningServer, server: Server): Draft {
@@ -227,7 +232,8 @@ function planAdd(spec: BackendSpec, server: Server, context: PlanContext): Step 
   if (incomplete && template.waitsForCookie) return { reload: 'cannot add the server: it would lack its cookie' };
   const id = context.idOf(server);
   const target = `${backend}/${server.name}`;
-  const drain = server.state === 'drain';
+  const drain = server.state !== 'ready';
+  const closed = server.state === 'closed';
   const commands: RuntimeCommand[] = [
     {
       kind: 'add',
@@ -235,7 +241,7 @@ function planAdd(spec: BackendSpec, server: Server, context: PlanContext): Step 
     },
     ...(hasCheck(server, template, 'check') ? [{ kind: 'health', text: `enable health ${target}` } as const] : []),
     ...(hasCheck(server, template, 'agent-check') ? [{ kind: 'agent', text: `enable agent ${target}` } as const] : []),
-    setState(target, drain ? 'drain' : 'ready'),
+    ...(closed ? [] : [setState(target, drain ? 'drain' : 'ready')]),
     ...(drain ? [] : startDown(target, server, template)),
   ];
   const lacks = incomplete ? 'the server was added at run time, without its cookie' : undefined;
@@ -243,8 +249,8 @@ function planAdd(spec: BackendSpec, server: Server, context: PlanContext): Step 
     name: server.name,
     id: id ?? 0,
     address: server.address,
-    maintenance: false,
-    drained: drain,
+    maintenance: closed,
+    drained: drain && !closed,
     failing: false,
     weight: server.weight,
     ourWeight: server.weight,
@@ -285,18 +291,7 @@ export function isNamedByUs({ name, address }: RunningServer): boolean {
   return own !== undefined && sameAddress(own, address);
 }
 
-/** Does what `init-state` does in versions that know it. HAProxy ignores the command before the server is opened. */
-function startDown(target: string, server: Server, template: ServerTemplate): readonly RuntimeCommand[] {
-  if (!server.startsDown || !hasCheck(server, template, 'check')) return [];
-  return [{ kind: 'state', text: `set server ${target} health down` }];
-}
-
 /** The limit of a server without a `maxconn` of its own; 0 is no limit (configuration manual, section 5.2 "maxconn"). */
 function inheritedMaxconn({ inherited }: ServerTemplate): number {
   return maxconnOf(parseOptions(inherited.join(' '))) ?? 0;
-}
-
-/** The command that opens, drains or closes `backend/server`. */
-export function setState(target: string, state: 'ready' | 'drain' | 'maint'): RuntimeCommand {
-  return { kind: 'state', text: `set server ${target} state ${state}` };
 }

@@ -129,12 +129,14 @@ export function runningServerOf(row: ServerRow, { previous, file, loaded, worker
   const maxconn = line?.maxconn;
   // The previous synapse was killed after it had closed the server and before it had written the file.
   const isMarked = maintenance && weight === closedByUsWeight && file?.weight !== closedByUsWeight;
-  if (worker === 'new') return { ...base, ourWeight: row.initialWeight, ours: false, fixedWords: words, maxconn };
+  // What is disabled in our file was closed by us: a drained server in a backend with persistence.
+  const isClosed = maintenance && file?.disabled === true;
+  if (worker === 'new') return { ...base, ourWeight: row.initialWeight, ours: isClosed, fixedWords: words, maxconn };
   return {
     ...base,
     // Nothing says who set the weight of a server that is not in the file, so it may be changed.
     ourWeight: file === undefined || isMarked ? Number.NaN : lastWeightOfOurs(row, file.weight),
-    ours: closed && (file === undefined || isMarked || (drained && !maintenance && file.weight === 0)),
+    ours: closed && (file === undefined || isMarked || isClosed || (drained && !maintenance && file.weight === 0)),
     fixedWords: words,
     maxconn,
   };

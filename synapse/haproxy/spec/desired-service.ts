@@ -1,7 +1,8 @@
 import { clock } from '../../../common/async/clock.ts';
 import type { OutputInstance } from '../../output.ts';
 import type { ServiceHaproxyConfig } from '../options/service-config.ts';
-import { isServed, serverOf } from './server.ts';
+import type { ParsedConfig } from './parse-config.ts';
+import { closedServer, isServed, serverOf } from './server.ts';
 import type { BackendSpec, Server } from './types.ts';
 
 /** What one server should be; without `server`, it should not be there. */
@@ -24,6 +25,8 @@ export interface DesiredService {
   readonly ids: ServerIds;
   /** Server that was drained and then withdrawn → when it goes into maintenance, by `clock.now()`. */
   readonly leaving: Map<string, number>;
+  /** Servers of drained instances that are in maintenance, because persistence would send clients to them otherwise. */
+  readonly closed: Set<string>;
   /** When the change that led to the present instances was seen, by `clock.now()`. */
   seenAt: number;
   /** Grows when the servers get other numbers, which makes older text stale. */
@@ -40,6 +43,7 @@ export function createDesiredService(service: string, maxServerId: number): Desi
     instances: undefined,
     ids: new ServerIds(maxServerId),
     leaving: new Map(),
+    closed: new Set(),
     seenAt: 0,
     numbering: 0,
   };
@@ -50,16 +54,42 @@ export function nameInUse({ service, wanted, active }: DesiredService): string {
   return (wanted ?? active)?.service ?? service;
 }
 
+/** The server that an instance becomes in a service. */
+function serverIn({ closed }: Pick<DesiredService, 'closed'>, instance: OutputInstance, spec: BackendSpec): Server {
+  const server = serverOf(instance, spec.servers);
+  return server.state === 'drain' && closed.has(server.name) ? closedServer(server) : server;
+}
+
+/**
+ * Puts the server of a drained instance into maintenance, where it stays until the instance is drained no more.
+ * @returns the server; undefined when there is no such server, or it is not drained, or closed already
+ */
+export function closeDrained(desired: DesiredService, name: string): DesiredServer | undefined {
+  const instance = desired.instances?.find(({ id }) => id === name);
+  if (desired.active === undefined || instance?.state !== 'drain' || desired.closed.has(name)) return undefined;
+  desired.closed.add(name);
+  desired.numbering += 1;
+  return { name, server: serverIn(desired, instance, desired.active) };
+}
+
+/** Takes over which servers an earlier synapse had closed, from the file, before the first instances are known. */
+export function adoptClosed(desired: DesiredService, { backends }: Pick<ParsedConfig, 'backends'>): void {
+  const backend = backendOf(desired);
+  if (backend === undefined || desired.instances !== undefined) return;
+  for (const { name, disabled } of backends.get(backend)?.values() ?? []) if (disabled) desired.closed.add(name);
+}
+
 /** All servers of a service by name, in discovery order; undefined while its instances are not known. */
 export function desiredServers(
-  { instances }: Pick<DesiredService, 'instances'>,
+  desired: Pick<DesiredService, 'instances' | 'closed'>,
   spec: BackendSpec,
 ): ReadonlyMap<string, Server> | undefined {
+  const { instances } = desired;
   if (instances === undefined) return undefined;
   const servers = new Map<string, Server>();
   for (const instance of instances) {
     if (isServed(instance) && !spec.fixed.has(instance.id) && !servers.has(instance.id)) {
-      servers.set(instance.id, serverOf(instance, spec.servers));
+      servers.set(instance.id, serverIn(desired, instance, spec));
     }
   }
   return servers;
@@ -98,12 +128,13 @@ export function takeInstances(
   desired.instances = instances;
   const wanted = new Map<string, Server | undefined>();
   for (const { id } of removed) wanted.set(id, undefined);
+  keepClosed(desired);
   for (const instance of added) {
     if (wanted.get(instance.id) === undefined) {
-      wanted.set(instance.id, isServed(instance) ? serverOf(instance, spec.servers) : undefined);
+      wanted.set(instance.id, isServed(instance) ? serverIn(desired, instance, spec) : undefined);
     }
   }
-  keepRepeated(wanted, spec, instances);
+  keepRepeated(desired, wanted, spec);
   for (const { id, state } of removed) {
     if (state === 'drain' && wanted.get(id) === undefined) desired.leaving.set(id, clock.now() + drainTimeout);
   }
@@ -115,18 +146,21 @@ export function takeInstances(
   return changes;
 }
 
+/** A server whose instance is gone, or is no longer drained, is closed no more. */
+function keepClosed({ closed, instances = [] }: DesiredService): void {
+  for (const name of closed) {
+    if (!instances.some(({ id, state }) => id === name && state === 'drain')) closed.delete(name);
+  }
+}
+
 /** A list that names an instance twice still has it when one of the two goes. */
-function keepRepeated(
-  wanted: Map<string, Server | undefined>,
-  spec: BackendSpec,
-  instances: readonly OutputInstance[],
-): void {
+function keepRepeated(desired: DesiredService, wanted: Map<string, Server | undefined>, spec: BackendSpec): void {
   let gone = false;
   for (const server of wanted.values()) if (server === undefined) gone = true;
   if (!gone) return;
-  for (const instance of instances) {
+  for (const instance of desired.instances ?? []) {
     if (wanted.has(instance.id) && wanted.get(instance.id) === undefined && isServed(instance)) {
-      wanted.set(instance.id, serverOf(instance, spec.servers));
+      wanted.set(instance.id, serverIn(desired, instance, spec));
     }
   }
 }

@@ -13,6 +13,8 @@ export interface ParsedServer {
   readonly id: number | undefined;
   readonly weight: number | undefined;
   readonly maxconn: number | null;
+  /** HAProxy starts it in maintenance. */
+  readonly disabled: boolean;
   readonly fixedWords: string;
 }
 
@@ -60,6 +62,7 @@ function parseServer(line: string): ParsedServer | undefined {
     id: number(lastValue(options, 'id')),
     weight: number(lastValue(options, 'weight')),
     maxconn: maxconnOf(options),
+    disabled: options.some(({ keyword }) => keyword === 'disabled'),
     fixedWords: fixedWordsOf(words),
   };
 }

@@ -18,7 +18,7 @@ export function serverWords(
   id: number | undefined,
   runtime?: { readonly template: ServerTemplate; readonly capabilities: Capabilities },
 ): string {
-  const drained = server.state === 'drain';
+  const drained = server.state !== 'ready';
   let { options } = server;
   // A drain is written as weight 0, the only form the file has: no new connections, persistence goes on.
   const weight = drained && runtime === undefined ? 0 : server.weighted ? server.weight : undefined;
@@ -29,6 +29,7 @@ export function serverWords(
     ...(weight !== undefined && options === '' ? [] : [options]),
     ...(weight === undefined ? [] : [`weight ${weight}`]),
     ...(server.backup ? ['backup'] : []),
+    ...(server.state === 'closed' && runtime === undefined ? ['disabled'] : []),
   ].join(' ');
   return runtime === undefined ? words : runtimeWords(words, runtime.template, runtime.capabilities);
 }

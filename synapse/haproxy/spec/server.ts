@@ -24,17 +24,32 @@ export function serverOf(instance: OutputInstance, template: ServerTemplate): Se
   return server;
 }
 
+const closed = new WeakMap<Server, Server>();
+
+/** The server of a drained instance in maintenance; the same object for the same server. */
+export function closedServer(server: Server): Server {
+  let made = closed.get(server);
+  if (made === undefined) {
+    made = { ...server, state: 'closed' };
+    closed.set(server, made);
+  }
+  return made;
+}
+
 /** True when this instance has a server; one that is down has none. */
 export function isServed(instance: Instance): boolean {
   return instance.state !== 'down';
 }
 
-/** The words of a server that only a new server or a reload can change: all but id, weight and maxconn. */
+/** The words of a server that only a new server or a reload can change: all but id, weight, maxconn and disabled. */
 export function fixedWordsOf(words: string): string {
   const options = parseOptions(words);
   const alone = maxconnOf(options) !== null;
   return formatOptions(
-    options.filter(({ keyword }) => keyword !== 'id' && keyword !== 'weight' && !(keyword === 'maxconn' && alone)),
+    options.filter(
+      ({ keyword }) =>
+        keyword !== 'id' && keyword !== 'weight' && keyword !== 'disabled' && !(keyword === 'maxconn' && alone),
+    ),
   );
 }
 

@@ -55,7 +55,8 @@ export interface Server {
   readonly address: string;
   /** A host name instead of an address: HAProxy resolves names only when it loads its file. */
   readonly named: boolean;
-  readonly state: 'ready' | 'drain';
+  /** `closed`: drained, and in maintenance, because persistence would send clients to a server that is only drained. */
+  readonly state: 'ready' | 'drain' | 'closed';
   readonly cookie: string | undefined;
   /** server_options and the accepted options of the record, without its `id`, and without weight where `weight` replaces it. */
   readonly options: string;

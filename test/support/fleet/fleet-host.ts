@@ -9,7 +9,7 @@ import type { Progress } from '../../../common/fleet/progress.ts';
 import type { Question } from '../../../common/fleet/question.ts';
 import { thisHost } from '../../../common/host.ts';
 import { freePort } from '../../../etcd-cluster/members/ports.ts';
-import { readSynapseConfig } from '../../../synapse/config/config.ts';
+import { readSynapseConfig, type SynapseConfig } from '../../../synapse/config/config.ts';
 import { LocalHaproxy } from '../../../synapse/haproxy/haproxy.ts';
 import { Synapse } from '../../../synapse/synapse.ts';
 import { put, testLog } from '../etcd/etcd.ts';
@@ -49,6 +49,8 @@ export interface FleetHost {
   reconfigure(options: Partial<FleetHostOptions>): Promise<void>;
   /** Ends synapse and leaves HAProxy running. */
   stop(): Promise<void>;
+  /** Ends synapse and starts another one. */
+  restart(): Promise<void>;
 }
 
 /** Starts a host of a fleet; it ends with the test. */
@@ -61,33 +63,58 @@ export async function startFleetHost(t: TestContext, options: FleetHostOptions):
     await writeFile(file, JSON.stringify(configOf(now, haproxy, port)));
     return await readSynapseConfig(file);
   };
-  const end = new AbortController();
-  const synapse = new Synapse(await read(options), {
-    ...{ log, host: thisHost, openEtcd: createEtcdClient },
-    createHaproxy: (config, { log: its }, signal) => new LocalHaproxy(config, { log: its, host: thisHost }, signal),
-  });
-  const done = synapse.run(end.signal);
-  const stop = async (): Promise<void> => {
-    end.abort();
-    await done;
-  };
+  let running = run(await read(options), log);
   t.after(async () => {
-    await stop();
+    await running.stop();
     await haproxy.close();
   });
+  const isReady = (): Promise<void> => eventually(() => assertReady(running.synapse, options));
   if (options.haproxy?.do_writes !== false) await eventually(() => access(haproxy.file));
   else await haproxy.startEmpty();
   if (options.haproxy?.do_writes !== false) await haproxy.start();
-  if (options.haproxy?.do_writes === false) {
-    await eventually(() => assert.ok(synapse.state().haproxy?.sockets.every(({ connected }) => connected)));
-  } else if (options.haproxy?.do_socket !== false) await eventually(() => assert.equal(synapse.ready(), null));
+  await isReady();
   return {
     haproxy,
-    synapse,
     port,
-    stop,
-    reconfigure: async (more) => synapse.reconfigure(await read({ ...options, ...more })),
+    get synapse() {
+      return running.synapse;
+    },
+    stop: () => running.stop(),
+    async restart() {
+      await running.stop();
+      running = run(await read(options), log);
+      await isReady();
+    },
+    reconfigure: async (more) => running.synapse.reconfigure(await read({ ...options, ...more })),
   };
+}
+
+interface RunningSynapse {
+  readonly synapse: Synapse;
+  stop(): Promise<void>;
+}
+
+function run(config: SynapseConfig, log: Log): RunningSynapse {
+  const end = new AbortController();
+  const synapse = new Synapse(config, {
+    ...{ log, host: thisHost, openEtcd: createEtcdClient },
+    createHaproxy: (haproxy, { log: its }, signal) => new LocalHaproxy(haproxy, { log: its, host: thisHost }, signal),
+  });
+  const done = synapse.run(end.signal);
+  return {
+    synapse,
+    async stop() {
+      end.abort();
+      await done;
+    },
+  };
+}
+
+/** @throws as long as HAProxy does not have what synapse knows, as far as this configuration lets synapse see it */
+function assertReady(synapse: Synapse, { haproxy = {} }: FleetHostOptions): void {
+  if (haproxy.do_writes === false) {
+    assert.ok(synapse.state().haproxy?.sockets.every(({ connected }) => connected));
+  } else if (haproxy.do_socket !== false) assert.equal(synapse.ready(), null);
 }
 
 function configOf(options: FleetHostOptions, haproxy: TestHaproxy, port: number): object {

@@ -11,7 +11,7 @@ import type { FoundServer } from '../../../synapse/haproxy/find-servers.ts';
 import type { Persistence } from '../../../synapse/haproxy/spec/persistence.ts';
 
 const none: Persistence = { survives: 'none', line: null };
-const sticky: Persistence = { survives: 'drain', line: 'cookie SRV insert' };
+const cookie: Persistence = { survives: 'drain', line: 'cookie SRV insert' };
 const forced: Persistence = { survives: 'always', line: 'option persist' };
 
 const inCharge = (rotation: Rotation, more: Partial<ServerInWorker> = {}): ServerInWorker => ({
@@ -110,23 +110,23 @@ const cases: readonly [what: string, Case, VerdictState, RegExp | null][] = [
     'applied',
     /1 connection left/,
   ],
-  ['clients come back to a drained server', { persistence: sticky }, 'not-yet', /may come back: cookie SRV insert/],
+  ['clients come back to a drained server', { persistence: cookie }, 'not-yet', /may come back: cookie SRV insert/],
   [
     'clients do not come back to a server in maintenance',
-    { persistence: sticky, workers: [inCharge('closed')], inFile: 'closed' },
+    { persistence: cookie, workers: [inCharge('closed')], inFile: 'closed' },
     'quiet',
-    null,
+    /is in maintenance: cookie SRV insert/,
   ],
   [
     'a reload would let clients come back to a server that the file only drains',
-    { persistence: sticky, workers: [inCharge('closed')] },
+    { persistence: cookie, workers: [inCharge('closed')] },
     'not-yet',
     /haproxy\.cfg still has/,
   ],
   [
     'clients of an old worker come back to a drained server',
     {
-      persistence: sticky,
+      persistence: cookie,
       workers: [inCharge('closed'), old('drained', { mayChoose: true })],
       inFile: 'closed',
     },
@@ -222,6 +222,26 @@ describe('the verdict about an instance', () => {
       assert.equal(verdict.state, state, verdict.reason ?? '');
       if (reason === null) assert.equal(verdict.reason, null);
       else assert.match(verdict.reason ?? '', reason);
+    });
+  }
+
+  for (const [what, one, sticky] of [
+    ['a drained server without connections', {}, [true]],
+    ['a drained server with connections', { workers: [inCharge('drained', { connections: 1 })] }, [false]],
+    ['a server that one of two processes has closed', { workers: [inCharge('closed'), inCharge('drained')] }, [true]],
+    ['a server that the file has not closed yet', { workers: [inCharge('closed')] }, [true]],
+    ['a closed server', { workers: [inCharge('closed')], inFile: 'closed' }, undefined],
+    ['a server that is still in rotation', { workers: [inCharge('open')] }, undefined],
+    ['a server whose record says up', { wanted: 'ready' }, undefined],
+    ['a server without persistence', { persistence: none, inFile: 'open' }, undefined],
+    ['a server that is to be up', { expect: 'up' }, undefined],
+  ] as const satisfies readonly (readonly [string, Case, readonly boolean[] | undefined])[]) {
+    it(`${sticky === undefined ? 'does not close' : `closes, ${sticky[0] ? 'at once' : 'later'},`} ${what}`, () => {
+      const verdict = judge({ persistence: cookie, ...one });
+      assert.deepEqual(
+        verdict.sticky?.map(({ isIdle }) => isIdle),
+        sticky,
+      );
     });
   }
 
