@@ -5,8 +5,8 @@ import {
   AnnouncedIndex,
   type Announcement,
   addressOf,
-  announcementsIn,
   pseudoLease,
+  recordsIn,
   withdrawnSince,
 } from './announced.ts';
 import {
@@ -83,7 +83,7 @@ class Step {
     }
     if (this.#services.size > 0) {
       const known = new Set(before?.instances);
-      const news = [...announcementsIn(service, set)].filter(({ instance }) => !known.has(instance));
+      const news = [...recordsIn(service, set)].filter(({ instance }) => !known.has(instance));
       this.#compare(service, news);
     }
     if (this.#facts.guardOf(service) === undefined) return;
@@ -133,12 +133,7 @@ class Step {
     const { id } = lost.instance;
     this.#set(service, id, lost);
     if (!this.#leases.has(lost.lease)) this.#addLease(lost.lease);
-    const announced = this.#facts.announced();
-    this.#compareOne(service, lost, announced);
-    const other = withdrawnSince(service, lost, announced.withdrawn);
-    if (other !== undefined && this.#services.get(service)?.has(id) === true) {
-      this.#end(service, lost, `its address was announced for ${other} since`);
-    }
+    this.#compareOne(service, lost, this.#facts.announced());
     const now = this.#services.get(service)?.get(id);
     if (now?.phase === 'looking') this.#effects.push({ type: 'look', service, lost: now });
   }
@@ -151,7 +146,7 @@ class Step {
     if (!wasWave && this.#isWaveOfAll()) this.touchAll();
   }
 
-  /** Compares new announcements with all that is lost. */
+  /** Compares new records of a service with all that is lost. */
   #compare(announced: string, news: readonly Announcement[]): void {
     if (news.length === 0) return;
     const index = new AnnouncedIndex();
@@ -162,7 +157,8 @@ class Step {
   }
 
   /** Ends a loss whose address another announcer has now; notes that its own announcer is back. */
-  #compareOne(service: string, { instance, lease, key }: LostInstance, { byAddress, byName }: Announced): void {
+  #compareOne(service: string, { instance, lease, key }: LostInstance, announced: Announced): void {
+    const { byAddress, byName, withdrawn } = announced;
     const others = [...(byAddress.get(addressOf(instance)) ?? []), ...(byName.get(instance.name) ?? [])];
     for (const other of others) {
       const known = this.#services.get(service)?.get(instance.id);
@@ -178,6 +174,9 @@ class Step {
       const by = other.instance.name === '' ? '' : ` by ${other.instance.name}`;
       this.#end(service, known, `its address is announced for ${other.service} now${by}`);
     }
+    const known = this.#services.get(service)?.get(instance.id);
+    const former = known && withdrawnSince(service, known, withdrawn);
+    if (known && former !== undefined) this.#end(service, known, `its address was announced for ${former} since`);
   }
 
   /** One that was lost as well is back: its announcer has several services at that address. */

@@ -208,10 +208,11 @@ function formatStateFile(services: SavedServices): string {
 function formatKept(kept: LostById): string {
   const offset = clock.wallTime() - clock.now();
   return [...kept.values()]
-    .map(({ instance, at, lease, key, phase }) => {
+    .map(({ instance, at, lease, key, sequence, phase }) => {
       const held = phase === 'suspect' ? '' : '"held":true,';
       const time = Math.round(at + offset);
-      const where = `"lease":${JSON.stringify(lease)},"key":${JSON.stringify(key)}`;
+      const order = sequence === undefined ? '' : `,"sequence":${sequence}`;
+      const where = `"lease":${JSON.stringify(lease)},"key":${JSON.stringify(key)}${order}`;
       return `{"at":${time},${where},${held}"instance":${formatInstance(instance)}}`;
     })
     .join(',');
@@ -258,10 +259,11 @@ function readKept(value: unknown): LostById | undefined {
       const lease = typeof entry.lease === 'string' ? entry.lease : pseudoLease(instance);
       // An older synapse has saved none.
       const key = typeof entry.key === 'string' ? entry.key : null;
+      const sequence = typeof entry.sequence === 'number' ? entry.sequence : undefined;
       const phase = entry.held === true ? 'held' : 'suspect';
       // A look is due as soon as the source has answered.
       const rest = { look: null, lookedAt: null, failures: 0, lookAt: at, backAt: null };
-      return [instance.id, { instance, lease, key, at, phase, ...rest }];
+      return [instance.id, { instance, lease, key, sequence, at, phase, ...rest }];
     }),
   );
 }

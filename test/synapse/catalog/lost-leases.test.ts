@@ -290,6 +290,16 @@ const stories: readonly [title: string, steps: readonly Step[]][] = [
     ],
   ],
   [
+    'a suspect is gone when it turns out that another service was announced at its address since, and is withdrawn',
+    [
+      { say: 'a@1 b@2', expect: 'a b' },
+      { at: 1, say: '', expect: '(a) (b)', looks: 'a b' },
+      { at: 1.1, look: 'a answers', expect: '[a] (b)' },
+      { at: 2, say: '-a@9', of: 'web', expect: '-a' },
+      { at: 2, wait: true, expect: '(b)' },
+    ],
+  ],
+  [
     'a lost instance is looked at when another service was withdrawn at its address before it was announced',
     [
       { say: '-a@1', of: 'web', expect: '-a' },
