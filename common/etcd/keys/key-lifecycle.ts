@@ -1,4 +1,4 @@
-import { nextStep } from './next-step.ts';
+import { hasLostAnnouncement, nextStep } from './next-step.ts';
 import {
   type DesiredKey,
   isResting,
@@ -13,6 +13,7 @@ import {
   type RequestFailure,
   sameObserved,
   type Transition,
+  unknownKey,
 } from './owned-key.ts';
 import { calmMs } from './timing.ts';
 
@@ -35,26 +36,7 @@ const requestsBetweenPauses = 10;
 
 /** A key of which nothing is known yet. */
 export function beginKey(key: string, desired: DesiredKey, forget: boolean): Transition {
-  const fresh: OwnedKey = {
-    key,
-    desired,
-    phase: 'queued',
-    request: null,
-    reason: null,
-    observed: undefined,
-    claimed: false,
-    doubtful: false,
-    pendingCreateLease: null,
-    announced: false,
-    withdrawal: 'lasting',
-    inspected: false,
-    forget,
-    requests: 0,
-    failures: 0,
-    pendingVersion: null,
-    disturbances: { count: 0, at: Number.NEGATIVE_INFINITY },
-  };
-  return { key: fresh, effects: [{ kind: 'queue' }] };
+  return { key: unknownKey(key, desired, forget), effects: [{ kind: 'queue' }] };
 }
 
 /** Moves a key on. An event that its phase does not wait for changes nothing. */
@@ -174,8 +156,12 @@ function withoutRequest(key: OwnedKey, phase: Phase, context: KeyContext): Trans
 
 /** A read was answered: the first time, a predecessor's value is reported. */
 function learned(key: OwnedKey, observed: ObservedKey, context: KeyContext): Transition {
-  const isFound = !key.inspected && !key.claimed && observed.modRevision !== '0';
-  const { key: next, effects } = proceed({ ...observe(key, observed, context), inspected: true }, context);
+  const isFirst = !key.inspected && !key.claimed;
+  const isFound = isFirst && observed.modRevision !== '0';
+  const seen = observe(key, observed, context);
+  // An earlier process may have announced it and lost its lease: readers may hold the instance since.
+  const announced = seen.announced || (isFirst && !isFound && !context.closing);
+  const { key: next, effects } = proceed({ ...seen, announced, inspected: true }, context);
   return { key: next, effects: isFound ? [{ kind: 'reportFound', value: observed.value }, ...effects] : effects };
 }
 
@@ -192,13 +178,16 @@ function failed(before: OwnedKey, failure: RequestFailure, context: KeyContext):
     const { key: next, effects } = proceed(key, { ...context, tombstoneLease: null });
     return { key: next, effects: [{ kind: 'loseLease', lease: request.lease }, ...effects] };
   }
-  if (kind === 'outOfSpace' && request?.kind === 'putTombstone') return queued({ ...key, withdrawal: 'silent' });
+  if (kind === 'outOfSpace' && request?.kind === 'putTombstone' && !hasLostAnnouncement(before, context)) {
+    return queued({ ...key, withdrawal: 'silent' });
+  }
   return retry(key, reason);
 }
 
 /** There is no lease for tombstones. Where etcd refuses one, the tombstone does without. */
 function withoutLease(key: OwnedKey, { kind, reason }: RequestFailure, context: KeyContext): Transition {
-  return kind === 'unanswered' ? retry(key, reason) : proceed({ ...key, withdrawal: 'brief' }, context);
+  const mustWait = kind === 'unanswered' || (kind === 'outOfSpace' && hasLostAnnouncement(key, context));
+  return mustWait ? retry(key, reason) : proceed({ ...key, withdrawal: 'brief' }, context);
 }
 
 function retry(key: OwnedKey, reason: string): Transition {

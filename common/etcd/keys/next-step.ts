@@ -70,3 +70,11 @@ function isForeign({ claimed }: OwnedKey, observed: ObservedKey, context: KeyCon
   const isOurs = context.ownLeases.has(lease) || context.tombstoneLeases.has(lease);
   return observed.modRevision !== '0' && claimed && lease !== '0' && !isOurs;
 }
+
+/**
+ * The key was announced and is gone with its lease: nothing but a tombstone tells readers that this is for good, so it waits
+ * until etcd has space for one. A process that ends does not wait.
+ */
+export function hasLostAnnouncement({ announced, observed }: OwnedKey, { closing }: KeyContext): boolean {
+  return announced && observed?.modRevision === '0' && !closing;
+}

@@ -76,7 +76,10 @@ export interface OwnedKey {
   readonly doubtful: boolean;
   /** The lease under which a create went without an answer. The key may appear late, as long as that lease lives. */
   readonly pendingCreateLease: string | null;
-  /** This process has announced the key, and no tombstone, or delete of its own, has taken that back. */
+  /**
+   * This process has announced the key, or an earlier one may have, and no tombstone, or delete of its own, has taken that
+   * back.
+   */
   readonly announced: boolean;
   readonly withdrawal: Withdrawal;
   /** What a predecessor left was reported, or there was nothing. */
@@ -91,6 +94,29 @@ export interface OwnedKey {
   readonly pendingVersion: KeyVersion | null;
   /** How often in a row others changed the key, and when the last time was, milliseconds of `clock.now()`. */
   readonly disturbances: { readonly count: number; readonly at: number };
+}
+
+/** A key of which nothing is known yet. */
+export function unknownKey(key: string, desired: DesiredKey, forget: boolean): OwnedKey {
+  return {
+    key,
+    desired,
+    phase: 'queued',
+    request: null,
+    reason: null,
+    observed: undefined,
+    claimed: false,
+    doubtful: false,
+    pendingCreateLease: null,
+    announced: false,
+    withdrawal: 'lasting',
+    inspected: false,
+    forget,
+    requests: 0,
+    failures: 0,
+    pendingVersion: null,
+    disturbances: { count: 0, at: Number.NEGATIVE_INFINITY },
+  };
 }
 
 /** How a request failed. */

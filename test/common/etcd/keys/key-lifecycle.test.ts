@@ -445,9 +445,35 @@ describe('the lifecycle of an owned key', () => {
     assert.equal(key.phase, 'gone');
   });
 
-  it('says no tombstone for a key that it never announced, nor for one that it has deleted', () => {
-    const never = run(beginKey('/k', unset('down'), false), [turn, read(absentKey)]);
-    assert.equal(never.key.phase, 'gone');
+  it('says a tombstone for a key that is not there at its start: an earlier process may have lost its lease', () => {
+    const steps = [turn, read(absentKey), turn, written(tombstone)];
+    const { key, effects } = run(beginKey('/k', unset('down'), false), steps);
+    assert.equal(key.phase, 'tombstoned');
+    assert.deepEqual(effects.slice(-2), ['send putTombstone down@0 lease 20', 'rest']);
+    const { key: ending } = run(beginKey('/k', unset('down'), false), steps, { closing: true });
+    assert.equal(ending.phase, 'gone');
+  });
+
+  it('waits for space in etcd for the tombstone of a key whose lease ended', () => {
+    const lost = { ...phases.writingTombstone, observed: absentKey };
+    for (const [title, key, event, more] of [
+      ['no space for the tombstone', lost, failure('outOfSpace'), {}],
+      [
+        'no space for its lease',
+        { ...phases.awaitingTombstoneLease, observed: absentKey },
+        { kind: 'tombstoneLeaseFailed', failure: { kind: 'outOfSpace', reason: 'no space' } },
+        noTombstoneLease,
+      ],
+    ] as const) {
+      const waiting = run(key, [event], more);
+      assert.equal(waiting.key.phase, 'retrying', title);
+      const steps: readonly KeyEvent[] = [waited, turn, read(absentKey), turn, written(tombstone)];
+      assert.equal(run(waiting.key, steps).key.phase, 'tombstoned', title);
+      assert.notEqual(run(key, [event], { ...more, closing: true }).key.phase, 'retrying', title);
+    }
+  });
+
+  it('says no tombstone for a key that it has deleted', () => {
     const deleted = run(phases.deleting, [written(absentKey), assign(unset('down'))]);
     assert.equal(deleted.key.phase, 'gone');
   });
