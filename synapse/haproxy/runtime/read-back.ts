@@ -1,4 +1,5 @@
 import { clock, type Timer } from '../../../common/async/clock.ts';
+import { sleep } from '../../../common/async/sleep.ts';
 import { type Log, reasonOf } from '../../../common/daemon/log.ts';
 import type { DesiredService } from '../spec/desired-service.ts';
 import type { DirtyBackends, ReadingMoment } from './bookkeeping.ts';
@@ -23,8 +24,14 @@ export interface ReadBackDeps {
   readonly execute: (changes: readonly ServerChange[]) => void;
 }
 
-/** With more backends than this, reading all at once costs less than reading one by one. */
+/** With more backends than this, and no more servers than {@link maxServersAtOnce}, one reading of all costs less. */
 const maxSingleBackends = 8;
+/** More servers than this are read in slices, so that changes never wait long behind a reading. */
+const maxServersAtOnce = 2_000;
+/** Servers in a slice; one backend is in one slice. */
+const sliceServers = 500;
+/** From one slice to the next, in milliseconds: what has come meanwhile goes first. */
+const slicePauseMs = 1;
 /** The delay before what was changed is read: grows by 1 ms per server, because HAProxy needs time for each. */
 const readDelayMs = { min: 50, max: 5_000 };
 
@@ -79,19 +86,16 @@ export class ReadBack {
 
   /** Reads these backends, or all when undefined. */
   async #read(backends: ReadonlySet<string> | undefined): Promise<string | null> {
-    const { log, connection: connected, dirty } = this.#deps;
+    const { log, connection: connected } = this.#deps;
     const connection = connected();
     if (connection === undefined) return 'not connected';
-    const moment = dirty.moment();
-    const names = backends === undefined || backends.size > maxSingleBackends ? undefined : [...backends];
     try {
-      const commands = names?.map((name) => `show servers state ${name}`) ?? ['show servers state'];
-      const replies = await connection.send(commands);
-      if (connection !== connected()) return 'the connection ended';
-      // A single backend may not exist; all backends always have a reply.
-      const readable = names === undefined ? replies : replies.filter((reply) => reply.includes('# '));
-      const rows = readable.flatMap(parseServersState);
-      this.#compare(rows, names, moment);
+      for (const [index, names] of this.#slices(backends).entries()) {
+        if (index > 0) await sleep(slicePauseMs);
+        if (connection !== connected()) return 'the connection ended';
+        const reason = await this.#readSlice(connection, names);
+        if (reason !== null) return reason;
+      }
       return null;
     } catch (error) {
       const reason = reasonOf(error);
@@ -102,11 +106,41 @@ export class ReadBack {
     }
   }
 
+  async #readSlice(connection: RuntimeConnection, names: readonly string[] | undefined): Promise<string | null> {
+    const moment = this.#deps.dirty.moment();
+    const commands = names?.map((name) => `show servers state ${name}`) ?? ['show servers state'];
+    const replies = await connection.send(commands);
+    if (connection !== this.#deps.connection()) return 'the connection ended';
+    // A single backend may not exist; all backends always have a reply.
+    const readable = names === undefined ? replies : replies.filter((reply) => reply.includes('# '));
+    this.#compare(readable.flatMap(parseServersState), names, moment);
+    return null;
+  }
+
+  /** The backends that are read together; undefined stands for all. Backends come and go with a worker only. */
+  #slices(backends: ReadonlySet<string> | undefined): readonly (readonly string[] | undefined)[] {
+    const { state } = this.#deps;
+    const isMany = backends === undefined || backends.size > maxSingleBackends;
+    if (isMany && state.count() <= maxServersAtOnce) return [undefined];
+    const slices: string[][] = [[]];
+    let servers = 0;
+    for (const name of backends ?? state.running.keys()) {
+      const count = state.count([name]);
+      if (servers > 0 && servers + count > sliceServers) {
+        slices.push([]);
+        servers = 0;
+      }
+      slices.at(-1)?.push(name);
+      servers += count;
+    }
+    return slices;
+  }
+
   #compare(rows: readonly ServerRow[], names: readonly string[] | undefined, { isStale }: ReadingMoment): void {
     const { services, state, dirty, generation, plan, onUnexpected, execute } = this.#deps;
     // A backend that has had commands since it was asked for is read again instead.
     const fresh = rows.filter(({ backend }) => !isStale(backend));
-    const read = [...(names ?? state.running.keys())].filter((backend) => !isStale(backend));
+    const read = new Set([...(names ?? state.running.keys())].filter((backend) => !isStale(backend)));
     for (const backend of read) dirty.markRead(backend);
     state.update(fresh, read, generation());
     if (this.#unexpected) {
@@ -116,7 +150,7 @@ export class ReadBack {
     const changes: ServerChange[] = [];
     for (const desired of services.values()) {
       const backend = desired.active?.backend;
-      if (backend === undefined || isStale(backend) || (names !== undefined && !names.includes(backend))) continue;
+      if (backend === undefined || isStale(backend) || (names !== undefined && !read.has(backend))) continue;
       changes.push(...plan(desired));
     }
     execute(changes);

@@ -50,8 +50,11 @@ export class ServerState {
 
   /** Takes all rows of these backends. They exist even if they have no rows, because they have no servers then. */
   update(rows: readonly ServerRow[], backends: Iterable<string>, generation: string | undefined): void {
-    const before = new Map(this.#running);
-    for (const backend of backends) this.#running.set(backend, new Map());
+    const before = new Map<string, RunningBackend>();
+    for (const backend of backends) {
+      before.set(backend, this.#running.get(backend) ?? nothing);
+      this.#running.set(backend, new Map());
+    }
     this.#take(rows, before, { worker: 'same', runsFile: this.#isInFile(generation) });
   }
 
@@ -77,6 +80,10 @@ export class ServerState {
       const previous = before.get(row.backend)?.get(row.name);
       // The file tells nothing new about a known server, and parsing it takes time in proportion to all servers.
       const isKnown = worker === 'same' && previous?.fixedWords !== undefined;
+      if (isKnown && isUnchanged(row, previous)) {
+        servers.set(row.name, previous);
+        continue;
+      }
       const line = isKnown ? undefined : this.#file().backends.get(row.backend)?.get(row.name);
       servers.set(row.name, runningServerOf(row, { previous, file: line, loaded: !isKnown && runsFile, worker }));
     }
@@ -91,6 +98,23 @@ export class ServerState {
     return inFile !== undefined && inFile === generation;
   }
 }
+
+/** True when {@link runningServerOf} would make the same of a server of the same worker: it is kept then. */
+function isUnchanged(row: ServerRow, previous: RunningServer): boolean {
+  const isOurs = previous.ours && !(row.maintenance || row.drained);
+  return (
+    !isOurs &&
+    row.id === previous.id &&
+    row.address === previous.address &&
+    row.resolved === previous.resolved &&
+    row.maintenance === previous.maintenance &&
+    row.drained === previous.drained &&
+    row.failing === previous.failing &&
+    row.weight === previous.weight
+  );
+}
+
+const nothing: RunningBackend = new Map();
 
 /** What is known about a server apart from what HAProxy says now. */
 export interface ServerHistory {

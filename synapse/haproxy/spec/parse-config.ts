@@ -26,10 +26,56 @@ export interface ParsedConfig {
   readonly backends: ReadonlyMap<string, ReadonlyMap<string, ParsedServer>>;
 }
 
-/** Reads the generation and the servers of a haproxy.cfg. Takes any text and ignores the rest of it. */
+/** Reads the generation and the servers of a haproxy.cfg, each when it is asked for. Takes any text and ignores the rest. */
 export function parseConfig(text: string): ParsedConfig {
+  let generation: { readonly value: string | undefined } | undefined;
+  let backends: ParsedConfig['backends'] | undefined;
+  return {
+    text,
+    get generation() {
+      generation ??= { value: generationIn(text) };
+      return generation.value;
+    },
+    get backends() {
+      backends ??= backendsIn(text);
+      return backends;
+    },
+  };
+}
+
+/** The value of the last `setenv` of the generation outside of a backend. */
+function generationIn(text: string): string | undefined {
+  for (let at = text.lastIndexOf(generationVariable); at >= 0; at = text.lastIndexOf(generationVariable, at - 1)) {
+    const start = text.lastIndexOf('\n', at) + 1;
+    const end = text.indexOf('\n', at);
+    const [word, variable, value] = text
+      .slice(start, end < 0 ? undefined : end)
+      .trim()
+      .split(/\s+/);
+    const isSet = word === 'setenv' && variable === generationVariable && /^\s/.test(text.slice(start, start + 1));
+    if (isSet && !isBackend(titleBefore(text, start))) return value;
+    if (at === 0) break;
+  }
+  return undefined;
+}
+
+/** The title of the section that a line is in; empty before the first one. */
+function titleBefore(text: string, start: number): string {
+  for (let end = start - 1; end >= 0; ) {
+    const begin = text.lastIndexOf('\n', end - 1) + 1;
+    const line = text.slice(begin, end);
+    if (/^[^\s#]/.test(line)) return line;
+    end = begin - 1;
+  }
+  return '';
+}
+
+function isBackend(title: string): boolean {
+  return /^(?:backend|listen)\s/.test(title);
+}
+
+function backendsIn(text: string): ParsedConfig['backends'] {
   const backends = new Map<string, Map<string, ParsedServer>>();
-  let generation: string | undefined;
   let servers: Map<string, ParsedServer> | undefined;
   for (const raw of text.split('\n')) {
     const line = raw.trim();
@@ -43,12 +89,9 @@ export function parseConfig(text: string): ParsedConfig {
     } else if (servers !== undefined && line.startsWith('server ')) {
       const server = parseServer(raw.trimStart());
       if (server !== undefined) servers.set(server.name, server);
-    } else if (servers === undefined && line.startsWith('setenv ')) {
-      const [, variable, value] = line.split(/\s+/);
-      if (variable === generationVariable) generation = value;
     }
   }
-  return { text, generation, backends };
+  return backends;
 }
 
 function parseServer(line: string): ParsedServer | undefined {
