@@ -125,7 +125,12 @@ function commandsFor(one: Instance, version: string, ids: ServerIds): readonly R
 
 function onlyOneLineMore(fields: object): void {
   const one = taken(fields);
-  if (one === undefined || one.id === base.id) return;
+  if (one !== undefined) assertOneLineMore(one);
+}
+
+/** @throws when an instance is more than one server line, or commands about more than its own server */
+export function assertOneLineMore(one: Instance): void {
+  if (one.id === base.id) return;
   const [before, after] = [[base], [base, one]].map((instances) =>
     fileText(plain, { api: { config: service, instances } }).split('\n'),
   ) as [string[], string[]];
