@@ -85,11 +85,15 @@ export const keyOverwritten: Fault = {
     const value = pick(world, ['nonsense', '{"host":"10.0.9.9","port":1,"name":"stranger"}', '']) ?? '';
     const lease = scheduler.random() < 0.5 ? '0' : String(1_000_000 + Math.floor(scheduler.random() * 1_000_000));
     let isOver = false;
+    // Another program may hold the key under a lease by now.
+    const touchOwn = (): void => {
+      if (lease !== '0' || world.touched.get(key) !== Number.POSITIVE_INFINITY) touch(world, key);
+    };
     const end = (): void => {
       isOver = true;
-      touch(world, key);
+      touchOwn();
       doInEtcd(world, () => {
-        touch(world, key);
+        touchOwn();
         if (lease !== '0' && etcd.leases.has(lease)) etcd.revoke(lease);
         // Its nerve may not want the key any more, and leaves alone what is not its own.
         else if (etcd.store.get(key)?.value.toString() === value) etcd.delete({ key, end: '' });
