@@ -319,11 +319,60 @@ function onHaproxy(version: HaproxyVersion): void {
     await eventually(() => assert.equal(running.synapse.reloads(), version === '2.6' ? 1 : 0));
   });
 
-  it('starts added servers slowly with slowstart', async (t) => {
+  /** How many of `count` requests, one after the other, the instance with this name gets. */
+  const shareOf = async (name: string, count: number): Promise<number> => {
+    let share = 0;
+    for (let index = 0; index < count; index++) if ((await answerOn(port)) === name) share += 1;
+    return share;
+  };
+
+  /** One of two servers gets half of the requests, give or take one: a round may have begun with either. */
+  const sharesEqually = async (name: string): Promise<void> => {
+    const share = await shareOf(name, 20);
+    assert.ok(share >= 9 && share <= 11, `${share} of 20 requests`);
+  };
+
+  it('gives an added server little at first with slowstart, and without a reload', async (t) => {
     const [one, two] = [await webInstance(t, 'one'), await webInstance(t, 'two')];
-    const apply = await inStep(t, { service: { server_options: 'slowstart 60s' } }, [one]);
+    const apply = await inStep(t, { service: { server_options: 'slowstart 20m' } }, [one]);
     await apply([one, two]);
     assert.equal(await column(two, 'srv_op_state'), '1');
+    // Of 20 minutes, the requests take seconds: the server has 5 % of its weight.
+    const share = await shareOf('two', 80);
+    assert.ok(share <= 8, `${share} of 80 requests`);
+    assert.equal(running.synapse.reloads(), 0);
+  });
+
+  it('gives an added server its full share when the time of slowstart is over', async (t) => {
+    const [one, two] = [await webInstance(t, 'one'), await webInstance(t, 'two')];
+    const apply = await inStep(t, { service: { server_options: 'slowstart 1s' } }, [one]);
+    await apply([one, two]);
+    await eventually(async () => {
+      assert.equal(await column(two, 'srv_op_state'), '2');
+      await sharesEqually('two');
+    });
+    assert.equal(running.synapse.reloads(), 0);
+  });
+
+  it('gives a server that comes back after a withdrawal little at first with slowstart', async (t) => {
+    const [one, two] = [await webInstance(t, 'one'), await webInstance(t, 'two')];
+    const apply = await inStep(t, { service: { server_options: 'slowstart 20m' } }, [one, two]);
+    await apply([one]);
+    await apply([one, two]);
+    assert.equal(await column(two, 'srv_op_state'), '1');
+    const share = await shareOf('two', 80);
+    assert.ok(share <= 8, `${share} of 80 requests`);
+  });
+
+  it('gives a server its full share at once when its drain ends, also with slowstart', async (t) => {
+    const [one, two] = [await webInstance(t, 'one'), await webInstance(t, 'two')];
+    const apply = await inStep(t, { service: { server_options: 'slowstart 1s' } }, [one, two]);
+    await eventually(async () => assert.equal(await column(two, 'srv_op_state'), '2'));
+    await apply([one, { ...two, state: 'drain' }]);
+    assert.equal(await shareOf('two', 10), 0);
+    await apply([one, two]);
+    assert.equal(await column(two, 'srv_op_state'), '2');
+    await sharesEqually('two');
   });
 
   it('sends nothing to added servers before their first check with init-state fully-down', async (t) => {
