@@ -110,9 +110,10 @@ export class WaveMonitor {
     return isWave ? new Set(together.map(({ instance }) => instance.address)) : noWave;
   }
 
-  /** Its nerve cannot say anything. */
+  /** Its nerve cannot say anything, and no other program has changed its key. */
   #isAway(instance: SimulatedInstance): boolean {
     const nerve = this.#world.nerveOf(instance);
+    if (this.#world.touched.has(nerve.keyOf(instance))) return false;
     const twin = this.#world.twins.get(nerve);
     return twin?.running !== true && (!nerve.running || this.#calm.etcdSince(nerve.name) === Number.POSITIVE_INFINITY);
   }
