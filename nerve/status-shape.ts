@@ -44,6 +44,13 @@ const serviceShape = {
 /** The health of a service by all its checks. */
 export type Health = Shaped<typeof serviceShape>['health'];
 
+const rivalShape = {
+  fields: {
+    lease: field('text', 'its lease, hexadecimal'),
+    key: field('text', 'one of the keys that it announced'),
+  },
+} satisfies Fields;
+
 const leaseShape = {
   fields: {
     hosts: field({ list: 'text' }, 'members of the cluster'),
@@ -51,6 +58,7 @@ const leaseShape = {
     id: field({ orNull: 'text' }, 'id of the lease, hexadecimal'),
     held: field('boolean', 'etcd granted it and nerve keeps it alive'),
     lastError: field({ orNull: 'text' }, 'last error of granting or renewing it'),
+    rivals: optional({ list: rivalShape }, 'other processes that live and announced keys of this nerve before it'),
   },
 } satisfies Fields;
 

@@ -28,8 +28,15 @@ export function describeState(nerve: Nerve, version: string, configRefused?: str
     };
   });
   const leases = nerve.registries.map((registry) => {
-    const { id, held, reason: lastError } = registry.announcer.lease;
-    return { hosts: registryHosts(registry), ttl: registry.ttlSeconds, id, held, lastError };
+    const { id, held, reason: lastError, rivals = [] } = registry.announcer.lease;
+    return {
+      hosts: registryHosts(registry),
+      ttl: registry.ttlSeconds,
+      id,
+      held,
+      lastError,
+      ...(rivals.length > 0 && { rivals }),
+    };
   });
   const refused = configRefused === undefined ? {} : { configRefused };
   return { version, ready: reason === null, reason, ...refused, services, leases };

@@ -1,5 +1,8 @@
 import type { Instance } from '../../common/instance.ts';
 
+/** What it means that two processes that live announce one key. */
+export const twoNerves = 'two nerves have the same instance_id and service; stop one, or give it another instance_id';
+
 /** Whether a key of the registry shows what it should. */
 export interface AnnouncementStatus {
   /** The registry has the key, as far as the announcer knows. */
@@ -18,6 +21,8 @@ export interface LeaseStatus {
   readonly held: boolean;
   /** The last error of granting or renewing it; null when that works. */
   readonly reason: string | null;
+  /** Other processes that announced keys of this one before, and still live: their leases, and a key of each. */
+  readonly rivals?: readonly { readonly lease: string; readonly key: string }[];
 }
 
 /** How an announcer ends. */

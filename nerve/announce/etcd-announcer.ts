@@ -1,7 +1,14 @@
 import { clock } from '../../common/async/clock.ts';
 import type { LeasedKeys, LeasedKeysOptions } from '../../common/etcd/keys/leased-keys.ts';
 import { announcedAtOf, formatInstance, type Instance, parseInstance } from '../../common/instance.ts';
-import type { AnnouncementStatus, Announcer, CloseOptions, LeaseStatus, OnLeftover } from './announcer.ts';
+import {
+  type AnnouncementStatus,
+  type Announcer,
+  type CloseOptions,
+  type LeaseStatus,
+  type OnLeftover,
+  twoNerves,
+} from './announcer.ts';
 
 /** The content of one key: the record, and the value written, which also has the time of the record's last change. */
 interface KeyContent {
@@ -49,13 +56,13 @@ export class EtcdAnnouncer implements Announcer {
     if (status === undefined) return { announced: false, reason: 'not requested yet', error: null };
     const desired = status.desired === 'set';
     if (status.settled) return { announced: desired, reason: null, error: null };
-    const error = status.reason ?? this.#keys.status.reason;
+    const error = status.isOthers ? `${status.reason}: ${twoNerves}` : (status.reason ?? this.#keys.status.reason);
     return { announced: !desired, reason: error ?? 'waiting for etcd', error };
   }
 
   get lease(): LeaseStatus {
-    const { leaseId: id, held, reason } = this.#keys.status;
-    return { id, held, reason };
+    const { leaseId: id, held, reason, rivals } = this.#keys.status;
+    return { id, held, reason, rivals };
   }
 
   close({ timeoutMs, keep = false }: CloseOptions): Promise<void> {

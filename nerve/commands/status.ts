@@ -4,6 +4,7 @@ import { clock } from '../../common/async/clock.ts';
 import type { Command, CommandContext } from '../../common/cli/program.ts';
 import { type Cell, formatTable, heading, plain, type Style, type Tone } from '../../common/cli/table.ts';
 import { ageOf } from '../../common/wording.ts';
+import { twoNerves } from '../announce/announcer.ts';
 import { loadConfig } from '../config/config.ts';
 import { type NerveState, type NerveStatus, type RegistryState, statusShape } from '../status-shape.ts';
 import { adminTarget, configSource, json } from './context.ts';
@@ -99,9 +100,13 @@ function serviceTable({ services }: NerveState, style: Style, now: number): stri
 
 function leaseLines({ leases }: NerveState, style: Style): string {
   return leases
-    .map(({ hosts, id, held, lastError }) => {
+    .map(({ hosts, id, held, lastError, rivals = [] }) => {
       const why = lastError === null ? '' : `: ${lastError}`;
-      return `lease in ${hosts.join(',')}: ${held ? `held (${id})` : style('bad', `not held${why}`)}\n`;
+      const others = rivals.map(
+        ({ lease, key }) =>
+          `${style('bad', `another process announces ${key} too, under lease ${lease}`)}: ${twoNerves}\n`,
+      );
+      return `lease in ${hosts.join(',')}: ${held ? `held (${id})` : style('bad', `not held${why}`)}\n${others.join('')}`;
     })
     .join('');
 }

@@ -162,7 +162,8 @@ function learned(key: OwnedKey, observed: ObservedKey, context: KeyContext): Tra
   // An earlier process may have announced it and lost its lease: readers may hold the instance since.
   const announced = seen.announced || (isFirst && !isFound && !context.closing);
   const { key: next, effects } = proceed({ ...seen, announced, inspected: true }, context);
-  return { key: next, effects: isFound ? [{ kind: 'reportFound', value: observed.value }, ...effects] : effects };
+  const { value, lease } = observed;
+  return { key: next, effects: isFound ? [{ kind: 'reportFound', value, lease }, ...effects] : effects };
 }
 
 function failed(before: OwnedKey, failure: RequestFailure, context: KeyContext): Transition {

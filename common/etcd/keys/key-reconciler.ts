@@ -28,8 +28,8 @@ export interface KeyReconcilerDeps {
   readonly tombstoneLease: TombstoneLease;
   /** True for the value of a tombstone, of this process or of another. */
   readonly isTombstone: (value: string) => boolean;
-  /** Called once for each key, before it is written, with what a predecessor left there. */
-  readonly onFound: ((key: string, value: string) => void) | undefined;
+  /** Called once for each key, before it is written, with what a predecessor left there, and under which lease. */
+  readonly onFound: (key: string, value: string, lease: string) => void;
   /** Called when no request is under way or planned for the key any more. */
   readonly onRest: (key: OwnedKey) => void;
   /** Called when a change of the key by others is about to be repaired. */
@@ -195,7 +195,7 @@ export class KeyReconciler {
         clock.clearTimeout(task.timer);
         break;
       case 'reportFound':
-        this.#reportFound(owned.key, effect.value);
+        this.#reportFound(owned.key, effect);
         break;
       case 'reportRepair':
         onRepair(owned.key, effect.noticedBy);
@@ -223,10 +223,10 @@ export class KeyReconciler {
     }
   }
 
-  #reportFound(key: string, value: string): void {
+  #reportFound(key: string, { value, lease }: Extract<KeyEffect, { kind: 'reportFound' }>): void {
     const { log, onFound } = this.#deps;
     try {
-      onFound?.(key, value);
+      onFound(key, value, lease);
     } catch (error) {
       // A fault of the owner's must not keep its key from being written.
       log.error('handling what was found under an etcd key failed', { key, reason: reasonOf(error) });

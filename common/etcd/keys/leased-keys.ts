@@ -10,6 +10,7 @@ import { KeyReconciler } from './key-reconciler.ts';
 import { KeyRepair } from './key-repair.ts';
 import { LeaseHolder } from './lease.ts';
 import { type DesiredKey, isSettled, type OwnedKey } from './owned-key.ts';
+import { type RivalLease, RivalLeases } from './rival-leases.ts';
 import { deletionNoticeMs, minVerifyEveryMs } from './timing.ts';
 import { TombstoneLease } from './tombstone-lease.ts';
 
@@ -78,6 +79,8 @@ export interface LeasedKeysStatus {
   /** The member over which the keys are watched; null while they are only read now and then. */
   readonly watching: string | null;
   readonly keys: ReadonlyMap<string, KeyStatus>;
+  /** Other processes that had keys of this one before, and still live. */
+  readonly rivals: readonly RivalLease[];
 }
 
 /** One key: how it should be, and whether it is. */
@@ -86,6 +89,8 @@ export interface KeyStatus {
   readonly settled: boolean;
   /** Why it is not settled. */
   readonly reason: string | null;
+  /** Another process that lives holds it. */
+  readonly isOthers: boolean;
 }
 
 /**
@@ -117,6 +122,7 @@ class EtcdLeasedKeys implements LeasedKeys {
   readonly #holder: LeaseHolder;
   readonly #reconciler: KeyReconciler;
   readonly #repair: KeyRepair;
+  readonly #rivals: RivalLeases;
   /** Callers of {@link settled}. */
   readonly #waiting = new Set<() => void>();
   #closing = false;
@@ -133,6 +139,7 @@ class EtcdLeasedKeys implements LeasedKeys {
     };
     // Each write under way listens to it.
     setMaxListeners(0, this.#stopped);
+    this.#rivals = new RivalLeases(client, { everyMs: ttlSeconds * 1_000 }, { log }, this.#stopped);
     const tombstoneLease = new TombstoneLease(client, { log }, this.#stopped);
     const onGranted = (): void => this.#reconciler.leaseGranted();
     this.#holder = new LeaseHolder(client, { ttlSeconds }, { log, onGranted }, this.#stopped);
@@ -144,7 +151,10 @@ class EtcdLeasedKeys implements LeasedKeys {
         holder: this.#holder,
         tombstoneLease,
         isTombstone,
-        onFound,
+        onFound: (key, value, lease) => {
+          if (!isTombstone(value)) this.#rivals.add(lease, key);
+          onFound?.(key, value);
+        },
         onRest: (key) => this.#onRest(key),
         onRepair: (key, noticedBy) => this.#repair.onRepair(key, noticedBy),
       },
@@ -161,7 +171,8 @@ class EtcdLeasedKeys implements LeasedKeys {
   get status(): LeasedKeysStatus {
     const { id, held, reason } = this.#holder;
     const keys = new Map(this.#reconciler.keys().map((owned) => [owned.key, statusOf(owned)]));
-    return { leaseId: id === null ? null : hex(id), held, reason, watching: this.#repair.watching, keys };
+    const { rivals } = this.#rivals;
+    return { leaseId: id === null ? null : hex(id), held, reason, watching: this.#repair.watching, keys, rivals };
   }
 
   keyStatus(key: string): KeyStatus | undefined {
@@ -227,5 +238,10 @@ class EtcdLeasedKeys implements LeasedKeys {
 }
 
 function statusOf(owned: OwnedKey): KeyStatus {
-  return { desired: owned.desired.kind, settled: isSettled(owned), reason: owned.reason };
+  return {
+    desired: owned.desired.kind,
+    settled: isSettled(owned),
+    reason: owned.reason,
+    isOthers: owned.phase === 'conflict',
+  };
 }

@@ -179,7 +179,7 @@ export type KeyEffect =
   | { readonly kind: 'wait'; readonly pause: Pause; readonly round: number }
   | { readonly kind: 'stopWaiting' }
   /** Tell the owner what a predecessor left, before anything is written. */
-  | { readonly kind: 'reportFound'; readonly value: string }
+  | { readonly kind: 'reportFound'; readonly value: string; readonly lease: string }
   /** Log and count a change by others that is about to be repaired. */
   | { readonly kind: 'reportRepair'; readonly noticedBy: 'watch' | 'read' }
   | { readonly kind: 'log'; readonly what: 'conflict' | 'retrying' | 'recovered'; readonly reason: string | null }

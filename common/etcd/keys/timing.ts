@@ -88,5 +88,8 @@ export const keyWatchLiveness: LivenessLimits = {
 /** Keys that are found wrong within this time are logged together. */
 export const repairReportDelayMs = 200;
 
+/** A lease that outlives its TTL by this time is renewed by a process that lives. */
+export const rivalMarginMs = 2_000;
+
 /** A key that others left alone for this long is repaired at once when they change it. */
 export const calmMs = 10_000;

@@ -23,7 +23,7 @@ function fake(onLeftover: OnLeftover = () => {}) {
       calls.push(['unset', key, tombstone]);
       if (forget) forgotten.push(key);
     },
-    status: { leaseId: 'abc', held: true, reason: 'slow', watching: null, keys },
+    status: { leaseId: 'abc', held: true, reason: 'slow', watching: null, rivals: [], keys },
     keyStatus: (key) => keys.get(key),
     settled: async () => {},
     close: async (options) => {
@@ -162,10 +162,10 @@ describe('EtcdAnnouncer', () => {
     error: string | null,
   ][] = [
     [undefined, false, 'not requested yet', null],
-    [{ desired: 'set', settled: true, reason: null }, true, null, null],
-    [{ desired: 'unset', settled: true, reason: null }, false, null, null],
-    [{ desired: 'set', settled: false, reason: 'etcd away' }, false, 'etcd away', 'etcd away'],
-    [{ desired: 'unset', settled: false, reason: null }, true, 'slow', 'slow'],
+    [{ desired: 'set', settled: true, reason: null, isOthers: false }, true, null, null],
+    [{ desired: 'unset', settled: true, reason: null, isOthers: false }, false, null, null],
+    [{ desired: 'set', settled: false, reason: 'etcd away', isOthers: false }, false, 'etcd away', 'etcd away'],
+    [{ desired: 'unset', settled: false, reason: null, isOthers: false }, true, 'slow', 'slow'],
   ];
   for (const [status, announced, reason, error] of statuses) {
     it(`says ${announced ? 'announced' : 'not announced'} of ${JSON.stringify(status)}`, () => {

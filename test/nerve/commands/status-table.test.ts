@@ -78,6 +78,17 @@ const state: NerveStatus = {
 };
 
 describe('formatStatus', () => {
+  it('names another nerve with the same identity', () => {
+    const [lease] = state.leases;
+    assert.ok(lease !== undefined);
+    const rivals = [{ lease: 'cafe', key: '/nerve/services/api/i_a:1' }];
+    const text = formatStatus({ ...state, leases: [{ ...lease, held: true, id: 'beef', rivals }] }, plain, now);
+    assert.match(
+      text,
+      /^another process announces \/nerve\/services\/api\/i_a:1 too, under lease cafe: two nerves have the same instance_id/m,
+    );
+  });
+
   it('shows one line per service, with the reason why it is not announced', () => {
     assert.equal(
       formatStatus(state, plain, now),

@@ -278,6 +278,7 @@ for (const version of etcdVersions) {
       // Past the end of the predecessor's lease.
       await sleep((ttlSeconds + 2) * 1_000);
       assert.deepEqual(recorder.deletes, []);
+      assert.deepEqual(keys.status.rivals, [], 'a predecessor that crashed does not live');
       assert.deepEqual(await dump(direct, prefix), { [`${prefix}a`]: '1', [`${prefix}stale`]: 'down' });
       assertSound(recorder);
     });
@@ -300,6 +301,22 @@ for (const version of etcdVersions) {
       await eventually(() => assert.deepEqual(recorder.values, { [`${prefix}a`]: 'older' }));
       // The watcher may hear of the write before its writer does.
       await eventually(() => assert.equal(older.keys.status.keys.get(`${prefix}a`)?.reason, null));
+    });
+
+    it('names another process that lives and had the key before, until that one has ended', async () => {
+      const key = `${nextPrefix()}a`;
+      const older = holder();
+      older.keys.set(key, 'older');
+      await older.keys.settled(soon());
+      const newer = holder();
+      newer.keys.set(key, 'newer');
+      await newer.keys.settled(soon());
+      assert.deepEqual(newer.keys.status.rivals, [], 'it may be a predecessor that has just ended');
+      const lease = older.keys.status.leaseId;
+      await eventually(() => assert.deepEqual(newer.keys.status.rivals, [{ lease, key }]));
+      assert.equal(older.keys.keyStatus(key)?.isOthers, true);
+      await older.keys.close({ timeoutMs: 5_000 });
+      await eventually(() => assert.deepEqual(newer.keys.status.rivals, []));
     });
 
     it('forgets keys once they are gone, but not one that is set again', async () => {
