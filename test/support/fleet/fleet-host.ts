@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
 import { access, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { TestContext } from 'node:test';
 import type { Log } from '../../../common/daemon/log.ts';
 import { createEtcdClient, type EtcdClient } from '../../../common/etcd/client/client.ts';
 import { askFleet } from '../../../common/fleet/ask.ts';
@@ -53,8 +52,13 @@ export interface FleetHost {
   restart(): Promise<void>;
 }
 
+/** What a test, or a benchmark, does at its end. */
+export interface Cleanup {
+  after(run: () => Promise<void> | void): void;
+}
+
 /** Starts a host of a fleet; it ends with the test. */
-export async function startFleetHost(t: TestContext, options: FleetHostOptions): Promise<FleetHost> {
+export async function startFleetHost(t: Cleanup, options: FleetHostOptions): Promise<FleetHost> {
   const { log = testLog() } = options;
   const haproxy = await testHaproxy(options.version);
   const port = await freePort();
