@@ -71,9 +71,13 @@ export function parseLoads(replies: string): ReadonlyMap<string, Load> {
 }
 
 /** The load in one row; undefined when the row does not say it. */
-export function loadOf({ scur, qcur }: StatisticsRow): Load | undefined {
-  const [connections, queued] = [Number(scur || Number.NaN), Number(qcur || 0)];
-  return Number.isNaN(connections + queued) ? undefined : { connections, queued };
+export function loadOf({ scur = '', qcur = '' }: StatisticsRow): Load | undefined {
+  if (!isCount(scur) || !(qcur === '' || isCount(qcur))) return undefined;
+  return { connections: Number(scur), queued: Number(qcur) };
+}
+
+function isCount(text: string): boolean {
+  return /^\d{1,15}$/.test(text);
 }
 
 function sumsOf(loads: ReadonlyMap<string, Load>): Sessions {

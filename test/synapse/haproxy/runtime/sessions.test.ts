@@ -17,8 +17,22 @@ describe('the sessions of servers', () => {
         ['b/t', 0],
       ],
     );
-    assert.deepEqual([...parseSessions('# pxname,svname,qcur,scur\nb,s,,\n')], []);
   });
+
+  for (const [qcur, scur] of [
+    ['', ''],
+    ['', '-1'],
+    ['-1', '2'],
+    [' ', '3'],
+    ['1', '1e9'],
+    ['0', 'Infinity'],
+    ['1.5', '1'],
+    ['0x10', '1'],
+  ] as const) {
+    it(`are not known where HAProxy says ${JSON.stringify(scur)} in progress and ${JSON.stringify(qcur)} waiting`, () => {
+      assert.deepEqual([...parseSessions(`# pxname,svname,qcur,scur\nb,s,${qcur},${scur}\n`)], []);
+    });
+  }
 
   const read = async (t: TestContext, reply: string | undefined, pid = 7) => {
     const { path, lines } = await fakeRuntime(t, { answer: () => reply, closes: true });
