@@ -12,8 +12,8 @@ export interface NameLookupOptions {
   readonly nameservers: readonly string[];
   /** Milliseconds for the whole lookup. */
   readonly timeoutMs: number;
-  /** Which addresses count when a name has both kinds; those of the other kind are not returned then. */
-  readonly prefer: 'ipv4' | 'ipv6';
+  /** Which addresses count when a name has both kinds; those of the other kind are not returned then. `both`: IPv4 first. */
+  readonly prefer: 'ipv4' | 'ipv6' | 'both';
 }
 
 /**
@@ -134,6 +134,7 @@ function localAddresses(name: string): readonly string[] {
 }
 
 function preferred(addresses: readonly string[], prefer: NameLookupOptions['prefer']): readonly string[] {
+  if (prefer === 'both') return addresses.toSorted((a, b) => Number(isIPv4(b)) - Number(isIPv4(a)));
   const first = addresses.filter((address) => isIPv4(address) === (prefer === 'ipv4'));
   return first.length > 0 ? first : addresses;
 }
@@ -162,6 +163,7 @@ async function lookUpPreferred(
   name: string,
   prefer: NameLookupOptions['prefer'],
 ): Promise<FoundAddresses> {
+  if (prefer === 'both') return lookUpBoth(resolver, name);
   const [first, second] = prefer === 'ipv4' ? (['a', 'aaaa'] as const) : (['aaaa', 'a'] as const);
   try {
     return await lookUpAddress(resolver, name, first);
@@ -170,6 +172,18 @@ async function lookUpPreferred(
     if (!hasNoSuchRecords(error)) throw error;
     return await lookUpAddress(resolver, name, second);
   }
+}
+
+/** All addresses of a name. Some name servers fail when they are asked for IPv6: then those that were found are enough. */
+async function lookUpBoth(resolver: Resolver, name: string): Promise<FoundAddresses> {
+  const answers = await Promise.allSettled([lookUpAddress(resolver, name, 'a'), lookUpAddress(resolver, name, 'aaaa')]);
+  const found = answers.flatMap((answer) => (answer.status === 'fulfilled' ? [answer.value] : []));
+  const failures = answers.flatMap((answer) => (answer.status === 'rejected' ? [answer.reason] : []));
+  if (found.length === 0) throw failures.find((error) => !isAbsent(error)) ?? failures[0];
+  return {
+    addresses: found.flatMap(({ addresses }) => addresses),
+    ttlSeconds: Math.min(...found.map(({ ttlSeconds }) => ttlSeconds)),
+  };
 }
 
 /** A small file that is read again when it has changed. A file that cannot be read counts as empty. */
