@@ -107,7 +107,8 @@ function keptWords({ suspects = {}, lost = {} }: ServiceReport, id: string): rea
 /** The state of a server in HAProxy, after an exclamation mark when it differs from ours. */
 function seenCell(server: ServerStatistics | undefined, difference: string | undefined): Cell {
   if (server === undefined) return { text: '! missing', tone: 'bad' };
-  const text = [server.status, ...(server.check === '' ? [] : [server.check])].join(', ');
+  const weight = server.weight === 0 && difference !== undefined ? ['weight 0'] : [];
+  const text = [server.status, ...(server.check === '' ? [] : [server.check]), ...weight].join(', ');
   return difference === undefined ? text : { text: `! ${text}`, tone: 'bad' };
 }
 

@@ -114,7 +114,7 @@ function heldServers({ held = [], sockets }: HaproxyReport): readonly FoundProbl
       level: 'warn',
       title: `${counted(held.length, 'server')} set by hand in HAProxy`,
       reason: listed(held.map((server) => `${server.backend}/${server.name}: ${heldText(server)}`)),
-      remedy: `synapse leaves them so until an operator sets them back${how}.`,
+      remedy: `synapse leaves them so until an operator sets them back${how}`,
       kinds: [],
     },
   ];

@@ -1,3 +1,4 @@
+import { hex } from '../client/key-value.ts';
 import { hasLostAnnouncement, nextStep } from './next-step.ts';
 import {
   type DesiredKey,
@@ -238,7 +239,7 @@ function enterRest(key: OwnedKey, context: KeyContext): Transition {
   }
   if (phase === 'conflict') {
     // Looked at again when the key changes, not before: two processes must not fight over a key.
-    const reason = `key ${key.key}: held by another process under lease ${observed?.lease}`;
+    const reason = `key ${key.key}: held by another process under lease ${hex(observed?.lease ?? '0')}`;
     const isNew = key.reason !== reason;
     return { key: { ...key, reason }, effects: isNew ? [{ kind: 'log', what: 'conflict', reason }, end] : [end] };
   }

@@ -73,6 +73,21 @@ api: 1 instance left out; synapse explain api says why
     );
   });
 
+  it('shows a weight of 0 that only HAProxy has, and the command that ends it when one server was set by hand', () => {
+    const name = 'd_10.0.0.4:80';
+    const undo = `set server api/${name} weight 7`;
+    const held = [{ service: 'api', backend: 'api', name, held: 'weight' as const, weight: 0, undo }];
+    const report = status({
+      haproxy: { ...haproxy, held, problems: {} },
+      servers: { api: [serverReport(name, { status: 'DRAIN', check: 'L7OK', weight: 0 })] },
+    });
+    const problems = findProblems(summaryOf(report), null);
+    const text = formatStatus({ ...report, problems }, plain, now);
+    assert.match(text, /^api +d_10\.0\.0\.4:80 +up, suspect +! DRAIN, L7OK, weight 0 +etcd/m);
+    assert.match(text, /^! 1 server set by hand in HAProxy: api\/d_10\.0\.0\.4:80: weight 0$/m);
+    assert.match(text, new RegExp(`; end it with: echo '${undo}' \\| socat stdio /a\\.sock$`, 'm'));
+  });
+
   it('starts with what is wrong and what to do, in the words of the live page', () => {
     const report = status();
     const text = formatStatus({ ...report, problems: findProblems(summaryOf(report), report.reason) }, plain, now);
