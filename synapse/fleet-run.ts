@@ -45,9 +45,9 @@ export class FleetRun {
     this.#deps = deps;
   }
 
-  /** Undefined while this synapse takes no part. */
-  get status(): FleetStatus | undefined {
-    return this.#running?.member.status;
+  /** What the state shows; empty while this synapse takes no part. */
+  get report(): { readonly fleet?: FleetStatus } {
+    return this.#running === undefined ? {} : { fleet: this.#running.member.status };
   }
 
   /** Takes a configuration, after the sources have. Another place of the fleet, or another etcd, needs another member. */

@@ -114,8 +114,7 @@ export class Synapse {
     );
     this.#fleet = new FleetRun({
       ...{ log: this.#log, catalog: this.#catalog, discoverer: this.#discoverer },
-      applied: () => this.#applied,
-      run: () => this.#haproxy,
+      ...{ applied: () => this.#applied, run: () => this.#haproxy },
     });
     this.#lostWatch = new LostWatch(this.#catalog, {
       host: deps.host,
@@ -172,6 +171,7 @@ export class Synapse {
       ...stateOf(this.#catalog, this.#discoverer, facts),
       ...(directory !== undefined && { file_output: { directory, reason: this.#fileOutput.reason } }),
       ...(this.#configRefused !== null && { config_refused: this.#configRefused }),
+      ...this.#fleet.report,
     };
   }
 

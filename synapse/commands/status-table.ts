@@ -21,11 +21,18 @@ export function formatStatus(status: StatusReport, style: Style = plain, now: nu
     // Without a daemon, the sockets are in the list of what was read.
     ...(status.daemon.running ? haproxyLines(status.haproxy) : []),
     ...(files?.reason ? [`file_output: ${visibleLine(files.reason)}\n`] : []),
+    ...(status.fleet === undefined ? [] : [fleetLine(status.fleet)]),
     ...problemLines(status.problems, style),
     '\n',
     formatTable([heading(titles), ...rows], style),
     ...(notes.length > 0 ? ['\n', ...notes] : []),
   ].join('');
+}
+
+function fleetLine({ id, path, proxies, requests, reason }: NonNullable<StatusReport['fleet']>): string {
+  if (reason !== null) return `fleet: takes no part: ${visibleLine(reason)}\n`;
+  const size = proxies === null ? '' : `, ${counted(proxies, 'proxy', 'proxies')}`;
+  return `fleet: ${visibleLine(id)} at ${visibleLine(path)}${size}${requests > 0 ? `, ${counted(requests, 'open request')}` : ''}\n`;
 }
 
 function headLine({ daemon, read = [], version, reason, problems }: StatusReport, style: Style): string {

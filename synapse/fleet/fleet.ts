@@ -34,6 +34,8 @@ export interface FleetStatus {
   readonly requests: number;
   /** Why this synapse takes no part; null while it does. */
   readonly reason: string | null;
+  /** Another synapse has the same id: the answers of both count for nothing. */
+  readonly shared: boolean;
 }
 
 /** This synapse as a member of the fleet: says that it is there, and acknowledges the requests that concern it. */
@@ -70,13 +72,8 @@ export class FleetMember {
   get status(): FleetStatus {
     const { path, id } = this.#config;
     const proxies = this.#presence.proxies ?? null;
-    return {
-      path,
-      id,
-      proxies,
-      requests: this.#acknowledger.requests.length,
-      reason: this.#presence.reason,
-    };
+    const { reason, isShared: shared } = this.#presence;
+    return { path, id, proxies, requests: this.#acknowledger.requests.length, reason, shared };
   }
 
   /** The services, or their sources, or HAProxy's processes are others: says so where that makes a difference. */

@@ -49,10 +49,17 @@ export class Presence {
   /** Why this synapse does not take part; null while it does. */
   get reason(): string | null {
     if (this.#denied !== null) return this.#denied;
+    if (this.isShared) return `another synapse has the id ${this.#deps.id} too`;
     const { keys, id } = this.#deps;
     const key = this.#leased?.keyStatus(proxyKey(keys, id));
     if (key === undefined) return 'it has not begun yet';
     return key.settled ? null : (key.reason ?? this.#leased?.status.reason ?? 'its key has not been written yet');
+  }
+
+  /** Another synapse has written its record under the key of this one. */
+  get isShared(): boolean {
+    const { keys, id } = this.#deps;
+    return this.#leased?.keyStatus(proxyKey(keys, id))?.isOthers === true;
   }
 
   /** How many proxies there were when they were last counted; undefined while that is not known. */

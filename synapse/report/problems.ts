@@ -11,6 +11,7 @@ export function findProblems(summary: Summary, ready: string | null): readonly F
   const services = Object.entries(summary.services);
   const found = [
     ...refusedFile(summary),
+    ...sharedId(summary),
     ...(summary.haproxy === null ? [] : haproxyProblems(summary.haproxy)),
     ...serviceProblems(services),
   ];
@@ -44,6 +45,18 @@ function refusedFile({ config_refused: reason }: Summary): readonly FoundProblem
       remedy:
         'The previous configuration stays in force. Correct the file, test it with synapse check, and reload synapse.',
       kinds: ['configuration_refused'],
+    },
+  ];
+}
+
+function sharedId({ fleet }: Summary): readonly FoundProblem[] {
+  if (!fleet?.shared) return [];
+  return [
+    {
+      level: 'warn',
+      title: `Another synapse has the id ${fleet.id} in the fleet too`,
+      remedy: 'Commands that wait for all proxies can rely on neither. Give each synapse another fleet.id.',
+      kinds: [],
     },
   ];
 }

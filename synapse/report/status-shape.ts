@@ -49,6 +49,20 @@ const fileOutputShape = {
   },
 } satisfies Fields;
 
+const fleetShape = {
+  fields: {
+    path: field('text', 'where the fleet is in etcd'),
+    id: field('text', 'id of this synapse in it'),
+    proxies: field(
+      { orNull: 'number' },
+      'synapses of the fleet when they were last counted; null while that is not known',
+    ),
+    requests: field('number', 'requests that concern this synapse and are open'),
+    reason: field({ orNull: 'text' }, 'why this synapse takes no part; null while it does'),
+    shared: field('boolean', 'true when another synapse has the same id'),
+  },
+} satisfies Fields;
+
 /** `synapse status --json`. */
 export const statusShape = {
   fields: {
@@ -61,6 +75,7 @@ export const statusShape = {
     haproxy: field({ orNull: haproxyShape }, "state of HAProxy's output; null before it starts"),
     config_refused: optional('text', 'why the configuration file cannot be used since the last SIGHUP'),
     file_output: optional(fileOutputShape, 'files for other readers'),
+    fleet: optional(fleetShape, 'the part of this synapse in the fleet, unless it takes none'),
     servers: field(
       { orNull: { by: 'SERVICE', of: { list: serverShape } } },
       "HAProxy's own servers; null when HAProxy does not answer",
@@ -72,7 +87,7 @@ export const statusShape = {
 export type StatusReport = Shaped<typeof statusShape>;
 
 /** What synapse knows of its services and its outputs. */
-export type SynapseState = Pick<StatusReport, 'services' | 'haproxy' | 'config_refused' | 'file_output'>;
+export type SynapseState = Pick<StatusReport, 'services' | 'haproxy' | 'config_refused' | 'file_output' | 'fleet'>;
 
 /** The answer of `/api/v1/state`. */
 export type StateReport = SynapseState & Pick<StatusReport, 'version' | 'reason'>;

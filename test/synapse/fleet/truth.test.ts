@@ -218,6 +218,15 @@ describe('an acknowledgement that a server is drained', () => {
     await request.end();
   });
 
+  it('counts for nothing when two synapses have one id, and both hosts go on', async (t) => {
+    const first = await start(t, { id: 'twin' });
+    await startFleetHost(t, { etcd: etcd.cluster.urls, id: 'twin' });
+    await eventually(() => assert.equal(first.synapse.state().fleet?.shared, true));
+    await drain();
+    const name = `api/${apiKey(server.port).split('/').at(-1)}`;
+    await eventually(async () => assert.equal((await first.haproxy.servers()).get(name)?.srv_admin_state, '8'));
+  });
+
   it('comes from the synapse whose record replaced what was left under its key', async (t) => {
     const keys = fleetKeys(fleetPath);
     await put(etcd.client, `${keys.proxies}taken`, 'no record');

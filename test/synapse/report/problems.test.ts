@@ -36,6 +36,13 @@ const summary = (
 });
 
 describe('the problems of synapse', () => {
+  it('name an id of the fleet that another synapse has too', () => {
+    const fleet = { path: '/f', id: 'host-a', proxies: 2, requests: 0, reason: 'another synapse has it', shared: true };
+    const [problem] = findProblems({ ...summary({ api: {} }), fleet }, null);
+    assert.match(problem?.title ?? '', /Another synapse has the id host-a/);
+    assert.deepEqual(findProblems({ ...summary({ api: {} }), fleet: { ...fleet, shared: false } }, null), []);
+  });
+
   it('are none when every service is healthy and HAProxy answers', () => {
     assert.deepEqual(findProblems(summary({ api: {}, web: {} }), null), []);
   });
