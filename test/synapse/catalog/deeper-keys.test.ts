@@ -9,6 +9,7 @@ import type { CatalogChange } from '../../../synapse/catalog/catalog-entry.ts';
 import { suspectLookMs } from '../../../synapse/catalog/lost-leases.ts';
 import { plainPolicy } from '../../support/daemons/instance-sets.ts';
 import { serviceConfig } from '../../support/haproxy/haproxy-output.ts';
+import { seededRandom } from '../../support/random.ts';
 import { type StoppedClock, stopClock } from '../../support/stopped-clock.ts';
 
 /**
@@ -340,4 +341,20 @@ describe('a deeper key with the id of another instance', () => {
       assert.equal(useOf(reader), fresh);
     });
   }
+
+  it('changes nothing about a lost instance that is kept, whatever it says and in whatever order', () => {
+    const random = seededRandom(7);
+    const said = ['up', 'drain', 'down', 'withdrawn', 'lost', 'flash'] as const;
+    const some = (most: number): readonly Step[] =>
+      Array.from(
+        { length: Math.floor(random() * most) },
+        () => `deep ${said[Math.floor(random() * said.length)] ?? 'up'}` as const,
+      );
+    for (let round = 0; round < 300; round += 1) {
+      const steps: readonly Step[] = ['own up', ...some(4), 'own lost', ...some(6)];
+      assert.equal(useOf(watching(new Keys(), steps)), 'kept', steps.join(', '));
+      assert.equal(useOf(watching(new Keys(), [...steps, 'own up'])), 'own', steps.join(', '));
+      assert.equal(useOf(watching(new Keys(), [...steps, 'own down'])), 'none', steps.join(', '));
+    }
+  });
 });
