@@ -45,9 +45,10 @@ describe('nerve and synapse on arm64', { skip: process.arch === 'arm64' && 'this
     const etcd = { hosts: cluster.urls };
     const api = { host: '127.0.0.1', port: service.port, checks: [{ type: 'http', uri: '/health', timeout: '10s' }] };
     const nerveFile = join(folder, 'nerve.json');
+    // The key outlives nerve until synapse has started, which takes minutes under emulation on a busy machine.
     await writeFile(
       nerveFile,
-      JSON.stringify({ instance_id: 'i-1', ttl: 60, etcd, admin: { listen: false }, services: { api } }),
+      JSON.stringify({ instance_id: 'i-1', ttl: 600, etcd, admin: { listen: false }, services: { api } }),
     );
     const nerve = spawn(node[0], [...node.slice(1), programPath('nerve'), '-c', nerveFile], { stdio: 'ignore' });
     try {
