@@ -50,7 +50,7 @@ export async function collect(
     discoverer.configure(config.services, config.etcd);
     const unanswered = await discoverer.answers(waitMs);
     await addresses.firstNames(end.signal, Math.min(waitMs, config.dns.timeout));
-    const facts = { haproxy: null, returns: new InstanceReturns(), look: addresses.look };
+    const facts = { haproxy: null, health: () => undefined, returns: new InstanceReturns(), look: addresses.look };
     return {
       snapshot: catalog.snapshot(),
       unanswered,

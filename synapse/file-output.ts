@@ -136,6 +136,12 @@ export class FileOutput implements Output {
     this.#files = deps.files;
   }
 
+  /** The folder, and why its files may be out of date; undefined without one. */
+  get status(): { readonly directory: string; readonly reason: string | null } | undefined {
+    const { folder: directory } = this.#target;
+    return directory === undefined ? undefined : { directory, reason: this.#reason };
+  }
+
   /** Why the files may be out of date; null while they are current. */
   get reason(): string | null {
     return this.#reason;

@@ -1,6 +1,7 @@
 import { Counter, Gauge } from 'prom-client';
 import { registry } from '../common/daemon/metrics.ts';
 import type { Instance, InstanceState } from '../common/instance.ts';
+import type { ServiceHealth } from './haproxy/statistics/health-shape.ts';
 import type { PartStatus } from './source.ts';
 
 /** The values of one service's gauges. */
@@ -26,6 +27,8 @@ export interface Observed {
   readonly held: number;
   /** The number of instances that `max_instances` leaves out. */
   readonly overLimit: number;
+  /** What HAProxy says of the service; undefined while it says nothing. */
+  readonly health?: ServiceHealth | undefined;
   /** The number of instances that are left out because their host names have no addresses. */
   readonly unresolved: number;
   /** The number of instances that are left out because traffic may not go to their addresses. */

@@ -14,10 +14,13 @@ import { type StatsdCounter, StatsdReporter } from '../common/statsd/reporter.ts
 import { counted } from '../common/wording.ts';
 import type { SynapseConfig } from './config/config.ts';
 import { ConfigReload, type ConfigReloadDeps } from './config-reload.ts';
+import './health-metrics.ts';
 import { observedNow } from './metrics.ts';
+import type { ServersOf } from './output.ts';
 import { OwnLocks } from './own-locks.ts';
 import type { Events } from './report/events.ts';
 import { pageRoutes } from './report/page-routes.ts';
+import { ProblemWatch } from './report/problem-watch.ts';
 import { apiRoutes } from './report/routes.ts';
 import { statsdNames } from './statsd.ts';
 import { Synapse, type SynapseDeps } from './synapse.ts';
@@ -63,14 +66,16 @@ export async function runSynapse(deps: RunDeps): Promise<void> {
     await locks.take(inForce(next), signal);
     return next;
   };
+  const watch = new ProblemWatch({ log, events: deps.events, synapse });
   const config = new ConfigReload(initial, { ...deps, load });
   let services = initial.services.size;
   startMetrics('synapse', { version, ready: () => synapse.ready() === null });
   // The API is closed last, so that people can watch synapse stop.
   const last = new AbortController();
-  const api = await serveAdmin(adminOptions(initial, synapse, deps), { log }, last.signal);
+  const api = await serveAdmin(adminOptions(initial, { synapse, watch }, deps), { log }, last.signal);
   log.info('synapse runs', { version, services, admin: api.address });
   const done = synapse.run(signal);
+  void watch.run(signal);
   const statsd = new StatsdReporter(statsdNames(observedNow, version, deps.statsd), { log });
   statsd.configure(initial.statsd);
 
@@ -109,12 +114,23 @@ export async function runSynapse(deps: RunDeps): Promise<void> {
   finished();
 }
 
-function adminOptions({ admin }: SynapseConfig, synapse: Synapse, { events, version }: RunDeps): AdminOptions {
+function adminOptions(
+  { admin }: SynapseConfig,
+  { synapse, watch }: { readonly synapse: Synapse; readonly watch: ProblemWatch },
+  { events, version }: RunDeps,
+): AdminOptions {
+  const readable = {
+    ready: () => synapse.ready(),
+    state: (names?: readonly string[]) => watch.state(names),
+    statistics: (of?: ServersOf) => synapse.statistics(of),
+    traces: (service: string) => synapse.traces(service),
+    sent: (service: string, id: string) => synapse.sent(service, id),
+  };
   return {
     ...admin,
-    routes: { ...pageRoutes(), ...apiRoutes(synapse, version), ...journalRoutes(events) },
-    ready: () => synapse.ready(),
-    state: () => ({ version, reason: synapse.ready(), ...synapse.state() }),
+    routes: { ...pageRoutes(), ...apiRoutes(readable, version), ...journalRoutes(events) },
+    ready: readable.ready,
+    state: () => ({ version, reason: synapse.ready(), ...watch.state() }),
   };
 }
 

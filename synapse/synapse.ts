@@ -80,6 +80,7 @@ export class Synapse {
   #configRefused: string | null = null;
   #phase: Phase = 'waiting';
   #haproxy: HaproxyRun | undefined;
+  readonly #health = (service: string) => this.#haproxy?.haproxy.health(service);
   #stateFile: StateFileWriter | undefined;
   /** The last snapshot that was applied; undefined before the first. */
   #applied: Snapshot | undefined;
@@ -142,7 +143,7 @@ export class Synapse {
     this.#discoverer.configure(services, etcd);
     this.#fleet.configure(this.#config);
     pruneLater((service) => services.has(service));
-    if (this.#haproxy !== undefined && this.#haproxy.config !== haproxy) this.#touch(all);
+    if (this.#haproxy && this.#haproxy.config !== haproxy) this.#touch(all);
     this.#fileOutput.configure(fileTargetOf(this.#config), this.#catalog.snapshot());
     this.#stateFile?.touch();
   }
@@ -164,12 +165,12 @@ export class Synapse {
 
   /** All services, or the named ones. */
   state(names?: readonly string[]): SynapseState {
-    const { output_directory: directory } = this.#config.fileOutput ?? {};
-    const haproxy = this.#haproxy?.haproxy.status ?? null;
-    const facts = { haproxy, look: this.#addresses.look, returns: this.#returns, names };
+    const { status: haproxy = null } = this.#haproxy?.haproxy ?? {};
+    const facts = { haproxy, health: this.#health, look: this.#addresses.look, returns: this.#returns, names };
     return {
       ...stateOf(this.#catalog, this.#discoverer, facts),
-      ...(directory !== undefined && { file_output: { directory, reason: this.#fileOutput.reason } }),
+      ...(this.#fileOutput.status && { file_output: this.#fileOutput.status }),
+      ...(this.#stateFile && { state_file: this.#stateFile.status }),
       ...(this.#configRefused !== null && { config_refused: this.#configRefused }),
       ...this.#fleet.report,
     };
@@ -193,8 +194,7 @@ export class Synapse {
 
   /** Restores what a previous process knew and starts the sources. Returns what to wait for at the end. */
   async #start(signal: AbortSignal): Promise<Promise<void>[]> {
-    const { files } = this.#deps.host;
-    const { stateFile } = this.#config;
+    const [{ files }, { stateFile }] = [this.#deps.host, this.#config];
     await this.#addresses.start(signal);
     const restored = stateFile && (await readStateFile(stateFile, { log: this.#log, files }));
     const { services, etcd } = this.#config;
@@ -202,7 +202,7 @@ export class Synapse {
     for (const [name, saved] of restored ?? []) this.#addresses.take(this.#catalog.restore(name, saved));
     this.#discoverer.configure(services, etcd);
     this.#fleet.configure(this.#config);
-    observe(() => observed(this.#catalog, this.#discoverer));
+    observe(() => observed(this.#catalog, this.#discoverer, this.#health));
     if (stateFile === undefined) return [];
     const deps = {
       log: this.#log,

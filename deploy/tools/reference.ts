@@ -11,6 +11,7 @@ import { haproxySchema } from '../../synapse/haproxy/options/config.ts';
 import { serviceHaproxySchema } from '../../synapse/haproxy/options/service-config.ts';
 import { synapseProgram } from '../../synapse/program.ts';
 import { sourceFolder } from '../../synapse/source.ts';
+import { problemsPage } from './problems-page.ts';
 import { publishedPage } from './published-page.ts';
 
 interface Section {
@@ -44,6 +45,7 @@ export async function references(): Promise<ReadonlyMap<string, string>> {
     ['nerve/commands.md', commandPage(nerveProgram)],
     ['synapse/commands.md', commandPage(synapseProgram)],
     ['synapse/published.md', publishedPage()],
+    ['synapse/problems.md', problemsPage()],
   ]);
 }
 

@@ -118,7 +118,7 @@ export class StateFileWriter {
   readonly #deps: StateFileDeps;
   #written: SavedServices;
   #dirty = false;
-  #failing = false;
+  #reason: string | null = null;
   /** Ends the wait for the next change. */
   #wake: () => void = () => {};
 
@@ -128,6 +128,11 @@ export class StateFileWriter {
     this.#intervalMs = deps.intervalMs ?? 5_000;
     this.#deps = deps;
     this.#written = deps.restored ?? new Map();
+  }
+
+  /** The file, and why it could not be written last; null when it could. */
+  get status(): { readonly path: string; readonly reason: string | null } {
+    return { path: this.#path, reason: this.#reason };
   }
 
   /** Something changed; it will be on disk within the interval. */
@@ -163,12 +168,13 @@ export class StateFileWriter {
     try {
       await writeFileAtomic(path, formatStateFile(next), { files });
       this.#written = next;
-      if (this.#failing) log.info('the state file is written again', { path });
-      this.#failing = false;
+      if (this.#reason !== null) log.info('the state file is written again', { path });
+      this.#reason = null;
     } catch (error) {
       this.#dirty = true;
-      if (!this.#failing) log.error('the state file cannot be written', { path, reason: reasonOf(error) });
-      this.#failing = true;
+      const reason = reasonOf(error);
+      if (this.#reason === null) log.error('the state file cannot be written', { path, reason });
+      this.#reason = reason;
     }
   }
 

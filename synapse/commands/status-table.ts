@@ -5,8 +5,10 @@ import { ageOf, counted, firstOf } from '../../common/wording.ts';
 import type { ServerStatistics } from '../haproxy/statistics/server-shape.ts';
 import type { HaproxyReport } from '../haproxy/status-shape.ts';
 import { differences } from '../report/differences.ts';
+import { calmText } from '../report/problems.ts';
 import type { ServiceReport } from '../report/service-shape.ts';
 import type { Problem, StatusReport } from '../report/status-shape.ts';
+import { summaryOf } from '../report/summary.ts';
 
 const titles = ['SERVICE', 'INSTANCE', 'STATE', 'WEIGHT', 'IN HAPROXY', 'FROM', 'PATH', 'CHANGED'];
 
@@ -15,14 +17,12 @@ export function formatStatus(status: StatusReport, style: Style = plain, now: nu
   const services = Object.entries(status.services);
   const rows = services.flatMap(([name, service]) => serviceRows(name, service, { status, now }));
   const notes = services.flatMap(([name, service]) => recordNotes(name, service));
-  const files = status.file_output;
   return [
     headLine(status, style),
     // Without a daemon, the sockets are in the list of what was read.
     ...(status.daemon.running ? haproxyLines(status.haproxy) : []),
-    ...(files?.reason ? [`file_output: ${visibleLine(files.reason)}\n`] : []),
     ...(status.fleet === undefined ? [] : [fleetLine(status.fleet)]),
-    ...problemLines(status.problems, style),
+    ...problemLines(status.problems, { style, now }),
     '\n',
     formatTable([heading(titles), ...rows], style),
     ...(notes.length > 0 ? ['\n', ...notes] : []),
@@ -35,10 +35,13 @@ function fleetLine({ id, path, proxies, requests, reason }: NonNullable<StatusRe
   return `fleet: ${visibleLine(id)} at ${visibleLine(path)}${size}${requests > 0 ? `, ${counted(requests, 'open request')}` : ''}\n`;
 }
 
-function headLine({ daemon, read = [], version, reason, problems }: StatusReport, style: Style): string {
+function headLine(status: StatusReport, style: Style): string {
+  const { daemon, read = [], version, reason, problems } = status;
   if (daemon.running) {
     const state = reason === null ? style('good', 'ready') : style('warn', reason);
-    return `synapse ${version}: ${state}${reason === null && problems.length === 0 ? `; ${style('good', 'all is well')}` : ''}\n`;
+    const { isProven, text } = calmText(summaryOf(status));
+    const calm = reason === null && problems.length === 0 ? `; ${style(isProven ? 'good' : 'warn', text)}` : '';
+    return `synapse ${version}: ${state}${calm}\n`;
   }
   return `${style('bad', String(daemon.reason))}\n${formatRead(read, style)}`;
 }
@@ -57,13 +60,18 @@ export function formatRead(read: NonNullable<StatusReport['read']>, style: Style
 
 const marks: Readonly<Record<Problem['level'], readonly [string, Tone]>> = { bad: ['✗', 'bad'], warn: ['!', 'warn'] };
 
-/** What is wrong and why, and what to do: two lines each. */
-function problemLines(problems: readonly Problem[], style: Style): readonly string[] {
-  return problems.flatMap(({ level, title, reason, remedy }) => {
+/** What is wrong and why, since when, what to do, and a command to begin with. */
+function problemLines(
+  problems: readonly Problem[],
+  { style, now }: { readonly style: Style; readonly now: number },
+): readonly string[] {
+  return problems.flatMap(({ level, title, reason, since, remedy, command }) => {
     const [mark, tone] = marks[level];
     return [
       `\n${style(tone, `${mark} ${title}`)}${reason === undefined ? '' : `: ${visibleLine(reason)}`}\n`,
       `  ${style('dim', remedy)}\n`,
+      ...(since === null ? [] : [`  ${style('dim', `since ${since}, ${ageOf(since, now)} ago`)}\n`]),
+      `  $ ${visibleLine(command)}\n`,
     ];
   });
 }

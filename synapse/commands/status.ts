@@ -1,6 +1,8 @@
 import { type AdminTarget, NotRunning } from '../../common/admin/client.ts';
 import { loadConfigOffline } from '../../common/admin/offline-config.ts';
 import type { Command, CommandContext } from '../../common/cli/program.ts';
+import { countStatistics } from '../haproxy/statistics/server-counts.ts';
+import type { ServerStatistics } from '../haproxy/statistics/server-shape.ts';
 import { findProblems } from '../report/problems.ts';
 import { noService } from '../report/state.ts';
 import { type Problem, type StatusReport, type SynapseState, statusShape } from '../report/status-shape.ts';
@@ -63,7 +65,7 @@ async function statusOf(target: AdminTarget): Promise<StatusReport> {
 }
 
 function problemsOf(state: SynapseState, ready: string | null): readonly Problem[] {
-  return findProblems(summaryOf(state), ready).map(({ kinds: _, ...problem }) => problem);
+  return findProblems(summaryOf(state), ready);
 }
 
 /** The status read without synapse. @throws why synapse did not answer, when no configuration says what to read instead */
@@ -79,7 +81,8 @@ export async function readStatus(context: CommandContext, why: NotRunning): Prom
   ]);
   const { state, snapshot, read } = await readDirectly(config, waitOf(context));
   const { sockets, statistics, problems: refused } = await inspectHaproxy(config.haproxy, snapshot);
-  const found = { ...state, haproxy: { sockets, problems: refused } };
+  const services = withCounts(state.services, statistics?.servers ?? {});
+  const found = { ...state, services, haproxy: { sockets, problems: refused } };
   return {
     version: context.version,
     reason: why.message,
@@ -96,6 +99,20 @@ export async function readStatus(context: CommandContext, why: NotRunning): Prom
     ...found,
     servers: statistics?.servers ?? null,
   };
+}
+
+/** The services, with what the servers in HAProxy say. */
+function withCounts(
+  services: StatusReport['services'],
+  servers: Readonly<Record<string, readonly ServerStatistics[]>>,
+): StatusReport['services'] {
+  const counted = Object.entries(services).map(([name, report]) => {
+    const own = Object.hasOwn(servers, name) ? servers[name] : undefined;
+    if (own === undefined) return [name, report] as const;
+    const used = new Set(report.instances?.map(({ id }) => id));
+    return [name, { ...report, haproxy: { servers: countStatistics(own, (id) => used.has(id)) } }] as const;
+  });
+  return Object.fromEntries(counted);
 }
 
 function only(status: StatusReport, name: string): StatusReport {

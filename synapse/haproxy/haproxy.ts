@@ -2,18 +2,24 @@ import type { AppliedService, Output, ServersOf, Snapshot } from '../output.ts';
 import type { HaproxyEvent } from './events.ts';
 import type { HaproxyProof } from './evidence.ts';
 import type { FoundServers, ServerNames } from './find-servers.ts';
-import { observeHaproxy } from './metrics.ts';
+import { failedRequestsTotal, observeHaproxy, prepareTraffic, requestsTotal } from './metrics.ts';
 import { type HaproxyConfig, socketPaths } from './options/config.ts';
 import { type HaproxyDeps, HaproxyOutput } from './output.ts';
 import type { SentCommands } from './runtime/command-log.ts';
 import type { ServerAt } from './runtime/read-servers.ts';
 import { type ServicesStatistics, statisticsByService } from './statistics/counters.ts';
+import type { ServiceHealth } from './statistics/health-shape.ts';
 import { StatisticsReader } from './statistics/reader.ts';
+import { worstCounts } from './statistics/server-counts.ts';
+import type { TrafficStep } from './statistics/traffic-history.ts';
+import { TrafficMeter } from './statistics/traffic-meter.ts';
 import { type HaproxyStatus, readinessReason } from './status.ts';
 
 /** HAProxy as the rest of synapse sees it: by service. */
 export interface RunningHaproxy extends Output {
   readonly status: HaproxyStatus;
+  /** What HAProxy says of a service; undefined while it does not answer or does not have the service. */
+  health(service: string): ServiceHealth | undefined;
   /** What HAProxy counts. @throws when no HAProxy can be asked */
   statistics(of?: ServersOf): Promise<ServicesStatistics>;
   /** The servers of a service that may stand for an instance; undefined when HAProxy does not have the service. */
@@ -36,6 +42,7 @@ export interface RunningHaproxy extends Output {
 export class LocalHaproxy implements RunningHaproxy {
   readonly #output: HaproxyOutput;
   readonly #reader: StatisticsReader;
+  readonly #traffic: TrafficMeter;
   #snapshot: Snapshot = new Map();
   #listener: () => void = () => {};
   readonly stickyDrainMs: number;
@@ -49,6 +56,12 @@ export class LocalHaproxy implements RunningHaproxy {
     };
     this.#output = new HaproxyOutput(config, { ...deps, onEvent }, signal);
     this.#reader = new StatisticsReader(config.do_socket ? socketPaths(config) : [], deps.host);
+    this.#traffic = new TrafficMeter({
+      log: deps.log,
+      host: deps.host,
+      sockets: () => this.#output.processes.filter(({ inSync }) => inSync).map(({ path }) => path),
+      onStep: (steps) => this.#count(steps),
+    });
     observeHaproxy(() => this.#output.status);
   }
 
@@ -61,12 +74,22 @@ export class LocalHaproxy implements RunningHaproxy {
   }
 
   apply(snapshot: Snapshot, changed: ReadonlySet<string>): Promise<readonly AppliedService[]> {
+    for (const service of changed) if (snapshot.has(service) && !this.#snapshot.has(service)) prepareTraffic(service);
     this.#snapshot = snapshot;
     return this.#output.apply(snapshot, changed);
   }
 
   run(signal: AbortSignal): Promise<void> {
+    void this.#traffic.run(signal);
     return this.#output.run(signal);
+  }
+
+  health(service: string): ServiceHealth | undefined {
+    const backend = this.#backendOf(service, this.#output.portBackends);
+    const servers = worstCounts(this.#output.processes, backend);
+    if (servers === undefined) return undefined;
+    const traffic = this.#traffic.of(backend);
+    return { servers, ...(traffic !== undefined && { traffic }) };
   }
 
   async statistics(of?: ServersOf): Promise<ServicesStatistics> {
@@ -107,7 +130,23 @@ export class LocalHaproxy implements RunningHaproxy {
   }
 
   sent(service: string, name: string): readonly SentCommands[] {
-    return this.#output.sent(this.#backendOf(service, this.#output.portBackends), name);
+    const backend = this.#backendOf(service, this.#output.portBackends);
+    return this.#output.processes
+      .map(({ commandLog }) => commandLog.of(backend, name))
+      .filter((sent) => sent !== undefined);
+  }
+
+  /** Adds what backends have done to the counters of their services. */
+  #count(steps: ReadonlyMap<string, TrafficStep>): void {
+    if (steps.size === 0) return;
+    const { portBackends } = this.#output;
+    for (const service of this.#snapshot.keys()) {
+      const step = steps.get(this.#backendOf(service, portBackends));
+      if (step === undefined) continue;
+      requestsTotal.inc({ service }, step.requests);
+      failedRequestsTotal.inc({ service, what: 'connection' }, step.failed);
+      failedRequestsTotal.inc({ service, what: 'answer' }, step.server_errors);
+    }
   }
 
   #backendOf(service: string, portBackends: Readonly<Record<string, string>>): string {

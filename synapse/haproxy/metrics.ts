@@ -13,6 +13,28 @@ export const commandsTotal = new Counter({
   registers,
 });
 
+/** Requests by service; in TCP mode, connections. */
+export const requestsTotal = new Counter({
+  name: 'synapse_haproxy_requests_total',
+  help: 'Requests of a service as HAProxy counts them (in TCP mode connections), since synapse started.',
+  labelNames: ['service'] as const,
+  registers,
+});
+
+/** Requests that failed, by service and by what failed them. */
+export const failedRequestsTotal = new Counter({
+  name: 'synapse_haproxy_failed_requests_total',
+  help: 'Requests of a service that failed, by what failed: connection (HAProxy reached no server, or its answer was cut off, late or invalid) or answer (the server answered 500 to 599).',
+  labelNames: ['service', 'what'] as const,
+  registers,
+});
+
+/** Sets the counters of a service to 0, so that their first increment is a step in a graph, not a new series. */
+export function prepareTraffic(service: string): void {
+  requestsTotal.inc({ service }, 0);
+  for (const what of ['connection', 'answer']) failedRequestsTotal.inc({ service, what }, 0);
+}
+
 /** Reloads by the kind of their reason and by result. */
 export const reloadsTotal = new Counter({
   name: 'synapse_haproxy_reloads_total',

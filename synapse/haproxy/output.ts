@@ -14,7 +14,6 @@ import { Evidence } from './evidence.ts';
 import { applyDuration } from './metrics.ts';
 import { fileUse, type HaproxyConfig, socketPaths } from './options/config.ts';
 import { Reloader } from './reload/reloader.ts';
-import type { SentCommands } from './runtime/command-log.ts';
 import type { ChangeResult } from './runtime/execute.ts';
 import { HaproxyProcess } from './runtime/process.ts';
 import { reportLines } from './spec/build-backend.ts';
@@ -116,14 +115,14 @@ export class HaproxyOutput implements Omit<Output, 'reason'> {
     });
   }
 
+  /** The HAProxy processes, to be read only. */
+  get processes(): readonly Pick<HaproxyProcess, 'path' | 'inSync' | 'running' | 'commandLog'>[] {
+    return this.#processes;
+  }
+
   /** With `reload_free_services`: service → its backend. */
   get portBackends(): Readonly<Record<string, string>> {
     return this.#desired.ports?.backends ?? {};
-  }
-
-  /** The last command that was sent about one server to each HAProxy. */
-  sent(backend: string, name: string): readonly SentCommands[] {
-    return this.#processes.map(({ commandLog }) => commandLog.of(backend, name)).filter((sent) => sent !== undefined);
   }
 
   /** Waits until {@link run} has begun. @returns the services for which commands were sent, when HAProxy has answered */

@@ -67,6 +67,7 @@ export const haproxyShape = {
       'old workers that finish their connections; null without a master process to ask',
     ),
     lastError: optional({ orNull: 'text' }, 'why the last reload or write failed'),
+    writeError: optional({ orNull: 'text' }, 'why the last write of the file failed; null when it worked'),
     fileWrittenAt: optional({ orNull: 'text' }, 'when the file was last written, ISO 8601'),
     lastReloadAt: optional({ orNull: 'text' }, 'when HAProxy was last reloaded, ISO 8601'),
     held: optional({ list: heldShape }, 'servers that were changed in HAProxy by hand; synapse leaves them so'),

@@ -43,6 +43,7 @@ export function statusOf(parts: StatusParts): HaproxyStatus {
     pendingReload: textsOf(reloader.reasons),
     oldWorkers: reloader.oldWorkers,
     lastError: writeReason ?? reloader.reason,
+    writeError: writeReason,
     fileWrittenAt: writer.writtenAt?.toISOString() ?? null,
     lastReloadAt: reloader.lastReloadAt?.toISOString() ?? null,
     sockets: processes.map((haproxy) => ({

@@ -1,20 +1,14 @@
 import { counted, formatAge } from '../../common/wording.ts';
 import type { SummaryDocument } from '../report/api.ts';
-import type { FoundProblem } from '../report/found-problem.ts';
-import { findProblems } from '../report/problems.ts';
+import { calmText, findProblems } from '../report/problems.ts';
+import type { Problem } from '../report/status-shape.ts';
 import { byId, element, setChildren, setText } from './dom.ts';
-import type { Timeline } from './timeline.ts';
 import { timeOfDay } from './words.ts';
 
 /** The head of the page: what is wrong, since when, and what to do; or that all is well. */
 export class Headline {
-  readonly #timeline: Timeline;
-  /** When each problem began, by its title; milliseconds since 1970. */
-  readonly #began = new Map<string, number>();
-
-  constructor(timeline: Timeline) {
-    this.#timeline = timeline;
-  }
+  /** When this page first saw each problem that synapse has not dated yet, by its title; milliseconds since 1970. */
+  readonly #seen = new Map<string, number>();
 
   /** Shows that synapse does not answer. */
   showUnreachable(reason: string): void {
@@ -27,42 +21,45 @@ export class Headline {
     this.#noteBeginnings(problems);
     const [worst] = problems;
     if (worst === undefined) {
+      const { isProven, text } = calmText(summary);
       const details = `every service is current and in HAProxy; synapse ${summary.version}`;
-      show('good', 'All is well', { details, problems });
+      if (isProven) show('good', 'All is well', { details, problems });
+      else show('wait', 'No problem is known', { details: `${text}; synapse ${summary.version}`, problems });
       return;
     }
-    const began = this.#began.get(worst.title) ?? Date.now();
     const more = problems.length === 1 ? '' : `, and ${counted(problems.length - 1, 'other problem')}`;
-    const since = `since ${timeOfDay(new Date(began).toISOString())}, ${formatAge(Date.now() - began)} ago`;
-    show(worst.level, worst.title, { details: `${since}${more}`, problems });
+    show(worst.level, worst.title, { details: `${this.#sinceText(worst)}${more}`, problems });
   }
 
-  #noteBeginnings(problems: readonly FoundProblem[]): void {
+  #sinceText({ since, title }: Problem): string {
+    const began = since === null ? (this.#seen.get(title) ?? Date.now()) : Date.parse(since);
+    return `since ${timeOfDay(new Date(began).toISOString())}, ${formatAge(Date.now() - began)} ago`;
+  }
+
+  #noteBeginnings(problems: readonly Problem[]): void {
     const titles = new Set(problems.map(({ title }) => title));
-    for (const title of this.#began.keys()) if (!titles.has(title)) this.#began.delete(title);
-    for (const { title, kinds } of problems) {
-      if (this.#began.has(title)) continue;
-      const time = this.#timeline.lastOf(kinds);
-      this.#began.set(title, time === undefined ? Date.now() : Date.parse(time));
-    }
+    for (const title of this.#seen.keys()) if (!titles.has(title)) this.#seen.delete(title);
+    for (const { title } of problems) if (!this.#seen.has(title)) this.#seen.set(title, Date.now());
   }
 }
 
+type Level = Problem['level'] | 'good' | 'wait';
+
 function show(
-  level: 'good' | FoundProblem['level'],
+  level: Level,
   headline: string,
-  { details, problems }: { readonly details: string; readonly problems: readonly FoundProblem[] },
+  { details, problems }: { readonly details: string; readonly problems: readonly Problem[] },
 ): void {
   byId('verdict').dataset.level = level;
   setText(byId('headline'), headline);
   setText(byId('since'), details);
-  document.title = level === 'good' ? 'synapse' : `${level === 'bad' ? '✗' : '!'} ${headline}`;
+  document.title = { good: 'synapse', wait: 'synapse', warn: `! ${headline}`, bad: `✗ ${headline}` }[level];
   const box = byId('problems');
   box.hidden = problems.length === 0;
   setChildren(box, problems.map(problemItem));
 }
 
-function problemItem({ level, title, reason, remedy }: FoundProblem): HTMLElement {
+function problemItem({ level, title, reason, remedy }: Problem): HTMLElement {
   const item = element('li', '', [
     element('span', '', [
       element('strong', '', title),

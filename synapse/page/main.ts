@@ -32,7 +32,7 @@ class LivePage {
   readonly #serviceRates = new RateMeter();
   readonly #serverRates = new RateMeter();
   readonly #timeline = new Timeline(byId('events'), (event) => this.#isShown(event));
-  readonly #headline = new Headline(this.#timeline);
+  readonly #headline = new Headline();
   readonly #list = new VirtualList(byId('list'), {
     fill: (row, name) => this.#fillRow(row, name),
     open: (name) => this.#open(name),

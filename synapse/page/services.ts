@@ -1,5 +1,5 @@
 import { formatAge } from '../../common/wording.ts';
-import { isTroubled } from '../report/problems.ts';
+import { troubleOf } from '../report/problems.ts';
 import type { ServiceSummary } from '../report/summary.ts';
 import { element } from './dom.ts';
 import { plot, type Rates } from './rates.ts';
@@ -8,7 +8,7 @@ import { formatRate } from './words.ts';
 type Summaries = Readonly<Record<string, ServiceSummary>>;
 
 const filters = new Map<string, (service: ServiceSummary) => boolean>([
-  ['trouble', isTroubled],
+  ['trouble', (service) => troubleOf(service) !== null],
   ['stale', ({ reason }) => reason !== null],
   ['drain', ({ drain }) => drain > 0],
   ['empty', ({ up }) => up === 0],
@@ -25,8 +25,13 @@ export function chosenServices(services: Summaries, search: string, filter: stri
     .map(({ name }) => name);
 }
 
+const ranks = new Map<ReturnType<typeof troubleOf>, number>([
+  ['bad', 0],
+  ['warn', 1],
+]);
+
 function rankOf(service: ServiceSummary): number {
-  return service.up === 0 ? 0 : isTroubled(service) ? 1 : 2;
+  return ranks.get(troubleOf(service)) ?? 2;
 }
 
 /** Fills the row of one service. */

@@ -8,9 +8,15 @@ export function heldText({ held, weight }: HeldServer): string {
   return weight === undefined ? held : `${held} ${weight}`;
 }
 
-/** The shell command that ends it, as the end of a sentence; empty where an older synapse does not say it. */
-export function undoText({ undo }: HeldServer, { sockets }: Pick<HaproxyReport, 'sockets'>): string {
+/** The shell command that ends it; undefined where an older synapse does not say it. */
+export function undoCommand({ undo }: HeldServer, { sockets }: Pick<HaproxyReport, 'sockets'>): string | undefined {
   const [socket] = sockets;
-  if (undo === undefined || socket === undefined) return '';
-  return `; end it with: echo '${undo}' | socat stdio ${socket.path}`;
+  if (undo === undefined || socket === undefined) return undefined;
+  return `echo '${undo}' | socat stdio ${socket.path}`;
+}
+
+/** The same as the end of a sentence; empty where there is none. */
+export function undoText(server: HeldServer, haproxy: Pick<HaproxyReport, 'sockets'>): string {
+  const command = undoCommand(server, haproxy);
+  return command === undefined ? '' : `; end it with: ${command}`;
 }

@@ -25,12 +25,18 @@ const modules = [
   'synapse/page/services.js',
   'synapse/page/timeline.js',
   'synapse/page/words.js',
+  'synapse/haproxy/statistics/health-shape.js',
   'synapse/report/event-shape.js',
+  'synapse/report/found-problem.js',
   'synapse/report/haproxy-problems.js',
+  'synapse/report/problem-kinds.js',
   'synapse/report/problems.js',
   'synapse/report/record-shape.js',
   'synapse/report/held-server.js',
+  'synapse/report/servers-text.js',
   'synapse/report/service-notes.js',
+  'synapse/report/service-problems.js',
+  'synapse/report/traffic-problems.js',
 ] as const;
 
 /** Only our own files run and load in the page, whatever a record in the registry says. */

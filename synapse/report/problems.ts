@@ -1,235 +1,145 @@
-import { counted, formatAge, listed } from '../../common/wording.ts';
-import type { FoundProblem } from './found-problem.ts';
+import { counted, listed } from '../../common/wording.ts';
+import { usableOf } from '../haproxy/statistics/health-shape.ts';
+import { beginningKeys, type FoundProblem } from './found-problem.ts';
 import { haproxyProblems } from './haproxy-problems.ts';
+import { anchorOf, kindOrder } from './problem-kinds.ts';
+import { serviceProblems } from './service-problems.ts';
+import type { Problem } from './status-shape.ts';
 import type { ServiceSummary, Summary } from './summary.ts';
 
 /**
  * What is wrong, the worst first; empty when all is well. `ready` is the reason why synapse is not ready, or null.
  * Pure: `synapse status` and the live page both run it, so that they agree.
  */
-export function findProblems(summary: Summary, ready: string | null): readonly FoundProblem[] {
-  const services = Object.entries(summary.services);
+export function findProblems(summary: Summary, ready: string | null): readonly Problem[] {
   const found = [
-    ...refusedFile(summary),
-    ...sharedId(summary),
+    ...serviceProblems(Object.entries(summary.services)),
     ...(summary.haproxy === null ? [] : haproxyProblems(summary.haproxy)),
-    ...serviceProblems(services),
+    ...ownProblems(summary),
   ];
   if (found.length === 0 && ready !== null) {
     found.push({
+      kind: 'not_ready',
       level: 'warn',
       title: 'synapse is not ready yet',
       reason: ready,
       remedy: 'After a start or a change this passes by itself within seconds.',
-      kinds: ['reload_begun', 'configuration_read'],
+      command: 'synapse status --wait 10',
+      subjects: [],
     });
   }
-  return found.sort((a, b) => Number(b.level === 'bad') - Number(a.level === 'bad'));
+  return found
+    .map((problem) => ({
+      ...problem,
+      since: beginningOf(problem, summary.since),
+      manual: `synapse/problems.md#${anchorOf(problem.kind)}`,
+    }))
+    .sort(compareProblems);
 }
 
-/** Whether a service needs attention. */
-export function isTroubled(service: ServiceSummary): boolean {
-  const { reason, up, suspects, over_limit, rejected, fallback, refused, failing_names: failing } = service;
-  const isHostTrouble = failing > 0 || service.refused_instances > 0;
-  if (over_limit > 0 || isHostTrouble) return true;
-  return reason !== null || up === 0 || suspects > 0 || rejected > 0 || fallback !== null || refused !== null;
+function compareProblems(a: Problem, b: Problem): number {
+  return Number(b.level === 'bad') - Number(a.level === 'bad') || kindOrder.indexOf(a.kind) - kindOrder.indexOf(b.kind);
 }
 
-function refusedFile({ config_refused: reason }: Summary): readonly FoundProblem[] {
-  if (reason === undefined) return [];
+/** When the oldest part of a problem began; null when that is not known. */
+function beginningOf(problem: FoundProblem, since: Summary['since'] = {}): string | null {
+  const times = beginningKeys(problem).map((key) => (Object.hasOwn(since, key) ? since[key] : undefined));
+  return times.filter((time) => time !== undefined).sort()[0] ?? null;
+}
+
+const levels = new WeakMap<ServiceSummary, { readonly level: Problem['level'] | null }>();
+
+/** How grave the worst problem of one service is; null when it has none. */
+export function troubleOf(service: ServiceSummary): Problem['level'] | null {
+  const known = levels.get(service);
+  if (known !== undefined) return known.level;
+  const found = serviceProblems([['', service]]);
+  const level = found.some((problem) => problem.level === 'bad') ? 'bad' : found.length > 0 ? 'warn' : null;
+  levels.set(service, { level });
+  return level;
+}
+
+/**
+ * Whether anything says that the servers of a service answer: HAProxy checks all that take traffic, or has had requests
+ * answered in the last minute.
+ */
+export function isProven({ haproxy }: ServiceSummary): boolean {
+  if (haproxy === undefined || usableOf(haproxy.servers) === 0) return false;
+  const { requests = 0, failed = 0 } = haproxy.traffic ?? {};
+  return haproxy.servers.unchecked === 0 || (requests > 0 && failed === 0);
+}
+
+/** What to say when no problem was found: that all is well, or which services are not known to answer. */
+export function calmText({ services }: Summary): { readonly isProven: boolean; readonly text: string } {
+  const unproven = Object.entries(services).filter(([, service]) => !isProven(service));
+  if (unproven.length === 0) return { isProven: true, text: 'all is well' };
+  const names = listed(unproven.map(([name]) => name));
+  const which = unproven.length <= 3 ? names : `${counted(unproven.length, 'service')}: ${names}`;
+  return {
+    isProven: false,
+    text: `no problem is known, but nothing shows that servers of ${which} answer: no check of HAProxy, no request`,
+  };
+}
+
+function ownProblems(summary: Summary): readonly FoundProblem[] {
+  const { config_refused: refused, state_file: state, file_output: files, fleet } = summary;
   return [
-    {
-      level: 'bad',
-      title: 'The configuration file is invalid: a restart of synapse would fail',
-      reason,
-      remedy:
-        'The previous configuration stays in force. Correct the file, test it with synapse check, and reload synapse.',
-      kinds: ['configuration_refused'],
-    },
-  ];
-}
-
-function sharedId({ fleet }: Summary): readonly FoundProblem[] {
-  if (!fleet?.shared) return [];
-  return [
-    {
-      level: 'warn',
-      title: `Another synapse has the id ${fleet.id} in the fleet too`,
-      remedy: 'Commands that wait for all proxies can rely on neither. Give each synapse another fleet.id.',
-      kinds: [],
-    },
-  ];
-}
-
-type NamedSummary = readonly [name: string, summary: ServiceSummary];
-
-function serviceProblems(services: readonly NamedSummary[]): readonly FoundProblem[] {
-  return [
-    ...staleServices(services),
-    ...emptyServices(services),
-    ...unknownServices(services),
-    ...guardedServices(services),
-    ...limitedServices(services),
-    ...servicesOnFallback(services),
-    ...skippedRecords(services),
-    ...failingNames(services),
-    ...refusedInstances(services),
-    ...refusedPublications(services),
-  ];
-}
-
-/** One outage of a registry is one problem, however many services it has: their reasons differ in details at most. */
-function staleServices(services: readonly NamedSummary[]): readonly FoundProblem[] {
-  const stale = services.filter(([, { reason }]) => reason !== null);
-  const [first] = stale;
-  if (first === undefined) return [];
-  const [name, { reason }] = first;
-  const etcd = stale.some(([, { method }]) => /etcd/.test(method));
-  const ages = stale.map(([, { age }]) => age).filter((age) => age !== null);
-  const since = ages.length === 0 ? '' : `, confirmed ${formatAge(Math.max(...ages) * 1000)} ago`;
-  return [
-    {
-      level: 'warn',
-      title: `${stale.length === 1 ? name : counted(stale.length, 'service')} may be out of date`,
-      ...(reason !== null && { reason }),
-      remedy: `Traffic goes to the last known instances${since}. ${
-        etcd ? 'Is etcd healthy? etcdctl endpoint health.' : 'Check the source that the reason names.'
-      }`,
-      kinds: ['source_stale'],
-    },
-  ];
-}
-
-function emptyServices(services: readonly NamedSummary[]): readonly FoundProblem[] {
-  const names = namesOf(services, ({ known, up }) => known && up === 0);
-  if (names.length === 0) return [];
-  return [
-    {
-      level: 'bad',
-      title: `No instance is up: ${listed(names)}`,
-      remedy:
-        'Requests fail. Run nerve status on the hosts of the service; synapse explain SERVICE says what is left out, and why.',
-      kinds: ['instances'],
-    },
-  ];
-}
-
-function unknownServices(services: readonly NamedSummary[]): readonly FoundProblem[] {
-  const names = namesOf(services, ({ known }) => !known);
-  if (names.length === 0) return [];
-  return [
-    {
-      level: 'warn',
-      title: `No instances known yet: ${listed(names)}`,
-      remedy: 'HAProxy keeps the servers it has until the source answers.',
-      kinds: ['source_stale'],
-    },
-  ];
-}
-
-function guardedServices(services: readonly NamedSummary[]): readonly FoundProblem[] {
-  const names = namesOf(services, ({ suspects }) => suspects > 0);
-  if (names.length === 0) return [];
-  return [
-    {
-      level: 'warn',
-      title: `Expiry guard in force: ${listed(names)}`,
-      reason: 'many leases were lost together, so synapse keeps the instances that answer as suspects',
-      remedy: 'synapse and HAProxy drop those that stop answering. Do the nerves run, and do they reach etcd?',
-      kinds: ['guard_in_force'],
-    },
-  ];
-}
-
-function limitedServices(services: readonly NamedSummary[]): readonly FoundProblem[] {
-  const over = services.filter(([, { over_limit: count }]) => count > 0);
-  if (over.length === 0) return [];
-  return [
-    {
-      level: 'warn',
-      title: `More than max_instances: ${listed(over.map(([name, { over_limit: count }]) => `${name} by ${count}`))}`,
-      reason: 'the instances that were announced last are left out',
-      remedy:
-        'Are all of them meant to be there? synapse services lists them. If so, raise max_instances of the service.',
-      kinds: ['limit_exceeded'],
-    },
-  ];
-}
-
-function servicesOnFallback(services: readonly NamedSummary[]): readonly FoundProblem[] {
-  const away = services.filter(([, { fallback }]) => fallback !== null);
-  if (away.length === 0) return [];
-  return [
-    {
-      level: 'warn',
-      title: `Fallback in use: ${listed(away.map(([name, { fallback }]) => `${name} from ${fallback}`))}`,
-      remedy: 'The first source finds no instances. synapse returns to it as soon as it finds one.',
-      kinds: ['source_switched'],
-    },
-  ];
-}
-
-function skippedRecords(services: readonly NamedSummary[]): readonly FoundProblem[] {
-  const names = namesOf(services, ({ rejected }) => rejected > 0);
-  if (names.length === 0) return [];
-  return [
-    {
-      level: 'warn',
-      title: `Records skipped: ${listed(names)}`,
-      reason: 'they cannot be used; the other records are not affected',
-      remedy: 'synapse explain SERVICE names them. Correct or delete them where they were written.',
-      kinds: ['record_rejected'],
-    },
-  ];
-}
-
-function failingNames(services: readonly NamedSummary[]): readonly FoundProblem[] {
-  const names = namesOf(services, ({ failing_names: failing }) => failing > 0);
-  if (names.length === 0) return [];
-  const without = namesOf(services, ({ unresolved }) => unresolved > 0);
-  return [
-    {
-      level: 'warn',
-      title: `Host names cannot be looked up: ${listed(names)}`,
-      reason: 'their last addresses stay in use',
-      remedy:
-        `${without.length === 0 ? '' : `Instances of ${listed(without)} have no address yet and are left out. `}` +
-        'synapse explain SERVICE names them. Do the name servers of this host answer?',
-      kinds: ['name_unresolved'],
-    },
-  ];
-}
-
-function refusedInstances(services: readonly NamedSummary[]): readonly FoundProblem[] {
-  const names = namesOf(services, ({ refused_instances: refused }) => refused > 0);
-  if (names.length === 0) return [];
-  return [
-    {
-      level: 'warn',
-      title: `Instances refused because of their addresses: ${listed(names)}`,
-      reason: 'traffic may not go there; the other instances are not affected',
-      remedy: 'synapse explain SERVICE names them. Correct their records, or instance_networks.',
-      kinds: ['instance_refused'],
-    },
-  ];
-}
-
-function refusedPublications(services: readonly NamedSummary[]): readonly FoundProblem[] {
-  return services.flatMap(([name, { refused }]) =>
-    refused === null
+    ...(refused === undefined
       ? []
       : [
           {
-            level: 'warn',
-            title: `Published configuration of ${name} refused`,
+            kind: 'configuration_invalid' as const,
+            level: 'bad' as const,
+            title: 'The configuration file is invalid: a restart of synapse would fail',
             reason: refused,
-            remedy: 'The previous one stays in force. Publish a corrected one.',
-            kinds: ['published_refused'],
+            remedy:
+              'The previous configuration stays in force. Correct the file, test it with synapse check, and reload synapse.',
+            command: 'synapse check && systemctl reload synapse',
+            subjects: [],
           },
-        ],
-  );
+        ]),
+    ...(state?.reason
+      ? [
+          {
+            kind: 'state_file_unwritten' as const,
+            level: 'warn' as const,
+            title: 'The state file cannot be written',
+            reason: state.reason,
+            remedy:
+              'A restart while etcd is away would begin with older instances. Is the disk full, or the folder read-only?',
+            command: `df -h ${folderOf(state.path)}; ls -ld ${folderOf(state.path)}`,
+            subjects: [],
+          },
+        ]
+      : []),
+    ...(files?.reason
+      ? [
+          {
+            kind: 'files_unwritten' as const,
+            level: 'warn' as const,
+            title: 'The files of file_output cannot be written',
+            reason: files.reason,
+            remedy: 'Programs that read them see old instances. Is the disk full, or the folder read-only?',
+            command: `df -h ${files.directory}; ls -ld ${files.directory}`,
+            subjects: [],
+          },
+        ]
+      : []),
+    ...(fleet?.shared
+      ? [
+          {
+            kind: 'fleet_id_shared' as const,
+            level: 'warn' as const,
+            title: `Another synapse has the id ${fleet.id} in the fleet too`,
+            remedy: 'Commands that wait for all proxies can rely on neither. Give each synapse another fleet.id.',
+            command: `etcdctl get --prefix ${fleet.path}`,
+            subjects: [],
+          },
+        ]
+      : []),
+  ];
 }
 
-function namesOf(services: readonly NamedSummary[], test: (summary: ServiceSummary) => boolean): readonly string[] {
-  return services.filter(([, summary]) => test(summary)).map(([name]) => name);
+function folderOf(path: string): string {
+  return path.replace(/\/[^/]*$/, '') || '/';
 }

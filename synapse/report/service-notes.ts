@@ -1,6 +1,7 @@
 import { counted, formatAge } from '../../common/wording.ts';
 import type { HaproxyReport } from '../haproxy/status-shape.ts';
 import { heldText, undoText } from './held-server.ts';
+import { serversText } from './servers-text.ts';
 import type { ServiceReport } from './service-shape.ts';
 
 type Part = NonNullable<ServiceReport['sources']>[number];
@@ -14,6 +15,7 @@ export function serviceNotes(name: string, report: ServiceReport): readonly stri
     ...rules.map((rule) => `rule: ${rule}`),
     ...(published === undefined ? [] : publishedNotes(published)),
     ...(prefer === undefined ? [] : [preferenceNote(prefer)]),
+    ...healthNotes(report),
     ...guardNotes(report),
     ...limitNotes(report),
     ...returnNotes(report),
@@ -57,6 +59,23 @@ function partText({ role, instances, reason }: Part): string {
   if (role === 'idle') return `${roles[role]}${stale}`;
   if (instances === null) return `${roles[role]}, no answer yet${reason === null ? '' : `: ${reason}`}`;
   return `${roles[role]}, ${counted(instances, 'instance')}${stale}`;
+}
+
+/** What HAProxy says: how many servers take traffic, and what became of the requests of the last minute. */
+function healthNotes({ haproxy }: ServiceReport): readonly string[] {
+  if (haproxy === undefined) return [];
+  const { servers, traffic } = haproxy;
+  const notes = [`HAProxy: ${serversText(servers)}`];
+  if (traffic === undefined || (traffic.requests === 0 && traffic.failed === 0)) return notes;
+  const { seconds, requests, failed, server_errors: errors, retries, queued } = traffic;
+  const counts = [
+    `${counted(requests, 'request')} in ${seconds} s`,
+    `${failed} failed`,
+    `${errors} answered 500 to 599 by servers`,
+    ...(retries > 0 ? [`${counted(retries, 'connection')} tried again`] : []),
+    ...(queued > 0 ? [`${queued} waiting`] : []),
+  ];
+  return [...notes, `HAProxy: ${counts.join('; ')}`];
 }
 
 function limitNotes({ over_limit: count }: ServiceReport): readonly string[] {

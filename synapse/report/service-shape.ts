@@ -1,4 +1,5 @@
 import { type Fields, field, optional, type Shaped } from '../../common/cli/json-shape.ts';
+import { healthShape } from '../haproxy/statistics/health-shape.ts';
 import { instanceShape } from './instance-shape.ts';
 
 const leftOutShape = {
@@ -120,6 +121,10 @@ export const serviceShape = {
       'instances that have left their registry since synapse started, whether or not they stayed in use; at most 100',
     ),
     instances: field({ orNull: { list: instanceShape } }, 'the instances in use; null while nothing is known'),
+    haproxy: optional(
+      healthShape,
+      'what HAProxy says of the service; left out while HAProxy does not answer or does not have the service',
+    ),
     left_out: field({ list: leftOutShape }, 'instances that were found and are not used, at most 100'),
     failing_names: optional({ list: failingNameShape }, 'host names that cannot be looked up now, at most 100'),
     rejected: field({ list: rejectedShape }, 'records that cannot be used, at most 100'),

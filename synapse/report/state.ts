@@ -8,6 +8,7 @@ import { endOf, suspectsIn } from '../catalog/lost-instance.ts';
 import { withPort } from '../catalog/port-override.ts';
 import { reportPreference } from '../catalog/preference.ts';
 import type { Discoverer, DiscoveryStatus } from '../discovery/discoverer.ts';
+import type { ServiceHealth } from '../haproxy/statistics/health-shape.ts';
 import type { HaproxyReport } from '../haproxy/status-shape.ts';
 import type { Observed } from '../metrics.ts';
 import type { LeftOut } from '../source.ts';
@@ -23,7 +24,7 @@ const maxShown = 100;
 export function stateOf(
   catalog: Catalog,
   discoverer: Discoverer,
-  { haproxy, look, returns, names = catalog.names() }: StateFacts,
+  { haproxy, health, look, returns, names = catalog.names() }: StateFacts,
 ): SynapseState {
   // Null prototype: a service may have any name.
   const services: Record<string, ServiceReport> = Object.create(null);
@@ -31,7 +32,7 @@ export function stateOf(
     const entry = catalog.entry(name);
     const source = discoverer.status(name);
     if (entry !== undefined && source !== undefined) {
-      services[name] = reportOf(entry, source, { look, returns: returns.of(name) });
+      services[name] = reportOf(entry, source, { look, health: health(name), returns: returns.of(name) });
     }
   }
   return { services, haproxy };
@@ -40,6 +41,8 @@ export function stateOf(
 /** What a state has beside the services. */
 export interface StateFacts {
   readonly haproxy: HaproxyReport | null;
+  /** What HAProxy says of a service; undefined while it says nothing. */
+  readonly health: (service: string) => ServiceHealth | undefined;
   /** What is known of a host name. */
   readonly look: (name: string) => KnownName | undefined;
   readonly returns: InstanceReturns;
@@ -48,11 +51,12 @@ export interface StateFacts {
 }
 
 interface ReportFacts extends Pick<StateFacts, 'look'> {
+  readonly health: ServiceHealth | undefined;
   /** Of this service. */
   readonly returns: ReadonlyMap<string, Returns>;
 }
 
-function reportOf(entry: CatalogEntry, source: DiscoveryStatus, { look, returns }: ReportFacts): ServiceReport {
+function reportOf(entry: CatalogEntry, source: DiscoveryStatus, { look, health, returns }: ReportFacts): ServiceReport {
   const { set, changedAt, answeredAt } = entry;
   return {
     method: source.method,
@@ -71,6 +75,7 @@ function reportOf(entry: CatalogEntry, source: DiscoveryStatus, { look, returns 
     ...(entry.overLimit > 0 && { over_limit: entry.overLimit }),
     ...returnsOf(returns),
     instances: entry.state.instances ?? null,
+    ...(health !== undefined && { haproxy: health }),
     left_out: leftOutOf(entry).slice(0, maxShown),
     ...failingNamesOf(entry, look),
     rejected: (set?.rejected ?? []).slice(0, maxShown),
@@ -138,7 +143,7 @@ function leftOutOf({ service, set, state, unusable }: CatalogEntry): readonly Le
 }
 
 /** The state of all services for the gauges. */
-export function* observed(catalog: Catalog, discoverer: Discoverer): Iterable<Observed> {
+export function* observed(catalog: Catalog, discoverer: Discoverer, health: StateFacts['health']): Iterable<Observed> {
   for (const name of catalog.names()) {
     const entry = catalog.entry(name);
     const source = discoverer.status(name);
@@ -159,6 +164,7 @@ export function* observed(catalog: Catalog, discoverer: Discoverer): Iterable<Ob
       refusedInstances: entry.unusable.filter(({ kind }) => kind === 'refused').length,
       held: entry.kept.size - suspectsIn(entry.kept),
       overLimit: entry.overLimit,
+      health: health(name),
       changedAt: entry.changedAt,
     };
   }

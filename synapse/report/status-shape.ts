@@ -1,6 +1,7 @@
 import { type Fields, field, optional, type Shaped } from '../../common/cli/json-shape.ts';
 import { serverShape } from '../haproxy/statistics/server-shape.ts';
 import { haproxyShape } from '../haproxy/status-shape.ts';
+import { type ProblemKind, problemKinds } from './problem-kinds.ts';
 import { serviceShape } from './service-shape.ts';
 
 const daemonStateShape = {
@@ -21,10 +22,21 @@ export const daemonField = field(
 
 const problemShape = {
   fields: {
+    kind: field(
+      { oneOf: Object.keys(problemKinds) as ProblemKind[] },
+      'what kind of problem; synapse/problems.md has all',
+    ),
     level: field({ oneOf: ['bad', 'warn'] }, 'bad: traffic suffers, or will; warn: an operator should look at it'),
     title: field('text', 'what is wrong'),
     reason: optional('text', 'why'),
+    since: field(
+      { orNull: 'text' },
+      'since when synapse has seen it, ISO 8601; null when that is not known, such as while synapse is down',
+    ),
     remedy: field('text', 'what to do'),
+    command: field('text', 'a command to begin with'),
+    subjects: field({ list: 'text' }, 'the services, servers or sockets that it is about; empty when it is about none'),
+    manual: field('text', 'the page and the heading of the manual'),
   },
 } satisfies Fields;
 
@@ -41,6 +53,13 @@ const readShape = {
 
 /** One thing that was read without the daemon: the result, or why there is none. */
 export type ReadDirectly = Shaped<typeof readShape>;
+
+const stateFileShape = {
+  fields: {
+    path: field('text', 'path of the file'),
+    reason: field({ orNull: 'text' }, 'why it cannot be written; null when it can'),
+  },
+} satisfies Fields;
 
 const fileOutputShape = {
   fields: {
@@ -76,6 +95,11 @@ export const statusShape = {
     config_refused: optional('text', 'why the configuration file cannot be used since the last SIGHUP'),
     file_output: optional(fileOutputShape, 'files for other readers'),
     fleet: optional(fleetShape, 'the part of this synapse in the fleet, unless it takes none'),
+    state_file: optional(stateFileShape, 'the state file; left out without one, and while synapse is down'),
+    since: optional(
+      { by: 'PROBLEM', of: 'text' },
+      'since when synapse has seen each problem, ISO 8601: by its kind and what it is about',
+    ),
     servers: field(
       { orNull: { by: 'SERVICE', of: { list: serverShape } } },
       "HAProxy's own servers; null when HAProxy does not answer",
@@ -87,7 +111,10 @@ export const statusShape = {
 export type StatusReport = Shaped<typeof statusShape>;
 
 /** What synapse knows of its services and its outputs. */
-export type SynapseState = Pick<StatusReport, 'services' | 'haproxy' | 'config_refused' | 'file_output' | 'fleet'>;
+export type SynapseState = Pick<
+  StatusReport,
+  'services' | 'haproxy' | 'config_refused' | 'file_output' | 'fleet' | 'state_file' | 'since'
+>;
 
 /** The answer of `/api/v1/state`. */
 export type StateReport = SynapseState & Pick<StatusReport, 'version' | 'reason'>;

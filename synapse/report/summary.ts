@@ -2,7 +2,8 @@ import type { ServiceReport } from './service-shape.ts';
 import type { SynapseState } from './status-shape.ts';
 
 /** One service in one line of a list. */
-export interface ServiceSummary extends Pick<ServiceReport, 'method' | 'origin' | 'reason' | 'age' | 'changed_at'> {
+export interface ServiceSummary
+  extends Pick<ServiceReport, 'method' | 'origin' | 'reason' | 'age' | 'changed_at' | 'haproxy'> {
   /** Name of the source in use, when it is not the first one. */
   readonly fallback: string | null;
   /** False while nothing is known of its instances. */
@@ -14,6 +15,8 @@ export interface ServiceSummary extends Pick<ServiceReport, 'method' | 'origin' 
   /** Number of instances that are up and backups. */
   readonly backup: number;
   readonly suspects: number;
+  /** Number of instances that are kept although their leases are gone, suspects included. */
+  readonly lost: number;
   /** Number of instances that max_instances leaves out. */
   readonly over_limit: number;
   /** Number of records that cannot be used, at most 100. */
@@ -42,7 +45,18 @@ export function summaryOf({ services, ...rest }: SynapseState): Summary {
 }
 
 function summarise(report: ServiceReport): ServiceSummary {
-  const { method, origin, reason, age, changed_at, sources = [], instances, suspects = {}, published } = report;
+  const {
+    method,
+    origin,
+    reason,
+    age,
+    changed_at,
+    sources = [],
+    instances,
+    suspects = {},
+    lost = {},
+    published,
+  } = report;
   const used = sources.findIndex(({ role }) => role === 'used');
   const up = instances?.filter(({ state }) => state === 'up') ?? [];
   return {
@@ -51,12 +65,14 @@ function summarise(report: ServiceReport): ServiceSummary {
     reason,
     age,
     changed_at,
+    ...(report.haproxy !== undefined && { haproxy: report.haproxy }),
     fallback: used > 0 && sources[0]?.role !== 'used' ? (sources[used]?.name ?? null) : null,
     known: instances !== null,
     up: up.length,
     drain: instances?.filter(({ state }) => state === 'drain').length ?? 0,
     backup: up.filter(({ backup }) => backup).length,
     suspects: Object.keys(suspects).length,
+    lost: Object.keys(lost).length,
     over_limit: report.over_limit ?? 0,
     rejected: report.rejected.length,
     left_out: report.left_out.length,

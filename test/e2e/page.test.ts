@@ -46,7 +46,7 @@ describe('the live page', () => {
     await announce('job', 'one');
     config = join(haproxy.folder, 'synapse.json');
     const ports = { api: await freePort(), web: await freePort(), job: await freePort() };
-    const lines = { listen: ['mode http'] };
+    const lines = { listen: ['mode http'], server_options: 'check inter 200ms' };
     const fallback = {
       method: 'static',
       servers: [{ name: 'spare', host: '127.0.0.1', port: server.port }],
@@ -59,7 +59,7 @@ describe('the live page', () => {
       state_file_path: join(haproxy.folder, 'state.json'),
       initial_wait: '2s',
       services: {
-        api: { discovery, haproxy: { ...lines, port: ports.api, server_options: 'check inter 200ms' } },
+        api: { discovery, haproxy: { ...lines, port: ports.api } },
         web: {
           discovery: { ...discovery, generator_config_path: '/config/web' },
           haproxy: { ...lines, port: ports.web },

@@ -150,7 +150,11 @@ describe('synapse between etcd and HAProxy', () => {
     const asked = join(haproxy.folder, 'asked.json');
     await writeFile(asked, JSON.stringify({ admin: { listen: address } }));
     const status = await run('status', '-c', asked);
-    assert.match(status.stdout, /^synapse \S+: ready; all is well$/m);
+    // HAProxy does not check the servers of api: only requests of the last minute show that they answer.
+    assert.match(
+      status.stdout,
+      /^synapse \S+: ready; (all is well|no problem is known, but nothing shows that .* api .*)$/m,
+    );
     assert.match(status.stdout, new RegExp(`^api +two_127\\.0\\.0\\.1:${portOf('two')} +up +5 +no check +etcd`, 'm'));
     const explained = await run('explain', '-c', asked, 'api', `two_127.0.0.1:${portOf('two')}`);
     assert.match(explained.stdout, /^api: instances from etcd revision \d+, checked \d+ s ago$/m);

@@ -14,7 +14,18 @@ import type { SynapseState } from '../../synapse/report/status-shape.ts';
 import { serviceReport } from '../support/daemons/service-report.ts';
 import { eventually } from '../support/eventually.ts';
 
-const counters = { status: 'UP', current: 1, queued: 0, sessions: 9, requests: 9, errors: 0, active: 50, backup: 0 };
+const counters = {
+  status: 'UP',
+  current: 1,
+  queued: 0,
+  sessions: 9,
+  requests: 9,
+  errors: 0,
+  failed: 0,
+  retries: 0,
+  active: 50,
+  backup: 0,
+};
 const names = Array.from({ length: 1_000 }, (_, index) => `service-${String(index).padStart(4, '0')}`);
 
 function serviceOf(count: number): ServiceReport {

@@ -49,6 +49,7 @@ const status: HaproxyStatus = {
   pendingReload: [],
   oldWorkers: null,
   lastError: null,
+  writeError: null,
   fileWrittenAt: null,
   lastReloadAt: null,
   sockets: [],
@@ -113,6 +114,7 @@ describe('synapse', () => {
     const createHaproxy = (config: HaproxyConfig): RunningHaproxy => ({
       status,
       reason: null,
+      health: () => undefined,
       statistics: () => Promise.reject(new Error('no HAProxy runs')),
       sent: () => [],
       find: () => undefined,

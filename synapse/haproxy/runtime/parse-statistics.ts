@@ -11,6 +11,7 @@ const columnsRead = [
   'req_tot',
   'econ',
   'eresp',
+  'wretr',
   'hrsp_1xx',
   'hrsp_2xx',
   'hrsp_3xx',

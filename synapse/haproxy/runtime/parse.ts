@@ -17,6 +17,13 @@ export interface ServerRow {
   readonly failing: boolean;
   /** HAProxy sends it nothing, whatever the reason (SRV_ST_STOPPED). */
   readonly stopped: boolean;
+  /**
+   * Gets no new traffic for a reason that is neither a command nor a failed check: its check asks for that (NOLB), its host name
+   * has no address, or the server that it tracks is in maintenance.
+   */
+  readonly withheld: boolean;
+  /** HAProxy checks it, or asks its agent. */
+  readonly checked: boolean;
   /** The present weight. */
   readonly weight: number;
   /** The weight that the server started with. */
@@ -38,6 +45,15 @@ const forcedMaintenance = 0x01;
 /** `disabled` in the file. The flag stays when the server is enabled. */
 const configuredMaintenance = 0x04;
 const forcedDrain = 0x08;
+/** `srv_check_state` and `srv_agent_state`: the check runs (CHK_ST_ENABLED). */
+const checkEnabled = 0x04;
+/** `srv_op_state`: a check that is to drain the server, such as with `disable-on-404` (SRV_ST_STOPPING). */
+const stopping = '3';
+
+type Tuple13 = [
+  ...[number, number, number, number, number, number],
+  ...[number, number, number, number, number, number, number],
+];
 
 /**
  * Reads the reply of `show servers state`. Finds the columns by the header, which differs between versions.
@@ -53,7 +69,7 @@ export function parseServersState(reply: string): readonly ServerRow[] {
     if (index < 0) throw new Error(`show servers state has no column ${title}`);
     return index;
   };
-  const [backend, backendId, id, name, host, operation, admin, weight, initialWeight, fqdn, port] = [
+  const [backend, backendId, id, name, host, operation, admin, weight, initialWeight, fqdn, port, check, agent] = [
     'be_name',
     'be_id',
     'srv_id',
@@ -65,7 +81,9 @@ export function parseServersState(reply: string): readonly ServerRow[] {
     'srv_iweight',
     'srv_fqdn',
     'srv_port',
-  ].map(column) as [number, number, number, number, number, number, number, number, number, number, number];
+    'srv_check_state',
+    'srv_agent_state',
+  ].map(column) as Tuple13;
   const rows: ServerRow[] = [];
   for (let index = header + 1; index < lines.length; index++) {
     const line = lines[index] as string;
@@ -78,6 +96,8 @@ export function parseServersState(reply: string): readonly ServerRow[] {
     // Half a row would be a server that is missing, and would be added again.
     if (cells.length < titles.length || cells[name] === '' || cells[backend] === '') throw unusable(line);
     const flags = number(admin);
+    const isStopped = cells[operation] === '0';
+    const others = flags & ~(configuredMaintenance | forcedMaintenance | forcedDrain);
     rows.push({
       backend: cells[backend] as string,
       backendId: number(backendId),
@@ -88,8 +108,10 @@ export function parseServersState(reply: string): readonly ServerRow[] {
       ...(cells[fqdn] !== '-' && !isNoAddress(cells[host]) && { resolved: `${cells[host]}:${cells[port]}` }),
       maintenance: (flags & forcedMaintenance) !== 0,
       drained: (flags & forcedDrain) !== 0,
-      failing: cells[operation] === '0' && (flags & ~configuredMaintenance) === 0,
-      stopped: cells[operation] === '0',
+      failing: isStopped && (flags & ~configuredMaintenance) === 0,
+      stopped: isStopped,
+      withheld: cells[operation] === stopping || (isStopped && others !== 0),
+      checked: ((number(check) | number(agent)) & checkEnabled) !== 0,
       weight: number(weight),
       initialWeight: number(initialWeight),
     });

@@ -234,13 +234,14 @@ function planAdd(spec: BackendSpec, server: Server, context: PlanContext): Step 
   const target = `${backend}/${server.name}`;
   const drain = server.state !== 'ready';
   const closed = server.state === 'closed';
+  const [checks, asksAgent] = [hasCheck(server, template, 'check'), hasCheck(server, template, 'agent-check')];
   const commands: RuntimeCommand[] = [
     {
       kind: 'add',
       text: `add server ${target} ${server.address} ${serverWords(server, id, { template, capabilities })}`.trimEnd(),
     },
-    ...(hasCheck(server, template, 'check') ? [{ kind: 'health', text: `enable health ${target}` } as const] : []),
-    ...(hasCheck(server, template, 'agent-check') ? [{ kind: 'agent', text: `enable agent ${target}` } as const] : []),
+    ...(checks ? [{ kind: 'health', text: `enable health ${target}` } as const] : []),
+    ...(asksAgent ? [{ kind: 'agent', text: `enable agent ${target}` } as const] : []),
     ...(closed ? [] : [setState(target, drain ? 'drain' : 'ready')]),
     ...(drain ? [] : startDown(target, server, template)),
   ];
@@ -252,6 +253,8 @@ function planAdd(spec: BackendSpec, server: Server, context: PlanContext): Step 
     maintenance: closed,
     drained: drain && !closed,
     failing: false,
+    withheld: false,
+    checked: checks || asksAgent,
     weight: server.weight,
     ourWeight: server.weight,
     // A server is added in maintenance, which is ours until HAProxy has confirmed that the server is open.

@@ -133,9 +133,9 @@ export interface ServerHistory {
  * {@link closedByUsWeight} as well, was set by synapse, which removes servers that way.
  */
 export function runningServerOf(row: ServerRow, { previous, file, loaded, worker }: ServerHistory): RunningServer {
-  const { name, id, address, resolved, maintenance, drained, failing, weight } = row;
+  const { name, id, address, resolved, maintenance, drained, failing, withheld, checked, weight } = row;
   const where = { address, ...(resolved !== undefined && { resolved }) };
-  const base = { name, id, ...where, maintenance, drained, failing, weight };
+  const base = { name, id, ...where, maintenance, drained, failing, withheld, checked, weight };
   const closed = maintenance || drained;
   const line = loaded && file !== undefined && sameAddress(file.address, address) ? file : undefined;
   const words = line?.fixedWords;

@@ -93,6 +93,10 @@ export interface RunningServer {
   readonly drained: boolean;
   /** Out of service by HAProxy's own check. */
   readonly failing: boolean;
+  /** Without new traffic for a reason that is neither a command nor a failed check. */
+  readonly withheld: boolean;
+  /** HAProxy checks it, or asks its agent. */
+  readonly checked: boolean;
   readonly weight: number;
   /** The last weight that came from us: in the file it loaded, or by command. */
   readonly ourWeight: number;

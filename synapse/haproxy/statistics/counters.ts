@@ -30,19 +30,28 @@ export function serverStatisticsOf(row: StatisticsRow): ServerStatistics {
   };
 }
 
-/** Reads the counters of one row of `show stat`. */
+/**
+ * Reads the counters of one row of `show stat`. The row of a backend counts an answer that HAProxy itself gives, such as 503
+ * without a server, as an answer 500 to 599 too; the row of a server does not.
+ */
 export function countersOf(row: StatisticsRow): Counters {
+  const [answers, failed] = [count(row.hrsp_5xx), count(row.econ) + count(row.eresp)];
   return {
     status: row.status ?? '',
     current: count(row.scur),
     queued: count(row.qcur),
     sessions: count(row.stot),
     requests: requestsOf(row),
-    errors: count(row.hrsp_5xx) + count(row.econ) + count(row.eresp),
+    errors: row.svname === backendRow ? Math.max(answers, failed) : answers + failed,
+    failed,
+    retries: count(row.wretr),
     active: count(row.act),
     backup: count(row.bck),
   };
 }
+
+/** The name in the row of a backend. */
+const backendRow = 'BACKEND';
 
 /** Where `req_tot` is empty, the responses of all kinds are added up. */
 function requestsOf(row: StatisticsRow): number | null {

@@ -9,7 +9,12 @@ export const serverShape = {
     queued: field('number', 'requests or connections that wait for the server'),
     sessions: field('number', 'sessions since the HAProxy worker started'),
     requests: field({ orNull: 'number' }, 'HTTP requests since then; null in TCP mode'),
-    errors: field('number', 'answers 500 to 599, and connections and answers that failed'),
+    errors: field('number', 'requests that failed: answers 500 to 599, and connections and answers that failed'),
+    failed: field(
+      'number',
+      'the errors that are not answers of a server: no server could be reached, or its answer was cut off, late or invalid',
+    ),
+    retries: field('number', 'connections to a server that failed and were tried again'),
     active: field('number', '1 when it takes traffic'),
     backup: field('number', '1 for a backup'),
     address: field('text', 'host:port; empty when HAProxy does not say'),
@@ -26,5 +31,5 @@ export type ServerStatistics = Shaped<typeof serverShape>;
 /** What HAProxy counts for a backend or a server, since its worker started. */
 export type Counters = Pick<
   ServerStatistics,
-  'status' | 'current' | 'queued' | 'sessions' | 'requests' | 'errors' | 'active' | 'backup'
+  'status' | 'current' | 'queued' | 'sessions' | 'requests' | 'errors' | 'failed' | 'retries' | 'active' | 'backup'
 >;

@@ -43,6 +43,8 @@ function addCounters(a: Counters, b: Counters): Counters {
     sessions: a.sessions + b.sessions,
     requests: a.requests === null ? b.requests : a.requests + (b.requests ?? 0),
     errors: a.errors + b.errors,
+    failed: a.failed + b.failed,
+    retries: a.retries + b.retries,
     active: Math.min(a.active, b.active),
     backup: Math.min(a.backup, b.backup),
   };

@@ -101,6 +101,8 @@ describe('the metrics of both daemons', () => {
       await eventually(() => assert.ok(statsd.lines.some((line) => new RegExp(`^${program}.*ping.count`).test(line))));
     }
     await says(/^synapse_haproxy_apply_duration_seconds_count [1-9]/m);
+    // HAProxy's counters are compared with the reading before.
+    await says(/^synapse_haproxy_queued_requests\{service="api"\} 0$/m);
     for (const daemon of [nerve, synapse]) {
       for (const [name, metric] of parseExposition((await daemon.get('/metrics')).body)) exposed.set(name, metric);
     }

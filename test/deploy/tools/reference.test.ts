@@ -12,6 +12,9 @@ describe('the reference of the configuration', async () => {
       assert.ok(there === text, `${path} is not what the schemas say: npm run reference`);
     });
 
+    // The page of problems has a heading for each, and no table.
+    if (path === 'synapse/problems.md') continue;
+
     it(`has many keys in ${path}, each with a meaning`, () => {
       const rows = text.split('\n').filter((line) => line.startsWith('| `'));
       assert.ok(rows.length > 60, `${rows.length}`);

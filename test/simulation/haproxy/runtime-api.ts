@@ -73,10 +73,15 @@ function stateRow(backend: SimulatedBackend, server: SimulatedServer): string {
   );
 }
 
-function statistics(worker: SimulatedWorker, [backendId, , serverId]: readonly string[]): string {
+/** The types of rows that `show stat` can be asked for (management guide, section 9.3). */
+const rowTypes = { backends: 2, servers: 4 };
+
+function statistics(worker: SimulatedWorker, [backendId, type, serverId]: readonly string[]): string {
   const rows = ['# pxname,svname,qcur,scur,iid,sid'];
   for (const backend of worker.backends.values()) {
     if (Number(backendId) !== -1 && Number(backendId) !== backend.id) continue;
+    if ((Number(type) & rowTypes.backends) !== 0) rows.push(`${backend.name},BACKEND,0,0,${backend.id},0`);
+    if ((Number(type) & rowTypes.servers) === 0) continue;
     for (const server of backend.servers.values()) {
       if (Number(serverId) !== -1 && Number(serverId) !== server.id) continue;
       rows.push(`${backend.name},${server.name},0,${server.sessions},${backend.id},${server.id}`);

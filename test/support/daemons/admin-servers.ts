@@ -27,7 +27,10 @@ export interface AdminServers {
 /** One of the servers. */
 export type Surface = 'synapse' | 'nerve' | 'nerve socket';
 
-const counters = { status: 'UP', current: 1, queued: 0, sessions: 9, requests: 9, errors: 0, active: 1, backup: 0 };
+const counters = {
+  ...{ status: 'UP', current: 1, queued: 0, sessions: 9, requests: 9 },
+  ...{ errors: 0, failed: 0, retries: 0, active: 1, backup: 0 },
+};
 const report = serviceReport({ age: 1, revision: '7', instances: [makeInstance({ host: '10.0.0.1', port: 80 })] });
 
 /** Starts a synapse and a nerve, each with one service `api`, that nothing but these servers reaches. */

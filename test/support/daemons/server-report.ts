@@ -10,6 +10,8 @@ export function serverReport(name: string, more: Partial<ServerStatistics> = {})
     sessions: 0,
     requests: 0,
     errors: 0,
+    failed: 0,
+    retries: 0,
     active: 1,
     backup: 0,
     address: '',

@@ -17,6 +17,7 @@ const healthy: ServiceSummary = {
   backup: 0,
   over_limit: 0,
   suspects: 0,
+  lost: 0,
   rejected: 0,
   left_out: 0,
   unresolved: 0,
@@ -47,9 +48,9 @@ describe('the problems of synapse', () => {
     assert.deepEqual(findProblems(summary({ api: {}, web: {} }), null), []);
   });
 
-  it('begin with a configuration file that the next start would refuse', () => {
+  it('include a configuration file that the next start would refuse', () => {
     const found = findProblems({ ...summary({ api: { up: 0 } }), config_refused: 'services.api: is wrong' }, null);
-    const [first] = found;
+    const first = found.find(({ kind }) => kind === 'configuration_invalid');
     assert.deepEqual(
       [first?.level, first?.title, first?.reason],
       ['bad', 'The configuration file is invalid: a restart of synapse would fail', 'services.api: is wrong'],
@@ -62,7 +63,7 @@ describe('the problems of synapse', () => {
       'name the socket of a HAProxy that does not answer',
       summary({}, { sockets: [{ ...socket, connected: false, lastError: 'connection refused' }] }),
       'bad',
-      'HAProxy does not answer at /a.sock: connection refused. Does it run? systemctl status haproxy. ' +
+      'HAProxy does not answer at /a.sock: connection refused. Does it run? ' +
         'synapse brings it up to date as soon as it answers.',
     ],
     [
@@ -94,7 +95,7 @@ describe('the problems of synapse', () => {
       ),
       'bad',
       'HAProxy does not change 1 server: HAProxy does not add api/one: No. Reloads did not help either, so synapse tries it ' +
-        'again every few minutes only. HAProxy says why; synapse explain SERVICE SERVER has the commands.',
+        'again every few minutes only. HAProxy says why; synapse explain has the commands.',
     ],
     [
       'name options of records that are not used',
@@ -124,49 +125,48 @@ describe('the problems of synapse', () => {
       summary({}, { pendingReload: ['service web is new'], lastError: 'no such process' }),
       'bad',
       'The last reload of HAProxy failed: no such process. HAProxy still runs its previous configuration. ' +
-        'Look into its log: journalctl -u haproxy.',
+        'Its log says why.',
     ],
     [
       'say since when one outage makes several services stale',
       summary({ api: { reason: 'no leader', age: 90 }, web: { reason: 'no leader', age: 180 }, job: {} }),
       'warn',
       '2 services may be out of date: no leader. Traffic goes to the last known instances, confirmed 3 min ago. ' +
-        'Is etcd healthy? etcdctl endpoint health.',
+        'Is etcd healthy?',
     ],
     [
       'name a service without instances',
       summary({ api: { up: 0 } }),
       'bad',
       'No instance is up: api. Requests fail. Run nerve status on the hosts of the service; ' +
-        'synapse explain SERVICE says what is left out, and why.',
+        'synapse explain says what is left out, and why.',
     ],
     [
       'name a service on its fallback',
       summary({ api: { fallback: 'spare' } }),
       'warn',
-      'Fallback in use: api from spare. The first source finds no instances. ' +
-        'synapse returns to it as soon as it finds one.',
+      'Fallback in use: api from spare: the first source finds no instances. synapse returns to it as soon as it finds one.',
     ],
     [
       'name services with host names that cannot be looked up',
       summary({ api: { failing_names: 2 } }),
       'warn',
       'Host names cannot be looked up: api: their last addresses stay in use. ' +
-        'synapse explain SERVICE names them. Do the name servers of this host answer?',
+        'synapse explain names them. Do the name servers of this host answer?',
     ],
     [
       'name services with instances that have no address',
       summary({ api: { failing_names: 2, unresolved: 1 }, web: { failing_names: 1 } }),
       'warn',
       'Host names cannot be looked up: api, web: their last addresses stay in use. Instances of api have no address yet ' +
-        'and are left out. synapse explain SERVICE names them. Do the name servers of this host answer?',
+        'and are left out. synapse explain names them. Do the name servers of this host answer?',
     ],
     [
       'name services with instances whose addresses are refused',
       summary({ api: { refused_instances: 1 } }),
       'warn',
       'Instances refused because of their addresses: api: traffic may not go there; the other instances are not affected. ' +
-        'synapse explain SERVICE names them. Correct their records, or instance_networks.',
+        'synapse explain names them. Correct their records, or instance_networks.',
     ],
     [
       'name a service whose published configuration is refused',

@@ -14,16 +14,18 @@ describe('parsing replies of HAProxy', () => {
       '3 b 7 ok 10.0.0.7 2 0 1 1 0 1 0 0 0 0 0 1 web.test 80 - 0 0 - - 0',
       '3 b 4 ::1:80 ::1 2 9 0 5 0 0 1 0 2 0 0 0 - 80 - 0 0 - - 0',
       '3 b 5 dead ::1 0 4 1 1 0 0 1 0 2 0 0 0 - 80 - 0 0 - - 0',
+      '3 b 6 asked ::1 3 0 1 1 0 0 1 0 2 6 0 0 - 80 - 0 0 - - 0',
       '',
     ].join('\n');
     assert.deepEqual(
       parseServersState(reply).map((row) => Object.values(row)),
       [
-        ['b', 3, 'x_10.0.0.1:80', 3, '10.0.0.1:80', false, false, false, false, 1, 1],
-        ['b', 3, 'nm', 9, 'nosuch.invalid:80', false, false, false, true, 1, 1],
-        ['b', 3, 'ok', 7, 'web.test:80', '10.0.0.7:80', false, false, false, false, 1, 1],
-        ['b', 3, '::1:80', 4, '::1:80', true, true, false, false, 0, 5],
-        ['b', 3, 'dead', 5, '::1:80', false, false, true, true, 1, 1],
+        ['b', 3, 'x_10.0.0.1:80', 3, '10.0.0.1:80', false, false, false, false, false, true, 1, 1],
+        ['b', 3, 'nm', 9, 'nosuch.invalid:80', false, false, false, true, true, false, 1, 1],
+        ['b', 3, 'ok', 7, 'web.test:80', '10.0.0.7:80', false, false, false, false, false, false, 1, 1],
+        ['b', 3, '::1:80', 4, '::1:80', true, true, false, false, false, false, 0, 5],
+        ['b', 3, 'dead', 5, '::1:80', false, false, true, true, false, false, 1, 1],
+        ['b', 3, 'asked', 6, '::1:80', false, false, false, false, true, true, 1, 1],
       ],
     );
     assert.throws(() => parseServersState("Can't find backend.\n"), /Can't find backend/);

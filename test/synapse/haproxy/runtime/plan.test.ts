@@ -358,6 +358,8 @@ function planOf(one: Case) {
       maintenance: false,
       drained: false,
       failing: false,
+      withheld: false,
+      checked: false,
       weight: 1,
       ourWeight: 1,
       ours: false,

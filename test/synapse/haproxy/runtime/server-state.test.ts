@@ -16,6 +16,8 @@ const row: ServerRow = {
   weight: 5,
   failing: false,
   stopped: false,
+  withheld: false,
+  checked: true,
   initialWeight: 2,
 };
 
@@ -96,6 +98,8 @@ describe('a server that was read', () => {
     drained: false,
     weight: 1,
     failing: false,
+    withheld: false,
+    checked: true,
     ourWeight: 8,
     ours: true,
     fixedWords: 'w',

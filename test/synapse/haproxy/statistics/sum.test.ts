@@ -5,7 +5,19 @@ import type { Counters, ServerStatistics } from '../../../../synapse/haproxy/sta
 import { sumStatistics } from '../../../../synapse/haproxy/statistics/sum.ts';
 
 function counters(fields: Partial<Counters> = {}): Counters {
-  return { status: 'UP', current: 1, queued: 0, sessions: 5, requests: 5, errors: 1, active: 3, backup: 1, ...fields };
+  return {
+    status: 'UP',
+    current: 1,
+    queued: 0,
+    sessions: 5,
+    requests: 5,
+    errors: 1,
+    failed: 0,
+    retries: 0,
+    active: 3,
+    backup: 1,
+    ...fields,
+  };
 }
 
 function server(name: string, fields: Partial<ServerStatistics> = {}): ServerStatistics {
