@@ -108,6 +108,10 @@ export interface EtcdPlace {
   readonly cluster: string;
   /** Without a slash at its end. */
   readonly path: string;
+  /** It is not followed now: another source is asked. */
+  readonly isIdle?: boolean;
+  /** Its instances do not count now: those of another source do. */
+  readonly isUnused?: boolean;
 }
 
 /** Makes a client of an etcd cluster, as {@link createEtcdClient} does. */

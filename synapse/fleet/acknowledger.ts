@@ -10,7 +10,7 @@ import { type FleetKeys, requestOfKey } from '../../common/fleet/keys.ts';
 import { type AckRecord, concerns, readRequest } from '../../common/fleet/records.ts';
 import { noBackend } from '../haproxy/evidence.ts';
 import type { ServerAt } from '../haproxy/runtime/read-servers.ts';
-import { type FleetView, type InstanceRequest, type Prepared, pathsIn, prepare } from './facts.ts';
+import { type FleetView, type InstanceRequest, type Prepared, pathsIn, prepare, servicesOf } from './facts.ts';
 import { ackOf, type FollowedRequest, followed, isSettled, take } from './followed-request.ts';
 import { judgeInstance, type Verdict } from './judge.ts';
 import { acknowledgements, secondsToAcknowledge } from './metrics.ts';
@@ -57,6 +57,8 @@ export class Acknowledger {
   readonly #deps: AcknowledgerDeps;
   readonly #limited: LimitedLog;
   readonly #requests = new Map<string, FollowedRequest>();
+  /** Request → the services that follow its key: with thousands of services, finding them takes time. */
+  readonly #following = new Map<string, readonly string[]>();
   readonly #sleeper = new WakeableSleep();
   /** All requests of the fleet, as the watch shows them. */
   #entries: ReadonlyMap<string, Entry> = new Map();
@@ -79,6 +81,7 @@ export class Acknowledger {
   /** Takes a change of the requests. */
   takeChange({ entries, changed, seenAt, reason }: PrefixChange): void {
     this.#entries = entries;
+    this.#following.clear();
     // The requests were not followed for a while.
     if (reason === 'list') this.#requests.clear();
     for (const { key, entry } of changed) this.#takeEntry(key, entry, seenAt);
@@ -87,6 +90,7 @@ export class Acknowledger {
   /** The paths in the record of this synapse have changed: other requests concern it now. */
   pathsChanged(): void {
     const now = clock.now();
+    this.#following.clear();
     for (const [key, entry] of this.#entries) {
       const id = requestOfKey(this.#deps.keys, key);
       if (id !== undefined && !this.#requests.has(id)) this.#takeEntry(key, entry, now);
@@ -173,7 +177,7 @@ export class Acknowledger {
     const waiting = this.requests.filter(({ isShown }) => !isShown);
     if (waiting.length === 0) return;
     const revision = Math.max(...waiting.map((request) => request.revision));
-    const all = pathsIn(view, cluster);
+    const all = pathsIn(view, cluster, { now: true });
     const isAboutAll = waiting.some(({ record }) => record.kind === 'revision' && record.path === undefined);
     const asked = all.filter((path) => isAboutAll || waiting.some(({ record }) => concerns(record, [path])));
     const prefixes = new Set(asked.map((path) => `${path}/`));
@@ -190,9 +194,8 @@ export class Acknowledger {
     signal: AbortSignal,
   ): Promise<void> {
     if (asked.length === 0) return;
-    const { view, cluster } = this.#deps;
-    const { haproxy, hasFileOutput } = view;
-    const prepared = asked.map(({ request, record }) => ({ request, record, ...prepare(view, record, cluster) }));
+    const { haproxy, hasFileOutput } = this.#deps.view;
+    const prepared = asked.map((one) => ({ ...one, ...this.#prepare(one.request, one.record) }));
     const servers = new Map<string, ServerAt>();
     for (const one of prepared) for (const at of one.servers) servers.set(`${at.backend}/${at.name}`, at);
     const proof = await haproxy?.prove([...servers.values()], signal);
@@ -209,11 +212,21 @@ export class Acknowledger {
       const keys = new Set(one.servers.map((at) => `${at.backend}/${at.name}`));
       const own = proof && { ...proof, servers: proof.servers.filter((at) => keys.has(`${at.backend}/${at.name}`)) };
       // What was applied meanwhile has to be read again.
-      const services = prepare(view, record, cluster).services;
+      const { services } = this.#prepare(request, record);
       const verdict = judgeInstance({ expect: record.expect, services, hasFileOutput, proof: own });
       this.#close(request, verdict);
       this.#conclude(request, verdict);
     }
+  }
+
+  #prepare({ id }: FollowedRequest, record: InstanceRequest): Prepared {
+    const { view, cluster } = this.#deps;
+    let following = this.#following.get(id);
+    if (following === undefined) {
+      following = servicesOf(view, record, cluster);
+      this.#following.set(id, following);
+    }
+    return prepare(view, record, { cluster, following });
   }
 
   /** Closes drained servers to which clients come back: those without connections at once, the others after a while. */

@@ -34,21 +34,35 @@ export interface Prepared {
   readonly servers: readonly ServerAt[];
 }
 
-/** The folders of a cluster that a synapse follows: of one service, or of all. */
-export function pathsIn(view: FleetView, cluster: string, services = view.services()): readonly string[] {
-  return [...services].flatMap((service) =>
+/** The folders of a cluster that the services of a synapse follow; with `now`, without those that are not followed now. */
+export function pathsIn(view: FleetView, cluster: string, { now = false } = {}): readonly string[] {
+  return [...view.services()].flatMap((service) =>
     view
       .places(service)
-      .filter((place) => place.cluster === cluster)
+      .filter((place) => place.cluster === cluster && !(now && place.isIdle))
       .map(({ path }) => path),
   );
 }
 
-/** Finds the servers of an instance in every service whose source follows its key. */
-export function prepare(view: FleetView, { key }: InstanceRequest, cluster: string): Prepared {
-  const following = [...view.services()].filter((service) =>
-    pathsIn(view, cluster, [service]).some((path) => key.startsWith(`${path}/`)),
-  );
+/** The services whose sources follow the key of an instance. */
+export function servicesOf(view: FleetView, { key }: InstanceRequest, cluster: string): readonly string[] {
+  return [...view.services()].filter((service) => placesOf(view, service, { key, cluster }).length > 0);
+}
+
+function placesOf(
+  view: FleetView,
+  service: string,
+  { key, cluster }: { readonly key: string; readonly cluster: string },
+): readonly EtcdPlace[] {
+  return view.places(service).filter((place) => place.cluster === cluster && key.startsWith(`${place.path}/`));
+}
+
+/** Finds the servers of an instance in the services that follow its key. */
+export function prepare(
+  view: FleetView,
+  { key }: InstanceRequest,
+  { cluster, following }: { readonly cluster: string; readonly following: readonly string[] },
+): Prepared {
   const services: ServiceFacts[] = [];
   const servers = new Map<string, ServerAt>();
   const add = (server: ServerAt): void => void servers.set(`${server.backend}/${server.name}`, server);
@@ -61,7 +75,9 @@ export function prepare(view: FleetView, { key }: InstanceRequest, cluster: stri
     for (const { name } of found?.servers ?? []) add({ backend: found?.backend ?? noBackend, name });
     // A worker on its way out may still have it.
     if ('exact' in names) add({ backend: found?.backend ?? noBackend, name: names.exact });
-    const hasRecord = instance !== undefined && instance.state !== 'down';
+    // Where another source is in force, the record may be there, and is not used.
+    const isUnused = placesOf(view, service, { key, cluster }).every((place) => place.isUnused);
+    const hasRecord = isUnused || (instance !== undefined && instance.state !== 'down');
     services.push({ service, hasRecord, found, reason: whyUnknown(view, service, entry) });
   }
   const alone = following.length === 0 ? namesOfKey(key, undefined) : undefined;

@@ -158,7 +158,8 @@ function findWhyInUse(expect: 'drained' | 'gone', judged: readonly Judged[], pro
   const isThere = ({ server, wanted }: Judged): boolean =>
     wanted !== undefined || server.inFile !== 'absent' || server.workers.some(({ rotation }) => rotation !== 'absent');
   const used = judged.filter(isThere);
-  if (used.length === 0) return { state: 'unused', reason: null };
+  // A HAProxy that is not asked may have any server until it has loaded the file.
+  if (used.length === 0 && (proof.processes > 0 || judged.length === 0)) return { state: 'unused', reason: null };
   const blind = findWhyBlind(used, proof);
   if (blind !== undefined) return blind;
   for (const one of used) {

@@ -1,7 +1,8 @@
 /**
  * `npm run bench [-- SECTION …] [--servers 10,1000,5000] [--changes 200] [--hosts 200]`: measures this checkout on this
  * machine. Sections, all of them but the last one by default: `propagation` (how long a change takes from etcd to HAProxy,
- * beside the least that any program here would take), `bursts` (changes that come at once, and large configurations),
+ * beside the least that any program here would take), `convergence` (how long it takes until all of three hosts have
+ * acknowledged a drain, `--rounds` times, and what deploys lose that rely on it), `bursts` (changes that come at once, and large configurations),
  * `nerve` and `scale` (what the daemons take of their host, and of etcd), `cluster` (what a fleet takes of etcd),
  * `footprint` (what one nerve, one synapse and their commands take of a host, as they are installed, beside a bare Node;
  * `--rounds`: how often each start is measured, default 7; `--dist`: the daemons of another checkout or package).
@@ -23,6 +24,7 @@ import { etcdVersions } from '../support/etcd/etcd.ts';
 import { installPackage, sizeOf } from '../support/package/installed-package.ts';
 import { measureBursts } from './burst.ts';
 import { measureCluster } from './cluster.ts';
+import { measureConvergence } from './convergence.ts';
 import { type Footprint, measureFootprint } from './footprint.ts';
 import { measureLostLeases } from './lost-leases.ts';
 import { measureNerve } from './nerve.ts';
@@ -53,7 +55,7 @@ const { values, positionals } = parseArgs({
 });
 
 const sections: Readonly<Record<string, (bench: Bench) => Promise<void>>> = {
-  ...{ propagation, bursts, nerve, scale, cluster, footprint },
+  ...{ propagation, convergence, bursts, nerve, scale, cluster, footprint },
   'lost-leases': lostLeases,
 };
 const usual = Object.keys(sections).filter((name) => name !== 'lost-leases');
@@ -72,6 +74,25 @@ try {
 } finally {
   await etcd.stopAll();
   await rm(folder, { recursive: true, force: true });
+}
+
+async function convergence({ etcdHosts }: Bench): Promise<void> {
+  const rounds = Number(values.rounds);
+  const { plain, idleWait, late, requests, failures } = await measureConvergence(etcdHosts, rounds);
+  const row = (what: string, times: readonly number[]): string[] => [
+    what,
+    ...[0.5, 0.9].map((share) => quantile(times, share).toFixed(1)),
+  ];
+  console.log(`\nThree hosts, ${rounds} rounds, milliseconds`);
+  console.log(
+    formatTable([
+      ['', 'p50', 'p90'],
+      row('a drain reaches all HAProxy processes', plain),
+      row('the fleet has acknowledged a drain of an idle instance', idleWait),
+      row('it is known after the end of the last request', late),
+    ]),
+  );
+  console.log(`${requests} requests during ${rounds} deploys, ${failures.length} failed`);
 }
 
 async function propagation(bench: Bench): Promise<void> {

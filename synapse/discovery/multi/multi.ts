@@ -19,7 +19,11 @@ export function multiSource(parts: readonly Part[], makeResolver: () => Resolver
   return Object.assign(follow, {
     status: () => statusOf(children, run?.used ?? []),
     // Those of idle children too: they may be asked at any time.
-    places: () => children.flatMap((child) => child.places()),
+    places: () =>
+      children.flatMap((child) => {
+        const isUnused = run?.used.includes(child) !== true;
+        return child.places().map((place) => ({ ...place, isIdle: !child.isRunning, isUnused }));
+      }),
   });
 }
 

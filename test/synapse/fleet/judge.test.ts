@@ -86,6 +86,12 @@ const cases: readonly [what: string, Case, VerdictState, RegExp | null][] = [
   ['a file that is not ours may bring it back', { inFile: null }, 'cannot', /do_writes: false/],
   ['a HAProxy without a runtime API cannot be asked', { proof: { processes: 0 }, workers: [] }, 'cannot', /do_socket/],
   [
+    'a HAProxy without a runtime API may have an instance that is not wanted',
+    { proof: { processes: 0 }, wanted: undefined, workers: [], inFile: 'absent' },
+    'cannot',
+    /do_socket/,
+  ],
+  [
     'a record that says up is no drain',
     { wanted: 'ready', workers: [inCharge('closed')] },
     'not-yet',
