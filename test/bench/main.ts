@@ -83,16 +83,14 @@ async function convergence({ etcdHosts }: Bench): Promise<void> {
     what,
     ...[0.5, 0.9].map((share) => quantile(times, share).toFixed(1)),
   ];
-  console.log(`\nThree hosts, ${rounds} rounds, milliseconds`);
-  console.log(
-    formatTable([
-      ['', 'p50', 'p90'],
-      row('a drain reaches all HAProxy processes', plain),
-      row('the fleet has acknowledged a drain of an idle instance', idleWait),
-      row('it is known after the end of the last request', late),
-    ]),
-  );
-  console.log(`${requests} requests during ${rounds} deploys, ${failures.length} failed`);
+  const table = formatTable([
+    ['', 'p50', 'p90'],
+    row('a drain reaches all HAProxy processes', plain),
+    row('the fleet has acknowledged a drain of an idle instance', idleWait),
+    row('it is known after the end of the last request', late),
+  ]);
+  process.stdout.write(`Three hosts, ${rounds} rounds, milliseconds\n${table}\n`);
+  process.stdout.write(`${requests} requests during ${rounds} deploys, ${failures.length} failed\n\n`);
 }
 
 async function propagation(bench: Bench): Promise<void> {

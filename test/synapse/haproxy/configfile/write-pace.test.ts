@@ -34,6 +34,14 @@ const cases: readonly [what: string, FileUse, urgent: boolean, last: { at: numbe
 ];
 
 describe('the time of a write', () => {
+  for (const [what, use, last, at] of [
+    ['is at once when somebody waits for the file', 'merged', { at: 99_900, tookMs: 10 }, 100_000],
+    ['still keeps to three times the last duration', 'merged', { at: 99_900, tookMs: 100 }, 100_200],
+    ['is no later than for others where each write reloads', 'watched', { at: 0, tookMs: 10 }, 100_000],
+  ] as const) {
+    it(what, () => assert.equal(nextWriteAt(use, { since: 100_000, urgent: false, awaited: true }, last), at));
+  }
+
   for (const [what, use, urgent, last, at] of cases) {
     it(what, () => assert.equal(nextWriteAt(use, { since: 100_000, urgent }, last), at));
   }
