@@ -1,5 +1,6 @@
 import type { Schema } from '../common/config/config.ts';
 import type { Host } from '../common/host.ts';
+import { builtFolder } from '../common/place.ts';
 import { loadPlugin, type PluginFolder, pluginNames } from '../common/plugin.ts';
 
 /** One probe of a service on this host: resolves when the service is healthy, rejects with the reason when it is not. */
@@ -49,7 +50,7 @@ export interface CheckTypes {
 /** The folder of nerve's own checks. */
 export const checkFolder: PluginFolder = {
   kind: 'check type',
-  url: new URL('./checks/', import.meta.url),
+  url: new URL('nerve/checks/', builtFolder),
   symbol: 'check',
 };
 

@@ -5,7 +5,8 @@ import { fleetSchema } from '../common/fleet/options.ts';
 import { statsdSchema } from '../common/statsd/options.ts';
 import { ownCheckTypes } from './check.ts';
 import { checkSchema } from './config/check-config.ts';
-import { defaultListen, nerveSchema, shutdownSchema, socketDefault } from './config/config.ts';
+import { nerveSchema, shutdownSchema, socketDefault } from './config/config.ts';
+import { defaultListen } from './config/listen.ts';
 import { rateLimitSchema } from './config/rate-limit.ts';
 import { serviceSchema } from './config/service-config.ts';
 

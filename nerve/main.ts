@@ -1,5 +1,5 @@
 #!/usr/bin/env node
 import { main } from '../common/cli/daemon.ts';
-import { nerveProgram } from './program.ts';
+import { nerveSource } from './program.ts';
 
-await main(nerveProgram);
+await main(nerveSource);

@@ -1,16 +1,9 @@
-import { completionCommand } from '../common/cli/completion.ts';
-import type { Program } from '../common/cli/program.ts';
+import type { ProgramSource } from '../common/cli/program.ts';
+import { wholeProgram } from '../common/cli/whole-program.ts';
 import { packageVersion } from '../common/daemon/version.ts';
-import { check } from './commands/check.ts';
-import { complete } from './commands/complete.ts';
-import { describe } from './commands/describe.ts';
-import { drain, undrain } from './commands/drain.ts';
-import { run } from './commands/run.ts';
-import { status } from './commands/status.ts';
-import { weight } from './commands/weight.ts';
 
 /** The command line of nerve, from which help, manual page and completion are made. */
-export const nerveProgram: Program = {
+export const nerveSource: ProgramSource = {
   name: 'nerve',
   version: packageVersion(),
   summary: 'Checks the services of this host and announces the healthy ones in etcd.',
@@ -27,15 +20,18 @@ export const nerveProgram: Program = {
   },
   // As in SmartStack: with -k, validate only.
   defaultCommand: (options) => (options['check-config'] ? 'check' : 'run'),
-  commands: {
-    run,
-    check,
-    status,
-    drain,
-    undrain,
-    weight,
-    describe,
-    completion: completionCommand(() => nerveProgram),
-    complete,
+  loaders: {
+    run: async () => (await import('./commands/run.ts')).run,
+    check: async () => (await import('./commands/check.ts')).check,
+    status: async () => (await import('./commands/status.ts')).status,
+    drain: async () => (await import('./commands/drain.ts')).drain,
+    undrain: async () => (await import('./commands/drain.ts')).undrain,
+    weight: async () => (await import('./commands/weight.ts')).weight,
+    describe: async () => (await import('./commands/describe.ts')).describe,
+    completion: async () => {
+      const { completionCommand } = await import('../common/cli/completion.ts');
+      return completionCommand(() => wholeProgram(nerveSource));
+    },
+    complete: async () => (await import('./commands/complete.ts')).complete,
   },
 };

@@ -1,6 +1,5 @@
 import { aborted } from '../common/async/abort.ts';
-import { daemonSignals } from '../common/cli/daemon.ts';
-import { defaultGraceMs } from '../common/daemon/lifecycle.ts';
+import { daemonSignals, defaultGraceMs } from '../common/daemon/lifecycle.ts';
 import type { Log } from '../common/daemon/log.ts';
 import { createEtcdClient } from '../common/etcd/client/client.ts';
 import { type Host, thisHost } from '../common/host.ts';

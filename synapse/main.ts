@@ -1,5 +1,5 @@
 #!/usr/bin/env node
 import { main } from '../common/cli/daemon.ts';
-import { synapseProgram } from './program.ts';
+import { synapseSource } from './program.ts';
 
-await main(synapseProgram);
+await main(synapseSource);

@@ -1,38 +1,29 @@
-import { completionCommand } from '../common/cli/completion.ts';
-import type { Program } from '../common/cli/program.ts';
+import type { ProgramSource } from '../common/cli/program.ts';
+import { wholeProgram } from '../common/cli/whole-program.ts';
 import { packageVersion } from '../common/daemon/version.ts';
-import { check } from './commands/check.ts';
-import { complete } from './commands/complete.ts';
-import { describe } from './commands/describe.ts';
-import { events } from './commands/events.ts';
-import { explain } from './commands/explain.ts';
-import { fleet } from './commands/fleet.ts';
-import { plan } from './commands/plan.ts';
-import { render } from './commands/render.ts';
-import { run } from './commands/run.ts';
-import { services } from './commands/services.ts';
-import { status } from './commands/status.ts';
-import { wait } from './commands/wait.ts';
 
 /** The command line of synapse: what runs, and what help, manual and completion say of it. */
-export const synapseProgram: Program = {
+export const synapseSource: ProgramSource = {
   name: 'synapse',
   version: packageVersion(),
   summary: 'Finds the instances of services and keeps the local HAProxy up to date.',
   configEnv: 'SYNAPSE_CONFIG',
-  commands: {
-    run,
-    check,
-    render,
-    plan,
-    status,
-    services,
-    explain,
-    wait,
-    fleet,
-    events,
-    describe,
-    completion: completionCommand(() => synapseProgram),
-    complete,
+  loaders: {
+    run: async () => (await import('./commands/run.ts')).run,
+    check: async () => (await import('./commands/check.ts')).check,
+    render: async () => (await import('./commands/render.ts')).render,
+    plan: async () => (await import('./commands/plan.ts')).plan,
+    status: async () => (await import('./commands/status.ts')).status,
+    services: async () => (await import('./commands/services.ts')).services,
+    explain: async () => (await import('./commands/explain.ts')).explain,
+    wait: async () => (await import('./commands/wait.ts')).wait,
+    fleet: async () => (await import('./commands/fleet.ts')).fleet,
+    events: async () => (await import('./commands/events.ts')).events,
+    describe: async () => (await import('./commands/describe.ts')).describe,
+    completion: async () => {
+      const { completionCommand } = await import('../common/cli/completion.ts');
+      return completionCommand(() => wholeProgram(synapseSource));
+    },
+    complete: async () => (await import('./commands/complete.ts')).complete,
   },
 };

@@ -5,6 +5,7 @@ import type { EtcdOptions } from '../common/etcd/client/options.ts';
 import type { InspectedRecord } from '../common/etcd/records/inspect.ts';
 import type { RecordOrigin } from '../common/etcd/records/record-origin.ts';
 import type { Instance } from '../common/instance.ts';
+import { builtFolder } from '../common/place.ts';
 import type { PluginFolder } from '../common/plugin.ts';
 import type { Published } from '../common/published.ts';
 
@@ -190,7 +191,7 @@ export interface SourcePlugin<Options> {
 /** Where discovery methods are, and SmartStack's older names for some of them. */
 export const sourceFolder: PluginFolder = {
   kind: 'discovery method',
-  url: new URL('./discovery/sources/', import.meta.url),
+  url: new URL('synapse/discovery/sources/', builtFolder),
   symbol: 'source',
   aliases: { base: 'static', zookeeper_poll: 'zookeeper', zookeeper_dns_poll: 'zookeeper_dns' },
 };

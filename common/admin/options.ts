@@ -1,10 +1,8 @@
 import { readFile } from 'node:fs/promises';
-import { ConfigError, isError, type Problem } from '../config/config.ts';
 import { isObject } from '../config/formats.ts';
 import { interpolate } from '../config/interpolate.ts';
-import { parseText } from '../config/parse.ts';
-import { unreadable } from '../config/problem.ts';
-import { type Schema, validate } from '../config/schema.ts';
+import { ConfigError, isError, type Problem, unreadable } from '../config/problem.ts';
+import type { Schema } from '../config/schema.ts';
 
 /** The `admin` section of both daemons. */
 export interface AdminConfig {
@@ -63,6 +61,11 @@ export async function loadAdminConfig(
   } catch (error) {
     throw new ConfigError([{ file, path: '', message: unreadable(error as NodeJS.ErrnoException) }]);
   }
+  // Loaded here, because others use this file without reading a configuration.
+  const [{ parseText }, { validate }] = await Promise.all([
+    import('../config/parse.ts'),
+    import('../config/schema.ts'),
+  ]);
   const value = parseText(text, file, problems);
   const section = isObject(value) ? interpolate({ admin: value.admin }, { env: options.env }, problems) : {};
   const admin = (section as { readonly admin?: unknown }).admin;

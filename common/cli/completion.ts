@@ -143,7 +143,7 @@ function zshText(text: string): string {
 }
 
 /** `PROGRAM completion SHELL`. A function gives the program, because this command is a part of it. */
-export function completionCommand(program: () => Program): Command {
+export function completionCommand(program: () => Promise<Program>): Command {
   return {
     summary: 'Print a script that makes bash or zsh complete the command line.',
     usage: 'SHELL',
@@ -157,7 +157,7 @@ export function completionCommand(program: () => Program): Command {
       const known = shells.find((name) => name === shell);
       if (known === undefined)
         throw new UsageError(`no completion for ${shell}; there is one for ${shells.join(' and ')}`);
-      printExact(completionScript(program(), known satisfies Shell));
+      printExact(completionScript(await program(), known satisfies Shell));
     },
   };
 }

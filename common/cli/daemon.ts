@@ -1,30 +1,28 @@
 import { ConfigError, formatProblem } from '../config/problem.ts';
-import { createLog, reasonOf } from '../daemon/log.ts';
+import { reasonOf } from '../daemon/log.ts';
 import { plainReason } from '../reason.ts';
 import { visible, visibleLine } from '../visible.ts';
 import { commandHelp, commandNamed, parseCommandLine, programHelp } from './command-line.ts';
-import { type Program, UsageError } from './program.ts';
+import { type Program, type ProgramSource, UsageError } from './program.ts';
 import { ProgressLine } from './progress-line.ts';
 import { safeOutput, styleFor } from './table.ts';
-
-// For a program's main file, which needs all of these.
-export { type DaemonSignals, daemonSignals } from '../daemon/lifecycle.ts';
-export { type Command, type CommandContext, type OptionSpec, type Program, UsageError } from './program.ts';
+import { programFor } from './whole-program.ts';
 
 /**
  * Runs a program: parses the command line and sets `process.exitCode` to 0 (done), 1 (failed) or 2 (wrong usage or
  * configuration).
  */
-export async function main(program: Program): Promise<void> {
+export async function main(source: ProgramSource): Promise<void> {
+  const argv = process.argv.slice(2);
   // `synapse services --watch | head` exits silently when head does; on a full disk it prints the reason.
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {
     if (error.code === 'EPIPE') process.exit();
-    process.stderr.write(`${program.name}: cannot print: ${plainReason(error)}\n`);
+    process.stderr.write(`${source.name}: cannot print: ${plainReason(error)}\n`);
     process.exit(1);
   });
   // A closed log, or a full disk under it, must not end a daemon, and there is nowhere to report it.
   process.stderr.on('error', () => {});
-  const code = await execute(program, process.argv.slice(2), {
+  const code = await execute(await programFor(source, argv, process.env), argv, {
     env: process.env,
     print: (text) => process.stdout.write(text),
     complain: (text) => process.stderr.write(text),
@@ -73,10 +71,10 @@ export async function execute(program: Program, argv: readonly string[], termina
       if (config !== undefined) return config;
       throw new UsageError(`name a configuration file with -c FILE or ${program.configEnv}`);
     };
-    const log = createLog(program.name);
     const { style, clean } = safeOutput(styleFor({ color: String(options.color ?? 'auto'), env, isTerminal }));
     const context = {
-      ...{ version: program.version, config, options, args, env, log, style, needConfig },
+      ...{ version: program.version, config, options, args, env, style, needConfig },
+      openLog: async () => (await import('../daemon/stderr-log.ts')).createLog(program.name),
       print: (text: string): void => write(clean(text)),
       printExact: (text: string): void => write(isTerminal ? clean(text) : text),
       progress: (text: string): void => line.show(visibleLine(text)),

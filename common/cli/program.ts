@@ -39,7 +39,6 @@ export interface CommandContext {
   readonly options: Readonly<Record<string, string | boolean | undefined>>;
   readonly args: readonly string[];
   readonly env: NodeJS.ProcessEnv;
-  readonly log: Log;
   /** Writes to standard output. Characters that a terminal would obey or hide are shown as escapes. */
   readonly print: (text: string) => void;
   /** Writes the text of a file to standard output; unchanged, unless that is a terminal. */
@@ -48,6 +47,8 @@ export interface CommandContext {
   readonly progress: (text: string) => void;
   /** Adds colours where the output shows them. */
   readonly style: Style;
+  /** The log on standard error. Loaded only by commands that need it, because most of them end without a message. */
+  openLog(): Promise<Log>;
   /** The configuration file. @throws {UsageError} when none is named */
   needConfig(): string;
 }
@@ -100,6 +101,12 @@ export interface Program {
   readonly commands: Readonly<Record<string, Command>>;
   /** Another default command for these options: `-k` means check. */
   readonly defaultCommand?: (options: CommandContext['options']) => string;
+}
+
+/** A program whose commands are loaded one by one, because each start needs one of them. */
+export interface ProgramSource extends Omit<Program, 'commands'> {
+  /** By name, in the order of the help. */
+  readonly loaders: Readonly<Record<string, () => Promise<Command>>>;
 }
 
 /** A command line is wrong; exit code 2. */

@@ -2,8 +2,8 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { manPage } from '../../common/cli/man-page.ts';
-import { nerveProgram } from '../../nerve/program.ts';
-import { synapseProgram } from '../../synapse/program.ts';
+import { nerveProgram } from '../../nerve/whole-program.ts';
+import { synapseProgram } from '../../synapse/whole-program.ts';
 
 // Part of the build, because the package and the archive have the manuals.
 const folder = fileURLToPath(new URL('../../man/', import.meta.url));

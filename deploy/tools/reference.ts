@@ -5,12 +5,12 @@ import { describeSchema, type OptionRow } from '../../common/cli/describe.ts';
 import { pluginNames } from '../../common/plugin.ts';
 import { checkFolder } from '../../nerve/check.ts';
 import { describeOptions as describeNerve } from '../../nerve/describe.ts';
-import { nerveProgram } from '../../nerve/program.ts';
+import { nerveProgram } from '../../nerve/whole-program.ts';
 import { describeOptions as describeSynapse } from '../../synapse/describe.ts';
 import { haproxySchema } from '../../synapse/haproxy/options/config.ts';
 import { serviceHaproxySchema } from '../../synapse/haproxy/options/service-config.ts';
-import { synapseProgram } from '../../synapse/program.ts';
 import { sourceFolder } from '../../synapse/source.ts';
+import { synapseProgram } from '../../synapse/whole-program.ts';
 import { problemsPage } from './problems-page.ts';
 import { publishedPage } from './published-page.ts';
 

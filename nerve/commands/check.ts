@@ -18,7 +18,8 @@ const mostKeys = 100;
 export const check: Command = {
   summary: 'Validate the configuration, the TLS files and the folders that it names; start nothing.',
   async run(context) {
-    const { config: file = 'environment', env, log } = context;
+    const { config: file = 'environment', env } = context;
+    const log = await context.openLog();
     const config = await loadConfig(configSource(context), { log });
     const { value, fileOf } = context.config === undefined ? environmentDocument(env) : await readConfig(file, { env });
     const problems = [

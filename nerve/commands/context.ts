@@ -2,7 +2,8 @@ import type { AdminTarget } from '../../common/admin/client.ts';
 import { loadAdminConfig } from '../../common/admin/options.ts';
 import type { CommandContext } from '../../common/cli/program.ts';
 import { findSocket } from '../../common/daemon/default-paths.ts';
-import { type ConfigSource, defaultListen } from '../config/config.ts';
+import type { ConfigSource } from '../config/config.ts';
+import { defaultListen } from '../config/listen.ts';
 
 /** The option that several commands share. */
 export const json = { json: { type: 'boolean', doc: 'print JSON; the manual lists its keys' } } as const;

@@ -55,7 +55,7 @@ export const undrain: Command = {
 const freshResults = 2;
 
 async function drainOrUndrain(context: CommandContext, action: 'drain' | 'undrain'): Promise<number> {
-  const { args, options, print, progress, log } = context;
+  const { args, options, print, progress } = context;
   const [service, instance] = args;
   const timeoutMs = durationOption('timeout', options.timeout ?? '60s');
   const say = options.json ? () => {} : print;
@@ -70,7 +70,7 @@ async function drainOrUndrain(context: CommandContext, action: 'drain' | 'undrai
   for (const id of answer.instances) {
     say(`${answer.service}: ${id} ${action === 'drain' ? 'drains' : 'no longer drains'}\n`);
   }
-  if (answer.warning !== null) log.warn(`nerve will forget this at a restart: ${answer.warning}`);
+  if (answer.warning !== null) (await context.openLog()).warn(`nerve will forget this at a restart: ${answer.warning}`);
   let result: ProxyWaitResult | undefined;
   if (options.wait) {
     const expect = action === 'drain' ? 'drained' : 'up';

@@ -11,6 +11,6 @@ export const run: Command = {
   async run(context) {
     // Loaded only here: the etcd client is large, and few other commands need it.
     const { realWorld, runNerve } = await import('../run.ts');
-    await runNerve(configSource(context), { ...realWorld, log: context.log, version: context.version });
+    await runNerve(configSource(context), { ...realWorld, log: await context.openLog(), version: context.version });
   },
 };

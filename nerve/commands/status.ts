@@ -5,7 +5,6 @@ import type { Command, CommandContext } from '../../common/cli/program.ts';
 import { type Cell, formatTable, heading, plain, type Style, type Tone } from '../../common/cli/table.ts';
 import { ageOf } from '../../common/wording.ts';
 import { twoNerves } from '../announce/announcer.ts';
-import { loadConfig } from '../config/config.ts';
 import { type NerveState, type NerveStatus, type RegistryState, statusShape } from '../status-shape.ts';
 import { adminTarget, configSource, json } from './context.ts';
 
@@ -48,8 +47,14 @@ async function readStatus(context: CommandContext, notRunning: NotRunning): Prom
   if (context.config === undefined && !context.env.NERVE_SERVICE) {
     throw new Error(`${notRunning.message}; with -c FILE, this command reads etcd directly`);
   }
-  const config = await loadConfigOffline(notRunning, () => loadConfig(configSource(context), { log: context.log }));
-  const { readRegistry } = await import('./offline-status.ts');
+  // Loaded here, because the running nerve answers without them.
+  const [{ loadConfig }, { readRegistry }] = await Promise.all([
+    import('../config/config.ts'),
+    import('./offline-status.ts'),
+  ]);
+  const config = await loadConfigOffline(notRunning, async () =>
+    loadConfig(configSource(context), { log: await context.openLog() }),
+  );
   return {
     version: context.version,
     ready: false,

@@ -29,7 +29,7 @@ export const weight: Command = {
     ['nerve weight api -', 'the weight of the configuration again'],
   ],
   async run(context) {
-    const { args, options, print, progress, log } = context;
+    const { args, options, print, progress } = context;
     const [service = '', second = '', third] = args;
     const [instance, text] = third === undefined ? [undefined, second] : [second, third];
     const timeoutMs = durationOption('timeout', options.timeout ?? '60s');
@@ -39,7 +39,8 @@ export const weight: Command = {
     const answer = (await control(admin, '/api/v1/weight', body, { program: 'nerve' })) as DrainAnswer;
     const what = text === '-' ? 'has the weight of its configuration' : `has weight ${text}`;
     for (const id of answer.instances) say(`${answer.service}: ${id} ${what}\n`);
-    if (answer.warning !== null) log.warn(`nerve will forget this at a restart: ${answer.warning}`);
+    if (answer.warning !== null)
+      (await context.openLog()).warn(`nerve will forget this at a restart: ${answer.warning}`);
     let result: ProxyWaitResult | undefined;
     if (options.wait) {
       const asked = { service: answer.service, instance, expect: 'applied', timeoutMs } as const;

@@ -20,6 +20,7 @@ import { formatInstance } from '../../common/instance.ts';
 import { readStatsd, type StatsdConfig } from '../../common/statsd/options.ts';
 import { type CheckTypes, ownCheckTypes } from '../check.ts';
 import { environmentDocument } from './environment.ts';
+import { defaultListen } from './listen.ts';
 import { readServices, type ServiceConfig } from './service-config.ts';
 
 /** nerve's configuration, validated. */
@@ -50,9 +51,6 @@ interface TopOptions {
   readonly state_file_path: string | false | null;
   readonly drain_time: number;
 }
-
-/** The default address of nerve's HTTP server. */
-export const defaultListen = '127.0.0.1:3210';
 
 /** The default path of its control socket, as the documentation puts it. */
 export const socketDefault = 'by default in $RUNTIME_DIRECTORY, /run/nerve or $TMPDIR/nerve-UID, named after the file';

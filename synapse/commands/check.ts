@@ -33,7 +33,7 @@ export const check: Command = {
       ...(await tlsFileProblems(value, thisHost.files)),
       ...(await folderProblems(targetsOf(config), thisHost.files)),
     ];
-    logWarnings(surroundings, file, context.log);
+    logWarnings(surroundings, file, await context.openLog());
     const found: Problem[] = [...problems].map(([service, message]) => ({
       path: `services.${service}.haproxy`,
       message,

@@ -2,7 +2,8 @@ import type { AdminTarget } from '../../common/admin/client.ts';
 import { loadAdminConfig } from '../../common/admin/options.ts';
 import { numberOption } from '../../common/cli/number-option.ts';
 import type { CommandContext } from '../../common/cli/program.ts';
-import { defaultListen, readSynapseConfig, type SynapseConfig } from '../config/config.ts';
+import type { SynapseConfig } from '../config/config.ts';
+import { defaultListen } from '../config/listen.ts';
 
 /** The option of every command that prints JSON. */
 export const json = { json: { type: 'boolean', doc: 'print JSON; its keys are in the manual' } } as const;
@@ -24,12 +25,15 @@ export const wait = {
 export const directly = { 3: 'synapse is not running: the output was read without it' } as const;
 
 /** Reads the whole configuration. @throws {ConfigError} {UsageError} */
-export function load({
+export async function load({
   env,
-  log,
+  openLog,
   needConfig,
-}: Pick<CommandContext, 'env' | 'log' | 'needConfig'>): Promise<SynapseConfig> {
-  return readSynapseConfig(needConfig(), { env, log });
+}: Pick<CommandContext, 'env' | 'openLog' | 'needConfig'>): Promise<SynapseConfig> {
+  const file = needConfig();
+  // Loaded here, because most commands only ask the running synapse.
+  const { readSynapseConfig } = await import('../config/config.ts');
+  return readSynapseConfig(file, { env, log: await openLog() });
 }
 
 /** Where the running synapse can be asked: from its configuration, or the default. */

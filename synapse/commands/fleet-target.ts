@@ -25,13 +25,13 @@ export const missing = { 4: 'proxies are missing, and named; also when no proxy 
  * So a person can have a file with rights of their own, of which nothing else has to be right.
  * @throws {ConfigError} when these cannot be used
  */
-export async function fleetTarget({ env, log, needConfig }: CommandContext): Promise<FleetTarget> {
+export async function fleetTarget({ env, openLog, needConfig }: CommandContext): Promise<FleetTarget> {
   const document = await readConfig(needConfig(), { env, raw: ['haproxy', 'services'] });
   const problems: Problem[] = [];
   const etcd = readEtcdSection(document.value.etcd, problems);
   const fleet = readFleetMember(document.value.fleet, problems, 'command');
   if (fleet === false) problems.push({ path: 'fleet', message: 'is false: this command has no fleet to ask' });
-  settleProblems(problems, document, log);
+  settleProblems(problems, document, await openLog());
   return { etcd, fleet: fleet || { path: '' }, paths: pathsOf(document.value.services) };
 }
 

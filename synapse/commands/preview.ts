@@ -12,7 +12,7 @@ export interface PreviewNow extends Preview {
 export async function previewNow(context: CommandContext): Promise<PreviewNow> {
   // Loaded here, because most commands only ask the running synapse and need none of it.
   const [{ collect }, { preview }] = await Promise.all([import('../collect-once.ts'), import('../haproxy/preview.ts')]);
-  const { log } = context;
+  const log = await context.openLog();
   const config = await load(context);
   const { snapshot, unanswered, state, stateFile } = await collect(config, { waitMs: waitOf(context), log });
   const unread = stateFile?.unreadable ?? stateFile?.damaged;

@@ -22,7 +22,7 @@ export const run: Command = {
     const { version } = context;
     const events = new Events();
     await runSynapse({
-      log: context.log,
+      log: await context.openLog(),
       events,
       version,
       configFile,

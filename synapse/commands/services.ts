@@ -25,7 +25,8 @@ export const services: Command = {
     const config = await load(context);
     // Loaded here, because the etcd client is large and no other command needs it.
     const { followRegistry, formatChange, formatList, listOfCache } = await import('./registry-list.ts');
-    const { options, print, style, log } = context;
+    const { options, print, style } = context;
+    const log = await context.openLog();
     const prefix = `${String(options.prefix ?? '/nerve/services').replace(/\/+$/, '')}/`;
     const show = (list: RegistryList): void =>
       print(options.json ? `${JSON.stringify(list, null, options.watch ? undefined : 2)}\n` : formatList(list, style));
@@ -56,13 +57,14 @@ export const services: Command = {
 async function remembered(
   { stateFile }: SynapseConfig,
   error: unknown,
-  { log }: CommandContext,
+  { openLog }: CommandContext,
 ): Promise<SavedServices> {
   if (stateFile === undefined) throw error;
   const { services, missing, unreadable, damaged } = await inspectStateFile(stateFile, thisHost.files);
   if (missing) throw error;
   const problem = unreadable ?? damaged;
   if (problem !== undefined) {
+    const log = await openLog();
     log.error('the state file cannot be read either', { path: stateFile.path, reason: problem });
     throw error;
   }

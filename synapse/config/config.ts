@@ -20,6 +20,7 @@ import type { StateFile } from '../catalog/state-file.ts';
 import { type FileOutputConfig, fileOutputSchema } from '../file-output.ts';
 import type { HaproxyConfig } from '../haproxy/options/config.ts';
 import { haproxySection } from '../haproxy/options/section.ts';
+import { defaultListen } from './listen.ts';
 import { loopProblems } from './own-listeners.ts';
 import { readService, type ServiceConfig } from './service-config.ts';
 import { sharedAddresses } from './shared-addresses.ts';
@@ -81,9 +82,6 @@ export const topSchema: Schema<TopOptions> = {
 const refused: Readonly<Record<string, string>> = {
   nginx: 'is not supported: remove it, and let HAProxy bind the ports (haproxy.port of each service)',
 };
-
-/** The default address of `/healthz`, `/metrics` and the API. */
-export const defaultListen = '127.0.0.1:3211';
 
 /**
  * Reads and checks a configuration file; warnings go to `log`.

@@ -1,9 +1,7 @@
 import { readFileSync } from 'node:fs';
+import { posix } from 'node:path';
 import { type ReadRoute, sendText } from '../../common/admin/routes.ts';
-
-/** The folder that this file is built into, `dist/`, and the package around it. */
-const built = new URL('../../', import.meta.url);
-const packageRoot = new URL('../', built);
+import { builtFolder } from '../../common/place.ts';
 
 /** Files of the page that are not built, by path. */
 const files = [
@@ -11,33 +9,8 @@ const files = [
   { path: '/page.css', file: 'synapse/page/page.css', type: 'text/css; charset=utf-8' },
 ] as const;
 
-/** Modules of the page and what they import. Each is served under its path in `dist/`, so that their imports find it. */
-const modules = [
-  'common/cli/json-shape.js',
-  'common/wording.js',
-  'synapse/page/connection.js',
-  'synapse/page/detail.js',
-  'synapse/page/dom.js',
-  'synapse/page/headline.js',
-  'synapse/page/list.js',
-  'synapse/page/main.js',
-  'synapse/page/rates.js',
-  'synapse/page/services.js',
-  'synapse/page/timeline.js',
-  'synapse/page/words.js',
-  'synapse/haproxy/statistics/health-shape.js',
-  'synapse/report/event-shape.js',
-  'synapse/report/found-problem.js',
-  'synapse/report/haproxy-problems.js',
-  'synapse/report/problem-kinds.js',
-  'synapse/report/problems.js',
-  'synapse/report/record-shape.js',
-  'synapse/report/held-server.js',
-  'synapse/report/servers-text.js',
-  'synapse/report/service-notes.js',
-  'synapse/report/service-problems.js',
-  'synapse/report/traffic-problems.js',
-] as const;
+/** The module that the page loads. */
+const mainModule = 'synapse/page/main.js';
 
 /** Only our own files run and load in the page, whatever a record in the registry says. */
 const contentPolicy = [
@@ -53,15 +26,34 @@ const contentPolicy = [
 
 /** The live page at `/`, as it is in the package. @throws when a file of it is missing */
 export function pageRoutes(): Readonly<Record<string, ReadRoute>> {
+  const packageRoot = new URL('../', builtFolder);
   const served = [
     ...files.map(({ path, file, type }) => ({ path, type, text: readFileSync(new URL(file, packageRoot), 'utf8') })),
-    ...modules.map((name) => ({
+    ...[...modulesOf(mainModule)].map(([name, text]) => ({
       path: `/${name}`,
       type: 'text/javascript; charset=utf-8',
-      text: readFileSync(new URL(name, built), 'utf8'),
+      text,
     })),
   ];
   return Object.fromEntries(served.map(({ path, type, text }) => [path, textRoute(text, type)]));
+}
+
+/**
+ * A module and all that it imports, directly or not, by path in the built folder: each is served under that path, so that
+ * the imports find it. In the published package the page is one module.
+ */
+function modulesOf(first: string): ReadonlyMap<string, string> {
+  const modules = new Map<string, string>();
+  const read = (name: string): void => {
+    if (modules.has(name)) return;
+    const text = readFileSync(new URL(name, builtFolder), 'utf8');
+    modules.set(name, text);
+    for (const [, imported = ''] of text.matchAll(/^(?:import|export)\b[^;'"]*?['"](\.\.?\/[^'"]+)['"];$/gm)) {
+      read(posix.join(posix.dirname(name), imported));
+    }
+  };
+  read(first);
+  return modules;
 }
 
 function textRoute(text: string, type: string): ReadRoute {

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { describe, it } from 'node:test';
-import { execute, type Program } from '../../common/cli/daemon.ts';
+import { execute } from '../../common/cli/daemon.ts';
+import type { Program } from '../../common/cli/program.ts';
 import { formatTable } from '../../common/cli/table.ts';
 import { visible, visibleLine } from '../../common/visible.ts';
 import { formatEvent } from '../../synapse/report/event-text.ts';
@@ -173,7 +174,7 @@ describe('a command', () => {
     it(`logs lines that a terminal does not obey (${what})`, () => {
       const code = `
         Object.defineProperty(process.stderr, 'isTTY', { value: ${isTerminal} });
-        const { createLog } = await import(${JSON.stringify(builtModule('common/daemon/log.js'))});
+        const { createLog } = await import(${JSON.stringify(builtModule('common/daemon/stderr-log.js'))});
         const evil = JSON.parse(process.argv[1]);
         createLog('nerve', 'info').warn('a message ' + evil, { evil, list: [evil], [evil]: 1, line: 'a\\nb' });`;
       const { stderr, status } = spawnSync(

@@ -1,4 +1,5 @@
 import type { Schema } from '../../../common/config/config.ts';
+import { builtFolder } from '../../../common/place.ts';
 import type { PluginFolder } from '../../../common/plugin.ts';
 import type { SourceContext } from '../../source.ts';
 
@@ -41,7 +42,7 @@ export interface ResolverPlugin<Options> {
 /** Where the resolvers are, and their older names. */
 export const resolverFolder: PluginFolder = {
   kind: 'resolver',
-  url: new URL('./resolvers/', import.meta.url),
+  url: new URL('synapse/discovery/multi/resolvers/', builtFolder),
   symbol: 'resolver',
   aliases: { fallback: 'sequential' },
 };

@@ -6,8 +6,8 @@ import { after, before, describe, it } from 'node:test';
 import { completionScript, shells } from '../../../common/cli/completion.ts';
 import { exec } from '../../../common/daemon/exec.ts';
 import { unpackPackages } from '../../../deploy/tools/debian/programs.ts';
-import { nerveProgram } from '../../../nerve/program.ts';
-import { synapseProgram } from '../../../synapse/program.ts';
+import { nerveProgram } from '../../../nerve/whole-program.ts';
+import { synapseProgram } from '../../../synapse/whole-program.ts';
 import { programPath } from '../../support/daemons/daemon.ts';
 import { patienceMs } from '../../support/eventually.ts';
 

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { type CommandContext, execute, type Program, UsageError } from '../../../common/cli/daemon.ts';
+import { execute } from '../../../common/cli/daemon.ts';
+import { type CommandContext, type Program, UsageError } from '../../../common/cli/program.ts';
 import { ConfigError } from '../../../common/config/config.ts';
 
 function program(run: (context: CommandContext, command: string) => Promise<void>): Program {

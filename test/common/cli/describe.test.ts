@@ -3,8 +3,8 @@ import { describe, it } from 'node:test';
 import { execute } from '../../../common/cli/daemon.ts';
 import { describeSchema, describeShape, formatOptions } from '../../../common/cli/describe.ts';
 import type { Schema } from '../../../common/config/schema.ts';
-import { nerveProgram } from '../../../nerve/program.ts';
-import { synapseProgram } from '../../../synapse/program.ts';
+import { nerveProgram } from '../../../nerve/whole-program.ts';
+import { synapseProgram } from '../../../synapse/whole-program.ts';
 import { mismatches } from '../../support/json-shape.ts';
 
 const schema: Schema<Record<'host' | 'timeout' | 'mode' | 'own' | 'note' | 'list' | 'perm', unknown>> = {

@@ -6,8 +6,8 @@ import { after, before, describe, it } from 'node:test';
 import { manPage } from '../../../common/cli/man-page.ts';
 import { exec } from '../../../common/daemon/exec.ts';
 import { unpackPackages } from '../../../deploy/tools/debian/programs.ts';
-import { nerveProgram } from '../../../nerve/program.ts';
-import { synapseProgram } from '../../../synapse/program.ts';
+import { nerveProgram } from '../../../nerve/whole-program.ts';
+import { synapseProgram } from '../../../synapse/whole-program.ts';
 import { patienceMs } from '../../support/eventually.ts';
 import { root } from '../../support/repository.ts';
 

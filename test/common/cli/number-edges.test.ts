@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { execute, type Program } from '../../../common/cli/daemon.ts';
-import { nerveProgram } from '../../../nerve/program.ts';
-import { synapseProgram } from '../../../synapse/program.ts';
+import { execute } from '../../../common/cli/daemon.ts';
+import type { Program } from '../../../common/cli/program.ts';
+import { nerveProgram } from '../../../nerve/whole-program.ts';
+import { synapseProgram } from '../../../synapse/whole-program.ts';
 
 /** What the placeholder of an option says of its value → values at the edges. Nothing runs that a command could ask. */
 const kinds: Readonly<Record<string, { readonly refused: readonly string[]; readonly taken: readonly string[] }>> = {

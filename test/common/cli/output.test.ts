@@ -12,8 +12,8 @@ function onFullDisk(which: 'stdout' | 'stderr', run: string) {
     import { main } from ${module('cli/daemon')};
     import { daemonSignals } from ${module('daemon/lifecycle')};
     import { sleep } from ${module('async/sleep')};
-    const run = async ({ log, print }) => { ${run} };
-    await main({ name: 'nerve', version: '1', summary: '', configEnv: 'X', commands: { run: { summary: '', run } } });`;
+    const run = async ({ openLog, print }) => { const log = await openLog(); ${run} };
+    await main({ name: 'nerve', version: '1', summary: '', configEnv: 'X', loaders: { run: async () => ({ summary: '', run }) } });`;
   const full = openSync('/dev/full', 'w');
   const stdio: ['ignore', number | 'pipe', number | 'pipe'] = ['ignore', 'pipe', 'pipe'];
   stdio[which === 'stdout' ? 1 : 2] = full;

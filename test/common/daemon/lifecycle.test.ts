@@ -11,7 +11,7 @@ function daemon(
   const { setup = '', onAbort = 'clearInterval(busy)', graceMs = 15_000 } = script;
   const module = (name: string): string => JSON.stringify(builtModule(`common/${name}.js`));
   const code = `
-    import { createLog } from ${module('daemon/log')};
+    import { createLog } from ${module('daemon/stderr-log')};
     import { daemonSignals } from ${module('daemon/lifecycle')};
     const log = createLog('test');
     const { signal, onReload, finished } = daemonSignals(log, { graceMs: () => ${graceMs} });
@@ -90,9 +90,9 @@ describe('main', () => {
     const module = JSON.stringify(builtModule('common/cli/daemon.js'));
     const code = `
       import { main } from ${module};
-      await main({ name: 'nerve', version: '1', summary: '', configEnv: 'X', commands: { run: { summary: '', run: async ({ print }) => {
+      await main({ name: 'nerve', version: '1', summary: '', configEnv: 'X', loaders: { run: async () => ({ summary: '', run: async ({ print }) => {
         for (;;) { print('line\\n'.repeat(1000)); await new Promise((resolve) => setImmediate(resolve)); }
-      } } } });`;
+      } }) } });`;
     const child = startNode(t, ['--input-type=module', '-e', code]);
     child.process.stdout?.once('data', () => child.process.stdout?.destroy());
     assert.equal(await child.ended, 0);

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { getEventListeners } from 'node:events';
 import { type Problem, validate } from '../../../common/config/config.ts';
-import { createLog, type Log, silentLog } from '../../../common/daemon/log.ts';
+import { type Log, silentLog } from '../../../common/daemon/log.ts';
+import { createLog } from '../../../common/daemon/stderr-log.ts';
 import { thisHost } from '../../../common/host.ts';
 import { type Instance, makeInstance } from '../../../common/instance.ts';
 import type { HaproxyEvent } from '../../../synapse/haproxy/events.ts';

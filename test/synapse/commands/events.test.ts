@@ -32,7 +32,7 @@ describe('synapse events --lines', () => {
       options: { lines, json: true },
       args: [],
       env: { SYNAPSE_ADMIN_LISTEN: `127.0.0.1:${(server.address() as AddressInfo).port}` },
-      log: silentLog,
+      openLog: async () => silentLog,
       print: (text) => printed.push(text),
       printExact: (text) => printed.push(text),
       progress: () => {},

@@ -1,0 +1,2 @@
+/** Where synapse listens unless the configuration says otherwise. */
+export const defaultListen = '127.0.0.1:3211';
