@@ -1,5 +1,7 @@
+import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import {
   type CallOptions,
   Channel,
@@ -25,6 +27,7 @@ import {
 } from 'etcd3/lib/rpc.js';
 import { onAbort } from '../../async/abort.ts';
 import { clock } from '../../async/clock.ts';
+import { builtFolder } from '../../place.ts';
 import type { Connection, Dial, Rpc, RpcLimits } from './connection.ts';
 import { EtcdError, etcdError } from './errors.ts';
 import { requestSeconds, requests } from './metrics.ts';
@@ -206,8 +209,11 @@ function metadata(token: string | undefined): Metadata {
 
 // etcd3 is CommonJS. We use its typed clients and its protocol files, not its connections, retries, watches and leases:
 // those lose events, and hang when a member does.
-const require = createRequire(import.meta.url);
-const protocol = join(dirname(require.resolve('etcd3')), '../proto/rpc.proto');
+// The published package has the protocol files in a folder of its own.
+const packed = fileURLToPath(new URL('etcd/rpc.proto', builtFolder));
+const protocol = existsSync(packed)
+  ? packed
+  : join(dirname(createRequire(import.meta.url).resolve('etcd3')), '../proto/rpc.proto');
 
 /** etcd's gRPC services. */
 type ServiceName = 'KV' | 'Watch' | 'Lease' | 'Cluster' | 'Maintenance' | 'Auth';

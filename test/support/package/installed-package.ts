@@ -1,6 +1,7 @@
 import { mkdir, readdir, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { exec } from '../../../common/daemon/exec.ts';
+import { makePackage } from '../../../deploy/package/make-package.ts';
 import { root } from '../repository.ts';
 
 /** Enough for a slow registry on a busy machine, milliseconds. */
@@ -18,11 +19,12 @@ export interface InstalledPackage {
   readonly folder: string;
 }
 
-/** Packs what this checkout has built, and installs it below `folder` as a user does. */
+/** Makes the package of this checkout, packs it, and installs it below `folder` as a user does. */
 export async function installPackage(folder: string): Promise<InstalledPackage> {
-  // Without scripts, because the build exists already.
-  const pack = ['npm', 'pack', '--json', '--ignore-scripts', '--pack-destination', folder] as const;
-  const [packed] = JSON.parse((await run(pack, root)).stdout) as [{ filename: string; files: { path: string }[] }];
+  const made = join(folder, 'made');
+  await makePackage(made, { root, bare: false });
+  const pack = ['npm', 'pack', '--json', '--pack-destination', folder] as const;
+  const [packed] = JSON.parse((await run(pack, made)).stdout) as [{ filename: string; files: { path: string }[] }];
   const tarball = join(folder, packed.filename);
   const home = join(folder, 'installed');
   await mkdir(home);
