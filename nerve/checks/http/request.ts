@@ -2,8 +2,8 @@ import { once } from 'node:events';
 import { connect, type IncomingHttpHeaders, type IncomingHttpStatusHeader } from 'node:http2';
 import type { Socket } from 'node:net';
 import type { Readable } from 'node:stream';
-import { Client } from 'undici';
 import { formatLatency } from '../../../common/wording.ts';
+import { openClient } from './client.ts';
 import { type HttpCheckOptions, wantsBody } from './options.ts';
 
 /** What a server answered. */
@@ -37,7 +37,7 @@ export async function requestHttp1(
   { origin, channel, signal }: Channel,
 ): Promise<Answer> {
   const { method, headers, body, read_timeout } = options;
-  const client = new Client(origin, {
+  const client = openClient(origin, {
     // 0 turns the client's own deadline off: the signal is the deadline then.
     headersTimeout: read_timeout ?? 0,
     bodyTimeout: read_timeout ?? 0,
