@@ -1,4 +1,5 @@
 import type { Command } from '../../common/cli/program.ts';
+import { keepHeapSmall } from '../../common/daemon/heap.ts';
 import { configSource } from './context.ts';
 
 /** `nerve run` */
@@ -9,6 +10,7 @@ export const run: Command = {
       'restarts only the services that changed. Logs go to standard error: readable on a terminal, JSON lines otherwise.',
   ],
   async run(context) {
+    keepHeapSmall();
     // Loaded only here: the etcd client is large, and few other commands need it.
     const { realWorld, runNerve } = await import('../run.ts');
     await runNerve(configSource(context), { ...realWorld, log: await context.openLog(), version: context.version });

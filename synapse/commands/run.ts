@@ -1,4 +1,5 @@
 import type { Command } from '../../common/cli/program.ts';
+import { keepHeapSmall } from '../../common/daemon/heap.ts';
 import { thisHost } from '../../common/host.ts';
 import { load } from './context.ts';
 
@@ -11,6 +12,7 @@ export const run: Command = {
   ],
   async run(context) {
     const configFile = context.needConfig();
+    keepHeapSmall();
     // Loaded here, because no other command needs them.
     const { runSynapse } = await import('../run.ts');
     const { LocalHaproxy } = await import('../haproxy/haproxy.ts');
