@@ -1,3 +1,4 @@
+import { ownText } from '../../../common/own-text.ts';
 import type { OutputInstance } from '../../output.ts';
 import type { HaproxyConfig } from '../options/config.ts';
 import { type DesiredService, desiredServers } from '../spec/desired-service.ts';
@@ -141,7 +142,7 @@ export class ConfigTextBuilder {
       if (other === undefined) shapes.add(shape);
       if (other !== null) lines.push(other ?? line);
     }
-    return { text: flat(renderService(this.#config, { spec, servers: lines })), shapes };
+    return { text: ownText(renderService(this.#config, { spec, servers: lines })), shapes };
   }
 
   /** The lines that are there, and lines for the servers that were added at run time since. */
@@ -213,11 +214,6 @@ function ownerOf(line: string, desired: DesiredService, spec: BackendSpec): Line
 
 function breaksIn(text: string): number {
   return text.split('\n').length - 1;
-}
-
-/** The same text in one piece: V8 keeps concatenated text as a tree, which every join of all services would walk. */
-function flat(text: string): string {
-  return Buffer.from(text).toString();
 }
 
 /** The line that the file has for this server already; null when it has none. */

@@ -1,3 +1,5 @@
+import { ownText } from '../../../common/own-text.ts';
+
 /** One server in `show servers state` (management guide, section 9.3). */
 export interface ServerRow {
   readonly backend: string;
@@ -85,6 +87,7 @@ export function parseServersState(reply: string): readonly ServerRow[] {
     'srv_agent_state',
   ].map(column) as Tuple13;
   const rows: ServerRow[] = [];
+  let lastBackend = '';
   for (let index = header + 1; index < lines.length; index++) {
     const line = lines[index] as string;
     if (line.trim() === '') continue;
@@ -98,10 +101,12 @@ export function parseServersState(reply: string): readonly ServerRow[] {
     const flags = number(admin);
     const isStopped = cells[operation] === '0';
     const others = flags & ~(configuredMaintenance | forcedMaintenance | forcedDrain);
+    // The rows of a backend follow each other. Its name, and theirs, outlive the reply.
+    if (lastBackend !== cells[backend]) lastBackend = ownText(cells[backend] as string);
     rows.push({
-      backend: cells[backend] as string,
+      backend: lastBackend,
       backendId: number(backendId),
-      name: cells[name] as string,
+      name: ownText(cells[name] as string),
       id: number(id),
       address: `${cells[fqdn] === '-' ? cells[host] : cells[fqdn]}:${cells[port]}`,
       // A server whose name was not found has the address `-`, which is shown as 0.0.0.0 by some versions.
