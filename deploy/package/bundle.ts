@@ -18,6 +18,8 @@ export async function bundle(root: string, dist: string): Promise<ReadonlySet<st
     cwd: root,
     input: Object.fromEntries(entries.map((name) => [name, join(root, `${name}.ts`)])),
     platform: 'node',
+    // Nothing in it changes what a module means.
+    tsconfig: false,
     // Some libraries have a CommonJS form that no bundler can follow, and another one beside it.
     resolve: { mainFields: ['module', 'main'] },
     // A part of pg that it uses only when users have installed it.
@@ -56,7 +58,12 @@ export async function bundle(root: string, dist: string): Promise<ReadonlySet<st
   });
   await programs.close();
   await removeForeignMaps(dist, output);
-  const page = await rolldown({ cwd: root, input: join(root, 'synapse/page/main.ts'), platform: 'browser' });
+  const page = await rolldown({
+    cwd: root,
+    input: join(root, 'synapse/page/main.ts'),
+    platform: 'browser',
+    tsconfig: false,
+  });
   const { output: pageOutput } = await page.write({ file: join(dist, 'synapse/page/main.js'), format: 'esm' });
   await page.close();
   await cp(join(root, 'node_modules/etcd3/proto'), join(dist, 'etcd'), { recursive: true });
