@@ -136,9 +136,9 @@ async function startNerve(home: string, { dist, etcdHosts }: Pick<FootprintOptio
 }
 
 /** One synapse that has all servers, beside the HAProxy that it keeps. */
-async function startSynapse(
+export async function startSynapse(
   home: string,
-  { dist, etcdHosts, haproxyPath }: FootprintOptions,
+  { dist, etcdHosts, haproxyPath }: Pick<FootprintOptions, 'dist' | 'etcdHosts' | 'haproxyPath'>,
   { services, servers }: { readonly services: number; readonly servers: number },
 ): Promise<{ readonly child: Child; readonly stop: () => Promise<void> }> {
   await mkdir(home);

@@ -5,7 +5,8 @@
  * acknowledged a drain, `--rounds` times, and what deploys lose that rely on it), `bursts` (changes that come at once, and large configurations),
  * `nerve` and `scale` (what the daemons take of their host, and of etcd), `cluster` (what a fleet takes of etcd),
  * `footprint` (what one nerve, one synapse and their commands take of a host, as they are installed, beside a bare Node;
- * `--rounds`: how often each start is measured, default 7; `--dist`: the daemons of another checkout or package).
+ * `--rounds`: how often each start is measured, default 7; `--dist`: the daemons of another checkout or package), `churn`
+ * (whether synapse stays as large as it is while instances come that it never saw before; `--minutes`, default 7).
  *
  * `npm run bench -- lost-leases [--dist DIR] [--etcd 3.5] [--rate 20] [--rest 60] [--only TEXT]`: what requests cost when
  * announcements vanish, with three etcd members, both daemons and HAProxy. It takes a quarter of an hour, and root: some of
@@ -23,6 +24,7 @@ import { startCluster } from '../../etcd-cluster/members/local-cluster.ts';
 import { etcdVersions } from '../support/etcd/etcd.ts';
 import { installPackage, sizeOf } from '../support/package/installed-package.ts';
 import { measureBursts } from './burst.ts';
+import { measureChurn } from './churn.ts';
 import { measureCluster } from './cluster.ts';
 import { measureConvergence } from './convergence.ts';
 import { type Footprint, measureFootprint } from './footprint.ts';
@@ -49,13 +51,14 @@ const { values, positionals } = parseArgs({
     rate: { type: 'string', default: '20' },
     rest: { type: 'string', default: '60' },
     rounds: { type: 'string', default: '7' },
+    minutes: { type: 'string', default: '7' },
     only: { type: 'string', default: '' },
     etcd: { type: 'string', default: '3.5' },
   },
 });
 
 const sections: Readonly<Record<string, (bench: Bench) => Promise<void>>> = {
-  ...{ propagation, convergence, bursts, nerve, scale, cluster, footprint },
+  ...{ propagation, convergence, bursts, nerve, scale, cluster, footprint, churn },
   'lost-leases': lostLeases,
 };
 const usual = Object.keys(sections).filter((name) => name !== 'lost-leases');
@@ -214,11 +217,28 @@ async function cluster({ folder }: Bench): Promise<void> {
   process.stdout.write(`${more.join(', ')}; 10,000 more keys of 200 bytes take ${keys.toFixed(0)} MB of a member\n\n`);
 }
 
+/** The daemons to measure: those of `--dist`, else the package of this checkout as npm installs it. */
+async function shipped(folder: string) {
+  if (values.dist !== undefined) return { dist: resolve(values.dist) };
+  const home = await mkdtemp(join(folder, 'package-'));
+  const installed = await installPackage(home);
+  return { dist: join(installed.folder, 'dist'), installed };
+}
+
+async function churn(bench: Bench): Promise<void> {
+  const [minutes, perSecond] = [Number(values.minutes), 10];
+  const { dist } = await shipped(bench.folder);
+  const { samples, cpuPercent } = await measureChurn({ ...bench, dist, minutes, perSecond });
+  const rows = samples.map(({ seconds, megabytes }) => [seconds.toFixed(0), megabytes.toFixed(0)]);
+  print(`One synapse, ${perSecond} new instances a second, none of which returns`, [
+    ['seconds', 'resident MB'],
+    ...rows,
+  ]);
+  process.stdout.write(`${fixed(cpuPercent)} % of a core\n\n`);
+}
+
 async function footprint(bench: Bench): Promise<void> {
-  const home = join(bench.folder, 'package');
-  await mkdir(home);
-  const installed = values.dist === undefined ? await installPackage(home) : undefined;
-  const dist = installed === undefined ? resolve(values.dist ?? '') : join(installed.folder, 'dist');
+  const { dist, installed } = await shipped(bench.folder);
   const measured = await measureFootprint({ ...bench, dist, rounds: Number(values.rounds), restSeconds: 30 });
   printFootprint(measured);
   if (installed === undefined) return;
