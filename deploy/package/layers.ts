@@ -12,7 +12,13 @@ const layers: readonly { readonly name: string; readonly all: readonly (readonly
   // The command line.
   { name: 'cli', all: [['nerve/main.ts'], ['synapse/main.ts']] },
   // Asking the running daemon, which health checks do.
-  { name: 'ask', all: [['nerve/commands/status.ts'], ['synapse/commands/status.ts']] },
+  {
+    name: 'ask',
+    all: [
+      ['nerve/commands/status.ts', 'nerve/commands/run.ts'],
+      ['synapse/commands/status.ts', 'synapse/commands/run.ts'],
+    ],
+  },
   { name: 'nerve-ask', all: [['nerve/main.ts', 'nerve/commands/status.ts', 'nerve/commands/run.ts']] },
   { name: 'synapse-ask', all: [['synapse/main.ts', 'synapse/commands/status.ts', 'synapse/commands/run.ts']] },
   // Reading a configuration.
