@@ -32,7 +32,11 @@ for (const program of [nerveProgram, synapseProgram]) {
     });
 
     it('contains every command and option', async () => {
-      const { stdout } = await exec([mandoc, '-T', 'ascii', file], { timeoutMs: patienceMs });
+      const { stdout } = await exec([mandoc, '-T', 'ascii', file], {
+        timeoutMs: patienceMs,
+        // Bold and underlined make it twice as long.
+        maxOutput: 1024 * 1024,
+      });
       // Bold and underlined are typed twice, over each other.
       const text = stdout.split(`\b`).reduce((before, after) => before.slice(0, -1) + after);
       for (const [name, { hidden, options = {}, exits = {} }] of Object.entries(program.commands)) {
