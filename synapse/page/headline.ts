@@ -3,7 +3,7 @@ import type { SummaryDocument } from '../report/api.ts';
 import { calmText, findProblems } from '../report/problems.ts';
 import type { Problem } from '../report/status-shape.ts';
 import { byId, element, setChildren, setText } from './dom.ts';
-import { timeOfDay } from './words.ts';
+import { timeWithZone } from './words.ts';
 
 /** The head of the page: what is wrong, since when, and what to do; or that all is well. */
 export class Headline {
@@ -19,21 +19,26 @@ export class Headline {
   show(summary: SummaryDocument): void {
     const problems = findProblems(summary, summary.reason);
     this.#noteBeginnings(problems);
+    host = summary.host;
     const [worst] = problems;
     if (worst === undefined) {
       const { isProven, text } = calmText(summary);
-      const details = `every service is current and in HAProxy; synapse ${summary.version}`;
+      const details = `every service is current and in HAProxy; synapse ${summary.version} on ${summary.host}`;
       if (isProven) show('good', 'All is well', { details, problems });
-      else show('wait', 'No problem is known', { details: `${text}; synapse ${summary.version}`, problems });
+      else
+        show('wait', 'No problem is known', {
+          details: `${text}; synapse ${summary.version} on ${summary.host}`,
+          problems,
+        });
       return;
     }
     const more = problems.length === 1 ? '' : `, and ${counted(problems.length - 1, 'other problem')}`;
-    show(worst.level, worst.title, { details: `${this.#sinceText(worst)}${more}`, problems });
+    show(worst.level, worst.title, { details: `${this.#sinceText(worst)}${more}; on ${summary.host}`, problems });
   }
 
   #sinceText({ since, title }: Problem): string {
     const began = since === null ? (this.#seen.get(title) ?? Date.now()) : Date.parse(since);
-    return `since ${timeOfDay(new Date(began).toISOString())}, ${formatAge(Date.now() - began)} ago`;
+    return `since ${timeWithZone(began)}, ${formatAge(Date.now() - began)} ago`;
   }
 
   #noteBeginnings(problems: readonly Problem[]): void {
@@ -42,6 +47,9 @@ export class Headline {
     for (const { title } of problems) if (!this.#seen.has(title)) this.#seen.set(title, Date.now());
   }
 }
+
+/** The name of the host, once it is known. */
+let host = '';
 
 type Level = Problem['level'] | 'good' | 'wait';
 
@@ -53,19 +61,20 @@ function show(
   byId('verdict').dataset.level = level;
   setText(byId('headline'), headline);
   setText(byId('since'), details);
-  document.title = { good: 'synapse', wait: 'synapse', warn: `! ${headline}`, bad: `✗ ${headline}` }[level];
+  const name = host === '' ? 'synapse' : `synapse ${host}`;
+  document.title = { good: name, wait: name, warn: `! ${host} ${headline}`, bad: `✗ ${host} ${headline}` }[level];
   const box = byId('problems');
   box.hidden = problems.length === 0;
   setChildren(box, problems.map(problemItem));
 }
 
-function problemItem({ level, title, reason, remedy }: Problem): HTMLElement {
+function problemItem({ level, title, reason, remedy, command, manual }: Problem): HTMLElement {
   const item = element('li', '', [
     element('span', '', [
       element('strong', '', title),
       document.createTextNode(reason === undefined ? '' : `: ${reason}`),
     ]),
-    element('span', 'remedy', remedy),
+    element('span', 'remedy', [document.createTextNode(`${remedy} Manual: ${manual}.`), element('code', '', command)]),
   ]);
   item.dataset.level = level;
   return item;

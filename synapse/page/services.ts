@@ -1,5 +1,6 @@
 import { formatAge } from '../../common/wording.ts';
-import { troubleOf } from '../report/problems.ts';
+import { totalOf, usableOf } from '../haproxy/statistics/health-shape.ts';
+import { isProven, troubleOf } from '../report/problems.ts';
 import type { ServiceSummary } from '../report/summary.ts';
 import { element } from './dom.ts';
 import { plot, type Rates } from './rates.ts';
@@ -40,13 +41,13 @@ export function fillService(
   name: string,
   { service, rates }: { readonly service: ServiceSummary; readonly rates: Rates },
 ): void {
-  const { up, drain, known } = service;
+  const { drain } = service;
   const source = sourceText(service);
   const requests = rates.requests === undefined ? '–' : formatRate(rates.requests);
   row.setAttribute('aria-label', `${name}: ${countsText(service)}, ${source.text}, ${requests} requests per second`);
   row.replaceChildren(
     element('span', 'name', name),
-    element('span', known && up === 0 ? 'bad' : '', known ? String(up) : '?'),
+    usableCell(service),
     element('span', drain > 0 ? 'warn' : 'soft', drain > 0 ? String(drain) : '·'),
     element('span', source.level, source.text),
     element('span', 'rate wide', [plot(rates.history), element('output', '', requests)]),
@@ -60,11 +61,39 @@ export function fillService(
   row.title = service.reason ?? '';
 }
 
-function countsText({ known, up, drain, backup }: ServiceSummary): string {
+/** How many servers take traffic, of how many, by HAProxy's word: a bar, and the numbers. Only what is proven is green. */
+function usableCell(service: ServiceSummary): HTMLElement {
+  const { known, up, haproxy } = service;
+  if (haproxy === undefined) {
+    const cell = element('span', known && up === 0 ? 'bad' : 'soft', known ? `?/${up}` : '?');
+    cell.title = 'HAProxy has not said anything of it';
+    return cell;
+  }
+  const [usable, total] = [usableOf(haproxy.servers), totalOf(haproxy.servers)];
+  const { failed = 0 } = haproxy.traffic ?? {};
+  const isIll = haproxy.servers.down > 0 || failed > 0;
+  const level = usable === 0 ? 'bad' : isIll ? 'warn' : isProven(service) ? 'good' : 'soft';
+  const bar = document.createElement('meter');
+  bar.className = level;
+  bar.max = Math.max(total, 1);
+  bar.value = usable;
+  bar.setAttribute('aria-hidden', 'true');
+  const cell = element('span', `usable ${level}`, [bar, document.createTextNode(`${usable}/${total}`)]);
+  cell.title = haproxy.servers.unchecked > 0 ? `${haproxy.servers.unchecked} not checked by HAProxy` : '';
+  return cell;
+}
+
+function countsText({ known, up, drain, backup, haproxy }: ServiceSummary): string {
   if (!known) return 'no instances known yet';
-  return [`${up} up`, ...(drain > 0 ? [`${drain} draining`] : []), ...(backup > 0 ? [`${backup} backup`] : [])].join(
-    ', ',
-  );
+  return [
+    `${up} up`,
+    ...(haproxy === undefined
+      ? []
+      : [`${usableOf(haproxy.servers)} of ${totalOf(haproxy.servers)} servers take traffic`]),
+    ...(haproxy !== undefined && haproxy.servers.unchecked > 0 ? [`${haproxy.servers.unchecked} not checked`] : []),
+    ...(drain > 0 ? [`${drain} draining`] : []),
+    ...(backup > 0 ? [`${backup} backup`] : []),
+  ].join(', ');
 }
 
 /** Where the instances come from, or the first thing that is wrong with that. */
@@ -75,5 +104,6 @@ function sourceText(service: ServiceSummary): { readonly level: 'warn' | 'soft';
   if (reason !== null) return { level: 'warn', text: origin === 'cache' ? 'from state file' : `${method}, stale` };
   if (rejected > 0) return { level: 'warn', text: `${rejected} skipped` };
   if (refused !== null) return { level: 'warn', text: 'refused' };
-  return { level: 'soft', text: origin === 'discovered' ? method : origin };
+  // Something stands in for the instances that are not announced.
+  return origin === 'discovered' ? { level: 'soft', text: method } : { level: 'warn', text: origin };
 }

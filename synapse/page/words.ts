@@ -11,6 +11,11 @@ export function timeOfDay(iso: string): string {
   return new Date(iso).toTimeString().slice(0, 8);
 }
 
+/** A moment (milliseconds since 1970) in this browser's time zone, which it names: `14:03:59 GMT+0100`. */
+export function timeWithZone(at: number): string {
+  return new Date(at).toTimeString().slice(0, 17);
+}
+
 /** All names when there are four at most, else the first three and how many more there are. */
 export function few(names: readonly string[]): string {
   return listed(names, names.length <= 4 ? 4 : 3);

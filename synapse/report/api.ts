@@ -19,6 +19,8 @@ export interface ApiDocuments {
 
 /** One line for each service, or for those that were asked for. */
 export interface SummaryDocument extends Summary, Pick<StateReport, 'version' | 'reason'> {
+  /** Name of the host. */
+  readonly host: string;
   /** When it was made, ISO 8601. */
   readonly time: string;
 }

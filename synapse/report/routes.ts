@@ -1,4 +1,5 @@
 import type { ServerResponse } from 'node:http';
+import { hostname } from 'node:os';
 import { type ReadRoute, sendJson } from '../../common/admin/routes.ts';
 import { clock } from '../../common/async/clock.ts';
 import { reasonOf } from '../../common/daemon/log.ts';
@@ -23,6 +24,7 @@ export function apiRoutes(synapse: ReadableSynapse, version: string): Readonly<R
       send<'/api/v1/summary'>(response, {
         version,
         reason: synapse.ready(),
+        host: hostname(),
         time: clock.date().toISOString(),
         ...summaryOf(state),
       });

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { rm, writeFile } from 'node:fs/promises';
+import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import type { Browser, Page } from 'playwright-core';
@@ -112,6 +113,9 @@ describe('the live page', () => {
     await headline('All is well');
     assert.equal(await page.locator('#verdict').getAttribute('data-level'), 'good');
     assert.equal(await page.locator('#figure-services').innerText(), '3');
+    assert.equal(await page.title(), `synapse ${hostname()}`);
+    assert.match((await row('api').getAttribute('aria-label')) ?? '', /^api: 1 up, 1 of 1 servers take traffic,/);
+    assert.equal(await row('api').locator('.usable').innerText(), '1/1');
     await shot('well');
   });
 
@@ -221,6 +225,12 @@ describe('the live page', () => {
     await shot('guard');
     await Promise.all(announced.map(({ again }) => again('0')));
     await headline('All is well');
+    // HAProxy checks them: closed before they are withdrawn, they would be down.
+    for (const { own } of announced) await remove(etcd.client, `/nerve/services/web/${own.name}_127.0.0.1:${own.port}`);
+    await eventually(
+      async () => assert.match((await row('web').getAttribute('aria-label')) ?? '', /^web: 1 up, 1 of 1 /),
+      timeoutMs,
+    );
     await Promise.all(announced.map(({ own }) => own.close()));
   });
 
