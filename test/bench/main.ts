@@ -27,7 +27,8 @@ import { measureBursts } from './burst.ts';
 import { measureChurn } from './churn.ts';
 import { measureCluster } from './cluster.ts';
 import { measureConvergence } from './convergence.ts';
-import { type Footprint, measureFootprint } from './footprint.ts';
+import { measureFootprint } from './footprint.ts';
+import { footprintTables } from './footprint-tables.ts';
 import { measureLostLeases } from './lost-leases.ts';
 import { measureNerve } from './nerve.ts';
 import { measurePropagation } from './propagation.ts';
@@ -240,26 +241,10 @@ async function churn(bench: Bench): Promise<void> {
 async function footprint(bench: Bench): Promise<void> {
   const { dist, installed } = await shipped(bench.folder);
   const measured = await measureFootprint({ ...bench, dist, rounds: Number(values.rounds), restSeconds: 30 });
-  printFootprint(measured);
+  for (const [title, rows] of footprintTables(measured, Number(values.rounds))) print(title, rows);
   if (installed === undefined) return;
   const bytes = await sizeOf(installed.modules);
   process.stdout.write(`installed by npm: ${fixed(bytes / 1024 / 1024)} MB in all\n\n`);
-}
-
-function printFootprint({ starts, rests }: Footprint): void {
-  const [bare, idle] = [starts[0]?.milliseconds ?? Number.NaN, rests[0]?.megabytes ?? Number.NaN];
-  const cell = (value: number): string => (Number.isNaN(value) ? '' : value.toFixed(0));
-  const rows = starts.map(({ what, milliseconds, cpuMilliseconds, megabytes }) => {
-    const ratio = `${fixed(milliseconds / bare)}x`;
-    const cpu = cpuMilliseconds / (starts[0]?.cpuMilliseconds ?? Number.NaN);
-    return [what, cell(milliseconds), ratio, cell(cpuMilliseconds), fixed(cpu), cell(megabytes)];
-  });
-  const head = ['', 'ms', 'of bare Node', 'CPU ms', 'of bare Node', 'MB'];
-  print(`One start, medians of ${values.rounds} rounds, Node ${process.versions.node}`, [head, ...rows]);
-  const rest = rests.map(({ what, megabytes, cpuPercent }) => {
-    return [what, cell(megabytes), `+${cell(megabytes - idle)}`, fixed(cpuPercent)];
-  });
-  print('Daemons at rest, for 30 s', [['', 'resident MB', 'above bare Node', 'CPU % of a core'], ...rest]);
 }
 
 async function lostLeases({ haproxyPath }: Bench): Promise<void> {
