@@ -99,6 +99,7 @@ describe('the commands', () => {
         admin: { listen: `127.0.0.1:${synapseAdmin}` },
         fleet: false,
         state_file_path: join(haproxy.folder, 'state.json'),
+        fleet: { id: 'proxy-1' },
         services: {
           api: { discovery, haproxy: { ...lines, port: api } },
           web: {
@@ -156,6 +157,7 @@ describe('the commands', () => {
       assert.match(text, /ready; all is well/);
       assert.equal(text.match(/ up .* UP, L4OK /g)?.length, 4, text);
       assert.doesNotMatch(text, /! /);
+      assert.match(text, /, 1 proxy$/m);
       assert.equal((await run(nerveProgram, ['status', '-c', nerveFile])).code, 0);
     });
   }

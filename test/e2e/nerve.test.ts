@@ -239,7 +239,7 @@ describe('nerve and etcd', () => {
       status.stdout,
       /^nerve \S+: ready\nlease in http:\/\/127\.0\.0\.1:\d+: held \([0-9a-f]+\)\n\nSERVICE /,
     );
-    assert.match(status.stdout, new RegExp(`\napi +i-1_127.0.0.1:${port} +up +\\d+ s +draining\n`));
+    assert.match(status.stdout, new RegExp(`\napi +i-1_127.0.0.1:${port} +/\\S+ +up +\\d+ s +draining\n`));
     const json = JSON.parse((await command('status', '--json')).stdout) as NerveState;
     assert.deepEqual(
       json.services.map(({ name, drained }) => [name, drained]),
