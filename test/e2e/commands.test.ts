@@ -97,7 +97,6 @@ describe('the commands', () => {
       JSON.stringify({
         etcd: { hosts: cluster.urls },
         admin: { listen: `127.0.0.1:${synapseAdmin}` },
-        fleet: false,
         state_file_path: join(haproxy.folder, 'state.json'),
         fleet: { id: 'proxy-1' },
         services: {

@@ -10,11 +10,11 @@ import { freePort } from '../../../etcd-cluster/members/ports.ts';
 import { statsdNames as nerveNames } from '../../../nerve/statsd.ts';
 import { haproxyStatsd } from '../../../synapse/haproxy/metrics.ts';
 import { statsdNames as synapseNames } from '../../../synapse/statsd.ts';
-import { startDaemon, type TestDaemon } from '../../support/daemons/daemon.ts';
+import { programPath, startDaemon, type TestDaemon } from '../../support/daemons/daemon.ts';
 import { tableRows } from '../../support/docs/markdown.ts';
 import { put } from '../../support/etcd/etcd.ts';
 import { withCluster } from '../../support/etcd/with-cluster.ts';
-import { eventually } from '../../support/eventually.ts';
+import { eventually, patienceMs } from '../../support/eventually.ts';
 import {
   haproxySection,
   type NamedServer,
@@ -58,13 +58,14 @@ describe('the metrics of both daemons', () => {
     const told = { host: '127.0.0.1', port: statsd.port };
     const admin = { listen: '127.0.0.1:0', control_socket: false };
     const nerveFile = join(haproxy.folder, 'nerve.json');
+    const nerveAdmin = { ...admin, control_socket: join(haproxy.folder, 'nerve.sock') };
     const api = { host: '127.0.0.1', port: server.port, check_interval: 0.1, checks: [{ type: 'tcp', timeout: 5 }] };
     await writeFile(
       nerveFile,
       JSON.stringify({
         instance_id: 'one',
         etcd: endpoints,
-        admin,
+        admin: nerveAdmin,
         state_file_path: false,
         statsd: told,
         services: { api: { ...api, labels: { az: 'a' }, rate_limiting: { average_rate: 10, max_burst: 10 } } },
@@ -101,6 +102,9 @@ describe('the metrics of both daemons', () => {
       await eventually(() => assert.ok(statsd.lines.some((line) => new RegExp(`^${program}.*ping.count`).test(line))));
     }
     await says(/^synapse_haproxy_apply_duration_seconds_count [1-9]/m);
+    // The first question to the fleet makes nerve's series.
+    const drain = [process.execPath, programPath('nerve'), 'drain', 'api', '--wait', '-c', nerveFile] as const;
+    await exec(drain, { timeoutMs: patienceMs });
     // HAProxy's counters are compared with the reading before.
     await says(/^synapse_haproxy_queued_requests\{service="api"\} 0$/m);
     for (const daemon of [nerve, synapse]) {
