@@ -19,6 +19,8 @@ export interface ServerRow {
   readonly failing: boolean;
   /** HAProxy sends it nothing, whatever the reason (SRV_ST_STOPPED). */
   readonly stopped: boolean;
+  /** The file that the worker has loaded says `disabled`, whatever was commanded since (SRV_ADMF_CMAINT). */
+  readonly disabled: boolean;
   /**
    * Gets no new traffic for a reason that is neither a command nor a failed check: its check asks for that (NOLB), its host name
    * has no address, or the server that it tracks is in maintenance.
@@ -115,6 +117,7 @@ export function parseServersState(reply: string): readonly ServerRow[] {
       drained: (flags & forcedDrain) !== 0,
       failing: isStopped && (flags & ~configuredMaintenance) === 0,
       stopped: isStopped,
+      disabled: (flags & configuredMaintenance) !== 0,
       withheld: cells[operation] === stopping || (isStopped && others !== 0),
       checked: ((number(check) | number(agent)) & checkEnabled) !== 0,
       weight: number(weight),

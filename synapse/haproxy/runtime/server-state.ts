@@ -154,7 +154,8 @@ export function runningServerOf(row: ServerRow, { previous, file, loaded, worker
   // The previous synapse was killed after it had closed the server and before it had written the file.
   const isMarked = maintenance && weight === closedByUsWeight && file?.weight !== closedByUsWeight;
   // What is disabled in our file was closed by us: a drained server in a backend with persistence.
-  const isClosed = maintenance && file?.disabled === true;
+  // The present file may be newer than the one that a new worker has loaded.
+  const isClosed = maintenance && (file?.disabled === true || (worker === 'new' && row.disabled));
   if (worker === 'new') return { ...base, ourWeight: row.initialWeight, ours: isClosed, fixedWords: words, maxconn };
   return {
     ...base,

@@ -20,12 +20,12 @@ describe('parsing replies of HAProxy', () => {
     assert.deepEqual(
       parseServersState(reply).map((row) => Object.values(row)),
       [
-        ['b', 3, 'x_10.0.0.1:80', 3, '10.0.0.1:80', false, false, false, false, false, true, 1, 1],
-        ['b', 3, 'nm', 9, 'nosuch.invalid:80', false, false, false, true, true, false, 1, 1],
-        ['b', 3, 'ok', 7, 'web.test:80', '10.0.0.7:80', false, false, false, false, false, false, 1, 1],
-        ['b', 3, '::1:80', 4, '::1:80', true, true, false, false, false, false, 0, 5],
-        ['b', 3, 'dead', 5, '::1:80', false, false, true, true, false, false, 1, 1],
-        ['b', 3, 'asked', 6, '::1:80', false, false, false, false, true, true, 1, 1],
+        ['b', 3, 'x_10.0.0.1:80', 3, '10.0.0.1:80', false, false, false, false, false, false, true, 1, 1],
+        ['b', 3, 'nm', 9, 'nosuch.invalid:80', false, false, false, true, false, true, false, 1, 1],
+        ['b', 3, 'ok', 7, 'web.test:80', '10.0.0.7:80', false, false, false, false, false, false, false, 1, 1],
+        ['b', 3, '::1:80', 4, '::1:80', true, true, false, false, false, false, false, 0, 5],
+        ['b', 3, 'dead', 5, '::1:80', false, false, true, true, true, false, false, 1, 1],
+        ['b', 3, 'asked', 6, '::1:80', false, false, false, false, false, true, true, 1, 1],
       ],
     );
     assert.throws(() => parseServersState("Can't find backend.\n"), /Can't find backend/);

@@ -16,6 +16,7 @@ const row: ServerRow = {
   weight: 5,
   failing: false,
   stopped: false,
+  disabled: false,
   withheld: false,
   checked: true,
   initialWeight: 2,
