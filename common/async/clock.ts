@@ -1,3 +1,5 @@
+import { randomBytes } from 'node:crypto';
+
 /** A timer that was started; `unref` lets the process end before it fires. */
 export interface Timer {
   unref(): unknown;
@@ -17,6 +19,8 @@ export interface Clock {
   clearInterval(timer: Timer | undefined): void;
   /** From 0 up to, not including, 1. For jitter, not for secrets. */
   random(): number;
+  /** 128 bits in base64url that no other process has or can guess. */
+  randomId(): string;
 }
 
 /** The process's own time. Globals are looked up at each call, so that a test's fake timers count too. */
@@ -28,6 +32,7 @@ const systemClock: Clock = {
   setInterval: (run, intervalMs) => globalThis.setInterval(run, intervalMs),
   clearInterval: (timer) => globalThis.clearInterval(timer as NodeJS.Timeout | undefined),
   random: () => Math.random(),
+  randomId: () => randomBytes(16).toString('base64url'),
 };
 
 let current = systemClock;
@@ -44,6 +49,7 @@ export const clock: Clock & {
   setInterval: (run, intervalMs) => current.setInterval(run, intervalMs),
   clearInterval: (timer) => current.clearInterval(timer),
   random: () => current.random(),
+  randomId: () => current.randomId(),
   date: () => new Date(current.wallTime()),
 };
 

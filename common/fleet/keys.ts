@@ -1,4 +1,4 @@
-import { randomBytes } from 'node:crypto';
+import { clock } from '../async/clock.ts';
 
 /**
  * The keys of the fleet in etcd, below `fleet.path`:
@@ -67,7 +67,7 @@ const requestIdPattern = /^[A-Za-z0-9_-]{16,64}$/;
 
 /** An id that no other process has or can guess: 128 random bits. For requests, and for the sessions of proxies. */
 export function newRequestId(): string {
-  return randomBytes(16).toString('base64url');
+  return clock.randomId();
 }
 
 /** True for text that can be the id of a synapse: from 1 to 128 UTF-16 units without control characters or lone surrogates. */

@@ -59,8 +59,8 @@ const plantedFaults: readonly PlantedFault[] = [
   },
   {
     name: 'a change that had no effect is not sent again',
-    file: 'synapse/haproxy/runtime/bookkeeping.js',
-    edits: [['const maxTries = 2;', 'const maxTries = 0;']],
+    file: 'synapse/haproxy/runtime/attempts.js',
+    edits: [['if (attempt?.retryAt === undefined)', 'if (attempt === undefined)']],
   },
   {
     name: 'a pause leaves its timer behind when it is aborted',
@@ -102,8 +102,8 @@ const plantedFaults: readonly PlantedFault[] = [
     file: 'synapse/catalog/lost-leases.js',
     edits: [
       [
-        "if (state === 'down' || present.has(id) || set.withdrawn?.has(id))",
-        "if (state === 'down' || present.has(id))",
+        "if (state === 'down' || says(present, id, key) || says(set.withdrawn, id, key))",
+        "if (state === 'down' || says(present, id, key))",
       ],
     ],
   },
@@ -122,8 +122,8 @@ const plantedFaults: readonly PlantedFault[] = [
     file: 'synapse/catalog/lost-leases.js',
     edits: [
       [
-        '#compareOne(service, { instance, lease }, { byAddress, byName }) {',
-        '#compareOne(service, { instance, lease }, { byAddress, byName }) {\n        return;',
+        '#compareOne(service, { instance, lease, key }, announced) {',
+        '#compareOne(service, { instance, lease, key }, announced) {\n        return;',
       ],
     ],
   },
@@ -158,19 +158,27 @@ export async function runPlanted(first: number, most: number, only = ''): Promis
   return missed === 0 ? 0 : 1;
 }
 
-/** Makes the copy with one fault in it. @throws when the text is not there exactly once */
-async function plant({ name, file, edits }: PlantedFault): Promise<void> {
+/** Makes the copy with one fault in it. @throws when a text is not there exactly once */
+async function plant(fault: PlantedFault): Promise<void> {
   await rm(copy, { recursive: true, force: true });
   await cp(built, join(copy, 'dist'), { recursive: true });
   await cp(join(dirname(built), 'package.json'), join(copy, 'package.json'));
-  const path = join(copy, 'dist', file);
-  let text = await readFile(path, 'utf8');
+  await writeFile(join(copy, 'dist', fault.file), await withFault(fault));
+}
+
+/** Tries whether every fault can be planted. @throws when the text of one is not there exactly once */
+export async function checkPlanted(): Promise<void> {
+  for (const fault of plantedFaults) await withFault(fault);
+}
+
+async function withFault({ name, file, edits }: PlantedFault): Promise<string> {
+  let text = await readFile(join(built, file), 'utf8');
   for (const [from, to] of edits) {
     const count = text.split(from).length - 1;
     if (count !== 1) throw new Error(`'${name}' cannot be planted: ${file} has '${from}' ${count} times`);
     text = text.replace(from, () => to);
   }
-  await writeFile(path, text);
+  return text;
 }
 
 /** @returns how many seeds it took, and what was violated; undefined when none found it */

@@ -1,10 +1,12 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { checkPlanted } from './planted.ts';
 import { runSeed } from './run-seed.ts';
 
 /** Seeds that once failed. */
 const once: readonly number[] = [
   29, 50, 53, 57, 60, 81, 120, 179, 253, 281, 350, 369, 394, 1184, 3020, 5023, 5075, 10_116, 700_609, 800_254, 900_350,
+  30_034, 41_011, 900_331, 910_050, 910_072, 910_287, 910_463, 910_587, 910_653, 911_166, 920_182,
 ];
 /** How long new seeds are tried. */
 const secondsOfNewSeeds = 10;
@@ -29,6 +31,8 @@ describe('nerve, synapse and their surroundings in virtual time', () => {
     while (performance.now() < end);
     t.diagnostic(`${seed - first} seeds from ${first}`);
   });
+
+  it('each fault of --planted can still be planted', () => checkPlanted());
 
   it('the same seed gives the same history', async () => {
     const [one, other] = [await runSeed(7), await runSeed(7)];

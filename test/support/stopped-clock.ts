@@ -21,6 +21,7 @@ export function stopClock(): StoppedClock {
       setInterval: () => timer,
       clearInterval() {},
       random: () => 0,
+      randomId: () => 'A'.repeat(22),
     }),
   };
   return stopped;

@@ -87,6 +87,10 @@ export class Scheduler implements Clock {
     return this.#now;
   }
 
+  randomId(): string {
+    return Buffer.from(Array.from({ length: 16 }, () => Math.floor(this.random() * 256))).toString('base64url');
+  }
+
   wallTime(): number {
     return this.#epoch + this.#now;
   }

@@ -129,23 +129,27 @@ export class ProxyHost {
     scheduler.at(
       0,
       () => {
-        const synapse = new Synapse(config, {
-          log,
-          host,
-          openEtcd: (options, deps, signal) => createEtcdClient(options, { ...deps, dial }, signal),
-          createHaproxy: (haproxy, { log }, signal) =>
-            new LocalHaproxy(
-              haproxy,
-              {
-                log,
-                host,
-                onEvent: (event) => {
-                  if (event.type === 'reloading') this.#reloading(event.reasons);
+        const fleet = config.fleet && { ...config.fleet, id: this.name };
+        const synapse = new Synapse(
+          { ...config, fleet },
+          {
+            log,
+            host,
+            openEtcd: (options, deps, signal) => createEtcdClient(options, { ...deps, dial }, signal),
+            createHaproxy: (haproxy, { log }, signal) =>
+              new LocalHaproxy(
+                haproxy,
+                {
+                  log,
+                  host,
+                  onEvent: (event) => {
+                    if (event.type === 'reloading') this.#reloading(event.reasons);
+                  },
                 },
-              },
-              signal,
-            ),
-        });
+                signal,
+              ),
+          },
+        );
         this.synapse = synapse;
         void synapse.run(stop.signal);
       },
