@@ -31,7 +31,7 @@ describe('a new user', () => {
     const env = { TMPDIR: temporary, PROGRAMS_CACHE: undefined };
     const terminal = await startChild(argv, { name: demo, logFile: join(folder, 'demo.log'), env });
     t.after(() => terminal.running && process.kill(-terminal.pid, 'SIGKILL'));
-    await waitFor(terminal, () => /api-2_\S+\s+ready.*Ctrl-C ends everything/s.test(terminal.output()), 400_000);
+    await waitFor(terminal, () => /api-2_\S+\s+up.*Ctrl-C ends everything/s.test(terminal.output()), 400_000);
     t.diagnostic(`the demo was up after ${seconds()}`);
 
     const port = /curl localhost:(\d+) +# api$/m.exec(terminal.output())?.[1];
