@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, describe, it } from 'node:test';
+import { sleep } from '../../../../common/async/sleep.ts';
 import { createEtcdClient, type EtcdClient } from '../../../../common/etcd/client/client.ts';
 import { createLeasedKeys } from '../../../../common/etcd/keys/leased-keys.ts';
 import { relists } from '../../../../common/etcd/watch/metrics.ts';
 import { createReflector, type Reflector } from '../../../../common/etcd/watch/reflector.ts';
+import { contactLoss } from '../../../../common/etcd/watch/timing.ts';
 import type { LocalCluster } from '../../../../etcd-cluster/members/local-cluster.ts';
 import {
   directClient,
@@ -120,6 +122,8 @@ for (const version of etcdVersions) {
         await putBack(cluster, folder);
         await remove(direct, '/r/gone');
         while ((await put(direct, '/elsewhere', 'y')) <= known);
+        // Nobody restores a cluster in a shorter time than this: it is no loss of contact.
+        await sleep(2 * contactLoss.restoreMs);
         await proxy.heal();
         await eventually(async () => assert.deepEqual(recorder.values, await dump(direct, '/r/')));
         assert.equal(recorder.values['/r/gone'], undefined);
