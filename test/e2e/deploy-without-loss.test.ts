@@ -122,6 +122,7 @@ describe('a deploy under load', () => {
     const folder = await mkdtemp(join(tmpdir(), 'deploy-test-'));
     t.after(() => rm(folder, { recursive: true, force: true }));
     const instances = [await Instance.start(), await Instance.start()];
+    t.after(() => Promise.all(instances.map((instance) => instance.kill())));
     const socket = join(folder, 'control.sock');
     const file = join(folder, 'nerve.json');
     const config = {

@@ -326,6 +326,8 @@ function onHaproxy(version: HaproxyVersion): void {
     return share;
   };
 
+  // HAProxy 3.4 chooses at random where a service has no `balance` line.
+  const turns = { backend: ['balance roundrobin'] };
   /** One of two servers gets half of the requests, give or take one: a round may have begun with either. */
   const sharesEqually = async (name: string): Promise<void> => {
     const share = await shareOf(name, 20);
@@ -334,7 +336,7 @@ function onHaproxy(version: HaproxyVersion): void {
 
   it('gives an added server little at first with slowstart, and without a reload', async (t) => {
     const [one, two] = [await webInstance(t, 'one'), await webInstance(t, 'two')];
-    const apply = await inStep(t, { service: { server_options: 'slowstart 20m' } }, [one]);
+    const apply = await inStep(t, { service: { ...turns, server_options: 'slowstart 20m' } }, [one]);
     await apply([one, two]);
     assert.equal(await column(two, 'srv_op_state'), '1');
     // Of 20 minutes, the requests take seconds: the server has 5 % of its weight.
@@ -345,7 +347,7 @@ function onHaproxy(version: HaproxyVersion): void {
 
   it('gives an added server its full share when the time of slowstart is over', async (t) => {
     const [one, two] = [await webInstance(t, 'one'), await webInstance(t, 'two')];
-    const apply = await inStep(t, { service: { server_options: 'slowstart 1s' } }, [one]);
+    const apply = await inStep(t, { service: { ...turns, server_options: 'slowstart 1s' } }, [one]);
     await apply([one, two]);
     await eventually(async () => {
       assert.equal(await column(two, 'srv_op_state'), '2');
@@ -356,7 +358,7 @@ function onHaproxy(version: HaproxyVersion): void {
 
   it('gives a server that comes back after a withdrawal little at first with slowstart', async (t) => {
     const [one, two] = [await webInstance(t, 'one'), await webInstance(t, 'two')];
-    const apply = await inStep(t, { service: { server_options: 'slowstart 20m' } }, [one, two]);
+    const apply = await inStep(t, { service: { ...turns, server_options: 'slowstart 20m' } }, [one, two]);
     await apply([one]);
     await apply([one, two]);
     assert.equal(await column(two, 'srv_op_state'), '1');
@@ -366,7 +368,7 @@ function onHaproxy(version: HaproxyVersion): void {
 
   it('gives a server its full share at once when its drain ends, also with slowstart', async (t) => {
     const [one, two] = [await webInstance(t, 'one'), await webInstance(t, 'two')];
-    const apply = await inStep(t, { service: { server_options: 'slowstart 1s' } }, [one, two]);
+    const apply = await inStep(t, { service: { ...turns, server_options: 'slowstart 1s' } }, [one, two]);
     await eventually(async () => assert.equal(await column(two, 'srv_op_state'), '2'));
     await apply([one, { ...two, state: 'drain' }]);
     assert.equal(await shareOf('two', 10), 0);
