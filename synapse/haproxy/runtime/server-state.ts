@@ -99,19 +99,16 @@ export class ServerState {
   }
 }
 
+/** All that a reading says of a server and that is kept of it: what is missing here does not compile. */
+const readFields = Object.keys({
+  ...{ name: true, id: true, address: true, resolved: true, weight: true },
+  ...{ maintenance: true, drained: true, failing: true, withheld: true, checked: true },
+} satisfies Record<keyof ServerRow & keyof RunningServer, true>) as readonly (keyof ServerRow & keyof RunningServer)[];
+
 /** True when {@link runningServerOf} would make the same of a server of the same worker: it is kept then. */
 function isUnchanged(row: ServerRow, previous: RunningServer): boolean {
-  const isOurs = previous.ours && !(row.maintenance || row.drained);
-  return (
-    !isOurs &&
-    row.id === previous.id &&
-    row.address === previous.address &&
-    row.resolved === previous.resolved &&
-    row.maintenance === previous.maintenance &&
-    row.drained === previous.drained &&
-    row.failing === previous.failing &&
-    row.weight === previous.weight
-  );
+  const isOpened = previous.ours && !(row.maintenance || row.drained);
+  return !isOpened && readFields.every((field) => row[field] === previous[field]);
 }
 
 const nothing: RunningBackend = new Map();

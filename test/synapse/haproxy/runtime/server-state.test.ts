@@ -76,6 +76,31 @@ describe('ServerState', () => {
     ]);
   });
 
+  const later: readonly Partial<ServerRow>[] = [
+    { id: 2 },
+    { address: '1.1.1.2:1' },
+    { resolved: '1.1.1.3:1' },
+    { maintenance: true },
+    { drained: true },
+    { failing: true },
+    { withheld: true },
+    { checked: false },
+    { weight: 6 },
+  ];
+  for (const fields of later) {
+    it(`takes from a later reading of the same worker: ${JSON.stringify(fields)}`, () => {
+      const state = new ServerState(() => file);
+      state.replace([row], 'first', 'g');
+      const before = state.running.get('b')?.get('n');
+      state.update([row], ['b'], 'g');
+      assert.equal(state.running.get('b')?.get('n'), before, 'what is the same stays the same object');
+      state.update([{ ...row, ...fields }], ['b'], 'g');
+      for (const [name, value] of Object.entries(fields)) {
+        assert.equal(state.running.get('b')?.get('n')?.[name as keyof RunningServer], value);
+      }
+    });
+  }
+
   it('knows that a backend that was read without servers is there', () => {
     const state = new ServerState(() => file);
     state.replace([row], 'first', 'g');
