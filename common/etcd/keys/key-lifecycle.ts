@@ -1,5 +1,5 @@
 import { hex } from '../client/key-value.ts';
-import { hasLostAnnouncement, nextStep } from './next-step.ts';
+import { nextStep, owesTombstone, waitsForSpace } from './next-step.ts';
 import {
   type DesiredKey,
   isResting,
@@ -180,7 +180,7 @@ function failed(before: OwnedKey, failure: RequestFailure, context: KeyContext):
     const { key: next, effects } = proceed(key, { ...context, tombstoneLease: null });
     return { key: next, effects: [{ kind: 'loseLease', lease: request.lease }, ...effects] };
   }
-  if (kind === 'outOfSpace' && request?.kind === 'putTombstone' && !hasLostAnnouncement(before, context)) {
+  if (kind === 'outOfSpace' && request?.kind === 'putTombstone' && !waitsForSpace(before, context)) {
     return queued({ ...key, withdrawal: 'silent' });
   }
   return retry(key, reason);
@@ -188,7 +188,7 @@ function failed(before: OwnedKey, failure: RequestFailure, context: KeyContext):
 
 /** There is no lease for tombstones. Where etcd refuses one, the tombstone does without. */
 function withoutLease(key: OwnedKey, { kind, reason }: RequestFailure, context: KeyContext): Transition {
-  const mustWait = kind === 'unanswered' || (kind === 'outOfSpace' && hasLostAnnouncement(key, context));
+  const mustWait = kind === 'unanswered' || (kind === 'outOfSpace' && waitsForSpace(key, context));
   return mustWait ? retry(key, reason) : proceed({ ...key, withdrawal: 'brief' }, context);
 }
 
@@ -261,7 +261,7 @@ function watched(key: OwnedKey, version: KeyVersion, context: KeyContext): Trans
   if (!isResting(key)) return { key: { ...key, pendingVersion: version }, effects: [] };
   if (version.revision <= Number(key.observed?.modRevision ?? 0)) return unchanged(key);
   // A withdrawn key stays as it is, unless a record of others that kept this process from taking its own back is gone.
-  const isFreed = version.observed.modRevision === '0' && key.announced;
+  const isFreed = version.observed.modRevision === '0' && owesTombstone(key);
   if (key.desired.kind === 'unset' && !isFreed) return unchanged(key);
   return disturb(observe(key, version.observed, context), 'watch', context);
 }

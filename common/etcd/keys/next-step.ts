@@ -29,13 +29,11 @@ function nextWithdrawal(
   { observed, tombstone }: { readonly observed: ObservedKey; readonly tombstone: string | undefined },
   context: KeyContext,
 ): Step {
-  const { announced, withdrawal } = key;
+  const { withdrawal } = key;
   const { modRevision, lease, value } = observed;
   const isAbsent = modRevision === '0';
   // An announcement whose lease ended is taken back too: readers cannot tell that end from a crash or a partition.
-  if (isAbsent && !(announced && tombstone !== undefined && withdrawal === 'lasting')) {
-    return { phase: 'gone', request: null };
-  }
+  if (isAbsent && !(owesTombstone(key) && withdrawal === 'lasting')) return { phase: 'gone', request: null };
   if (isForeign(key, observed, context)) return { phase: 'gone', request: null };
   if (tombstone === undefined || withdrawal === 'silent') {
     return { phase: 'deleting', request: { kind: 'delete', modRevision } };
@@ -71,10 +69,15 @@ function isForeign({ claimed }: OwnedKey, observed: ObservedKey, context: KeyCon
   return observed.modRevision !== '0' && claimed && lease !== '0' && !isOurs;
 }
 
+/** It is to be withdrawn, and no tombstone has told readers that yet. */
+export function owesTombstone({ desired, announced }: OwnedKey): boolean {
+  return announced && desired.kind === 'unset' && desired.tombstone !== undefined;
+}
+
 /**
- * The key was announced and is gone with its lease: nothing but a tombstone tells readers that this is for good, so it waits
- * until etcd has space for one. A process that ends does not wait.
+ * The key is gone with its lease: nothing but a tombstone tells readers that this is for good, so it waits until etcd has space
+ * for one. A process that ends does not wait.
  */
-export function hasLostAnnouncement({ announced, observed }: OwnedKey, { closing }: KeyContext): boolean {
-  return announced && observed?.modRevision === '0' && !closing;
+export function waitsForSpace(key: OwnedKey, { closing }: KeyContext): boolean {
+  return owesTombstone(key) && key.observed?.modRevision === '0' && !closing;
 }

@@ -473,6 +473,14 @@ describe('the lifecycle of an owned key', () => {
     }
   });
 
+  it('is not concerned when others delete a key that it does not want and leaves no tombstone for', () => {
+    const steps = [turn, read(absentKey)];
+    const { key } = run(beginKey('/k', unset(), false), steps);
+    assert.equal(key.phase, 'gone');
+    const { effects } = run(key, [{ kind: 'watched', version: { revision: 12, observed: absentKey } }]);
+    assert.deepEqual(effects, []);
+  });
+
   it('says no tombstone for a key that it has deleted', () => {
     const deleted = run(phases.deleting, [written(absentKey), assign(unset('down'))]);
     assert.equal(deleted.key.phase, 'gone');
