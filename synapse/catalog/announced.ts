@@ -1,4 +1,5 @@
 import type { Instance } from '../../common/instance.ts';
+import { addTo, removeFrom } from '../../common/map-of-sets.ts';
 import type { InstanceSet } from '../source.ts';
 
 /** One announcement of any service, or a record that says `down`: a withdrawn announcement. */
@@ -128,16 +129,4 @@ export function withdrawnSince(
 
 function leaseOf({ lease, instance }: Announcement): string {
   return lease ?? pseudoLease(instance);
-}
-
-function addTo(index: Map<string, Set<Announcement>>, key: string, one: Announcement): void {
-  const known = index.get(key);
-  if (known === undefined) index.set(key, new Set([one]));
-  else known.add(one);
-}
-
-function removeFrom(index: Map<string, Set<Announcement>>, key: string, one: Announcement): void {
-  const known = index.get(key);
-  known?.delete(one);
-  if (known?.size === 0) index.delete(key);
 }

@@ -1,6 +1,7 @@
 import { linkAbort, onAbort } from '../../async/abort.ts';
 import { clock } from '../../async/clock.ts';
 import { sleep } from '../../async/sleep.ts';
+import { addTo } from '../../map-of-sets.ts';
 import type { Entry } from '../client/key-value.ts';
 import type { LeaseVerdict } from './lease-verdicts.ts';
 import type { KeyChange, OnChange, PrefixChange } from './prefix-state.ts';
@@ -115,7 +116,7 @@ export class DeleteJudge {
     if (this.#announcedLately === undefined || now - this.#announcedLately.at > addressesLiveMs) {
       const addresses = new Map<string, Set<string>>();
       for (const follower of this.#followers) {
-        for (const [address, lease] of follower.addresses()) addLease(addresses, address, lease);
+        for (const [address, lease] of follower.addresses()) addTo(addresses, address, lease);
       }
       this.#announcedLately = { at: now, addresses };
     }
@@ -124,7 +125,7 @@ export class DeleteJudge {
 
   /** Something is announced at an address. A service that was there under the lost lease too is the owner's own. */
   #announced(address: string, { entry, lostLease }: News): void {
-    if (this.#announcedLately !== undefined) addLease(this.#announcedLately.addresses, address, entry.lease);
+    if (this.#announcedLately !== undefined) addTo(this.#announcedLately.addresses, address, entry.lease);
     const addresses = new Map([[address, new Set([entry.lease])]]);
     for (const [lease, end] of this.#waiting) {
       if (lease === lostLease) continue;
@@ -249,10 +250,4 @@ function leasesAmong({ entries }: PrefixChange, leases: ReadonlySet<string>): Re
     if (found.size === leases.size) break;
   }
   return found;
-}
-
-function addLease(addresses: Map<string, Set<string>>, address: string, lease: string): void {
-  const known = addresses.get(address);
-  if (known === undefined) addresses.set(address, new Set([lease]));
-  else known.add(lease);
 }
