@@ -91,6 +91,12 @@ export class ProxyHost {
     return this.process?.alive === true;
   }
 
+  /** HAProxy runs, and sends requests for a service to this address. */
+  uses(service: string, address: string): boolean {
+    const servers = [...(this.haproxy.worker?.backends.get(service)?.servers.values() ?? [])];
+    return servers.some((server) => server.address === address && server.usable);
+  }
+
   /** An operator, or another program, has the server of this address as it is, or had so lately. */
   isTouched(address: string): boolean {
     return (

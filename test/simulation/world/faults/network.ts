@@ -30,19 +30,19 @@ export const nervesCutOff: Fault = {
   begin(world) {
     const { etcd, history, instances, network, scheduler } = world;
     const spared = scheduler.random() < 0.5 ? pick(world, world.nerves) : undefined;
-    const cut = world.nerves.filter((nerve) => nerve !== spared);
-    history.note(`FAULT: ${cut.map(({ name }) => name).join(' ')} are cut off from etcd`);
-    for (const { name } of cut) for (const { host } of etcd.members) network.cut(name, host);
+    const cut = world.nerves.filter((nerve) => nerve !== spared).map(({ name }) => name);
+    history.note(`FAULT: ${cut.join(' ')} are cut off from etcd`);
+    for (const name of cut) for (const { host } of etcd.members) network.cut(name, host);
     const sick = scheduler.random() < 0.5 ? pick(world, instances.all) : undefined;
     scheduler.at(scheduler.random() * 10_000, () => {
       if (sick?.running && sick.healthy) instances.change(sick, { healthy: false });
     });
     return () => {
-      history.note(`${cut.map(({ name }) => name).join(' ')} reach etcd again`);
-      for (const { name } of cut) for (const { host } of etcd.members) network.heal(name, host);
-      const isSickLater = scheduler.random() < 0.5;
+      history.note(`${cut.join(' ')} reach etcd again`);
+      for (const name of cut) for (const { host } of etcd.members) network.heal(name, host);
+      const staysSick = scheduler.random() < 0.5;
       scheduler.at(20_000, () => {
-        if (sick?.running && !sick.healthy && !isSickLater) instances.change(sick, { healthy: true });
+        if (sick?.running && !sick.healthy && !staysSick) instances.change(sick, { healthy: true });
       });
     };
   },

@@ -107,14 +107,10 @@ export class ServerMonitor {
 
   #see({ proxy, instance }: Watched): Seen {
     const { service, address, running, healthy } = instance;
-    let isUsed = false;
-    for (const server of proxy.haproxy.worker?.backends.get(service)?.servers.values() ?? []) {
-      isUsed ||= server.address === address && server.usable;
-    }
     return {
       now: this.#world.scheduler.now(),
       facts: this.#announcements.of(service, address),
-      isUsed,
+      isUsed: proxy.uses(service, address),
       isWell: running && healthy && this.#world.instances.reach(proxy.name, address) === 'answers',
       calmSince: this.calmSince(proxy),
     };

@@ -68,7 +68,7 @@ export class WaveMonitor {
     watched.steadySince ??= now;
     const { isUp, since } = this.#announcements.of(instance.service, instance.address);
     const isKept = wave.has(instance.address) && since - watched.steadySince >= steadyMs && now - since < keptMs;
-    if (isUsed(watched)) watched.missingSince = undefined;
+    if (proxy.uses(instance.service, instance.address)) watched.missingSince = undefined;
     else if (isKept) {
       watched.missingSince ??= now;
       if (now - watched.missingSince < mostMissingMs) return;
@@ -80,7 +80,7 @@ export class WaveMonitor {
 
   /** Nothing but the loss of its lease speaks against the instance, as far as the proxy can know. */
   #isSteady({ proxy, instance }: Watched): boolean {
-    const { instances, scheduler } = this.#world;
+    const { instances } = this.#world;
     const { service, address, running, healthy } = instance;
     return (
       running &&
@@ -88,7 +88,7 @@ export class WaveMonitor {
       instances.reach(proxy.name, address) === 'answers' &&
       !proxy.isTouched(address) &&
       this.#announcements.otherSince(service, address) === undefined &&
-      scheduler.now() - this.#calmSince(proxy) >= 0
+      this.#calmSince(proxy) < Number.POSITIVE_INFINITY
     );
   }
 
@@ -120,8 +120,3 @@ export class WaveMonitor {
 }
 
 const noWave: ReadonlySet<string> = new Set();
-
-function isUsed({ proxy, instance: { service, address } }: Watched): boolean {
-  const servers = [...(proxy.haproxy.worker?.backends.get(service)?.servers.values() ?? [])];
-  return servers.some((server) => server.address === address && server.usable);
-}
