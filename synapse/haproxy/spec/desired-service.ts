@@ -72,11 +72,14 @@ export function closeDrained(desired: DesiredService, name: string): DesiredServ
   return { name, server: serverIn(desired, instance, desired.active) };
 }
 
-/** Takes over which servers an earlier synapse had closed, from the file, before the first instances are known. */
-export function adoptClosed(desired: DesiredService, { backends }: Pick<ParsedConfig, 'backends'>): void {
+/**
+ * Takes over which servers an earlier synapse had closed, from the file, before the first instances are known. Later it leaves
+ * `file.backends` alone, because they are parsed when they are first asked for: no change waits for that.
+ */
+export function adoptClosed(desired: DesiredService, file: Pick<ParsedConfig, 'backends'>): void {
   const backend = backendOf(desired);
   if (backend === undefined || desired.instances !== undefined) return;
-  for (const { name, disabled } of backends.get(backend)?.values() ?? []) if (disabled) desired.closed.add(name);
+  for (const { name, disabled } of file.backends.get(backend)?.values() ?? []) if (disabled) desired.closed.add(name);
 }
 
 /** All servers of a service by name, in discovery order; undefined while its instances are not known. */

@@ -3,11 +3,13 @@ import { describe, it } from 'node:test';
 import { makeInstance } from '../../../../common/instance.ts';
 import { buildBackendSpec } from '../../../../synapse/haproxy/spec/build-backend.ts';
 import {
+  adoptClosed,
   createDesiredService,
   diffInstances,
   ServerIds,
   takeInstances,
 } from '../../../../synapse/haproxy/spec/desired-service.ts';
+import { parseConfig } from '../../../../synapse/haproxy/spec/parse-config.ts';
 import type { BackendSpec } from '../../../../synapse/haproxy/spec/types.ts';
 import { serviceConfig } from '../../../support/haproxy/haproxy-output.ts';
 import { plainConfig } from '../../../support/haproxy/haproxy-text.ts';
@@ -60,5 +62,28 @@ describe('changes of the instances', () => {
     assert.deepEqual([...desired.leaving.keys()], ['10.0.0.1:1']);
     names([one]);
     assert.equal(desired.leaving.size, 0);
+  });
+});
+
+describe('servers that an earlier synapse had closed', () => {
+  const spec = buildBackendSpec('api', serviceConfig({ port: 1 }), plainConfig()) as BackendSpec;
+  const parsed = parseConfig('backend api\n\tserver one 10.0.0.1:1 disabled\n\tserver two 10.0.0.1:2\n');
+
+  it('are taken from the file once: with instances, the file is not even parsed', () => {
+    const desired = createDesiredService('api', 10);
+    let readings = 0;
+    const file = {
+      get backends() {
+        readings += 1;
+        return parsed.backends;
+      },
+    };
+    desired.active = spec;
+    adoptClosed(desired, file);
+    assert.deepEqual([...desired.closed], ['one']);
+    assert.equal(readings, 1);
+    desired.instances = [];
+    adoptClosed(desired, file);
+    assert.equal(readings, 1);
   });
 });
