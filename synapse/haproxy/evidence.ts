@@ -113,8 +113,9 @@ export class Evidence {
   }
 
   /**
-   * Reads servers, and makes sure that no reload came between. In this order: the file, the workers in charge, the master. A reload that the master does not know of yet begins after
-   * the file was read, and loads what was found in it, or something newer. Never rejects.
+   * Reads servers, and makes sure that no reload came between. In this order: the file, the workers in charge, the master. A
+   * reload that the master does not know of yet begins after the file was read, and loads what was found in it, or something
+   * newer. Never rejects.
    */
   async read(wanted: readonly ServerAt[], signal: AbortSignal): Promise<HaproxyProof> {
     const { processes, loop } = this.#deps;
@@ -215,7 +216,7 @@ function rotationOf({ maintenance, drained, weight }: ServerRow): Rotation {
 
 function rotationInFile(server: ParsedServer | undefined): Rotation {
   if (server === undefined) return 'absent';
-  if (/\sdisabled(\s|$)/.test(server.line)) return 'closed';
+  if (server.disabled) return 'closed';
   return server.weight === 0 ? 'drained' : 'open';
 }
 
