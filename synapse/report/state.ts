@@ -23,7 +23,7 @@ const maxShown = 100;
 /** The state of all services, or of those named. Reads only. */
 export function stateOf(
   catalog: Catalog,
-  discoverer: Discoverer,
+  discoverer: Pick<Discoverer, 'status'>,
   { haproxy, health, look, returns, names = catalog.names() }: StateFacts,
 ): SynapseState {
   // Null prototype: a service may have any name.
@@ -76,7 +76,7 @@ function reportOf(entry: CatalogEntry, source: DiscoveryStatus, { look, health, 
     ...returnsOf(returns),
     instances: entry.state.instances ?? null,
     ...(health !== undefined && { haproxy: health }),
-    left_out: leftOutOf(entry).slice(0, maxShown),
+    left_out: leftOutOf(entry),
     ...failingNamesOf(entry, look),
     rejected: (set?.rejected ?? []).slice(0, maxShown),
   };
@@ -137,9 +137,18 @@ function returnsOf(returns: ReadonlyMap<string, Returns>): Pick<ServiceReport, '
   return { returns: Object.fromEntries(newest) };
 }
 
-function leftOutOf({ service, set, state, unusable }: CatalogEntry): readonly LeftOut[] {
-  const { instances } = state;
-  return set === undefined ? unusable : leftOut(service.policy, set, { instances, unusable });
+const leftOutLists = new WeakMap<CatalogEntry, readonly LeftOut[]>();
+
+/** The first {@link maxShown}. Found once for each entry: the watch of problems asks every 2 s, and few services change meanwhile. */
+function leftOutOf(entry: CatalogEntry): readonly LeftOut[] {
+  let list = leftOutLists.get(entry);
+  if (list === undefined) {
+    const { service, set, state, unusable } = entry;
+    const all = set === undefined ? unusable : leftOut(service.policy, set, { instances: state.instances, unusable });
+    list = all.slice(0, maxShown);
+    leftOutLists.set(entry, list);
+  }
+  return list;
 }
 
 /** The state of all services for the gauges. */
