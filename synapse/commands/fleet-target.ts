@@ -1,10 +1,11 @@
 import { hostname } from 'node:os';
 import type { CommandContext } from '../../common/cli/program.ts';
 import { type Problem, readConfig, settleProblems } from '../../common/config/config.ts';
-import { isObject } from '../../common/config/formats.ts';
+import { formats, isObject } from '../../common/config/formats.ts';
 import type { EtcdClient } from '../../common/etcd/client/client.ts';
 import { prefixRange } from '../../common/etcd/client/key-value.ts';
 import { type EtcdOptions, readEtcdSection } from '../../common/etcd/client/options.ts';
+import { etcdFolder, readEtcdPath } from '../../common/etcd/records/service-folder.ts';
 import { list } from '../../common/etcd/watch/list.ts';
 import { type FleetConfig, readFleetMember } from '../../common/fleet/options.ts';
 import type { Progress } from '../../common/fleet/progress.ts';
@@ -13,7 +14,7 @@ import type { Progress } from '../../common/fleet/progress.ts';
 export interface FleetTarget {
   readonly etcd: EtcdOptions;
   readonly fleet: FleetConfig;
-  /** The `path` of each service's discovery that has one. */
+  /** The folder of keys of each service that is found with `method: etcd`. */
   readonly paths: ReadonlyMap<string, string>;
 }
 
@@ -25,7 +26,11 @@ export const missing = { 4: 'proxies are missing, and named; also when no proxy 
  * So a person can have a file with rights of their own, of which nothing else has to be right.
  * @throws {ConfigError} when these cannot be used
  */
-export async function fleetTarget({ env, openLog, needConfig }: CommandContext): Promise<FleetTarget> {
+export async function fleetTarget({
+  env,
+  openLog,
+  needConfig,
+}: Pick<CommandContext, 'env' | 'openLog' | 'needConfig'>): Promise<FleetTarget> {
   const document = await readConfig(needConfig(), { env, raw: ['haproxy', 'services'] });
   const problems: Problem[] = [];
   const etcd = readEtcdSection(document.value.etcd, problems);
@@ -39,11 +44,26 @@ function pathsOf(services: unknown): ReadonlyMap<string, string> {
   const paths = new Map<string, string>();
   for (const [name, section] of Object.entries(isObject(services) ? services : {})) {
     const discovery = isObject(section) && isObject(section.discovery) ? section.discovery : {};
-    const { path, method } = discovery;
-    if (method !== 'etcd' || typeof path !== 'string' || path.includes('${')) continue;
-    paths.set(name, `/${path.replace(/^\/+|\/+$/g, '')}`);
+    const path = discovery.method === 'etcd' ? folderIn(discovery, name) : undefined;
+    if (path !== undefined) paths.set(name, path);
   }
   return paths;
+}
+
+/** The folder that the source `etcd` follows with these options; undefined when they cannot be used. */
+function folderIn({ path, leading_slash: slash }: Readonly<Record<string, unknown>>, service: string) {
+  // A variable of the environment of synapse, which this command may not have.
+  if (typeof path === 'string' && path.includes('${')) return undefined;
+  try {
+    const options = {
+      path: path === undefined ? undefined : readEtcdPath(path),
+      leading_slash: slash === undefined ? undefined : formats.boolean(slash),
+    };
+    return etcdFolder(options, service);
+  } catch {
+    // Nothing else of the file has to be right.
+    return undefined;
+  }
 }
 
 /** The folder of a service's keys. */

@@ -9,6 +9,7 @@ import { type Decode, readDecode } from '../../../common/etcd/records/decode.ts'
 import { inspectRecords } from '../../../common/etcd/records/inspect.ts';
 import { type RecordRules, readEntry, usualRecordBytes } from '../../../common/etcd/records/record-rules.ts';
 import { Records } from '../../../common/etcd/records/records.ts';
+import { etcdFolder, readEtcdPath } from '../../../common/etcd/records/service-folder.ts';
 import type { JudgedFollower } from '../../../common/etcd/watch/judged-deletes.ts';
 import type { OnChange, PrefixChange } from '../../../common/etcd/watch/prefix-state.ts';
 import { globPattern } from '../../../common/glob.ts';
@@ -42,7 +43,7 @@ export const source: SourcePlugin<EtcdSourceOptions> = {
   schema: {
     path: {
       doc: 'Path of the keys of the service, default /nerve/services/<service>. A slash in front is added where it is missing, see leading_slash.',
-      format: readPath,
+      format: readEtcdPath,
       type: 'path',
       default: undefined,
     },
@@ -53,7 +54,7 @@ export const source: SourcePlugin<EtcdSourceOptions> = {
     },
     generator_config_path: {
       doc: 'Key of a JSON object whose haproxy section goes over the local one, such as /smartstack/config/<service>, where only operators may write; disabled: none.',
-      format: (value) => (value === 'disabled' ? value : readPath(value)),
+      format: (value) => (value === 'disabled' ? value : readEtcdPath(value)),
       type: 'path',
       default: undefined,
     },
@@ -114,9 +115,8 @@ async function inspect(options: EtcdSourceOptions, { service, etcd, log, timeout
   });
 }
 
-function prefixOf({ path, leading_slash = true }: EtcdSourceOptions, service: string): string {
-  const prefix = `${path ?? `/nerve/services/${service}`}/`;
-  return leading_slash ? prefix : prefix.slice(1);
+function prefixOf(options: EtcdSourceOptions, service: string): string {
+  return `${etcdFolder(options, service)}/`;
 }
 
 function rulesOf({ decode, max_record_bytes, require_lease }: EtcdSourceOptions): RecordRules {
@@ -216,13 +216,6 @@ function pick({ tls, username, password, password_file }: EtcdSourceOptions): Pa
     // Either of them replaces both of the section.
     ...(hasPassword && { password: password ?? null, password_file: password_file ?? null }),
   };
-}
-
-/** One slash at the start and none at the end, because a whole segment has to follow the path. */
-function readPath(value: unknown): string {
-  const path = typeof value === 'string' ? `/${value.replace(/^\/+|\/+$/g, '')}` : '';
-  if (path.length < 2 || path.length > 1024) throw new Error('must be a path in etcd, such as /nerve/services/api');
-  return path;
 }
 
 function readRecordBytes(value: unknown): number {
