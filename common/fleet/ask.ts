@@ -8,9 +8,10 @@ import { EtcdError, isDenied, isLeaseNotFound } from '../etcd/client/errors.ts';
 import { keyRange, prefixRange } from '../etcd/client/key-value.ts';
 import { LeaseHolder } from '../etcd/keys/lease.ts';
 import { type Listing, list, listAt } from '../etcd/watch/list.ts';
+import type { KeyChange, PrefixChange } from '../etcd/watch/prefix-state.ts';
 import { createReflector, type Reflector } from '../etcd/watch/reflector.ts';
 import { type AskState, type MemberChange, verdictOf } from './ask-state.ts';
-import { ackOfKey, acksPrefix, type FleetKeys, fleetKeys, proxyOfKey } from './keys.ts';
+import { ackOfKey, acksPrefix, type FleetKeys, fleetKeys, proxyOfKey, requestKey } from './keys.ts';
 import { type Look, OpenQuestion } from './open-question.ts';
 import type { FleetConfig } from './options.ts';
 import type { Progress } from './progress.ts';
@@ -182,7 +183,7 @@ class Asking {
     const before = questions.map((question) => question.beginLook(beganAt + lookEveryMs));
     try {
       const listing = await list(this.#client, prefixRange(this.#keys.proxies), signal);
-      const proxies = this.#proxiesIn(listing);
+      const proxies = this.#proxiesAmong(keysIn(listing));
       const looks = await Promise.all(
         questions.map((question) => this.#lookAt(question, { proxies, revision: listing.revision }, signal)),
       );
@@ -216,61 +217,38 @@ class Asking {
       key === null ? undefined : listAt(this.#client, keyRange(key), revision, signal),
     ]);
     const recordRevision = key === null ? null : (record?.entries.get(key)?.modRevision ?? null);
-    return { id, proxies, acks: this.#acksIn(acks), recordRevision };
+    return { id, proxies, acks: this.#acksAmong(keysIn(acks)), recordRevision };
   }
 
   #followProxies(): void {
-    const apply = (changes: readonly MemberChange[]): void => {
+    const onChange = ({ changed }: PrefixChange): void => {
+      const changes = this.#proxiesAmong(changed);
       for (const question of this.#open) question.apply({ kind: 'proxies', changes, whole: false });
       this.#awake.wake();
     };
-    void this.#reflector.follow(
-      this.#keys.proxies,
-      ({ changed }) => {
-        apply(
-          changed.flatMap(({ key, entry }) => {
-            const id = proxyOfKey(this.#keys, key);
-            return id === undefined ? [] : [{ id, entry }];
-          }),
-        );
-      },
-      this.#link.signal,
-    );
+    void this.#reflector.follow(this.#keys.proxies, onChange, this.#link.signal);
   }
 
   #followAcks(question: OpenQuestion, request: string): void {
     const signal = question.asked(this.#link.signal);
-    void this.#reflector.follow(
-      acksPrefix(this.#keys, request),
-      ({ changed }) => {
-        const changes = changed.flatMap(({ key, entry }) => {
-          const id = ackOfKey(this.#keys, key)?.id;
-          return id === undefined ? [] : [{ id, entry }];
-        });
-        question.apply({ kind: 'acks', request, changes, whole: false });
-        this.#awake.wake();
-      },
-      signal,
-    );
+    const onChange = ({ changed }: PrefixChange): void => {
+      question.apply({ kind: 'acks', request, changes: this.#acksAmong(changed), whole: false });
+      this.#awake.wake();
+    };
+    void this.#reflector.follow(acksPrefix(this.#keys, request), onChange, signal);
   }
 
-  #proxiesIn({ entries }: Listing): readonly MemberChange[] {
-    return [...entries.values()].flatMap((entry) => {
-      const id = proxyOfKey(this.#keys, entry.key);
-      return id === undefined ? [] : [{ id, entry }];
-    });
+  #proxiesAmong(changed: Iterable<ChangedKey>): readonly MemberChange[] {
+    return membersAmong(changed, (key) => proxyOfKey(this.#keys, key));
   }
 
-  #acksIn({ entries }: Listing): readonly MemberChange[] {
-    return [...entries.values()].flatMap((entry) => {
-      const id = ackOfKey(this.#keys, entry.key)?.id;
-      return id === undefined ? [] : [{ id, entry }];
-    });
+  #acksAmong(changed: Iterable<ChangedKey>): readonly MemberChange[] {
+    return membersAmong(changed, (key) => ackOfKey(this.#keys, key)?.id);
   }
 
   /** Removes the request of a question that has ended while others go on. */
   #remove({ state }: OpenQuestion): void {
-    const { key } = keyRange(`${this.#keys.requests}${state.id}`);
+    const { key } = keyRange(requestKey(this.#keys, state.id));
     this.#client
       .call((rpc) => rpc.kv.deleteRange({ key }), { totalMs: removeTimeoutMs }, this.#link.signal)
       .catch((error) => this.#deps.log.debug('a request could not be removed', { reason: reasonOf(error) }));
@@ -282,6 +260,24 @@ class Asking {
     this.#told = this.#questions.map(({ state }) => state);
     this.#deps.onProgress?.(this.#questions.map((question) => question.progress));
   }
+}
+
+/** A key that has changed, with what it holds now; without an entry it was deleted. */
+type ChangedKey = Pick<KeyChange, 'key' | 'entry'>;
+
+function keysIn({ entries }: Listing): readonly ChangedKey[] {
+  return [...entries.values()].map((entry) => ({ key: entry.key, entry }));
+}
+
+/** The changes of the keys that have the id of a member. */
+function membersAmong(
+  changed: Iterable<ChangedKey>,
+  idOf: (key: string) => string | undefined,
+): readonly MemberChange[] {
+  return [...changed].flatMap(({ key, entry }) => {
+    const id = idOf(key);
+    return id === undefined ? [] : [{ id, entry }];
+  });
 }
 
 /** A log whose lines about the lease of a request are for debugging only: what is wrong is told as progress. */
