@@ -2,7 +2,7 @@ import { type LinkedAbort, linkAbort } from '../async/abort.ts';
 import { clock } from '../async/clock.ts';
 import { type AskEvent, type AskState, type MemberChange, nextAskState, unasked, verdictOf } from './ask-state.ts';
 import { type FleetKeys, newRequestId, requestKey } from './keys.ts';
-import { type Outcome, type Progress, progressOf } from './progress.ts';
+import { type Outcome, type Progress, progressOfQuestion } from './progress.ts';
 import type { Question } from './question.ts';
 import { formatRequest, type RequestRecord } from './records.ts';
 import { earlyLook } from './timing.ts';
@@ -70,10 +70,8 @@ export class OpenQuestion {
   }
 
   get progress(): Progress {
-    const question = this.#question;
     const { outcome = 'waiting', reason = null, at = clock.now() } = this.#end ?? {};
-    const known = progressOf(this.#state, at - this.#beganAt, { outcome, reason });
-    return question.kind === 'instance' ? { ...known, key: question.key, expect: question.expect } : known;
+    return progressOfQuestion(this.#question, this.#state, at - this.#beganAt, { outcome, reason });
   }
 
   /** Says that the request is gone, or no longer right. */

@@ -42,15 +42,17 @@ export type Progress = Shaped<typeof progressShape>;
 /** How a question ended, or that it goes on. */
 export type Outcome = Progress['outcome'];
 
-/** So many names are listed: the numbers say how many there are. */
+/** How a question ended and why, or that it goes on. Without a reason, the state of the question says why it is not done. */
+interface End {
+  readonly outcome: Outcome;
+  readonly reason?: string | null;
+}
+
+/** The most names in each list; the numbers beside it count all. */
 const mostNames = 100;
 
-/** What the state of a question means, for people and scripts. `outcome` and `reason` say how it ended; default: that it goes on. */
-export function progressOf(
-  state: AskState,
-  milliseconds: number,
-  end: { readonly outcome: Outcome; readonly reason?: string | null } = { outcome: 'waiting' },
-): Progress {
+/** What the state of a question means, for people and scripts. `end`: how it ended; default: it goes on. */
+export function progressOf(state: AskState, milliseconds: number, end: End = { outcome: 'waiting' }): Progress {
   const { request, members } = state;
   const waiting: Waiting[] = [];
   const left: string[] = [];
@@ -85,14 +87,15 @@ export function progressOf(
   return { ...progress, reason: end.reason ?? whyNot(progress, state) };
 }
 
-/** The progress of a question that could not be asked, or not yet. */
-export function unaskedProgress(
-  question: Question,
-  milliseconds: number,
-  end: { readonly outcome: Outcome; readonly reason: string },
-): Progress {
-  const progress = progressOf(unasked, milliseconds, end);
+/** The same, with the instance that the question is about also before its request has been written. */
+export function progressOfQuestion(question: Question, state: AskState, milliseconds: number, end: End): Progress {
+  const progress = progressOf(state, milliseconds, end);
   return question.kind === 'instance' ? { ...progress, key: question.key, expect: question.expect } : progress;
+}
+
+/** The progress of a question that could not be asked, or not yet. */
+export function unaskedProgress(question: Question, milliseconds: number, end: End): Progress {
+  return progressOfQuestion(question, unasked, milliseconds, end);
 }
 
 /** The reason of a question that is being written. */
