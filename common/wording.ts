@@ -10,10 +10,11 @@ export function firstOf(items: readonly string[], most: number): readonly string
   return items.length > most ? [...items.slice(0, most), `and ${items.length - most} more`] : items;
 }
 
-/** The first `most` names in a sentence: `a, b and 3 more`. */
-export function listed(names: readonly string[], most = 3): string {
-  const more = names.length - most;
-  return more > 0 ? `${names.slice(0, most).join(', ')} and ${more} more` : names.join(', ');
+/** The first `most` names in a sentence: `a, b and 3 more`. `total`: how many there are, when `names` are the first of them. */
+export function listed(names: readonly string[], most = 3, total: number = names.length): string {
+  const shown = names.slice(0, most);
+  const more = total - shown.length;
+  return more > 0 ? `${shown.join(', ')} and ${more} more` : shown.join(', ');
 }
 
 /** A time span in one unit, as people say it: `12 s`, `5 min`, `3 h`, `2 d`. Milliseconds; never negative. */

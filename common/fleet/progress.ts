@@ -110,25 +110,27 @@ function whyNot(progress: Omit<Progress, 'reason'>, { request, trouble }: AskSta
 }
 
 /** One line: `12 of 14 proxies; 3 connections left: host-b 2, host-c 1`. */
-export function progressText(progress: Omit<Progress, 'reason'>): string {
+function progressText(progress: Omit<Progress, 'reason'>): string {
   const { proxies, acknowledged, connections, waiting, left } = progress;
-  const names = (some: readonly Waiting[], textOf: (one: Waiting) => string, total: number): string => {
-    const more = total - Math.min(some.length, mostInLine);
-    return `${some.slice(0, mostInLine).map(textOf).join(', ')}${more > 0 ? ` and ${more} more` : ''}`;
-  };
   const busy = waiting.filter((one) => one.connections > 0);
   const others = waiting.filter((one) => one.connections === 0);
   const parts = [`${acknowledged} of ${counted(proxies, 'proxy', 'proxies')}`];
   if (busy.length > 0) {
-    const hosts = names(busy, (one) => `${one.proxy} ${one.connections}`, busy.length);
-    parts.push(`${counted(connections, 'connection')} left: ${hosts}`);
+    const hosts = busy.map((one) => `${one.proxy} ${one.connections}`);
+    parts.push(`${counted(connections, 'connection')} left: ${listed(hosts, mostInLine)}`);
   }
   if (others.length > 0) {
     const total = proxies - acknowledged - busy.length;
-    parts.push(`waiting for ${names(others, ({ proxy, reason }) => `${proxy} (${reason})`, total)}`);
+    const names = others.map(({ proxy, reason }) => `${proxy} (${reason})`);
+    parts.push(`waiting for ${listed(names, mostInLine, total)}`);
   }
   if (left.length > 0) parts.push(`left without an acknowledgement: ${listed(left, mostInLine)}`);
   return parts.join('; ');
+}
+
+/** The proxies that take part: all of up to five, or three and how many more there are. */
+export function membersText({ members, proxies }: Progress): string {
+  return listed(members, proxies > mostInLine ? 3 : mostInLine, proxies);
 }
 
 const mostInLine = 5;

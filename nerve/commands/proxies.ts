@@ -1,7 +1,7 @@
 import { type AdminTarget, followControl, UnknownRoute } from '../../common/admin/client.ts';
 import { type Fields, field, type Shaped } from '../../common/cli/json-shape.ts';
-import { asking, progressShape } from '../../common/fleet/progress.ts';
-import { counted, formatLatency, listed } from '../../common/wording.ts';
+import { asking, membersText, progressShape } from '../../common/fleet/progress.ts';
+import { counted, formatLatency } from '../../common/wording.ts';
 import type { DrainAnswer, WaitLine } from '../control.ts';
 import type { FleetWaitOptions, InstanceProgress } from '../fleet-wait.ts';
 
@@ -118,10 +118,9 @@ function resultOf(instances: readonly InstanceProgress[]): ProxyWaitResult {
 export function provenLines({ instances }: ProxyWaitResult, what: string): string {
   return instances
     .filter(({ progress }) => progress.outcome === 'done')
-    .map(({ service, instance, progress: { members, proxies, milliseconds } }) => {
-      const names = listed(members, proxies > 5 ? 3 : 5);
-      const all = proxies > members.length ? `${members.slice(0, 3).join(', ')} and ${proxies - 3} more` : names;
-      return `${service}: ${instance} ${what} in ${counted(proxies, 'proxy', 'proxies')} after ${formatLatency(milliseconds)}: ${all}\n`;
+    .map(({ service, instance, progress }) => {
+      const after = `in ${counted(progress.proxies, 'proxy', 'proxies')} after ${formatLatency(progress.milliseconds)}`;
+      return `${service}: ${instance} ${what} ${after}: ${membersText(progress)}\n`;
     })
     .join('');
 }

@@ -3,10 +3,10 @@ import { numberOption } from '../../common/cli/number-option.ts';
 import { type Command, type CommandContext, UsageError } from '../../common/cli/program.ts';
 import { silentLog } from '../../common/daemon/log.ts';
 import type { EtcdClient } from '../../common/etcd/client/client.ts';
-import { asking, type Progress, progressShape } from '../../common/fleet/progress.ts';
+import { asking, membersText, type Progress, progressShape } from '../../common/fleet/progress.ts';
 import type { Question } from '../../common/fleet/question.ts';
 import type { Expectation } from '../../common/fleet/records.ts';
-import { counted, formatLatency, listed } from '../../common/wording.ts';
+import { counted, formatLatency } from '../../common/wording.ts';
 import { interrupted, json } from './context.ts';
 import { asker, type FleetTarget, fleetTarget, hintOf, keyOfServer, missing, pathOf } from './fleet-target.ts';
 
@@ -117,14 +117,11 @@ async function ask(
   }
 }
 
-function resultText(
-  { outcome, expect, reason, proxies, unused, members, milliseconds }: Progress,
-  server?: string,
-): string {
+function resultText(progress: Progress, server?: string): string {
+  const { outcome, expect, reason, proxies, unused, milliseconds } = progress;
   if (outcome === 'nobody') return 'no synapse that follows it takes part in the fleet';
   if (outcome !== 'done') return String(reason);
   const what = server === undefined ? 'applied' : `${server} is ${expect}`;
   const not = unused === 0 ? '' : `, ${unused} of which ${unused === 1 ? 'does' : 'do'} not use it`;
-  const names = proxies > 5 ? `${members.slice(0, 3).join(', ')} and ${proxies - 3} more` : listed(members, 5);
-  return `${what} in ${counted(proxies, 'proxy', 'proxies')}${not} after ${formatLatency(milliseconds)}: ${names}`;
+  return `${what} in ${counted(proxies, 'proxy', 'proxies')}${not} after ${formatLatency(milliseconds)}: ${membersText(progress)}`;
 }

@@ -27,6 +27,12 @@ describe('the wording of numbers and lists', () => {
     assert.equal(listed(['a', 'b', 'c']), 'a, b, c');
     assert.equal(listed([]), '');
   });
+
+  it('counts the rest of a list of which it has only the first few', () => {
+    assert.equal(listed(['a', 'b', 'c'], 2, 100), 'a, b and 98 more');
+    assert.equal(listed(['a', 'b'], 5, 100), 'a, b and 98 more');
+    assert.equal(listed(['a', 'b'], 5, 2), 'a, b');
+  });
 });
 
 describe('the wording of times', () => {
