@@ -101,6 +101,9 @@ export function unaskedProgress(question: Question, milliseconds: number, end: E
 /** The reason of a question that is being written. */
 export const asking = 'asking the proxies';
 
+/** What the outcome `nobody` means for a question about one service. */
+export const noProxy = 'no synapse that follows it takes part in the fleet';
+
 /** Why a question is not done; null when it is, or when there is nothing to ask. */
 function whyNot(progress: Omit<Progress, 'reason'>, { request, trouble }: AskState): string | null {
   if (progress.outcome === 'done' || progress.outcome === 'nobody') return null;

@@ -1,6 +1,6 @@
 import { type AdminTarget, followControl, UnknownRoute } from '../../common/admin/client.ts';
 import { type Fields, field, type Shaped } from '../../common/cli/json-shape.ts';
-import { asking, membersText, progressShape } from '../../common/fleet/progress.ts';
+import { asking, membersText, noProxy, type Outcome, progressShape } from '../../common/fleet/progress.ts';
 import { counted, formatLatency } from '../../common/wording.ts';
 import type { DrainAnswer, WaitLine } from '../control.ts';
 import type { FleetWaitOptions, InstanceProgress } from '../fleet-wait.ts';
@@ -101,17 +101,21 @@ export function progressLine(instances: readonly InstanceProgress[]): string | n
   return `${instances.length - open.length} of ${counted(instances.length, 'instance')}; ${first.instance}: ${text}`;
 }
 
+/** The outcomes of each verdict. Of several instances, the first verdict in this list that one of them has counts. */
+const verdicts = [
+  ['changed', ['changed']],
+  ['missing', ['timeout', 'left', 'waiting']],
+  ['unknown', ['nobody', 'denied', 'off']],
+] as const satisfies readonly (readonly [ProxyWaitResult['verdict'], readonly Outcome[]])[];
+
 function resultOf(instances: readonly InstanceProgress[]): ProxyWaitResult {
-  const reasons: Record<string, string> = {
-    nobody: 'no synapse that follows it takes part in the fleet',
-  };
-  const of = (...outcomes: readonly string[]) => instances.find(({ progress }) => outcomes.includes(progress.outcome));
-  const found = of('changed') ?? of('timeout', 'left', 'waiting') ?? of('nobody', 'denied', 'off');
-  if (found === undefined) return { instances, verdict: 'proven', reason: null };
-  const { outcome, reason } = found.progress;
-  const verdict =
-    outcome === 'changed' ? 'changed' : of('timeout', 'left', 'waiting') === undefined ? 'unknown' : 'missing';
-  return { instances, verdict, reason: reasons[outcome] ?? reason };
+  for (const [verdict, outcomes] of verdicts) {
+    const found = instances.find(({ progress }) => outcomes.some((outcome) => outcome === progress.outcome));
+    if (found === undefined) continue;
+    const { outcome, reason } = found.progress;
+    return { instances, verdict, reason: outcome === 'nobody' ? noProxy : reason };
+  }
+  return { instances, verdict: 'proven', reason: null };
 }
 
 /** One line for each instance whose proxies have all acknowledged: who took part, and how long it took. */

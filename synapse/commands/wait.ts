@@ -3,7 +3,7 @@ import { numberOption } from '../../common/cli/number-option.ts';
 import { type Command, type CommandContext, UsageError } from '../../common/cli/program.ts';
 import { silentLog } from '../../common/daemon/log.ts';
 import type { EtcdClient } from '../../common/etcd/client/client.ts';
-import { asking, membersText, type Progress, progressShape } from '../../common/fleet/progress.ts';
+import { asking, membersText, noProxy, type Progress, progressShape } from '../../common/fleet/progress.ts';
 import type { Question } from '../../common/fleet/question.ts';
 import type { Expectation } from '../../common/fleet/records.ts';
 import { counted, formatLatency } from '../../common/wording.ts';
@@ -119,7 +119,7 @@ async function ask(
 
 function resultText(progress: Progress, server?: string): string {
   const { outcome, expect, reason, proxies, unused, milliseconds } = progress;
-  if (outcome === 'nobody') return 'no synapse that follows it takes part in the fleet';
+  if (outcome === 'nobody') return noProxy;
   if (outcome !== 'done') return String(reason);
   const what = server === undefined ? 'applied' : `${server} is ${expect}`;
   const not = unused === 0 ? '' : `, ${unused} of which ${unused === 1 ? 'does' : 'do'} not use it`;
