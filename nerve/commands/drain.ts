@@ -1,14 +1,13 @@
-import { type AdminTarget, control } from '../../common/admin/client.ts';
+import type { AdminTarget } from '../../common/admin/client.ts';
 import { clock } from '../../common/async/clock.ts';
 import { sleep } from '../../common/async/sleep.ts';
-import { durationOption } from '../../common/cli/duration-option.ts';
-import type { Command, CommandContext } from '../../common/cli/program.ts';
+import type { Command } from '../../common/cli/program.ts';
 import { formatDuration } from '../../common/wording.ts';
 import type { DrainAnswer } from '../control.ts';
 import type { CheckStatus } from '../status-shape.ts';
+import { changeInstances, changeShape, exits, timeout } from './change.ts';
 import { adminTarget, json } from './context.ts';
-import { instancesOf, pollMs } from './instances.ts';
-import { changeOf, changeShape, exits, type ProxyWaitResult, provenLines, timeout, waitForProxies } from './proxies.ts';
+import { changedInstances, instancesOf, pollMs } from './instances.ts';
 
 /** `nerve drain` */
 export const drain: Command = {
@@ -30,7 +29,17 @@ export const drain: Command = {
   ],
   exits,
   json: changeShape,
-  run: (context) => drainOrUndrain(context, 'drain'),
+  async run(context) {
+    const [service, instance] = context.args;
+    return await changeInstances(context, await adminTarget(context), {
+      ...{ path: '/api/v1/drain', body: { service, instance }, does: 'drains', opposite: 'undrained' },
+      ...{ expect: 'drained', proven: 'is drained', proxyHas: 'has it drained' },
+      withoutProof: {
+        text: ({ drainTime }) => `for drain_time, ${formatDuration(drainTime)}`,
+        wait: untilDrained,
+      },
+    });
+  },
 };
 
 /** `nerve undrain` */
@@ -48,66 +57,20 @@ export const undrain: Command = {
   },
   exits,
   json: changeShape,
-  run: (context) => drainOrUndrain(context, 'undrain'),
+  async run(context) {
+    const [service, instance] = context.args;
+    const admin = await adminTarget(context);
+    if (context.options.wait) await untilHealthy({ service, instance }, admin);
+    return await changeInstances(context, admin, {
+      ...{ path: '/api/v1/undrain', body: { service, instance }, does: 'no longer drains', opposite: 'drained again' },
+      ...{ expect: 'up', proven: 'is in rotation', proxyHas: 'has it in rotation' },
+      withoutProof: { text: () => 'only until etcd shows it', wait: untilShown },
+    });
+  },
 };
 
 /** The first result may belong to a probe that began before the command; the second cannot. */
 const freshResults = 2;
-
-async function drainOrUndrain(context: CommandContext, action: 'drain' | 'undrain'): Promise<number> {
-  const { args, options, print, progress } = context;
-  const [service, instance] = args;
-  const timeoutMs = durationOption('timeout', options.timeout ?? '60s');
-  const say = options.json ? () => {} : print;
-  const admin = await adminTarget(context);
-  if (action === 'undrain' && options.wait) await untilHealthy({ service, instance }, admin);
-  const answer = (await control(
-    admin,
-    `/api/v1/${action}`,
-    { service, instance },
-    { program: 'nerve' },
-  )) as DrainAnswer;
-  for (const id of answer.instances) {
-    say(`${answer.service}: ${id} ${action === 'drain' ? 'drains' : 'no longer drains'}\n`);
-  }
-  if (answer.warning !== null) (await context.openLog()).warn(`nerve will forget this at a restart: ${answer.warning}`);
-  let result: ProxyWaitResult | undefined;
-  if (options.wait) {
-    const expect = action === 'drain' ? 'drained' : 'up';
-    const asked = { service: answer.service, instance, expect, timeoutMs } as const;
-    result = await waitForProxies(admin, asked, options.json ? () => {} : progress);
-    await finish(result, answer, { action, admin, say });
-  }
-  if (options.json) print(`${JSON.stringify(changeOf(answer, result), null, 2)}\n`);
-  return result?.verdict === 'missing' ? 4 : 0;
-}
-
-/** Says what the proxies said; without proof, waits as well as can be done without. */
-async function finish(
-  result: ProxyWaitResult,
-  answer: DrainAnswer,
-  {
-    action,
-    admin,
-    say,
-  }: { readonly action: string; readonly admin: AdminTarget; readonly say: (text: string) => void },
-): Promise<void> {
-  if (result.verdict === 'changed') {
-    throw new Error(
-      action === 'drain'
-        ? `${answer.service}: undrained while this command waited`
-        : `${answer.service}: drained again while this command waited`,
-    );
-  }
-  const what = action === 'drain' ? 'drained' : 'in rotation';
-  say(provenLines(result, `is ${what}`));
-  if (result.verdict === 'missing') say(`${answer.service}: not every proxy has it ${what}: ${result.reason}\n`);
-  if (result.verdict !== 'unknown') return;
-  const instead =
-    action === 'drain' ? `for drain_time, ${formatDuration(answer.drainTime)}` : 'only until etcd shows it';
-  say(`${answer.service}: ${result.reason}; waiting ${instead}\n`);
-  await (action === 'drain' ? untilDrained : untilShown)(answer, admin);
-}
 
 /** Waits until all checks pass by results newer than this call, for a service that was started a moment ago. */
 async function untilHealthy(
@@ -130,9 +93,10 @@ async function untilHealthy(
 }
 
 /** Waits until the registry shows all instances, and not as draining. */
-async function untilShown({ service, instances }: DrainAnswer, admin: AdminTarget): Promise<void> {
+async function untilShown(answer: DrainAnswer, admin: AdminTarget): Promise<void> {
+  const { service, instances } = answer;
   for (;;) {
-    const own = (await instancesOf(admin, service)).filter((item) => instances.includes(item.instance));
+    const own = await changedInstances(admin, answer);
     if (own.some((item) => item.drained)) throw new Error(`${service}: drained again while this command waited`);
     if (own.length === instances.length && own.every((item) => item.announced && item.settled)) return;
     await sleep(pollMs);
@@ -140,10 +104,11 @@ async function untilShown({ service, instances }: DrainAnswer, admin: AdminTarge
 }
 
 /** Waits until the registry shows all instances as draining, and then for the drain time. */
-async function untilDrained({ service, instances, drainTime }: DrainAnswer, admin: AdminTarget): Promise<void> {
+async function untilDrained(answer: DrainAnswer, admin: AdminTarget): Promise<void> {
+  const { service, instances, drainTime } = answer;
   let shownAt: number | undefined;
   for (;;) {
-    const own = (await instancesOf(admin, service)).filter((item) => instances.includes(item.instance));
+    const own = await changedInstances(admin, answer);
     if (own.length < instances.length || own.some((item) => !item.drained)) {
       throw new Error(`${service}: undrained while this command waited`);
     }

@@ -1,48 +1,11 @@
 import { type AdminTarget, followControl, UnknownRoute } from '../../common/admin/client.ts';
-import { type Fields, field, type Shaped } from '../../common/cli/json-shape.ts';
-import { asking, membersText, noProxy, type Outcome, progressShape } from '../../common/fleet/progress.ts';
+import { asking, membersText, noProxy, type Outcome } from '../../common/fleet/progress.ts';
 import { counted, formatLatency } from '../../common/wording.ts';
-import type { DrainAnswer, WaitLine } from '../control.ts';
+import type { WaitLine } from '../control.ts';
 import type { FleetWaitOptions, InstanceProgress } from '../fleet-wait.ts';
 
-/** What the proxies have of one instance. */
-const instanceShape = {
-  fields: {
-    instance: field('text', 'id of the instance'),
-    progress: field({ orNull: progressShape }, 'what the proxies said; null without --wait'),
-  },
-} satisfies Fields;
-
-/** What a command that changes instances prints with `--json`. */
-export const changeShape = {
-  fields: {
-    service: field('text', 'name of the service'),
-    instances: field({ list: instanceShape }, 'each instance that was changed'),
-    proven: field('boolean', 'every proxy that takes part has acknowledged the change'),
-    warning: field({ orNull: 'text' }, 'why nerve will forget the change at a restart; null when it remembers it'),
-  },
-} satisfies Fields;
-
-/** What a command that changes instances prints with `--json`. */
-export type Change = Shaped<typeof changeShape>;
-
-/** The option of commands that wait for proxies. */
-export const timeout = {
-  timeout: { type: 'string', placeholder: 'TIME', isTime: true, doc: 'how long to wait for the proxies, default 60s' },
-} as const;
-
-/** Exit codes of a command that waits for proxies. */
-export const exits = { 4: 'with --wait: proxies are missing, and named; the change itself is made' } as const;
-
-/** The document of a change, with what the proxies said of it; undefined without `--wait`. */
-export function changeOf({ service, instances, warning }: DrainAnswer, result: ProxyWaitResult | undefined): Change {
-  const progressOf = (id: string) => result?.instances.find((one) => one.instance === id)?.progress ?? null;
-  const known = instances.map((instance) => ({ instance, progress: progressOf(instance) }));
-  return { service, instances: known, proven: result?.verdict === 'proven', warning };
-}
-
 /** Which instances the running nerve waits for, and for what. */
-export interface ProxyWait extends FleetWaitOptions {
+interface ProxyWait extends FleetWaitOptions {
   readonly service: string;
   readonly instance: string | undefined;
 }
@@ -92,7 +55,7 @@ export async function waitForProxies(
  * `12 of 14 proxies; 3 connections left: host-b 2, host-c 1`; of several instances, the first that is not done. Null when there is
  * nothing to say: all are done, or the question takes its milliseconds.
  */
-export function progressLine(instances: readonly InstanceProgress[]): string | null {
+function progressLine(instances: readonly InstanceProgress[]): string | null {
   const open = instances.filter(({ progress }) => progress.outcome !== 'done');
   const text = open[0]?.progress.reason ?? asking;
   const [first] = open;

@@ -1,11 +1,10 @@
-import { type AdminTarget, control } from '../../common/admin/client.ts';
+import type { AdminTarget } from '../../common/admin/client.ts';
 import { sleep } from '../../common/async/sleep.ts';
-import { durationOption } from '../../common/cli/duration-option.ts';
 import { type Command, UsageError } from '../../common/cli/program.ts';
 import type { DrainAnswer } from '../control.ts';
+import { changeInstances, changeShape, exits, timeout } from './change.ts';
 import { adminTarget, json } from './context.ts';
-import { instancesOf, pollMs } from './instances.ts';
-import { changeOf, changeShape, exits, type ProxyWaitResult, provenLines, timeout, waitForProxies } from './proxies.ts';
+import { changedInstances, pollMs } from './instances.ts';
 
 /** `nerve weight` */
 export const weight: Command = {
@@ -29,31 +28,14 @@ export const weight: Command = {
     ['nerve weight api -', 'the weight of the configuration again'],
   ],
   async run(context) {
-    const { args, options, print, progress } = context;
-    const [service = '', second = '', third] = args;
+    const [service, second = '', third] = context.args;
     const [instance, text] = third === undefined ? [undefined, second] : [second, third];
-    const timeoutMs = durationOption('timeout', options.timeout ?? '60s');
+    const has = text === '-' ? 'has the weight of its configuration' : `has weight ${text}`;
     const body = { service, instance, weight: readWeight(text) };
-    const say = options.json ? () => {} : print;
-    const admin = await adminTarget(context);
-    const answer = (await control(admin, '/api/v1/weight', body, { program: 'nerve' })) as DrainAnswer;
-    const what = text === '-' ? 'has the weight of its configuration' : `has weight ${text}`;
-    for (const id of answer.instances) say(`${answer.service}: ${id} ${what}\n`);
-    if (answer.warning !== null)
-      (await context.openLog()).warn(`nerve will forget this at a restart: ${answer.warning}`);
-    let result: ProxyWaitResult | undefined;
-    if (options.wait) {
-      const asked = { service: answer.service, instance, expect: 'applied', timeoutMs } as const;
-      result = await waitForProxies(admin, asked, options.json ? () => {} : progress);
-      say(provenLines(result, what));
-      if (result.verdict === 'missing') say(`${answer.service}: not every proxy has the weight: ${result.reason}\n`);
-      if (result.verdict === 'unknown') {
-        say(`${answer.service}: ${result.reason}; waiting only until etcd shows it\n`);
-        await untilSettled(answer, admin);
-      }
-    }
-    if (options.json) print(`${JSON.stringify(changeOf(answer, result), null, 2)}\n`);
-    return result?.verdict === 'missing' ? 4 : 0;
+    return await changeInstances(context, await adminTarget(context), {
+      ...{ path: '/api/v1/weight', body, does: has, expect: 'applied', proven: has, proxyHas: 'has the weight' },
+      withoutProof: { text: () => 'only until etcd shows it', wait: untilSettled },
+    });
   },
 };
 
@@ -66,9 +48,9 @@ function readWeight(text: string): number | null {
 }
 
 /** Waits until the registry has what nerve wants it to have of these instances. */
-async function untilSettled({ service, instances }: DrainAnswer, admin: AdminTarget): Promise<void> {
+async function untilSettled(answer: DrainAnswer, admin: AdminTarget): Promise<void> {
   for (;;) {
-    const own = (await instancesOf(admin, service)).filter((item) => instances.includes(item.instance));
+    const own = await changedInstances(admin, answer);
     if (own.every((item) => item.settled)) return;
     await sleep(pollMs);
   }

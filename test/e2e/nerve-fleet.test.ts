@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 import { exec } from '../../common/daemon/exec.ts';
 import { prefixRange } from '../../common/etcd/client/key-value.ts';
-import type { Change } from '../../nerve/commands/proxies.ts';
+import type { ChangeReport } from '../../nerve/commands/change.ts';
 import type { NerveState } from '../../nerve/status-shape.ts';
 import { programPath, startDaemon, type TestDaemon } from '../support/daemons/daemon.ts';
 import { enableAuth } from '../support/etcd/auth.ts';
@@ -104,7 +104,7 @@ describe('nerve and its proxies', () => {
     await start();
     await Promise.all([proxy('host-a', quiet), proxy('host-b', busy)]);
     const { code, stdout } = await command('drain', 'api', '--wait', '--timeout', '800ms', '--json');
-    const change = JSON.parse(stdout) as Change;
+    const change = JSON.parse(stdout) as ChangeReport;
     assert.deepEqual([code, change.proven, change.instances[0]?.progress?.outcome], [4, false, 'timeout']);
     assert.deepEqual(change.instances[0]?.progress?.waiting, [
       { proxy: 'host-b', reason: '2 connections', connections: 2 },
@@ -196,7 +196,7 @@ describe('nerve and its proxies', () => {
     assert.match((await command('status')).stdout, /weight 40 by nerve weight/);
     assert.equal((await command('weight', 'api', 'i-1_10.0.0.1:3000', '-')).code, 0);
     await eventually(async () => assert.equal((await record()).weight, 7));
-    const { instances, proven } = JSON.parse((await command('weight', 'api', '0', '--json')).stdout) as Change;
+    const { instances, proven } = JSON.parse((await command('weight', 'api', '0', '--json')).stdout) as ChangeReport;
     assert.deepEqual([instances, proven], [[{ instance: 'i-1_10.0.0.1:3000', progress: null }], false]);
     await eventually(async () => assert.equal((await record()).weight, 0));
   });
