@@ -1,4 +1,5 @@
 import { clock } from '../../common/async/clock.ts';
+import { type Rest, restMs } from '../../common/async/rest.ts';
 import { sleep } from '../../common/async/sleep.ts';
 import type { Log } from '../../common/daemon/log.ts';
 import type { EventKind } from './event-shape.ts';
@@ -16,10 +17,8 @@ export interface ProblemWatchDeps {
   readonly synapse: { state(names?: readonly string[]): SynapseState; ready(): string | null };
 }
 
-/** Milliseconds between two looks. */
-const intervalMs = 2_000;
-/** After a look that took long, the pause is this multiple of its duration: looking takes 1 % of the time at most. */
-const pauseFactor = 100;
+/** Looking takes 1 % of the time at most. */
+const rest: Rest = { leastMs: 2_000, factor: 100, mostMs: 60_000 };
 
 /** Problems that no other event tells of, with the events of their beginning and their end. */
 const told: Readonly<Partial<Record<ProblemKind, readonly [begun: EventKind, ended: EventKind]>>> = {
@@ -51,7 +50,7 @@ export class ProblemWatch {
     while (!signal.aborted) {
       const start = clock.now();
       this.#compare(this.#deps.synapse.state());
-      await sleep(Math.max(intervalMs, (clock.now() - start) * pauseFactor), signal);
+      await sleep(restMs(rest, clock.now() - start), signal);
     }
   }
 

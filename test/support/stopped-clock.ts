@@ -4,6 +4,8 @@ import { useClock } from '../../common/async/clock.ts';
 export interface StoppedClock {
   /** Milliseconds, of `now` and of the wall; a test sets it. */
   now: number;
+  /** The delays of the timers that were started, milliseconds. */
+  readonly delays: readonly number[];
   /** Puts the former clock back. */
   restore(): void;
 }
@@ -11,12 +13,17 @@ export interface StoppedClock {
 /** Stops the clock of this process at 0. Its timers never fire. */
 export function stopClock(): StoppedClock {
   const timer = { unref() {} };
+  const delays: number[] = [];
   const stopped: StoppedClock = {
     now: 0,
+    delays,
     restore: useClock({
       now: () => stopped.now,
       wallTime: () => stopped.now,
-      setTimeout: () => timer,
+      setTimeout: (_, delayMs) => {
+        delays.push(delayMs);
+        return timer;
+      },
       clearTimeout() {},
       setInterval: () => timer,
       clearInterval() {},

@@ -1,4 +1,5 @@
 import { clock } from '../../../common/async/clock.ts';
+import { type Rest, restMs } from '../../../common/async/rest.ts';
 import { sleep } from '../../../common/async/sleep.ts';
 import { type Log, reasonOf } from '../../../common/daemon/log.ts';
 import type { Host } from '../../../common/host.ts';
@@ -16,10 +17,11 @@ export interface TrafficMeterDeps {
   readonly onStep: (steps: ReadonlyMap<string, TrafficStep>) => void;
 }
 
-/** Milliseconds between two readings. */
-const paceMs = 5_000;
-/** After a reading that took long, the pause is this multiple of its duration: HAProxy spends 1 % of its time on it at most. */
-const paceFactor = 100;
+/**
+ * HAProxy spends 1 % of its time on readings at most. When it has not answered in time, the next reading follows within the
+ * last minute, of which {@link TrafficMeter.of} tells.
+ */
+const rest: Rest = { leastMs: 5_000, factor: 100, mostMs: 30_000 };
 
 /**
  * Reads what HAProxy counts for each backend, from time to time, so that a failure of the last minute is known when an operator
@@ -45,7 +47,7 @@ export class TrafficMeter {
     while (!signal.aborted) {
       const start = clock.now();
       await Promise.all(this.#deps.sockets().map((socket) => this.#read(socket, signal)));
-      await sleep(Math.max(paceMs, (clock.now() - start) * paceFactor), signal);
+      await sleep(restMs(rest, clock.now() - start), signal);
     }
   }
 
