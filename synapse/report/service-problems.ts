@@ -1,10 +1,7 @@
 import { counted, formatAge, listed } from '../../common/wording.ts';
-import type { FoundProblem } from './found-problem.ts';
+import { type FoundProblem, type NamedSummary, problemOf } from './found-problem.ts';
 import type { ServiceSummary } from './summary.ts';
 import { trafficProblems } from './traffic-problems.ts';
-
-/** A service by its name. */
-export type NamedSummary = readonly [name: string, summary: ServiceSummary];
 
 /** What is wrong with services: what applications feel first, then where their instances come from. Pure. */
 export function serviceProblems(services: readonly NamedSummary[]): readonly FoundProblem[] {
@@ -32,12 +29,22 @@ function namesOf(services: readonly NamedSummary[], test: (summary: ServiceSumma
   return services.filter(([, summary]) => test(summary)).map(([name]) => name);
 }
 
-function isDenied(reason: string | null): boolean {
-  return reason !== null && /permission denied/.test(reason);
+function usesEtcd({ method }: ServiceSummary): boolean {
+  return /etcd/.test(method);
+}
+
+/** True while etcd refuses to let synapse read the service. */
+function isDenied(service: ServiceSummary): boolean {
+  return usesEtcd(service) && /permission denied/.test(service.reason ?? '');
+}
+
+/** What to begin with when a source does not answer. */
+function sourceCommand(isEtcd: boolean, name: string): string {
+  return isEtcd ? 'etcdctl endpoint health --cluster' : `synapse explain ${name}`;
 }
 
 function deniedServices(services: readonly NamedSummary[]): readonly FoundProblem[] {
-  const denied = services.filter(([, { reason, method }]) => isDenied(reason) && /etcd/.test(method));
+  const denied = services.filter(([, service]) => isDenied(service));
   const [first] = denied;
   if (first === undefined) return [];
   const [, { reason }] = first;
@@ -60,13 +67,12 @@ function deniedServices(services: readonly NamedSummary[]): readonly FoundProble
 /** One outage of a registry is one problem, however many services it has: their reasons differ in details at most. */
 function staleServices(services: readonly NamedSummary[]): readonly FoundProblem[] {
   const stale = services.filter(
-    ([, { reason, origin, method }]) =>
-      reason !== null && origin !== 'cache' && !(isDenied(reason) && /etcd/.test(method)),
+    ([, service]) => service.reason !== null && service.origin !== 'cache' && !isDenied(service),
   );
   const [first] = stale;
   if (first === undefined) return [];
   const [name, { reason }] = first;
-  const etcd = stale.some(([, { method }]) => /etcd/.test(method));
+  const isEtcd = stale.some(([, service]) => usesEtcd(service));
   const ages = stale.map(([, { age }]) => age).filter((age) => age !== null);
   const since = ages.length === 0 ? '' : `, confirmed ${formatAge(Math.max(...ages) * 1000)} ago`;
   return [
@@ -76,9 +82,9 @@ function staleServices(services: readonly NamedSummary[]): readonly FoundProblem
       title: `${stale.length === 1 ? name : counted(stale.length, 'service')} may be out of date`,
       ...(reason !== null && { reason }),
       remedy: `Traffic goes to the last known instances${since}. ${
-        etcd ? 'Is etcd healthy?' : 'Check the source that the reason names.'
+        isEtcd ? 'Is etcd healthy?' : 'Check the source that the reason names.'
       }`,
-      command: etcd ? 'etcdctl endpoint health --cluster' : `synapse explain ${name}`,
+      command: sourceCommand(isEtcd, name),
       subjects: stale.map(([stalest]) => stalest),
     },
   ];
@@ -88,36 +94,18 @@ function servicesFromCache(services: readonly NamedSummary[]): readonly FoundPro
   const cached = services.filter(([, { origin }]) => origin === 'cache');
   const [first] = cached;
   if (first === undefined) return [];
-  const [, { reason, method }] = first;
-  const names = cached.map(([name]) => name);
+  const [name, service] = first;
+  const names = cached.map(([each]) => each);
   return [
     {
       kind: 'cache_in_use',
       level: 'warn',
       title: `Instances from the state file: ${listed(names)}`,
-      ...(reason !== null && { reason }),
+      ...(service.reason !== null && { reason: service.reason }),
       remedy: 'The source has not answered since synapse started. synapse takes its answer as soon as it comes.',
-      command: /etcd/.test(method) ? 'etcdctl endpoint health --cluster' : `synapse explain ${names[0]}`,
+      command: sourceCommand(usesEtcd(service), name),
       subjects: names,
     },
-  ];
-}
-
-/** The problem of these services; none without services. `synapse explain` of the first one is where to begin. */
-function about(
-  names: readonly string[],
-  {
-    title,
-    level = 'warn',
-    ...more
-  }: Pick<FoundProblem, 'kind' | 'title' | 'reason' | 'remedy'> & {
-    readonly level?: FoundProblem['level'];
-  },
-): readonly FoundProblem[] {
-  const [first] = names;
-  if (first === undefined) return [];
-  return [
-    { ...more, level, title: `${title}: ${listed(names)}`, command: `synapse explain ${first}`, subjects: names },
   ];
 }
 
@@ -126,7 +114,7 @@ function standIns(services: readonly NamedSummary[]): readonly FoundProblem[] {
   const reason = 'the source finds no instance';
   const where = 'Run nerve status on the hosts of the service.';
   return [
-    ...about(
+    ...problemOf(
       namesOf(services, ({ origin }) => origin === 'previous'),
       {
         kind: 'previous_in_use',
@@ -135,7 +123,7 @@ function standIns(services: readonly NamedSummary[]): readonly FoundProblem[] {
         remedy: `Traffic goes to instances that are not announced any more. ${where}`,
       },
     ),
-    ...about(
+    ...problemOf(
       namesOf(services, ({ origin }) => origin === 'defaults'),
       {
         kind: 'defaults_in_use',
@@ -149,7 +137,7 @@ function standIns(services: readonly NamedSummary[]): readonly FoundProblem[] {
 
 function emptyServices(services: readonly NamedSummary[]): readonly FoundProblem[] {
   const names = namesOf(services, ({ known, up }) => known && up === 0);
-  return about(names, {
+  return problemOf(names, {
     kind: 'no_instance',
     level: 'bad',
     title: 'No instance is up',
@@ -160,7 +148,7 @@ function emptyServices(services: readonly NamedSummary[]): readonly FoundProblem
 
 function unknownServices(services: readonly NamedSummary[]): readonly FoundProblem[] {
   const names = namesOf(services, ({ known }) => !known);
-  return about(names, {
+  return problemOf(names, {
     kind: 'service_unknown',
     title: 'No instances known yet',
     remedy: 'HAProxy keeps the servers it has until the source answers.',
@@ -169,7 +157,7 @@ function unknownServices(services: readonly NamedSummary[]): readonly FoundProbl
 
 function guardedServices(services: readonly NamedSummary[]): readonly FoundProblem[] {
   const names = namesOf(services, ({ suspects }) => suspects > 0);
-  return about(names, {
+  return problemOf(names, {
     kind: 'guard_in_force',
     title: 'Expiry guard in force',
     reason: 'many leases were lost together, so synapse keeps the instances that answer as suspects',
@@ -179,7 +167,7 @@ function guardedServices(services: readonly NamedSummary[]): readonly FoundProbl
 
 function lostLeases(services: readonly NamedSummary[]): readonly FoundProblem[] {
   const names = namesOf(services, ({ lost, suspects }) => lost > 0 && suspects === 0);
-  return about(names, {
+  return problemOf(names, {
     kind: 'leases_lost',
     title: 'Instances without leases',
     reason: 'their leases are gone, and a wave of lost leases may follow, so they stay for a moment',
@@ -224,7 +212,7 @@ function servicesOnFallback(services: readonly NamedSummary[]): readonly FoundPr
 
 function skippedRecords(services: readonly NamedSummary[]): readonly FoundProblem[] {
   const names = namesOf(services, ({ rejected }) => rejected > 0);
-  return about(names, {
+  return problemOf(names, {
     kind: 'records_skipped',
     title: 'Records skipped',
     reason: 'they cannot be used; the other records are not affected',
@@ -235,7 +223,7 @@ function skippedRecords(services: readonly NamedSummary[]): readonly FoundProble
 function failingNames(services: readonly NamedSummary[]): readonly FoundProblem[] {
   const names = namesOf(services, ({ failing_names: failing }) => failing > 0);
   const without = namesOf(services, ({ unresolved }) => unresolved > 0);
-  return about(names, {
+  return problemOf(names, {
     kind: 'name_unresolved',
     title: 'Host names cannot be looked up',
     reason: 'their last addresses stay in use',
@@ -247,7 +235,7 @@ function failingNames(services: readonly NamedSummary[]): readonly FoundProblem[
 
 function refusedInstances(services: readonly NamedSummary[]): readonly FoundProblem[] {
   const names = namesOf(services, ({ refused_instances: refused }) => refused > 0);
-  return about(names, {
+  return problemOf(names, {
     kind: 'instances_refused',
     title: 'Instances refused because of their addresses',
     reason: 'traffic may not go there; the other instances are not affected',

@@ -1,8 +1,7 @@
 import { listed } from '../../common/wording.ts';
 import { type ServerCounts, type Traffic, usableOf } from '../haproxy/statistics/health-shape.ts';
-import type { FoundProblem } from './found-problem.ts';
+import { type FoundProblem, type NamedSummary, problemOf, type ServicesProblem } from './found-problem.ts';
 import { serversText } from './servers-text.ts';
-import type { NamedSummary } from './service-problems.ts';
 import type { ServiceSummary } from './summary.ts';
 
 /** From these shares of the requests of a minute on, failures are a problem, and a grave one. */
@@ -31,23 +30,17 @@ interface Affected {
   readonly isBad?: boolean;
 }
 
-function problemOf(
+/** The problem of these services: a grave one when it is for one of them. */
+function trafficProblem(
   affected: readonly Affected[],
-  { title, ...more }: Pick<FoundProblem, 'kind' | 'title' | 'remedy'> & { readonly level?: FoundProblem['level'] },
+  problem: Pick<ServicesProblem, 'kind' | 'title' | 'remedy'>,
 ): readonly FoundProblem[] {
-  const [first] = affected;
-  if (first === undefined) return [];
-  const names = affected.map(({ name }) => name);
-  return [
-    {
-      level: affected.some(({ isBad }) => isBad) ? 'bad' : 'warn',
-      ...more,
-      title: `${title}: ${listed(names)}`,
-      reason: affected.length === 1 ? first.words : listed(affected.map(({ name, words }) => `${name}: ${words}`)),
-      command: `synapse explain ${first.name}`,
-      subjects: names,
-    },
-  ];
+  const level = affected.some(({ isBad }) => isBad) ? 'bad' : 'warn';
+  const reason = listed(affected.map(({ name, words }) => (affected.length === 1 ? words : `${name}: ${words}`)));
+  return problemOf(
+    affected.map(({ name }) => name),
+    { ...problem, level, reason },
+  );
 }
 
 /** What `test` says of each service about which HAProxy says something. */
@@ -69,7 +62,7 @@ function withoutServer(services: readonly NamedSummary[]): readonly FoundProblem
       ? undefined
       : { words: [serversText(servers), failedText(service.haproxy?.traffic)].filter(Boolean).join('; '), isBad: true },
   );
-  return problemOf(found, {
+  return trafficProblem(found, {
     kind: 'no_server_usable',
     title: 'No server takes traffic',
     remedy:
@@ -84,7 +77,7 @@ function withFewServers(services: readonly NamedSummary[]): readonly FoundProble
     return { words: serversText(servers), isBad: servers.down >= usable };
   });
   const isMost = found.some(({ isBad }) => isBad);
-  return problemOf(found, {
+  return trafficProblem(found, {
     kind: 'servers_down',
     title: isMost ? 'Half of the servers or more are down' : 'Servers are down',
     remedy:
@@ -102,7 +95,7 @@ function failing(services: readonly NamedSummary[]): readonly FoundProblem[] {
     if (!isBad && (share < failedShare.warn || failed < fewFailures)) return undefined;
     return { words: failedText(haproxy?.traffic), isBad };
   });
-  return problemOf(found, {
+  return trafficProblem(found, {
     kind: 'requests_fail',
     title: 'Requests fail',
     remedy:
@@ -117,7 +110,7 @@ function answeringErrors(services: readonly NamedSummary[]): readonly FoundProbl
     if (errors < fewFailures || errors < requests * errorShare) return undefined;
     return { words: `${errors} of ${requests} answers in ${seconds} s` };
   });
-  return problemOf(found, {
+  return trafficProblem(found, {
     kind: 'servers_answer_errors',
     title: 'Servers answer with errors',
     remedy: 'The servers themselves answer 500 to 599. Look into the log of the application.',
@@ -130,7 +123,7 @@ function retrying(services: readonly NamedSummary[]): readonly FoundProblem[] {
     if (retries < fewFailures || retries < requests * retryShare) return undefined;
     return { words: `${retries} connections for ${requests} requests in ${seconds} s` };
   });
-  return problemOf(found, {
+  return trafficProblem(found, {
     kind: 'connections_retried',
     title: 'Connections to servers fail and are tried again',
     remedy:
@@ -143,7 +136,7 @@ function queueing(services: readonly NamedSummary[]): readonly FoundProblem[] {
     const { queued = 0 } = haproxy?.traffic ?? {};
     return queued === 0 ? undefined : { words: `${queued} waiting` };
   });
-  return problemOf(found, {
+  return trafficProblem(found, {
     kind: 'requests_wait',
     title: 'Requests wait for a server',
     remedy:
