@@ -10,30 +10,31 @@ export class Headline {
   /** When this page first saw each problem that synapse has not dated yet, by its title; milliseconds since 1970. */
   readonly #seen = new Map<string, number>();
 
+  /** The name of the host, once it is known. */
+  #host = '';
+
   /** Shows that synapse does not answer. */
   showUnreachable(reason: string): void {
-    show('bad', 'synapse does not answer', { details: `${reason}; this page may be out of date`, problems: [] });
+    this.#show('bad', 'synapse does not answer', { details: `${reason}; this page may be out of date`, problems: [] });
   }
 
   /** Shows the worst problem of this summary, and lists all of them. */
   show(summary: SummaryDocument): void {
-    const problems = findProblems(summary, summary.reason);
+    const { host, version, reason } = summary;
+    const problems = findProblems(summary, reason);
     this.#noteBeginnings(problems);
-    host = summary.host;
+    this.#host = host;
     const [worst] = problems;
     if (worst === undefined) {
       const { isProven, text } = calmText(summary);
-      const details = `every service is current and in HAProxy; synapse ${summary.version} on ${summary.host}`;
-      if (isProven) show('good', 'All is well', { details, problems });
-      else
-        show('wait', 'No problem is known', {
-          details: `${text}; synapse ${summary.version} on ${summary.host}`,
-          problems,
-        });
+      const [level, headline, details] = isProven
+        ? (['good', 'All is well', 'every service is current and in HAProxy'] as const)
+        : (['wait', 'No problem is known', text] as const);
+      this.#show(level, headline, { details: `${details}; synapse ${version} on ${host}`, problems });
       return;
     }
     const more = problems.length === 1 ? '' : `, and ${counted(problems.length - 1, 'other problem')}`;
-    show(worst.level, worst.title, { details: `${this.#sinceText(worst)}${more}; on ${summary.host}`, problems });
+    this.#show(worst.level, worst.title, { details: `${this.#sinceText(worst)}${more}; on ${host}`, problems });
   }
 
   #sinceText({ since, title }: Problem): string {
@@ -46,27 +47,25 @@ export class Headline {
     for (const title of this.#seen.keys()) if (!titles.has(title)) this.#seen.delete(title);
     for (const { title } of problems) if (!this.#seen.has(title)) this.#seen.set(title, Date.now());
   }
-}
 
-/** The name of the host, once it is known. */
-let host = '';
+  #show(
+    level: Level,
+    headline: string,
+    { details, problems }: { readonly details: string; readonly problems: readonly Problem[] },
+  ): void {
+    byId('verdict').dataset.level = level;
+    setText(byId('headline'), headline);
+    setText(byId('since'), details);
+    const host = this.#host;
+    const name = host === '' ? 'synapse' : `synapse ${host}`;
+    document.title = { good: name, wait: name, warn: `! ${host} ${headline}`, bad: `✗ ${host} ${headline}` }[level];
+    const box = byId('problems');
+    box.hidden = problems.length === 0;
+    setChildren(box, problems.map(problemItem));
+  }
+}
 
 type Level = Problem['level'] | 'good' | 'wait';
-
-function show(
-  level: Level,
-  headline: string,
-  { details, problems }: { readonly details: string; readonly problems: readonly Problem[] },
-): void {
-  byId('verdict').dataset.level = level;
-  setText(byId('headline'), headline);
-  setText(byId('since'), details);
-  const name = host === '' ? 'synapse' : `synapse ${host}`;
-  document.title = { good: name, wait: name, warn: `! ${host} ${headline}`, bad: `✗ ${host} ${headline}` }[level];
-  const box = byId('problems');
-  box.hidden = problems.length === 0;
-  setChildren(box, problems.map(problemItem));
-}
 
 function problemItem({ level, title, reason, remedy, command, manual }: Problem): HTMLElement {
   const item = element('li', '', [
