@@ -130,9 +130,7 @@ const plantedFaults: readonly PlantedFault[] = [
   {
     name: 'nerve takes no announcement back whose lease was lost',
     file: 'common/etcd/keys/next-step.js',
-    edits: [
-      ["if (isAbsent && !(announced && tombstone !== undefined && withdrawal === 'lasting')) {", 'if (isAbsent) {'],
-    ],
+    edits: [["if (isAbsent && !(owesTombstone(key) && withdrawal === 'lasting'))", 'if (isAbsent)']],
   },
 ];
 
