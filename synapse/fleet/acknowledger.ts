@@ -9,10 +9,10 @@ import type { Reflector } from '../../common/etcd/watch/reflector.ts';
 import { type FleetKeys, requestOfKey } from '../../common/fleet/keys.ts';
 import { type AckRecord, concerns, readRequest } from '../../common/fleet/records.ts';
 import { noBackend } from '../haproxy/evidence.ts';
-import type { ServerAt } from '../haproxy/runtime/read-servers.ts';
+import { type ServerAt, serverKey } from '../haproxy/runtime/read-servers.ts';
 import { type FleetView, type InstanceRequest, type Prepared, pathsIn, prepare, servicesOf } from './facts.ts';
 import { ackOf, type FollowedRequest, followed, isSettled, take } from './followed-request.ts';
-import { judgeInstance, type Verdict } from './judge.ts';
+import { judgeInstance, uncounted, type Verdict } from './judge.ts';
 import { acknowledgements, secondsToAcknowledge } from './metrics.ts';
 
 /** What {@link Acknowledger} needs. */
@@ -168,7 +168,7 @@ export class Acknowledger {
     if (revisions.length === 0 || signal.aborted) return;
     const reason = await this.#whyUnapplied(signal);
     const state = reason === null ? 'applied' : 'not-yet';
-    for (const request of revisions) this.#conclude(request, { ...nothingLeft, state, reason });
+    for (const request of revisions) this.#conclude(request, uncounted({ state, reason }));
   }
 
   /** Finds out which requests are as old as what is known. */
@@ -197,7 +197,7 @@ export class Acknowledger {
     const { haproxy, hasFileOutput } = this.#deps.view;
     const prepared = asked.map((one) => ({ ...one, ...this.#prepare(one.request, one.record) }));
     const servers = new Map<string, ServerAt>();
-    for (const one of prepared) for (const at of one.servers) servers.set(`${at.backend}/${at.name}`, at);
+    for (const one of prepared) for (const at of one.servers) servers.set(serverKey(at), at);
     const proof = await haproxy?.prove([...servers.values()], signal);
     // A service that HAProxy is not to have may still be there until a reload that is due.
     const isOutside = prepared.some(isOutsideHaproxy);
@@ -206,11 +206,11 @@ export class Acknowledger {
     for (const one of prepared) {
       const { request, record } = one;
       if (unapplied !== null && isOutsideHaproxy(one)) {
-        this.#conclude(request, { ...nothingLeft, state: 'unknown', reason: unapplied });
+        this.#conclude(request, uncounted({ state: 'unknown', reason: unapplied }));
         continue;
       }
-      const keys = new Set(one.servers.map((at) => `${at.backend}/${at.name}`));
-      const own = proof && { ...proof, servers: proof.servers.filter((at) => keys.has(`${at.backend}/${at.name}`)) };
+      const keys = new Set(one.servers.map(serverKey));
+      const own = proof && { ...proof, servers: proof.servers.filter((at) => keys.has(serverKey(at))) };
       // What was applied meanwhile has to be read again.
       const { services } = this.#prepare(request, record);
       const verdict = judgeInstance({ expect: record.expect, services, hasFileOutput, proof: own });
@@ -278,13 +278,10 @@ export class Acknowledger {
 /** Without requests, nothing is done: a request ends the wait. */
 const idleMs = 3_600_000;
 
-const nothingLeft = { connections: 0, queued: 0, oldWorkers: 0, oldWorkersUnasked: 0 } as const;
-
-const notShown: Verdict = {
-  ...nothingLeft,
+const notShown = uncounted({
   state: 'unknown',
   reason: 'etcd has not shown everything up to the request: the member lags, or the connection is interrupted',
-};
+});
 
 function isOutsideHaproxy({ services, servers }: Prepared): boolean {
   return (

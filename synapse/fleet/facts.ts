@@ -3,7 +3,7 @@ import type { Instance } from '../../common/instance.ts';
 import type { CatalogEntry } from '../catalog/catalog-entry.ts';
 import { noBackend } from '../haproxy/evidence.ts';
 import type { RunningHaproxy } from '../haproxy/haproxy.ts';
-import type { ServerAt } from '../haproxy/runtime/read-servers.ts';
+import { type ServerAt, serverKey } from '../haproxy/runtime/read-servers.ts';
 import type { EtcdPlace, InstanceSet } from '../source.ts';
 import { namesOf, namesOfKey } from './instance-names.ts';
 import type { ServiceFacts } from './judge.ts';
@@ -65,7 +65,7 @@ export function prepare(
 ): Prepared {
   const services: ServiceFacts[] = [];
   const servers = new Map<string, ServerAt>();
-  const add = (server: ServerAt): void => void servers.set(`${server.backend}/${server.name}`, server);
+  const add = (server: ServerAt): void => void servers.set(serverKey(server), server);
   for (const service of following) {
     const entry = view.entry(service);
     const instance = recordIn(entry?.raw, key);
@@ -93,7 +93,7 @@ function whyUnknown(view: FleetView, service: string, entry: CatalogEntry | unde
 const indexes = new WeakMap<InstanceSet, ReadonlyMap<string, Instance>>();
 
 /** The instance of a record, as its source found it; undefined when there is no such record, or it cannot be used. */
-export function recordIn(set: InstanceSet | undefined, key: string): Instance | undefined {
+function recordIn(set: InstanceSet | undefined, key: string): Instance | undefined {
   if (set?.origins === undefined) return undefined;
   let index = indexes.get(set);
   if (index === undefined) {

@@ -78,19 +78,19 @@ export function judgeInstance(facts: InstanceFacts): Verdict {
   const { services, proof, hasFileOutput } = facts;
   const waiting = services.find(({ reason }) => reason !== null);
   if (waiting !== undefined)
-    return verdict({ state: 'unknown', reason: `service ${waiting.service}: ${waiting.reason}` });
+    return uncounted({ state: 'unknown', reason: `service ${waiting.service}: ${waiting.reason}` });
   const outside = services.find(({ found, hasRecord }) => found === undefined && hasRecord);
   if (outside !== undefined && hasFileOutput) {
     const reason = `service ${outside.service} is not in HAProxy: programs that read file_output cannot be asked`;
-    return verdict({ state: 'cannot', reason });
+    return uncounted({ state: 'cannot', reason });
   }
-  if (proof === undefined) return verdict({ state: 'unknown', reason: 'HAProxy is not known yet' });
-  if (proof.reason !== null) return verdict({ state: 'unknown', reason: proof.reason });
+  if (proof === undefined) return uncounted({ state: 'unknown', reason: 'HAProxy is not known yet' });
+  if (proof.reason !== null) return uncounted({ state: 'unknown', reason: proof.reason });
   const judged = serversOf(services, proof);
   const finding =
     facts.expect === 'up' ? findWhyNotUp(services, judged, proof) : findWhyInUse(facts.expect, judged, proof);
   const sticky = facts.expect === 'drained' && finding.state === 'not-yet' ? stickyAmong(judged) : [];
-  return { ...verdict(finding), ...countsOf(judged, proof), ...(sticky.length > 0 && { sticky }) };
+  return { ...finding, ...countsOf(judged, proof), ...(sticky.length > 0 && { sticky }) };
 }
 
 /** The drained servers that persistence keeps in use. */
@@ -104,7 +104,8 @@ function stickyAmong(judged: readonly Judged[]): readonly StickyServer[] {
   });
 }
 
-function verdict({ state, reason }: Finding): Verdict {
+/** A verdict for which no server was read: nothing is counted. */
+export function uncounted({ state, reason }: Finding): Verdict {
   return { state, reason, connections: 0, queued: 0, oldWorkers: 0, oldWorkersUnasked: 0 };
 }
 
@@ -223,10 +224,9 @@ function whyInUse({ server, persistence }: Judged, inUse: readonly ServerInWorke
 function findWhyNotUp(services: readonly ServiceFacts[], judged: readonly Judged[], proof: HaproxyProof): Finding {
   const wanted = judged.filter((one) => one.wanted !== undefined);
   if (wanted.length === 0) {
-    if (services.some(({ hasRecord }) => hasRecord)) return { state: 'unused', reason: null };
-    return services.length === 0
-      ? { state: 'unused', reason: null }
-      : { state: 'not-yet', reason: 'the registry has no record of it that can be used' };
+    const isUnused = services.length === 0 || services.some(({ hasRecord }) => hasRecord);
+    if (isUnused) return { state: 'unused', reason: null };
+    return { state: 'not-yet', reason: 'the registry has no record of it that can be used' };
   }
   const blind = findWhyBlind(wanted, proof);
   if (blind !== undefined) return blind;
