@@ -11,9 +11,9 @@ import type { Look, LostInstance } from './lost-instance.ts';
 export const lookDeadlineMs = 1_000;
 /** Connections under way at the same time. */
 const concurrentLooks = 64;
-/** Instances that are tried for comparison when a look fails. */
-const comparisons = 3;
-/** Milliseconds for which the answer of one of them says that this host can see. */
+/** Hosts that are tried for comparison when a look fails: when many hosts die together, most of what is announced is dead too. */
+const comparisons = 12;
+/** Milliseconds for which the answer of one of them says that this host can see, and the silence of all that it cannot. */
 const seesForMs = 2_000;
 /** Looks at suspects begin up to this many milliseconds late, so that hosts do not look all at once. */
 const jitterMs = 2_000;
@@ -36,6 +36,8 @@ export class Looks {
   readonly #permits = new Semaphore(concurrentLooks);
   /** When something last answered, by host. */
   readonly #answeredAt = new Map<string, number>();
+  /** The newest comparison, which all looks share that fail meanwhile and shortly after. */
+  #comparison: { readonly done: Promise<void>; readonly until: number } | undefined;
 
   constructor(deps: LooksDeps, signal: AbortSignal) {
     this.#deps = deps;
@@ -75,15 +77,22 @@ export class Looks {
   /** True when something on another host answers: then the failure of a look at `failed` means something. */
   async #sees(failed: TcpAddress): Promise<boolean> {
     if (this.#sawOther(failed)) return true;
-    const others: TcpAddress[] = [];
-    for (const address of this.#deps.comparable()) {
-      if (address.host === failed.host || others.some(({ host }) => host === address.host)) continue;
-      others.push(address);
-      if (others.length === comparisons) break;
+    const now = clock.now();
+    if (this.#comparison === undefined || now >= this.#comparison.until) {
+      this.#comparison = { done: this.#compare(), until: now + seesForMs };
     }
-    // All at once: together they take no longer than one.
-    const answers = await Promise.all(others.map((address) => this.#permits.run(() => this.#try(address))));
-    return answers.includes('answers') || this.#sawOther(failed);
+    await this.#comparison.done;
+    return this.#sawOther(failed);
+  }
+
+  /** Tries one address on each of several hosts, all at once: together they take no longer than one. */
+  async #compare(): Promise<void> {
+    const others = new Map<string, TcpAddress>();
+    for (const address of this.#deps.comparable()) {
+      if (!others.has(address.host)) others.set(address.host, address);
+      if (others.size === comparisons) break;
+    }
+    await Promise.all([...others.values()].map((address) => this.#try(address)));
   }
 
   #sawOther({ host: failed }: TcpAddress): boolean {

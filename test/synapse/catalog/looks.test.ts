@@ -10,6 +10,7 @@ import { lostInstance, namedInstance } from '../../support/daemons/instance-sets
 function looksWith(
   reach: Readonly<Record<string, ConnectResult>>,
   checks: Readonly<Record<string, 'up' | 'down'>> = {},
+  announced: readonly string[] = ['well-1', 'well-2'],
 ) {
   const tried: string[] = [];
   const looks = new Looks(
@@ -22,7 +23,7 @@ function looksWith(
       },
       checks: async () => new Map(Object.entries(checks).map(([host, check]) => [namedInstance(host).id, check])),
       addressOf: (_, { instance: { host, port } }) => ({ host, port }),
-      comparable: (): readonly TcpAddress[] => ['well-1', 'well-2'].map((host) => ({ host, port: 123 })),
+      comparable: (): readonly TcpAddress[] => announced.map((host) => ({ host, port: 123 })),
     },
     new AbortController().signal,
   );
@@ -70,6 +71,19 @@ describe('looks at lost instances', () => {
     const { tried, at } = looksWith({});
     assert.deepEqual(await at(lost), { answer: 'silent', isBlind: true, server: 'unknown' });
     assert.deepEqual(tried, ['lost', 'well-1', 'well-2']);
+  });
+
+  it('are evidence when most of what is announced died together with it', async () => {
+    const dead = Array.from({ length: 10 }, (_, index) => `dead-${index}`);
+    const { at } = looksWith({ 'well-1': 'answers' }, {}, [...dead, 'lost', 'well-1']);
+    assert.deepEqual(await at(lost), { answer: 'silent', isBlind: false, server: 'unknown' });
+  });
+
+  it('that fail together share one comparison', async () => {
+    const { tried, at } = looksWith({});
+    const all = await Promise.all(['a', 'b', 'c'].map((host) => at(lostInstance(namedInstance(host)))));
+    assert.ok(all.every((look) => look?.isBlind));
+    assert.deepEqual(tried.toSorted(), ['a', 'b', 'c', 'well-1', 'well-2']);
   });
 
   it("have HAProxy's verdict, which counts also when they are blind, unless HAProxy reaches nothing either", async () => {
