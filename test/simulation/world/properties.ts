@@ -78,8 +78,11 @@ function daemons({ nerves, twins, proxies }: World) {
   return [...nerves, ...twins.values(), ...proxies];
 }
 
-/** When the faults have been over for a while: HAProxy and its file have what etcd has, and nothing else. */
-export function checkHaproxy(world: World): void {
+/**
+ * When the faults have been over for a while: HAProxy and its file have what etcd has, and nothing else. `lost`: `service address`
+ * of instances whose leases are gone, which may be there still.
+ */
+export function checkHaproxy(world: World, lost: ReadonlySet<string> = new Set()): void {
   for (const proxy of world.proxies) {
     if (!proxy.running) continue;
     const { worker } = proxy.haproxy;
@@ -89,14 +92,15 @@ export function checkHaproxy(world: World): void {
     for (const { name: service } of world.settings.services) {
       const expected = announcedAddresses(world, service);
       if (expected.length === 0) continue;
+      const isCounted = (address: string): boolean => !lost.has(`${service} ${address}`);
       const servers = [...(worker.backends.get(service)?.servers.values() ?? [])];
       const inUse = servers.filter((server) => !server.inMaintenance && !server.drained).map(({ address }) => address);
-      same(`${service} in HAProxy on ${proxy.name}`, inUse, expected);
+      same(`${service} in HAProxy on ${proxy.name}`, inUse.filter(isCounted), expected);
       const drained = servers.find((server) => server.drained);
       if (drained !== undefined) throw new Violation(`${drained.name} is drained, and nobody asked for it`);
       const lines = file.config.backends.find(({ name }) => name === service)?.servers ?? [];
       const enabled = lines.filter(({ words }) => !words.includes('disabled')).map(({ address }) => address);
-      same(`${service} in the file on ${proxy.name}`, enabled, expected);
+      same(`${service} in the file on ${proxy.name}`, enabled.filter(isCounted), expected);
     }
   }
 }
@@ -124,15 +128,16 @@ export function expectNoMoreReloads(world: World): () => void {
   };
 }
 
-/** When the faults have been over for a while: the state file has what etcd has. */
-export function checkStateFiles(world: World): void {
+/** When the faults have been over for a while: the state file has what etcd has. `lost`: as in {@link checkHaproxy}. */
+export function checkStateFiles(world: World, lost: ReadonlySet<string> = new Set()): void {
   for (const { name, running, disk } of world.proxies) {
     if (!running) continue;
     const { services } = JSON.parse(disk.peek(proxyPaths.stateFile) ?? '{"services":{}}') as StateFileText;
     for (const { name: service } of world.settings.services) {
       const saved = (services[service]?.instances ?? [])
         .filter(({ state }) => state === undefined)
-        .map(({ host, port }) => `${host}:${port}`);
+        .map(({ host, port }) => `${host}:${port}`)
+        .filter((address) => !lost.has(`${service} ${address}`));
       const expected = announcedAddresses(world, service);
       // A service without any announcement keeps its last instances.
       if (expected.length > 0) same(`${service} in the state file on ${name}`, saved, expected);

@@ -90,6 +90,12 @@ export class Announcements {
     return others.length === 0 ? undefined : Math.min(...others.map((one) => this.of(one.service, address).since));
   }
 
+  /** Announcements that were lost and have not come back: `service address` → when, in virtual milliseconds. */
+  get lost(): ReadonlyMap<string, number> {
+    const lost = [...this.#facts].filter(([, { end }]) => end === 'lost');
+    return new Map(lost.map(([at, { since }]) => [at, since]));
+  }
+
   take({ events }: Committed): void {
     for (const { type, key, kv } of events) {
       if (!key.startsWith(servicesRange.key)) continue;

@@ -53,6 +53,11 @@ export class Monitors {
     this.#again();
   }
 
+  /** Announcements that were lost and have not come back: `service address` → when, in virtual milliseconds. */
+  get lost(): ReadonlyMap<string, number> {
+    return this.#announcements.lost;
+  }
+
   /** Ends the looks: everything is about to be stopped. */
   stop(): void {
     this.#over = true;
