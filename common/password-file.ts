@@ -1,5 +1,10 @@
 import { readFileSync } from 'node:fs';
 
+/** A file's text without the newline that editors and `echo` write at its end. */
+export function textWithoutNewline(text: string): string {
+  return text.replace(/\r?\n$/, '');
+}
+
 /** A password file's text without the newline at its end. @throws naming the file, never what is in it */
 export function readPasswordFile(file: string): string {
   let text: string;
@@ -8,7 +13,7 @@ export function readPasswordFile(file: string): string {
   } catch (error) {
     throw new Error(`cannot read the password file ${file}`, { cause: error });
   }
-  const password = text.replace(/\r?\n$/, '');
+  const password = textWithoutNewline(text);
   if (password === '') throw new Error(`the password file ${file} is empty`);
   return password;
 }

@@ -24,6 +24,7 @@ export const fileOutputSchema: Schema<FileOutputConfig> = {
   output_directory: {
     doc: 'Folder for one JSON file per service, for clients that read discovery data themselves.',
     format: 'non-empty-string',
+    names: 'folder to write',
     default: null,
   },
 };

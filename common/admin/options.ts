@@ -31,7 +31,7 @@ export function adminSchema(listen: string, socketDefault = 'none when not given
     control_socket: {
       doc: `unix socket for commands that change something, or false; ${socketDefault}`,
       format: optionalPath,
-      type: 'path',
+      names: 'socket to make',
       default: null,
     },
     control_socket_mode: { doc: 'permissions of the control socket', format: 'file-mode', default: 0o600 },

@@ -42,9 +42,10 @@ export const describeShape: Shape = {
 /** The options of a schema, in its order. */
 export function describeSchema<Options>(schema: Schema<Options>): readonly OptionRow[] {
   return Object.entries<SchemaProperty<unknown>>(schema).map(([name, property]) => {
-    const { format, default: value, doc, type = typeName(format) } = property;
+    const { format, default: value, doc, names, type = names ?? typeName(format) } = property;
     const required = isRequired(property);
-    return { name, type: type.replace(/^optional-/, ''), default: defaultText(value, type, required), required, doc };
+    const shown = type.replace(/^optional-/, '');
+    return { name, type: shown, default: defaultText(value, type, required), required, doc };
   });
 }
 

@@ -1,3 +1,4 @@
+import type { Log } from '../daemon/log.ts';
 import { masked } from './secrets.ts';
 
 /** One error or warning in a configuration. */
@@ -40,6 +41,17 @@ export function formatProblem(problem: Problem): string {
   const { file, path, message, severity } = problem;
   const text = severity === 'warning' ? `warning: ${message}` : message;
   return [file, path, text].filter((part) => part !== undefined && part !== '').join(': ');
+}
+
+/** Logs the warnings among problems, each with its file. */
+export function logWarnings(
+  problems: readonly Problem[],
+  { fileOf }: { readonly fileOf: (path: string) => string },
+  log: Log,
+): void {
+  for (const { path, message, severity } of problems) {
+    if (severity === 'warning') log.warn('configuration warning', { file: fileOf(path), path, reason: message });
+  }
 }
 
 /** All errors of a configuration in one line, without the file. */

@@ -29,7 +29,23 @@ export interface SchemaProperty<Value> {
   readonly nullable?: boolean;
   /** Messages never contain the value. */
   readonly sensitive?: boolean;
+  /** The option is a path, and this is at it; `describe` shows it as the type, and `check` commands look at the path. */
+  readonly names?: PathUse;
 }
+
+/** What is at the path in an option; `named-paths.ts` says what `check` commands expect of each. */
+export type PathUse =
+  | 'password file'
+  | 'PEM file'
+  | 'file'
+  | 'file or folder'
+  | 'file of a program'
+  | 'file to write'
+  | 'folder'
+  | 'folder to write'
+  | 'flag file'
+  | 'socket'
+  | 'socket to make';
 
 /** The options of one section: doc, format, default and, for secrets, `sensitive`. */
 export type Schema<Options> = { readonly [Key in keyof Options]-?: SchemaProperty<Options[Key]> };

@@ -12,7 +12,7 @@ export interface TlsClientOptions {
   readonly ssl_server_name: string | null;
 }
 
-const file = { format: 'optional-non-empty-string', default: null } as const;
+const file = { format: 'optional-non-empty-string', names: 'PEM file', default: null } as const;
 
 /** The schema of {@link TlsClientOptions}. */
 export const tlsClientSchema: Schema<TlsClientOptions> = {

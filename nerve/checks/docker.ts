@@ -15,7 +15,12 @@ export const check: CheckPlugin<DockerCheckOptions> = {
   description: 'Passes while a container runs and its own health check, if it has one, reports healthy.',
   schema: {
     container: { doc: 'name or id of the container', format: readContainer, type: 'string', default: null },
-    socket: { doc: "unix socket of the container engine's API", format: 'string', default: '/var/run/docker.sock' },
+    socket: {
+      doc: "unix socket of the container engine's API",
+      format: 'string',
+      names: 'socket',
+      default: '/var/run/docker.sock',
+    },
     require_health: { doc: 'fail a container that has no health check', format: 'boolean', default: false },
   },
   create(options) {

@@ -19,6 +19,7 @@ export const check: CheckPlugin<ExecCheckOptions> = {
       doc: 'program and arguments, a list; runs without a shell unless it names one: ["/bin/sh", "-c", "…"]',
       format: readCommand,
       type: 'list',
+      names: 'file of a program',
       default: null,
     },
     env: {
@@ -27,7 +28,12 @@ export const check: CheckPlugin<ExecCheckOptions> = {
       default: {},
       sensitive: true,
     },
-    cwd: { doc: "working directory; by default nerve's", format: 'optional-non-empty-string', default: null },
+    cwd: {
+      doc: "working directory; by default nerve's",
+      format: 'optional-non-empty-string',
+      names: 'folder',
+      default: null,
+    },
     user: {
       doc: "user to run as, by name or number; requires nerve to run as root; by default nerve's user",
       format: readUser,

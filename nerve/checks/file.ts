@@ -16,7 +16,7 @@ export interface FileCheckOptions {
 export const check: CheckPlugin<FileCheckOptions> = {
   description: 'Passes while a file or folder exists, or while it does not: a flag of readiness or maintenance.',
   schema: {
-    path: { doc: 'absolute path of the file', format: readPath, type: 'path', default: null },
+    path: { doc: 'absolute path of the file', format: readPath, names: 'flag file', default: null },
     state: { doc: 'whether it must exist', format: ['present', 'absent'], default: 'present' },
     max_age: {
       doc: 'longest time since the last write; by default any',

@@ -38,7 +38,7 @@ export interface UserCheck {
 export const check: CheckPlugin<ModuleCheckOptions> = {
   description: 'A check of your own: a JavaScript file that exports one.',
   schema: {
-    file: { doc: 'absolute path of the file (.js or .mjs)', format: readPath, type: 'path', default: null },
+    file: { doc: 'absolute path of the file (.js or .mjs)', format: readPath, names: 'file', default: null },
     options: { doc: 'options for that check', format: 'object', default: {} },
   },
   create({ file, options }, target) {

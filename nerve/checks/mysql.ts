@@ -23,7 +23,12 @@ export interface MysqlCheckOptions extends TlsClientOptions {
 export const check: CheckPlugin<MysqlCheckOptions> = {
   description: 'Passes when MySQL or MariaDB accepts a login and answers SELECT 1, and meets the conditions below.',
   schema: {
-    socket: { doc: 'unix socket to use instead of host and port', format: 'optional-non-empty-string', default: null },
+    socket: {
+      doc: 'unix socket to use instead of host and port',
+      format: 'optional-non-empty-string',
+      names: 'socket',
+      default: null,
+    },
     username: { doc: 'user to log in as', format: 'non-empty-string', default: 'nerve' },
     password: { doc: 'password of the user', format: 'optional-string', default: null, sensitive: true },
     database: { doc: 'database to use; by default none', format: 'optional-non-empty-string', default: null },

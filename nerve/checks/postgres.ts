@@ -27,6 +27,7 @@ export const check: CheckPlugin<PostgresCheckOptions> = {
     socket: {
       doc: 'unix socket to use instead of host and port, such as /run/postgresql/.s.PGSQL.5432',
       format: 'optional-non-empty-string',
+      names: 'socket',
       default: null,
     },
     username: { doc: 'user to log in as', format: 'non-empty-string', default: 'nerve' },

@@ -24,7 +24,12 @@ export interface RedisCheckOptions extends TlsClientOptions {
 export const check: CheckPlugin<RedisCheckOptions> = {
   description: 'Passes when Redis answers PING and EXISTS, has the required role and, where required, is in sync.',
   schema: {
-    socket: { doc: 'unix socket to use instead of host and port', format: 'optional-non-empty-string', default: null },
+    socket: {
+      doc: 'unix socket to use instead of host and port',
+      format: 'optional-non-empty-string',
+      names: 'socket',
+      default: null,
+    },
     username: { doc: 'ACL user; by default the one named default', format: 'optional-string', default: null },
     password: { doc: 'password for AUTH', format: 'optional-string', default: null, sensitive: true },
     key: {

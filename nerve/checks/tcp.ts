@@ -15,7 +15,12 @@ export interface TcpCheckOptions {
 export const check: CheckPlugin<TcpCheckOptions> = {
   description: 'Passes when a TCP connection opens and, with expect, the server sends an expected text.',
   schema: {
-    socket: { doc: 'unix socket to use instead of host and port', format: 'optional-non-empty-string', default: null },
+    socket: {
+      doc: 'unix socket to use instead of host and port',
+      format: 'optional-non-empty-string',
+      names: 'socket',
+      default: null,
+    },
     send: {
       doc: 'text to send once connected, such as "PING\\r\\n"; by default none',
       format: 'optional-non-empty-string',

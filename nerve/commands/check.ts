@@ -1,14 +1,14 @@
-import { dirname } from 'node:path';
 import type { Command } from '../../common/cli/program.ts';
 import { readConfig } from '../../common/config/config.ts';
-import { ConfigError, isError } from '../../common/config/problem.ts';
-import { folderProblems, logWarnings, type TargetFolder } from '../../common/config/target-folders.ts';
+import { pathProblems } from '../../common/config/named-paths.ts';
+import { ConfigError, isError, logWarnings } from '../../common/config/problem.ts';
 import { tlsFileProblems } from '../../common/config/tls-files.ts';
 import { thisHost } from '../../common/host.ts';
 import { visibleLine } from '../../common/visible.ts';
 import { counted, firstOf } from '../../common/wording.ts';
-import { loadConfig, type NerveConfig } from '../config/config.ts';
+import { loadConfig } from '../config/config.ts';
 import { environmentDocument } from '../config/environment.ts';
+import { pathsOfNerve } from '../config/paths.ts';
 import { configSource } from './context.ts';
 
 /** The most keys that are listed. */
@@ -16,7 +16,7 @@ const mostKeys = 100;
 
 /** `nerve check` */
 export const check: Command = {
-  summary: 'Validate the configuration, the TLS files and the folders that it names; start nothing.',
+  summary: 'Validate the configuration, and the files and folders that it names; start nothing.',
   async run(context) {
     const { config: file = 'environment', env } = context;
     const log = await context.openLog();
@@ -24,9 +24,9 @@ export const check: Command = {
     const { value, fileOf } = context.config === undefined ? environmentDocument(env) : await readConfig(file, { env });
     const problems = [
       ...(await tlsFileProblems(value, thisHost.files)),
-      ...(await folderProblems(targetsOf(config), thisHost.files)),
+      ...(await pathProblems(await pathsOfNerve(value), thisHost.files)),
     ];
-    logWarnings(problems, file, log);
+    logWarnings(problems, { fileOf }, log);
     const errors = problems.filter(isError);
     if (errors.length > 0) throw new ConfigError(errors.map((problem) => ({ file: fileOf(problem.path), ...problem })));
     context.print(`the configuration is valid: ${counted(config.services.size, 'service')}\n`);
@@ -38,14 +38,3 @@ export const check: Command = {
     );
   },
 };
-
-/** Defaults are not among them: nerve looks for a folder that it may use. */
-function targetsOf({ stateFile, heartbeatPath, admin }: NerveConfig): readonly TargetFolder[] {
-  const target = (path: string, file: string | false | null, what: string): readonly TargetFolder[] =>
-    file === false || file === null ? [] : [{ path, folder: dirname(file), what }];
-  return [
-    ...target('state_file_path', stateFile, 'the state file'),
-    ...target('heartbeat_path', heartbeatPath, 'the heartbeat file'),
-    ...target('admin.control_socket', admin.control_socket, 'the control socket'),
-  ];
-}

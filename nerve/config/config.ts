@@ -72,12 +72,13 @@ export const nerveSchema: Schema<TopOptions> = {
   heartbeat_path: {
     doc: 'file that nerve touches while it works, for a watchdog',
     format: 'optional-non-empty-string',
+    names: 'file to write',
     default: null,
   },
   state_file_path: {
     doc: 'file that remembers which services are drained, or false; by default in $STATE_DIRECTORY, /var/lib/nerve or the folder of the control socket',
     format: optionalPath,
-    type: 'path',
+    names: 'file to write',
     default: null,
   },
   drain_time: {

@@ -58,6 +58,7 @@ export const topSchema: Schema<TopOptions> = {
   state_file_path: {
     doc: 'File that keeps the last good catalog, so that synapse can start and serve while the registry is away.',
     format: 'non-empty-string',
+    names: 'file to write',
     default: undefined,
   },
   state_file_ttl: {

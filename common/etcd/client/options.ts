@@ -57,7 +57,7 @@ export const etcdSchema: Schema<EtcdOptions> = {
   password_file: {
     doc: 'File with the password, instead of password; read again when etcd refuses the password or the token.',
     format: optionalString,
-    type: 'string',
+    names: 'password file',
     default: null,
   },
 };

@@ -63,7 +63,12 @@ export const httpSchema: Schema<HttpCheckOptions> = {
     default: 0,
   },
   http2: { doc: 'speak HTTP/2, with ssl and without', format: 'boolean', default: false },
-  socket: { doc: 'unix socket to use instead of host and port', format: 'optional-non-empty-string', default: null },
+  socket: {
+    doc: 'unix socket to use instead of host and port',
+    format: 'optional-non-empty-string',
+    names: 'socket',
+    default: null,
+  },
   ssl: { doc: 'speak https', format: 'boolean', default: false },
   ...tlsClientSchema,
   open_timeout: { doc: 'longest time to connect; by default only timeout applies', ...time },

@@ -30,6 +30,7 @@ export const source: SourcePlugin<DockerOptions> = {
       doc: "The engine's API: unix:///PATH, http://HOST:PORT or https://HOST:PORT, default unix:///var/run/docker.sock.",
       format: readEngine,
       type: 'address',
+      names: 'socket',
       default: undefined,
     },
     servers: {

@@ -22,6 +22,7 @@ export const source: SourcePlugin<FileOptions> = {
     path: {
       doc: 'A file, or a folder, with lists of {host, port, …}, of "host:port", or of {targets, labels} as Prometheus uses them.',
       format: 'non-empty-string',
+      names: 'file or folder',
       default: null,
     },
     check_interval: {

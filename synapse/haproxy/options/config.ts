@@ -1,7 +1,7 @@
 import { hostname } from 'node:os';
 import type { Problem, Schema } from '../../../common/config/config.ts';
 import { isObject } from '../../../common/config/formats.ts';
-import { fraction, nameSuffix, path, sections, seed, stringOrList } from './formats.ts';
+import { fraction, nameSuffix, optionalPath, optionalText, sections, seed, stringOrList } from './formats.ts';
 import { type ReloadFreeOptions, reloadFree } from './reload-free.ts';
 import type { FileTemplate } from './template.ts';
 
@@ -102,21 +102,31 @@ export const haproxySchema: Schema<HaproxyOptions> = {
     type: 'string',
     default: null,
   },
-  config_file_path: path('The haproxy.cfg that synapse writes.'),
-  template_path: path(
+  config_file_path: optionalPath('The haproxy.cfg that synapse writes.', 'file to write'),
+  template_path: optionalPath(
     'A mustache template of your own for the whole file; synapse/haproxy/README.md says what it can use. Default: built in.',
+    'file',
   ),
-  candidate_config_file_path: path(
+  candidate_config_file_path: optionalPath(
     'Where a new file is written and checked first, with the owner, group and permissions of config_file_path; same file system. Default: in the private folder .synapse/ beside the file, where no watcher looks.',
+    'file to write',
   ),
   socket_file_path: {
     doc: "Path of HAProxy's runtime API socket (level admin), or a list with one per HAProxy process.",
     format: stringOrList,
-    type: 'string or list',
+    names: 'socket',
     default: null,
   },
-  master_socket_path: path("Path of the master process's socket (haproxy -W -S PATH), through which synapse reloads."),
-  haproxy_path: { doc: 'The haproxy program, for checking a new file.', format: 'string', default: 'haproxy' },
+  master_socket_path: optionalPath(
+    "Path of the master process's socket (haproxy -W -S PATH), through which synapse reloads.",
+    'socket',
+  ),
+  haproxy_path: {
+    doc: 'The haproxy program, for checking a new file.',
+    format: 'string',
+    names: 'file of a program',
+    default: 'haproxy',
+  },
   do_writes: { doc: 'Write config_file_path.', format: Boolean, default: true },
   do_socket: { doc: 'Change the running HAProxy through its runtime API.', format: Boolean, default: true },
   do_reloads: {
@@ -129,11 +139,11 @@ export const haproxySchema: Schema<HaproxyOptions> = {
     format: 'optional-boolean',
     default: null,
   },
-  check_command: path(
+  check_command: optionalText(
     'Shell command that checks the new file at candidate_config_file_path; fails when it must not be used.',
   ),
   check_timeout: { doc: 'How long a check may take.', format: 'duration', default: 60_000 },
-  reload_command: path('Shell command that reloads HAProxy, when there is no master socket.'),
+  reload_command: optionalText('Shell command that reloads HAProxy, when there is no master socket.'),
   reload_timeout: {
     doc: 'How long a reload may take before it counts as failed.',
     format: 'duration',
@@ -203,10 +213,15 @@ export const haproxySchema: Schema<HaproxyOptions> = {
     format: 'strings',
     default: [...defaultTrustedOptions],
   },
-  state_file_path: path(
-    'Accepted from SmartStack and ignored: synapse reads the state back from HAProxy and its file instead.',
+  state_file_path: optionalPath(
+    "SmartStack's place of the top level's state_file_path, which is used when that one is not given.",
+    'file to write',
   ),
-  state_file_ttl: { doc: 'Accepted from SmartStack, see state_file_path.', format: 'duration', default: 86_400_000 },
+  state_file_ttl: {
+    doc: 'How long the entry of a service in that file may be used.',
+    format: 'duration',
+    default: 86_400_000,
+  },
 };
 
 /** The runtime API sockets, in order. */

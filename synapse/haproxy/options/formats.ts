@@ -1,5 +1,10 @@
+import type { PathUse } from '../../../common/config/schema.ts';
+
+/** Text or nothing, as an entry of a schema. */
+export const optionalText = (doc: string) => ({ doc, format: 'optional-string', default: null }) as const;
+
 /** A path or nothing, as an entry of a schema. */
-export const path = (doc: string) => ({ doc, format: 'optional-string', default: null }) as const;
+export const optionalPath = (doc: string, names: PathUse) => ({ ...optionalText(doc), names }) as const;
 
 /** A path, or a list of them. */
 export function stringOrList(value: unknown): void {

@@ -1,5 +1,5 @@
 import { type Problem, type Schema, validate } from '../../../common/config/config.ts';
-import { frontendPort, path } from './formats.ts';
+import { frontendPort, optionalText } from './formats.ts';
 
 /** `services.NAME.haproxy`. */
 export interface ServiceHaproxyConfig {
@@ -32,8 +32,8 @@ export const serviceHaproxySchema: Schema<ServiceHaproxyConfig> = {
     type: 'port',
     default: false,
   },
-  bind_address: path('Address the frontend binds, default haproxy.bind_address.'),
-  bind_options: path('More words for the bind line.'),
+  bind_address: optionalText('Address the frontend binds, default haproxy.bind_address.'),
+  bind_options: optionalText('More words for the bind line.'),
   server_options: {
     doc: 'Words for every server line; %{host}, %{port} and %{name} are replaced, %% is a percent sign.',
     format: '*',
@@ -46,10 +46,12 @@ export const serviceHaproxySchema: Schema<ServiceHaproxyConfig> = {
     format: 'lines',
     default: [],
   },
-  backend_name: path('Name of the backend, default the name of the service.'),
-  backend_order: path('Order of server lines: asc, desc, no_shuffle (as discovered), default a stable shuffle.'),
+  backend_name: optionalText('Name of the backend, default the name of the service.'),
+  backend_order: optionalText(
+    'Order of server lines: asc, desc, no_shuffle (as discovered), default a stable shuffle.',
+  ),
   shared_frontend: { doc: 'Lines this service adds to the shared frontend.', format: 'lines', default: [] },
-  cookie_value_method: path("'hash': the cookie value is the SHA-1 of the server's name instead of the name."),
+  cookie_value_method: optionalText("'hash': the cookie value is the SHA-1 of the server's name instead of the name."),
   wait_for_cookie: {
     doc: 'On HAProxy before 3.0, which gives a server added at run time no cookie: add new instances of a backend with cookies by a reload only. Otherwise they take requests at once, and answer without a cookie until the reload that follows.',
     format: Boolean,

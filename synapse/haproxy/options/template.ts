@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import mustache from 'mustache';
+import { unreadable } from '../../../common/config/problem.ts';
 import { reasonOf } from '../../../common/daemon/log.ts';
 
 /**
@@ -125,6 +126,10 @@ export function readTemplate(path: string): FileTemplate {
   try {
     return parseTemplate(readFileSync(path, 'utf8'));
   } catch (error) {
+    // The sentence says all that Node's own message says.
+    if ((error as NodeJS.ErrnoException).code !== undefined) {
+      throw new Error(`${path} ${unreadable(error as NodeJS.ErrnoException)}`);
+    }
     throw new Error(`${path}: ${reasonOf(error)}`, { cause: error });
   }
 }

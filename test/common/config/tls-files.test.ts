@@ -4,7 +4,6 @@ import { copyFile, mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
 import { promisify } from 'node:util';
-import { folderProblems } from '../../../common/config/target-folders.ts';
 import { tlsFileProblems } from '../../../common/config/tls-files.ts';
 import { thisHost } from '../../../common/host.ts';
 import { makeAuthority, makeCertificate } from '../../support/servers/certificates.ts';
@@ -200,32 +199,5 @@ describe('the TLS files of a configuration', () => {
         for (const [index, problem] of problems.entries()) assert.match(lines[index] ?? '', problem);
       });
     }
-  });
-});
-
-describe('the folders that a daemon is to write to', () => {
-  it('are named when they are missing, or no folders', async (t) => {
-    const folder = await tempFolder(t);
-    await writeFile(join(folder, 'file'), '');
-    const target = (name: string) => ({ path: 'state_file_path', folder: join(folder, name), what: 'the state file' });
-    const found = await folderProblems([target('.'), target('none'), target('file')], thisHost.files);
-    assert.deepEqual(
-      found.map(({ path, message, severity }) => `${severity} ${path}: ${message.replaceAll(folder, 'F')}`),
-      [
-        'warning state_file_path: the folder F/none does not exist, so the state file cannot be written',
-        'warning state_file_path: F/file is not a folder, so the state file cannot be written',
-      ],
-    );
-  });
-
-  it('are named by what the host says of them', async () => {
-    const files = {
-      facts: async () => ({ kind: 'folder', mode: 0o500, uid: 0, gid: 0, identity: '' }) as const,
-      isWritableFolder: async () => false,
-    };
-    const target = { path: 'haproxy.config_file_path', folder: '/etc/haproxy', what: 'haproxy.cfg' };
-    const [found] = await folderProblems([target], files);
-    assert.match(found?.message ?? '', /may not write to the folder \/etc\/haproxy, where haproxy\.cfg belongs$/);
-    assert.deepEqual(await folderProblems([{ ...target, byOthers: true }], files), []);
   });
 });

@@ -91,6 +91,7 @@ export const zookeeperSchema: Schema<ZookeeperOptions> = {
   password_file: {
     doc: 'File with the password, instead of password. Read for each session, so that the password can be changed while synapse runs.',
     format: 'optional-non-empty-string',
+    names: 'password file',
     default: null,
   },
 };
