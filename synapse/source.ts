@@ -1,4 +1,5 @@
 import type { Schema } from '../common/config/config.ts';
+import type { JsonSchema } from '../common/config/json-values.ts';
 import type { Log } from '../common/daemon/log.ts';
 import type { createEtcdClient } from '../common/etcd/client/client.ts';
 import type { EtcdOptions } from '../common/etcd/client/options.ts';
@@ -174,6 +175,8 @@ export interface SourcePlugin<Options> {
   inspect?(options: Options, request: InspectRequest): Promise<readonly RegistryRecord[]>;
   /** What is allowed in these options and may do harm, for `synapse check` and the log. */
   warnings?(options: Options, service: string): readonly OptionWarning[];
+  /** What must hold of several options together, for the JSON Schema of the configuration. */
+  readonly json?: readonly JsonSchema[];
   /** The smallest options that work, for people and for tests; left out when no option is required. */
   readonly example?: Readonly<Record<string, unknown>>;
   /**

@@ -1,18 +1,19 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { access, readdir, readFile, writeFile } from 'node:fs/promises';
+import { access, readdir, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { dirname, join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { parse } from 'yaml';
-import { isObject } from '../common/config/formats.ts';
 import { makeInstance } from '../common/instance.ts';
 import { ownCheckTypes } from '../nerve/check.ts';
 import { loadConfig } from '../nerve/config/config.ts';
 import { loadOwnOrOurs } from '../synapse/config/user-module.ts';
 import { type InstanceSet, type SourceContext, type SourcePlugin, sourceFolder } from '../synapse/source.ts';
 import { checkDeps } from './support/daemons/check.ts';
+import { elsewhere, pages, read, tried } from './support/docs/all-pages.ts';
+import { programsOf, synapseBase, type Value, wholeOf } from './support/docs/configurations.ts';
 import { type DocStack, startDocStack } from './support/docs/documented-host.ts';
 import { anchors, blocks } from './support/docs/markdown.ts';
 import { eventually } from './support/eventually.ts';
@@ -20,19 +21,6 @@ import { acceptedByHaproxy } from './support/haproxy/haproxy-accepts.ts';
 import { promtool } from './support/process/promtool.ts';
 import { root } from './support/repository.ts';
 import { tempFolder } from './support/temp-folder.ts';
-
-const read = (path: string): Promise<string> => readFile(join(root, path), 'utf8');
-
-/** Every page of the repository; not by a walk through all of it, where others unpack programs meanwhile. */
-const folders = ['common', 'nerve', 'synapse', 'deploy', 'etcd-cluster', 'test/simulation'];
-const below = async (folder: string): Promise<readonly string[]> =>
-  (await readdir(join(root, folder), { recursive: true })).map((path) => join(folder, path));
-const pages = [...(await readdir(root)), ...(await Promise.all(folders.map(below))).flat()]
-  .filter((path) => path.endsWith('.md'))
-  .toSorted();
-/** The pages whose commands have a test of their own. */
-const elsewhere = pages.filter((page) => /^(deploy\/(.*\/)?README\.md|etcd-cluster\/.*|CHANGELOG\.md)$/.test(page));
-const tried = pages.filter((page) => !elsewhere.includes(page));
 
 /** Lines that are tried by another test, or cannot end. */
 const notHere: readonly (readonly [line: RegExp, where: string])[] = [
@@ -42,29 +30,6 @@ const notHere: readonly (readonly [line: RegExp, where: string])[] = [
   [/^(nerve|synapse) -c \S+\s*(#.*)?$/, 'test/support/daemons/daemon.ts'],
   [/^haproxy -W -S /, 'test/support/haproxy/haproxy.ts'],
 ];
-
-type Value = Readonly<Record<string, unknown>>;
-
-const nerveBase: Value = { services: { api: { host: '10.0.0.5', port: 3000 } } };
-const synapseBase = {
-  services: { api: { discovery: { method: 'etcd' }, haproxy: { port: 50003, listen: ['mode http'] } } },
-  haproxy: {
-    global: [],
-    defaults: ['mode http', 'timeout connect 2s', 'timeout client 1m', 'timeout server 1m'],
-    config_file_path: '/etc/haproxy/haproxy.cfg',
-    socket_file_path: '/var/run/haproxy/admin.sock',
-    master_socket_path: '/var/run/haproxy/master.sock',
-  },
-} as const;
-
-/** The daemons whose configuration this is, or a part of it. */
-function programsOf(value: Value): readonly ('nerve' | 'synapse')[] {
-  const services = Object.values(isObject(value.services) ? value.services : {});
-  if (services.some((service) => isObject(service) && 'discovery' in service)) return ['synapse'];
-  if ('haproxy' in value || 'file_output' in value) return ['synapse'];
-  if (services.length > 0 || 'shutdown' in value || 'instance_id' in value) return ['nerve'];
-  return ['nerve', 'synapse'];
-}
 
 describe('the pages', () => {
   it('include the main ones', () => {
@@ -160,9 +125,7 @@ describe('the configurations in', () => {
         }
         for (const program of programsOf(value)) {
           const file = join(folder, `${program}-${index}.yaml`);
-          const base = program === 'nerve' ? nerveBase : synapseBase;
-          const haproxy = { ...synapseBase.haproxy, ...(value.haproxy as Value | undefined) };
-          await writeFile(file, JSON.stringify({ ...base, ...value, ...(program === 'synapse' && { haproxy }) }));
+          await writeFile(file, JSON.stringify(wholeOf(program, value)));
           const env = { ETCD_PASSWORD: 'x' };
           await assert.doesNotReject(
             program === 'nerve' ? loadConfig({ file, env }) : acceptedByHaproxy(file, { env }),

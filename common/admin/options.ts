@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { isObject } from '../config/formats.ts';
 import { interpolate } from '../config/interpolate.ts';
+import { type JsonSchema, textLike } from '../config/json-values.ts';
 import { ConfigError, isError, type Problem, unreadable } from '../config/problem.ts';
 import type { Schema } from '../config/schema.ts';
 
@@ -14,6 +15,9 @@ export interface AdminConfig {
   readonly control_socket: string | false | null;
   readonly control_socket_mode: number;
 }
+
+/** What {@link optionalPath} takes. */
+export const optionalPathJson: JsonSchema = { anyOf: [textLike(String.raw`\S`), { enum: [false] }] };
 
 /** The schema of the `admin` section. `listen` is the daemon's default address; `socketDefault` describes its default socket. */
 export function adminSchema(listen: string, socketDefault = 'none when not given'): Schema<AdminConfig> {
@@ -31,6 +35,7 @@ export function adminSchema(listen: string, socketDefault = 'none when not given
     control_socket: {
       doc: `unix socket for commands that change something, or false; ${socketDefault}`,
       format: optionalPath,
+      json: optionalPathJson,
       names: 'socket to make',
       default: null,
     },

@@ -85,7 +85,10 @@ interface Place {
   readonly keys: readonly string[];
 }
 
-/** Reads one file as an object of options; undefined, with its problems reported, when that fails. */
+/**
+ * Reads one file as an object of options; undefined, with its problems reported, when that fails. The key `$schema` names the
+ * JSON Schema of the file for editors.
+ */
 async function readSection(
   file: string,
   place: Place,
@@ -113,7 +116,9 @@ async function readSection(
     const below = problem.path.startsWith('[') || problem.path === '' || place.path === '' ? '' : '.';
     problems.push({ file, ...problem, path: `${place.path}${below}${problem.path}` });
   }
-  return value as Record<string, unknown> | undefined;
+  if (!isObject(value)) return undefined;
+  const { $schema: _, ...section } = value;
+  return section;
 }
 
 /** Refuses the key `__proto__`: no real option has this name, and one careless assignment would change every object. */

@@ -1,10 +1,13 @@
 import { reasonOf } from '../daemon/log.ts';
 import { type Instance, isHost, isPort, makeInstance, readRecord } from '../instance.ts';
 import { durationUnits } from '../wording.ts';
+import { durationText } from './json-values.ts';
 import { show } from './secrets.ts';
 
 /** Converts a value of a configuration file to the option's value. @throws saying what is allowed */
 export type Parse = (value: unknown) => unknown;
+
+const durationPattern = new RegExp(durationText);
 
 /** setTimeout's largest delay (2^31 - 1 ms); a longer one would fire at once. */
 const maxDuration = 2 ** 31 - 1;
@@ -118,7 +121,7 @@ function atLeast(least: number, value: unknown, allowed: string): number {
 }
 
 function duration(value: unknown): number {
-  const match = typeof value === 'string' ? /^\s*(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)?\s*$/.exec(value) : null;
+  const match = typeof value === 'string' ? durationPattern.exec(value) : null;
   const found =
     match === null ? value : Number(match[1]) * durationUnits[(match[2] ?? 's') as keyof typeof durationUnits];
   const milliseconds = match === null && typeof found === 'number' ? found * 1000 : found;

@@ -1,6 +1,7 @@
 import convict from 'convict';
 import { knownHint } from '../nearest.ts';
 import { type FormatName, formats, isObject, type Parse } from './formats.ts';
+import type { JsonSchema } from './json-values.ts';
 import { joinPath, type SectionContext } from './problem.ts';
 import { isSecretKey, masked, show } from './secrets.ts';
 
@@ -22,6 +23,8 @@ export interface SchemaProperty<Value> {
   readonly default: Value | null | undefined;
   /** The type that `describe` shows when the format is a function: `duration`. */
   readonly type?: string;
+  /** What a file may hold, for the JSON Schema of the configuration; needed when the format is a function. Null is left out. */
+  readonly json?: JsonSchema;
   /**
    * True: null is accepted, whatever the format. False: null is an error. Not set: null goes to the format; if that refuses
    * it, the option counts as not given, as a YAML key without a value does in SmartStack.
@@ -96,6 +99,11 @@ export function validate<Options>(
 /** True when the option cannot be left out. */
 export function isRequired(property: SchemaProperty<unknown>): boolean {
   return property.default === null && !takesNull(property);
+}
+
+/** True when a file may have null there: it is a value, or counts as not given. */
+export function acceptsNull(property: SchemaProperty<unknown>): boolean {
+  return takesNull(property) || (property.nullable !== false && property.default !== null);
 }
 
 /** Null that counts as not given: the option may be null-valued, but its format refuses null. */

@@ -1,6 +1,7 @@
 import { hostname } from 'node:os';
 import type { Problem, Schema } from '../config/config.ts';
 import { validate } from '../config/config.ts';
+import { textLike } from '../config/json-values.ts';
 import { isFleetId } from './keys.ts';
 
 /** Where the proxies and the questions to them are, in the etcd of the section `etcd`. */
@@ -18,6 +19,7 @@ export interface FleetMemberConfig extends FleetConfig {
 const path = {
   doc: 'folder of keys in etcd with which commands ask all synapses whether they have applied a change',
   format: readPath,
+  json: textLike('^/[A-Za-z0-9_.:@%+=~/-]+$'),
   type: 'path',
   default: '/smartstack/fleet',
 } as const;
@@ -31,6 +33,7 @@ export const fleetMemberSchema: Schema<{ readonly path: string; readonly id?: st
   id: {
     doc: 'name of this synapse in the fleet, different on each host; by default the host name',
     format: readId,
+    json: { type: 'string', minLength: 1, maxLength: 128 },
     type: 'string',
     default: undefined,
   },

@@ -1,4 +1,5 @@
 import { formats, isObject } from '../config/formats.ts';
+import { mapOf, numeric } from '../config/json-values.ts';
 import type { Problem } from '../config/problem.ts';
 import { type Schema, validate } from '../config/schema.ts';
 
@@ -17,6 +18,7 @@ export const statsdSchema: Schema<StatsdConfig> = {
   sample_rate: {
     doc: 'share of a metric that is sent, by name: {"synapse.watcher.ping.count": 0.1}',
     format: readRates,
+    json: mapOf(numeric({ exclusiveMinimum: 0, maximum: 1 })),
     type: 'object',
     default: {},
   },

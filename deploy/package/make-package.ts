@@ -27,6 +27,7 @@ export async function makePackage(folder: string, { root, bare }: PackageOptions
   const modules = await bundle(root, dist);
   for (const program of ['nerve', 'synapse']) await chmod(join(dist, program, 'main.js'), 0o755);
   for (const name of pageFiles) await cp(join(root, 'synapse/page', name), join(folder, 'synapse/page', name));
+  await cp(join(root, 'deploy/schemas'), join(folder, 'schemas'), { recursive: true });
   const manifest = publishedManifest(JSON.parse(await readFile(join(root, 'package.json'), 'utf8')));
   await writeFile(join(folder, 'package.json'), `${JSON.stringify(manifest, null, 2)}\n`);
   await writeFile(join(folder, 'THIRD-PARTY-LICENSES.txt'), await thirdPartyNotices(root, modules));

@@ -19,6 +19,6 @@ export function publishedManifest({ name, version, description, license, keyword
     engines,
     bin: { nerve: 'dist/nerve/main.js', synapse: 'dist/synapse/main.js' },
     man: ['dist/man/nerve.1', 'dist/man/synapse.1'],
-    exports: { './package.json': './package.json' },
+    exports: { './package.json': './package.json', './schemas/*': './schemas/*' },
   };
 }

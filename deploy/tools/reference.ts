@@ -11,6 +11,8 @@ import { haproxySchema } from '../../synapse/haproxy/options/config.ts';
 import { serviceHaproxySchema } from '../../synapse/haproxy/options/service-config.ts';
 import { sourceFolder } from '../../synapse/source.ts';
 import { synapseProgram } from '../../synapse/whole-program.ts';
+import { nerveSchemas } from './json-schemas/nerve.ts';
+import { synapseSchemas } from './json-schemas/synapse.ts';
 import { problemsPage } from './problems-page.ts';
 import { publishedPage } from './published-page.ts';
 
@@ -24,7 +26,19 @@ const reading = `Times are seconds, or text such as \`500ms\`, \`2s\`, \`1m\`; \
 environment variables. A key without a default is not set by default. An unknown key is an error that names the nearest known key.
 `;
 
-/** The reference pages, by their path in the repository. */
+/** How an editor helps with the file. */
+function editorsOf(program: string): string {
+  return `
+The package has a JSON Schema of this file, \`schemas/${program}.schema.json\`, and of a file of \`service_conf_dir\`,
+\`schemas/${program}-service.schema.json\`. An editor with yaml-language-server completes keys, explains them, and marks
+mistakes when the first line names the schema, as a path or relative to the file:
+\`# yaml-language-server: $schema=/opt/smartstack/schemas/${program}.schema.json\`. With npm it is in
+\`$(npm root -g)/smartstack/schemas\`, and in the images in \`/app/schemas\`. In a JSON file the key \`$schema\` does the same.
+\`${program} check\` sees more: what needs the values of several keys, files, or HAProxy.
+`;
+}
+
+/** The reference pages and the JSON Schemas, by their path in the repository. */
 export async function references(): Promise<ReadonlyMap<string, string>> {
   const nerve = [
     ...(await describeNerve()),
@@ -39,7 +53,12 @@ export async function references(): Promise<ReadonlyMap<string, string>> {
     ...(await each(sourceFolder, async (name) => (await describeSynapse(name, output)).slice(0, 1), 'method')),
     ...(await describeSynapse('multi', output)).slice(0, -1),
   ];
+  const [nerveJson, synapseJson] = await Promise.all([nerveSchemas(), synapseSchemas()]);
   return new Map([
+    ['deploy/schemas/nerve.schema.json', nerveJson.main],
+    ['deploy/schemas/nerve-service.schema.json', nerveJson.service],
+    ['deploy/schemas/synapse.schema.json', synapseJson.main],
+    ['deploy/schemas/synapse-service.schema.json', synapseJson.service],
     ['nerve/configuration.md', page("nerve's configuration", 'nerve describe [CHECK]', nerve)],
     ['synapse/configuration.md', page("synapse's configuration", 'synapse describe [SOURCE]', synapse)],
     ['nerve/commands.md', commandPage(nerveProgram)],
@@ -63,7 +82,8 @@ async function each(
 
 function page(title: string, command: string, sections: readonly Section[]): string {
   const tables = sections.map(({ title: heading, options }) => `\n## ${heading}\n\n${table(options)}`);
-  return `# ${title}\n\n${made}\nAll keys; \`${command}\` prints the same on the command line. ${reading}${tables.join('')}`;
+  const editors = editorsOf(command.split(' ')[0] as string);
+  return `# ${title}\n\n${made}\nAll keys; \`${command}\` prints the same on the command line. ${reading}${editors}${tables.join('')}`;
 }
 
 function table(options: readonly OptionRow[]): string {

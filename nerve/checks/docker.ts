@@ -1,4 +1,5 @@
 import { isObject } from '../../common/config/formats.ts';
+import { textLike } from '../../common/config/json-values.ts';
 import { DockerClient, DockerRefusal } from '../../common/net/docker.ts';
 import { oneLine, plainReason } from '../../common/reason.ts';
 import type { CheckPlugin } from '../check.ts';
@@ -14,7 +15,13 @@ export interface DockerCheckOptions {
 export const check: CheckPlugin<DockerCheckOptions> = {
   description: 'Passes while a container runs and its own health check, if it has one, reports healthy.',
   schema: {
-    container: { doc: 'name or id of the container', format: readContainer, type: 'string', default: null },
+    container: {
+      doc: 'name or id of the container',
+      format: readContainer,
+      json: textLike('^[a-zA-Z0-9][a-zA-Z0-9_.-]*$'),
+      type: 'string',
+      default: null,
+    },
     socket: {
       doc: "unix socket of the container engine's API",
       format: 'string',

@@ -1,4 +1,5 @@
 import { readFile } from 'node:fs/promises';
+import { anyText, listOf, textLike } from '../../common/config/json-values.ts';
 import { oneLine } from '../../common/reason.ts';
 import type { CheckDeps, CheckPlugin, CheckTarget } from '../check.ts';
 
@@ -18,6 +19,7 @@ export const check: CheckPlugin<ExecCheckOptions> = {
     command: {
       doc: 'program and arguments, a list; runs without a shell unless it names one: ["/bin/sh", "-c", "…"]',
       format: readCommand,
+      json: listOf(anyText, { minItems: 1 }),
       type: 'list',
       names: 'file of a program',
       default: null,
@@ -37,6 +39,7 @@ export const check: CheckPlugin<ExecCheckOptions> = {
     user: {
       doc: "user to run as, by name or number; requires nerve to run as root; by default nerve's user",
       format: readUser,
+      json: { anyOf: [{ type: 'number' }, textLike(String.raw`^[A-Za-z0-9_][A-Za-z0-9_.-]*\$?$`)] },
       type: 'string',
       default: null,
       nullable: true,

@@ -1,6 +1,7 @@
 import { stat } from 'node:fs/promises';
 import { abortable } from '../../common/async/abort.ts';
 import { clock } from '../../common/async/clock.ts';
+import { textLike } from '../../common/config/json-values.ts';
 import { failure } from '../../common/reason.ts';
 import { formatAge, formatDuration } from '../../common/wording.ts';
 import type { CheckPlugin } from '../check.ts';
@@ -16,7 +17,13 @@ export interface FileCheckOptions {
 export const check: CheckPlugin<FileCheckOptions> = {
   description: 'Passes while a file or folder exists, or while it does not: a flag of readiness or maintenance.',
   schema: {
-    path: { doc: 'absolute path of the file', format: readPath, names: 'flag file', default: null },
+    path: {
+      doc: 'absolute path of the file',
+      format: readPath,
+      json: textLike('^/'),
+      names: 'flag file',
+      default: null,
+    },
     state: { doc: 'whether it must exist', format: ['present', 'absent'], default: 'present' },
     max_age: {
       doc: 'longest time since the last write; by default any',

@@ -8,6 +8,7 @@ import {
 import type { Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 import { abortable } from '../../common/async/abort.ts';
+import { anyText, mapOf } from '../../common/config/json-values.ts';
 import { formatAddress, openSocket } from '../../common/net/socket.ts';
 import { checkTlsClient, type TlsClientOptions, tlsClient, tlsClientSchema } from '../../common/net/tls-client.ts';
 import { failure, oneLine } from '../../common/reason.ts';
@@ -28,6 +29,7 @@ export const check: CheckPlugin<GrpcCheckOptions> = {
     metadata: {
       doc: 'request metadata by name; kept out of messages, because it often has a token',
       format: readMetadata,
+      json: mapOf(anyText),
       type: 'object',
       default: {},
       sensitive: true,

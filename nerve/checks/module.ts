@@ -1,6 +1,7 @@
 import { pathToFileURL } from 'node:url';
 import { abortable } from '../../common/async/abort.ts';
 import { type Problem, type Schema, validate } from '../../common/config/config.ts';
+import { textLike } from '../../common/config/json-values.ts';
 import { failure, oneLine } from '../../common/reason.ts';
 import type { Check, CheckPlugin, CheckTarget } from '../check.ts';
 
@@ -38,7 +39,13 @@ export interface UserCheck {
 export const check: CheckPlugin<ModuleCheckOptions> = {
   description: 'A check of your own: a JavaScript file that exports one.',
   schema: {
-    file: { doc: 'absolute path of the file (.js or .mjs)', format: readPath, names: 'file', default: null },
+    file: {
+      doc: 'absolute path of the file (.js or .mjs)',
+      format: readPath,
+      json: textLike(String.raw`^/.*\.m?js$`),
+      names: 'file',
+      default: null,
+    },
     options: { doc: 'options for that check', format: 'object', default: {} },
   },
   create({ file, options }, target) {

@@ -1,5 +1,6 @@
 import { isError, joinPath, type Problem, type Schema, validate } from '../../common/config/config.ts';
 import { formats, isObject } from '../../common/config/formats.ts';
+import { numeric } from '../../common/config/json-values.ts';
 import type { AnyCheckPlugin, Check, CheckDeps, CheckTarget, CheckTypes } from '../check.ts';
 
 /** How many results in a row change a check's health. Both are at least 1. */
@@ -62,6 +63,7 @@ export const checkSchema: Schema<CommonOptions> = {
   jitter: {
     doc: 'share of the pause, 0 to 1, by which nerve varies it at random',
     format: readShare,
+    json: numeric({ minimum: 0, maximum: 1 }),
     type: 'number',
     default: 0.1,
   },
@@ -70,7 +72,7 @@ export const checkSchema: Schema<CommonOptions> = {
 };
 
 /** SmartStack's option for the Ruby gem that has the check. */
-const accepted = ['module'];
+export const acceptedOfChecks: readonly string[] = ['module'];
 
 /** What a check takes from its service. */
 export interface CheckDefaults {
@@ -122,7 +124,9 @@ async function readCheck(
     return undefined;
   }
   const before = errorCount(at.problems);
-  const all = validate<Record<string, unknown>>({ ...plugin.schema, ...checkSchema }, value, at, { accepted });
+  const all = validate<Record<string, unknown>>({ ...plugin.schema, ...checkSchema }, value, at, {
+    accepted: acceptedOfChecks,
+  });
   const common = all as unknown as CommonOptions;
   const options = Object.fromEntries(Object.entries(all).filter(([key]) => Object.hasOwn(plugin.schema, key)));
   const target = { service: service.service, host: common.host ?? service.host, port: common.port ?? service.port };

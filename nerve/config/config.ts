@@ -1,5 +1,5 @@
 import { hostname } from 'node:os';
-import { type AdminConfig, adminSchema, optionalPath } from '../../common/admin/options.ts';
+import { type AdminConfig, adminSchema, optionalPath, optionalPathJson } from '../../common/admin/options.ts';
 import {
   type Document,
   isError,
@@ -11,6 +11,7 @@ import {
   validate,
 } from '../../common/config/config.ts';
 import { formats, isObject } from '../../common/config/formats.ts';
+import { durationText, textLike } from '../../common/config/json-values.ts';
 import type { Log } from '../../common/daemon/log.ts';
 import { type EtcdOptions, plaintextWarning, readEtcdSection } from '../../common/etcd/client/options.ts';
 import { usualRecordBytes } from '../../common/etcd/records/record-rules.ts';
@@ -60,12 +61,14 @@ export const nerveSchema: Schema<TopOptions> = {
   instance_id: {
     doc: 'name of this host in the registry; by default its host name',
     format: readInstanceId,
+    json: textLike('^[A-Za-z0-9_.:-]{1,128}$'),
     type: 'string',
     default: undefined,
   },
   ttl: {
     doc: 'lease time: how long the instances of a crashed host stay visible',
     format: readTtl,
+    json: { anyOf: [{ type: 'number', minimum: 2, maximum: 3600 }, textLike(durationText)] },
     type: 'duration',
     default: 10_000,
   },
@@ -78,6 +81,7 @@ export const nerveSchema: Schema<TopOptions> = {
   state_file_path: {
     doc: 'file that remembers which services are drained, or false; by default in $STATE_DIRECTORY, /var/lib/nerve or the folder of the control socket',
     format: optionalPath,
+    json: optionalPathJson,
     names: 'file to write',
     default: null,
   },
@@ -92,7 +96,11 @@ export const nerveSchema: Schema<TopOptions> = {
  * Keys of SmartStack that have no meaning here: nerve repairs a failed announcement without a limit, and no services announce
  * themselves at `listen_port`, which Chef's cookbook and the Ansible role write for every version.
  */
-const accepted = ['max_repeated_report_failures', 'listen_port', 'ephemeral_service_expiry'];
+export const acceptedAtTop: readonly string[] = [
+  'max_repeated_report_failures',
+  'listen_port',
+  'ephemeral_service_expiry',
+];
 
 /** What to read the configuration from. */
 export interface ConfigSource {
@@ -141,7 +149,7 @@ async function validateDocument(
     heartbeat_path,
     state_file_path: stateFile,
     drain_time: drainTimeMs,
-  } = validate(nerveSchema, withId, top, { elsewhere, accepted });
+  } = validate(nerveSchema, withId, top, { elsewhere, accepted: acceptedAtTop });
   const etcd = readEtcdSection(value.etcd, problems);
   const admin = validate(adminSchema(defaultListen, socketDefault), value.admin, { path: 'admin', problems });
   const shutdown = readShutdown(value.shutdown, problems);

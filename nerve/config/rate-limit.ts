@@ -1,5 +1,6 @@
 import { type Problem, type Schema, validate } from '../../common/config/config.ts';
 import { formats } from '../../common/config/formats.ts';
+import { numeric } from '../../common/config/json-values.ts';
 
 /** How often one service's announcement may change: SmartStack's token bucket. */
 export interface RateLimit {
@@ -34,12 +35,14 @@ export const rateLimitSchema: Schema<RateLimitOptions> = {
   average_rate: {
     doc: 'announcements per second in the long run; by default unlimited',
     format: (value) => readRate(value, 0),
+    json: numeric({ minimum: 0 }),
     type: 'number',
     default: noRateLimit.averageRate,
   },
   max_burst: {
     doc: 'most announcements in a row after a quiet time; needs average_rate',
     format: (value) => readRate(value, 1),
+    json: numeric({ minimum: 1 }),
     type: 'number',
     default: noRateLimit.maxBurst,
   },

@@ -1,6 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import { joinPath, type Problem, type Schema, validate } from '../../common/config/config.ts';
 import { isObject } from '../../common/config/formats.ts';
+import { keyPath, oneLine, textLike } from '../../common/config/json-values.ts';
 import { reasonOf } from '../../common/daemon/log.ts';
 import { type Instance, makeInstance } from '../../common/instance.ts';
 import { InvalidRecord } from '../../common/instance-fields.ts';
@@ -48,6 +49,7 @@ export const serviceSchema: Schema<ServiceOptions> = {
   host: {
     doc: "address or name to announce; or this host's own: auto, auto:ipv4, auto:ipv6, auto:INTERFACE, auto:ec2",
     format: readHost,
+    json: textLike(String.raw`^(auto:\S+|[A-Za-z0-9_:][A-Za-z0-9_.:-]*)$`),
     type: 'host',
     default: null,
   },
@@ -57,12 +59,19 @@ export const serviceSchema: Schema<ServiceOptions> = {
     default: false,
   },
   port: { doc: 'port to announce', format: 'port', default: null },
-  reporter_type: { doc: 'registry to announce in', format: readReporter, type: 'string', default: 'etcd' },
+  reporter_type: {
+    doc: 'registry to announce in',
+    format: readReporter,
+    json: textLike('^[Ee][Tt][Cc][Dd]$'),
+    type: 'string',
+    default: 'etcd',
+  },
   etcd_host: { doc: 'etcd member to announce in, instead of the etcd section', format: 'host', default: undefined },
   etcd_port: { doc: 'port of etcd_host', format: 'port', default: 2379 },
   etcd_path: {
     doc: 'folder of keys to announce in; by default /nerve/services/NAME',
     format: readPath,
+    json: keyPath,
     type: 'path',
     default: undefined,
   },
@@ -75,6 +84,7 @@ export const serviceSchema: Schema<ServiceOptions> = {
   haproxy_server_options: {
     doc: 'HAProxy server options that synapse should use',
     format: 'string',
+    json: textLike(oneLine),
     default: undefined,
   },
 };
@@ -83,7 +93,7 @@ export const serviceSchema: Schema<ServiceOptions> = {
  * Keys of SmartStack that have no meaning here, and of the tools that write its files: Yelp's nerve-tools name the cluster
  * (`zk_cluster_name`), and Chef's cookbook writes one entry for each port, with all of them in `ports`.
  */
-const accepted = [
+export const acceptedOfServices: readonly string[] = [
   'zk_hosts',
   'zk_cluster_name',
   'ports',
@@ -127,7 +137,7 @@ async function readEntry(
     serviceSchema,
     value,
     { path, problems },
-    { elsewhere: ['checks', 'rate_limiting', 'zk_path'], accepted },
+    { elsewhere: ['checks', 'rate_limiting', 'zk_path'], accepted: acceptedOfServices },
   );
   if (isObject(value) && Object.hasOwn(value, 'zk_path')) {
     const message = options.etcd_path === undefined ? zkPathUnused : zkPathReplaced;

@@ -1,4 +1,5 @@
 import type { Schema } from '../../common/config/config.ts';
+import { nameServers } from '../../common/config/json-values.ts';
 import { readNameServers } from '../../common/net/name-servers.ts';
 
 /** The top-level section `dns`: how the host names of instances are looked up. */
@@ -13,6 +14,7 @@ export const dnsSchema: Schema<DnsConfig> = {
   nameserver: {
     doc: 'Name servers that look up the host names of instances, ADDRESS or ADDRESS:PORT; default those of /etc/resolv.conf.',
     format: readNameServers,
+    json: nameServers,
     type: 'list',
     default: [],
   },

@@ -1,4 +1,5 @@
 import { joinPath, type Schema, type SectionContext, validate } from '../../common/config/config.ts';
+import { share as shareJson } from '../../common/config/json-values.ts';
 import type { OutputInstance } from '../output.ts';
 import { labelOf } from './labels.ts';
 
@@ -27,12 +28,14 @@ export const preferSchema: Schema<Preference> = {
   weight: {
     doc: 'The share of its weight that another instance keeps with others: weight.',
     format: share,
+    json: shareJson,
     type: 'number',
     default: 0.1,
   },
   minimum: {
     doc: 'With a smaller share of local instances, all are used equally, so that a few instances do not carry the whole load.',
     format: share,
+    json: shareJson,
     type: 'number',
     default: 0.1,
   },

@@ -9,6 +9,7 @@ import {
   validate,
 } from '../../common/config/config.ts';
 import { isObject } from '../../common/config/formats.ts';
+import { networks } from '../../common/config/json-values.ts';
 import type { Log } from '../../common/daemon/log.ts';
 import { type EtcdOptions, readEtcdSection } from '../../common/etcd/client/options.ts';
 import { type FleetMemberConfig, readFleetMember } from '../../common/fleet/options.ts';
@@ -74,6 +75,7 @@ export const topSchema: Schema<TopOptions> = {
   instance_networks: {
     doc: 'Networks in which instances of all services may be, such as [10.0.0.0/8, 2001:db8::/32]; others are left out. Default: all but link-local ones (169.254.0.0/16), which have to be listed.',
     format: readNetworks,
+    json: networks,
     type: 'list',
     default: undefined,
   },

@@ -1,5 +1,6 @@
 import { joinPath, type Problem, type Schema, type SectionContext, validate } from '../../common/config/config.ts';
 import { isObject } from '../../common/config/formats.ts';
+import { anyText, oneOrList } from '../../common/config/json-values.ts';
 import { type LabelFilter, labelConditions, wholeValue } from '../catalog/labels.ts';
 
 /** One entry of `label_filters`. */
@@ -8,6 +9,7 @@ export const filterSchema: Schema<LabelFilter> = {
   value: {
     doc: 'What its value is compared with: a string; for in and not-in a list; for matches a regular expression.',
     format: readValue,
+    json: oneOrList(anyText),
     type: 'string or list',
     default: undefined,
   },

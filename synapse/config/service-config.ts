@@ -1,5 +1,6 @@
 import { joinPath, type Schema, type SectionContext, validate } from '../../common/config/config.ts';
 import { isObject, readRecords } from '../../common/config/formats.ts';
+import { networks, records, textLike } from '../../common/config/json-values.ts';
 import type { EtcdOptions } from '../../common/etcd/client/options.ts';
 import type { Instance } from '../../common/instance.ts';
 import { type Networks, readNetworks } from '../addresses/networks.ts';
@@ -43,6 +44,7 @@ export const serviceSchema: Schema<ServiceOptions> = {
   default_servers: {
     doc: 'Instances ({host, port, name, weight, …}) to use before the first discovery and while discovery finds none.',
     format: readRecords,
+    json: records,
     type: 'list',
     default: [],
   },
@@ -74,12 +76,16 @@ export const serviceSchema: Schema<ServiceOptions> = {
   instance_networks: {
     doc: 'Networks in which instances may be, such as [10.0.0.0/8]; others are left out. Default: those of the top level.',
     format: readNetworks,
+    json: networks,
     type: 'list',
     default: undefined,
   },
   expiry_guard: {
     doc: 'Lost leases are a wave when they are two or more within 30 s and more than this share of the service, or of all leases: then instances that answer are kept as suspects. false: drop instances as soon as their leases are gone.',
     format: readShareOrFalse,
+    json: {
+      anyOf: [{ enum: [false] }, { type: 'number', minimum: 0, exclusiveMaximum: 1 }, textLike(String.raw`\d|^false$`)],
+    },
     type: 'number or false',
     default: 0.5,
   },
@@ -108,7 +114,7 @@ const refused: Readonly<Record<string, string>> = {
 };
 
 /** Sections that other outputs of SmartStack have in each service: Yelp's synapse-tools write `nginx: {disabled: true}`. */
-const accepted = ['nginx'];
+export const acceptedOfServices: readonly string[] = ['nginx'];
 
 /** Reads `services.NAME`. Undefined when problems leave nothing to run. */
 export async function readService(
@@ -137,7 +143,7 @@ export async function readService(
     haproxySection.key,
     ...Object.keys(refused),
   ];
-  const options = validate(serviceSchema, value, at, { elsewhere, accepted });
+  const options = validate(serviceSchema, value, at, { elsewhere, accepted: acceptedOfServices });
   const discoveryAt = { path: joinPath(path, 'discovery'), problems };
   const multiAt = { path: joinPath(path, 'discovery_multi'), problems };
   const several = value.discovery_multi !== undefined && value.discovery_multi !== null;

@@ -40,12 +40,18 @@ describe('the npm package', () => {
 
   it('has the files that users need, and no others', () => {
     const allowed =
-      /^(dist\/(chunks|nerve|synapse)\/.*\.js(\.map)?|dist\/etcd\/[a-z]+\.proto|dist\/man\/(nerve|synapse)\.1|synapse\/page\/[a-z]+\.(html|css)|package\.json|(README|CHANGELOG|SECURITY)\.md|LICENSE|THIRD-PARTY-LICENSES\.txt)$/;
+      /^(dist\/(chunks|nerve|synapse)\/.*\.js(\.map)?|dist\/etcd\/[a-z]+\.proto|dist\/man\/(nerve|synapse)\.1|synapse\/page\/[a-z]+\.(html|css)|schemas\/(nerve|synapse)(-service)?\.schema\.json|package\.json|(README|CHANGELOG|SECURITY)\.md|LICENSE|THIRD-PARTY-LICENSES\.txt)$/;
     assert.deepEqual(
       installed.files.filter((path) => !allowed.test(path)),
       [],
     );
-    for (const path of ['dist/nerve/main.js', 'dist/man/synapse.1', 'synapse/page/index.html', 'README.md']) {
+    for (const path of [
+      'dist/nerve/main.js',
+      'dist/man/synapse.1',
+      'schemas/nerve.schema.json',
+      'synapse/page/index.html',
+      'README.md',
+    ]) {
       assert.ok(installed.files.includes(path), path);
     }
   });
@@ -64,7 +70,7 @@ describe('the npm package', () => {
     assert.equal(manifest.private, undefined);
     assert.deepEqual(Object.keys(manifest.bin), ['nerve', 'synapse']);
     assert.ok(manifest.keywords.length > 0);
-    assert.deepEqual(manifest.exports, { './package.json': './package.json' });
+    assert.deepEqual(manifest.exports, { './package.json': './package.json', './schemas/*': './schemas/*' });
   });
 
   it('names the libraries in it, with their licences', async () => {

@@ -1,4 +1,5 @@
 import { type Problem, type Schema, validate } from '../../config/config.ts';
+import { anyText, type JsonSchema, listOf, textLike } from '../../config/json-values.ts';
 import { isError } from '../../config/problem.ts';
 import { isHost } from '../../instance.ts';
 import { knownHint } from '../../nearest.ts';
@@ -27,29 +28,44 @@ export interface EtcdOptions {
   readonly password_file?: string | null;
 }
 
+const address = String.raw`\s*(([Hh][Tt][Tt][Pp][Ss]?://)?(\[[^\]]+\]|[^:/?#@\[\]\s,]+)(:\d{1,5})?/?)?\s*`;
+const hostsJson: JsonSchema = {
+  anyOf: [textLike(`^${address}(,${address})*$`), listOf(textLike(`^${address}$`), { minItems: 1 })],
+};
+
+const tlsJson: JsonSchema = {
+  type: 'object',
+  properties: Object.fromEntries(['ca', 'cert', 'key', 'serverName'].map((key) => [key, { type: ['string', 'null'] }])),
+  additionalProperties: false,
+};
+
 /** The `etcd` section of both daemons. */
 export const etcdSchema: Schema<EtcdOptions> = {
   hosts: {
     doc: 'Addresses of the etcd members: a list, or one string with commas. https turns TLS on; the port is 2379 unless given.',
     format: (value: unknown) => parseHosts(value).map((host) => host.url),
+    json: hostsJson,
     type: 'hosts',
     default: ['http://127.0.0.1:2379'],
   },
   tls: {
     doc: 'PEM files: ca, cert, key; and serverName, the name to expect in the certificate of the members.',
     format: checkTls,
+    json: tlsJson,
     type: 'object',
     default: null,
   },
   username: {
     doc: 'User, when etcd has authentication on.',
     format: optionalString,
+    json: anyText,
     type: 'string',
     default: null,
   },
   password: {
     doc: 'Password of that user.',
     format: optionalString,
+    json: anyText,
     type: 'string',
     default: null,
     sensitive: true,
@@ -57,6 +73,7 @@ export const etcdSchema: Schema<EtcdOptions> = {
   password_file: {
     doc: 'File with the password, instead of password; read again when etcd refuses the password or the token.',
     format: optionalString,
+    json: anyText,
     names: 'password file',
     default: null,
   },

@@ -1,5 +1,6 @@
 import { parseBoundedJson } from '../../bounded-json.ts';
 import { isObject } from '../../config/formats.ts';
+import { anyText, type JsonSchema } from '../../config/json-values.ts';
 import { checkSize, type Instance, makeInstance, maxRecordBytes, parseInstance, takeInstance } from '../../instance.ts';
 import { InvalidRecord } from '../../instance-fields.ts';
 import { knownHint } from '../../nearest.ts';
@@ -18,6 +19,18 @@ export interface Decode {
 }
 
 const paths = ['host', 'port', 'name', 'weight'] as const;
+
+/** What {@link readDecode} takes. */
+export const decodeJson: JsonSchema = {
+  type: 'object',
+  properties: {
+    method: { enum: ['nerve', 'json', 'address'] },
+    any_key: { type: 'boolean' },
+    ...Object.fromEntries(paths.map((key) => [key, anyText])),
+  },
+  required: ['method'],
+  additionalProperties: false,
+};
 
 /** Checks the option `decode`. @throws saying what is allowed */
 export function readDecode(value: unknown): Decode {

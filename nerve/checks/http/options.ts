@@ -1,4 +1,5 @@
 import type { Schema } from '../../../common/config/config.ts';
+import { anyText, type JsonSchema, mapOf, oneOrList, textLike } from '../../../common/config/json-values.ts';
 import { type TlsClientOptions, tlsClientSchema } from '../../../common/net/tls-client.ts';
 
 /** The options of the check `http`. */
@@ -22,9 +23,19 @@ export interface HttpCheckOptions extends TlsClientOptions {
 
 const time = { format: 'optional-positive-duration', default: null } as const;
 
+const status: JsonSchema = {
+  anyOf: [{ type: 'integer', minimum: 100, maximum: 599 }, textLike(String.raw`^[1-5]\d\d(-[1-5]\d\d)?$`)],
+};
+
 /** The schema of {@link HttpCheckOptions}. */
 export const httpSchema: Schema<HttpCheckOptions> = {
-  uri: { doc: 'path to request, such as /health', format: readUri, type: 'path', default: null },
+  uri: {
+    doc: 'path to request, such as /health',
+    format: readUri,
+    json: textLike('^/[!-~]*$'),
+    type: 'path',
+    default: null,
+  },
   method: {
     doc: 'method of the request',
     format: ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'],
@@ -33,6 +44,7 @@ export const httpSchema: Schema<HttpCheckOptions> = {
   headers: {
     doc: 'request headers by name, such as Host',
     format: readHeaders,
+    json: mapOf(anyText),
     type: 'object',
     default: {},
     sensitive: true,
@@ -41,6 +53,7 @@ export const httpSchema: Schema<HttpCheckOptions> = {
   statuses: {
     doc: 'statuses that pass: numbers and ranges',
     format: readStatuses,
+    json: oneOrList(status, { minItems: 1 }),
     type: 'list',
     default: ['200-399'],
   },
@@ -48,6 +61,7 @@ export const httpSchema: Schema<HttpCheckOptions> = {
   matches: {
     doc: 'regular expression (JavaScript) that the body must match',
     format: readPattern,
+    json: anyText,
     type: 'string',
     default: null,
     nullable: true,

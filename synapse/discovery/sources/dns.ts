@@ -1,5 +1,6 @@
 import { isIP } from 'node:net';
 import { isObject } from '../../../common/config/formats.ts';
+import { anyText, type JsonSchema, listOf, mapOf, wholeNumber } from '../../../common/config/json-values.ts';
 import { type Instance, isHost, isPort, makeInstance, takeInstance } from '../../../common/instance.ts';
 import { knownHint } from '../../../common/nearest.ts';
 import { isAbsent } from '../../../common/net/dns.ts';
@@ -31,6 +32,18 @@ export interface DnsOptions extends DnsLookupOptions {
   readonly nxdomain: 'keep' | 'empty';
 }
 
+const server: JsonSchema = {
+  type: 'object',
+  properties: {
+    name: anyText,
+    host: anyText,
+    port: { anyOf: [wholeNumber({ minimum: 1, maximum: 65_535 }), { type: 'null' }] },
+    labels: mapOf(anyText),
+  },
+  required: ['host'],
+  additionalProperties: false,
+};
+
 /** The source `dns`. */
 export const source: SourcePlugin<DnsOptions> = {
   description: 'Resolves host names to addresses, or SRV records to addresses and ports.',
@@ -49,6 +62,7 @@ export const source: SourcePlugin<DnsOptions> = {
     servers: {
       doc: 'Names to look up: [{name, host, port, labels}], or a list of host names.',
       format: readServers,
+      json: listOf({ anyOf: [anyText, server] }),
       type: 'list',
       default: [],
     },

@@ -1,6 +1,7 @@
 import { clock } from '../../../common/async/clock.ts';
 import { supervise } from '../../../common/async/supervise.ts';
 import { compareText } from '../../../common/compare.ts';
+import { anyText, type JsonSchema, listOf, textLike, wholeNumber } from '../../../common/config/json-values.ts';
 import { type Instance, takeInstance } from '../../../common/instance.ts';
 import { checkTlsClient, type TlsClientOptions, tlsClientSchema as tls } from '../../../common/net/tls-client.ts';
 import type { Source, SourceContext, SourcePlugin } from '../../source.ts';
@@ -22,6 +23,13 @@ export interface DockerOptions extends TlsClientOptions {
   readonly timeout: number;
 }
 
+const server: JsonSchema = {
+  type: 'object',
+  properties: { name: anyText, host: anyText, port: wholeNumber({ minimum: 1, maximum: 65_535 }) },
+  required: ['host'],
+  additionalProperties: false,
+};
+
 /** The source `docker`. */
 export const source: SourcePlugin<DockerOptions> = {
   description: 'Finds running containers by label or image, through the API of one or more Docker engines.',
@@ -29,6 +37,7 @@ export const source: SourcePlugin<DockerOptions> = {
     host: {
       doc: "The engine's API: unix:///PATH, http://HOST:PORT or https://HOST:PORT, default unix:///var/run/docker.sock.",
       format: readEngine,
+      json: textLike('^(unix:///|https?://|tcp://)'),
       type: 'address',
       names: 'socket',
       default: undefined,
@@ -36,6 +45,7 @@ export const source: SourcePlugin<DockerOptions> = {
     servers: {
       doc: 'Several engines: [{name, host, port}], port 4243.',
       format: readServers,
+      json: listOf(server),
       type: 'list',
       default: [],
     },

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { compareText } from '../../../common/compare.ts';
 import { isObject } from '../../../common/config/formats.ts';
+import { mapOf, oneOrList, textLike } from '../../../common/config/json-values.ts';
 import { type Instance, takeInstance } from '../../../common/instance.ts';
 import type { Source, SourceContext, SourcePlugin } from '../../source.ts';
 import { InstanceSetBuilder, SetPublisher } from '../instance-set-builder.ts';
@@ -24,6 +25,8 @@ export interface Ec2TagOptions {
   readonly server_backup_port?: number;
 }
 
+const tagValues = oneOrList({ type: ['string', 'number', 'boolean'] }, { minItems: 1 });
+
 /** The source `ec2tag`. */
 export const source: SourcePlugin<Ec2TagOptions> = {
   description: 'Finds running EC2 instances by their tags; one poll serves all services that share its access.',
@@ -32,12 +35,14 @@ export const source: SourcePlugin<Ec2TagOptions> = {
     tag_value: {
       doc: 'Its value, or a list of values of which the tag must have one; * and ? are wildcards.',
       format: readValues,
+      json: tagValues,
       type: 'string or list',
       default: undefined,
     },
     tags: {
       doc: 'More tags, {name: value}; an instance must have all of them.',
       format: readTags,
+      json: mapOf(tagValues),
       type: 'object',
       default: new Map(),
     },
@@ -65,7 +70,13 @@ export const source: SourcePlugin<Ec2TagOptions> = {
       default: undefined,
       sensitive: true,
     },
-    endpoint: { doc: 'Another URL for the EC2 API.', format: readUrl, type: 'url', default: undefined },
+    endpoint: {
+      doc: 'Another URL for the EC2 API.',
+      format: readUrl,
+      json: textLike('^https?://[^/]'),
+      type: 'url',
+      default: undefined,
+    },
     address: {
       doc: 'Which address to use: private, public, ipv6, or dns for the private DNS name.',
       format: ['private', 'public', 'ipv6', 'dns'],

@@ -1,11 +1,12 @@
 import { linkAbort } from '../../../common/async/abort.ts';
+import { anyText, textLike, wholeNumber } from '../../../common/config/json-values.ts';
 import {
   checkEtcdOptions,
   type EtcdOptions,
   etcdSchema,
   plaintextWarning,
 } from '../../../common/etcd/client/options.ts';
-import { type Decode, readDecode } from '../../../common/etcd/records/decode.ts';
+import { type Decode, decodeJson, readDecode } from '../../../common/etcd/records/decode.ts';
 import { inspectRecords } from '../../../common/etcd/records/inspect.ts';
 import { type RecordRules, readEntry, usualRecordBytes } from '../../../common/etcd/records/record-rules.ts';
 import { Records } from '../../../common/etcd/records/records.ts';
@@ -44,6 +45,7 @@ export const source: SourcePlugin<EtcdSourceOptions> = {
     path: {
       doc: 'Path of the keys of the service, default /nerve/services/<service>. A slash in front is added where it is missing, see leading_slash.',
       format: readEtcdPath,
+      json: textLike('[^/]'),
       type: 'path',
       default: undefined,
     },
@@ -55,6 +57,7 @@ export const source: SourcePlugin<EtcdSourceOptions> = {
     generator_config_path: {
       doc: 'Key of a JSON object whose haproxy section goes over the local one, such as /smartstack/config/<service>, where only operators may write; disabled: none.',
       format: (value) => (value === 'disabled' ? value : readEtcdPath(value)),
+      json: textLike('[^/]'),
       type: 'path',
       default: undefined,
     },
@@ -66,12 +69,14 @@ export const source: SourcePlugin<EtcdSourceOptions> = {
     decode: {
       doc: 'How to read values that nerve did not write: {method: json, host: PATH, port: PATH}, or {method: address}. {method: nerve, any_key: true} also takes records whose keys do not end in their own names.',
       format: readDecode,
+      json: decodeJson,
       type: 'object',
       default: undefined,
     },
     max_record_bytes: {
       doc: 'Size of the largest record that is read, up to 65536.',
       format: readRecordBytes,
+      json: wholeNumber({ minimum: 1, maximum: maxRecordBytes }),
       type: 'bytes',
       default: usualRecordBytes,
     },
@@ -96,6 +101,7 @@ export const source: SourcePlugin<EtcdSourceOptions> = {
     password: { doc: 'Password of that user.', format: 'optional-string', default: undefined, sensitive: true },
     password_file: { ...etcdSchema.password_file, default: undefined },
   },
+  json: [{ not: { required: ['host', 'hosts'], properties: { host: anyText } } }],
   create,
   inspect,
   warnings: (options, service) => {

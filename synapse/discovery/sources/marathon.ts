@@ -1,6 +1,7 @@
 import { parseBoundedJson } from '../../../common/bounded-json.ts';
 import { compareText } from '../../../common/compare.ts';
 import { isObject } from '../../../common/config/formats.ts';
+import { textLike } from '../../../common/config/json-values.ts';
 import { takeInstance } from '../../../common/instance.ts';
 import { quote } from '../../../common/wording.ts';
 import type { Source, SourceContext, SourcePlugin } from '../../source.ts';
@@ -21,7 +22,13 @@ export interface MarathonOptions {
 export const source: SourcePlugin<MarathonOptions> = {
   description: 'Finds the started tasks of a Marathon application.',
   schema: {
-    marathon_api_url: { doc: 'URL of Marathon.', format: readUrl, type: 'url', default: null },
+    marathon_api_url: {
+      doc: 'URL of Marathon.',
+      format: readUrl,
+      json: textLike('^https?://[^/]'),
+      type: 'url',
+      default: null,
+    },
     application_name: { doc: 'Name of the application.', format: 'non-empty-string', default: null },
     marathon_api_path: {
       doc: 'Path of the list of tasks; %{app} is replaced by the name of the application.',

@@ -1,6 +1,7 @@
 import { onAbort } from '../../../common/async/abort.ts';
 import { clock } from '../../../common/async/clock.ts';
 import { readRecords } from '../../../common/config/formats.ts';
+import { records } from '../../../common/config/json-values.ts';
 import type { Instance } from '../../../common/instance.ts';
 import type { Source, SourcePlugin } from '../../source.ts';
 
@@ -16,6 +17,7 @@ export const source: SourcePlugin<StaticOptions> = {
     servers: {
       doc: 'Instances: {host, port, name, weight, labels, …}.',
       format: readRecords,
+      json: records,
       type: 'list',
       default: [],
     },

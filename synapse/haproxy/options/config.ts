@@ -1,8 +1,9 @@
 import { hostname } from 'node:os';
 import type { Problem, Schema } from '../../../common/config/config.ts';
 import { isObject } from '../../../common/config/formats.ts';
+import { anyText, listOf, mapOf, oneOrList, textLike } from '../../../common/config/json-values.ts';
 import { fraction, nameSuffix, optionalPath, optionalText, sections, seed, stringOrList } from './formats.ts';
-import { type ReloadFreeOptions, reloadFree } from './reload-free.ts';
+import { type ReloadFreeOptions, reloadFree, reloadFreeJson } from './reload-free.ts';
 import type { FileTemplate } from './template.ts';
 
 /** The top-level `haproxy` section, and the template that it names. */
@@ -83,6 +84,7 @@ export const haproxySchema: Schema<HaproxyOptions> = {
   extra_sections: {
     doc: 'More sections, title → lines, written as they are. synapse never touches their servers.',
     format: sections,
+    json: mapOf(listOf(anyText)),
     type: 'object',
     default: {},
   },
@@ -99,6 +101,7 @@ export const haproxySchema: Schema<HaproxyOptions> = {
   frontend_suffix: {
     doc: "What follows a service's name in the name of its frontend. Default: nothing up to HAProxy 3.2; '.in' from 3.3, which refuses a frontend and a backend of one name.",
     format: nameSuffix,
+    json: textLike('^[A-Za-z0-9_.:-]*$'),
     type: 'string',
     default: null,
   },
@@ -114,6 +117,7 @@ export const haproxySchema: Schema<HaproxyOptions> = {
   socket_file_path: {
     doc: "Path of HAProxy's runtime API socket (level admin), or a list with one per HAProxy process.",
     format: stringOrList,
+    json: oneOrList({ type: 'string', minLength: 1 }, { minItems: 1 }),
     names: 'socket',
     default: null,
   },
@@ -157,6 +161,7 @@ export const haproxySchema: Schema<HaproxyOptions> = {
   reload_free_services: {
     doc: 'Services on these ports come and go without a reload: {ports: FIRST-LAST, listen: [lines], frontend, backend}. HAProxy listens on all of them from the start; services must have just these lines. Their backends are called port-PORT. Default: none.',
     format: reloadFree,
+    json: reloadFreeJson,
     type: 'object',
     default: null,
   },
@@ -168,6 +173,7 @@ export const haproxySchema: Schema<HaproxyOptions> = {
   restart_jitter: {
     doc: 'Lengthens restart_interval by a random part of it, up to this factor.',
     format: fraction,
+    json: { type: 'number', minimum: 0, maximum: 100 },
     type: 'number',
     default: 0,
   },
@@ -199,6 +205,7 @@ export const haproxySchema: Schema<HaproxyOptions> = {
   server_order_seed: {
     doc: 'Seed of the order of servers that are neither sorted nor in discovery order. Default: made from the host name.',
     format: seed,
+    json: { type: ['number', 'string'] },
     type: 'number or string',
     default: null,
   },

@@ -1,4 +1,5 @@
 import { isError, type Problem, type Schema, validate } from '../../../common/config/config.ts';
+import { type JsonSchema, textLike } from '../../../common/config/json-values.ts';
 import { formatProblem } from '../../../common/config/problem.ts';
 
 /** `haproxy.reload_free_services`: services on these ports come and go without a reload. */
@@ -16,10 +17,33 @@ const mostPorts = 1_000;
 
 /** The schema of {@link ReloadFreeOptions}. */
 export const reloadFreeSchema: Schema<ReloadFreeOptions> = {
-  ports: { doc: 'FIRST-LAST, at most 1000 ports.', format: portRange, default: null, type: 'FIRST-LAST' },
+  ports: {
+    doc: 'FIRST-LAST, at most 1000 ports.',
+    format: portRange,
+    json: textLike('^[0-9]{1,5}-[0-9]{1,5}$'),
+    default: null,
+    type: 'FIRST-LAST',
+  },
   frontend: { doc: "Lines of these services' frontend.", format: 'lines', default: [] },
   backend: { doc: "Lines of these services' backends.", format: 'lines', default: [] },
   listen: { doc: 'Lines that go where they belong, as those of services.', format: 'lines', default: [] },
+};
+
+/** What {@link reloadFree} takes. */
+export const reloadFreeJson: JsonSchema = {
+  anyOf: [
+    {
+      type: 'object',
+      properties: Object.fromEntries(
+        Object.entries(reloadFreeSchema).map(([key, { doc, json }]) => {
+          return [key, { description: doc, anyOf: [json ?? { $ref: '#/definitions/lines' }] }];
+        }),
+      ),
+      required: ['ports'],
+      additionalProperties: false,
+    },
+    { enum: [false] },
+  ],
 };
 
 /** The format of the option. @throws naming the problems */

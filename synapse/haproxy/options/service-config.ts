@@ -1,4 +1,5 @@
 import { type Problem, type Schema, validate } from '../../../common/config/config.ts';
+import type { JsonSchema } from '../../../common/config/json-values.ts';
 import { frontendPort, optionalText } from './formats.ts';
 
 /** `services.NAME.haproxy`. */
@@ -23,12 +24,22 @@ export interface ServiceHaproxyConfig {
   readonly server_backup_port: number | string | null;
 }
 
+/** What {@link frontendPort} takes. */
+const portJson: JsonSchema = {
+  anyOf: [
+    { type: 'integer', minimum: 1, maximum: 65_535 },
+    { type: 'string', pattern: '^[0-9]{1,5}(-[0-9]{1,5})?$' },
+    { enum: [false] },
+  ],
+};
+
 /** The schema of {@link ServiceHaproxyConfig}. */
 export const serviceHaproxySchema: Schema<ServiceHaproxyConfig> = {
   disabled: { doc: 'Leave this service out of HAProxy.', format: Boolean, default: false },
   port: {
     doc: 'Port of the frontend. Absent: a backend without a frontend. null: the frontend binds bind_address as it is (a unix socket).',
     format: frontendPort,
+    json: portJson,
     type: 'port',
     default: false,
   },
@@ -65,12 +76,14 @@ export const serviceHaproxySchema: Schema<ServiceHaproxyConfig> = {
   server_port_override: {
     doc: 'Old name of the service option backend_port_override.',
     format: frontendPort,
+    json: portJson,
     type: 'port',
     default: null,
   },
   server_backup_port: {
     doc: 'Every discovered host also has a backup server on this port.',
     format: frontendPort,
+    json: portJson,
     type: 'port',
     default: null,
   },

@@ -27,6 +27,17 @@ async function problemsOf(promise: Promise<unknown>, folder: string): Promise<re
 }
 
 describe('readConfig', () => {
+  it('leaves out the key $schema of each file, which is for editors', async (t) => {
+    const folder = await files(t, {
+      'main.json':
+        '{"$schema": "nerve.schema.json", "service_conf_dir": "conf.d", "services": {"old": {"$schema": "x"}}}',
+      'conf.d/api.json': '{"$schema": "nerve-service.schema.json", "port": 4}',
+    });
+    const { value } = await readConfig(join(folder, 'main.json'), { env: {}, cwd: folder });
+    // Inside a file it is a key as any other, which the daemon refuses.
+    assert.deepEqual(value, { service_conf_dir: 'conf.d', services: { old: { $schema: 'x' }, api: { port: 4 } } });
+  });
+
   it('reads a file, its services and its variables, and knows the file of each option', async (t) => {
     const folder = await files(t, {
       'main.json': '{"service_conf_dir": "${DIR}", "services": {"api": {"port": 1}, "old": {"port": 2}}, "x": 1,}',

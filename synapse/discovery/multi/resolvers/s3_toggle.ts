@@ -1,4 +1,5 @@
 import { clock } from '../../../../common/async/clock.ts';
+import { textLike } from '../../../../common/config/json-values.ts';
 import { type Log, reasonOf } from '../../../../common/daemon/log.ts';
 import type { ChildView, Decision, Resolver, ResolverPlugin } from '../resolver.ts';
 import { formatS3Address, readS3Address, type S3Address, S3Poller } from './s3_toggle/object.ts';
@@ -18,7 +19,12 @@ export const resolver: ResolverPlugin<S3ToggleOptions> = {
   description:
     'Uses one source, drawn by weights that an object in S3 holds ({primary: 90, secondary: 10}), and draws again when they change.',
   schema: {
-    s3_url: { doc: 'The object, s3://BUCKET/KEY.', format: readS3Address, default: null },
+    s3_url: {
+      doc: 'The object, s3://BUCKET/KEY.',
+      format: readS3Address,
+      json: textLike('^s3://.+/.+$'),
+      default: null,
+    },
     s3_polling_interval_seconds: {
       doc: 'How often to read it.',
       format: 'positive-duration',

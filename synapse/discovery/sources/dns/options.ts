@@ -1,4 +1,5 @@
 import type { Schema } from '../../../../common/config/config.ts';
+import { nameServers } from '../../../../common/config/json-values.ts';
 import { readNameServers } from '../../../../common/net/name-servers.ts';
 
 /** Options of all sources that look up names. */
@@ -13,6 +14,7 @@ export const dnsLookupSchema: Schema<DnsLookupOptions> = {
   nameserver: {
     doc: 'Name servers to use, ADDRESS or ADDRESS:PORT; default those of the system.',
     format: readNameServers,
+    json: nameServers,
     type: 'list',
     default: [],
   },

@@ -1,6 +1,7 @@
 import { abortable, linkAbort } from '../../../../common/async/abort.ts';
 import { clock } from '../../../../common/async/clock.ts';
 import type { Schema } from '../../../../common/config/config.ts';
+import { anyText, type JsonSchema, oneOrList, textLike } from '../../../../common/config/json-values.ts';
 import { digest } from '../../../../common/digest.ts';
 import type { Instance } from '../../../../common/instance.ts';
 import { isLoopbackHost } from '../../../../common/net/ip-words.ts';
@@ -33,13 +34,27 @@ export interface ZookeeperOptions extends TlsClientOptions {
   readonly password_file: string | null;
 }
 
+const decode: JsonSchema = {
+  type: 'object',
+  properties: { method: { enum: ['nerve', 'serverset'] }, endpoint_name: { type: ['string', 'null'] } },
+  required: ['method'],
+  additionalProperties: false,
+};
+
 /** Their schema. */
 export const zookeeperSchema: Schema<ZookeeperOptions> = {
-  hosts: { doc: 'Servers of the ensemble, HOST:PORT.', format: readHosts, type: 'hosts', default: null },
-  path: { doc: 'The node whose children are the instances.', format: readPath, default: null },
+  hosts: {
+    doc: 'Servers of the ensemble, HOST:PORT.',
+    format: readHosts,
+    json: oneOrList(anyText, { minItems: 1 }),
+    type: 'hosts',
+    default: null,
+  },
+  path: { doc: 'The node whose children are the instances.', format: readPath, json: textLike('[^/]'), default: null },
   decode: {
     doc: 'Format of the nodes: {method: nerve}, or {method: serverset, endpoint_name: NAME}.',
     format: readDecode,
+    json: decode,
     type: 'object',
     default: { method: 'nerve' },
   },
@@ -61,6 +76,7 @@ export const zookeeperSchema: Schema<ZookeeperOptions> = {
   generator_config_path: {
     doc: 'Node with a JSON object whose haproxy section goes over the local one. Default: none is read. SmartStack read that of path: name the same path here if only operators may write it.',
     format: (value) => (value === 'disabled' ? value : readPath(value)),
+    json: textLike('[^/]'),
     type: 'path',
     nullable: true,
     default: undefined,
