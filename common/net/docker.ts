@@ -4,6 +4,7 @@ import { checkServerIdentity, type PeerCertificate } from 'node:tls';
 import { parseBoundedJson } from '../bounded-json.ts';
 import { isObject } from '../config/formats.ts';
 import { oneLine } from '../reason.ts';
+import { sharedLookup } from './lookup.ts';
 import { type TlsClientOptions, tlsClient } from './tls-client.ts';
 
 /** Where a container engine's API listens: a unix socket, HTTP, or with `tls` HTTPS. */
@@ -92,6 +93,7 @@ export class DockerClient {
       headers: { host: name },
       checkServerIdentity: (_: string, certificate: PeerCertificate) => checkServerIdentity(name, certificate),
       path: filters === undefined ? path : `${path}?filters=${encodeURIComponent(JSON.stringify(filters))}`,
+      lookup: sharedLookup,
       agent: false,
       signal,
     };

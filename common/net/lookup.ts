@@ -13,7 +13,7 @@ type LookUp = (name: string, options: LookupOptions, answer: Answer) => void;
 const timeoutMs = 10_000;
 /**
  * Calls of getaddrinfo under way at the same time. Each blocks one of the four threads with which Node.js also reads and
- * writes files, and cannot be cancelled.
+ * writes files, and cannot be cancelled. libuv runs two at a time, and others wait for these.
  */
 const concurrentCalls = 2;
 
@@ -76,6 +76,16 @@ function isRefused(error: unknown): boolean {
 
 /** {@link lookUpWith} on this machine, one lookup at a time for each name: calls during a lookup get its answer. */
 export const sharedLookup: LookupFunction = shareLookups(lookUpWith(thisHost.lookUpName, lookup as LookUp));
+
+/** The addresses of a name, IPv4 first, by {@link sharedLookup}; an address is its own. @throws when there are none */
+export function lookUpAll(name: string): Promise<readonly LookupAddress[]> {
+  return new Promise((resolve, reject) => {
+    sharedLookup(name, { all: true }, (error, found) => {
+      if (error === null) resolve(found as LookupAddress[]);
+      else reject(error);
+    });
+  });
+}
 
 /** Shares the answers of any lookup function; see {@link sharedLookup}. */
 export function shareLookups(lookUp: LookUp): LookupFunction {

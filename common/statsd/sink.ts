@@ -1,8 +1,8 @@
 import { createSocket, type Socket } from 'node:dgram';
-import { lookup } from 'node:dns';
 import { isIP } from 'node:net';
 import { clock, type Timer } from '../async/clock.ts';
 import { type Log, reasonOf } from '../daemon/log.ts';
+import { lookUpAll } from '../net/lookup.ts';
 import { packets } from './line.ts';
 
 interface Address {
@@ -19,7 +19,7 @@ const endTimeoutMs = 1_000;
 
 /**
  * Sends lines to a StatsD server over UDP. Nothing waits for the server or fails because of it. A name is looked up in the
- * background, one lookup at a time, so that a resolver that hangs holds one thread of Node's pool and no more.
+ * background, one lookup at a time.
  */
 export class StatsdSink {
   readonly #host: string;
@@ -80,13 +80,18 @@ export class StatsdSink {
   #resolve(): void {
     if (this.#isResolving || clock.now() < this.#resolveAt) return;
     this.#isResolving = true;
-    lookup(this.#host, { all: true }, (error, addresses) => {
+    const done = (found: Address | undefined, error?: unknown): void => {
       this.#isResolving = false;
       this.#resolveAt = clock.now() + lookupIntervalMs;
-      // IPv4 first, as in SmartStack: servers tend to listen on 127.0.0.1 only. Without a new address the old one stays.
-      this.#address = addresses?.toSorted((a, b) => a.family - b.family)[0] ?? this.#address;
+      // Without a new address the old one stays.
+      this.#address = found ?? this.#address;
       if (this.#address === undefined) this.#setReason(`${this.#host} cannot be resolved: ${reasonOf(error)}`);
-    });
+    };
+    // IPv4 first, as in SmartStack: servers tend to listen on 127.0.0.1 only.
+    lookUpAll(this.#host).then(
+      ([first]) => done(first),
+      (error) => done(undefined, error),
+    );
   }
 
   #socketFor(family: number): Socket {

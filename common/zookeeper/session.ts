@@ -3,6 +3,7 @@ import { connect, type Socket } from 'node:net';
 import { onAbort } from '../async/abort.ts';
 import { clock, type Timer } from '../async/clock.ts';
 import { withTimeout } from '../async/timeout.ts';
+import { sharedLookup } from '../net/lookup.ts';
 import { startTls } from '../net/socket.ts';
 import { type TlsClientOptions, tlsClient } from '../net/tls-client.ts';
 import { quote } from '../wording.ts';
@@ -87,7 +88,7 @@ export async function openSession(options: SessionOptions, signal: AbortSignal):
       // Read for each session: a certificate that was renewed is taken at once.
       const names = access?.tls && (await tlsClient(access.tls, host));
       deadline.throwIfAborted();
-      const plain = connect({ host, port, noDelay: true });
+      const plain = connect({ host, port, noDelay: true, lookup: sharedLookup });
       socket = plain;
       if (names !== undefined) socket = await startTls(plain, names, deadline);
       return handshake(socket, { timeoutMs, what, deadline, user: access?.user }, signal);

@@ -1,6 +1,7 @@
 import { isIP } from 'node:net';
 import { request } from 'undici';
 import { reasonOf } from '../../common/daemon/log.ts';
+import { httpAgent } from '../../common/net/http-agent.ts';
 import type { Family } from './local-address.ts';
 
 /** The address that AWS documents; the AWS SDKs read the same environment variable. */
@@ -20,7 +21,11 @@ export async function instanceAddress(family: Family, signal: AbortSignal): Prom
   const endpoint = (process.env.AWS_EC2_METADATA_SERVICE_ENDPOINT || defaultEndpoint).replace(/\/+$/, '');
   const ask = async (method: 'GET' | 'PUT', path: string, headers: Record<string, string>): Promise<string> => {
     try {
-      const { statusCode, body } = await request(`${endpoint}${path}`, { method, headers, signal, reset: true });
+      const { statusCode, body } = await request(`${endpoint}${path}`, {
+        ...{ method, headers, signal },
+        reset: true,
+        dispatcher: httpAgent,
+      });
       const text = await body.text();
       if (statusCode === 200) return text.trim();
       throw new Error(`HTTP ${statusCode}`);

@@ -1,7 +1,7 @@
-import { lookup } from 'node:dns/promises';
 import { timeoutSignal, withTimeout } from '../../common/async/timeout.ts';
 import { formats } from '../../common/config/formats.ts';
 import { reasonOf } from '../../common/daemon/log.ts';
+import { lookUpAll } from '../../common/net/lookup.ts';
 import { type Family, interfaceAddress, primaryAddress } from './local-address.ts';
 
 /** `auto`, then optionally a family, an interface (with or without a family), or `ec2` for EC2's metadata. */
@@ -42,7 +42,9 @@ export async function announcedHost(host: string, resolve: boolean): Promise<str
 async function resolveName(host: string): Promise<string> {
   const never = new AbortController().signal;
   try {
-    return (await withTimeout(() => lookup(host), { timeoutMs, what: 'DNS' }, never)).address;
+    const [first] = await withTimeout(() => lookUpAll(host), { timeoutMs, what: 'DNS' }, never);
+    if (first === undefined) throw new Error('no address');
+    return first.address;
   } catch (error) {
     throw new Error(`cannot resolve ${host}: ${reasonOf(error)}`, { cause: error });
   }

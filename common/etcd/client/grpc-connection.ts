@@ -31,6 +31,7 @@ import { builtFolder } from '../../place.ts';
 import type { Connection, Dial, Rpc, RpcLimits } from './connection.ts';
 import { EtcdError, etcdError } from './errors.ts';
 import { requestSeconds, requests } from './metrics.ts';
+import { useNameResolver } from './name-resolver.ts';
 import type { EtcdTls, Host } from './options.ts';
 import { ping, reconnect } from './timing.ts';
 import { type Credentials, loadCredentials, requestedServerName } from './tls.ts';
@@ -206,6 +207,8 @@ function metadata(token: string | undefined): Metadata {
   if (token !== undefined) data.set('token', token);
   return data;
 }
+
+useNameResolver();
 
 // etcd3 is CommonJS. We use its typed clients and its protocol files, not its connections, retries, watches and leases:
 // those lose events, and hang when a member does.

@@ -1,8 +1,10 @@
+import { fetch } from 'undici';
 import { parseBoundedJson } from '../../../common/bounded-json.ts';
 import { compareText } from '../../../common/compare.ts';
 import { isObject } from '../../../common/config/formats.ts';
 import { textLike } from '../../../common/config/json-values.ts';
 import { takeInstance } from '../../../common/instance.ts';
+import { httpAgent } from '../../../common/net/http-agent.ts';
 import { quote } from '../../../common/wording.ts';
 import type { Source, SourceContext, SourcePlugin } from '../../source.ts';
 import { InstanceSetBuilder, SetPublisher } from '../instance-set-builder.ts';
@@ -95,7 +97,7 @@ function sortKeyOf({ host, ports }: Readonly<Record<string, unknown>>): string {
 }
 
 async function getJson(url: URL, signal: AbortSignal): Promise<unknown> {
-  const response = await fetch(url, { signal, headers: { accept: 'application/json' } });
+  const response = await fetch(url, { signal, headers: { accept: 'application/json' }, dispatcher: httpAgent });
   if (!response.ok || response.body === null) {
     await response.body?.cancel();
     throw new Error(`${url.href}: status ${response.status}`);

@@ -39,8 +39,8 @@ export interface DnsServer {
 
 const types: Readonly<Record<number, string>> = { 1: 'A', 5: 'CNAME', 28: 'AAAA', 33: 'SRV' };
 
-/** A small name server over UDP (RFC 1035, sections 3 and 4). */
-export async function startDnsServer(): Promise<DnsServer> {
+/** A small name server over UDP (RFC 1035, sections 3 and 4), on a free port or on `port`. */
+export async function startDnsServer({ port = 0 }: { readonly port?: number } = {}): Promise<DnsServer> {
   const zone = new Map<string, DnsData>();
   const questions: string[] = [];
   let closed = false;
@@ -69,7 +69,7 @@ export async function startDnsServer(): Promise<DnsServer> {
         socket.send(Buffer.concat([header, message.subarray(12, end + 4), ...answers]), peer.port, peer.address);
     }
   });
-  await new Promise<void>((resolve) => socket.bind(0, '127.0.0.1', resolve));
+  await new Promise<void>((resolve) => socket.bind(port, '127.0.0.1', resolve));
   return {
     address: `127.0.0.1:${socket.address().port}`,
     zone,

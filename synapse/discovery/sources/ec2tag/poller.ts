@@ -7,6 +7,7 @@ import type {
 } from '@aws-sdk/client-ec2';
 import { onAbort } from '../../../../common/async/abort.ts';
 import type { Log } from '../../../../common/daemon/log.ts';
+import { sharedLookup } from '../../../../common/net/lookup.ts';
 import type { SourceStatus } from '../../../source.ts';
 import { Poll } from '../../poll.ts';
 
@@ -109,6 +110,7 @@ export class Ec2Poller {
 
 function clientConfig({ region, endpoint, timeoutMs, ...access }: Ec2Access): EC2ClientConfig {
   const { accessKeyId, secretAccessKey, sessionToken } = access;
+  const agent = { lookup: sharedLookup };
   return {
     ...(region !== undefined && { region }),
     ...(endpoint !== undefined && { endpoint }),
@@ -119,7 +121,12 @@ function clientConfig({ region, endpoint, timeoutMs, ...access }: Ec2Access): EC
     // This mode sends fewer requests when Amazon throttles them.
     retryMode: 'adaptive',
     maxAttempts: 3,
-    requestHandler: { connectionTimeout: Math.min(5_000, timeoutMs), requestTimeout: timeoutMs },
+    requestHandler: {
+      httpAgent: agent,
+      httpsAgent: agent,
+      connectionTimeout: Math.min(5_000, timeoutMs),
+      requestTimeout: timeoutMs,
+    },
   };
 }
 
