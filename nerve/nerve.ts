@@ -7,6 +7,7 @@ import type { OperatorChanges } from './announce/operator-store.ts';
 import { etcdOptionsOf, type OpenRegistry, Registries, type Registry } from './announce/registries.ts';
 import type { NerveConfig } from './config/config.ts';
 import { type ServiceConfig, sameService } from './config/service-config.ts';
+import { firstSpread } from './health/pace.ts';
 import { launches, reaps } from './metrics.ts';
 import { RunningService, type RunningServiceDeps } from './running-service.ts';
 
@@ -89,9 +90,11 @@ export class Nerve {
   /** Brings the running services to a configuration. A service whose options are the same goes on untouched. */
   apply(config: NerveConfig): void {
     if (this.#phase === 'closed') return;
-    for (const service of config.services.values()) {
+    const services = [...config.services.values()];
+    const spreadMs = firstSpread(services.reduce((sum, { checks }) => sum + checks.length, 0));
+    for (const service of services) {
       const etcd = etcdOptionsOf(config.etcd, service);
-      this.#ensure(service, this.#registries.open({ etcd, ttlSeconds: config.ttlSeconds }));
+      this.#ensure(service, this.#registries.open({ etcd, ttlSeconds: config.ttlSeconds }), spreadMs);
     }
     // After the new services have started: they may announce a key, or use a registry, of a removed one.
     for (const name of this.#services.keys()) {
@@ -158,7 +161,7 @@ export class Nerve {
   }
 
   /** Makes sure that the service runs with these options; one with other options is replaced. */
-  #ensure(config: ServiceConfig, registry: OpenRegistry): void {
+  #ensure(config: ServiceConfig, registry: OpenRegistry, spreadMs: number): void {
     const { name, key } = config;
     const current = this.#services.get(name);
     if (current?.registry === registry && sameService(current.config, config)) return;
@@ -169,7 +172,7 @@ export class Nerve {
     const service = new RunningService(parts, { ...this.#serviceDeps, isDrained, weight }, this.#closed.signal);
     this.#services.set(name, service);
     launches.inc({ service: name, reason: current === undefined ? 'new' : 'update' });
-    service.start();
+    service.start(spreadMs);
   }
 
   /** Stops a service that the configuration no longer has. */

@@ -106,10 +106,10 @@ export class RunningService {
     return this.config.key === config.key && this.registry === registry;
   }
 
-  /** Starts the checks. They end when the service is stopped. */
-  start(): void {
+  /** Starts the checks, whose first probes come within `spreadMs`. They end when the service is stopped. */
+  start(spreadMs: number): void {
     this.#health
-      .run(() => this.#onHealth(), this.#checking.signal)
+      .run(() => this.#onHealth(), spreadMs, this.#checking.signal)
       .catch((error) => {
         this.#deps.log.error('service stopped unexpectedly', { service: this.config.name, reason: reasonOf(error) });
       });

@@ -3,6 +3,7 @@ import { reasonOf } from '../daemon/log.ts';
 import { plainReason } from '../reason.ts';
 import { visible, visibleLine } from '../visible.ts';
 import { commandHelp, commandNamed, parseCommandLine, programHelp } from './command-line.ts';
+import { keepCompiledCode } from './compile-cache.ts';
 import { type Program, type ProgramSource, UsageError } from './program.ts';
 import { ProgressLine } from './progress-line.ts';
 import { safeOutput, styleFor } from './table.ts';
@@ -13,6 +14,7 @@ import { programFor } from './whole-program.ts';
  * configuration).
  */
 export async function main(source: ProgramSource): Promise<void> {
+  keepCompiledCode(process.env);
   const argv = process.argv.slice(2);
   // `synapse services --watch | head` exits silently when head does; on a full disk it prints the reason.
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {

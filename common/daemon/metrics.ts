@@ -1,5 +1,6 @@
-import { Counter, collectDefaultMetrics, Gauge, type Histogram, Registry } from 'prom-client';
+import { Counter, Gauge, type Histogram, Registry } from 'prom-client';
 import { clock } from '../async/clock.ts';
+import { collectProcessMetrics } from './process-metrics.ts';
 
 /** The metrics of this process. A module makes its own when it is loaded: `new Counter({ registers: [registry], … })`. */
 export const registry = new Registry();
@@ -15,13 +16,7 @@ export function startMetrics(
   name: 'nerve' | 'synapse',
   daemon: { readonly version: string; readonly ready: () => boolean },
 ): void {
-  if (program === '') {
-    collectDefaultMetrics({ register: registry });
-    // Node's open handles by the classes of its own code: operators cannot act on them.
-    for (const { name: metric } of registry.getMetricsAsArray()) {
-      if (metric.startsWith('nodejs_active_')) registry.removeSingleMetric(metric);
-    }
-  }
+  if (program === '') collectProcessMetrics(registry);
   program = name;
   ready = daemon.ready;
   buildInfo.set({ version: daemon.version, node: process.versions.node }, 1);

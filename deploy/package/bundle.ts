@@ -1,6 +1,7 @@
-import { cp, readdir, rm } from 'node:fs/promises';
-import { join, relative } from 'node:path';
+import { mkdir, readdir, rm, writeFile } from 'node:fs/promises';
+import { dirname, join, relative } from 'node:path';
 import { type ModuleInfo, type OutputAsset, type OutputChunk, rolldown } from 'rolldown';
+import { packedProtocol, parseProtocol } from '../../common/etcd/client/protocol.ts';
 import { layerOf } from './layers.ts';
 
 /** The folders whose files are loaded by their names: each file stays a file of its own. */
@@ -23,7 +24,10 @@ export async function bundle(root: string, dist: string): Promise<ReadonlySet<st
     // Some libraries have a CommonJS form that no bundler can follow, and another one beside it.
     resolve: { mainFields: ['module', 'main'] },
     // A part of pg that it uses only when users have installed it.
-    external: ['pg-native'],
+    // And what gRPC needs for services about itself, which we do not have.
+    external: ['pg-native', '@grpc/proto-loader'],
+    // Some libraries load what helps their developers otherwise.
+    transform: { define: { 'process.env.NODE_ENV': "'production'" } },
     // The exports of a file that others load by its name are those of its source.
     preserveEntrySignatures: 'allow-extension',
     logLevel: 'warn',
@@ -66,7 +70,8 @@ export async function bundle(root: string, dist: string): Promise<ReadonlySet<st
   });
   const { output: pageOutput } = await page.write({ file: join(dist, 'synapse/page/main.js'), format: 'esm' });
   await page.close();
-  await cp(join(root, 'node_modules/etcd3/proto'), join(dist, 'etcd'), { recursive: true });
+  await mkdir(join(dist, dirname(packedProtocol)));
+  await writeFile(join(dist, packedProtocol), JSON.stringify(parseProtocol()));
   const chunks = [...output, ...pageOutput].filter((file): file is OutputChunk => file.type === 'chunk');
   return new Set(chunks.flatMap(({ modules }) => Object.keys(modules)).map((module) => relative(root, module)));
 }

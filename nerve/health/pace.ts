@@ -2,12 +2,27 @@ import { clock } from '../../common/async/clock.ts';
 import type { ProbePace } from '../config/check-config.ts';
 import { type CheckHealth, isChanging } from './rise-fall.ts';
 
-/** The first probe is spread over the interval, but comes within this time, so that a service is announced soon. */
-const maxFirstPauseMs = 500;
+/** The first probes come within this time, however many checks there are, so that services are announced soon. */
+const maxSpreadMs = 500;
 
-/** Milliseconds before the first probe. They are random: hosts that start together must not probe and announce together. */
-export function firstPause({ intervalMs }: ProbePace, random: () => number = clock.random): number {
-  return random() * Math.min(intervalMs, maxFirstPauseMs);
+/** The first probes of a nerve are at least this far apart on average, milliseconds, while `maxSpreadMs` allows it. */
+const spreadPerCheckMs = 5;
+
+/**
+ * Milliseconds over which the first probes of checks that start together are spread, so that many do not make a burst.
+ * The only check of a nerve is not held up: no two processes of a fleet start at exactly the same time.
+ */
+export function firstSpread(checks: number): number {
+  return Math.min(maxSpreadMs, spreadPerCheckMs * Math.max(0, checks - 1));
+}
+
+/** Milliseconds before the first probe of a check: any part of the spread, and at most one interval. */
+export function firstPause(
+  { intervalMs }: Pick<ProbePace, 'intervalMs'>,
+  spreadMs: number,
+  random: () => number = clock.random,
+): number {
+  return random() * Math.min(intervalMs, spreadMs);
 }
 
 /**

@@ -37,15 +37,17 @@ export class ProbeWorker {
     return { name, type, up: this.up ?? null, last: this.#recent[0] ?? null, recent: this.#recent };
   }
 
-  /** Probes until `signal` aborts, one probe at a time. Calls `onResult` after each result. */
-  run(onResult: () => void, signal: AbortSignal): Promise<void> {
+  /**
+   * Probes until `signal` aborts, one probe at a time; the first one within `spreadMs`. Calls `onResult` after each result.
+   */
+  run(onResult: () => void, spreadMs: number, signal: AbortSignal): Promise<void> {
     const what = `check ${this.#check.name} of ${this.#service}`;
-    return supervise((inner) => this.#probeLoop(onResult, inner), { what, log: this.#log }, signal);
+    return supervise((inner) => this.#probeLoop(onResult, spreadMs, inner), { what, log: this.#log }, signal);
   }
 
-  async #probeLoop(onResult: () => void, signal: AbortSignal): Promise<void> {
+  async #probeLoop(onResult: () => void, spreadMs: number, signal: AbortSignal): Promise<void> {
     const { timeoutMs, probe: check } = this.#check;
-    await pause(firstPause(this.#check), signal);
+    await pause(firstPause(this.#check, spreadMs), signal);
     let running = false;
     while (!signal.aborted) {
       if (running) {

@@ -38,8 +38,11 @@ export class ServiceHealth {
     return this.#workers.map((worker) => worker.status);
   }
 
-  /** Runs the checks until `signal` aborts. Calls `onChange` when the health is first known and whenever it changes. */
-  async run(onChange: (health: 'up' | 'down') => void, signal: AbortSignal): Promise<void> {
+  /**
+   * Runs the checks until `signal` aborts, the first probes within `spreadMs`. Calls `onChange` when the health is first known
+   * and whenever it changes.
+   */
+  async run(onChange: (health: 'up' | 'down') => void, spreadMs: number, signal: AbortSignal): Promise<void> {
     // Each check listens to it.
     setMaxListeners(0, signal);
     const update = (): void => {
@@ -54,7 +57,7 @@ export class ServiceHealth {
       onChange(health);
     };
     update();
-    await Promise.all(this.#workers.map((worker) => worker.run(update, signal)));
+    await Promise.all(this.#workers.map((worker) => worker.run(update, spreadMs, signal)));
   }
 }
 

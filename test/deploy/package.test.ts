@@ -40,7 +40,7 @@ describe('the npm package', () => {
 
   it('has the files that users need, and no others', () => {
     const allowed =
-      /^(dist\/(chunks|nerve|synapse)\/.*\.js(\.map)?|dist\/etcd\/[a-z]+\.proto|dist\/man\/(nerve|synapse)\.1|synapse\/page\/[a-z]+\.(html|css)|schemas\/(nerve|synapse)(-service)?\.schema\.json|package\.json|(README|CHANGELOG|SECURITY)\.md|LICENSE|THIRD-PARTY-LICENSES\.txt)$/;
+      /^(dist\/(chunks|nerve|synapse)\/.*\.js(\.map)?|dist\/etcd\/rpc\.json|dist\/man\/(nerve|synapse)\.1|synapse\/page\/[a-z]+\.(html|css)|schemas\/(nerve|synapse)(-service)?\.schema\.json|package\.json|(README|CHANGELOG|SECURITY)\.md|LICENSE|THIRD-PARTY-LICENSES\.txt)$/;
     assert.deepEqual(
       installed.files.filter((path) => !allowed.test(path)),
       [],

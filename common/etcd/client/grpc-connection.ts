@@ -1,7 +1,3 @@
-import { existsSync } from 'node:fs';
-import { createRequire } from 'node:module';
-import { dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import {
   type CallOptions,
   Channel,
@@ -9,13 +5,10 @@ import {
   type Client,
   type ClientDuplexStream,
   connectivityState,
-  loadPackageDefinition,
   Metadata,
-  type ServiceClientConstructor,
   type ServiceError,
   status,
 } from '@grpc/grpc-js';
-import { loadSync } from '@grpc/proto-loader';
 import {
   AuthClient,
   ClusterClient,
@@ -27,12 +20,12 @@ import {
 } from 'etcd3/lib/rpc.js';
 import { onAbort } from '../../async/abort.ts';
 import { clock } from '../../async/clock.ts';
-import { builtFolder } from '../../place.ts';
 import type { Connection, Dial, Rpc, RpcLimits } from './connection.ts';
 import { EtcdError, etcdError } from './errors.ts';
 import { requestSeconds, requests } from './metrics.ts';
 import { useNameResolver } from './name-resolver.ts';
 import type { EtcdTls, Host } from './options.ts';
+import { type ServiceName, serviceClient } from './protocol.ts';
 import { ping, reconnect } from './timing.ts';
 import { type Credentials, loadCredentials, requestedServerName } from './tls.ts';
 
@@ -86,7 +79,10 @@ type Unary = (
   callback: (error: ServiceError | null, response: unknown) => void,
 ) => { cancel(): void };
 
-/** One HTTP/2 connection to one member, over grpc-js. */
+/**
+ * One HTTP/2 connection to one member, over grpc-js. Of etcd3, we use its typed clients and its protocol, not its connections,
+ * retries, watches and leases: those lose events, and hang when a member does.
+ */
 class GrpcConnection implements Connection {
   readonly url: string;
   readonly openedAt = clock.now();
@@ -209,27 +205,6 @@ function metadata(token: string | undefined): Metadata {
 }
 
 useNameResolver();
-
-// etcd3 is CommonJS. We use its typed clients and its protocol files, not its connections, retries, watches and leases:
-// those lose events, and hang when a member does.
-// The published package has the protocol files in a folder of its own.
-const packed = fileURLToPath(new URL('etcd/rpc.proto', builtFolder));
-const protocol = existsSync(packed)
-  ? packed
-  : join(dirname(createRequire(import.meta.url).resolve('etcd3')), '../proto/rpc.proto');
-
-/** etcd's gRPC services. */
-type ServiceName = 'KV' | 'Watch' | 'Lease' | 'Cluster' | 'Maintenance' | 'Auth';
-
-const definition = loadPackageDefinition(
-  loadSync(protocol, { keepCase: true, longs: String, enums: String, defaults: true, oneofs: true }),
-);
-const services = definition.etcdserverpb as unknown as Record<ServiceName, ServiceClientConstructor>;
-
-/** An untyped client of one service over an existing channel. */
-function serviceClient(name: ServiceName, channel: Channel, credentials: ChannelCredentials): Client {
-  return new services[name](channel.getTarget(), credentials, { channelOverride: channel });
-}
 
 /** Opens a channel; connects at the first call. */
 function openChannel(

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { ProbePace } from '../../../nerve/config/check-config.ts';
-import { firstPause, nextPause } from '../../../nerve/health/pace.ts';
+import { firstPause, firstSpread, nextPause } from '../../../nerve/health/pace.ts';
 import { nextHealth, unknownHealth } from '../../../nerve/health/rise-fall.ts';
 
 const pace: ProbePace = { intervalMs: 1000, fastIntervalMs: 100, jitter: 0 };
@@ -36,15 +36,32 @@ describe('the pause between two probes', () => {
     );
   });
 
-  it('is random before and after the first probe, which still comes soon', () => {
+  const spreads: readonly [checks: number, spreadMs: number][] = [
+    [0, 0],
+    [1, 0],
+    [2, 5],
+    [21, 100],
+    [101, 500],
+    [1_000, 500],
+  ];
+  for (const [checks, spreadMs] of spreads) {
+    it(`is at most ${spreadMs} ms before the first probes of ${checks} checks that start together`, () => {
+      assert.equal(firstSpread(checks), spreadMs);
+    });
+  }
+
+  it('is any part of the spread before the first probe, and at most an interval', () => {
     assert.deepEqual(
-      [0, 0.5].map((random) => firstPause({ ...pace, intervalMs: 10_000 }, () => random)),
+      [0, 0.5].map((random) => firstPause({ intervalMs: 10_000 }, 500, () => random)),
       [0, 250],
     );
     assert.equal(
-      firstPause({ ...pace, intervalMs: 100 }, () => 0.5),
+      firstPause({ intervalMs: 100 }, 500, () => 0.5),
       50,
     );
+  });
+
+  it('is any part of the interval after the first probe', () => {
     assert.equal(
       nextPause({ ...pace, intervalMs: 10_000 }, after('p'), () => 0.5),
       5000,

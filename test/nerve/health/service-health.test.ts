@@ -13,7 +13,7 @@ function start(t: TestContext, config: ServiceConfig) {
   const { log, lines } = recordingLog();
   const service = new ServiceHealth(config, { log });
   const changes: string[] = [];
-  const running = service.run((verdict) => changes.push(verdict), end.signal);
+  const running = service.run((verdict) => changes.push(verdict), 0, end.signal);
   t.after(async () => {
     end.abort();
     await running;
