@@ -1,8 +1,10 @@
-import { lstat, rm } from 'node:fs/promises';
+import { lstat, rm, stat } from 'node:fs/promises';
 import { createServer, type IncomingMessage, type Server } from 'node:http';
 import { type AddressInfo, connect, isIP } from 'node:net';
 import { hostname } from 'node:os';
+import { dirname } from 'node:path';
 import { aborted } from '../async/abort.ts';
+import { unreadable } from '../config/problem.ts';
 import { type Log, reasonOf } from '../daemon/log.ts';
 import { ifThere } from '../file.ts';
 import { globPattern } from '../glob.ts';
@@ -51,7 +53,7 @@ export async function serveAdmin(
       const names = [...hosts, hostname(), splitListen(listen).host];
       const server = createAdminServer({ ...options, names }, {}, deps.log);
       servers.push(server);
-      address = await listenTcp(server, listen);
+      address = await listenTcp(server, listen, deps.log);
     }
     if (socket !== null && socket !== false) {
       const server = createAdminServer(options, options.control ?? {}, deps.log);
@@ -60,6 +62,7 @@ export async function serveAdmin(
         if (!socketOptional) throw new Error(`admin.control_socket: cannot listen on ${socket}`, { cause: error });
         deps.log.warn('no control socket: set admin.control_socket', { path: socket, reason: reasonOf(error) });
       });
+      logErrors(server, deps.log);
     }
   } catch (error) {
     await close();
@@ -91,8 +94,6 @@ function createAdminServer(
     });
   });
   server.maxConnections = 256;
-  // Running out of file descriptors must not end the daemon.
-  server.on('error', (error) => log.warn('admin server error', { reason: reasonOf(error) }));
   return server;
 }
 
@@ -101,15 +102,29 @@ function hostHeaders({ rawHeaders }: IncomingMessage): number {
   return rawHeaders.filter((name, index) => index % 2 === 0 && name.toLowerCase() === 'host').length;
 }
 
-function listenTcp(server: Server, listen: string): Promise<string> {
+/** Why an address cannot be listened on, by Node's code of the error. */
+const reasons: Readonly<Record<string, string>> = {
+  EADDRINUSE: 'the address is in use; choose another one, or false for none',
+  EADDRNOTAVAIL: 'this host has no such address',
+  ENOTFOUND: 'there is no address for this name',
+  EAI_AGAIN: 'there is no address for this name now',
+  EACCES: 'this user may not listen there; choose a port from 1024 on',
+};
+
+/** Running out of file descriptors must not end the daemon. Before a server listens, its errors are thrown. */
+function logErrors(server: Server, log: Log): void {
+  server.on('error', (error) => log.warn('admin server error', { reason: reasonOf(error) }));
+}
+
+function listenTcp(server: Server, listen: string, log: Log): Promise<string> {
   const { host, port } = splitListen(listen);
   return new Promise((resolve, reject) => {
     server.once('error', (error: NodeJS.ErrnoException) => {
-      const why =
-        error.code === 'EADDRINUSE' ? 'the address is in use; choose another one, or false for none' : error.code;
+      const why = reasons[error.code ?? ''] ?? error.code;
       reject(new Error(`admin.listen: cannot listen on ${listen}: ${why}`, { cause: error }));
     });
     server.listen({ host, port }, () => {
+      logErrors(server, log);
       const { address, port: bound, family } = server.address() as AddressInfo;
       resolve(family === 'IPv6' ? `[${address}]:${bound}` : `${address}:${bound}`);
     });
@@ -141,6 +156,10 @@ export function isOurHost(header: string | undefined, names: readonly string[]):
  * @throws when another process answers there, the path is no socket, or the folder is missing or not writable
  */
 export async function listenUnix(server: Server, path: string, mode: number): Promise<void> {
+  // Node.js calls a missing folder a denied permission.
+  await stat(dirname(path)).catch((error) => {
+    throw new Error(`the folder ${dirname(path)} ${unreadable(error)}`);
+  });
   await removeStale(path);
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);

@@ -39,7 +39,7 @@ export const formats = {
     return need(isPort(port), port, allowed);
   },
   /** An IP address without brackets, or a host name. */
-  host: (value) => need(isHost(value), value, 'must be an IP address or a host name'),
+  host: (value) => need(isHost(value), value, `must be an IP address or a host name${hostHint(value)}`),
   /** Milliseconds; in the file a number of seconds, or a string with a unit. */
   duration: (value) => duration(value),
   'positive-duration': (value) => need(duration(value) > 0, duration(value), 'must be longer than 0'),
@@ -128,6 +128,13 @@ function duration(value: unknown): number {
   const allowed = 'must be a time: a number of seconds, or "500ms", "2s", "1m"; at most 24 days';
   if (typeof milliseconds !== 'number' || !(milliseconds >= 0 && milliseconds <= maxDuration)) throw new Error(allowed);
   return milliseconds;
+}
+
+/** What to write instead of a URL, or an address with its port. */
+function hostHint(value: unknown): string {
+  const host =
+    typeof value === 'string' ? /^(?:[a-z]+:\/\/)?\[?([^\s/[\]]+?)\]?(?::\d+)?(?:\/.*)?$/i.exec(value)?.[1] : undefined;
+  return isHost(host) ? ` alone, such as ${host}` : '';
 }
 
 function isStrings(value: unknown): value is string[] {

@@ -57,6 +57,8 @@ export type Schema<Options> = { readonly [Key in keyof Options]-?: SchemaPropert
 export interface ValidateOptions {
   /** Keys of this section that other code validates. */
   readonly elsewhere?: readonly string[];
+  /** Keys that other code refuses: they are no hint for a misspelt one. */
+  readonly refused?: readonly string[];
   /** Keys of SmartStack without a meaning here: ignored, with one warning for each name. */
   readonly accepted?: readonly string[];
 }
@@ -127,10 +129,10 @@ export function checkKeys(
   at: SectionContext,
   options: ValidateOptions = {},
 ): void {
-  const { elsewhere = [], accepted = [] } = options;
+  const { elsewhere = [], refused = [], accepted = [] } = options;
   const known = [...schemaKeys, ...elsewhere];
   for (const key of keys) {
-    if (known.includes(key)) continue;
+    if (known.includes(key) || refused.includes(key)) continue;
     const path = joinPath(at.path, key);
     if (accepted.includes(key)) {
       const message = `${key} has no meaning here and is ignored, wherever it is`;

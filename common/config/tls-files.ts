@@ -2,7 +2,7 @@ import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto';
 import { clock } from '../async/clock.ts';
 import { reasonOf } from '../daemon/log.ts';
 import type { Files } from '../host.ts';
-import { isObject } from './formats.ts';
+import { formats, isObject } from './formats.ts';
 import { joinPath, type Problem, unreadable } from './problem.ts';
 
 /** The options that name the TLS files of one client: of an etcd section's `tls`, or of a check or a source. */
@@ -48,8 +48,10 @@ function* tlsFilesIn(value: unknown, path: string): Iterable<TlsFiles> {
 }
 
 /** Checks with an option `ssl` read the files with `ssl: true` only; the check `tls` and the sources have no such option, or insist. */
-function isTlsUsed({ type, ssl }: Readonly<Record<string, unknown>>): boolean {
-  return typeof type !== 'string' || type === 'tls' || ssl === true;
+export function isTlsUsed({ type, ssl }: Readonly<Record<string, unknown>>): boolean {
+  return (
+    typeof type !== 'string' || type === 'tls' || (ssl !== undefined && ssl !== null && formats.boolean(ssl) === true)
+  );
 }
 
 async function problemsOf({ path, ca, cert, key }: TlsFiles, files: Pick<Files, 'read'>): Promise<readonly Problem[]> {

@@ -105,7 +105,9 @@ async function findUser(user: string): Promise<{ readonly uid: number; readonly 
 
 function readCommand(value: unknown): void {
   const fine = Array.isArray(value) && value.every((item) => typeof item === 'string' && !item.includes('\0'));
-  if (!fine || !value[0]) throw new Error('must be a list of strings: the program and its arguments');
+  if (!fine || !value[0]) {
+    throw new Error('must be a list of strings, the program and its arguments, such as ["/bin/sh", "-c", "…"]');
+  }
 }
 
 function readUser(value: unknown): string {

@@ -1,6 +1,7 @@
 import { isError, joinPath, type Problem, type Schema, validate } from '../../common/config/config.ts';
 import { formats, isObject } from '../../common/config/formats.ts';
 import { numeric } from '../../common/config/json-values.ts';
+import { show } from '../../common/config/secrets.ts';
 import type { AnyCheckPlugin, Check, CheckDeps, CheckTarget, CheckTypes } from '../check.ts';
 
 /** How many results in a row change a check's health. Both are at least 1. */
@@ -120,7 +121,10 @@ async function readCheck(
     // Without a type nerve does not know which other keys are allowed; it still checks the common ones.
     const elsewhere = isObject(value) ? Object.keys(value) : [];
     const problems = isObject(value) && value.type !== undefined ? [] : at.problems;
-    validate(checkSchema, value, { path: at.path, problems }, { elsewhere });
+    if (typeof value === 'string') {
+      const message = `must be an object of options, such as {type: ${value}}, not ${show(value)}`;
+      at.problems.push({ path: at.path, message });
+    } else validate(checkSchema, value, { path: at.path, problems }, { elsewhere });
     return undefined;
   }
   const before = errorCount(at.problems);

@@ -13,15 +13,14 @@ import {
 import { formats, isObject } from '../../common/config/formats.ts';
 import { durationText, textLike } from '../../common/config/json-values.ts';
 import type { Log } from '../../common/daemon/log.ts';
-import { type EtcdOptions, plaintextWarning, readEtcdSection } from '../../common/etcd/client/options.ts';
-import { usualRecordBytes } from '../../common/etcd/records/record-rules.ts';
+import { type EtcdOptions, readEtcdSection } from '../../common/etcd/client/options.ts';
 import { type FleetConfig, readFleet } from '../../common/fleet/options.ts';
 import { type Host, thisHost } from '../../common/host.ts';
-import { formatInstance } from '../../common/instance.ts';
 import { readStatsd, type StatsdConfig } from '../../common/statsd/options.ts';
 import { type CheckTypes, ownCheckTypes } from '../check.ts';
 import { environmentDocument } from './environment.ts';
 import { defaultListen } from './listen.ts';
+import { rarelyMeant } from './rarely-meant.ts';
 import { readServices, type ServiceConfig } from './service-config.ts';
 
 /** nerve's configuration, validated. */
@@ -167,11 +166,7 @@ async function validateDocument(
     }
   }
   reportSharedKeys(services, problems);
-  if (!problems.some(isError)) {
-    warnOfOmissions(services, problems);
-    warnOfLargeRecords(services, problems);
-    warnOfPlaintext(services, etcd, problems);
-  }
+  if (!problems.some(isError)) problems.push(...rarelyMeant({ services, etcd }, section));
   return {
     instanceId,
     etcd,
@@ -185,42 +180,6 @@ async function validateDocument(
     statsd,
     services,
   };
-}
-
-/** Warns of what is allowed and rarely meant. */
-function warnOfOmissions(services: ReadonlyMap<string, ServiceConfig>, problems: Problem[]): void {
-  if (services.size === 0) {
-    problems.push({ path: 'services', message: 'has no services: nothing is announced', severity: 'warning' });
-  }
-  const unchecked = [...services.values()].filter(({ checks, mocked }) => checks.length === 0 && !mocked);
-  for (const service of new Set(unchecked.map(({ service }) => service))) {
-    const message = 'is empty: the service is announced whatever its state is; [{type: noop}] says that this is meant';
-    problems.push({ path: joinPath(joinPath('services', service), 'checks'), message, severity: 'warning' });
-  }
-}
-
-/** Records that synapse does not read unless its services have a larger `max_record_bytes`. */
-function warnOfLargeRecords(services: ReadonlyMap<string, ServiceConfig>, problems: Problem[]): void {
-  for (const { service, instance } of services.values()) {
-    // The time that nerve adds takes as many bytes as any other.
-    const bytes = Buffer.byteLength(formatInstance(instance, new Date(0).toISOString()));
-    if (bytes <= usualRecordBytes) continue;
-    const message =
-      `the record of ${instance.id} has ${bytes} bytes, and synapse reads at most ${usualRecordBytes}: ` +
-      'shorten the labels, or raise discovery.max_record_bytes of the service in synapse';
-    problems.push({ path: joinPath('services', service), message, severity: 'warning' });
-  }
-}
-
-/** The members in `etcd_host` of services get the password of the `etcd` section too, and without encryption. */
-function warnOfPlaintext(services: ReadonlyMap<string, ServiceConfig>, etcd: EtcdOptions, problems: Problem[]): void {
-  for (const { service, etcdHosts } of services.values()) {
-    const message = etcdHosts === null ? null : plaintextWarning({ ...etcd, hosts: etcdHosts });
-    const path = joinPath(joinPath('services', service), 'etcd_host');
-    if (message !== null && !problems.some((problem) => problem.path === path)) {
-      problems.push({ path, message, severity: 'warning' });
-    }
-  }
 }
 
 /** Two services with one key would overwrite each other again and again. */

@@ -109,12 +109,11 @@ export async function readSynapseConfig(
     'file_output',
     'statsd',
     'fleet',
-    ...Object.keys(refused),
   ];
   for (const [key, message] of Object.entries(refused)) {
     if (Object.hasOwn(value, key)) problems.push({ path: key, message });
   }
-  const top = validate(topSchema, value, { path: '', problems }, { elsewhere });
+  const top = validate(topSchema, value, { path: '', problems }, { elsewhere, refused: Object.keys(refused) });
   const etcd = readEtcdSection(value.etcd, problems);
   const admin = validate(adminSchema(defaultListen), value.admin, { path: 'admin', problems });
   const haproxy = haproxySection.readTop(value[haproxySection.key], { path: haproxySection.key, problems });

@@ -12,6 +12,7 @@ import type { Discovery } from '../discovery/discoverer.ts';
 import { serviceFileOutputSchema } from '../file-output.ts';
 import type { HaproxyConfig } from '../haproxy/options/config.ts';
 import { haproxySection } from '../haproxy/options/section.ts';
+import type { ServiceHaproxyConfig } from '../haproxy/options/service-config.ts';
 import { mergePublished, type PublishedBase, publishedBase } from '../haproxy/published/merge.ts';
 import { readDiscovery } from './discovery-config.ts';
 import { readFilters } from './filters.ts';
@@ -135,15 +136,12 @@ export async function readService(
   for (const [key, message] of Object.entries(refused)) {
     if (Object.hasOwn(value, key)) problems.push({ path: joinPath(path, key), message });
   }
-  const elsewhere = [
-    'discovery',
-    'discovery_multi',
-    'prefer',
-    'file_output',
-    haproxySection.key,
-    ...Object.keys(refused),
-  ];
-  const options = validate(serviceSchema, value, at, { elsewhere, accepted: acceptedOfServices });
+  const elsewhere = ['discovery', 'discovery_multi', 'prefer', 'file_output', haproxySection.key];
+  const options = validate(serviceSchema, value, at, {
+    elsewhere,
+    refused: Object.keys(refused),
+    accepted: acceptedOfServices,
+  });
   const discoveryAt = { path: joinPath(path, 'discovery'), problems };
   const multiAt = { path: joinPath(path, 'discovery_multi'), problems };
   const several = value.discovery_multi !== undefined && value.discovery_multi !== null;
@@ -165,6 +163,10 @@ export async function readService(
   const prefer = readPreference(value.prefer, at);
   const own = prefer?.others === 'backup' ? withAllBackups(rest) : rest;
   const config = haproxySection.readService(own, section);
+  if (hasNoServers(found, { config, defaultServers: options.default_servers })) {
+    const message = 'is empty, so that the service can have no servers: list them here, or choose another method';
+    problems.push({ path: joinPath(discoveryAt.path, 'servers'), message, severity: 'warning' });
+  }
   const base = publishedBase(from.service, config, from.haproxy);
   const withPublished = (published: unknown) => mergePublished(base, published);
   const policy: Policy = {
@@ -183,6 +185,19 @@ export async function readService(
         : { share: options.expiry_guard, holdMs: options.expiry_hold, suspectMs: options.expiry_guard_time },
   };
   return discovery && { policy, config, withPublished, publishedBase: base, discovery, hasFile: !files.disabled };
+}
+
+/** True for a service that lists its servers and lists none. */
+function hasNoServers(
+  discovery: unknown,
+  { config, defaultServers }: { readonly config: ServiceHaproxyConfig; readonly defaultServers: readonly unknown[] },
+): boolean {
+  if (!isObject(discovery) || discovery.module !== undefined || config.disabled) return false;
+  const { method, servers } = discovery;
+  const isListed = method === 'static' || method === 'base';
+  const isEmpty = servers === undefined || servers === null || (Array.isArray(servers) && servers.length === 0);
+  const hasOwnLines = [...config.backend, ...config.listen].some((line) => /^\s*server(?:-template)?\s/.test(line));
+  return isListed && isEmpty && defaultServers.length === 0 && !hasOwnLines && (discovery.fallback ?? null) === null;
 }
 
 /** Without this, HAProxy gives the whole load to the first backup server. */

@@ -2,6 +2,7 @@ import { readFileSync, statSync } from 'node:fs';
 import { isIP } from 'node:net';
 import { checkServerIdentity } from 'node:tls';
 import { ChannelCredentials } from '@grpc/grpc-js';
+import { unreadable } from '../../config/problem.ts';
 import type { EtcdTls, Host } from './options.ts';
 
 /** Credentials for new connections. `mark` differs when the files that they came from have changed. */
@@ -51,6 +52,6 @@ function attempt<T>(file: string, read: (file: string) => T): T {
   try {
     return read(file);
   } catch (error) {
-    throw new Error(`cannot read the TLS file ${file}`, { cause: error });
+    throw new Error(`cannot read the TLS file ${file}: it ${unreadable(error as NodeJS.ErrnoException)}`);
   }
 }

@@ -34,7 +34,7 @@ export function originOf(
   if ((desired.wanted ?? desired.active)?.poolPort !== undefined) return 'haproxy.reload_free_services';
   if (desired.local === undefined) return undefined;
   // Not found: a published line, or one that synapse adds.
-  return serviceLineKey(line, { name, local: desired.local }, config);
+  return serviceLineKey(line, { name, local: desired.local, said }, config);
 }
 
 /**

@@ -5,6 +5,7 @@ import type { Finding } from './check.ts';
 import type { ConfigText } from './config-text.ts';
 import type { Refusal } from './find-refused.ts';
 import { type OriginFacts, originOf } from './line-origin.ts';
+import { lineNamedIn } from './named-line.ts';
 
 /** An error of HAProxy in the words of synapse's configuration. */
 export interface ExplainedFinding extends Finding {
@@ -42,16 +43,16 @@ export function explainRefusal({ message, findings }: Refusal, text: ConfigText,
 }
 
 /** The sentences that end HAProxy's errors and say nothing about them. */
-const summaries = /^config\s*:\s*(?:Error\(s\) found in configuration file|Fatal errors found in configuration)/i;
+const summaries = /^(?:config\s*:\s*)?(?:Error\(s\) found in configuration file|Fatal errors found in configuration)/i;
 
 function explain(finding: Finding, text: ConfigText, facts: OriginFacts): ExplainedFinding {
-  const { line: number } = finding;
+  const { line: number = lineNamedIn(finding.message, text.text) } = finding;
   const line = number === undefined ? undefined : configLineAt(text.text, number);
   const said = shorten(withoutFile(finding.message));
   if (number === undefined || line === undefined) return { ...finding, message: said, said, origin: undefined };
   const origin = originOf(line, text.locate(number), { ...facts, said });
   const hint = suggestion(said, line.text);
-  const whole = `${hint === '' ? said : said.replace(/\.$/, '')}${hint} (line ${number}: ${shownLine(line.text)})`;
+  const whole = `${said.replace(/\.$/, '')}${hint} (line ${number}: ${shownLine(line.text)})`;
   return { line: number, said: whole, origin, message: origin === undefined ? whole : `${origin}: ${whole}` };
 }
 

@@ -1,5 +1,7 @@
 import { type Problem, type Schema, validate } from '../../../common/config/config.ts';
 import type { JsonSchema } from '../../../common/config/json-values.ts';
+import { show } from '../../../common/config/secrets.ts';
+import { knownHint } from '../../../common/nearest.ts';
 import { frontendPort, optionalText } from './formats.ts';
 
 /** `services.NAME.haproxy`. */
@@ -117,6 +119,31 @@ export function checkServiceConfig(config: ServiceHaproxyConfig, at: string): re
       if (hasBreak(line)) problems.push({ path: `${at}.${key}[${index}]`, message: 'must be one line' });
     });
   }
+  problems.push(...ignoredValues(config, at));
+  return problems;
+}
+
+/** Words that mean something; SmartStack takes all others for the default. */
+const knownWords = {
+  backend_order: ['asc', 'desc', 'no_shuffle'],
+  cookie_value_method: ['hash'],
+} as const satisfies Partial<Record<keyof ServiceHaproxyConfig, readonly string[]>>;
+
+/** Warnings for values that SmartStack ignores in silence. */
+function ignoredValues(config: ServiceHaproxyConfig, at: string): readonly Problem[] {
+  const problems: Problem[] = [];
+  const warn = (key: keyof ServiceHaproxyConfig, message: string): void => {
+    problems.push({ path: `${at}.${key}`, message, severity: 'warning' });
+  };
+  for (const [key, known] of Object.entries(knownWords) as [keyof typeof knownWords, readonly string[]][]) {
+    const value = config[key];
+    if (value === null || value === '' || known.includes(value)) continue;
+    warn(key, `${show(value)} means nothing, and the default counts; ${knownHint(value, known)}`);
+  }
+  const { server_options: options } = config;
+  if (typeof options === 'string' || options === null || options === undefined) return problems;
+  const words = Array.isArray(options) ? options.join(' ') : 'check inter 2s';
+  warn('server_options', `is no text, and servers get no options from it; write ${show(words)}`);
   return problems;
 }
 

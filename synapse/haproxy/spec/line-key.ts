@@ -19,6 +19,8 @@ export interface LineService {
   readonly name: string;
   /** Its section in synapse's own configuration. */
   readonly local: ServiceHaproxyConfig;
+  /** HAProxy's message about the line, which tells apart the options that a bind line is made of. */
+  readonly said?: string;
 }
 
 /** Where the common frontend of `reload_free_services` stands. */
@@ -30,7 +32,7 @@ const poolTitle = 'frontend reload-free-services';
  */
 export function serviceLineKey(
   { text, title }: PlacedLine,
-  { name, local }: LineService,
+  { name, local, said = '' }: LineService,
   config: HaproxyConfig,
 ): string | undefined {
   const section = joinPath(joinPath('services', name), 'haproxy');
@@ -38,7 +40,7 @@ export function serviceLineKey(
   const listKey =
     keyIn(joinPath(section, own), local[own], text) ?? listenKey(joinPath(section, 'listen'), text, { name, local });
   if (listKey !== undefined) return listKey;
-  if (/^frontend\b/.test(title) && /^bind\s/.test(text)) return bindKey(text, section, { local, config });
+  if (/^frontend\b/.test(title) && /^bind\s/.test(text)) return bindKey(text, section, { local, config, said });
   if (/^default_backend\s/.test(text) || text === title) {
     return local.backend_name === null ? joinPath('services', name) : joinPath(section, 'backend_name');
   }
@@ -110,12 +112,14 @@ function extraSectionKey({ text, title }: PlacedLine, sections: HaproxyConfig['e
 function bindKey(
   text: string,
   section: string,
-  { local, config }: { readonly local: ServiceHaproxyConfig; readonly config: HaproxyConfig },
+  { local, config, said }: Pick<Required<LineService>, 'local' | 'said'> & { readonly config: HaproxyConfig },
 ): string | undefined {
   const address = local.bind_address ?? config.bind_address;
   const target = local.port === null ? address : `${address}:${local.port}`;
   if (/^bind\s+(\S+)/.exec(text)?.[1] !== target) return undefined;
-  if (local.port !== null) return joinPath(section, 'port');
+  const isAddress = /invalid address|missing port|port range|could not resolve/i.test(said);
+  if (said !== '' && !isAddress && local.bind_options !== null) return joinPath(section, 'bind_options');
+  if (local.port !== null && !(isAddress && local.bind_address !== null)) return joinPath(section, 'port');
   return local.bind_address === null ? joinPath('haproxy', 'bind_address') : joinPath(section, 'bind_address');
 }
 

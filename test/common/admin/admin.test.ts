@@ -158,6 +158,21 @@ describe('serveAdmin over TCP', () => {
     });
   });
 
+  it('says why an address cannot be listened on', async (t) => {
+    // 192.0.2.0/24 is for documentation (RFC 5737): no host has these addresses.
+    await assert.rejects(serve(t, { listen: '192.0.2.1:0' }), {
+      message: 'admin.listen: cannot listen on 192.0.2.1:0: this host has no such address',
+    });
+  });
+
+  it('names a missing folder of the control socket', async (t) => {
+    const folder = join(await tempFolder(t), 'none');
+    await assert.rejects(serve(t, { listen: false, control_socket: join(folder, 'x.sock') }), (error: Error) => {
+      assert.equal((error.cause as Error).message, `the folder ${folder} does not exist`);
+      return true;
+    });
+  });
+
   it('serves nothing when it is off', async (t) => {
     assert.equal((await serve(t, { listen: false })).address, null);
   });

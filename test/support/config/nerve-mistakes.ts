@@ -47,7 +47,29 @@ export const nerveMistakes: readonly NerveMistake[] = [
   [
     'a check that is a string',
     { services: { a: { host: 'a', port: 1, checks: ['tcp'] } } },
-    ['services.a.checks[0]: must be an object of options, not "tcp"'],
+    ['services.a.checks[0]: must be an object of options, such as {type: tcp}, not "tcp"'],
+  ],
+  [
+    'a host with a scheme, a port or both',
+    {
+      services: {
+        a: { host: 'http://10.0.0.1', port: 1 },
+        b: { host: '10.0.0.1:80', port: 1 },
+        c: { host: 'http://[::1]:80/x', port: 1 },
+        d: { host: '10.0.0.256', port: 1 },
+      },
+    },
+    [
+      'services.a.host: must be an IP address or a host name alone, such as 10.0.0.1, not "http://10.0.0.1"',
+      'services.b.host: must be an IP address or a host name alone, such as 10.0.0.1, not "10.0.0.1:80"',
+      'services.c.host: must be an IP address or a host name alone, such as ::1, not "http://[::1]:80/x"',
+      'services.d.host: must be an IP address or a host name, not "10.0.0.256"',
+    ],
+  ],
+  [
+    'a command that is text',
+    { services: { a: { host: 'a', port: 1, checks: [{ type: 'exec', command: 'curl x' }] } } },
+    [/checks\[0\]\.command: must be a list of strings, .*such as \["\/bin\/sh", "-c", "…"\], not "curl x"$/],
   ],
   [
     'checks that are an object',

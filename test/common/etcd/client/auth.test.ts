@@ -215,7 +215,7 @@ for (const version of etcdVersions) {
         const user = fileClient();
         const list = () => user.call((rpc) => rpc.kv.range({ key: Buffer.from(prefix) }), { totalMs: 1_000 });
         await rm(file);
-        await assert.rejects(list, /cannot read the password file .*password/);
+        await assert.rejects(list, /cannot read the password file .*password: it does not exist/);
         await writeFile(file, '\n');
         await assert.rejects(list, /the password file .*password is empty/);
         await writeFile(file, 'first-word\n');

@@ -44,8 +44,38 @@ const mistakes: readonly Mistake[] = [
   {
     what: 'bind_options',
     service: { bind_options: 'accept-prox' },
-    origin: 'services.api.haproxy.port',
+    origin: 'services.api.haproxy.bind_options',
     said: /unknown keyword 'accept-prox'; did you mean 'accept-proxy'/,
+  },
+  {
+    what: 'bind_address with a port',
+    service: { bind_address: '0.0.0.0:80', bind_options: 'accept-proxy' },
+    origin: 'services.api.haproxy.bind_address',
+    said: /invalid address: '0\.0\.0\.0:80'/,
+  },
+  {
+    what: 'a backend that there is not, which HAProxy reports without a line',
+    service: { frontend: ['acl a path /a', 'use_backend no-such if a'], listen: ['mode http'] },
+    origin: 'services.api.haproxy.frontend[1]',
+    said: /^Proxy 'api\.in': unable to find required use_backend: 'no-such' \(line \d+: use_backend no-such if a\)$/,
+  },
+  {
+    what: 'a server that there is not, which HAProxy reports without a line',
+    service: { backend: ['use-server no-such if TRUE'] },
+    origin: 'services.api.haproxy.backend[0]',
+    said: /^backend 'api' : unable to find server 'no-such'/,
+  },
+  {
+    what: 'a table that there is not, which HAProxy reports without a line',
+    service: { listen: ['stick on src table no-such'] },
+    origin: 'services.api.haproxy.listen[0]',
+    said: /^Proxy 'api': unable to find stick-table 'no-such'/,
+  },
+  {
+    what: 'a section of its own, without a line',
+    haproxy: { extra_sections: { 'frontend own': ['mode http', 'default_backend no-such'] } },
+    origin: 'haproxy.extra_sections["frontend own"][1]',
+    said: /^Proxy 'own': unable to find required default_backend: 'no-such'/,
   },
   {
     what: 'an old form that is rewritten',
