@@ -1,6 +1,7 @@
 import { isError, type Problem, type SectionContext, validate } from '../../../common/config/config.ts';
 import { reasonOf } from '../../../common/daemon/log.ts';
-import { checkHaproxyConfig, type HaproxyConfig, haproxySchema } from './config.ts';
+import { checkHaproxyConfig } from './check-config.ts';
+import { type HaproxyConfig, haproxySchema } from './config.ts';
 import { checkServiceConfig, type ServiceHaproxyConfig, serviceHaproxySchema } from './service-config.ts';
 import { readTemplate } from './template.ts';
 

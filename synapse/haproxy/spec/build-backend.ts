@@ -1,6 +1,7 @@
 import type { Log } from '../../../common/daemon/log.ts';
 import { digest } from '../../../common/digest.ts';
-import { type HaproxyConfig, isSocketLine, orderSeed, socketPaths } from '../options/config.ts';
+import { isSocketLine } from '../options/check-config.ts';
+import { type HaproxyConfig, orderSeed, socketPaths } from '../options/config.ts';
 import { isProxyName, type ServiceHaproxyConfig } from '../options/service-config.ts';
 import { modernize, rewriteSections } from './legacy-directives.ts';
 import { backendLines, frontendLines } from './listen-lines.ts';

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { checkHaproxyConfig } from '../../../../synapse/haproxy/options/config.ts';
+import { checkHaproxyConfig } from '../../../../synapse/haproxy/options/check-config.ts';
 import { checkServiceConfig } from '../../../../synapse/haproxy/options/service-config.ts';
 import { buildBackendSpec } from '../../../../synapse/haproxy/spec/build-backend.ts';
 import { haproxyConfig, serviceConfig } from '../../../support/haproxy/haproxy-output.ts';
