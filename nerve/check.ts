@@ -2,16 +2,10 @@ import type { Schema } from '../common/config/config.ts';
 import type { Host } from '../common/host.ts';
 import { builtFolder } from '../common/place.ts';
 import { loadPlugin, type PluginFolder, pluginNames } from '../common/plugin.ts';
+import type { Check, CheckTarget } from './user-check.ts';
 
-/** One probe of a service on this host: resolves when the service is healthy, rejects with the reason when it is not. */
-export type Check = (signal: AbortSignal) => Promise<void>;
-
-/** The address of the service. A check probes it unless its own options name another. */
-export interface CheckTarget {
-  readonly service: string;
-  readonly host: string;
-  readonly port: number;
-}
+// Users' files import these from a file that needs nothing else.
+export type { Check, CheckTarget, UserCheck } from './user-check.ts';
 
 /** What a check may use of the machine beside the network. */
 export interface CheckDeps {

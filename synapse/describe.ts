@@ -10,7 +10,8 @@ import { topSchema } from './config/config.ts';
 import { filterSchema } from './config/filters.ts';
 import { defaultListen } from './config/listen.ts';
 import { serviceSchema } from './config/service-config.ts';
-import { type ResolverPlugin, resolverFolder } from './discovery/multi/resolver.ts';
+import type { ResolverPlugin } from './discovery/multi/resolver.ts';
+import { resolverFolder } from './discovery/multi/resolver-folder.ts';
 import { fileOutputSchema, serviceFileOutputSchema } from './file-output.ts';
 import { type SourcePlugin, sourceFolder } from './source.ts';
 

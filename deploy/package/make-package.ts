@@ -4,6 +4,7 @@ import { manPage } from '../../common/cli/man-page.ts';
 import { nerveProgram } from '../../nerve/whole-program.ts';
 import { synapseProgram } from '../../synapse/whole-program.ts';
 import { bundle } from './bundle.ts';
+import { writeDeclarations } from './declarations.ts';
 import { publishedManifest } from './manifest.ts';
 import { thirdPartyNotices } from './third-party.ts';
 
@@ -32,6 +33,7 @@ export async function makePackage(folder: string, { root, bare }: PackageOptions
   await writeFile(join(folder, 'package.json'), `${JSON.stringify(manifest, null, 2)}\n`);
   await writeFile(join(folder, 'THIRD-PARTY-LICENSES.txt'), await thirdPartyNotices(root, modules));
   if (bare) return;
+  await writeDeclarations(root, join(folder, 'types'));
   for (const name of documents) await cp(join(root, name), join(folder, name));
   await mkdir(join(dist, 'man'), { recursive: true });
   for (const program of [nerveProgram, synapseProgram]) {

@@ -1,3 +1,5 @@
+import { interfaces } from './declarations.ts';
+
 /** What the package has of the package.json of the checkout. */
 export interface Manifest {
   readonly name: string;
@@ -9,8 +11,8 @@ export interface Manifest {
 }
 
 /**
- * The package.json of the published package. It has no dependencies, because the programs contain their libraries, and
- * nothing to import, because it is two programs.
+ * The package.json of the published package. It has no dependencies, because the programs contain their libraries, and only
+ * types to import, because it is two programs.
  */
 export function publishedManifest({ name, version, description, license, keywords, engines }: Manifest): object {
   return {
@@ -19,6 +21,12 @@ export function publishedManifest({ name, version, description, license, keyword
     engines,
     bin: { nerve: 'dist/nerve/main.js', synapse: 'dist/synapse/main.js' },
     man: ['dist/man/nerve.1', 'dist/man/synapse.1'],
-    exports: { './package.json': './package.json', './schemas/*': './schemas/*' },
+    exports: {
+      ...Object.fromEntries(
+        Object.entries(interfaces).map(([name, path]) => [name, { types: `./types/${path}.d.ts` }]),
+      ),
+      './schemas/*': './schemas/*',
+      './package.json': './package.json',
+    },
   };
 }

@@ -1,38 +1,14 @@
 import { pathToFileURL } from 'node:url';
 import { abortable } from '../../common/async/abort.ts';
-import { type Problem, type Schema, validate } from '../../common/config/config.ts';
+import { type Problem, validate } from '../../common/config/config.ts';
 import { textLike } from '../../common/config/json-values.ts';
 import { failure, oneLine } from '../../common/reason.ts';
-import type { Check, CheckPlugin, CheckTarget } from '../check.ts';
+import type { Check, CheckPlugin, CheckTarget, UserCheck } from '../check.ts';
 
 /** The options of the check `module`. */
 export interface ModuleCheckOptions {
   readonly file: string;
   readonly options: Readonly<Record<string, unknown>>;
-}
-
-/**
- * What a user's file exports as `check`: the interface of nerve's own checks, of which only `create` is required. It
- * does not change within a major version.
- *
- * ```js
- * export const check = {
- *   schema: { limit: { doc: 'longest queue', format: 'positive-integer', default: 100 } },   // optional
- *   create(options, target) {                    // target: { service, host, port }; no I/O here
- *     return async (signal) => {                 // one probe: throw an Error with the reason, or return
- *       const answer = await fetch(`http://${target.host}:${target.port}/queue`, { signal });
- *       if (Number(await answer.text()) > options.limit) throw new Error('the queue is too long');
- *     };
- *   },
- * };
- * ```
- *
- * The probe opens what it needs each time, closes it before it returns, and gives up when `signal` aborts. Without a
- * schema, `create` gets the options as the configuration has them.
- */
-export interface UserCheck {
-  readonly schema?: Schema<Record<string, unknown>>;
-  create(options: Readonly<Record<string, unknown>>, target: CheckTarget): Check;
 }
 
 /** `module` */

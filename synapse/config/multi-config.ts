@@ -5,7 +5,8 @@ import { knownHint } from '../../common/nearest.ts';
 import type { Discovery, DiscoveryFrom, ReadDiscovery } from '../discovery/discoverer.ts';
 import { multiSource } from '../discovery/multi/multi.ts';
 import type { Part } from '../discovery/multi/parts.ts';
-import { type ResolverPlugin, resolverFolder } from '../discovery/multi/resolver.ts';
+import type { ResolverPlugin } from '../discovery/multi/resolver.ts';
+import { resolverFolder } from '../discovery/multi/resolver-folder.ts';
 import { readFilters } from './filters.ts';
 import { loadOwnOrOurs } from './user-module.ts';
 

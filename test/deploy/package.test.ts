@@ -40,7 +40,7 @@ describe('the npm package', () => {
 
   it('has the files that users need, and no others', () => {
     const allowed =
-      /^(dist\/(chunks|nerve|synapse)\/.*\.js(\.map)?|dist\/etcd\/rpc\.json|dist\/man\/(nerve|synapse)\.1|synapse\/page\/[a-z]+\.(html|css)|schemas\/(nerve|synapse)(-service)?\.schema\.json|package\.json|(README|CHANGELOG|SECURITY)\.md|LICENSE|THIRD-PARTY-LICENSES\.txt)$/;
+      /^(dist\/(chunks|nerve|synapse)\/.*\.js(\.map)?|dist\/etcd\/rpc\.json|dist\/man\/(nerve|synapse)\.1|synapse\/page\/[a-z]+\.(html|css)|schemas\/(nerve|synapse)(-service)?\.schema\.json|types\/.*\.d\.ts|package\.json|(README|CHANGELOG|SECURITY)\.md|LICENSE|THIRD-PARTY-LICENSES\.txt)$/;
     assert.deepEqual(
       installed.files.filter((path) => !allowed.test(path)),
       [],
@@ -70,7 +70,9 @@ describe('the npm package', () => {
     assert.equal(manifest.private, undefined);
     assert.deepEqual(Object.keys(manifest.bin), ['nerve', 'synapse']);
     assert.ok(manifest.keywords.length > 0);
-    assert.deepEqual(manifest.exports, { './package.json': './package.json', './schemas/*': './schemas/*' });
+    assert.deepEqual(Object.keys(manifest.exports), [
+      ...['./check', './source', './resolver', './schemas/*', './package.json'],
+    ]);
   });
 
   it('names the libraries in it, with their licences', async () => {

@@ -1,7 +1,5 @@
-import type { Schema } from '../../../common/config/config.ts';
-import { builtFolder } from '../../../common/place.ts';
-import type { PluginFolder } from '../../../common/plugin.ts';
-import type { SourceContext } from '../../source.ts';
+import type { Schema } from '../../../common/config/schema.ts';
+import type { UserSourceContext } from '../../user-source.ts';
 
 /** One of a service's sources, as a resolver sees it. */
 export interface ChildView {
@@ -27,10 +25,17 @@ export interface Decision {
 /** Decides which sources count; is called again whenever one of them publishes. Does no I/O itself. */
 export type Resolver = ((children: readonly ChildView[], now: number) => Decision) & {
   /** Follows something outside that the decision depends on, until `signal` aborts; `again` asks for another decision. */
-  readonly follow?: (again: () => void, context: Pick<SourceContext, 'log' | 'shared'>, signal: AbortSignal) => void;
+  readonly follow?: (
+    again: () => void,
+    context: Pick<UserSourceContext, 'log' | 'shared'>,
+    signal: AbortSignal,
+  ) => void;
 };
 
-/** A way to decide: one file in `synapse/discovery/multi/resolvers/`, named after it, that exports it as `resolver`. */
+/**
+ * A way to decide: one file in `synapse/discovery/multi/resolvers/`, named after it, or a user's file, that exports it as
+ * `resolver`. It does not change within a major version.
+ */
 export interface ResolverPlugin<Options> {
   /** One sentence for `synapse describe`. */
   readonly description: string;
@@ -38,11 +43,3 @@ export interface ResolverPlugin<Options> {
   /** `names` are the names of the sources, in the order of the configuration. @throws when the options do not fit them */
   create(options: Options, names: readonly string[]): Resolver;
 }
-
-/** Where the resolvers are, and their older names. */
-export const resolverFolder: PluginFolder = {
-  kind: 'resolver',
-  url: new URL('synapse/discovery/multi/resolvers/', builtFolder),
-  symbol: 'resolver',
-  aliases: { fallback: 'sequential' },
-};
