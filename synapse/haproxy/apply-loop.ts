@@ -7,15 +7,26 @@ import type { ConfigWriter } from './configfile/config-writer.ts';
 import { type LastWrite, nextWriteAt } from './configfile/write-pace.ts';
 import type { FileUse } from './options/config.ts';
 import type { Reloader } from './reload/reloader.ts';
+import { WriteBudget } from './reload/write-budget.ts';
 import type { HaproxyProcess } from './runtime/process.ts';
 
 /** What {@link ApplyLoop} needs. */
 export interface ApplyLoopDeps {
   readonly log: Log;
   readonly processes: readonly Pick<HaproxyProcess, 'inSync' | 'reason'>[];
-  readonly writer: Pick<ConfigWriter, 'observe' | 'write'>;
+  readonly writer: Pick<ConfigWriter, 'observe' | 'write' | 'writtenAt'>;
   readonly reloader: Pick<Reloader, 'observe' | 'reload' | 'run'>;
   readonly use: FileUse;
+  /** See {@link WriteBudget}. */
+  readonly serviceReloadIntervalMs: number;
+}
+
+/** A change that the file lacks. */
+export interface Change {
+  /** Only the file can bring it about. */
+  readonly urgent: boolean;
+  /** The services of which it is; undefined: it is one of the configuration. */
+  readonly services: readonly string[] | undefined;
 }
 
 /** How long the first file waits until HAProxy has said what runs. */
@@ -35,6 +46,7 @@ const flushTimeoutMs = 10_000;
  */
 export class ApplyLoop {
   readonly #deps: ApplyLoopDeps;
+  readonly #budget: WriteBudget;
   /** When the first change came that the file lacks; undefined when it lacks none. */
   #dirtySince: number | undefined;
   #isUrgent = false;
@@ -49,6 +61,7 @@ export class ApplyLoop {
 
   constructor(deps: ApplyLoopDeps) {
     this.#deps = deps;
+    this.#budget = new WriteBudget(deps.use, deps.serviceReloadIntervalMs, deps.log);
   }
 
   /** Why the last write of the file failed; null when it worked. */
@@ -78,10 +91,16 @@ export class ApplyLoop {
     this.wake();
   }
 
-  /** The file lacks a change; `urgent`: only the file can bring it about. */
-  touch(urgent = false): void {
+  /** Services over their budget of reloads, which the file waits for → milliseconds until it is written. */
+  get waiting(): ReadonlyMap<string, number> {
+    return this.#budget.waiting;
+  }
+
+  /** The file lacks a change; by default one that is live already. */
+  touch({ urgent, services }: Change = { urgent: false, services: undefined }): void {
     this.#dirtySince ??= clock.now();
     this.#isUrgent ||= urgent;
+    this.#budget.note(services, urgent);
     this.wake();
   }
 
@@ -102,6 +121,7 @@ export class ApplyLoop {
       if (this.#deps.writer.observe()) {
         this.#dirtySince ??= clock.now();
         this.#isUrgent = true;
+        this.#budget.note(undefined, true);
       }
       const writeInMs = this.#writeInMs();
       if (writeInMs <= 0 && !isReading) {
@@ -136,8 +156,11 @@ export class ApplyLoop {
 
   #writeInMs(): number {
     if (this.#dirtySince === undefined) return Number.POSITIVE_INFINITY;
-    const pending = { since: this.#dirtySince, urgent: this.#isUrgent, awaited: this.#isAwaited };
-    return nextWriteAt(this.#deps.use, pending, this.#lastWrite) - clock.now();
+    const { use } = this.#deps;
+    const heldMs = this.#budget.heldMs();
+    const pending = { since: this.#dirtySince, urgent: this.#isUrgent && heldMs === 0, awaited: this.#isAwaited };
+    const waitMs = nextWriteAt(use, pending, this.#lastWrite) - clock.now();
+    return use === 'only' ? Math.max(waitMs, heldMs) : waitMs;
   }
 
   async #write(signal: AbortSignal): Promise<void> {
@@ -146,10 +169,15 @@ export class ApplyLoop {
     this.#isAwaited = false;
     const start = clock.now();
     this.#isWriting = true;
+    const { writer } = this.#deps;
+    const { writtenAt } = writer;
+    const subjects = this.#budget.begin();
     try {
-      await this.#deps.writer.write(signal);
+      await writer.write(signal);
+      if (writer.writtenAt !== writtenAt) this.#budget.spend(subjects);
       this.#reason = null;
     } catch (error) {
+      this.#budget.putBack(subjects);
       this.#dirtySince ??= start;
       if (!signal.aborted) this.#reason = reasonOf(error);
       throw error;

@@ -4,7 +4,7 @@ import type { OutputInstance, ServiceState, Snapshot } from '../output.ts';
 import type { HaproxyConfig } from './options/config.ts';
 import { AssignedPorts, PortAssigner } from './ports/port-assignment.ts';
 import { BackendSpecs } from './spec/backends.ts';
-import { createDesiredService, type DesiredService } from './spec/desired-service.ts';
+import { createDesiredService, type DesiredService, nameInUse } from './spec/desired-service.ts';
 import { configurationReason, type ReloadReason } from './spec/reload-reason.ts';
 import type { BackendSpec } from './spec/types.ts';
 
@@ -164,4 +164,17 @@ function changeOf(
 
 function isOnPoolPort({ wanted, active }: DesiredService): boolean {
   return (wanted ?? active)?.poolPort !== undefined;
+}
+
+/** The services of which changes are: of servers, and of published `reasons`; undefined: the configuration has changed. */
+export function servicesIn(
+  changes: readonly { readonly desired: DesiredService; readonly isChanged: boolean }[],
+  reasons: readonly ReloadReason[],
+): readonly string[] | undefined {
+  const services = changes.filter(({ isChanged }) => isChanged).map(({ desired }) => nameInUse(desired));
+  for (const { service } of reasons) {
+    if (service === undefined) return undefined;
+    services.push(service);
+  }
+  return services;
 }

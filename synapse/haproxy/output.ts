@@ -8,7 +8,7 @@ import type { AppliedService, Output, ServiceState, Snapshot } from '../output.t
 import { ApplyLoop } from './apply-loop.ts';
 import { ConfigFile } from './configfile/config-file.ts';
 import { ConfigWriter } from './configfile/config-writer.ts';
-import { DesiredServices, type InstanceChange } from './desired-services.ts';
+import { DesiredServices, type InstanceChange, servicesIn } from './desired-services.ts';
 import type { HaproxyEvent } from './events.ts';
 import { Evidence } from './evidence.ts';
 import { applyDuration } from './metrics.ts';
@@ -40,6 +40,8 @@ export interface HaproxyDeps {
 interface Sending {
   readonly desired: DesiredService;
   readonly results: readonly Promise<ChangeResult>[];
+  /** The servers may be others. */
+  readonly isChanged: boolean;
 }
 
 /** Brings HAProxy to a snapshot: the running servers first, then the file, then a reload if nothing else helps. */
@@ -87,11 +89,9 @@ export class HaproxyOutput implements Omit<Output, 'reason'> {
     this.#writer = new ConfigWriter(config, { ...deps, services, processes, file, present: () => this.#present() });
     this.#reloader = new Reloader(config, { ...deps, processes, writer: this.#writer, file });
     this.#loop = new ApplyLoop({
-      log: this.#log,
-      processes,
-      writer: this.#writer,
-      reloader: this.#reloader,
+      ...{ log: this.#log, processes, writer: this.#writer, reloader: this.#reloader },
       use: fileUse(config),
+      serviceReloadIntervalMs: config.service_reload_interval,
     });
     this.evidence = new Evidence({
       ...{ config, host, processes, file, services },
@@ -109,7 +109,7 @@ export class HaproxyOutput implements Omit<Output, 'reason'> {
       processes: this.#processes,
       writer: this.#writer,
       reloader: this.#reloader,
-      writeReason: this.#loop.reason,
+      loop: this.#loop,
       ports,
       problems,
     });
@@ -133,7 +133,7 @@ export class HaproxyOutput implements Omit<Output, 'reason'> {
     const sending = instances.map((change) => this.#send(change)).filter((sent) => sent !== undefined);
     for (const reason of reasons) this.#reloader.specChanged(reason);
     if (reasons.length > 0) this.#writer.specsChanged();
-    this.#loop.touch(reasons.length > 0);
+    this.#loop.touch({ urgent: reasons.length > 0, services: servicesIn(sending, reasons) });
     return await this.#answered(sending);
   }
 
@@ -253,7 +253,7 @@ export class HaproxyOutput implements Omit<Output, 'reason'> {
       this.#dropped.warn('options of a record are not used, the rest is used', fields);
     }
     for (const [name, deadline] of desired.leaving) if (!leaving.has(name)) this.#expireAt(deadline, desired, name);
-    return { desired, results };
+    return { desired, results, isChanged: isWhole || changes.length > 0 };
   }
 
   /** Puts the server of a drained instance into maintenance until the instance is drained no more. */

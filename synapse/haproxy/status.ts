@@ -1,3 +1,4 @@
+import type { ApplyLoop } from './apply-loop.ts';
 import type { ConfigWriter } from './configfile/config-writer.ts';
 import type { AssignedPorts } from './ports/port-assignment.ts';
 import type { Reloader } from './reload/reloader.ts';
@@ -19,8 +20,7 @@ export interface StatusParts {
   readonly processes: readonly HaproxyProcess[];
   readonly writer: ConfigWriter;
   readonly reloader: Reloader;
-  /** Why the last write of the file failed; null when it worked. */
-  readonly writeReason: string | null;
+  readonly loop: Pick<ApplyLoop, 'reason' | 'waiting'>;
   readonly ports: AssignedPorts | undefined;
   /** Service → why it cannot be in HAProxy. */
   readonly problems: ReadonlyMap<string, string>;
@@ -28,7 +28,8 @@ export interface StatusParts {
 
 /** The status at this moment. Changes nothing. */
 export function statusOf(parts: StatusParts): HaproxyStatus {
-  const { services, processes, writer, reloader, writeReason, ports, problems } = parts;
+  const { services, processes, writer, reloader, loop, ports, problems } = parts;
+  const waiting = [...reloader.waiting, ...loop.waiting];
   const quarantined = Object.fromEntries(
     Object.entries(writer.quarantined).map(([key, reason]) => {
       const desired = services.get(key);
@@ -40,10 +41,15 @@ export function statusOf(parts: StatusParts): HaproxyStatus {
     wantedGeneration: writer.state.wanted,
     rejected: writer.reason,
     quarantined,
-    pendingReload: textsOf(reloader.reasons),
+    pendingReload: [
+      ...textsOf(reloader.reasons),
+      ...[...loop.waiting.keys()].map(
+        (service) => `service ${service} has changed, and takes a reload for each change`,
+      ),
+    ],
     oldWorkers: reloader.oldWorkers,
-    lastError: writeReason ?? reloader.reason,
-    writeError: writeReason,
+    lastError: loop.reason ?? reloader.reason,
+    writeError: loop.reason,
     fileWrittenAt: writer.writtenAt?.toISOString() ?? null,
     lastReloadAt: reloader.lastReloadAt?.toISOString() ?? null,
     sockets: processes.map((haproxy) => ({
@@ -58,9 +64,7 @@ export function statusOf(parts: StatusParts): HaproxyStatus {
       services.values(),
       processes.flatMap((haproxy) => haproxy.held),
     ),
-    waitingReload: Object.fromEntries(
-      [...reloader.waiting].map(([service, waitMs]) => [service, Math.ceil(waitMs / 1000)]),
-    ),
+    waitingReload: Object.fromEntries(waiting.map(([service, waitMs]) => [service, Math.ceil(waitMs / 1000)])),
     stuck: withServices(
       services.values(),
       processes.flatMap((haproxy) => haproxy.stuck),

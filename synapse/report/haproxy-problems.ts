@@ -119,7 +119,7 @@ function reloadProblems(haproxy: HaproxyReport): readonly FoundProblem[] {
       title: 'HAProxy needs a reload',
       reason,
       remedy:
-        `The records of ${listed(waiting)} change options of servers too often: their next reload is due in ${seconds} s ` +
+        `The records of ${listed(waiting)} ask for too many reloads: their next reload is due in ${seconds} s ` +
         '(haproxy.service_reload_interval). Changes of the configuration do not wait for it.',
       command: `synapse events | grep ${waiting[0]}`,
       subjects: waiting,

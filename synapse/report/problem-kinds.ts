@@ -134,7 +134,7 @@ export const problemKinds = {
   reload_limited: {
     heading: 'Records ask for too many reloads',
     meaning:
-      'Records change options of servers more often than `haproxy.service_reload_interval` allows, so they wait.',
+      'The records of a service want more reloads than `haproxy.service_reload_interval` allows, so their changes wait.',
   },
   old_workers: {
     heading: 'Old workers do not end',

@@ -177,7 +177,7 @@ export const haproxySchema: Schema<HaproxyOptions> = {
     default: 0,
   },
   service_reload_interval: {
-    doc: 'What the records of one service want of HAProxy beyond its runtime API, such as other options of a server, may cause three reloads one after the other, and then one per this time. Changes of the configuration file do not count. 0: no limit.',
+    doc: 'What the records of one service want of HAProxy beyond its runtime API, such as other options of a server, may cause three reloads one after the other, and then one per this time. Without the runtime API (`do_socket: false`), where every change of a server is a reload, it is 20, and then three per this time. Changes of the configuration file do not count. 0: no limit.',
     format: 'duration',
     default: 30_000,
   },

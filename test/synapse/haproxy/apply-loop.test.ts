@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { silentLog } from '../../../common/daemon/log.ts';
-import { ApplyLoop, type ApplyLoopDeps } from '../../../synapse/haproxy/apply-loop.ts';
+import { ApplyLoop, type ApplyLoopDeps, type Change } from '../../../synapse/haproxy/apply-loop.ts';
+import type { FileUse } from '../../../synapse/haproxy/options/config.ts';
+import { Scheduler } from '../../simulation/engine/scheduler.ts';
 import { eventually } from '../../support/eventually.ts';
 
 describe('the loop that writes the file and reloads', () => {
@@ -13,8 +15,10 @@ describe('the loop that writes the file and reloads', () => {
       log: silentLog,
       processes: [],
       use: 'merged',
+      serviceReloadIntervalMs: 0,
       writer: {
         observe: () => false,
+        writtenAt: undefined,
         write: async () => {
           done.push('written');
           // HAProxy has come back meanwhile.
@@ -46,8 +50,10 @@ describe('the loop that writes the file and reloads', () => {
       log: silentLog,
       processes: [],
       use: 'merged',
+      serviceReloadIntervalMs: 0,
       writer: {
         observe: () => false,
+        writtenAt: undefined,
         write: async () => {
           done.push('written');
           if (done.length === 1) loop.touch();
@@ -68,4 +74,116 @@ describe('the loop that writes the file and reloads', () => {
     await running;
     assert.deepEqual(done, ['written', 'written']);
   });
+});
+
+describe('writes of the file, where each is a reload', () => {
+  interface Case {
+    readonly title: string;
+    readonly use: FileUse;
+    readonly urgent: boolean;
+    readonly serviceReloadIntervalMs?: number;
+    /** `api` does not change. */
+    readonly quiet?: boolean;
+    /** Writes in ten minutes, about. */
+    readonly writes: number;
+    /** Services that wait at the end. */
+    readonly waiting: readonly string[];
+  }
+  const cases: readonly Case[] = [
+    {
+      title: 'are 20 for one service that changes all the time, and then three in service_reload_interval',
+      use: 'only',
+      urgent: false,
+      writes: 20 + 10 * 6,
+      waiting: ['api'],
+    },
+    {
+      title: 'are as many as its writers want with service_reload_interval 0, one per second at most',
+      use: 'only',
+      urgent: false,
+      serviceReloadIntervalMs: 0,
+      writes: 600,
+      waiting: [],
+    },
+    {
+      title:
+        'are two per minute for a published configuration that changes all the time, where a program watches the file',
+      use: 'watched',
+      urgent: true,
+      writes: 3 + 10 * 2,
+      waiting: ['api'],
+    },
+    {
+      title: 'are two per minute for changes that are live already, where a program watches the file',
+      use: 'watched',
+      urgent: false,
+      writes: 10 * 2,
+      waiting: [],
+    },
+  ];
+  /** Runs a loop for ten minutes in which `api` changes every 0.7 s. `other`: what happens once, in the middle. */
+  async function tenMinutes({ use, urgent, serviceReloadIntervalMs = 30_000, quiet }: Case, other?: Change) {
+    const scheduler = new Scheduler(1);
+    const end = new AbortController();
+    const written: number[] = [];
+    let changes = 0;
+    let inFile = 0;
+    const loop = new ApplyLoop({
+      log: silentLog,
+      processes: [],
+      use,
+      serviceReloadIntervalMs,
+      writer: {
+        observe: () => false,
+        get writtenAt() {
+          return written.length === 0 ? undefined : new Date(written.length);
+        },
+        write: async () => {
+          if (inFile === changes) return;
+          inFile = changes;
+          written.push(scheduler.now());
+        },
+      },
+      reloader: { observe: () => undefined, reload: async () => {}, run: async () => {} },
+    });
+    const change = (one: Change): void => {
+      changes += 1;
+      loop.touch(one);
+    };
+    for (let at = 0; at < 600_000 && !quiet; at += 700) scheduler.at(at, () => change({ urgent, services: ['api'] }));
+    const middle = 300_001;
+    if (other !== undefined) scheduler.at(middle, () => change(other));
+    let running = Promise.resolve();
+    scheduler.at(0, () => {
+      running = loop.run(end.signal);
+    });
+    let waiting: readonly string[] = [];
+    scheduler.at(595_000, () => {
+      waiting = [...loop.waiting.keys()];
+      end.abort();
+    });
+    await scheduler.run(600_000);
+    await running;
+    return { writes: written.length, waiting, waitedMs: (written.find((at) => at >= middle) ?? 0) - middle };
+  }
+  for (const each of cases) {
+    it(each.title, async () => {
+      const { writes, waiting } = await tenMinutes(each);
+      assert.ok(Math.abs(writes - each.writes) <= each.writes / 20, `${writes} writes`);
+      assert.deepEqual(waiting, each.waiting);
+    });
+  }
+
+  const [flapping, , published] = cases as [Case, Case, Case];
+  for (const [title, each, other] of [
+    ['of another service', flapping, { urgent: false, services: ['web'] }],
+    ['of no service at all', { ...flapping, quiet: true }, { urgent: false, services: [] }],
+    ['of the configuration', flapping, { urgent: true, services: undefined }],
+    ['of the configuration, where a program watches the file', published, { urgent: true, services: undefined }],
+  ] as const) {
+    it(`do not wait for the budget of a service when there is a change ${title}`, async () => {
+      const { waitedMs } = await tenMinutes(each, other);
+      assert.ok(waitedMs <= 1_000, `${waitedMs} ms`);
+    });
+  }
 });

@@ -157,4 +157,43 @@ describe('a HAProxy in another container that is reloaded by a program that watc
     });
     assert.ok((watcher?.reloads ?? 0) <= 3, `${watcher?.reloads} reloads`);
   });
+
+  it('is reloaded for other services and no more for one that changes all the time, when there is no socket', async (t) => {
+    const server = await namedServer('hello');
+    t.after(() => server.close());
+    // 20 reloads at once, and one in a day.
+    const options = { do_socket: false, master_socket_path: null, socket_file_path: null, reload_command: 'echo noop' };
+    synapse = runOutput(testConfig(haproxy, { ...options, service_reload_interval: '3d' }));
+    const config = serviceConfig({ port: await freePort(), backend_name: 'api.b' });
+    const web = serviceConfig({ port: await freePort(), backend_name: 'web.b' });
+    let weight = 0;
+    const [first, second] = [[instance(server.port)], [instance(server.port, { weight: 77 })]];
+    const applyBoth = (other = first) => {
+      weight = (weight % 200) + 1;
+      return synapse.apply({
+        api: { config, instances: [instance(server.port, { weight })] },
+        web: { config: web, instances: other },
+      });
+    };
+    await applyBoth();
+    await start();
+    const waiting = () => Object.keys(synapse.output.status.waitingReload);
+    while (waiting().length === 0) {
+      await applyBoth();
+      await sleep(50);
+    }
+    assert.deepEqual(waiting(), ['api']);
+    assert.ok((watcher?.reloads ?? 0) <= 21, `${watcher?.reloads} reloads`);
+    const stays = await text();
+    const before = watcher?.reloads ?? 0;
+    for (let count = 0; count < 60; count += 1) {
+      await applyBoth();
+      await sleep(50);
+    }
+    assert.equal(await text(), stays);
+    assert.equal(watcher?.reloads, before);
+    await applyBoth(second);
+    await eventually(async () => assert.match(await text(), /weight 77/));
+    assert.match(await text(), new RegExp(`weight ${weight}\\b`), 'what waited goes along');
+  });
 });

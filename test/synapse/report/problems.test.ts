@@ -84,8 +84,8 @@ describe('the problems of synapse', () => {
       'say which records want too many reloads, and when their next one is due',
       summary({}, { pendingReload: ["the server's options changed (api/one)"], waitingReload: { api: 23, web: 40 } }),
       'warn',
-      "HAProxy needs a reload: the server's options changed (api/one). The records of api, web change options of servers " +
-        'too often: their next reload is due in 23 s (haproxy.service_reload_interval). Changes of the configuration do not wait for it.',
+      "HAProxy needs a reload: the server's options changed (api/one). The records of api, web ask for too many " +
+        'reloads: their next reload is due in 23 s (haproxy.service_reload_interval). Changes of the configuration do not wait for it.',
     ],
     [
       'name a server that HAProxy does not change',

@@ -71,13 +71,13 @@ function openWriter() {
     present: () => parseConfig(file.text),
   });
   const reloader = new Reloader(config, { ...deps, processes: [], writer, file });
+  const loop = { reason: null, waiting: new Map<string, number>() };
   return {
     file,
     events,
     writer,
     phase: () => writer.state.phase,
-    status: () =>
-      statusOf({ services, processes: [], writer, reloader, writeReason: null, ports: undefined, problems: new Map() }),
+    status: () => statusOf({ services, processes: [], writer, reloader, loop, ports: undefined, problems: new Map() }),
     /** Wants a service with these options, and instances with these server options. */
     want(name: string, options: Record<string, unknown>, ...serverOptions: readonly string[]) {
       const desired = services.get(name) ?? createDesiredService(name, config.max_server_id);

@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { silentLog } from '../../../../common/daemon/log.ts';
 import { ReloadBudget } from '../../../../synapse/haproxy/reload/budget.ts';
 
 /** A budget of one reload per 30 s, at a time that the test sets. */
 function openBudget(intervalMs = 30_000) {
   let now = 1_000;
-  const budget = new ReloadBudget(intervalMs, () => now);
+  const budget = new ReloadBudget({ burst: 3, intervalMs }, silentLog, () => now);
   return {
     budget,
     pass(ms: number): void {
