@@ -38,6 +38,11 @@ describe('the pages', () => {
     }
   });
 
+  it('begin with a README of at most 1,300 words', async () => {
+    const words = (await read('README.md')).split(/\s+/).filter((word) => word !== '').length;
+    assert.ok(words <= 1_300, `${words} words`);
+  });
+
   it('link to pages, files and headings that exist', async () => {
     for (const page of pages) {
       const text = await read(page);

@@ -1,7 +1,8 @@
 /**
  * `npm run bench [-- SECTION …] [--servers 10,1000,5000] [--changes 200] [--hosts 200]`: measures this checkout on this
  * machine. Sections, all of them but the last one by default: `propagation` (how long a change takes from etcd to HAProxy,
- * beside the least that any program here would take), `convergence` (how long it takes until all of three hosts have
+ * beside the least that any program here would take), `peers` (synapse beside a program that writes haproxy.cfg and reloads
+ * HAProxy for each change, up to 50 changes), `convergence` (how long it takes until all of three hosts have
  * acknowledged a drain, `--rounds` times, and what deploys lose that rely on it), `bursts` (changes that come at once, and large configurations),
  * `nerve` and `scale` (what the daemons take of their host, and of etcd), `cluster` (what a fleet takes of etcd),
  * `footprint` (what one nerve, one synapse and their commands take of a host, as they are installed, beside a bare Node;
@@ -31,6 +32,7 @@ import { measureFootprint } from './footprint.ts';
 import { footprintTables } from './footprint-tables.ts';
 import { measureLostLeases } from './lost-leases.ts';
 import { measureNerve } from './nerve.ts';
+import { peersTable } from './peers.ts';
 import { measurePropagation } from './propagation.ts';
 import { measureScale } from './scale.ts';
 import { formatTable, quantile } from './statistics.ts';
@@ -59,7 +61,7 @@ const { values, positionals } = parseArgs({
 });
 
 const sections: Readonly<Record<string, (bench: Bench) => Promise<void>>> = {
-  ...{ propagation, convergence, bursts, nerve, scale, cluster, footprint, churn },
+  ...{ propagation, peers, convergence, bursts, nerve, scale, cluster, footprint, churn },
   'lost-leases': lostLeases,
 };
 const usual = Object.keys(sections).filter((name) => name !== 'lost-leases');
@@ -112,6 +114,13 @@ async function propagation(bench: Bench): Promise<void> {
   }
   const what = `From an etcd put to HAProxy having the new server in rotation, ms, ${changes} changes`;
   print(`${what}, three etcd members and both HAProxy on this machine`, rows);
+}
+
+async function peers(bench: Bench): Promise<void> {
+  const changes = Math.min(Number(values.changes), 50);
+  const rows = await peersTable({ ...bench, changes }, values.servers.split(',').map(Number));
+  const what = 'From an etcd put to HAProxy having the new server in rotation, and what HAProxy takes afterwards';
+  print(`${what}; ${changes} changes, before each of which a client opens a connection that stays`, rows);
 }
 
 async function bursts(): Promise<void> {

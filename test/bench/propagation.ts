@@ -36,7 +36,7 @@ interface Contestant {
 const serversOfService = 50;
 
 /** How the servers are spread over services, which are called `api-1`, `api-2` and so on; numbers count from 1. */
-interface Fleet {
+export interface Fleet {
   readonly services: number;
   readonly each: number;
 }
@@ -161,9 +161,11 @@ async function startSynapse(options: PropagationOptions, prefix: string, start: 
   return observer;
 }
 
-const defaults = ['defaults', 'mode http', 'timeout connect 1s', 'timeout client 10s', 'timeout server 10s'];
+/** The section `defaults` of every HAProxy here. */
+export const defaults = ['defaults', 'mode http', 'timeout connect 1s', 'timeout client 10s', 'timeout server 10s'];
 
-async function fill(etcd: Etcd3, prefix: string, { services, each }: Fleet): Promise<void> {
+/** Announces a fleet below a prefix. */
+export async function fill(etcd: Etcd3, prefix: string, { services, each }: Fleet): Promise<void> {
   const all: { readonly backend: string; readonly instance: Instance }[] = [];
   for (let service = 1; service <= services; service++) {
     for (let number = 1; number <= each; number++) {
@@ -182,7 +184,7 @@ async function fill(etcd: Etcd3, prefix: string, { services, each }: Fleet): Pro
 }
 
 /** An instance of a service: its key sorts by number, so that ids handed out in order are the number. */
-function numbered(service: number, number: number): Instance {
+export function numbered(service: number, number: number): Instance {
   const host = `127.${(service % 250) + 1}.${Math.floor(number / 250)}.${(number % 250) + 1}`;
   const port = 9_000 + Math.floor(service / 250);
   return makeInstance({ name: `i${String(number).padStart(6, '0')}`, host, port });
