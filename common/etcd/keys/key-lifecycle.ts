@@ -1,6 +1,7 @@
 import { hex } from '../client/key-value.ts';
 import { nextStep, owesTombstone, waitsForSpace } from './next-step.ts';
 import {
+  absentKey,
   type DesiredKey,
   isResting,
   isSettled,
@@ -35,9 +36,14 @@ import { calmMs } from './timing.ts';
 /** A pause is made after this many requests that did not end the work. */
 const requestsBetweenPauses = 10;
 
-/** A key of which nothing is known yet. */
-export function beginKey(key: string, desired: DesiredKey, forget: boolean): Transition {
-  return { key: unknownKey(key, desired, forget), effects: [{ kind: 'queue' }] };
+/** A key of which nothing is known yet. One that `isNew` is taken to be absent: its first write finds out whether it is. */
+export function beginKey(
+  key: string,
+  desired: DesiredKey,
+  { forget = false, isNew = false }: { readonly forget?: boolean; readonly isNew?: boolean } = {},
+): Transition {
+  const unknown = unknownKey(key, desired, forget);
+  return { key: isNew ? { ...unknown, observed: absentKey } : unknown, effects: [{ kind: 'queue' }] };
 }
 
 /** Moves a key on. An event that its phase does not wait for changes nothing. */

@@ -36,6 +36,14 @@ export interface KeyReconcilerDeps {
   readonly onRepair: (key: string, noticedBy: 'watch' | 'read') => void;
 }
 
+/** How a key is assigned. */
+export interface AssignOptions {
+  /** Nothing is kept of the key once it is as desired. */
+  readonly forget?: boolean;
+  /** No process can have had the key before: it is written without being read first. */
+  readonly isNew?: boolean;
+}
+
 /** Requests that are under way at the same time. */
 const concurrentRequests = 16;
 
@@ -116,13 +124,13 @@ export class KeyReconciler {
     return true;
   }
 
-  /** Says how the key should be from now on. With `forget`, nothing is kept of it once it is so. */
-  assign(key: string, desired: DesiredKey, { forget = false }: { readonly forget?: boolean } = {}): void {
+  /** Says how the key should be from now on. */
+  assign(key: string, desired: DesiredKey, { forget = false, isNew = false }: AssignOptions = {}): void {
     if (this.#tasks.has(key)) {
       this.dispatch(key, { kind: 'assigned', desired, forget });
       return;
     }
-    const { key: owned, effects } = beginKey(key, desired, forget);
+    const { key: owned, effects } = beginKey(key, desired, { forget, isNew });
     const task: Task = { owned, timer: undefined };
     this.#tasks.set(key, task);
     this.#run(task, effects);

@@ -6,7 +6,7 @@ import { timeoutSignal } from '../../async/timeout.ts';
 import { type Log, reasonOf } from '../../daemon/log.ts';
 import type { EtcdClient } from '../client/client.ts';
 import { hex } from '../client/key-value.ts';
-import { KeyReconciler } from './key-reconciler.ts';
+import { type AssignOptions, KeyReconciler } from './key-reconciler.ts';
 import { KeyRepair } from './key-repair.ts';
 import { LeaseHolder } from './lease.ts';
 import { type DesiredKey, isSettled, type OwnedKey } from './owned-key.ts';
@@ -18,9 +18,10 @@ import { TombstoneLease } from './tombstone-lease.ts';
 export interface LeasedKeys {
   /**
    * Has `key` hold `value` under our lease from now on, whatever happens to the lease or the connection. Replaces an
-   * earlier value. Returns at once. What a predecessor left under the key is taken over without a gap.
+   * earlier value. Returns at once. What a predecessor left under the key is taken over without a gap. With `isNew`, no process
+   * can have had the key before: it is not read first, which spares a round trip.
    */
-  set(key: string, value: string): void;
+  set(key: string, value: string, options?: { readonly isNew?: boolean }): void;
   /**
    * Withdraws `key` and keeps it away: writes `tombstone`, so that readers see an orderly withdrawal, also those that were
    * away for some seconds; it goes with a lease of its own. Without a tombstone, or where etcd grants no such lease, the
@@ -180,8 +181,8 @@ class EtcdLeasedKeys implements LeasedKeys {
     return owned && statusOf(owned);
   }
 
-  set(key: string, value: string): void {
-    this.#assign(key, { kind: 'set', value });
+  set(key: string, value: string, options?: { readonly isNew?: boolean }): void {
+    this.#assign(key, { kind: 'set', value }, options);
   }
 
   unset(key: string, tombstone?: string, options?: { readonly forget?: boolean }): void {
@@ -225,7 +226,7 @@ class EtcdLeasedKeys implements LeasedKeys {
     }
   }
 
-  #assign(key: string, desired: DesiredKey, options?: { readonly forget?: boolean }): void {
+  #assign(key: string, desired: DesiredKey, options?: AssignOptions): void {
     if (!this.#closing && !this.#stopped.aborted) this.#reconciler.assign(key, desired, options);
   }
 

@@ -48,7 +48,7 @@ class Model {
 
   constructor(random: () => number) {
     this.#random = random;
-    const { key, effects } = beginKey('/k', { kind: 'set', value: 'first' }, false);
+    const { key, effects } = beginKey('/k', { kind: 'set', value: 'first' });
     this.#key = key;
     this.#run(effects);
   }

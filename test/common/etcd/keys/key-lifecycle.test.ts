@@ -37,7 +37,7 @@ const ours = present('5', 'up', '7');
 const tombstone = present('6', 'down', '20');
 const theirs = present('8', 'other', '9');
 
-const fresh = beginKey('/k', set('up'), false).key;
+const fresh = beginKey('/k', set('up')).key;
 const at = (phase: Phase, facts: Partial<OwnedKey> = {}): OwnedKey => ({ ...fresh, phase, requests: 1, ...facts });
 const put: KeyRequest = { kind: 'put', modRevision: '5', value: 'up', lease: '7' };
 
@@ -306,12 +306,34 @@ describe('the lifecycle of an owned key', () => {
   });
 
   it('reads a new key, writes it under the lease, and holds it', () => {
-    const first = beginKey('/k', set('up'), false);
+    const first = beginKey('/k', set('up'));
     assert.deepEqual(first.effects.map(words), ['queue']);
     const { key, effects } = run(first, [turn, read(absentKey), turn, written(ours)]);
     assert.deepEqual(effects, ['send read', 'queue', 'send put up@0 lease 7', 'rest']);
     assert.equal(key.phase, 'held');
     assert.equal(key.claimed, true);
+  });
+
+  it('writes a key that no process can have had without reading it first', () => {
+    const first = beginKey('/k', set('up'), { isNew: true });
+    const { key, effects } = run(first, [turn, written(ours)]);
+    assert.deepEqual(effects, ['send put up@0 lease 7', 'rest']);
+    assert.equal(key.phase, 'held');
+  });
+
+  it('reads a new key whose write was not answered, and overwrites one that is there all the same', () => {
+    const first = beginKey('/k', set('up'), { isNew: true });
+    const lost = run(first, [turn, failure('unanswered'), waited, turn, read(ours), turn, written(ours)]);
+    assert.deepEqual(lost.effects.slice(0, 1), ['send put up@0 lease 7']);
+    assert.ok(lost.effects.includes('send read'), lost.effects.join());
+    assert.equal(lost.key.phase, 'held');
+    const { effects } = run(first, [turn, overtaken(theirs), turn]);
+    assert.deepEqual(effects, ['send put up@0 lease 7', 'queue', 'send put up@8 lease 7']);
+  });
+
+  it('withdraws a new key without a write when it has not been written', () => {
+    const waiting = run(beginKey('/k', set('up'), { isNew: true }), [assign(unset(), true), turn]);
+    assert.deepEqual([waiting.key.phase, waiting.effects], ['gone', ['forget', 'rest']]);
   });
 
   it('takes over what a predecessor left, whatever its lease, and reports it once', () => {
@@ -402,7 +424,7 @@ describe('the lifecycle of an owned key', () => {
   });
 
   it('leaves the tombstone of a predecessor to its lease, and overwrites one that no lease would end', () => {
-    const first = beginKey('/k', unset('down'), false).key;
+    const first = beginKey('/k', unset('down')).key;
     const left = (lease: string) => run(first, [turn, read(present('8', 'down', lease)), turn]).key.phase;
     assert.deepEqual([left('9'), left('0')], ['tombstoned', 'writingTombstone']);
   });
@@ -447,10 +469,10 @@ describe('the lifecycle of an owned key', () => {
 
   it('says a tombstone for a key that is not there at its start: an earlier process may have lost its lease', () => {
     const steps = [turn, read(absentKey), turn, written(tombstone)];
-    const { key, effects } = run(beginKey('/k', unset('down'), false), steps);
+    const { key, effects } = run(beginKey('/k', unset('down')), steps);
     assert.equal(key.phase, 'tombstoned');
     assert.deepEqual(effects.slice(-2), ['send putTombstone down@0 lease 20', 'rest']);
-    const { key: ending } = run(beginKey('/k', unset('down'), false), steps, { closing: true });
+    const { key: ending } = run(beginKey('/k', unset('down')), steps, { closing: true });
     assert.equal(ending.phase, 'gone');
   });
 
@@ -475,7 +497,7 @@ describe('the lifecycle of an owned key', () => {
 
   it('is not concerned when others delete a key that it does not want and leaves no tombstone for', () => {
     const steps = [turn, read(absentKey)];
-    const { key } = run(beginKey('/k', unset(), false), steps);
+    const { key } = run(beginKey('/k', unset()), steps);
     assert.equal(key.phase, 'gone');
     const { effects } = run(key, [{ kind: 'watched', version: { revision: 12, observed: absentKey } }]);
     assert.deepEqual(effects, []);
