@@ -154,6 +154,7 @@ export class NerveDaemon {
       await fleet.untilQuiet(drainMs, lastStop.signal);
     }
     await nerve.close(withdrawTimeoutMs, { keep });
+    await fleet.removed();
     await operator.saved();
     await statsd.end();
     await systemd.flushed();

@@ -118,7 +118,7 @@ class FleetWait {
   /** Asks the synapses of one registry about its instances. One that etcd does not show for long delays no other. */
   async #ask(registry: OpenRegistry, services: readonly RunningService[], signal: AbortSignal): Promise<void> {
     const ask = this.#deps.ask;
-    await this.#untilShown(services, signal);
+    await this.#untilShown(registry, services, signal);
     const shown = services.filter(({ isSettled }) => isSettled);
     const hidden = services.filter((service) => !shown.includes(service));
     for (const service of hidden) this.#set(service, 'waiting', `etcd does not show it: ${reasonOf(service)}`);
@@ -140,12 +140,17 @@ class FleetWait {
   }
 
   /** Waits until the registry has the records of these services; after {@link patienceMs}, until it has one of them. */
-  async #untilShown(services: readonly RunningService[], signal: AbortSignal): Promise<void> {
+  async #untilShown(
+    { announcer }: OpenRegistry,
+    services: readonly RunningService[],
+    signal: AbortSignal,
+  ): Promise<void> {
     const beganAt = clock.now();
     while (!signal.aborted && this.#leftMs > 0 && !services.every(({ isSettled }) => isSettled)) {
       const isLate = clock.now() - beganAt >= patienceMs;
       if (isLate && services.some(({ isSettled }) => isSettled)) return;
-      await sleep(Math.min(pollMs, this.#leftMs), signal);
+      await settledSoon(announcer, signal);
+      if (!services.every(({ isSettled }) => isSettled)) await sleep(Math.min(pollMs, this.#leftMs), signal);
     }
   }
 
@@ -168,6 +173,15 @@ class FleetWait {
     const milliseconds = clock.now() - this.#beganAt;
     this.#known.set(service, unaskedProgress(this.#questionOf(service), milliseconds, { outcome, reason }));
   }
+}
+
+/** Waits until a registry has everything, mostly for some milliseconds, but not longer than until the next look. */
+async function settledSoon(announcer: OpenRegistry['announcer'], signal: AbortSignal): Promise<void> {
+  const soon = linkAbort(signal);
+  const timer = clock.setTimeout(() => soon.abort(), pollMs);
+  await announcer.settled(soon.signal).catch(() => {});
+  clock.clearTimeout(timer);
+  soon.release();
 }
 
 function reasonOf({ announcement, heldBack }: RunningService): string {

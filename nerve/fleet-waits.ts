@@ -23,6 +23,8 @@ export interface FleetWaitsDeps {
 /** The waits of this nerve for the proxies of its registries. */
 export class FleetWaits {
   readonly #deps: FleetWaitsDeps;
+  /** Requests that have ended, and are being removed from etcd. */
+  readonly #removals = new Set<Promise<void>>();
 
   constructor(deps: FleetWaitsDeps) {
     this.#deps = deps;
@@ -67,6 +69,11 @@ export class FleetWaits {
     await sleep(endsAt - clock.now(), signal);
   }
 
+  /** Resolves when the requests of all waits that have ended are gone from etcd, or go with their leases. */
+  async removed(): Promise<void> {
+    await Promise.all(this.#removals);
+  }
+
   /** Asks over the connection and with the rights that nerve announces with. */
   #ask(fleet: FleetConfig): AskProxies {
     const { clients, log, config } = this.#deps;
@@ -77,7 +84,9 @@ export class FleetWaits {
         return questions.map((question) => unaskedProgress(question, 0, end));
       }
       const options = { fleet, by: `nerve on ${config().instanceId}`, questions, timeoutMs };
-      const answers = await askFleet(client, options, { log, onProgress }, signal);
+      const { answers, removed } = await askFleet(client, options, { log, onProgress }, signal);
+      this.#removals.add(removed);
+      void removed.then(() => this.#removals.delete(removed));
       for (const { progress } of answers) count(progress);
       return answers.map(({ progress }) => progress);
     };

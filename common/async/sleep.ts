@@ -36,6 +36,11 @@ export class WakeableSleep {
     this.#current?.abort();
   }
 
+  /** Takes back earlier calls of {@link wake}: what they were about is about to be handled. */
+  clear(): void {
+    this.#woken = false;
+  }
+
   /** Waits for `delayMs`, {@link wake} or the signal, whatever comes first. Never rejects. */
   async sleep(delayMs: number, signal: AbortSignal): Promise<void> {
     if (!this.#woken && !signal.aborted) {

@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import { type LinkedAbort, linkAbort } from '../async/abort.ts';
 import { jittered } from '../async/backoff.ts';
 import { clock } from '../async/clock.ts';
@@ -5,17 +6,16 @@ import { WakeableSleep } from '../async/sleep.ts';
 import { type Log, reasonOf } from '../daemon/log.ts';
 import type { EtcdClient } from '../etcd/client/client.ts';
 import { EtcdError, isDenied, isLeaseNotFound } from '../etcd/client/errors.ts';
-import { keyRange, prefixRange } from '../etcd/client/key-value.ts';
+import { keyRange } from '../etcd/client/key-value.ts';
 import { LeaseHolder } from '../etcd/keys/lease.ts';
-import { type Listing, list, listAt } from '../etcd/watch/list.ts';
-import type { KeyChange, PrefixChange } from '../etcd/watch/prefix-state.ts';
-import { createReflector, type Reflector } from '../etcd/watch/reflector.ts';
-import { type AskState, type MemberChange, verdictOf } from './ask-state.ts';
-import { ackOfKey, acksPrefix, type FleetKeys, fleetKeys, proxyOfKey, requestKey } from './keys.ts';
-import { type Look, OpenQuestion } from './open-question.ts';
+import { AnswersWatch, type ChangedKey } from './answers-watch.ts';
+import { type AskState, verdictOf } from './ask-state.ts';
+import { acksPrefix, type FleetKeys, fleetKeys, requestKey } from './keys.ts';
+import { type Look, OpenQuestion, type Prepared } from './open-question.ts';
 import type { FleetConfig } from './options.ts';
 import type { Progress } from './progress.ts';
 import type { Question } from './question.ts';
+import { acksAmong, proxiesAmong, readAnswers } from './read-answers.ts';
 import { askBackoff, lookEveryMs, progressMs, removeTimeoutMs, requestTtlSeconds } from './timing.ts';
 
 /** What is asked, and how. */
@@ -41,9 +41,17 @@ export interface Answer {
   readonly state: AskState;
 }
 
+/** How the questions ended. */
+export interface Asked {
+  /** In the order of the questions. */
+  readonly answers: readonly Answer[];
+  /** Resolves when the requests are gone from etcd, after {@link removeTimeoutMs} at most. The answers need not wait for it. */
+  readonly removed: Promise<void>;
+}
+
 /**
  * Asks all synapses of a fleet, and follows their acknowledgements until every question has its answer or the time is over.
- * The requests are removed at the end. An end as `done` is read from etcd through a quorum: proxies, acknowledgements and the
+ * Then the requests are removed. An end as `done` is read from etcd through a quorum: proxies, acknowledgements and the
  * record of the instance at one revision. Never rejects: when `signal` aborts, the questions end as they are.
  */
 export async function askFleet(
@@ -51,7 +59,7 @@ export async function askFleet(
   options: AskOptions,
   deps: AskDeps,
   signal: AbortSignal,
-): Promise<readonly Answer[]> {
+): Promise<Asked> {
   const link = linkAbort(signal);
   try {
     return await new Asking(client, options, deps, link).run();
@@ -69,7 +77,7 @@ class Asking {
   /** Ends everything: the caller's signal, and the end of the last question. */
   readonly #link: LinkedAbort;
   readonly #holder: LeaseHolder;
-  readonly #reflector: Reflector;
+  readonly #watch: AnswersWatch;
   readonly #questions: readonly OpenQuestion[];
   readonly #awake = new WakeableSleep();
   #failures = 0;
@@ -83,8 +91,14 @@ class Asking {
     this.#deps = deps;
     this.#keys = fleetKeys(options.fleet.path);
     this.#link = link;
+    // Each question and each call listens to it.
+    setMaxListeners(0, link.signal);
     const log = quiet(deps.log);
-    this.#reflector = createReflector(client, { log }, link.signal);
+    const onWatching = (): void => {
+      for (const question of this.#open) question.lookAgain();
+      this.#awake.wake();
+    };
+    this.#watch = new AnswersWatch(client, { log, onWatching }, link.signal);
     this.#questions = options.questions.map((question) => new OpenQuestion(question));
     const onGranted = (): void => {
       // What was asked under an earlier lease has gone with it.
@@ -94,11 +108,12 @@ class Asking {
     this.#holder = new LeaseHolder(client, { ttlSeconds: requestTtlSeconds }, { log, onGranted }, link.signal);
   }
 
-  async run(): Promise<readonly Answer[]> {
+  async run(): Promise<Asked> {
     const { signal } = this.#link;
     const timer = clock.setTimeout(() => this.#timeIsOver(), this.#options.timeoutMs);
     this.#holder.start();
     this.#followProxies();
+    this.#watch.start();
     while (this.#open.length > 0 && !signal.aborted) {
       await this.#step(signal);
       this.#tell();
@@ -106,12 +121,12 @@ class Asking {
     }
     clock.clearTimeout(timer);
     this.#tell({ now: true });
-    await this.#holder.revokeAll(removeTimeoutMs).catch((error) => {
+    const removed = this.#holder.revokeAll(removeTimeoutMs).catch((error) => {
       this.#deps.log.debug('a request could not be removed, it goes when its lease expires', {
         reason: reasonOf(error),
       });
     });
-    return this.#questions.map((question) => ({ progress: question.progress, state: question.state }));
+    return { answers: this.#questions.map(({ progress, state }) => ({ progress, state })), removed };
   }
 
   #timeIsOver(): void {
@@ -127,8 +142,7 @@ class Asking {
   /** Writes what is to be asked, and reads the answers of those that may be complete. */
   async #step(signal: AbortSignal): Promise<void> {
     try {
-      const lease = this.#holder.id;
-      if (lease !== null) await Promise.all(this.#open.map((question) => this.#write(question, lease, signal)));
+      await Promise.all(this.#open.map((question) => this.#write(question, signal)));
       const now = clock.now();
       const due = this.#open.filter((question) => question.isLookDue(now));
       if (due.length > 0) await this.#look(due, signal);
@@ -139,7 +153,7 @@ class Asking {
       this.#reason = reasonOf(error);
       this.#failures += 1;
     }
-    const trouble = this.#reason ?? this.#holder.reason ?? this.#reflector.status.reason;
+    const trouble = this.#reason ?? this.#holder.reason ?? this.#watch.reason;
     for (const question of this.#open) question.apply({ kind: 'trouble', reason: trouble });
   }
 
@@ -155,41 +169,45 @@ class Asking {
     return this.#questions.some(({ state }, index) => state !== this.#told[index]);
   }
 
-  /** Puts the request of a question that is to be asked. */
-  async #write(question: OpenQuestion, lease: string, signal: AbortSignal): Promise<void> {
+  /** Puts the request of a question that is to be asked; without a lease, only prepares it. */
+  async #write(question: OpenQuestion, signal: AbortSignal): Promise<void> {
     if (!question.isToBeAsked) return;
-    const { key: at } = keyRange(question.key ?? this.#keys.requests);
+    let lease: string | null = null;
     try {
-      const found = await this.#client.call((rpc) => rpc.kv.range({ key: at }), {}, signal);
-      const { id, key, value } = question.prepare(this.#keys, {
-        by: this.#options.by,
-        recordRevision: found.kvs[0]?.mod_revision ?? null,
-        revision: Number(found.header.revision),
-      });
-      await this.#client.call((rpc) => rpc.kv.put({ key: Buffer.from(key), value, lease }), {}, signal);
-      this.#followAcks(question, id);
+      const { key, value } = question.prepared ?? (await this.#prepare(question, signal));
+      lease = this.#holder.id;
+      if (lease === null) return;
+      const under = lease;
+      await this.#client.call((rpc) => rpc.kv.put({ key: Buffer.from(key), value, lease: under }), {}, signal);
+      question.asked();
     } catch (error) {
       if (!(error instanceof EtcdError)) throw error;
       // A new lease is on its way; the question is asked again under it.
-      if (isLeaseNotFound(error)) this.#holder.lost(lease);
+      if (lease !== null && isLeaseNotFound(error)) this.#holder.lost(lease);
       else if (isDenied(error.details)) question.end('denied', `etcd does not allow it: ${reasonOf(error)}`);
       else throw error;
     }
   }
 
+  /** Makes the request, and watches its acknowledgements from before it is written: a watch that begins late lags at first. */
+  async #prepare(question: OpenQuestion, signal: AbortSignal): Promise<Prepared> {
+    const { key } = keyRange(question.key ?? this.#keys.requests);
+    const found = await this.#client.call((rpc) => rpc.kv.range({ key }), {}, signal);
+    const recordRevision = found.kvs[0]?.mod_revision ?? null;
+    const preparation = { by: this.#options.by, recordRevision, revision: Number(found.header.revision) };
+    const prepared = question.prepare(this.#keys, preparation, this.#link.signal);
+    this.#followAcks(question, prepared);
+    return prepared;
+  }
+
   /** Reads proxies, acknowledgements and records at one revision, and ends the questions that have their answers. */
   async #look(questions: readonly OpenQuestion[], signal: AbortSignal): Promise<void> {
-    const beganAt = clock.now();
-    const before = questions.map((question) => question.beginLook(beganAt + lookEveryMs));
+    const nextAt = clock.now() + (this.#watch.isWatching ? lookEveryMs.watched : lookEveryMs.unwatched);
+    const before = questions.map((question) => question.beginLook(nextAt));
     try {
-      const listing = await list(this.#client, prefixRange(this.#keys.proxies), signal);
-      const proxies = this.#proxiesAmong(keysIn(listing));
-      const looks = await Promise.all(
-        questions.map((question) => this.#lookAt(question, { proxies, revision: listing.revision }, signal)),
-      );
+      const looks = await readAnswers(this.#client, { keys: this.#keys, questions }, signal);
       for (const [index, question] of questions.entries()) {
         question.endLook(before[index] as number, looks[index] as Look);
-        question.lookEarly(clock.now() - beganAt);
         if (!question.isOpen && this.#open.length > 0) this.#remove(question);
       }
     } catch (error) {
@@ -205,45 +223,21 @@ class Asking {
       this.#awake.wake();
   }
 
-  /** Reads what there is about one question at a revision. */
-  async #lookAt(
-    { state, key }: OpenQuestion,
-    { proxies, revision }: { readonly proxies: readonly MemberChange[]; readonly revision: number },
-    signal: AbortSignal,
-  ): Promise<Look> {
-    const { id } = state;
-    const [acks, record] = await Promise.all([
-      listAt(this.#client, prefixRange(acksPrefix(this.#keys, id)), revision, signal),
-      key === null ? undefined : listAt(this.#client, keyRange(key), revision, signal),
-    ]);
-    const recordRevision = key === null ? null : (record?.entries.get(key)?.modRevision ?? null);
-    return { id, proxies, acks: this.#acksAmong(keysIn(acks)), recordRevision };
-  }
-
   #followProxies(): void {
-    const onChange = ({ changed }: PrefixChange): void => {
-      const changes = this.#proxiesAmong(changed);
+    const onChange = (changed: readonly ChangedKey[]): void => {
+      const changes = proxiesAmong(this.#keys, changed);
       for (const question of this.#open) question.apply({ kind: 'proxies', changes, whole: false });
       this.#awake.wake();
     };
-    void this.#reflector.follow(this.#keys.proxies, onChange, this.#link.signal);
+    this.#watch.follow(this.#keys.proxies, onChange, this.#link.signal);
   }
 
-  #followAcks(question: OpenQuestion, request: string): void {
-    const signal = question.asked(this.#link.signal);
-    const onChange = ({ changed }: PrefixChange): void => {
-      question.apply({ kind: 'acks', request, changes: this.#acksAmong(changed), whole: false });
+  #followAcks(question: OpenQuestion, { id: request, signal }: Prepared): void {
+    const onChange = (changed: readonly ChangedKey[]): void => {
+      question.apply({ kind: 'acks', request, changes: acksAmong(this.#keys, changed), whole: false });
       this.#awake.wake();
     };
-    void this.#reflector.follow(acksPrefix(this.#keys, request), onChange, signal);
-  }
-
-  #proxiesAmong(changed: Iterable<ChangedKey>): readonly MemberChange[] {
-    return membersAmong(changed, (key) => proxyOfKey(this.#keys, key));
-  }
-
-  #acksAmong(changed: Iterable<ChangedKey>): readonly MemberChange[] {
-    return membersAmong(changed, (key) => ackOfKey(this.#keys, key)?.id);
+    this.#watch.follow(acksPrefix(this.#keys, request), onChange, signal);
   }
 
   /** Removes the request of a question that has ended while others go on. */
@@ -260,24 +254,6 @@ class Asking {
     this.#told = this.#questions.map(({ state }) => state);
     this.#deps.onProgress?.(this.#questions.map((question) => question.progress));
   }
-}
-
-/** A key that has changed, with what it holds now; without an entry it was deleted. */
-type ChangedKey = Pick<KeyChange, 'key' | 'entry'>;
-
-function keysIn({ entries }: Listing): readonly ChangedKey[] {
-  return [...entries.values()].map((entry) => ({ key: entry.key, entry }));
-}
-
-/** The changes of the keys that have the id of a member. */
-function membersAmong(
-  changed: Iterable<ChangedKey>,
-  idOf: (key: string) => string | undefined,
-): readonly MemberChange[] {
-  return [...changed].flatMap(({ key, entry }) => {
-    const id = idOf(key);
-    return id === undefined ? [] : [{ id, entry }];
-  });
 }
 
 /** A log whose lines about the lease of a request are for debugging only: what is wrong is told as progress. */

@@ -5,7 +5,6 @@ import { type FleetKeys, newRequestId, requestKey } from './keys.ts';
 import { type Outcome, type Progress, progressOfQuestion } from './progress.ts';
 import type { Question } from './question.ts';
 import { formatRequest, type RequestRecord } from './records.ts';
-import { earlyLook } from './timing.ts';
 
 /** What a question is written with. */
 export interface Preparation {
@@ -14,6 +13,15 @@ export interface Preparation {
   readonly recordRevision: string | null;
   /** The revision at which that was read. */
   readonly revision: number;
+}
+
+/** A request that is to be written. */
+export interface Prepared {
+  readonly id: string;
+  readonly key: string;
+  readonly value: Buffer;
+  /** Ends the watch of its acknowledgements. */
+  readonly signal: AbortSignal;
 }
 
 /** What was read at one revision after the question was written. */
@@ -25,22 +33,27 @@ export interface Look {
   readonly recordRevision: string | null;
 }
 
+/** What a request is about. */
+interface RequestFacts {
+  readonly request: RequestRecord;
+  readonly recordRevision: string | null;
+}
+
 /** One question on its way to its answer. */
 export class OpenQuestion {
   readonly #question: Question;
   readonly #beganAt = clock.now();
   #state: AskState = unasked;
   #isToBeAsked = true;
-  #prepared:
-    | { readonly id: string; readonly request: RequestRecord; readonly recordRevision: string | null }
-    | undefined;
+  /** The request that is to be written; undefined when there is none, or it has been written. */
+  #prepared: (Prepared & RequestFacts) | undefined;
+  /** The request that was written last. */
+  #written: RequestFacts | undefined;
   /** Ends the watch of the acknowledgements of the present request. */
   #watch: LinkedAbort | undefined;
   /** Counts the events, so that a look knows whether there were any meanwhile. */
   #events = 0;
   #lookAt = Number.POSITIVE_INFINITY;
-  /** When the present request was written. */
-  #askedAt = Number.NEGATIVE_INFINITY;
   #end: { readonly outcome: Outcome; readonly reason: string | null; readonly at: number } | undefined;
 
   constructor(question: Question) {
@@ -74,34 +87,41 @@ export class OpenQuestion {
     return progressOfQuestion(this.#question, this.#state, at - this.#beganAt, { outcome, reason });
   }
 
+  /** The request that is to be written; undefined when it has to be made. */
+  get prepared(): Prepared | undefined {
+    return this.#prepared;
+  }
+
   /** Says that the request is gone, or no longer right. */
   askAgain(): void {
     this.#isToBeAsked = true;
   }
 
-  /** Makes the request to write. */
-  prepare(keys: FleetKeys, { by, recordRevision, revision }: Preparation): { id: string; key: string; value: Buffer } {
+  /** Makes the request to write. `parent` ends the watch of its acknowledgements too. */
+  prepare(keys: FleetKeys, { by, recordRevision, revision }: Preparation, parent: AbortSignal): Prepared {
     const question = this.#question;
     const request: RequestRecord =
       question.kind === 'instance'
         ? { ...question, by, revision: recordRevision === null ? revision : Number(recordRevision) }
         : { ...question, by, revision: question.revision ?? revision };
     const id = newRequestId();
-    this.#prepared = { id, request, recordRevision };
-    return { id, key: requestKey(keys, id), value: Buffer.from(formatRequest(request)) };
+    this.#stopWatch();
+    this.#watch = linkAbort(parent);
+    const written = { key: requestKey(keys, id), value: Buffer.from(formatRequest(request)) };
+    this.#prepared = { id, ...written, request, recordRevision, signal: this.#watch.signal };
+    return this.#prepared;
   }
 
-  /** Says that the request has been written. @returns a signal that ends the watch of its acknowledgements */
-  asked(parent: AbortSignal): AbortSignal {
+  /** Says that the request has been written. */
+  asked(): void {
     const prepared = this.#prepared;
     if (prepared === undefined) throw new Error('the question was not prepared');
-    this.#stopWatch();
+    this.#prepared = undefined;
+    this.#written = prepared;
     this.#isToBeAsked = false;
     this.apply({ kind: 'asked', id: prepared.id, request: prepared.request });
-    this.#askedAt = clock.now();
-    this.#lookAt = this.#askedAt;
-    this.#watch = linkAbort(parent);
-    return this.#watch.signal;
+    // At once: what the watch showed before the answer to the write was not taken.
+    this.#lookAt = clock.now();
   }
 
   apply(event: AskEvent): void {
@@ -124,14 +144,7 @@ export class OpenQuestion {
     return this.#events;
   }
 
-  /** While the watch of the answers may lag: reads them again soon. `tookMs`: how long reading took. */
-  lookEarly(tookMs: number): void {
-    const now = clock.now();
-    if (now - this.#askedAt > earlyLook.forMs) return;
-    this.#lookAt = Math.min(this.#lookAt, now + Math.max(earlyLook.leastMs, tookMs * earlyLook.tookFactor));
-  }
-
-  /** Says that reading failed. */
+  /** Says that reading failed, or that what was written until now may not have been shown: the answers are read at once. */
   lookAgain(): void {
     this.#lookAt = clock.now();
   }
@@ -152,7 +165,7 @@ export class OpenQuestion {
     if (isLatest) this.#state = seen;
     // Newer events are known, and they contradict: the next look decides.
     if (verdict === 'waiting' || (!isLatest && verdictOf(this.#state) !== verdict)) return;
-    if (this.key !== null && look.recordRevision !== this.#prepared?.recordRevision) {
+    if (this.key !== null && look.recordRevision !== this.#written?.recordRevision) {
       // The acknowledgements are about an earlier record.
       this.#isToBeAsked = true;
       return;

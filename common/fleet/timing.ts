@@ -1,4 +1,5 @@
 import type { Backoff } from '../async/backoff.ts';
+import type { LivenessLimits } from '../etcd/watch/timing.ts';
 
 /* All times of a process that asks the fleet. */
 
@@ -8,14 +9,15 @@ export const requestTtlSeconds = 10;
 /** Between two tries to write a question or to read the answers. */
 export const askBackoff: Backoff = { baseMs: 50, maxMs: 1_000 };
 
-/** How often all answers are read while the watch goes on: some releases of etcd lose events. */
-export const lookEveryMs = 10_000;
+/** How often all answers are read: while they are watched, because some releases of etcd lose events, and while they are not. */
+export const lookEveryMs = { watched: 10_000, unwatched: 500 } as const;
 
-/**
- * The first answers are read rather than waited for: etcd sends the events of a new watch up to 100 ms late (its loop for watchers
- * that are behind runs that often). At most a quarter of that time is spent on reading.
- */
-export const earlyLook = { forMs: 250, leastMs: 8, tookFactor: 3 } as const;
+/** How the stream that shows answers proves that its member lives: somebody waits for it. */
+export const answersLiveness: LivenessLimits = { firstAnswerMs: 1_000, idleMs: 2_000, answerMs: 1_000, tickMs: 250 };
+/** Between two streams. */
+export const answersBackoff: Backoff = { baseMs: 50, maxMs: 1_000 };
+/** A stream that lasted this long ended an outage. */
+export const answersHealthyMs = 10_000;
 
 /** How often a question says how far it is, at most, and at least. */
 export const progressMs = { least: 100, most: 1_000 } as const;

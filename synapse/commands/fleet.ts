@@ -5,10 +5,10 @@ import type { Command } from '../../common/cli/program.ts';
 import { type Cell, formatTable, heading, plain, type Style } from '../../common/cli/table.ts';
 import { silentLog } from '../../common/daemon/log.ts';
 import type { Answer } from '../../common/fleet/ask.ts';
-import { whyWaiting } from '../../common/fleet/progress.ts';
 import { ageOf, counted, formatLatency, listed } from '../../common/wording.ts';
+import { reportOf } from '../fleet/report.ts';
+import { type FleetReport, fleetShape } from '../report/fleet-shape.ts';
 import { interrupted, json } from './context.ts';
-import { type FleetProxy, type FleetReport, fleetShape } from './fleet-shape.ts';
 import { asker, fleetTarget, hintOf, missing } from './fleet-target.ts';
 
 /** With --watch, the fleet is asked this often. */
@@ -44,13 +44,14 @@ export const fleet: Command = {
     const asked = { fleet: config, by: asker('synapse fleet'), questions: [{ kind: 'revision' }], timeoutMs } as const;
     try {
       for (;;) {
-        const [answer] = await askFleet(client, asked, { log: silentLog }, signal);
-        const { state, progress } = answer as Answer;
+        const { answers, removed } = await askFleet(client, asked, { log: silentLog }, signal);
+        const { state, progress } = answers[0] as Answer;
         if (progress.outcome === 'denied') throw new Error(`${progress.reason}${hintOf(progress)}`);
         if (signal.aborted) return 0;
         const report = reportOf(config.path, { state, progress });
         if (options.json) print(`${JSON.stringify(report, null, options.watch ? undefined : 2)}\n`);
         else print(formatFleet(report, style));
+        await removed;
         if (!options.watch) return progress.outcome === 'done' ? 0 : 4;
         if (!options.json) print('\n');
         await sleep(watchEveryMs, signal);
@@ -60,29 +61,6 @@ export const fleet: Command = {
     }
   },
 };
-
-/** What the answers say of each proxy. */
-export function reportOf(path: string, { state, progress }: Answer): FleetReport {
-  const { request, members } = state;
-  const proxies = [...members].map(([id, member]): FleetProxy => {
-    const { proxy, ack, present, fulfilled } = member;
-    return {
-      proxy: id,
-      host: proxy?.host ?? null,
-      version: proxy?.version ?? null,
-      startedAt: proxy?.startedAt ?? null,
-      haproxyProcesses: proxy?.haproxyProcesses ?? null,
-      paths: proxy?.paths ?? [],
-      milliseconds: fulfilled ? (ack?.ms ?? null) : null,
-      revision: ack?.revision ?? null,
-      reason: fulfilled ? null : present ? whyWaiting(member, request) : 'it left during the question',
-    };
-  });
-  const rank = ({ milliseconds }: FleetProxy): number => milliseconds ?? Number.POSITIVE_INFINITY;
-  proxies.sort((a, b) => (rank(a) === rank(b) ? (a.proxy < b.proxy ? -1 : 1) : rank(b) - rank(a)));
-  const nobody = progress.outcome === 'nobody' ? 'no synapse takes part' : null;
-  return { path, revision: request?.revision ?? null, reason: nobody ?? progress.reason, proxies };
-}
 
 /** What `synapse fleet` prints. */
 export function formatFleet(report: FleetReport, style: Style = plain, now: number = clock.wallTime()): string {

@@ -3,6 +3,7 @@ import { numberOption } from '../../common/cli/number-option.ts';
 import { type Command, type CommandContext, UsageError } from '../../common/cli/program.ts';
 import { silentLog } from '../../common/daemon/log.ts';
 import type { EtcdClient } from '../../common/etcd/client/client.ts';
+import type { Answer } from '../../common/fleet/ask.ts';
 import { asking, membersText, noProxy, type Progress, progressShape } from '../../common/fleet/progress.ts';
 import type { Question } from '../../common/fleet/question.ts';
 import type { Expectation } from '../../common/fleet/records.ts';
@@ -110,8 +111,9 @@ async function ask(
   try {
     const questions = [await options.questionOf(client)];
     const asked = { fleet, by: asker('synapse wait'), questions, timeoutMs: options.timeoutMs };
-    const [answer] = await askFleet(client, asked, { log: silentLog, onProgress: options.show }, signal);
-    return (answer as NonNullable<typeof answer>).progress;
+    const { answers, removed } = await askFleet(client, asked, { log: silentLog, onProgress: options.show }, signal);
+    await removed;
+    return (answers[0] as Answer).progress;
   } finally {
     end.abort();
   }

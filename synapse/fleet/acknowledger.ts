@@ -14,6 +14,7 @@ import { type FleetView, type InstanceRequest, type Prepared, pathsIn, prepare, 
 import { ackOf, type FollowedRequest, followed, isSettled, take } from './followed-request.ts';
 import { judgeInstance, uncounted, type Verdict } from './judge.ts';
 import { acknowledgements, secondsToAcknowledge } from './metrics.ts';
+import { pauseMs, restAfterMs, settledPauseMs } from './pace.ts';
 
 /** What {@link Acknowledger} needs. */
 export interface AcknowledgerDeps {
@@ -38,20 +39,6 @@ export interface AcknowledgerDeps {
 const mostRequests = 1_000;
 /** How long one round waits until the watch has shown what a request asks for. */
 const shownLimitMs = 250;
-/**
- * The wait between two rounds without an event, milliseconds: a share of the time for which the oldest open request has waited, so
- * that the end of a connection is noticed within 2 % of the time it took, and no more than a tenth of the time is spent on reading.
- */
-const pace = {
-  minMs: 4,
-  maxMs: 80,
-  share: 1 / 50,
-  readingFactor: 9,
-  slowAfterMs: 60_000,
-  slowMs: 500,
-  restMs: 250,
-} as const;
-
 /** Follows the requests to the fleet, finds out what is so, and acknowledges it. */
 export class Acknowledger {
   readonly #deps: AcknowledgerDeps;
@@ -101,18 +88,25 @@ export class Acknowledger {
   /** Judges and acknowledges until `signal` aborts. */
   async run(signal: AbortSignal): Promise<void> {
     let tookMs = 0;
+    let endedAt = Number.NEGATIVE_INFINITY;
     while (!signal.aborted) {
-      // However many events there are, at most two thirds of the time are spent on reading.
-      await sleep(Math.min(tookMs / 2, pace.maxMs), signal);
-      const begin = clock.now();
+      const restMs = endedAt + restAfterMs(tookMs) - clock.now();
+      if (restMs > 0) await sleep(restMs, signal);
+      let begin = clock.now();
       if (this.#requests.size > 0) {
         try {
-          await this.#round(signal);
+          await this.#findShown();
+          await this.#deps.view.haproxy?.fileWritten(signal);
+          // What has happened until now is judged now.
+          this.#sleeper.clear();
+          begin = clock.now();
+          await this.#judgeAll(signal);
         } catch (error) {
           this.#limited.write('error', 'requests to the fleet could not be judged', { reason: reasonOf(error) });
         }
       }
-      tookMs = clock.now() - begin;
+      endedAt = clock.now();
+      tookMs = endedAt - begin;
       await this.#pause(tookMs, signal);
     }
   }
@@ -155,8 +149,7 @@ export class Acknowledger {
   }
 
   /** Judges every request once. */
-  async #round(signal: AbortSignal): Promise<void> {
-    await this.#findShown();
+  async #judgeAll(signal: AbortSignal): Promise<void> {
     const open = this.requests;
     const shown = open.filter(({ isShown }) => isShown);
     for (const request of open) if (!request.isShown) this.#conclude(request, notShown);
@@ -267,11 +260,9 @@ export class Acknowledger {
   async #pause(tookMs: number, signal: AbortSignal): Promise<void> {
     const open = this.requests.filter((request) => !isSettled(request));
     if (this.#requests.size === 0) return await this.#sleeper.sleep(idleMs, signal);
-    if (open.length === 0) return await this.#sleeper.sleep(pace.restMs, signal);
+    if (open.length === 0) return await this.#sleeper.sleep(settledPauseMs, signal);
     const waitedMs = clock.now() - Math.min(...open.map(({ seenAt }) => seenAt));
-    const { minMs, maxMs, share, readingFactor, slowAfterMs, slowMs } = pace;
-    const wantedMs = waitedMs > slowAfterMs ? slowMs : Math.min(maxMs, Math.max(minMs, waitedMs * share));
-    await this.#sleeper.sleep(Math.max(wantedMs, Math.min(tookMs * readingFactor, pace.restMs)), signal);
+    await this.#sleeper.sleep(pauseMs({ waitedMs, tookMs }), signal);
   }
 }
 

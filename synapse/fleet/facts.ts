@@ -21,11 +21,21 @@ export interface FleetView {
   unapplied(): string | null;
   readonly hasFileOutput: boolean;
   /** Undefined before HAProxy's output runs. */
-  readonly haproxy: Pick<RunningHaproxy, 'find' | 'prove' | 'unapplied' | 'closeDrained' | 'stickyDrainMs'> | undefined;
+  readonly haproxy:
+    | Pick<RunningHaproxy, 'find' | 'prove' | 'fileWritten' | 'unapplied' | 'closeDrained' | 'stickyDrainMs'>
+    | undefined;
 }
 
 /** A request about an instance. */
 export type InstanceRequest = RequestRecord & { readonly kind: 'instance' };
+
+/** What to ask the fleet about one service. */
+export interface ServiceQuestions {
+  readonly service: string;
+  readonly path: string;
+  /** The instances that are announced as up. */
+  readonly instances: readonly { readonly id: string; readonly key: string }[];
+}
 
 /** What is known before HAProxy is read. */
 export interface Prepared {
@@ -83,6 +93,17 @@ export function prepare(
   const alone = following.length === 0 ? namesOfKey(key, undefined) : undefined;
   if (alone !== undefined && 'exact' in alone) add({ backend: noBackend, name: alone.exact });
   return { services, servers: [...servers.values()] };
+}
+
+/** The instances of a service that are announced below a path of this cluster, and are to get traffic. */
+export function instancesUp(view: FleetView, service: string, cluster: string): ServiceQuestions {
+  const path = view.places(service).find((place) => place.cluster === cluster)?.path ?? '';
+  const { instances = [], origins = [] } = view.entry(service)?.raw ?? {};
+  const up = instances.flatMap(({ id, state, weight }, index) => {
+    const key = origins[index]?.key;
+    return state === 'up' && weight !== 0 && key?.startsWith(`${path}/`) ? [{ id, key }] : [];
+  });
+  return { service, path, instances: up };
 }
 
 function whyUnknown(view: FleetView, service: string, entry: CatalogEntry | undefined): string | null {

@@ -169,7 +169,8 @@ export class Presence {
     this.#waiting.delete(request);
     const { keys, id } = this.#deps;
     const key = ackKey(keys, request, id);
-    if (value !== null) this.#leased?.set(key, value);
+    // Nobody else can have it: the id of a request is new, and so is that of its lease.
+    if (value !== null) this.#leased?.set(key, value, { isNew: true });
     else this.#leased?.unset(key, undefined, { forget: true });
   }
 }

@@ -27,6 +27,8 @@ export interface Change {
   readonly urgent: boolean;
   /** The services of which it is; undefined: it is one of the configuration. */
   readonly services: readonly string[] | undefined;
+  /** A server gets no new work from now on; default false. */
+  readonly drains?: boolean;
 }
 
 /** How long the first file waits until HAProxy has said what runs. */
@@ -58,6 +60,10 @@ export class ApplyLoop {
   #reload: Promise<void> | undefined;
   #reason: string | null = null;
   #wake: () => void = () => {};
+  /** How many writes have ended. */
+  #writes = 0;
+  /** What is called when a write has ended: see {@link written}. */
+  readonly #waiting = new Set<() => void>();
 
   constructor(deps: ApplyLoopDeps) {
     this.#deps = deps;
@@ -96,10 +102,28 @@ export class ApplyLoop {
     return this.#budget.waiting;
   }
 
+  /** Waits until the file has everything that there is now, or could not be written, or `limitMs` are over. Never rejects. */
+  async written(limitMs: number, signal: AbortSignal): Promise<void> {
+    this.hurry();
+    if (!this.isDirty) return;
+    const last = this.#writes + (this.#isWriting ? 1 : 0) + (this.#dirtySince === undefined ? 0 : 1);
+    const written = linkAbort(signal);
+    const check = (): void => {
+      if (this.#writes >= last || this.#reason !== null) written.abort();
+      else this.hurry();
+    };
+    this.#waiting.add(check);
+    await sleep(limitMs, written.signal);
+    this.#waiting.delete(check);
+    written.release();
+  }
+
   /** The file lacks a change; by default one that is live already. */
-  touch({ urgent, services }: Change = { urgent: false, services: undefined }): void {
+  touch({ urgent, services, drains = false }: Change = { urgent: false, services: undefined }): void {
     this.#dirtySince ??= clock.now();
     this.#isUrgent ||= urgent;
+    // A command that drains waits until the file says so too. Where each write costs a reload, only its question hurries.
+    this.#isAwaited ||= drains && this.#deps.use === 'merged';
     this.#budget.note(services, urgent);
     this.wake();
   }
@@ -183,6 +207,8 @@ export class ApplyLoop {
       throw error;
     } finally {
       this.#isWriting = false;
+      this.#writes += 1;
+      for (const check of [...this.#waiting]) check();
     }
     const at = clock.now();
     this.#lastWrite = { at, tookMs: at - start };

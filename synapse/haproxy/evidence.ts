@@ -69,12 +69,15 @@ export interface EvidenceDeps {
   readonly file: Pick<ConfigFile, 'text' | 'isAsKnown'> | undefined;
   /** The file that is there. */
   readonly present: () => ParsedConfig;
-  readonly loop: Pick<ApplyLoop, 'reloadsBegun' | 'isReloading' | 'isDirty' | 'hurry'>;
+  readonly loop: Pick<ApplyLoop, 'reloadsBegun' | 'isReloading' | 'isDirty' | 'written'>;
   readonly reloader: Pick<Reloader, 'reasons'>;
 }
 
 /** How long an old worker stays at most (`hard-stop-after`), when the file does not say it. */
 const defaultHardStopMs = 15 * 60_000;
+
+/** How long to wait for a file that is being written. */
+const fileWaitMs = 250;
 
 /** What the file and every worker of every HAProxy process of this host say, read when it is asked for. */
 export class Evidence {
@@ -98,10 +101,17 @@ export class Evidence {
     return isKnown ? findServers({ services, processes, present, defaults }, backend, names) : undefined;
   }
 
+  /**
+   * Has the file written soon, if it lacks something, and waits for that, for a moment at most: without it, what is read would say
+   * that the file lacks it. Never rejects.
+   */
+  async fileWritten(signal: AbortSignal): Promise<void> {
+    await this.#deps.loop.written(fileWaitMs, signal);
+  }
+
   /** Why not everything is applied that the output was given; null when it is, in HAProxy and in the file. Never rejects. */
   async unapplied(signal: AbortSignal): Promise<string | null> {
     const { processes, loop, reloader } = this.#deps;
-    loop.hurry();
     for (const haproxy of processes) {
       const reason = await haproxy.refresh({ withinMs: 0 }, signal);
       if (reason !== null || !haproxy.inSync) return reason ?? haproxy.reason ?? 'not connected';
@@ -150,9 +160,8 @@ export class Evidence {
 
   /** Undefined when the file is not ours. @throws when it is not as it was written */
   async #readFile(): Promise<ParsedConfig | undefined> {
-    const { file, present, loop } = this.#deps;
+    const { file, present } = this.#deps;
     if (file === undefined) return undefined;
-    loop.hurry();
     if (!(await file.isAsKnown()))
       throw new Error('haproxy.cfg was not written yet, or another program has changed it');
     return present();

@@ -26,6 +26,8 @@ export interface RunningHaproxy extends Output {
   find(service: string, names: ServerNames): FoundServers | undefined;
   /** Reads servers from the file and from every worker of HAProxy. Never rejects. */
   prove(servers: readonly ServerAt[], signal: AbortSignal): Promise<HaproxyProof>;
+  /** Has the file written soon, if it lacks something, and waits for that, for a moment at most. Never rejects. */
+  fileWritten(signal: AbortSignal): Promise<void>;
   /** Puts the server of a drained instance into maintenance until the instance is drained no more. */
   closeDrained(server: ServerAt): void;
   /** How long clients may come back to a drained server before it is closed, milliseconds. */
@@ -115,6 +117,10 @@ export class LocalHaproxy implements RunningHaproxy {
 
   prove(servers: readonly ServerAt[], signal: AbortSignal): Promise<HaproxyProof> {
     return this.#output.evidence.read(servers, signal);
+  }
+
+  fileWritten(signal: AbortSignal): Promise<void> {
+    return this.#output.evidence.fileWritten(signal);
   }
 
   unapplied(signal: AbortSignal): Promise<string | null> {

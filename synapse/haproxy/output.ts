@@ -36,12 +36,13 @@ export interface HaproxyDeps {
   readonly onEvent?: (event: HaproxyEvent) => void;
 }
 
-/** The commands for one service that are on their way. */
+/** The commands for one service that are on their way. `drains`: a server gets no new work from now on. */
 interface Sending {
   readonly desired: DesiredService;
   readonly results: readonly Promise<ChangeResult>[];
   /** The servers may be others. */
   readonly isChanged: boolean;
+  readonly drains: boolean;
 }
 
 /** Brings HAProxy to a snapshot: the running servers first, then the file, then a reload if nothing else helps. */
@@ -133,7 +134,8 @@ export class HaproxyOutput implements Omit<Output, 'reason'> {
     const sending = instances.map((change) => this.#send(change)).filter((sent) => sent !== undefined);
     for (const reason of reasons) this.#reloader.specChanged(reason);
     if (reasons.length > 0) this.#writer.specsChanged();
-    this.#loop.touch({ urgent: reasons.length > 0, services: servicesIn(sending, reasons) });
+    const drains = sending.some((sent) => sent.drains);
+    this.#loop.touch({ urgent: reasons.length > 0, services: servicesIn(sending, reasons), drains });
     return await this.#answered(sending);
   }
 
@@ -179,8 +181,8 @@ export class HaproxyOutput implements Omit<Output, 'reason'> {
       config: this.#config,
       file: () => this.#present(),
       onRead: (haproxy) => {
-        if (haproxy !== this.#processes[0]) return;
-        for (const desired of this.#desired.byName.values()) this.#renumber(desired);
+        if (haproxy === this.#processes[0])
+          for (const desired of this.#desired.byName.values()) this.#renumber(desired);
       },
       onDeleted: ({ active, ids }, name) => {
         const isRunning = this.#processes.some(({ running }) => running.get(active?.backend ?? '')?.has(name));
@@ -253,7 +255,8 @@ export class HaproxyOutput implements Omit<Output, 'reason'> {
       this.#dropped.warn('options of a record are not used, the rest is used', fields);
     }
     for (const [name, deadline] of desired.leaving) if (!leaving.has(name)) this.#expireAt(deadline, desired, name);
-    return { desired, results, isChanged: isWhole || changes.length > 0 };
+    const drains = !isWhole && changes.some(({ server }) => server?.state === 'drain');
+    return { desired, results, isChanged: isWhole || changes.length > 0, drains };
   }
 
   /** Puts the server of a drained instance into maintenance until the instance is drained no more. */
@@ -261,10 +264,8 @@ export class HaproxyOutput implements Omit<Output, 'reason'> {
     const desired = [...this.#desired.byName.values()].find((each) => backendOf(each) === backend);
     const change = desired && closeDrained(desired, name);
     if (desired === undefined || change === undefined) return;
-    this.#log.info('a drained server goes into maintenance, because persistence sends clients there', {
-      backend,
-      name,
-    });
+    const message = 'a drained server goes into maintenance, because persistence sends clients there';
+    this.#log.info(message, { backend, name });
     for (const haproxy of this.#processes) void haproxy.change(desired, [change]);
     this.#loop.touch();
   }
@@ -292,8 +293,7 @@ export class HaproxyOutput implements Omit<Output, 'reason'> {
       if (commands === 0) continue;
       const milliseconds = clock.now() - desired.seenAt;
       applyDuration.observe(milliseconds / 1000);
-      const service = nameInUse(desired);
-      applied.push({ service, commands, failed, milliseconds });
+      applied.push({ service: nameInUse(desired), commands, failed, milliseconds });
     }
     return applied;
   }

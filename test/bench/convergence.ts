@@ -1,3 +1,4 @@
+import { sleep } from '../../common/async/sleep.ts';
 import { silentLog } from '../../common/daemon/log.ts';
 import { createEtcdClient } from '../../common/etcd/client/client.ts';
 import { about, announce, ask, type Cleanup, type FleetHost, startFleetHost } from '../support/fleet/fleet-host.ts';
@@ -15,6 +16,9 @@ export interface ConvergenceResult {
   readonly failures: readonly string[];
 }
 
+/** Before each wait: what the round before has left to do, no real drain finds. */
+const calmMs = 500;
+
 /** Drains an idle service, and then deploys one instance after the other under load and kills each at once. */
 export async function measureConvergence(etcd: readonly string[], rounds: number): Promise<ConvergenceResult> {
   const ends: (() => Promise<void> | void)[] = [];
@@ -31,9 +35,11 @@ export async function measureConvergence(etcd: readonly string[], rounds: number
     const plain: number[] = [];
     const idleWait: number[] = [];
     for (let round = 0; round < rounds; round++) {
+      await sleep(calmMs);
       plain.push(await untilDrained(hosts, first, () => announce(client, first, { state: 'drain' })));
       await announce(client, first);
       await ask(client, about(first, 'up')).answer;
+      await sleep(calmMs);
       await announce(client, first, { state: 'drain' });
       const began = performance.now();
       await ask(client, about(first, 'drained')).answer;

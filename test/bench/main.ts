@@ -16,7 +16,7 @@
  * on after the last step; `--only`: the scenarios whose title contains this text.
  */
 import { mkdir, mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { availableParallelism, loadavg, tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { exec } from '../../common/daemon/exec.ts';
@@ -87,16 +87,23 @@ async function convergence({ etcdHosts }: Bench): Promise<void> {
   const { plain, idleWait, late, requests, failures } = await measureConvergence(etcdHosts, rounds);
   const row = (what: string, times: readonly number[]): string[] => [
     what,
-    ...[0.5, 0.9].map((share) => quantile(times, share).toFixed(1)),
+    ...[0.1, 0.5, 0.9].map((share) => quantile(times, share).toFixed(1)),
   ];
   const table = formatTable([
-    ['', 'p50', 'p90'],
+    ['', 'p10', 'p50', 'p90'],
     row('a drain reaches all HAProxy processes', plain),
     row('the fleet has acknowledged a drain of an idle instance', idleWait),
     row('it is known after the end of the last request', late),
   ]);
   process.stdout.write(`Three hosts, ${rounds} rounds, milliseconds\n${table}\n`);
-  process.stdout.write(`${requests} requests during ${rounds} deploys, ${failures.length} failed\n\n`);
+  process.stdout.write(`${requests} requests during ${rounds} deploys, ${failures.length} failed; ${loadText()}\n\n`);
+}
+
+/** How busy the machine is: others may use it too. */
+function loadText(): string {
+  return `load average ${loadavg()
+    .map((load) => load.toFixed(1))
+    .join(' ')} on ${availableParallelism()} processors`;
 }
 
 async function propagation(bench: Bench): Promise<void> {

@@ -6,7 +6,7 @@ import { afterEach, beforeEach, describe, it } from 'node:test';
 import { exec } from '../../common/daemon/exec.ts';
 import { prefixRange } from '../../common/etcd/client/key-value.ts';
 import { type Progress, progressShape } from '../../common/fleet/progress.ts';
-import { type FleetReport, fleetShape } from '../../synapse/commands/fleet-shape.ts';
+import { type FleetReport, fleetShape } from '../../synapse/report/fleet-shape.ts';
 import { programPath } from '../support/daemons/daemon.ts';
 import { enableAuth } from '../support/etcd/auth.ts';
 import { put, testCluster } from '../support/etcd/etcd.ts';

@@ -97,7 +97,7 @@ describe('nerve and its proxies', () => {
     assert.equal(code, 4);
     assert.match(stdout, /\napi: not every proxy has it drained: 1 of 2 proxies; 2 connections left: host-b 2\n$/);
     assert.match(String(Object.values(await dump(etcd.client, prefix))), /"state":"drain"/);
-    assert.equal(await requests(), 0);
+    await until(async () => (await requests()) === 0);
   });
 
   it('prints JSON with what each proxy said', async () => {

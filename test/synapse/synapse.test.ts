@@ -118,6 +118,7 @@ describe('synapse', () => {
       statistics: () => Promise.reject(new Error('no HAProxy runs')),
       sent: () => [],
       find: () => undefined,
+      fileWritten: async () => {},
       prove: () => Promise.reject(new Error('no HAProxy runs')),
       unapplied: async () => 'no HAProxy runs',
       listen: () => {},

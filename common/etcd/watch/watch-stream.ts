@@ -30,6 +30,8 @@ export interface Watched {
 export interface WatchHooks<W extends Watched> {
   /** The member sent its first message. */
   onFirstMessage?(): void;
+  /** The member has taken a watcher: it shows what is written from then on, or from the revision that was asked for. */
+  onCreated?(): void;
   /** One watcher ended; the stream goes on. */
   onWatcherEnd(watched: W, end: WatcherEnd, error: unknown): void;
 }
@@ -196,7 +198,10 @@ export class WatchStream<W extends Watched> {
       const id = response.watch_id;
       this.#ids.set(watcher, id);
       this.#watchers.set(id, watcher);
-      if (!watcher.removed) return;
+      if (!watcher.removed) {
+        this.#hooks.onCreated?.();
+        return;
+      }
       this.#forget(watcher, id);
       this.#write({ cancel_request: { watch_id: id } });
     }

@@ -42,6 +42,21 @@ describe('a wakeable sleep', () => {
     await pause.sleep(hour, end.signal);
   });
 
+  it('does not end at once when what it was woken for is handled already', async () => {
+    const pause = new WakeableSleep();
+    const end = new AbortController();
+    pause.wake();
+    pause.clear();
+    let over = false;
+    const sleeping = pause.sleep(hour, end.signal).then(() => {
+      over = true;
+    });
+    await new Promise(setImmediate);
+    assert.equal(over, false);
+    end.abort();
+    await sleeping;
+  });
+
   it('ends at once when it was woken before, once', async () => {
     const pause = new WakeableSleep();
     const end = new AbortController();

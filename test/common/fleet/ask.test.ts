@@ -28,10 +28,13 @@ interface AskTest {
   readonly onProgress?: AskDeps['onProgress'];
 }
 
-function ask(client: EtcdClient, test: AskTest, signal: AbortSignal): Promise<readonly Answer[]> {
+async function ask(client: EtcdClient, test: AskTest, signal: AbortSignal): Promise<readonly Answer[]> {
   const { questions = [isDrained], timeoutMs = patienceMs, onProgress } = test;
   const options = { fleet: { path: fleetPath }, by: 'a test', questions, timeoutMs };
-  return askFleet(client, options, { log: testLog(), ...(onProgress && { onProgress }) }, signal);
+  const deps = { log: testLog(), ...(onProgress && { onProgress }) };
+  const { answers, removed } = await askFleet(client, options, deps, signal);
+  await removed;
+  return answers;
 }
 
 /** Asks, and collects what is said meanwhile. */

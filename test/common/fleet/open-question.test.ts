@@ -29,8 +29,8 @@ const proxy: MemberChange = {
 /** A question that was asked at revision 100. */
 function asked() {
   const question = new OpenQuestion({ kind: 'instance', path, key, expect: 'drained' });
-  const { id, value } = question.prepare(keys, { by: 'a test', recordRevision: '100', revision: 105 });
-  question.asked(signal);
+  const { id, value } = question.prepare(keys, { by: 'a test', recordRevision: '100', revision: 105 }, signal);
+  question.asked();
   const request = parseRequest(value);
   const ack = (change: Partial<AckRecord> = {}): MemberChange => ({
     id: 'a',
@@ -106,8 +106,8 @@ describe('a question that is open', () => {
     const { question, look } = asked();
     const before = question.beginLook(0);
     const old = look();
-    question.prepare(keys, { by: 'a test', recordRevision: '100', revision: 106 });
-    question.asked(signal);
+    question.prepare(keys, { by: 'a test', recordRevision: '100', revision: 106 }, signal);
+    question.asked();
     question.endLook(before, old);
     assert.equal(question.progress.outcome, 'waiting');
   });

@@ -163,7 +163,7 @@ export function ask(client: EtcdClient, question: Question, options: { readonly 
   const onProgress = ([progress]: readonly Progress[]): void => {
     asking.last = progress;
   };
-  const asked = { fleet: { path: fleetPath }, by: 'a test', questions: [question], timeoutMs };
-  const answer = askFleet(client, asked, { log: testLog(), onProgress }, new AbortController().signal);
-  return Object.assign(asking, { answer: answer.then(([one]) => one?.progress as Progress) });
+  const whole = { fleet: { path: fleetPath }, by: 'a test', questions: [question], timeoutMs };
+  const asked = askFleet(client, whole, { log: testLog(), onProgress }, new AbortController().signal);
+  return Object.assign(asking, { answer: asked.then(({ answers }) => answers[0]?.progress as Progress) });
 }

@@ -74,6 +74,88 @@ describe('the loop that writes the file and reloads', () => {
     await running;
     assert.deepEqual(done, ['written', 'written']);
   });
+
+  /** A loop whose writes end when the test lets them. */
+  function heldLoop(use: ApplyLoopDeps['use'] = 'merged') {
+    const end = new AbortController();
+    const writes: { readonly end: () => void; readonly fail: (error: Error) => void }[] = [];
+    const loop = new ApplyLoop({
+      log: silentLog,
+      processes: [],
+      use,
+      serviceReloadIntervalMs: 0,
+      writer: {
+        observe: () => false,
+        writtenAt: undefined,
+        write: () => new Promise<void>((resolve, reject) => writes.push({ end: resolve, fail: reject })),
+      },
+      reloader: { observe: () => undefined, reload: async () => {}, run: async () => {} },
+    });
+    const running = loop.run(end.signal).catch(() => {});
+    const stop = async (): Promise<void> => {
+      end.abort();
+      for (const write of writes) write.end();
+      await running;
+    };
+    return { loop, writes, stop };
+  }
+  /** Whether a promise has resolved once all that is due has run. */
+  async function isOver(promise: Promise<void>): Promise<boolean> {
+    let over = false;
+    void promise.then(() => {
+      over = true;
+    });
+    for (let turn = 0; turn < 5; turn++) await new Promise(setImmediate);
+    return over;
+  }
+  const hour = 3_600_000;
+  const never = new AbortController().signal;
+
+  it('has who waits for the file wait for what came during a write too, and not for what comes later', async () => {
+    const { loop, writes, stop } = heldLoop();
+    assert.equal(await isOver(loop.written(hour, never)), true);
+    loop.touch();
+    loop.hurry();
+    await eventually(() => assert.equal(writes.length, 1));
+    const first = loop.written(hour, never);
+    loop.touch();
+    const second = loop.written(hour, never);
+    writes[0]?.end();
+    await first;
+    assert.equal(await isOver(second), false);
+    await eventually(() => assert.equal(writes.length, 2));
+    loop.touch();
+    writes[1]?.end();
+    await second;
+    await stop();
+  });
+
+  it('has who waits for the file go on when it cannot be written, when the time is over and at the signal', async () => {
+    const { loop, writes, stop } = heldLoop();
+    loop.touch();
+    const failing = loop.written(hour, never);
+    await eventually(() => assert.equal(writes.length, 1));
+    await loop.written(1, never);
+    await loop.written(hour, AbortSignal.abort());
+    writes[0]?.fail(new Error('disk full'));
+    await failing;
+    assert.match(String(loop.reason), /disk full/);
+    await stop();
+  });
+
+  for (const [use, writes] of [
+    ['merged', 1],
+    ['watched', 0],
+  ] as const) {
+    it(`writes a drain ${writes === 1 ? 'at once' : 'later, because it costs a reload,'} where the file is ${use}`, async () => {
+      const held = heldLoop(use);
+      held.loop.touch({ urgent: false, services: ['api'], drains: true });
+      await eventually(() => assert.equal(held.loop.isDirty, true));
+      for (let turn = 0; turn < 20; turn++) await new Promise(setImmediate);
+      assert.equal(held.writes.length, writes);
+      await held.stop();
+    });
+  }
 });
 
 describe('writes of the file, where each is a reload', () => {

@@ -15,7 +15,7 @@ async function rotationOf(words: string): Promise<Rotation | null | undefined> {
     processes: [],
     file: { text, isAsKnown: async () => true },
     present: () => parseConfig(text),
-    loop: { reloadsBegun: 0, isReloading: false, isDirty: false, hurry() {} },
+    loop: { reloadsBegun: 0, isReloading: false, isDirty: false, async written() {} },
     reloader: { reasons: [] },
   });
   const { servers, reason } = await evidence.read([{ backend: 'api', name: 'one' }], new AbortController().signal);

@@ -1,17 +1,17 @@
 import assert from 'node:assert/strict';
 import { before, describe, it } from 'node:test';
+import type { EtcdClient } from '../../../../common/etcd/client/client.ts';
 import { keyRange, prefixRange } from '../../../../common/etcd/client/key-value.ts';
-import { type Listing, list, listAt } from '../../../../common/etcd/watch/list.ts';
+import { type Listing, list, listTogether } from '../../../../common/etcd/watch/list.ts';
 import { compact, etcdVersions, put, remove } from '../../../support/etcd/etcd.ts';
 import { withCluster } from '../../../support/etcd/with-cluster.ts';
 
 for (const version of etcdVersions) {
   describe(`a list in etcd ${version}`, () => {
     const etcd = withCluster(version);
-    let first = 0;
     before(async () => {
       await put(etcd.client, '/a/1', 'old');
-      first = await put(etcd.client, '/a/2', 'old');
+      await put(etcd.client, '/a/2', 'old');
       await put(etcd.client, '/b/1', 'other');
       await put(etcd.client, '/a/1', 'new');
       await remove(etcd.client, '/a/2');
@@ -28,15 +28,53 @@ for (const version of etcdVersions) {
       assert.deepEqual(values(await list(etcd.client, keyRange('/a/2'), etcd.signal)), {});
     });
 
-    it('has the keys as they were at a revision', async () => {
-      const listing = await listAt(etcd.client, prefixRange('/a/'), first, etcd.signal);
-      assert.equal(listing.revision, first);
-      assert.deepEqual(values(listing), { '/a/1': 'old', '/a/2': 'old' });
+    it('has several ranges at one revision, also pages that come after a change', async () => {
+      const many = 1_200;
+      const keys = Array.from({ length: many }, (_, index) => `/many/${String(index).padStart(4, '0')}`);
+      for (const key of keys) await put(etcd.client, key, 'old');
+      const revision = await put(etcd.client, '/b/1', 'other');
+      // Changes a key of the second page as soon as the first one was read.
+      let calls = 0;
+      const client: EtcdClient = {
+        ...etcd.client,
+        async call(run, options, signal) {
+          const answer = await etcd.client.call(run, options, signal);
+          calls += 1;
+          if (calls === 1) await put(etcd.client, keys.at(-1) as string, 'new');
+          return answer;
+        },
+      };
+      const ranges = [keyRange('/b/1'), prefixRange('/many/'), prefixRange('/none/')];
+      const [one, all, none] = await listTogether(client, ranges, etcd.signal);
+      assert.deepEqual(values(one as Listing), { '/b/1': 'other' });
+      assert.deepEqual(values(all as Listing), Object.fromEntries(keys.map((key) => [key, 'old'])));
+      assert.equal(none?.entries.size, 0);
+      assert.deepEqual([one?.revision, all?.revision, none?.revision], [revision, revision, revision]);
+      assert.equal(calls, 2);
     });
 
-    it('fails at a revision that has been compacted', async () => {
-      await compact(etcd.client);
-      await assert.rejects(listAt(etcd.client, prefixRange('/a/'), first, etcd.signal), /compacted/);
+    it('has more ranges than a transaction may have operations, and begins again after a compaction', async () => {
+      const keys = Array.from({ length: 150 }, (_, index) => `/range/${index}`);
+      for (const key of keys) await put(etcd.client, key, key);
+      let calls = 0;
+      const client: EtcdClient = {
+        ...etcd.client,
+        async call(run, options, signal) {
+          const answer = await etcd.client.call(run, options, signal);
+          calls += 1;
+          if (calls === 1) {
+            await put(etcd.client, keys[0] as string, 'new');
+            await compact(etcd.client);
+          }
+          return answer;
+        },
+      };
+      const listings = await listTogether(client, keys.map(keyRange), etcd.signal);
+      assert.deepEqual(
+        Object.assign({}, ...listings.map(values)),
+        Object.fromEntries(keys.map((key, index) => [key, index === 0 ? 'new' : key])),
+      );
+      assert.equal(new Set(listings.map(({ revision }) => revision)).size, 1);
     });
   });
 }
