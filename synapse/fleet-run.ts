@@ -6,11 +6,13 @@ import type { Catalog } from './catalog/catalog.ts';
 import type { SynapseConfig } from './config/config.ts';
 import type { Discoverer } from './discovery/discoverer.ts';
 import { clusterKey } from './discovery/etcd-connection.ts';
-import type { FleetView } from './fleet/facts.ts';
+import { type FleetView, instancesUp } from './fleet/facts.ts';
 import { FleetMember, type FleetStatus } from './fleet/fleet.ts';
+import { FleetInquiry } from './fleet/inquiry.ts';
 import { socketPaths } from './haproxy/options/config.ts';
 import type { HaproxyRun } from './haproxy-run.ts';
 import type { Snapshot } from './output.ts';
+import type { FleetDocument } from './report/fleet-shape.ts';
 
 /** What {@link FleetRun} needs. */
 export interface FleetRunDeps {
@@ -26,9 +28,20 @@ export interface FleetRunDeps {
 /** The parts of the configuration that decide about the fleet. */
 type FleetPart = Pick<SynapseConfig, 'fleet' | 'etcd' | 'haproxy' | 'services' | 'fileOutput'>;
 
+/** What is asked of the whole fleet. */
+export interface FleetAsked {
+  /** All proxies are asked how far they are, which costs writes in etcd. */
+  readonly ask: boolean;
+  /** The service to ask about; undefined: everything. It has to exist. */
+  readonly service?: string | undefined;
+}
+
 /** A member of the fleet while it runs. */
 interface RunningMember {
   readonly member: FleetMember;
+  readonly inquiry: FleetInquiry;
+  readonly view: FleetView;
+  readonly cluster: string;
   readonly end: AbortController;
   readonly done: Promise<void>;
 }
@@ -64,13 +77,24 @@ export class FleetRun {
     if (!fleet) return;
     const { log, discoverer } = this.#deps;
     const end = new AbortController();
+    const [view, cluster, host] = [viewOf(this.#deps, () => this.#config ?? config), clusterKey(etcd), hostname()];
+    const connection = discoverer.etcd(etcd, end);
     const member = new FleetMember(fleet, {
-      ...{ log, view: viewOf(this.#deps, () => this.#config ?? config), host: hostname(), version: packageVersion() },
-      connection: discoverer.etcd(etcd, end),
-      cluster: clusterKey(etcd),
+      ...{ log, view, host, version: packageVersion(), connection, cluster },
       processes: () => processesOf(this.#config),
     });
-    this.#running = { member, end, done: member.run(end.signal).finally(() => discoverer.releaseEtcd(end)) };
+    const inquiry = new FleetInquiry({ log, client: connection.client, config: fleet, host });
+    const done = member.run(end.signal).finally(() => discoverer.releaseEtcd(end));
+    this.#running = { member, inquiry, view, cluster, end, done };
+  }
+
+  /** What is known of the whole fleet; with `ask`, all are asked. Undefined while this synapse takes no part. */
+  async inquire({ ask, service }: FleetAsked): Promise<FleetDocument | undefined> {
+    if (this.#running === undefined) return undefined;
+    const { inquiry, view, cluster, end } = this.#running;
+    if (!ask) return await inquiry.presence(end.signal);
+    const about = service === undefined ? undefined : instancesUp(view, service, cluster);
+    return await inquiry.ask(about, end.signal);
   }
 
   /** Something has happened that a request may have waited for. */

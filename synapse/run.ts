@@ -13,6 +13,7 @@ import { type StatsdCounter, StatsdReporter } from '../common/statsd/reporter.ts
 import { counted } from '../common/wording.ts';
 import type { SynapseConfig } from './config/config.ts';
 import { ConfigReload, type ConfigReloadDeps } from './config-reload.ts';
+import type { FleetAsked } from './fleet-run.ts';
 import './health-metrics.ts';
 import { observedNow } from './metrics.ts';
 import type { ServersOf } from './output.ts';
@@ -124,6 +125,7 @@ function adminOptions(
     statistics: (of?: ServersOf) => synapse.statistics(of),
     traces: (service: string) => synapse.traces(service),
     sent: (service: string, id: string) => synapse.sent(service, id),
+    fleet: (asked: FleetAsked) => synapse.fleet.inquire(asked),
   };
   return {
     ...admin,

@@ -75,7 +75,8 @@ export class Synapse {
   readonly #lostWatch: LostWatch;
   readonly #discoverer: Discoverer;
   readonly #fileOutput: FileOutput;
-  readonly #fleet: FleetRun;
+  /** The part of this synapse in the fleet: others only inquire. */
+  readonly fleet: FleetRun;
   #config: SynapseConfig;
   #configRefused: string | null = null;
   #phase: Phase = 'waiting';
@@ -113,7 +114,7 @@ export class Synapse {
       },
       { log: this.#log, openEtcd },
     );
-    this.#fleet = new FleetRun({
+    this.fleet = new FleetRun({
       ...{ log: this.#log, catalog: this.#catalog, discoverer: this.#discoverer },
       ...{ applied: () => this.#applied, run: () => this.#haproxy },
     });
@@ -141,7 +142,7 @@ export class Synapse {
     this.#addresses.configure(this.#config);
     this.#take(this.#catalog.configure(services));
     this.#discoverer.configure(services, etcd);
-    this.#fleet.configure(this.#config);
+    this.fleet.configure(this.#config);
     pruneLater((service) => services.has(service));
     if (this.#haproxy && this.#haproxy.config !== haproxy) this.#touch(all);
     this.#fileOutput.configure(fileTargetOf(this.#config), this.#catalog.snapshot());
@@ -172,7 +173,7 @@ export class Synapse {
       ...(this.#fileOutput.status && { file_output: this.#fileOutput.status }),
       ...(this.#stateFile && { state_file: this.#stateFile.status }),
       ...(this.#configRefused !== null && { config_refused: this.#configRefused }),
-      ...this.#fleet.report,
+      ...this.fleet.report,
     };
   }
 
@@ -201,12 +202,11 @@ export class Synapse {
     this.#addresses.take(this.#catalog.configure(services));
     for (const [name, saved] of restored ?? []) this.#addresses.take(this.#catalog.restore(name, saved));
     this.#discoverer.configure(services, etcd);
-    this.#fleet.configure(this.#config);
+    this.fleet.configure(this.#config);
     observe(() => observed(this.#catalog, this.#discoverer, this.#health));
     if (stateFile === undefined) return [];
     const deps = {
-      log: this.#log,
-      files,
+      ...{ log: this.#log, files },
       read: () => setsToSave(this.#catalog, this.#discoverer),
       ...(restored && { restored }),
     };
@@ -235,7 +235,7 @@ export class Synapse {
     this.#phase = 'stopping';
     this.#lostWatch.end();
     // An apply that is under way is not waited for: it may wait for a HAProxy that is down.
-    await Promise.all([...saving, this.#haproxy?.close(), this.#fleet.close()]);
+    await Promise.all([...saving, this.#haproxy?.close(), this.fleet.close()]);
     // Last: while the sources run, the state file can tell which sets are current.
     await this.#discoverer.end();
   }
@@ -273,7 +273,7 @@ export class Synapse {
       const services = await this.#haproxy.haproxy.apply(after, changed);
       this.#report({ before, after, changed: names, services, departures });
       this.#applied = after;
-      this.#fleet.wake();
+      this.fleet.wake();
       applies.inc({ result: 'ok' });
     } catch (error) {
       applies.inc({ result: 'failed' });
@@ -290,7 +290,7 @@ export class Synapse {
     await this.#haproxy?.close();
     if (signal.aborted) return;
     this.#haproxy = new HaproxyRun(this.#config.haproxy, this.#deps);
-    this.#haproxy.haproxy.listen(() => this.#fleet.wake());
+    this.#haproxy.haproxy.listen(() => this.fleet.wake());
   }
 
   #report(applied: Applied): void {

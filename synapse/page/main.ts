@@ -2,9 +2,11 @@ import { counted } from '../../common/wording.ts';
 import type { CountersDocument, SummaryDocument } from '../report/api.ts';
 import type { RecordedEvent } from '../report/event-shape.ts';
 import type { ServiceReport } from '../report/service-shape.ts';
+import { Comparison } from './comparison.ts';
 import { Connection, getDocument } from './connection.ts';
 import { instanceRows, serviceParagraphs } from './detail.ts';
 import { byId, clearInput, inputValue, setChildren, setText } from './dom.ts';
+import { FleetPanel } from './fleet.ts';
 import { Headline } from './headline.ts';
 import { VirtualList } from './list.ts';
 import { plot, RateMeter } from './rates.ts';
@@ -33,6 +35,8 @@ class LivePage {
   readonly #serverRates = new RateMeter();
   readonly #timeline = new Timeline(byId('events'), (event) => this.#isShown(event));
   readonly #headline = new Headline();
+  readonly #fleet = new FleetPanel(() => this.#close());
+  readonly #comparison = new Comparison();
   readonly #list = new VirtualList(byId('list'), {
     fill: (row, name) => this.#fillRow(row, name),
     open: (name) => this.#open(name),
@@ -73,8 +77,9 @@ class LivePage {
       if (event.key === '/' && !(event.target instanceof HTMLInputElement)) {
         event.preventDefault();
         byId('search').focus();
-      } else if (event.key === 'Escape' && this.#chosen !== undefined) {
-        this.#close();
+      } else if (event.key === 'Escape') {
+        if (this.#chosen !== undefined) this.#close();
+        this.#fleet.close();
       }
     });
   }
@@ -93,6 +98,8 @@ class LivePage {
     this.#summary = known === undefined ? next : { ...next, services: { ...known, ...next.services } };
     this.#drawServices();
     this.#drawHeadline();
+    this.#fleet.showCount(next.fleet?.proxies);
+    byId('compare').hidden = next.fleet === undefined;
     if (this.#chosen !== undefined) void this.#readReport(this.#chosen);
   }
 
@@ -154,6 +161,8 @@ class LivePage {
   }
 
   #open(name: string): void {
+    this.#fleet.close();
+    this.#comparison.open(name);
     this.#chosen = name;
     this.#report = undefined;
     this.#counters = undefined;
@@ -168,6 +177,7 @@ class LivePage {
   }
 
   #close(): void {
+    this.#comparison.open(undefined);
     this.#chosen = undefined;
     this.#report = undefined;
     byId('detail').hidden = true;

@@ -1,6 +1,7 @@
 import type { Counters, ServerStatistics } from '../haproxy/statistics/server-shape.ts';
 import type { RecordedEvent } from './event-shape.ts';
 import type { SentReport } from './explain/explain-shape.ts';
+import type { FleetDocument } from './fleet-shape.ts';
 import type { ServiceReport } from './service-shape.ts';
 import type { StateReport } from './status-shape.ts';
 import type { Summary } from './summary.ts';
@@ -14,6 +15,7 @@ export interface ApiDocuments {
   readonly '/api/v1/haproxy': CountersDocument;
   readonly '/api/v1/haproxy?servers=all': AllServersDocument;
   readonly '/api/v1/explain': ExplainDocument;
+  readonly '/api/v1/fleet': FleetDocument;
   readonly '/api/v1/events': EventsDocument;
 }
 

@@ -4,6 +4,7 @@ import { type ReadRoute, sendJson } from '../../common/admin/routes.ts';
 import { clock } from '../../common/async/clock.ts';
 import { reasonOf } from '../../common/daemon/log.ts';
 import { plainReason } from '../../common/reason.ts';
+import type { FleetRun } from '../fleet-run.ts';
 import type { ServerStatistics } from '../haproxy/statistics/server-shape.ts';
 import type { Synapse } from '../synapse.ts';
 import type { ApiDocuments, SeenServers } from './api.ts';
@@ -13,7 +14,9 @@ import { noService } from './state.ts';
 import { summaryOf } from './summary.ts';
 
 /** The parts of synapse that answer questions. */
-type ReadableSynapse = Pick<Synapse, 'ready' | 'state' | 'statistics' | 'traces' | 'sent'>;
+interface ReadableSynapse extends Pick<Synapse, 'ready' | 'state' | 'statistics' | 'traces' | 'sent'> {
+  readonly fleet: FleetRun['inquire'];
+}
 
 /** The documents that the commands and the live page read; see {@link ApiDocuments} and `synapse/events.md`. */
 export function apiRoutes(synapse: ReadableSynapse, version: string): Readonly<Record<string, ReadRoute>> {
@@ -46,6 +49,17 @@ export function apiRoutes(synapse: ReadableSynapse, version: string): Readonly<R
       } catch (error) {
         sendJson(response, 503, { error: reasonOf(error) });
       }
+    },
+    '/api/v1/fleet': async (request, response) => {
+      const query = queryOf(request.url);
+      const service = query.get('service') ?? undefined;
+      if (service !== undefined && reportOf(synapse, service) === undefined) {
+        sendJson(response, 404, { error: noService(service, synapse.state().services) });
+        return;
+      }
+      const found = await synapse.fleet({ ask: query.get('ask') === 'now' || service !== undefined, service });
+      if (found === undefined) sendJson(response, 404, { error: 'the configuration says fleet: false' });
+      else send<'/api/v1/fleet'>(response, found);
     },
     '/api/v1/explain': async (request, response) => {
       const service = queryOf(request.url).get('service') ?? '';

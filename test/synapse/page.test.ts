@@ -54,6 +54,7 @@ describe('the live page with 1,000 services of 50 instances', () => {
       statistics: async () => ({ services: Object.fromEntries(names.map((name) => [name, counters])), servers: {} }),
       traces: () => ({}),
       sent: () => [],
+      fleet: async () => undefined,
     };
     const routes = { ...pageRoutes(), ...apiRoutes(synapse, 'test'), ...journalRoutes(events) };
     const answers = { listen: '127.0.0.1:0', ready: () => null, state: () => ({}), routes };

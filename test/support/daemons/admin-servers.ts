@@ -45,6 +45,7 @@ export async function openAdminServers(): Promise<AdminServers> {
     statistics: async () => ({ services: { api: counters }, servers: {} }),
     traces: () => ({}),
     sent: () => [],
+    fleet: async () => undefined,
   };
   const log = silentLog;
   const calls: string[] = [];
