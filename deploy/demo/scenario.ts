@@ -1,5 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { exec } from '../../common/daemon/exec.ts';
+import type { ChangeReport } from '../../nerve/commands/change.ts';
 import { readyServers, workerPid } from './haproxy.ts';
 import type { SampleInstance } from './parts.ts';
 import { sendRequests } from './request.ts';
@@ -10,8 +11,8 @@ const rotationTimeoutMs = 60_000;
 const requestsPerRound = 10;
 
 /**
- * Plays the scenario with real requests: everything is up, an instance is killed and started again, one is drained and
- * undrained. `onStep` is called with a line about each step.
+ * Plays the scenario with real requests: everything is up, an instance is killed and started again, one is deployed without a
+ * failed request (drained, killed as soon as the drain is proven, started again and undrained). `onStep` is called with a line about each step.
  * @throws with what was expected and what happened, at the first step that fails
  */
 export async function playScenario(stack: Stack, onStep: (line: string) => void): Promise<void> {
@@ -24,13 +25,17 @@ export async function playScenario(stack: Stack, onStep: (line: string) => void)
 
   for (const service of services) {
     const ids = stack.instances.filter((instance) => instance.service === service).map(({ id }) => id);
-    await requestsUntil(stack, ids, performance.now());
+    await requestsUntil(stack, ids, { since: performance.now(), isDone: () => true });
     onStep(`${service}: ${ids.join(' and ')} answer at http://127.0.0.1:${stack.ports[service]}`);
   }
 
   const step = async (action: () => Promise<unknown>, ids: readonly string[]): Promise<StepResult> => {
     const since = performance.now();
-    const [result] = await Promise.all([requestsUntil(stack, ids, since), action()]);
+    let isDone = false;
+    const acting = action().finally(() => {
+      isDone = true;
+    });
+    const [result] = await Promise.all([requestsUntil(stack, ids, { since, isDone: () => isDone }), acting]);
     return result;
   };
   const killed = await step(() => first.process.stop('SIGKILL'), [second.id]);
@@ -39,13 +44,23 @@ export async function playScenario(stack: Stack, onStep: (line: string) => void)
   const restarted = await step(() => stack.startInstance(first), [first.id, second.id]);
   onStep(`started ${first.id} again: back in rotation after ${restarted.durationMs} ms; ${summary(restarted)}`);
 
-  const drained = await step(() => runNerve(second, 'drain'), [first.id]);
+  let wait: ProvenWait | undefined;
+  const drained = await step(async () => {
+    wait = await runNerve(second, 'drain');
+    await second.process.stop('SIGKILL');
+  }, [first.id]);
   onStep(
-    `drained ${second.id} with 'nerve drain': out of rotation after ${drained.durationMs} ms; ${summary(drained)}`,
+    `drained ${second.id} with 'nerve drain --wait' and killed it when that returned: every HAProxy had it drained, and no request was ` +
+      `open, ${wait?.milliseconds} ms after nerve asked; the command took ${wait?.commandMs} ms; ${summary(drained)}`,
   );
 
-  const undrained = await step(() => runNerve(second, 'undrain'), [first.id, second.id]);
-  onStep(`undrained ${second.id}: back in rotation after ${undrained.durationMs} ms; ${summary(undrained)}`);
+  const undrained = await step(async () => {
+    await stack.startInstance(second);
+    await runNerve(second, 'undrain');
+  }, [first.id, second.id]);
+  onStep(
+    `started ${second.id} again, 'nerve undrain --wait': back in rotation after ${undrained.durationMs} ms; ${summary(undrained)}`,
+  );
 
   const failed = [killed, restarted, drained, undrained].flatMap(({ failures }) => failures);
   if (failed.length > 0) throw new Error(`requests failed: ${[...new Set(failed)].join(', ')}`);
@@ -62,11 +77,17 @@ interface StepResult {
   readonly failures: readonly string[];
 }
 
+/** When an action began, and whether it is over. */
+interface Action {
+  readonly since: number;
+  readonly isDone: () => boolean;
+}
+
 /**
- * Sends requests until HAProxy has exactly these instances of a service in rotation, and all of them, and no others,
- * have answered a whole round of requests that was sent after that.
+ * Sends requests until an action is over, HAProxy has exactly these instances of a service in rotation, and all of them, and no
+ * others, have answered a whole round of requests that was sent after that.
  */
-async function requestsUntil(stack: Stack, ids: readonly string[], since: number): Promise<StepResult> {
+async function requestsUntil(stack: Stack, ids: readonly string[], { since, isDone }: Action): Promise<StepResult> {
   const service = stack.instances.find(({ id }) => id === ids[0])?.service ?? '';
   const port = stack.ports[service] as number;
   const wanted = [...ids].sort().join(' and ');
@@ -79,7 +100,7 @@ async function requestsUntil(stack: Stack, ids: readonly string[], since: number
   let requests = 0;
   const failures: string[] = [];
   for (;;) {
-    const wasReached = isReached;
+    const wasReached = isReached && isDone();
     const round = await sendRequests(port, requestsPerRound);
     requests += requestsPerRound;
     failures.push(...round.failures);
@@ -112,11 +133,27 @@ function summary({ requests, failures }: StepResult): string {
   return `${requests} requests, ${failures.length} failed`;
 }
 
-/** As a user would: `nerve drain api -c FILE`. */
-async function runNerve(instance: SampleInstance, command: 'drain' | 'undrain'): Promise<void> {
+/** How long a command waited for all proxies. */
+interface ProvenWait {
+  /** From the question until all had answered. */
+  readonly milliseconds: number;
+  /** Of the whole command, with the start of Node. */
+  readonly commandMs: number;
+}
+
+/** As a user would: `nerve drain api --wait -c FILE`. @throws when it is not proven that every HAProxy has it */
+async function runNerve(instance: SampleInstance, command: 'drain' | 'undrain'): Promise<ProvenWait> {
   const { argv, configFile } = instance.nerve;
-  const { code, stderr } = await exec([...argv, command, instance.service, '-c', configFile], {
-    timeoutMs: rotationTimeoutMs,
-  });
-  if (code !== 0) throw new Error(`nerve ${command} ${instance.service}: ${stderr.trim()}`);
+  const since = performance.now();
+  const { code, stdout, stderr } = await exec(
+    [...argv, command, instance.service, '--wait', '--json', '-c', configFile],
+    { timeoutMs: rotationTimeoutMs },
+  );
+  const commandMs = Math.round(performance.now() - since);
+  if (code !== 0) throw new Error(`nerve ${command} --wait ${instance.service}: ${stderr.trim() || stdout.trim()}`);
+  const { proven, instances } = JSON.parse(stdout) as ChangeReport;
+  const progress = instances[0]?.progress;
+  if (!proven || !progress)
+    throw new Error(`nerve ${command} --wait ${instance.service}: not proven: ${stdout.trim()}`);
+  return { milliseconds: progress.milliseconds, commandMs };
 }

@@ -27,7 +27,10 @@ describe('the demo', () => {
     const { code, stdout, stderr } = await exec([process.execPath, main, '--once'], { timeoutMs: 120_000, env });
     assert.equal(code, 0, stdout + stderr);
     assert.match(stdout, /killed api-1: out of rotation after \d+ ms; \d+ requests, 0 failed/);
-    assert.match(stdout, /drained api-2 .*0 failed/);
+    assert.match(
+      stdout,
+      /drained api-2 with 'nerve drain --wait' and killed it .*, \d+ ms after nerve asked; .* 0 failed/,
+    );
     assert.deepEqual(await processesWith(temporary), []);
     assert.deepEqual(await readdir(temporary), []);
   });
