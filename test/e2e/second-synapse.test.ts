@@ -5,7 +5,7 @@ import { describe, it, type TestContext } from 'node:test';
 import { freePort } from '../../etcd-cluster/members/ports.ts';
 import { programPath, startDaemon, type TestDaemon } from '../support/daemons/daemon.ts';
 import { eventually } from '../support/eventually.ts';
-import { startNode } from '../support/process/child-process.ts';
+import { startNode, startProgram } from '../support/process/child-process.ts';
 import { tempFolder } from '../support/temp-folder.ts';
 
 interface Options {
@@ -105,6 +105,57 @@ describe('a second synapse on one host', () => {
     await second.said('waiting for it to end');
     await first.end();
     await second.said('synapse runs');
+  });
+
+  it('starts at once under a supervisor without a pause, however the first one ends', async (t) => {
+    const folder = await tempFolder(t);
+    const config = await configFile(folder, 'first');
+    const loop = `trap 'kill -9 $child; exit' TERM
+      while :; do "$0" "$@" & child=$!; echo "started $child" >&2; wait $child; echo "ended $child" >&2; done`;
+    // Before the supervisor is killed, which would leave the last synapse behind.
+    t.after(() => supervisor.process.kill('SIGTERM') && supervisor.ended);
+    const supervisor = startProgram(t, ['sh', '-c', loop, process.execPath, programPath('synapse'), '-c', config]);
+    const runs = (count: number) =>
+      eventually(() => assert.equal(supervisor.errors().split('"message":"synapse runs"').length - 1, count));
+    await runs(1);
+    for (const [index, signal] of (['SIGKILL', 'SIGTERM', 'SIGKILL'] as const).entries()) {
+      const pid = Number([...supervisor.errors().matchAll(/^started (\d+)$/gm)].at(-1)?.[1]);
+      process.kill(pid, signal);
+      await supervisor.said(`ended ${pid}`);
+      await runs(index + 2);
+    }
+    assert.doesNotMatch(supervisor.errors(), /another synapse/);
+  });
+
+  it('starts in a process with the number of the first one, as in a container', async (t) => {
+    const folder = await tempFolder(t);
+    const config = await configFile(folder, 'first');
+    const argv = ['unshare', '--pid', '--fork', '--kill-child', process.execPath, programPath('synapse'), '-c', config];
+    const start1 = () => startProgram(t, argv as [string, ...string[]]);
+    const first = start1();
+    await first.said('synapse runs');
+    assert.match(await readFile(join(folder, 'first', '.synapse', 'haproxy.cfg.lock'), 'utf8'), /^process 1 on /);
+    const second = start1();
+    await second.said('waiting for it to end');
+    assert.equal(await second.ended, 1);
+    first.process.kill('SIGKILL');
+    await first.ended;
+    const third = start1();
+    await third.said('synapse runs');
+  });
+
+  it('starts in the process that had the lock, when that becomes synapse by exec', async (t) => {
+    const folder = await tempFolder(t);
+    const config = await configFile(folder, 'first');
+    const lock = join(folder, 'first', '.synapse', 'haproxy.cfg.lock');
+    await mkdir(join(folder, 'first', '.synapse'), { mode: 0o700 });
+    // Perl, like Node.js, opens files so that exec closes them.
+    const become = `use Fcntl ':flock'; open(my $file, '>', shift) or die; flock($file, LOCK_EX) or die; exec(@ARGV) or die;`;
+    const argv = ['perl', '-e', become, lock, process.execPath, programPath('synapse'), '-c', config] as const;
+    const child = startProgram(t, argv);
+    await child.said('synapse runs');
+    assert.doesNotMatch(child.errors(), /another synapse|cannot be locked/);
+    assert.match(await readFile(lock, 'utf8'), new RegExp(`^process ${child.pid} on `));
   });
 
   it('is noticed when the first one has read its configuration again', async (t) => {

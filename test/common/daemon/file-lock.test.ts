@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { readFile, symlink, writeFile } from 'node:fs/promises';
+import { readdir, readFile, readlink, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
 import { lockFile } from '../../../common/daemon/file-lock.ts';
@@ -46,6 +46,19 @@ describe('a lock on a file', () => {
     const found = await lockFile(path, 'this one');
     assert.ok(found.result === 'locked');
     await found.lock.release();
+  });
+
+  it('ends when its process becomes another program by exec, which closes the file', async (t) => {
+    const path = join(await tempFolder(t), 'lock');
+    const other = locker(t, path);
+    await other.said('locked');
+    const open = await readdir(`/proc/${other.pid}/fd`);
+    const targets = await Promise.all(open.map((fd) => readlink(`/proc/${other.pid}/fd/${fd}`).catch(() => '')));
+    const held = open.filter((_, index) => targets[index] === path);
+    assert.equal(held.length, 1, targets.join(' '));
+    const flags = /^flags:\s+([0-7]+)$/m.exec(await readFile(`/proc/${other.pid}/fdinfo/${held[0]}`, 'utf8'))?.[1];
+    // O_CLOEXEC of Linux (fcntl.h); proc_pid_fdinfo(5) shows it among the flags.
+    assert.notEqual(Number.parseInt(flags ?? '', 8) & 0o2000000, 0, flags);
   });
 
   it('can be had again after its release, and leaves the file', async (t) => {

@@ -17,8 +17,17 @@ export interface Child {
 
 /** Starts a Node.js program; it is killed when the test ends. */
 export function startNode(t: TestContext, args: readonly string[], env: NodeJS.ProcessEnv = {}): Child {
+  return startProgram(t, [process.execPath, ...args], env);
+}
+
+/** Starts a program; it is killed when the test ends. */
+export function startProgram(
+  t: TestContext,
+  [program, ...args]: readonly [string, ...string[]],
+  env: NodeJS.ProcessEnv = {},
+): Child {
   const clean = { PATH: process.env.PATH ?? '', ...env };
-  const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'], env: clean });
+  const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'], env: clean });
   let output = '';
   let errors = '';
   child.stdout.on('data', (chunk) => {
