@@ -10,9 +10,16 @@ export type ServiceOutputConfig = ServiceHaproxyConfig;
  */
 export const startsDown: unique symbol = Symbol('starts down');
 
+/**
+ * Marks an instance that asks for cookies which an instance that was announced before it has: cookie → the id of that one. A
+ * symbol for the same reason.
+ */
+export const takenCookies: unique symbol = Symbol('taken cookies');
+
 /** An instance as outputs get it: its host is an IP address. */
 export interface OutputInstance extends Instance {
   readonly [startsDown]?: true;
+  readonly [takenCookies]?: ReadonlyMap<string, string>;
   /** The host name in its record, for which `host` and `id` have the address; undefined where the record has an address. */
   readonly hostName?: string;
 }

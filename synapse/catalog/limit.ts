@@ -31,7 +31,7 @@ export function withinLimit(
 }
 
 /** For each instance a number: smaller ones are used first. Without times the places in the list decide, which are ties. */
-function ranksOf(instances: readonly Instance[], set: InstanceSet | undefined): readonly number[] {
+export function ranksOf(instances: readonly Instance[], set: InstanceSet | undefined): readonly number[] {
   const all = set?.instances ?? [];
   let next = 0;
   return instances.map((instance) => {

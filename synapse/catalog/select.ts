@@ -3,6 +3,7 @@ import type { AddressPolicy } from '../addresses/addressing.ts';
 import type { Placed, Unusable } from '../addresses/place.ts';
 import type { OutputInstance } from '../output.ts';
 import type { InstanceSet } from '../source.ts';
+import { withCookieOwners } from './cookies.ts';
 import { type LabelFilter, passesFilters } from './labels.ts';
 import { withinLimit } from './limit.ts';
 import type { ExpiryGuard } from './lost-instance.ts';
@@ -90,7 +91,7 @@ export function select(
   const attempt = (found: readonly Instance[], of: InstanceSet | undefined, origin: Origin): Selection | undefined => {
     if (found.length === 0) return undefined;
     const { candidates, overLimit } = narrow(policy, found, of);
-    const placed = place(candidates, origin === 'discovered' ? before : undefined);
+    const placed = place(withCookieOwners(candidates, of), origin === 'discovered' ? before : undefined);
     tried.push(placed);
     if (candidates.length > 0 && placed.instances.length === 0) return undefined;
     const { prefer } = policy;

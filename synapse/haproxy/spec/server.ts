@@ -1,6 +1,7 @@
 import { sha1 } from '../../../common/digest.ts';
 import type { Instance } from '../../../common/instance.ts';
-import { isToStartDown, type OutputInstance } from '../../output.ts';
+import { isCookieOfServer, isOwnCookie } from '../../../common/server-cookie.ts';
+import { isToStartDown, type OutputInstance, takenCookies } from '../../output.ts';
 import { filterOptions, formatOptions, lastValue, type Option, parseOptions, type Trusted } from './server-options.ts';
 import type { Server, ServerTemplate } from './types.ts';
 
@@ -66,7 +67,7 @@ function makeServer(instance: OutputInstance, template: ServerTemplate): Server 
   const asked =
     instance.serverOptions === undefined
       ? nothing
-      : withoutOthersCookie(filterOptions(instance.serverOptions, template.trusted), name);
+      : withoutOthersCookie(filterOptions(instance.serverOptions, template.trusted), instance);
   const given = expand(withAddresses(template.options, host), { host: hostName, port: String(port), name });
   const initState = lastValue([...parseOptions(given), ...asked.options], 'init-state');
   const own = template.withoutInitState && initState !== undefined ? squeeze(stripInitState(given)) : given;
@@ -113,17 +114,21 @@ function makeServer(instance: OutputInstance, template: ServerTemplate): Server 
 }
 
 /**
- * Refuses the cookie that synapse gives to another server: with it, a record would take that server's clients. Names of
- * servers end in a port, and hashes of names have 40 hexadecimal digits, so no other server need be known for that.
+ * Refuses the cookie of another server: with it, a record would take that server's clients. It is one that synapse gives to
+ * servers, or one for which the record of an older instance asks.
  */
-function withoutOthersCookie({ options, dropped }: Trusted, name: string): Trusted {
-  const isOthers = ({ keyword, values: [value = ''] }: Option): boolean =>
-    keyword === 'cookie' && /:\d{1,5}$|^[0-9a-f]{40}$/.test(value) && value !== name && value !== sha1(name);
-  if (!options.some(isOthers)) return { options, dropped };
-  const others = options
-    .filter(isOthers)
-    .map((option) => `haproxy_server_options: ${formatOptions([option])}: may be the cookie of another server`);
-  return { options: options.filter((option) => !isOthers(option)), dropped: [...dropped, ...others] };
+function withoutOthersCookie({ options, dropped }: Trusted, instance: OutputInstance): Trusted {
+  const whose = ({ keyword, values: [value = ''] }: Option): string | undefined => {
+    if (keyword !== 'cookie') return undefined;
+    const owner = instance[takenCookies]?.get(value);
+    if (owner !== undefined) return `${owner} asks for it too, and was announced first`;
+    if (!isCookieOfServer(value) || isOwnCookie(value, instance.id)) return undefined;
+    return 'may be the cookie of another server';
+  };
+  const others = options.filter((option) => whose(option) !== undefined);
+  if (others.length === 0) return { options, dropped };
+  const reasons = others.map((option) => `haproxy_server_options: ${formatOptions([option])}: ${whose(option)}`);
+  return { options: options.filter((option) => !others.includes(option)), dropped: [...dropped, ...reasons] };
 }
 
 /** Replaces %{host} where HAProxy reads an address: it would look a host name up whenever it loads its file. */

@@ -3,7 +3,7 @@ import { describe, it } from 'node:test';
 import type { Instance } from '../../../common/instance.ts';
 import type { Preference } from '../../../synapse/catalog/preference.ts';
 import { type Place, type Policy, sameInstances, select } from '../../../synapse/catalog/select.ts';
-import { isToStartDown, type OutputInstance, startsDown } from '../../../synapse/output.ts';
+import { isToStartDown, type OutputInstance, startsDown, takenCookies } from '../../../synapse/output.ts';
 import type { InstanceSet } from '../../../synapse/source.ts';
 import { namedInstance, plainPolicy, setOf } from '../../support/daemons/instance-sets.ts';
 
@@ -410,6 +410,75 @@ describe('an instance that comes back and is to start DOWN', () => {
           ['local', false],
           ['back', true],
         ],
+      );
+    });
+  }
+});
+
+describe('a cookie for which several records ask', () => {
+  const asking = (name: string, serverOptions: string) => namedInstance(name, { serverOptions });
+  const [a, b, c] = [asking('a', 'rise 2 cookie blue'), asking('b', 'cookie blue'), asking('c', 'cookie red')];
+  interface CookieCase {
+    readonly title: string;
+    readonly policy?: Partial<Policy>;
+    readonly set: InstanceSet;
+    /** Name → the cookies that it does not get, each with the id of its owner. */
+    readonly taken: Readonly<Record<string, Readonly<Record<string, string>>>>;
+  }
+  const cases: readonly CookieCase[] = [
+    {
+      title: 'belongs to the one that was announced first, wherever its key is',
+      set: { ...setOf(a, b, c), sequence: [9, 5, 1] },
+      taken: { a: { blue: b.id } },
+    },
+    {
+      title: 'belongs to the first of the list when the source does not know which came first',
+      set: setOf(a, b, c),
+      taken: { b: { blue: a.id } },
+    },
+    {
+      title: 'belongs to a default server before all others',
+      policy: { defaultServers: [b], keepDefaultServers: true },
+      set: { ...setOf(a, c), sequence: [1, 2] },
+      taken: { a: { blue: b.id } },
+    },
+    {
+      title: 'belongs to the next one once the first is withdrawn',
+      set: { ...setOf(a, { ...b, state: 'down' }, asking('d', 'cookie blue')), sequence: [9, 5, 10] },
+      taken: { d: { blue: a.id } },
+    },
+    {
+      title: 'is decided for each one when a record asks for several',
+      set: { ...setOf(a, c, asking('e', 'cookie blue cookie red')), sequence: [3, 4, 5] },
+      taken: { e: { blue: a.id, red: c.id } },
+    },
+    {
+      title: 'is no cookie that synapse gives to servers: those have their own rule',
+      set: setOf(asking('f', `cookie ${one.id}`), asking('g', `cookie ${one.id}`)),
+      taken: {},
+    },
+    {
+      title: 'stays with its owner behind a port override',
+      policy: { portOverride: 81 },
+      set: { ...setOf(a, b), sequence: [2, 1] },
+      taken: { a: { blue: b.id.replace(/\d+$/, '81') } },
+    },
+  ];
+  const takenIn = (instances: readonly OutputInstance[]) =>
+    Object.fromEntries(
+      instances.flatMap((each) => {
+        const cookies = each[takenCookies];
+        return cookies === undefined ? [] : [[each.name, Object.fromEntries(cookies)]];
+      }),
+    );
+  for (const { title, policy = {}, set, taken } of cases) {
+    it(title, () => {
+      const { instances = [] } = select({ ...plainPolicy, ...policy }, set);
+      assert.deepEqual(takenIn(instances), taken);
+      const again = select({ ...plainPolicy, ...policy }, set).instances ?? [];
+      assert.ok(
+        instances.every((each, index) => each === again[index]),
+        'the same objects',
       );
     });
   }

@@ -5,6 +5,7 @@ import { makeInstance } from '../../../../common/instance.ts';
 import { buildBackendSpec } from '../../../../synapse/haproxy/spec/build-backend.ts';
 import { serverOf } from '../../../../synapse/haproxy/spec/server.ts';
 import type { BackendSpec } from '../../../../synapse/haproxy/spec/types.ts';
+import { takenCookies } from '../../../../synapse/output.ts';
 import { serviceConfig } from '../../../support/haproxy/haproxy-output.ts';
 import { plainConfig } from '../../../support/haproxy/haproxy-text.ts';
 
@@ -39,4 +40,16 @@ describe('the cookie of a server', () => {
       });
     }
   }
+
+  it('is its own name when the record asks for one that an older instance has', () => {
+    const config = serviceConfig({ port: 1, listen: ['mode http'] });
+    const { servers } = buildBackendSpec('api', config, plainConfig()) as BackendSpec;
+    const instance = makeInstance({ name: 'p1', host: '10.0.0.1', port: 80, serverOptions: 'cookie blue rise 3' });
+    const server = serverOf({ ...instance, [takenCookies]: new Map([['blue', others]]) }, servers);
+    assert.equal(server.cookie, own);
+    assert.equal(server.options.trim(), 'rise 3');
+    assert.deepEqual(server.dropped, [
+      `haproxy_server_options: cookie blue: ${others} asks for it too, and was announced first`,
+    ]);
+  });
 });
