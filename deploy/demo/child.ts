@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { closeSync, existsSync, openSync, readFileSync } from 'node:fs';
 import { sleep } from '../../common/async/sleep.ts';
+import { busyAdvice, longestWaitMs, slowLine, slowMs } from './slow.ts';
 
 /** A program of the demo, and how it is run. */
 export interface ChildOptions {
@@ -51,8 +52,13 @@ export class Child {
   /** Tells the user that it takes long, and where to look. */
   noteSlow(seconds: number): void {
     this.#options.onSlow?.(
-      `still waiting for ${this.name} after ${seconds} s; its log is ${this.#logFile}. A busy machine is slow: wait, or press Ctrl-C`,
+      slowLine({ what: this.name, advice: `its log is ${this.#logFile}; ${busyAdvice}` }, seconds),
     );
+  }
+
+  /** Aborts when waiting for it is to end. */
+  get aborted(): AbortSignal | undefined {
+    return this.#options.signal;
   }
 
   /** @throws when waiting for it is to end */
@@ -93,9 +99,6 @@ export async function startChild(argv: readonly [string, ...string[]], options: 
   return new Child(child as ChildProcess & { readonly pid: number }, options);
 }
 
-/** After this time, and again each time that it has passed, the user is told what the demo waits for. */
-export const slowMs = 10_000;
-
 /**
  * Polls until `isReady` holds.
  * @throws after `timeoutMs`, or at once when the child dies; the message quotes the end of its output
@@ -103,7 +106,7 @@ export const slowMs = 10_000;
 export async function waitFor(
   child: Child,
   isReady: () => Promise<boolean> | boolean,
-  timeoutMs = 300_000,
+  timeoutMs = longestWaitMs,
 ): Promise<void> {
   const since = performance.now();
   const deadline = since + timeoutMs;
@@ -118,6 +121,6 @@ export async function waitFor(
     const quote = (): string => child.output().trim().split('\n').slice(-10).join('\n');
     if (!child.running) throw new Error(`${child.name} ended early:\n${quote()}`);
     if (performance.now() > deadline) throw new Error(`${child.name} was not ready after ${timeoutMs} ms:\n${quote()}`);
-    await sleep(50);
+    await sleep(50, child.aborted);
   }
 }

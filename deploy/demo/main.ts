@@ -59,7 +59,7 @@ async function main(): Promise<number> {
     stack = await startStack({ firstPort: 7001, onProgress: say }, interrupted.signal);
     if (interrupted.signal.aborted) return 130;
     say(`the live page of synapse is at http://${stack.synapse.admin}/`);
-    if (once) await playScenario(stack, say);
+    if (once) await playScenario(stack, say, interrupted.signal);
     else {
       close = await openToShells(stack);
       await showLive(stack, interrupted.signal);

@@ -1,21 +1,21 @@
+import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { exec } from '../../common/daemon/exec.ts';
 import type { ChangeReport } from '../../nerve/commands/change.ts';
 import { readyServers, workerPid } from './haproxy.ts';
 import type { SampleInstance } from './parts.ts';
 import { sendRequests } from './request.ts';
+import { busyAdvice, longestWaitMs, noteWhileSlow } from './slow.ts';
 import type { Stack } from './stack.ts';
 
-/** How long HAProxy may take to have an instance in or out of rotation; generous, because the machine may be busy. */
-const rotationTimeoutMs = 60_000;
 const requestsPerRound = 10;
 
 /**
  * Plays the scenario with real requests: everything is up, an instance is killed and started again, one is deployed without a
  * failed request (drained, killed as soon as the drain is proven, started again and undrained). `onStep` is called with a line about each step.
- * @throws with what was expected and what happened, at the first step that fails
+ * @throws with what was expected and what happened, at the first step that fails; also when `signal` aborts
  */
-export async function playScenario(stack: Stack, onStep: (line: string) => void): Promise<void> {
+export async function playScenario(stack: Stack, onStep: (line: string) => void, signal?: AbortSignal): Promise<void> {
   const services = Object.keys(stack.ports);
   const [first, second] = stack.instances.filter(({ service }) => service === services[0]) as [
     SampleInstance,
@@ -25,7 +25,7 @@ export async function playScenario(stack: Stack, onStep: (line: string) => void)
 
   for (const service of services) {
     const ids = stack.instances.filter((instance) => instance.service === service).map(({ id }) => id);
-    await requestsUntil(stack, ids, { since: performance.now(), isDone: () => true });
+    await requestsUntil(stack, ids, { since: performance.now(), isDone: () => true, onSlow: onStep }, signal);
     onStep(`${service}: ${ids.join(' and ')} answer at http://127.0.0.1:${stack.ports[service]}`);
   }
 
@@ -35,7 +35,8 @@ export async function playScenario(stack: Stack, onStep: (line: string) => void)
     const acting = action().finally(() => {
       isDone = true;
     });
-    const [result] = await Promise.all([requestsUntil(stack, ids, { since, isDone: () => isDone }), acting]);
+    const requests = requestsUntil(stack, ids, { since, isDone: () => isDone, onSlow: onStep }, signal);
+    const [result] = await Promise.all([requests, acting]);
     return result;
   };
   const killed = await step(() => first.process.stop('SIGKILL'), [second.id]);
@@ -46,7 +47,7 @@ export async function playScenario(stack: Stack, onStep: (line: string) => void)
 
   let wait: ProvenWait | undefined;
   const drained = await step(async () => {
-    wait = await runNerve(second, 'drain');
+    wait = await runNerve(second, 'drain', signal);
     await second.process.stop('SIGKILL');
   }, [first.id]);
   onStep(
@@ -56,7 +57,7 @@ export async function playScenario(stack: Stack, onStep: (line: string) => void)
 
   const undrained = await step(async () => {
     await stack.startInstance(second);
-    await runNerve(second, 'undrain');
+    await runNerve(second, 'undrain', signal);
   }, [first.id, second.id]);
   onStep(
     `started ${second.id} again, 'nerve undrain --wait': back in rotation after ${undrained.durationMs} ms; ${summary(undrained)}`,
@@ -81,18 +82,36 @@ interface StepResult {
 interface Action {
   readonly since: number;
   readonly isDone: () => boolean;
+  /** Called with a line while it takes long. */
+  readonly onSlow: (line: string) => void;
 }
 
 /**
  * Sends requests until an action is over, HAProxy has exactly these instances of a service in rotation, and all of them, and no
  * others, have answered a whole round of requests that was sent after that.
  */
-async function requestsUntil(stack: Stack, ids: readonly string[], { since, isDone }: Action): Promise<StepResult> {
+function requestsUntil(
+  stack: Stack,
+  ids: readonly string[],
+  action: Action,
+  signal?: AbortSignal,
+): Promise<StepResult> {
+  const advice = `synapse's log is ${join(stack.folder, 'synapse.log')}; ${busyAdvice}`;
+  const wait = { what: `HAProxy to use exactly ${[...ids].sort().join(' and ')}`, advice };
+  return noteWhileSlow(() => sendUntil(stack, ids, action, signal), wait, action.onSlow);
+}
+
+async function sendUntil(
+  stack: Stack,
+  ids: readonly string[],
+  { since, isDone }: Action,
+  signal?: AbortSignal,
+): Promise<StepResult> {
   const service = stack.instances.find(({ id }) => id === ids[0])?.service ?? '';
   const port = stack.ports[service] as number;
   const wanted = [...ids].sort().join(' and ');
-  const deadline = performance.now() + rotationTimeoutMs;
-  const rotation = waitForRotation(stack, { service, wanted, deadline });
+  const deadline = performance.now() + longestWaitMs;
+  const rotation = waitForRotation(stack, { service, wanted, deadline }, signal);
   let isReached = false;
   void rotation.then(() => {
     isReached = true;
@@ -100,6 +119,7 @@ async function requestsUntil(stack: Stack, ids: readonly string[], { since, isDo
   let requests = 0;
   const failures: string[] = [];
   for (;;) {
+    signal?.throwIfAborted();
     const wasReached = isReached && isDone();
     const round = await sendRequests(port, requestsPerRound);
     requests += requestsPerRound;
@@ -119,8 +139,9 @@ async function requestsUntil(stack: Stack, ids: readonly string[], { since, isDo
 async function waitForRotation(
   stack: Stack,
   { service, wanted, deadline }: { service: string; wanted: string; deadline: number },
+  signal?: AbortSignal,
 ): Promise<number> {
-  while (performance.now() < deadline) {
+  while (performance.now() < deadline && signal?.aborted !== true) {
     const ready = await readyServers(stack.haproxy.socket, service);
     const names = ready.map((name) => name.slice(0, name.lastIndexOf('_')));
     if (names.join(' and ') === wanted) return performance.now();
@@ -142,12 +163,17 @@ interface ProvenWait {
 }
 
 /** As a user would: `nerve drain api --wait -c FILE`. @throws when it is not proven that every HAProxy has it */
-async function runNerve(instance: SampleInstance, command: 'drain' | 'undrain'): Promise<ProvenWait> {
+async function runNerve(
+  instance: SampleInstance,
+  command: 'drain' | 'undrain',
+  signal?: AbortSignal,
+): Promise<ProvenWait> {
   const { argv, configFile } = instance.nerve;
   const since = performance.now();
   const { code, stdout, stderr } = await exec(
     [...argv, command, instance.service, '--wait', '--json', '-c', configFile],
-    { timeoutMs: rotationTimeoutMs },
+    { timeoutMs: longestWaitMs },
+    signal,
   );
   const commandMs = Math.round(performance.now() - since);
   if (code !== 0) throw new Error(`nerve ${command} --wait ${instance.service}: ${stderr.trim() || stdout.trim()}`);

@@ -7,7 +7,6 @@ import type { MemberTls } from '../../etcd-cluster/members/flags.ts';
 import { type LocalCluster, startCluster } from '../../etcd-cluster/members/local-cluster.ts';
 import { freePort } from '../../etcd-cluster/members/ports.ts';
 import { findProgram } from '../tools/debian/programs.ts';
-import { slowMs } from './child.ts';
 import {
   addHaproxy,
   addInstance,
@@ -20,6 +19,7 @@ import {
   startSample,
 } from './parts.ts';
 import { Processes } from './processes.ts';
+import { busyAdvice, longestWaitMs, noteWhileSlow } from './slow.ts';
 
 /** A whole SmartStack on loopback: etcd, sample services, a nerve beside each, one HAProxy and one synapse. */
 export interface Stack {
@@ -68,8 +68,13 @@ export interface StackOptions {
  */
 export async function startStack(options: StackOptions = {}, signal?: AbortSignal): Promise<Stack> {
   const { services = ['api', 'web'], onProgress = () => {} } = options;
-  const etcdPath = await findProgram('etcd', versionOf(options.etcdVersion));
-  const haproxyPath = await findProgram('haproxy', versionOf(options.haproxyVersion));
+  const find = (name: 'etcd' | 'haproxy', version: string | undefined): Promise<string> => {
+    const advice = "it comes from Debian's packages into .cache/programs; wait, or press Ctrl-C and install it by hand";
+    return noteWhileSlow(() => findProgram(name, versionOf(version)), { what: name, advice }, onProgress);
+  };
+  const etcdPath = await find('etcd', options.etcdVersion);
+  const haproxyPath = await find('haproxy', options.haproxyVersion);
+  signal?.throwIfAborted();
   const folder = await mkdtemp(join(tmpdir(), 'smartstack-'));
   const processes = new Processes(folder, { onSlow: onProgress, signal });
   let etcd: LocalCluster | undefined;
@@ -88,7 +93,7 @@ export async function startStack(options: StackOptions = {}, signal?: AbortSigna
   try {
     onProgress('starting three etcd members');
     const { tls } = options;
-    etcd = await startEtcd(etcdPath, { folder, options });
+    etcd = await startEtcd(etcdPath, { folder, options }, signal);
     signal?.throwIfAborted();
     const hosts = etcd.urls;
     const as = (user: 'nerve' | 'synapse') => (tls === undefined ? {} : { tls: tls.client(user) });
@@ -151,18 +156,10 @@ function versionOf(version: string | undefined): { version?: string } {
 async function startEtcd(
   etcd: string,
   { folder, options: { tls, onProgress = () => {} } }: { readonly folder: string; readonly options: StackOptions },
+  signal?: AbortSignal,
 ): Promise<LocalCluster> {
   const dataDir = join(folder, 'etcd');
-  const waiting = setInterval(
-    () =>
-      onProgress(
-        `still waiting for etcd; its logs are below ${dataDir}. A busy machine is slow: wait, or press Ctrl-C`,
-      ),
-    slowMs,
-  );
-  try {
-    return await startCluster({ size: 3, etcd, dataDir, ...(tls && { tls: tls.member }) });
-  } finally {
-    clearInterval(waiting);
-  }
+  const start = () =>
+    startCluster({ size: 3, etcd, dataDir, timeoutMs: longestWaitMs, ...(tls && { tls: tls.member }) }, signal);
+  return noteWhileSlow(start, { what: 'etcd', advice: `its logs are below ${dataDir}; ${busyAdvice}` }, onProgress);
 }

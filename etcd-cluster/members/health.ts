@@ -10,16 +10,21 @@ export async function isLeader(metricsPort: number): Promise<boolean> {
   return /^etcd_server_is_leader 1$/m.test(await get(metricsPort, '/metrics'));
 }
 
-/** Waits until a member is healthy, has ended, or `deadline` (milliseconds of `performance.now()`) has passed. */
+/**
+ * Waits until a member is healthy, has ended, or `deadline` (milliseconds of `performance.now()`) has passed.
+ * @throws when `signal` aborts
+ */
 export async function waitForHealth(
   metricsPort: number,
   { isRunning, deadline }: { readonly isRunning: () => boolean | Promise<boolean>; readonly deadline: number },
+  signal?: AbortSignal,
 ): Promise<'healthy' | 'ended' | 'late'> {
   for (;;) {
+    signal?.throwIfAborted();
     if (!(await isRunning())) return 'ended';
     if (await isHealthy(metricsPort)) return 'healthy';
     if (performance.now() > deadline) return 'late';
-    await sleep(50);
+    await sleep(50, signal);
   }
 }
 

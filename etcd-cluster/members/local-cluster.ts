@@ -20,6 +20,8 @@ export interface LocalClusterOptions {
   /** Certificates, the same for all members or by the member's name. With an authority, clients must have one too. */
   readonly tls?: MemberTls | ((name: string) => MemberTls);
   readonly log?: Log;
+  /** How long the members may take to be healthy, milliseconds; default two minutes. */
+  readonly timeoutMs?: number;
 }
 
 /** How long members may take to be healthy, and to elect a leader. */
@@ -36,20 +38,20 @@ export class LocalCluster {
     this.urls = members.map(({ url }) => url);
   }
 
-  /** Starts all members as a new cluster. @throws when a member ends, or is not healthy in time */
-  async create(): Promise<void> {
+  /** Starts all members as a new cluster. @throws when a member ends, is not healthy in time, or `signal` aborts */
+  async create(timeoutMs = defaultTimeoutMs, signal?: AbortSignal): Promise<void> {
     const token = newToken();
     await Promise.all(this.members.map((member) => member.start(token)));
-    await this.ready();
+    await this.ready(timeoutMs, signal);
     const ended = this.members.find(({ status }) => status === 'exited');
     if (ended !== undefined) throw new Error(`etcd member ${ended.name} ended at once; ${await ended.quoteLog()}`);
   }
 
-  /** Waits until all members that run are healthy. @throws when that takes longer than `timeoutMs` */
-  async ready(timeoutMs = defaultTimeoutMs): Promise<void> {
+  /** Waits until all members that run are healthy. @throws when that takes longer than `timeoutMs`, or `signal` aborts */
+  async ready(timeoutMs = defaultTimeoutMs, signal?: AbortSignal): Promise<void> {
     const deadline = performance.now() + timeoutMs;
     for (const member of this.members) {
-      if ((await member.waitForHealth(deadline)) === 'late') {
+      if ((await member.waitForHealth(deadline, signal)) === 'late') {
         throw new Error(`etcd member ${member.name} is not healthy after ${timeoutMs} ms`);
       }
     }
@@ -87,10 +89,10 @@ export class LocalCluster {
 
 /**
  * Starts a cluster and waits until it is healthy. No member outlives this process, however it ends.
- * @throws when the cluster does not become healthy; nothing is left running then
+ * @throws when the cluster does not become healthy, or `signal` aborts; nothing is left running then
  */
-export async function startCluster(options: LocalClusterOptions): Promise<LocalCluster> {
-  const { size = 3, etcd, dataDir, flags = [], tls, log = silentLog } = options;
+export async function startCluster(options: LocalClusterOptions, signal?: AbortSignal): Promise<LocalCluster> {
+  const { size = 3, etcd, dataDir, flags = [], tls, log = silentLog, timeoutMs } = options;
   const unsafe = await canSkipFsync(etcd);
   const addresses = memberAddresses(await freePorts(size * 3));
   const members = addresses.map((address) => {
@@ -104,7 +106,7 @@ export async function startCluster(options: LocalClusterOptions): Promise<LocalC
   });
   const cluster = new LocalCluster(members);
   try {
-    await cluster.create();
+    await cluster.create(timeoutMs, signal);
   } catch (error) {
     await cluster.stopAll();
     throw error;

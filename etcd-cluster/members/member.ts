@@ -116,8 +116,9 @@ export class LocalMember {
   }
 
   /** Waits until it is healthy, does not run, or `deadline` (milliseconds of `performance.now()`) has passed. */
-  waitForHealth(deadline: number): Promise<'healthy' | 'ended' | 'late'> {
-    return waitForHealth(this.#options.address.metrics, { isRunning: () => this.#status === 'running', deadline });
+  waitForHealth(deadline: number, signal?: AbortSignal): Promise<'healthy' | 'ended' | 'late'> {
+    const isRunning = (): boolean => this.#status === 'running';
+    return waitForHealth(this.#options.address.metrics, { isRunning, deadline }, signal);
   }
 
   /** True when it is the leader. */

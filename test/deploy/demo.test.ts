@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdtemp, readdir, rm } from 'node:fs/promises';
+import { chmod, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
@@ -47,16 +47,60 @@ describe('the demo', () => {
     for (const left of await readdir(temporary)) await rm(join(temporary, left), { recursive: true });
   });
 
-  it('leaves nothing behind when its terminal is closed', async (t) => {
-    const [logFile, env] = [join(folder, 'closed.log'), { TMPDIR: temporary }];
-    // script(1) gives it a terminal, which is gone when script ends.
-    const argv = ['script', '-q', '-c', `'${process.execPath}' '${main}'`, '/dev/null'] as const;
-    const terminal = await startChild(argv, { name: 'terminal', logFile, env });
-    t.after(() => terminal.stop('SIGKILL'));
-    await waitFor(terminal, () => terminal.output().includes('Ctrl-C ends everything'));
-    await terminal.stop('SIGKILL');
-    await eventually(async () => assert.deepEqual(await processesWith(temporary), []));
-    await eventually(async () => assert.deepEqual(await readdir(temporary), []));
+  const moments = {
+    'etcd starts': 'starting three etcd members',
+    'the services start': 'starting the sample services',
+    'synapse starts': 'starting HAProxy and synapse',
+    'it runs': 'Ctrl-C ends everything',
+    'it plays the scenario': 'out of rotation after',
+  } as const;
+  for (const [moment, said] of Object.entries(moments)) {
+    const once = moment === 'it plays the scenario' ? ' --once' : '';
+    it(`leaves nothing behind when its terminal is closed while ${moment}`, async (t) => {
+      const [logFile, env] = [join(folder, `closed ${moment}.log`), { TMPDIR: temporary }];
+      // script(1) gives it a terminal, which is gone when script ends.
+      const argv = ['script', '-q', '-c', `'${process.execPath}' '${main}'${once}`, '/dev/null'] as const;
+      const terminal = await startChild(argv, { name: 'terminal', logFile, env });
+      t.after(() => terminal.stop('SIGKILL'));
+      await waitFor(terminal, () => terminal.output().includes(said));
+      await terminal.stop('SIGKILL');
+      await eventually(async () => assert.deepEqual(await processesWith(temporary), []));
+      await eventually(async () => assert.deepEqual(await readdir(temporary), []));
+    });
+
+    for (const signal of ['SIGINT', 'SIGHUP'] as const) {
+      it(`ends soon and leaves nothing behind at one ${signal} while ${moment}`, async (t) => {
+        const [logFile, env] = [join(folder, `${signal} ${moment}.log`), { TMPDIR: temporary }];
+        const argv: [string, ...string[]] = [process.execPath, main, ...(once === '' ? [] : ['--once'])];
+        const child = await startChild(argv, { name: 'demo', logFile, env });
+        t.after(() => child.stop('SIGKILL'));
+        await waitFor(child, () => child.output().includes(said));
+        child.signal(signal);
+        await eventually(() => assert.equal(child.running, false));
+        assert.deepEqual(await processesWith(temporary), []);
+        assert.deepEqual(await readdir(temporary), []);
+      });
+    }
+  }
+
+  it('says what it waits for, and ends when it is told to, while etcd does not become healthy', async (t) => {
+    const programs = await mkdtemp(join(folder, 'programs-'));
+    const fake = join(programs, 'etcd');
+    await writeFile(
+      fake,
+      '#!/bin/sh\n[ "$1" != --version ] || { echo "etcd Version: 3.5.16"; exit; }\nexec sleep 600\n',
+    );
+    await chmod(fake, 0o755);
+    const env = { TMPDIR: temporary, PATH: `${programs}:${process.env.PATH}` };
+    const child = await startChild([process.execPath, main], { name: 'demo', logFile: join(folder, 'slow.log'), env });
+    t.after(() => child.stop('SIGKILL'));
+    const line =
+      /^still waiting for etcd after \d+ s; its logs are below \S+\/etcd; a busy machine is slow: wait, or press Ctrl-C$/m;
+    await waitFor(child, () => line.test(child.output()));
+    child.signal('SIGINT');
+    await eventually(() => assert.equal(child.running, false));
+    assert.deepEqual(await processesWith(temporary), []);
+    assert.deepEqual(await readdir(temporary), []);
   });
 
   it('leaves nothing behind when it is interrupted twice while it starts', async (t) => {
