@@ -7,7 +7,6 @@ import { thisHost } from '../../common/host.ts';
 import { type Instance, parseInstance } from '../../common/instance.ts';
 import { InvalidRecord } from '../../common/instance-fields.ts';
 import { freePort } from '../../etcd-cluster/members/ports.ts';
-import { defaultTrustedOptions } from '../../synapse/haproxy/options/config.ts';
 import type { RuntimeCommand } from '../../synapse/haproxy/runtime/commands.ts';
 import { connectRuntime, type RuntimeConnection } from '../../synapse/haproxy/runtime/connection.ts';
 import { planServers } from '../../synapse/haproxy/runtime/plan.ts';
@@ -20,76 +19,12 @@ import type { BackendSpec } from '../../synapse/haproxy/spec/types.ts';
 import { type TestHaproxy, testHaproxy } from '../support/haproxy/haproxy.ts';
 import { instance, serviceConfig, testConfig } from '../support/haproxy/haproxy-output.ts';
 import { fileText, plainConfig } from '../support/haproxy/haproxy-text.ts';
+import { randomRecord } from '../support/haproxy/random-records.ts';
 import { type HaproxyVersion, haproxyVersions } from '../support/haproxy/versions.ts';
 import { property, propertyWith } from './property.ts';
 
-const hostile = [
-  '',
-  ' ',
-  '\n',
-  '"',
-  "'",
-  '\\',
-  '#',
-  ';',
-  '$HOME',
-  '\0',
-  '\u00a0',
-  '<<',
-  '%',
-  '999999999999',
-  '-1',
-  '1.5',
-];
-const number = fc.oneof(
-  fc.constantFrom(
-    '0',
-    '1',
-    '2',
-    '99',
-    '100',
-    '255',
-    '256',
-    '257',
-    '1000',
-    '65535',
-    '65536',
-    '2147483647',
-    '2147483648',
-  ),
-  fc.nat({ max: 2 ** 32 }).map(String),
-);
-const time = fc.tuple(number, fc.constantFrom('', 'us', 'ms', 's', 'm', 'h', 'd')).map((parts) => parts.join(''));
-const option = fc.tuple(
-  fc.oneof(
-    { weight: 9, arbitrary: fc.constantFrom(...defaultTrustedOptions) },
-    fc.constantFrom('ssl', 'source', 'no-check'),
-  ),
-  fc.oneof(
-    { weight: 5, arbitrary: number },
-    { weight: 5, arbitrary: time },
-    fc.constantFrom(...hostile, 'aA0_.:@+/=-'),
-  ),
-);
-const options = fc.array(option, { maxLength: 9 }).map((words) => words.flat().join(' '));
-const odd = fc.oneof(fc.jsonValue({ maxDepth: 1 }), fc.constantFrom<unknown>(...hostile));
-const mostly = <T>(usual: fc.Arbitrary<T>) =>
-  fc.oneof({ weight: 6, arbitrary: usual as fc.Arbitrary<unknown> }, { weight: 1, arbitrary: odd });
-
-/** A record. Its host is on loopback, because HAProxy may check it. */
-const record = fc.record(
-  {
-    host: mostly(fc.constantFrom('127.0.9.9', '127.0.0.1', '::1', 'localhost')),
-    port: mostly(fc.integer({ min: 1, max: 65_535 })),
-    name: mostly(fc.constantFrom('a', 'b.c', 'x_y', 'N-1')),
-    weight: mostly(fc.integer({ min: -1, max: 257 })),
-    backup: mostly(fc.boolean()),
-    state: mostly(fc.constantFrom('up', 'drain', 'down')),
-    labels: mostly(fc.dictionary(fc.string({ maxLength: 5 }), fc.string({ maxLength: 5 }), { maxKeys: 2 })),
-    haproxy_server_options: mostly(options),
-  },
-  { requiredKeys: ['host', 'port'] },
-);
+/** Its host is on loopback, because HAProxy may check it. */
+const record = randomRecord({ hosts: ['127.0.9.9', '127.0.0.1', '::1', 'localhost'] });
 
 /** The instance of a record; undefined when its host or port cannot be used, for which alone it may be refused. */
 function taken(fields: object): Instance | undefined {
