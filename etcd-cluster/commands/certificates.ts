@@ -53,7 +53,7 @@ await runCommand({
     if (`${ca}/`.startsWith(`${out}/`))
       throw new UsageError('--ca must not be below --out: the key of the authority must not reach a host');
     const days = daysOf(values, 'days', defaults.days);
-    const withinMs = daysOf(values, 'renew-within', days / 3) * dayMs;
+    const withinMs = (values['renew-within'] === undefined ? days / 3 : daysOf(values, 'renew-within', days)) * dayMs;
     const clients = await clientsOf(values);
     const leaves = orUsageError(() => [...words.flatMap(memberLeaves), ...clients.map(clientLeaf)]);
     const twice = leaves.find((leaf, at) => leaves.some((other, i) => i < at && same(leaf, other)));

@@ -17,13 +17,14 @@
  */
 import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { availableParallelism, loadavg, tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
-import { parseArgs } from 'node:util';
+import { join } from 'node:path';
+import { UsageError } from '../../common/cli/program.ts';
 import { exec } from '../../common/daemon/exec.ts';
+import { knownHint } from '../../common/nearest.ts';
 import { findProgram } from '../../deploy/tools/debian/programs.ts';
 import { startCluster } from '../../etcd-cluster/members/local-cluster.ts';
-import { etcdVersions } from '../support/etcd/etcd.ts';
 import { installPackage, sizeOf } from '../support/package/installed-package.ts';
+import { orUsage } from '../support/tool-options.ts';
 import { measureBursts } from './burst.ts';
 import { measureChurn } from './churn.ts';
 import { measureCluster } from './cluster.ts';
@@ -32,6 +33,7 @@ import { measureFootprint } from './footprint.ts';
 import { footprintTables } from './footprint-tables.ts';
 import { measureLostLeases } from './lost-leases.ts';
 import { measureNerve } from './nerve.ts';
+import { readBenchOptions } from './options.ts';
 import { peersTable } from './peers.ts';
 import { measurePropagation } from './propagation.ts';
 import { measureScale } from './scale.ts';
@@ -44,33 +46,31 @@ interface Bench {
   readonly haproxyPath: string;
 }
 
-const { values, positionals } = parseArgs({
-  allowPositionals: true,
-  options: {
-    servers: { type: 'string', default: '10,1000,5000' },
-    changes: { type: 'string', default: '200' },
-    hosts: { type: 'string', default: '200' },
-    dist: { type: 'string' },
-    rate: { type: 'string', default: '20' },
-    rest: { type: 'string', default: '60' },
-    rounds: { type: 'string', default: '7' },
-    minutes: { type: 'string', default: '7' },
-    only: { type: 'string', default: '' },
-    etcd: { type: 'string', default: '3.5' },
-  },
-});
+const {
+  changes,
+  hosts,
+  rate,
+  rest,
+  rounds,
+  minutes,
+  servers,
+  dist: otherDist,
+  etcdVersion,
+  only,
+  ...given
+} = readBenchOptions();
 
 const sections: Readonly<Record<string, (bench: Bench) => Promise<void>>> = {
   ...{ propagation, peers, convergence, bursts, nerve, scale, cluster, footprint, churn },
   'lost-leases': lostLeases,
 };
 const usual = Object.keys(sections).filter((name) => name !== 'lost-leases');
-const chosen = positionals.length > 0 ? positionals : usual;
-const unknown = chosen.filter((name) => !Object.hasOwn(sections, name));
-if (unknown.length > 0) {
-  process.stderr.write(`unknown section ${unknown.join(', ')}; known are ${Object.keys(sections).join(', ')}\n`);
-  process.exit(2);
-}
+const chosen = given.sections.length > 0 ? given.sections : usual;
+orUsage(() => {
+  const unknown = chosen.find((name) => !Object.hasOwn(sections, name));
+  if (unknown === undefined) return;
+  throw new UsageError(`unknown section ${unknown}; ${knownHint(unknown, Object.keys(sections))}`);
+});
 
 const folder = await mkdtemp(join(tmpdir(), 'smartstack-bench-'));
 const haproxyPath = await findProgram('haproxy');
@@ -83,7 +83,6 @@ try {
 }
 
 async function convergence({ etcdHosts }: Bench): Promise<void> {
-  const rounds = Number(values.rounds);
   const { plain, idleWait, late, requests, failures } = await measureConvergence(etcdHosts, rounds);
   const row = (what: string, times: readonly number[]): string[] => [
     what,
@@ -107,25 +106,23 @@ function loadText(): string {
 }
 
 async function propagation(bench: Bench): Promise<void> {
-  const changes = Number(values.changes);
   const rows = [['servers', 'floor p50', 'synapse p50', 'ratio', 'floor p99', 'synapse p99', 'ratio']];
-  for (const servers of values.servers.split(',').map(Number)) {
-    const home = join(bench.folder, String(servers));
+  for (const count of servers) {
+    const home = join(bench.folder, String(count));
     await mkdir(home);
-    const { floor, synapse } = await measurePropagation({ ...bench, folder: home, servers, changes });
+    const { floor, synapse } = await measurePropagation({ ...bench, folder: home, servers: count, changes });
     const cells = [0.5, 0.99].flatMap((share) => {
       const [least, ours] = [quantile(floor, share), quantile(synapse, share)];
       return [fixed(least), fixed(ours), `${fixed(ours / least)}x`];
     });
-    rows.push([String(servers), ...cells]);
+    rows.push([String(count), ...cells]);
   }
   const what = `From an etcd put to HAProxy having the new server in rotation, ms, ${changes} changes`;
   print(`${what}, three etcd members and both HAProxy on this machine`, rows);
 }
 
 async function peers(bench: Bench): Promise<void> {
-  const changes = Math.min(Number(values.changes), 50);
-  const rows = await peersTable({ ...bench, changes }, values.servers.split(',').map(Number));
+  const rows = await peersTable({ ...bench, changes: Math.min(changes, 50) }, servers);
   const what = 'From an etcd put to HAProxy having the new server in rotation, and what HAProxy takes afterwards';
   print(`${what}; ${changes} changes, before each of which a client opens a connection that stays`, rows);
 }
@@ -215,7 +212,6 @@ async function scale(bench: Bench): Promise<void> {
 }
 
 async function cluster({ folder }: Bench): Promise<void> {
-  const hosts = Number(values.hosts);
   const {
     costs,
     writes,
@@ -236,14 +232,14 @@ async function cluster({ folder }: Bench): Promise<void> {
 
 /** The daemons to measure: those of `--dist`, else the package of this checkout as npm installs it. */
 async function shipped(folder: string) {
-  if (values.dist !== undefined) return { dist: resolve(values.dist) };
+  if (otherDist !== undefined) return { dist: otherDist };
   const home = await mkdtemp(join(folder, 'package-'));
   const installed = await installPackage(home);
   return { dist: join(installed.folder, 'dist'), installed };
 }
 
 async function churn(bench: Bench): Promise<void> {
-  const [minutes, perSecond] = [Number(values.minutes), 10];
+  const perSecond = 10;
   const { dist } = await shipped(bench.folder);
   const { samples, cpuPercent } = await measureChurn({ ...bench, dist, minutes, perSecond });
   const rows = samples.map(({ seconds, megabytes }) => [seconds.toFixed(0), megabytes.toFixed(0)]);
@@ -256,24 +252,21 @@ async function churn(bench: Bench): Promise<void> {
 
 async function footprint(bench: Bench): Promise<void> {
   const { dist, installed } = await shipped(bench.folder);
-  const measured = await measureFootprint({ ...bench, dist, rounds: Number(values.rounds), restSeconds: 30 });
-  for (const [title, rows] of footprintTables(measured, Number(values.rounds))) print(title, rows);
+  const measured = await measureFootprint({ ...bench, dist, rounds, restSeconds: 30 });
+  for (const [title, rows] of footprintTables(measured, rounds)) print(title, rows);
   if (installed === undefined) return;
   const bytes = await sizeOf(installed.modules);
   process.stdout.write(`installed by npm: ${fixed(bytes / 1024 / 1024)} MB in all\n\n`);
 }
 
 async function lostLeases({ haproxyPath }: Bench): Promise<void> {
-  const { dist, only } = values;
-  const [perSecond, restSeconds] = [Number(values.rate), Number(values.rest)];
   const rows = [
     ['', 'check', 'sent', 'failed', 'wrong service', 'allowed', 'slowest s', 'left after s', 'returns', 'fewest'],
   ];
   const notes: string[] = [];
   const exceeded: string[] = [];
-  const etcdVersion = etcdVersions.find((version) => version === values.etcd);
-  if (etcdVersion === undefined) throw new Error(`--etcd ${values.etcd}: known are ${etcdVersions.join(', ')}`);
-  const options = { perSecond, restSeconds, etcdVersion, only, ...(dist !== undefined && { dist: resolve(dist) }) };
+  const own = otherDist === undefined ? {} : { dist: otherDist };
+  const options = { perSecond: rate, restSeconds: rest, etcdVersion, only, ...own };
   await measureLostLeases(options, ({ title, countedFrom, allowedFor, costs }) => {
     for (const { check, sent, failed, wrong, allowed, ...cost } of costs) {
       const how = check ? 'yes' : 'no';
@@ -287,8 +280,8 @@ async function lostLeases({ haproxyPath }: Bench): Promise<void> {
     process.stderr.write(`done: ${title}\n`);
   });
   const haproxy = (await exec([haproxyPath, '-v'], { timeoutMs: 10_000 })).stdout.split(' ')[2];
-  const programs = `etcd ${etcdVersion}, HAProxy ${haproxy}, daemons of ${dist ?? 'this checkout'}`;
-  print(`What vanishing announcements cost, ${perSecond} requests a second, ${programs}`, rows);
+  const programs = `etcd ${etcdVersion}, HAProxy ${haproxy}, daemons of ${otherDist ?? 'this checkout'}`;
+  print(`What vanishing announcements cost, ${rate} requests a second, ${programs}`, rows);
   process.stdout.write(`Requests are counted:\n${notes.join('\n')}\n\n`);
   process.stdout.write(
     `allowed by the rule: ${exceeded.length === 0 ? 'kept' : `exceeded:\n${exceeded.join('\n')}`}\n\n`,

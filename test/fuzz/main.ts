@@ -1,5 +1,6 @@
-import { availableParallelism } from 'node:os';
-import { parseArgs } from 'node:util';
+import { UsageError } from '../../common/cli/program.ts';
+import { orUsage, readToolLine } from '../support/tool-options.ts';
+import { fuzzNumbers } from './numbers.ts';
 import { allProperties, type NamedProperty, trySeed } from './property.ts';
 import { Fuzzing } from './run.ts';
 
@@ -14,48 +15,40 @@ Tries the properties in test/fuzz/*.fuzz.ts with random values, one after the ot
   --list       prints the names of the properties
 `;
 
-/** Reads a number of an option. @throws when it is none, or not in the range */
-function numberOf(name: string, text: string | undefined, otherwise: number): number {
-  const number = text === undefined ? otherwise : Number(text);
-  if (!Number.isFinite(number) || number < 0) throw new Error(`--${name} ${text}: must be a number, 0 or more`);
-  return number;
-}
-
-const { values } = parseArgs({
-  options: {
-    minutes: { type: 'string' },
-    workers: { type: 'string' },
-    only: { type: 'string' },
-    seed: { type: 'string' },
-    path: { type: 'string' },
-    list: { type: 'boolean' },
-    help: { type: 'boolean' },
-  },
+const { numbers, values } = readToolLine({
+  usage,
+  numbers: fuzzNumbers,
+  options: { only: { type: 'string' }, path: { type: 'string' }, list: { type: 'boolean' } },
 });
 
 /** Repeats one case. @returns the exit code */
 async function repeat(chosen: readonly NamedProperty[], seed: number, path: string): Promise<number> {
   const [one, ...others] = chosen;
-  if (one === undefined || others.length > 0) throw new Error('--path needs --only with the name of one property');
+  if (one === undefined || others.length > 0) throw new UsageError('--path needs --only with the name of one property');
   const { failure } = await trySeed(one, { seed, path, cases: Number.MAX_SAFE_INTEGER });
   process.stdout.write(`${failure ?? `${one.name}: held`}\n`);
   return failure === null ? 0 : 1;
 }
 
 async function main(): Promise<number> {
-  const seed = Math.floor(numberOf('seed', values.seed, Math.floor(Math.random() * 2 ** 31)));
+  const { minutes, workers, seed } = numbers;
+  const only = values.only === undefined ? undefined : String(values.only);
   const all = await allProperties();
-  const chosen = all.filter(({ name }) => values.only === undefined || name.includes(values.only));
-  if (chosen.length === 0) throw new Error(`--only ${values.only}: no property has this text in its name`);
-  if (values.list) {
+  const chosen = all.filter(({ name }) => only === undefined || name.includes(only));
+  if (chosen.length === 0) throw new UsageError(`--only ${only}: no property has this text in its name`);
+  if (values.list === true) {
     process.stdout.write(chosen.map(({ name }) => `${name}\n`).join(''));
     return 0;
   }
-  if (values.path !== undefined) return repeat(chosen, seed, values.path);
-  const workers = Math.max(1, Math.floor(numberOf('workers', values.workers, availableParallelism())));
+  if (values.path !== undefined) return repeat(chosen, seed, String(values.path));
   const fuzzing = new Fuzzing(chosen, { seed, write: (line) => process.stdout.write(`${line}\n`) });
-  return fuzzing.run(workers, numberOf('minutes', values.minutes, 10) * 60_000);
+  return fuzzing.run(workers, minutes * 60_000);
 }
 
-if (values.help) process.stdout.write(usage);
-else process.exitCode = await main();
+try {
+  process.exitCode = await main();
+} catch (error) {
+  orUsage(() => {
+    throw error;
+  });
+}

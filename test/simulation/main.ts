@@ -1,6 +1,7 @@
-import { availableParallelism } from 'node:os';
-import { parseArgs } from 'node:util';
-import { runPlanted } from './planted.ts';
+import { UsageError } from '../../common/cli/program.ts';
+import { orUsage, readToolLine } from '../support/tool-options.ts';
+import { simulationNumbers } from './numbers.ts';
+import { plantedFaults, runPlanted } from './planted.ts';
 import { runMany } from './run-many.ts';
 import { runSeed } from './run-seed.ts';
 
@@ -17,13 +18,6 @@ that fail, every 30 seconds how it goes, and at the end the worst that was seen.
                --seeds N limits them, default 1000; a TEXT selects the faults whose names have it
 `;
 
-/** Reads a whole number of an option. @throws when it is none */
-function whole(name: string, text: string | undefined, otherwise: number): number {
-  const number = text === undefined ? otherwise : Number(text);
-  if (!Number.isSafeInteger(number) || number < 0) throw new Error(`--${name} ${text}: must be a whole number`);
-  return number;
-}
-
 /** Runs one seed, and says how it went. @returns the exit code */
 async function runOne(seed: number): Promise<number> {
   const { violation, history } = await runSeed(seed);
@@ -31,22 +25,20 @@ async function runOne(seed: number): Promise<number> {
   return violation === null ? 0 : 1;
 }
 
-const { values, positionals } = parseArgs({
-  allowPositionals: true,
-  options: {
-    seeds: { type: 'string' },
-    first: { type: 'string' },
-    workers: { type: 'string' },
-    seed: { type: 'string' },
-    planted: { type: 'boolean' },
-    help: { type: 'boolean' },
-  },
+const { numbers, values, words } = readToolLine({
+  usage,
+  numbers: simulationNumbers,
+  options: { planted: { type: 'boolean' } },
+  mostWords: process.argv.includes('--planted') ? 1 : 0,
 });
-if (values.help) process.stdout.write(usage);
-else if (values.seed !== undefined) process.exitCode = await runOne(whole('seed', values.seed, 0));
-else {
-  const first = whole('first', values.first, Math.floor(Math.random() * 2 ** 31));
-  const workers = Math.max(1, whole('workers', values.workers, availableParallelism()));
-  if (values.planted) process.exitCode = await runPlanted(first, whole('seeds', values.seeds, 1_000), positionals[0]);
-  else process.exitCode = await runMany({ first, count: whole('seeds', values.seeds, 100), workers });
-}
+const { seeds, first, workers, seed } = numbers;
+if (values.seed !== undefined) process.exitCode = await runOne(seed);
+else if (values.planted === true) {
+  const [text = ''] = words;
+  const chosen = orUsage(() => {
+    const found = plantedFaults.filter(({ name }) => name.includes(text));
+    if (found.length === 0) throw new UsageError(`--planted ${text}: no fault has this text in its name`);
+    return found;
+  });
+  process.exitCode = await runPlanted(chosen, { first, most: values.seeds === undefined ? 1_000 : seeds });
+} else process.exitCode = await runMany({ first, count: seeds, workers });

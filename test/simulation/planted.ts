@@ -5,7 +5,7 @@ import { Worker } from 'node:worker_threads';
 import type { SeedResult } from './run-seed.ts';
 
 /** A fault that is put into a copy of the built daemons, to see whether a simulation finds it. */
-interface PlantedFault {
+export interface PlantedFault {
   readonly name: string;
   /** Path of the built file. */
   readonly file: string;
@@ -13,7 +13,8 @@ interface PlantedFault {
   readonly edits: readonly (readonly [from: string, to: string])[];
 }
 
-const plantedFaults: readonly PlantedFault[] = [
+/** Faults that a simulation must find. */
+export const plantedFaults: readonly PlantedFault[] = [
   {
     name: 'a key is written whatever its revision is',
     file: 'common/etcd/keys/key-operations.js',
@@ -143,9 +144,12 @@ const copy = join(built, '..', '.cache', `planted-${process.pid}`);
  * @param most how many seeds a fault gets
  * @returns the exit code: 1 when a fault was not found
  */
-export async function runPlanted(first: number, most: number, only = ''): Promise<number> {
+export async function runPlanted(
+  faults: readonly PlantedFault[],
+  { first, most }: { readonly first: number; readonly most: number },
+): Promise<number> {
   let missed = 0;
-  for (const fault of plantedFaults.filter(({ name }) => name.includes(only))) {
+  for (const fault of faults) {
     await plant(fault);
     const found = await seedsUntilFound(first, most);
     if (found === undefined) missed += 1;

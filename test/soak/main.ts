@@ -6,28 +6,29 @@ import { appendFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { parseArgs } from 'node:util';
+import { UsageError } from '../../common/cli/program.ts';
 import { reasonOf } from '../../common/daemon/log.ts';
 import { type EtcdVersion, etcdVersions } from '../support/etcd/etcd.ts';
+import { orUsage, readToolLine } from '../support/tool-options.ts';
 import { History } from './history.ts';
+import { soakNumbers } from './numbers.ts';
 import { runSoak } from './soak.ts';
 
-const { values } = parseArgs({
-  options: {
-    minutes: { type: 'string', default: '11' },
-    etcd: { type: 'string', default: '3.5' },
-    seed: { type: 'string', default: String(Math.floor(Math.random() * 1_000_000)) },
-  },
-});
-const etcdVersion = etcdVersions.find((version) => version === values.etcd);
-const [minutes, seed] = [Number(values.minutes), Number(values.seed)];
-if (etcdVersion === undefined || !(minutes > 0) || !Number.isSafeInteger(seed)) {
-  process.stderr.write(`usage: npm run soak -- [--minutes N] [--etcd ${etcdVersions.join('|')}] [--seed N]\n`);
-  process.exit(2);
-}
-process.exit(await main(etcdVersion));
+const usage = `usage: npm run soak -- [--minutes N] [--etcd ${etcdVersions.join('|')}] [--seed N]\n`;
 
-async function main(version: EtcdVersion): Promise<number> {
+const { numbers, values } = readToolLine({ usage, numbers: soakNumbers, options: { etcd: { type: 'string' } } });
+const { etcd = '3.5' } = values;
+const etcdVersion = orUsage(() => {
+  const found = etcdVersions.find((version) => version === etcd);
+  if (found === undefined) throw new UsageError(`--etcd ${etcd}: known are ${etcdVersions.join(', ')}`);
+  return found;
+});
+process.exit(await main(etcdVersion, numbers));
+
+async function main(
+  version: EtcdVersion,
+  { minutes, seed }: Readonly<Record<keyof typeof soakNumbers, number>>,
+): Promise<number> {
   const folder = await mkdtemp(join(tmpdir(), 'smartstack-soak-'));
   const stop = new AbortController();
   process.once('SIGINT', () => stop.abort()).once('SIGTERM', () => stop.abort());

@@ -83,6 +83,14 @@ describe('etcd-cluster/certificates', () => {
     assert.equal((await stat(below('ca'))).mode & 0o777, 0o700);
   });
 
+  it('takes any number of days, of which a third is left when it renews', async () => {
+    const other = ['--ca', below('days-ca'), '--out', below('days')];
+    for (const days of ['1', '31', '36500']) {
+      const { code, stderr } = await clusterCommand('certificates', [...other, '--days', days, ...members]);
+      assert.equal(code, 0, stderr);
+    }
+  });
+
   it('changes nothing when it runs again', async () => {
     const before = await stat(below('out/nerve/client.pem'));
     assert.deepEqual(await make(...members, ...clients), all('kept'));
