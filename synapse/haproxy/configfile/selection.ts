@@ -73,7 +73,7 @@ export class Selection implements TextSelection {
   }
 
   /** The services with anything that was not accepted before. */
-  suspects(acceptedShapes: ReadonlySet<string>): readonly Suspect[] {
+  suspects(acceptedShapes: Pick<ReadonlySet<string>, 'has'>): readonly Suspect[] {
     const found: Suspect[] = [];
     for (const desired of this.#deps.services.values()) {
       const spec = this.specOf(desired);

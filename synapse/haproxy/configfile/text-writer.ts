@@ -1,9 +1,13 @@
 import { clock } from '../../../common/async/clock.ts';
+import { keepNewest } from '../../../common/keep-newest.ts';
 import type { HaproxyEvent } from '../events.ts';
 import { configsTotal } from '../metrics.ts';
 import type { ConfigFile } from './config-file.ts';
 import type { ConfigText } from './config-text.ts';
 import type { Refusal } from './find-refused.ts';
+
+/** How many accepted shapes are remembered, or twice as many as a text has: a text of others is checked again. */
+const mostShapes = 10_000;
 
 /** What {@link TextWriter} needs. */
 export interface TextWriterDeps {
@@ -15,7 +19,8 @@ export interface TextWriterDeps {
 /** Writes texts into the file, and remembers the shapes of server lines that a check has accepted. */
 export class TextWriter {
   readonly #deps: TextWriterDeps;
-  readonly #acceptedShapes = new Set<string>();
+  /** The shapes that were in a text last come last. */
+  readonly #acceptedShapes = new Map<string, true>();
   #writtenAt: Date | undefined;
 
   constructor(deps: TextWriterDeps) {
@@ -28,7 +33,7 @@ export class TextWriter {
   }
 
   /** HAProxy accepts other servers of these shapes too. */
-  get acceptedShapes(): ReadonlySet<string> {
+  get acceptedShapes(): Pick<ReadonlySet<string>, 'has' | 'size'> {
     return this.#acceptedShapes;
   }
 
@@ -58,7 +63,13 @@ export class TextWriter {
       configsTotal.inc({ result: 'written' });
       emit({ type: 'written', bytes: text.length });
     }
-    if (check || result.result === 'unchanged') for (const shape of shapes) this.#acceptedShapes.add(shape);
+    if (check || result.result === 'unchanged') this.#remember(shapes);
     return null;
+  }
+
+  /** Records may ask for other options all the time, and each time it is another shape. */
+  #remember(shapes: ReadonlySet<string>): void {
+    const most = Math.max(mostShapes, 2 * shapes.size);
+    for (const shape of shapes) keepNewest(this.#acceptedShapes, shape, { value: true, most });
   }
 }

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, describe, it } from 'node:test';
-import { silentLog } from '../../../../common/daemon/log.ts';
+import { limitEachMessage, serviceLogLimit } from '../../../../common/daemon/limited-log.ts';
+import { type Log, silentLog } from '../../../../common/daemon/log.ts';
 import { thisHost } from '../../../../common/host.ts';
 import { ConfigWriter } from '../../../../synapse/haproxy/configfile/config-writer.ts';
 import type { HaproxyEvent } from '../../../../synapse/haproxy/events.ts';
@@ -11,6 +12,7 @@ import { parseConfig } from '../../../../synapse/haproxy/spec/parse-config.ts';
 import { statusOf } from '../../../../synapse/haproxy/status.ts';
 import { instance, serviceConfig } from '../../../support/haproxy/haproxy-output.ts';
 import { plainConfig } from '../../../support/haproxy/haproxy-text.ts';
+import { recordingLog } from '../../../support/process/recording-log.ts';
 import { type StoppedClock, stopClock } from '../../../support/stopped-clock.ts';
 
 const signal = new AbortController().signal;
@@ -58,11 +60,11 @@ function fakeFile() {
   };
 }
 
-function openWriter() {
+function openWriter({ log = silentLog }: { readonly log?: Log } = {}) {
   const file = fakeFile();
   const events: HaproxyEvent[] = [];
   const services = new Map<string, DesiredService>();
-  const deps = { log: silentLog, host: thisHost, emit: (event: HaproxyEvent) => void events.push(event) };
+  const deps = { log, host: thisHost, emit: (event: HaproxyEvent) => void events.push(event) };
   const writer = new ConfigWriter(config, {
     ...deps,
     services,
@@ -216,5 +218,32 @@ describe('the writer of the configuration', () => {
     assert.deepEqual(Object.keys(status().quarantined), ['web']);
     assert.doesNotMatch(file.text, /backend web/);
     assert.equal(phase(), 'loaded');
+  });
+
+  it('writes a bounded number of log lines when records ask for other refused options again and again', async () => {
+    const { log, lines } = recordingLog();
+    // As the whole log of synapse is limited.
+    const { file, status, want, write } = openWriter({ log: limitEachMessage(log) });
+    file.refused.add('evil');
+    want('web', {}, '');
+    const rounds = 1_000;
+    for (let count = 0; count < rounds; count += 1) {
+      want('api', {}, '', `evil${count}`);
+      await write();
+      assert.match(status().quarantined.api ?? '', /bad evil/);
+    }
+    assert.doesNotMatch(file.text, /evil/);
+    assert.match(file.text, /backend web/);
+    const quarantined = lines.filter(({ message }) => /quarantined because of their options/.test(message));
+    assert.equal(quarantined.length, serviceLogLimit.burst);
+    assert.ok(lines.length <= 2 * serviceLogLimit.burst, `${lines.length} lines`);
+    // The newest reason is told once more, with the number of those in between.
+    time.now += 1_000;
+    want('api', {}, '', 'evil again');
+    await write();
+    assert.equal(lines.at(-1)?.fields.omitted, rounds - serviceLogLimit.burst);
+    want('api', {}, '');
+    await write();
+    assert.deepEqual(status().quarantined, {});
   });
 });
