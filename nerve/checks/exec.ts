@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { anyText, listOf, textLike } from '../../common/config/json-values.ts';
+import { isSecretKey } from '../../common/config/secrets.ts';
 import { oneLine } from '../../common/reason.ts';
 import type { CheckDeps, CheckPlugin, CheckTarget } from '../check.ts';
 
@@ -37,7 +38,7 @@ export const check: CheckPlugin<ExecCheckOptions> = {
       default: null,
     },
     user: {
-      doc: "user to run as, by name or number; requires nerve to run as root; by default nerve's user",
+      doc: "user to run as, by name or number; requires nerve to run as root; by default nerve's user. Variables of nerve such as ETCD_PASSWORD are not passed on to another user",
       format: readUser,
       json: { anyOf: [{ type: 'number' }, textLike(String.raw`^[A-Za-z0-9_][A-Za-z0-9_.-]*\$?$`)] },
       type: 'string',
@@ -74,7 +75,7 @@ async function probe(options: ExecCheckOptions, { target, deps }: ProbeContext, 
     .exec(
       command as [string, ...string[]],
       {
-        env: { ...process.env, NERVE_SERVICE: service, NERVE_HOST: host, NERVE_PORT: String(port), ...env },
+        env: { ...inherited(user), NERVE_SERVICE: service, NERVE_HOST: host, NERVE_PORT: String(port), ...env },
         ...(cwd !== null && { cwd }),
         ...account,
         // Children that a command leaves behind would pile up, some at each probe.
@@ -93,6 +94,12 @@ async function probe(options: ExecCheckOptions, { target, deps }: ProbeContext, 
   const word = nagios && code !== null ? nagiosCodes[code] : undefined;
   const ended = code === null ? `killed by ${result.signal}` : `exit code ${code}`;
   throw new Error(`${word ?? ended}${output === '' ? '' : `: ${output}`}`);
+}
+
+/** nerve's environment; for another user without what is secret by its name, such as `ETCD_PASSWORD`. */
+function inherited(user: string | null): NodeJS.ProcessEnv {
+  if (user === null) return process.env;
+  return Object.fromEntries(Object.entries(process.env).filter(([name]) => !isSecretKey(name)));
 }
 
 /** Reads /etc/passwd at each probe, as the system does: accounts come and go. */

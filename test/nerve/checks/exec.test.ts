@@ -75,6 +75,20 @@ describe('the exec check', () => {
     else await assertFails(check, /^cannot run \/bin\/sh/);
   });
 
+  it("runs the command of another user without nerve's own secrets, unless `env` names them", async (t) => {
+    if (process.getuid?.() !== 0) return t.skip('only root may run commands as another user');
+    const secrets = { ETCD_PASSWORD: 'one', AWS_SECRET_ACCESS_KEY: 'two', AWS_SESSION_TOKEN: 'three' };
+    Object.assign(process.env, secrets);
+    t.after(() => {
+      for (const name of Object.keys(secrets)) delete process.env[name];
+    });
+    const command = sh('echo "$ETCD_PASSWORD:$AWS_SECRET_ACCESS_KEY:$AWS_SESSION_TOKEN:$NERVE_HOST"; exit 1');
+    await assertFails(await makeCheck('exec', { command }), /: one:two:three:127\.0\.0\.1$/);
+    await assertFails(await makeCheck('exec', { command, user: 'nobody' }), /: :::127\.0\.0\.1$/);
+    const env = { ETCD_PASSWORD: 'own' };
+    await assertFails(await makeCheck('exec', { command, user: 'nobody', env }), /: own:::127\.0\.0\.1$/);
+  });
+
   it('keeps only the beginning of an endless output', async () => {
     const check = await makeCheck('exec', { command: sh('head -c 50000000 /dev/zero | tr "\\0" x; exit 1') });
     await assertFails(check, /^exit code 1: x{300}…$/);
