@@ -7,14 +7,18 @@ import { layerOf } from './layers.ts';
 /** The folders whose files are loaded by their names: each file stays a file of its own. */
 const pluginFolders = ['nerve/checks', 'synapse/discovery/sources', 'synapse/discovery/multi/resolvers'] as const;
 
+/** A program that is shipped; its folder in the checkout has the same name. */
+export type ProgramName = 'nerve' | 'synapse';
+
 /**
- * Writes the programs of the checkout `root` to the folder `dist`, with all libraries that they use: a few files, of which
+ * Writes programs of the checkout `root` to the folder `dist`, with all libraries that they use: a few files, of which
  * a program loads those that its command or its configuration needs.
  * @returns the paths of the modules in them
  */
-export async function bundle(root: string, dist: string): Promise<ReadonlySet<string>> {
-  const plugins = await Promise.all(pluginFolders.map((folder) => pluginFiles(root, folder)));
-  const entries = ['nerve/main', 'synapse/main', ...plugins.flat()];
+export async function bundle(root: string, dist: string, names: readonly ProgramName[]): Promise<ReadonlySet<string>> {
+  const folders = pluginFolders.filter((folder) => names.some((name) => folder.startsWith(`${name}/`)));
+  const plugins = await Promise.all(folders.map((folder) => pluginFiles(root, folder)));
+  const entries = [...names.map((name) => `${name}/main`), ...plugins.flat()];
   const programs = await rolldown({
     cwd: root,
     input: Object.fromEntries(entries.map((name) => [name, join(root, `${name}.ts`)])),
@@ -23,8 +27,8 @@ export async function bundle(root: string, dist: string): Promise<ReadonlySet<st
     tsconfig: false,
     // Some libraries have a CommonJS form that no bundler can follow, and another one beside it.
     resolve: { mainFields: ['module', 'main'] },
-    // A part of pg that it uses only when users have installed it.
-    // And what gRPC needs for services about itself, which we do not have.
+    // A part of pg that it uses only when users have installed it, and what gRPC needs for services about itself, which we
+    // do not have.
     external: ['pg-native', '@grpc/proto-loader'],
     // Some libraries load what helps their developers otherwise.
     transform: { define: { 'process.env.NODE_ENV': "'production'" } },
@@ -62,18 +66,24 @@ export async function bundle(root: string, dist: string): Promise<ReadonlySet<st
   });
   await programs.close();
   await removeForeignMaps(dist, output);
+  const pageOutput = names.includes('synapse') ? await bundlePage(root, dist) : [];
+  await mkdir(join(dist, dirname(packedProtocol)));
+  await writeFile(join(dist, packedProtocol), JSON.stringify(parseProtocol()));
+  const chunks = [...output, ...pageOutput].filter((file): file is OutputChunk => file.type === 'chunk');
+  return new Set(chunks.flatMap(({ modules }) => Object.keys(modules)).map((module) => relative(root, module)));
+}
+
+/** The script of synapse's live page, for browsers. */
+async function bundlePage(root: string, dist: string): Promise<readonly (OutputChunk | OutputAsset)[]> {
   const page = await rolldown({
     cwd: root,
     input: join(root, 'synapse/page/main.ts'),
     platform: 'browser',
     tsconfig: false,
   });
-  const { output: pageOutput } = await page.write({ file: join(dist, 'synapse/page/main.js'), format: 'esm' });
+  const { output } = await page.write({ file: join(dist, 'synapse/page/main.js'), format: 'esm' });
   await page.close();
-  await mkdir(join(dist, dirname(packedProtocol)));
-  await writeFile(join(dist, packedProtocol), JSON.stringify(parseProtocol()));
-  const chunks = [...output, ...pageOutput].filter((file): file is OutputChunk => file.type === 'chunk');
-  return new Set(chunks.flatMap(({ modules }) => Object.keys(modules)).map((module) => relative(root, module)));
+  return output;
 }
 
 function importsOf(module: ModuleInfo | null): readonly string[] {

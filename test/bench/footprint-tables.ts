@@ -13,12 +13,24 @@ export function footprintTables(
     return [what, cell(milliseconds), ratio, cell(cpuMilliseconds), digits(cpu), cell(megabytes)];
   });
   const head = ['', 'ms', 'of bare Node', 'CPU ms', 'of bare Node', 'MB'];
-  const rest = rests.map(({ what, megabytes, cpuPercent }) => {
-    return [what, cell(megabytes), `+${cell(megabytes - idle)}`, digits(cpuPercent)];
+  const ownIdle = rests[0]?.ownMegabytes ?? Number.NaN;
+  const rest = rests.map(({ what, megabytes, ownMegabytes, cpuPercent, wakesPerSecond }) => {
+    const each = wakesPerSecond < 1 ? '' : digits((cpuPercent * 10) / wakesPerSecond);
+    const memory = [cell(megabytes), `+${cell(megabytes - idle)}`, `+${cell(ownMegabytes - ownIdle)}`];
+    return [what, ...memory, digits(cpuPercent), wakesPerSecond.toFixed(1), each];
   });
+  const restHead = [
+    '',
+    'resident MB',
+    'above bare Node',
+    'not shared',
+    'CPU % of a core',
+    'wakes a second',
+    'CPU ms of each',
+  ];
   return [
     [`One start, medians of ${rounds} rounds, Node ${process.versions.node}`, [head, ...rows]],
-    ['Daemons at rest, for 30 s', [['', 'resident MB', 'above bare Node', 'CPU % of a core'], ...rest]],
+    ['Daemons at rest, for 30 s', [restHead, ...rest]],
   ];
 }
 

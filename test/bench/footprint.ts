@@ -10,7 +10,7 @@ import { formatInstance, makeInstance } from '../../common/instance.ts';
 import { type Child, startChild, waitFor } from '../../deploy/demo/child.ts';
 import { accepts, answers } from '../../deploy/demo/probe.ts';
 import { freePort } from '../../etcd-cluster/members/ports.ts';
-import { cpuPercent, residentMegabytes } from './process-cost.ts';
+import { cpuMilliseconds, ownMegabytes, type RestRates, residentMegabytes, restRates } from './process-cost.ts';
 import { quantile } from './statistics.ts';
 
 /** What is measured, and where. */
@@ -38,11 +38,11 @@ export interface StartCost {
 }
 
 /** A daemon at rest. */
-export interface RestCost {
+export interface RestCost extends RestRates {
   readonly what: string;
   readonly megabytes: number;
-  /** Percent of one core. */
-  readonly cpuPercent: number;
+  /** Without the pages of the programs and libraries, which all Node processes of a host share. */
+  readonly ownMegabytes: number;
 }
 
 /** The result; the first of `starts` and of `rests` is a bare Node. */
@@ -77,12 +77,14 @@ export async function measureFootprint(options: FootprintOptions): Promise<Footp
       { what: 'synapse, 6,000 servers in 100 services', child: many.child },
     ];
     const pids = daemons.map(({ child }) => child.pid);
-    const cpu = await cpuPercent(pids, options.restSeconds);
+    const rates = await restRates(pids, options.restSeconds);
     const memory = await Promise.all(pids.map(residentMegabytes));
+    const own = await Promise.all(pids.map(ownMegabytes));
     const rests = daemons.map(({ what }, i) => ({
       what,
       megabytes: memory[i] ?? Number.NaN,
-      cpuPercent: cpu[i] ?? Number.NaN,
+      ownMegabytes: own[i] ?? Number.NaN,
+      ...(rates[i] ?? { cpuPercent: Number.NaN, wakesPerSecond: Number.NaN }),
     }));
     return { starts, rests };
   } finally {
@@ -120,8 +122,10 @@ async function startNerve(home: string, { dist, etcdHosts }: Pick<FootprintOptio
   });
   let found = false;
   let milliseconds = 0;
-  void announced.then(() => {
+  let cpu = 0;
+  void announced.then(async () => {
     milliseconds = performance.now() - started;
+    cpu = await cpuMilliseconds(child.pid);
     found = true;
   });
   await waitFor(child, () => found);
@@ -132,7 +136,7 @@ async function startNerve(home: string, { dist, etcdHosts }: Pick<FootprintOptio
     server.close();
     server.closeAllConnections();
   };
-  return { child, milliseconds, stop };
+  return { child, milliseconds, cpuMilliseconds: cpu, stop };
 }
 
 /** One synapse that has all servers, beside the HAProxy that it keeps. */
@@ -205,13 +209,13 @@ async function measureStarts(home: string, options: FootprintOptions): Promise<r
     ['synapse status', [node, synapse, 'status', '-c', join(home, 'ten/synapse.yaml')]],
   ];
   const samples = programs.map((): RunCost[] => []);
-  const announcing: number[] = [];
+  const announcing: { readonly milliseconds: number; readonly cpuMilliseconds: number }[] = [];
   for (let round = 0; round < rounds; round++) {
     for (const [index, [, argv]] of programs.entries()) {
       samples[index]?.push(await runToEnd(argv, { NERVE_CONFIG: join(home, 'nerve/nerve.yaml') }));
     }
-    const { milliseconds, stop } = await startNerve(join(home, `round-${round}`), options);
-    announcing.push(milliseconds);
+    const { stop, ...cost } = await startNerve(join(home, `round-${round}`), options);
+    announcing.push(cost);
     await stop();
   }
   const median = (values: readonly number[]): number => quantile(values, 0.5);
@@ -224,8 +228,13 @@ async function measureStarts(home: string, options: FootprintOptions): Promise<r
       megabytes: median(runs.map(({ megabytes }) => megabytes)),
     };
   });
-  const none = { cpuMilliseconds: Number.NaN, megabytes: Number.NaN };
-  return [...costs, { what: 'nerve, until etcd has the announcement', milliseconds: median(announcing), ...none }];
+  const announced = {
+    what: 'nerve, until etcd has the announcement',
+    milliseconds: median(announcing.map(({ milliseconds }) => milliseconds)),
+    cpuMilliseconds: median(announcing.map((cost) => cost.cpuMilliseconds)),
+    megabytes: Number.NaN,
+  };
+  return [...costs, announced];
 }
 
 interface RunCost {
