@@ -49,6 +49,15 @@ describe('a release', () => {
     assert.match(await refusal(folder, 'v1.2.3'), /there is no tag v1\.2\.3/);
   });
 
+  it('is refused while the release before it is not the one that the tests upgrade from', async (t) => {
+    const folder = await repository(t);
+    await writeFile(join(folder, 'deploy/previous-release'), 'v1.2.2\n');
+    await writeFile(join(folder, 'package.json'), '{"version":"1.2.4"}');
+    await writeFile(join(folder, 'CHANGELOG.md'), '## 1.2.4\n\nNewer.\n');
+    for (const words of ['add .', 'commit -q -m two', 'tag v1.2.4']) await git(folder, words);
+    assert.match(await refusal(folder, 'v1.2.4'), /previous-release must say v1\.2\.3/);
+  });
+
   it('is refused without a section of the changelog, or while that says unreleased', async (t) => {
     assert.match(await refusal(await repository(t, '# Changelog\n'), 'v1.2.3'), /has no section for 1\.2\.3/);
     const unreleased = await repository(t, '## 1.2.3 (unreleased)\n\nNew.\n');
