@@ -32,7 +32,9 @@ export function parseCommandLine(program: Program, argv: readonly string[], env:
   if (name !== undefined && named === undefined) {
     checkOptions(argv, everyOption(program));
     const known = shownCommands(program).map(([command]) => command);
-    throw new UsageError(`unknown command '${name}'; ${knownHint(name, known)}`);
+    throw new UsageError(
+      `unknown command '${name}'${looksLikeConfig(name) ? fileHint(name) : `; ${knownHint(name, known)}`}`,
+    );
   }
   const specs = { ...commonOptions(program), ...(named ?? program.commands.run)?.options };
   const { values, positionals } = checkOptions(argv, specs);
@@ -103,7 +105,18 @@ function checkArguments(command: Command, args: readonly string[]): void {
   const required = names.filter((word) => !word.startsWith('['));
   const missing = required[args.length];
   if (args.length < required.length) throw new UsageError(`missing ${missing}`);
-  if (args.length > names.length) throw new UsageError(`unexpected argument '${args[names.length]}'`);
+  const unexpected = args[names.length];
+  if (unexpected === undefined) return;
+  throw new UsageError(`unexpected argument '${unexpected}'${looksLikeConfig(unexpected) ? fileHint(unexpected) : ''}`);
+}
+
+/** Most programs take a file as an argument; ours take the configuration as an option. */
+function looksLikeConfig(word: string): boolean {
+  return word.includes('/') || /\.(?:ya?ml|json)$/.test(word);
+}
+
+function fileHint(word: string): string {
+  return `; a configuration file is named with -c ${word}`;
 }
 
 /** Options that every command of a program takes. */

@@ -59,6 +59,8 @@ export interface ValidateOptions {
   readonly elsewhere?: readonly string[];
   /** Keys that other code refuses: they are no hint for a misspelt one. */
   readonly refused?: readonly string[];
+  /** Keys of a section below, and how its path is written: `services.NAME`. One of them here is a level too high. */
+  readonly below?: { readonly keys: readonly string[]; readonly path: string };
   /** Keys of SmartStack without a meaning here: ignored, with one warning for each name. */
   readonly accepted?: readonly string[];
 }
@@ -129,7 +131,7 @@ export function checkKeys(
   at: SectionContext,
   options: ValidateOptions = {},
 ): void {
-  const { elsewhere = [], refused = [], accepted = [] } = options;
+  const { elsewhere = [], refused = [], accepted = [], below } = options;
   const known = [...schemaKeys, ...elsewhere];
   for (const key of keys) {
     if (known.includes(key) || refused.includes(key)) continue;
@@ -141,7 +143,9 @@ export function checkKeys(
       }
       continue;
     }
-    at.problems.push({ path, message: `unknown key; ${knownHint(key, known.toSorted())}` });
+    const isBelow = below?.keys.includes(key) === true;
+    const message = isBelow ? `belongs to ${below.path}.${key}` : `unknown key; ${knownHint(key, known.toSorted())}`;
+    at.problems.push({ path, message });
   }
 }
 

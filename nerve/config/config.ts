@@ -21,7 +21,7 @@ import { type CheckTypes, ownCheckTypes } from '../check.ts';
 import { environmentDocument } from './environment.ts';
 import { defaultListen } from './listen.ts';
 import { rarelyMeant } from './rarely-meant.ts';
-import { readServices, type ServiceConfig } from './service-config.ts';
+import { readServices, type ServiceConfig, serviceSchema } from './service-config.ts';
 
 /** nerve's configuration, validated. */
 export interface NerveConfig {
@@ -93,13 +93,18 @@ export const nerveSchema: Schema<TopOptions> = {
 
 /**
  * Keys of SmartStack that have no meaning here: nerve repairs a failed announcement without a limit, and no services announce
- * themselves at `listen_port`, which Chef's cookbook and the Ansible role write for every version.
+ * themselves at `listen_port`, which Chef's cookbook and the Ansible role write for every version. Yelp's fork configures its
+ * metrics in `prometheus`; those of nerve are at `admin.listen`.
  */
 export const acceptedAtTop: readonly string[] = [
   'max_repeated_report_failures',
   'listen_port',
   'ephemeral_service_expiry',
+  'prometheus',
 ];
+
+/** A file of `service_conf_dir` that is given as the configuration has these at its top. */
+const optionsOfServices = { keys: [...Object.keys(serviceSchema), 'checks', 'rate_limiting'], path: 'services.NAME' };
 
 /** What to read the configuration from. */
 export interface ConfigSource {
@@ -148,7 +153,7 @@ async function validateDocument(
     heartbeat_path,
     state_file_path: stateFile,
     drain_time: drainTimeMs,
-  } = validate(nerveSchema, withId, top, { elsewhere, accepted: acceptedAtTop });
+  } = validate(nerveSchema, withId, top, { elsewhere, accepted: acceptedAtTop, below: optionsOfServices });
   const etcd = readEtcdSection(value.etcd, problems);
   const admin = validate(adminSchema(defaultListen, socketDefault), value.admin, { path: 'admin', problems });
   const shutdown = readShutdown(value.shutdown, problems);

@@ -94,7 +94,8 @@ function warnOfMilliseconds(at: string, options: Options, problems: Problem[]): 
 function warnOfUnusedTls(at: string, options: Options, problems: Problem[]): void {
   if (isTlsUsed(options)) return;
   for (const [key, value] of Object.entries(options)) {
-    if (!key.startsWith('ssl_') || value === null) continue;
+    // A time limit protects nothing.
+    if (!key.startsWith('ssl_') || key === 'ssl_timeout' || value === null) continue;
     problems.push({ path: joinPath(at, key), message: 'has no effect without ssl: true', severity: 'warning' });
   }
 }

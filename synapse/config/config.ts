@@ -23,7 +23,7 @@ import type { HaproxyConfig } from '../haproxy/options/config.ts';
 import { haproxySection } from '../haproxy/options/section.ts';
 import { defaultListen } from './listen.ts';
 import { loopProblems } from './own-listeners.ts';
-import { readService, type ServiceConfig } from './service-config.ts';
+import { readService, type ServiceConfig, serviceSchema } from './service-config.ts';
 import { sharedAddresses } from './shared-addresses.ts';
 
 /** A whole configuration, checked. */
@@ -86,6 +86,12 @@ const refused: Readonly<Record<string, string>> = {
   nginx: 'is not supported: remove it, and let HAProxy bind the ports (haproxy.port of each service)',
 };
 
+/** A file of `service_conf_dir` that is given as the configuration has these at its top. */
+const optionsOfServices = {
+  keys: [...Object.keys(serviceSchema), 'discovery', 'discovery_multi', 'prefer'],
+  path: 'services.NAME',
+};
+
 /**
  * Reads and checks a configuration file; warnings go to `log`.
  * @throws {ConfigError} with all problems
@@ -113,7 +119,8 @@ export async function readSynapseConfig(
   for (const [key, message] of Object.entries(refused)) {
     if (Object.hasOwn(value, key)) problems.push({ path: key, message });
   }
-  const top = validate(topSchema, value, { path: '', problems }, { elsewhere, refused: Object.keys(refused) });
+  const others = { elsewhere, refused: Object.keys(refused), below: optionsOfServices };
+  const top = validate(topSchema, value, { path: '', problems }, others);
   const etcd = readEtcdSection(value.etcd, problems);
   const admin = validate(adminSchema(defaultListen), value.admin, { path: 'admin', problems });
   const haproxy = haproxySection.readTop(value[haproxySection.key], { path: haproxySection.key, problems });

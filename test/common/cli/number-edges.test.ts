@@ -67,6 +67,18 @@ describe('the numeric options of every command', () => {
 
   it('are known to this test', () => {
     assert.ok(found.length >= 8, found.map(({ command, option }) => `${command} --${option}`).join(', '));
+    const numeric = [synapseProgram, nerveProgram].flatMap(({ name, commands }) =>
+      Object.entries(commands).flatMap(([command, { options = {} }]) =>
+        Object.entries(options)
+          .filter(([, { range, isTime }]) => range !== undefined || isTime === true)
+          .map(([option]) => `${name} ${command} --${option}`),
+      ),
+    );
+    const tried = found.map(({ program, command, option }) => `${program.name} ${command} --${option}`);
+    assert.deepEqual(
+      numeric.filter((option) => !tried.includes(option)),
+      [],
+    );
   });
 
   for (const each of found) {
