@@ -9,10 +9,10 @@ import { byId, clearInput, inputValue, setChildren, setText } from './dom.ts';
 import { FleetPanel } from './fleet.ts';
 import { Headline } from './headline.ts';
 import { VirtualList } from './list.ts';
-import { plot, RateMeter } from './rates.ts';
+import { plot, plotWords, RateMeter } from './rates.ts';
 import { chosenServices, fillService } from './services.ts';
 import { Timeline } from './timeline.ts';
-import { formatRate } from './words.ts';
+import { formatRate, zoneOf } from './words.ts';
 
 /** The key of all services together; no service has such a name. */
 const total = '\0';
@@ -29,6 +29,8 @@ class LivePage {
   #report: ServiceReport | undefined;
   /** Undefined while HAProxy does not answer. */
   #counters: CountersDocument | undefined;
+  /** Where the pointer is over the plot, as a share of its width. */
+  #pointer: number | undefined;
   /** Why synapse does not answer; null while it does. */
   #unreachable: string | null = null;
   readonly #serviceRates = new RateMeter();
@@ -73,6 +75,13 @@ class LivePage {
     byId('find').addEventListener('input', () => this.#drawDetail());
     byId('kinds').addEventListener('change', () => this.#timeline.redraw());
     byId('close').addEventListener('click', () => this.#close());
+    const box = byId('figure-plot');
+    const point = (at: number | undefined): void => {
+      this.#pointer = at;
+      setText(byId('plot-label'), plotWords(this.#serviceRates.of(total).history, at));
+    };
+    box.addEventListener('pointermove', ({ offsetX }) => point(offsetX / box.clientWidth));
+    box.addEventListener('pointerleave', () => point(undefined));
     document.addEventListener('keydown', (event) => {
       if (event.key === '/' && !(event.target instanceof HTMLInputElement)) {
         event.preventDefault();
@@ -133,6 +142,7 @@ class LivePage {
     setText(byId('figure-requests'), known ? formatRate(requests) : '–');
     setText(byId('figure-errors'), known ? formatRate(errors) : '–');
     byId('figure-plot').replaceChildren(plot(history));
+    setText(byId('plot-label'), plotWords(history, this.#pointer));
   }
 
   #drawServices(): void {
@@ -152,6 +162,7 @@ class LivePage {
 
   #drawLink(): void {
     const state = this.#unreachable === null ? 'live' : 'not live';
+    setText(byId('zone'), `times in ${zoneOf(Date.now())}`);
     setText(byId('live'), `${state}, ${counted(this.#timeline.count, 'event')}`);
   }
 

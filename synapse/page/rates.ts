@@ -1,4 +1,5 @@
 import type { Counters } from '../haproxy/statistics/server-shape.ts';
+import { formatRate } from './words.ts';
 
 /** Points of a plot: two minutes, at one point every two seconds. */
 const plotPoints = 60;
@@ -53,6 +54,20 @@ export class RateMeter {
       errors: reading?.errorRate ?? 0,
     };
   }
+}
+
+/** Seconds between two points of a plot. */
+const secondsPerPoint = 2;
+
+/** What a plot shows, in words: its time range and its scale, or the value at the pointer, which is at this share of its width. */
+export function plotWords(values: readonly number[], at?: number): string {
+  if (values.length < 2) return 'two minutes';
+  if (at === undefined) return `two minutes, at most ${formatRate(Math.max(...values))}/s`;
+  const index = Math.round(at * (plotPoints - 1)) - (plotPoints - values.length);
+  const value = values[index];
+  if (value === undefined) return 'not known yet';
+  const seconds = (values.length - 1 - index) * secondsPerPoint;
+  return `${formatRate(value)}/s, ${seconds === 0 ? 'now' : `${seconds} s ago`}`;
 }
 
 const svgNamespace = 'http://www.w3.org/2000/svg';

@@ -3,7 +3,7 @@ import { totalOf, usableOf } from '../haproxy/statistics/health-shape.ts';
 import { isProven, troubleOf } from '../report/problems.ts';
 import type { ServiceSummary } from '../report/summary.ts';
 import { element } from './dom.ts';
-import { plot, type Rates } from './rates.ts';
+import { plot, plotWords, type Rates } from './rates.ts';
 import { formatRate } from './words.ts';
 
 type Summaries = Readonly<Record<string, ServiceSummary>>;
@@ -50,7 +50,7 @@ export function fillService(
     usableCell(service),
     element('span', drain > 0 ? 'warn' : 'soft', drain > 0 ? String(drain) : '·'),
     element('span', source.level, source.text),
-    element('span', 'rate wide', [plot(rates.history), element('output', '', requests)]),
+    element('span', 'rate wide', [plot(rates.history), element('span', 'value', requests)]),
     element('span', rates.errors > 0 ? 'bad wide' : 'soft wide', rates.errors > 0 ? formatRate(rates.errors) : '·'),
     element(
       'span',
@@ -58,7 +58,7 @@ export function fillService(
       service.changed_at === null ? '' : formatAge(Date.now() - Date.parse(service.changed_at)),
     ),
   );
-  row.title = service.reason ?? '';
+  row.title = service.reason ?? `requests: ${plotWords(rates.history)}`;
 }
 
 /** How many servers take traffic, of how many, by HAProxy's word: a bar, and the numbers. Only what is proven is green. */

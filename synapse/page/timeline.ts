@@ -1,7 +1,7 @@
 import { counted, formatLatency } from '../../common/wording.ts';
 import { type EventKind, eventTitles, type RecordedEvent } from '../report/event-shape.ts';
 import { element } from './dom.ts';
-import { few, timeOfDay } from './words.ts';
+import { few, timeOfDay, timeWithZone } from './words.ts';
 
 /** Events that are remembered and shown; the daemon remembers as many. */
 const maxEvents = 500;
@@ -63,7 +63,7 @@ function itemOf(event: RecordedEvent, isNew: boolean): HTMLElement {
   const { time, level, service, services = [], kind } = event;
   const stamp = element('time', '', timeOfDay(time));
   stamp.setAttribute('datetime', time);
-  stamp.title = time;
+  stamp.title = `${timeWithZone(Date.parse(time))}, ${time}`;
   const about = service ?? few(services);
   const what = element('span', 'what', [
     ...(about === '' ? [] : [element('strong', '', about), document.createTextNode(' ')]),

@@ -16,6 +16,11 @@ export function timeWithZone(at: number): string {
   return new Date(at).toTimeString().slice(0, 17);
 }
 
+/** The time zone of this browser at a moment (milliseconds since 1970): `GMT+0100`. */
+export function zoneOf(at: number): string {
+  return new Date(at).toTimeString().slice(9, 17);
+}
+
 /** All names when there are four at most, else the first three and how many more there are. */
 export function few(names: readonly string[]): string {
   return listed(names, names.length <= 4 ? 4 : 3);
