@@ -217,6 +217,44 @@ describe('the alerts of deploy/monitoring', () => {
   });
 });
 
+/**
+ * What the daemons of the demo once served at /metrics, as series of a host: counters grow to the recorded value, gauges keep it.
+ * test/golden/metrics has the metrics of the dashboard.
+ */
+async function recordedSeries(): Promise<readonly { readonly series: string; readonly values: string }[]> {
+  const all: { readonly series: string; readonly values: string }[] = [
+    { series: 'up{job="nerve", instance="a"}', values: '1x99' },
+  ];
+  for (const program of ['nerve', 'synapse']) {
+    for (const line of (await read(`test/golden/metrics/${program}.prom`)).split('\n')) {
+      const [, name = '', labels, value = ''] = /^(\w+)(?:\{(.*)\})? (\S+)$/.exec(line) ?? [];
+      if (name === '') continue;
+      const isCounter = /_(total|bucket|sum|count)$/.test(name);
+      const host = `job="${program}", instance="a"`;
+      all.push({
+        series: `${name}{${[host, ...(labels === undefined ? [] : [labels])].join(', ')}}`,
+        values: isCounter ? `0+${Number(value) / 99}x99` : `${value}x99`,
+      });
+    }
+  }
+  return all;
+}
+
+/** The series on a host of its own. */
+function labelled(series: string, host: string): string {
+  const [, name = '', labels = ''] = /^(\w+)(?:\{(.*)\})?$/.exec(series) ?? [];
+  const own = labels.includes('instance=') ? [] : [`instance="${host}"`];
+  return `${name}{${[...own, ...(labels === '' ? [] : [labels.replace(/instance="[^"]*"/, `instance="${host}"`)])].join(', ')}}`;
+}
+
+/** What happens in no alert, and did not happen when the series were recorded. */
+const unseen: readonly (readonly [series: string, values: string])[] = [
+  ['synapse_haproxy_commands_total{instance="a", command="add server", result="done"}', '0+1x99'],
+  ['synapse_suspect_instances{instance="a", service="api"}', '1x99'],
+  ['nerve_etcd_requests_total{instance="a", method="leaseGrant", code="UNAVAILABLE"}', '0+1x99'],
+  ['synapse_etcd_requests_total{instance="a", method="range", code="UNAVAILABLE"}', '0+1x99'],
+];
+
 describe('the dashboard of deploy/monitoring', () => {
   let panels: readonly Panel[];
   let text: string;
@@ -234,6 +272,36 @@ describe('the dashboard of deploy/monitoring', () => {
       expr: expression.replaceAll('$__rate_interval', '5m').replace(/\$(instance|service)/g, '.*'),
     }));
     await promtool(['check', 'rules'], JSON.stringify({ groups: [{ name: 'dashboard', rules }] }), await tempFolder(t));
+  });
+
+  it('each query runs on recorded series without an error, and finds something in each situation that an alert is about', async (t) => {
+    const queries = panels
+      .flatMap(({ title, targets = [] }) => targets.map(({ expr }) => ({ title, expr })))
+      .map(({ title, expr }) => {
+        return { title, expr: expr.replaceAll('$__rate_interval', '5m').replace(/\$(instance|service)/g, '.*') };
+      });
+    const recorded = await recordedSeries();
+    // Every situation at once, each on a host and a service of its own, so that no series stands for two.
+    const ill = firing.flatMap(([alert, series]) =>
+      Object.entries(series).map(([name, values]) => ({ series: labelled(name, alert), values })),
+    );
+    const input_series = [...recorded, ...ill, ...unseen.map(([name, values]) => ({ series: name, values }))];
+    const tests = queries.map(({ expr }) => ({
+      interval: '1m',
+      input_series,
+      promql_expr_test: [
+        { expr: `count(${expr}) > bool 0`, eval_time: '80m', exp_samples: [{ labels: '{}', value: 1 }] },
+      ],
+    }));
+    assert.ok(tests.length > 30);
+    await promtool(['test', 'rules'], JSON.stringify({ rule_files: [], tests }), await tempFolder(t));
+    const broken = {
+      ...tests[0],
+      promql_expr_test: [{ expr: 'a + on () b', eval_time: '1m', exp_samples: [{ labels: '{}', value: 1 }] }],
+    };
+    await assert.rejects(
+      promtool(['test', 'rules'], JSON.stringify({ rule_files: [], tests: [broken] }), await tempFolder(t)),
+    );
   });
 
   it('defines the variables that it uses, and uses the chosen data source', () => {
