@@ -16,7 +16,14 @@ import type { FleetConfig } from './options.ts';
 import type { Progress } from './progress.ts';
 import type { Question } from './question.ts';
 import { acksAmong, proxiesAmong, readAnswers } from './read-answers.ts';
-import { askBackoff, lookEveryMs, progressMs, removeTimeoutMs, requestTtlSeconds } from './timing.ts';
+import {
+  askBackoff,
+  lookEveryMs,
+  progressMs,
+  proxiesPerGatherMs,
+  removeTimeoutMs,
+  requestTtlSeconds,
+} from './timing.ts';
 
 /** What is asked, and how. */
 export interface AskOptions {
@@ -229,7 +236,7 @@ class Asking {
       for (const question of this.#open) question.apply({ kind: 'proxies', changes, whole: false });
       this.#awake.wake();
     };
-    this.#watch.follow(this.#keys.proxies, onChange, this.#link.signal);
+    this.#watch.follow(this.#keys.proxies, this.#gathered(onChange), this.#link.signal);
   }
 
   #followAcks(question: OpenQuestion, { id: request, signal }: Prepared): void {
@@ -237,7 +244,26 @@ class Asking {
       question.apply({ kind: 'acks', request, changes: acksAmong(this.#keys, changed), whole: false });
       this.#awake.wake();
     };
-    this.#watch.follow(acksPrefix(this.#keys, request), onChange, signal);
+    this.#watch.follow(acksPrefix(this.#keys, request), this.#gathered(onChange), signal);
+  }
+
+  /** Hands changes on at once, or in a large fleet some together: each time takes time in proportion to the fleet. */
+  #gathered(take: (changed: readonly ChangedKey[]) => void): (changed: readonly ChangedKey[]) => void {
+    let waiting: ChangedKey[] = [];
+    const takeAll = (): void => {
+      const changed = waiting;
+      waiting = [];
+      take(changed);
+    };
+    return (changed) => {
+      const isFirst = waiting.length === 0;
+      waiting.push(...changed);
+      if (!isFirst) return;
+      const size = Math.max(...this.#questions.map(({ state }) => state.members.size));
+      const gatherMs = Math.floor(size / proxiesPerGatherMs);
+      if (gatherMs === 0) takeAll();
+      else clock.setTimeout(takeAll, gatherMs);
+    };
   }
 
   /** Removes the request of a question that has ended while others go on. */

@@ -19,6 +19,9 @@ export const answersBackoff: Backoff = { baseMs: 50, maxMs: 1_000 };
 /** A stream that lasted this long ended an outage. */
 export const answersHealthyMs = 10_000;
 
+/** Answers of so many proxies are gathered for 1 ms: those of 10,000 for 40 ms, and those of less than 250 not at all. */
+export const proxiesPerGatherMs = 250;
+
 /** How often a question says how far it is, at most, and at least. */
 export const progressMs = { least: 100, most: 1_000 } as const;
 
