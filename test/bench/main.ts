@@ -3,7 +3,8 @@
  * machine. Sections, all of them but the last one by default: `propagation` (how long a change takes from etcd to HAProxy,
  * beside the least that any program here would take), `peers` (synapse beside a program that writes haproxy.cfg and reloads
  * HAProxy for each change, up to 50 changes), `convergence` (how long it takes until all of three hosts have
- * acknowledged a drain, `--rounds` times, and what deploys lose that rely on it), `bursts` (changes that come at once, and large configurations),
+ * acknowledged a drain, `--rounds` times, and what deploys lose that rely on it; with `--proxies 200`, what a question costs etcd
+ * in a fleet of that size), `bursts` (changes that come at once, and large configurations),
  * `nerve` and `scale` (what the daemons take of their host, and of etcd), `cluster` (what a fleet takes of etcd),
  * `footprint` (what one nerve, one synapse and their commands take of a host, as they are installed, beside a bare Node;
  * `--rounds`: how often each start is measured, default 7; `--dist`: the daemons of another checkout or package), `churn`
@@ -16,19 +17,19 @@
  * on after the last step; `--only`: the scenarios whose title contains this text.
  */
 import { mkdir, mkdtemp, rm } from 'node:fs/promises';
-import { availableParallelism, loadavg, tmpdir } from 'node:os';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { UsageError } from '../../common/cli/program.ts';
 import { exec } from '../../common/daemon/exec.ts';
 import { knownHint } from '../../common/nearest.ts';
 import { findProgram } from '../../deploy/tools/debian/programs.ts';
-import { startCluster } from '../../etcd-cluster/members/local-cluster.ts';
+import { type LocalCluster, startCluster } from '../../etcd-cluster/members/local-cluster.ts';
 import { installPackage, sizeOf } from '../support/package/installed-package.ts';
 import { orUsage } from '../support/tool-options.ts';
 import { measureBursts } from './burst.ts';
 import { measureChurn } from './churn.ts';
 import { measureCluster } from './cluster.ts';
-import { measureConvergence } from './convergence.ts';
+import { convergenceText, largeFleetText, realHosts } from './convergence-texts.ts';
 import { measureFootprint } from './footprint.ts';
 import { footprintTables } from './footprint-tables.ts';
 import { measureLostLeases } from './lost-leases.ts';
@@ -42,6 +43,7 @@ import { formatTable, quantile } from './statistics.ts';
 /** What every section works with. */
 interface Bench {
   readonly folder: string;
+  readonly etcd: LocalCluster;
   readonly etcdHosts: readonly string[];
   readonly haproxyPath: string;
 }
@@ -52,6 +54,7 @@ const {
   rate,
   rest,
   rounds,
+  proxies,
   minutes,
   servers,
   dist: otherDist,
@@ -76,33 +79,15 @@ const folder = await mkdtemp(join(tmpdir(), 'smartstack-bench-'));
 const haproxyPath = await findProgram('haproxy');
 const etcd = await startCluster({ size: 3, etcd: await findProgram('etcd'), dataDir: join(folder, 'etcd') });
 try {
-  for (const name of chosen) await sections[name]?.({ folder, etcdHosts: etcd.urls, haproxyPath });
+  for (const name of chosen) await sections[name]?.({ folder, etcd, etcdHosts: etcd.urls, haproxyPath });
 } finally {
   await etcd.stopAll();
   await rm(folder, { recursive: true, force: true });
 }
 
-async function convergence({ etcdHosts }: Bench): Promise<void> {
-  const { plain, idleWait, late, requests, failures } = await measureConvergence(etcdHosts, rounds);
-  const row = (what: string, times: readonly number[]): string[] => [
-    what,
-    ...[0.1, 0.5, 0.9].map((share) => quantile(times, share).toFixed(1)),
-  ];
-  const table = formatTable([
-    ['', 'p10', 'p50', 'p90'],
-    row('a drain reaches all HAProxy processes', plain),
-    row('the fleet has acknowledged a drain of an idle instance', idleWait),
-    row('it is known after the end of the last request', late),
-  ]);
-  process.stdout.write(`Three hosts, ${rounds} rounds, milliseconds\n${table}\n`);
-  process.stdout.write(`${requests} requests during ${rounds} deploys, ${failures.length} failed; ${loadText()}\n\n`);
-}
-
-/** How busy the machine is: others may use it too. */
-function loadText(): string {
-  return `load average ${loadavg()
-    .map((load) => load.toFixed(1))
-    .join(' ')} on ${availableParallelism()} processors`;
+async function convergence(bench: Bench): Promise<void> {
+  const isLarge = proxies > realHosts;
+  process.stdout.write(await (isLarge ? largeFleetText(bench, { proxies, rounds }) : convergenceText(bench, rounds)));
 }
 
 async function propagation(bench: Bench): Promise<void> {

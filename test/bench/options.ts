@@ -12,6 +12,7 @@ export const benchNumbers = {
   rate: { least: 1, most: 1_000, otherwise: 20 },
   rest: { least: 1, most: 3_600, fractions: true, otherwise: 60 },
   rounds: { least: 1, most: 10_000, otherwise: 7 },
+  proxies: { least: 3, most: 5_000, otherwise: 3 },
   minutes: { least: 0.1, most: 1_440, fractions: true, otherwise: 7 },
 } as const;
 
