@@ -21,6 +21,8 @@ export const fleetPath = '/test/fleet';
 /** The folder of the instances of the service `api`. */
 export const apiFolder = '/nerve/services/api';
 
+type HaproxyOptions = Readonly<Record<string, unknown>>;
+
 /** What {@link startFleetHost} starts. */
 export interface FleetHostOptions {
   readonly etcd: readonly string[];
@@ -31,8 +33,10 @@ export interface FleetHostOptions {
   readonly api?: Readonly<Record<string, unknown>>;
   /** More of the service `api`. */
   readonly service?: Readonly<Record<string, unknown>>;
-  /** Options of the top-level `haproxy` section. */
-  readonly haproxy?: Readonly<Record<string, unknown>>;
+  /** Options of the top-level `haproxy` section; a function where they depend on the folder. */
+  readonly haproxy?: HaproxyOptions | ((haproxy: TestHaproxy) => HaproxyOptions);
+  /** Starts more that the host needs, once its HAProxy runs. */
+  readonly alsoStart?: (haproxy: TestHaproxy) => Promise<void>;
   /** More sections of the configuration. */
   readonly more?: Readonly<Record<string, unknown>>;
   readonly log?: Log;
@@ -58,9 +62,11 @@ export interface Cleanup {
 }
 
 /** Starts a host of a fleet; it ends with the test. */
-export async function startFleetHost(t: Cleanup, options: FleetHostOptions): Promise<FleetHost> {
-  const { log = testLog() } = options;
-  const haproxy = await testHaproxy(options.version);
+export async function startFleetHost(t: Cleanup, given: FleetHostOptions): Promise<FleetHost> {
+  const { log = testLog() } = given;
+  const haproxy = await testHaproxy(given.version);
+  const section = typeof given.haproxy === 'function' ? given.haproxy(haproxy) : (given.haproxy ?? {});
+  const options = { ...given, haproxy: section };
   const port = await freePort();
   const file = join(haproxy.folder, 'synapse.json');
   const read = async (now: FleetHostOptions) => {
@@ -73,9 +79,10 @@ export async function startFleetHost(t: Cleanup, options: FleetHostOptions): Pro
     await haproxy.close();
   });
   const isReady = (): Promise<void> => eventually(() => assertReady(running.synapse, options));
-  if (options.haproxy?.do_writes !== false) await eventually(() => access(haproxy.file));
+  if (section.do_writes !== false) await eventually(() => access(haproxy.file));
   else await haproxy.startEmpty();
-  if (options.haproxy?.do_writes !== false) await haproxy.start();
+  if (section.do_writes !== false) await haproxy.start();
+  await options.alsoStart?.(haproxy);
   await isReady();
   return {
     haproxy,
@@ -115,7 +122,7 @@ function run(config: SynapseConfig, log: Log): RunningSynapse {
 }
 
 /** @throws as long as HAProxy does not have what synapse knows, as far as this configuration lets synapse see it */
-function assertReady(synapse: Synapse, { haproxy = {} }: FleetHostOptions): void {
+function assertReady(synapse: Synapse, { haproxy = {} }: { readonly haproxy?: HaproxyOptions }): void {
   if (haproxy.do_writes === false) {
     assert.ok(synapse.state().haproxy?.sockets.every(({ connected }) => connected));
   } else if (haproxy.do_socket !== false) assert.equal(synapse.ready(), null);
