@@ -123,8 +123,47 @@ backend other
 describe('the split of listen', { concurrency: 2 }, () => {
   for (const version of haproxyVersions) {
     it(`pleases HAProxy ${version} with every line that it takes in a listen section`, (t) => pleases(t, version));
+
+    it(`is tried with every directive that HAProxy ${version} knows in a listen section`, async () => {
+      const program = await findProgram('haproxy', { version });
+      const { stdout } = await exec([program, '-dKcfg', '-c', '-f', '/dev/null'], { timeoutMs: 60_000 });
+      const listed = /^listen\n((?:\t.*\n)+)/m.exec(stdout)?.[1] ?? '';
+      const directives = new Set(
+        [...listed.matchAll(/^\t(\S+)(?: ([a-z][\w-]*))?/gm)].map(([, one = '', two]) => directive(one, two)),
+      );
+      assert.ok(directives.size > 20, stdout);
+      const tried = (name: string): boolean => samples.some((line) => line === name || line.startsWith(`${name} `));
+      assert.deepEqual(
+        [...directives].filter((name) => !tried(name) && !Object.hasOwn(untried, name)),
+        [],
+      );
+    });
   }
 });
+
+/** Directives with a second word of their own, which may belong elsewhere than the first one's others. */
+const families: ReadonlySet<string> = new Set([
+  'capture',
+  'compression',
+  'external-check',
+  'monitor',
+  'stick',
+  'timeout',
+]);
+
+function directive(first: string, second: string | undefined): string {
+  return second !== undefined && families.has(first) ? `${first} ${second}` : first;
+}
+
+/** Directives without a sample → why. */
+const untried: Readonly<Record<string, string>> = {
+  option: 'all of them are read from the list with their places',
+  'default-server': 'its words are those of server',
+  clitimeout: 'refused since HAProxy 2.1, and rewritten before',
+  contimeout: 'refused since HAProxy 2.1, and rewritten before',
+  srvtimeout: 'refused since HAProxy 2.1, and rewritten before',
+  'ssl-f-use': 'needs certificates',
+};
 
 async function pleases(t: Parameters<typeof tempFolder>[0], version: HaproxyVersion): Promise<void> {
   const program = await findProgram('haproxy', { version });
