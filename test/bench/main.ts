@@ -180,20 +180,18 @@ async function scale(bench: Bench): Promise<void> {
     [1_000, 50],
     [5_000, 10],
   ] as const;
-  const rows = [['services x instances', 'first write s', 'memory MB', 'CPU ms', 'commands', 'bytes to disk']];
+  const head = ['services x instances', 'first write s', 'memory MB', 'at rest %', 'HAProxy at rest %'];
+  const rows = [[...head, 'CPU ms', 'commands', 'bytes to disk']];
   for (const [services, instances] of shapes) {
-    const result = await measureScale({ ...bench, services, instances, changes: 20 });
+    const result = await measureScale({ ...bench, services, instances, changes: 20, restSeconds: 30 });
     const { cpuMilliseconds, commands, bytesWritten } = result.change;
+    const rest = [result.rest.synapsePercent, result.rest.haproxyPercent].map((share) => share.toFixed(1));
     const start = [fixed(result.firstWriteSeconds), result.residentMegabytes.toFixed(0)];
-    rows.push([
-      `${services} x ${instances}`,
-      ...start,
-      cpuMilliseconds.toFixed(1),
-      commands.toFixed(1),
-      bytesWritten.toFixed(0),
-    ]);
+    const change = [cpuMilliseconds.toFixed(1), commands.toFixed(1), bytesWritten.toFixed(0)];
+    rows.push([`${services} x ${instances}`, ...start, ...rest, ...change]);
   }
-  print('One synapse, from its start; then for one change, the write of the whole file included', rows);
+  const what = 'One synapse, from its start; at rest, shares of one core';
+  print(`${what}; then for one change, the write of the whole file included`, rows);
 }
 
 async function cluster({ folder }: Bench): Promise<void> {

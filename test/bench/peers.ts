@@ -10,6 +10,7 @@ import { accepts, answers } from '../../deploy/demo/probe.ts';
 import { findProgram } from '../../deploy/tools/debian/programs.ts';
 import { freePort } from '../../etcd-cluster/members/ports.ts';
 import { builtFile } from '../support/repository.ts';
+import { childrenOf } from './process-cost.ts';
 import { defaults, fill, numbered } from './propagation.ts';
 import { quantile } from './statistics.ts';
 
@@ -204,12 +205,9 @@ async function keepOpen(port: number): Promise<Socket> {
 /** The master and its workers, half a second after the last change. */
 async function costOf(master: number): Promise<Omit<PathCost, 'samples'>> {
   await sleep(500);
-  const children = (await readFile(`/proc/${master}/task/${master}/children`, 'utf8'))
-    .trim()
-    .split(' ')
-    .filter(Boolean);
+  const children = await childrenOf(master);
   const shares = await Promise.all(
-    [String(master), ...children].map(async (pid) => {
+    [master, ...children].map(async (pid) => {
       const kilobytes = /^Pss:\s+(\d+) kB$/m.exec(await readFile(`/proc/${pid}/smaps_rollup`, 'utf8'))?.[1];
       return Number(kilobytes) / 1024;
     }),

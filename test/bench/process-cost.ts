@@ -13,6 +13,12 @@ export async function ownMegabytes(pid: number): Promise<number> {
   return Number(kilobytes) / 1024;
 }
 
+/** The processes that a process has started. */
+export async function childrenOf(pid: number): Promise<readonly number[]> {
+  const text = await readFile(`/proc/${pid}/task/${pid}/children`, 'utf8');
+  return text.split(' ').filter(Boolean).map(Number);
+}
+
 /** Clock ticks of proc(5) are hundredths of a second on Linux. */
 const millisecondsPerTick = 10;
 

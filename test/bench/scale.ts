@@ -7,7 +7,7 @@ import { startChild, waitFor } from '../../deploy/demo/child.ts';
 import { accepts, answers } from '../../deploy/demo/probe.ts';
 import { freePort } from '../../etcd-cluster/members/ports.ts';
 import { builtFile } from '../support/repository.ts';
-import { cpuMilliseconds, residentMegabytes } from './process-cost.ts';
+import { childrenOf, cpuMilliseconds, cpuPercent, residentMegabytes } from './process-cost.ts';
 
 /** The size and the length of a measurement. */
 export interface ScaleOptions {
@@ -19,6 +19,8 @@ export interface ScaleOptions {
   readonly instances: number;
   /** Changes measured, one after the other: an instance that drains, or serves again. */
   readonly changes: number;
+  /** How long the cost at rest is measured. */
+  readonly restSeconds: number;
 }
 
 /** The resources that synapse uses on its host. */
@@ -27,6 +29,11 @@ export interface ScaleResult {
   readonly firstWriteSeconds: number;
   /** Memory once everything is applied, megabytes. */
   readonly residentMegabytes: number;
+  /**
+   * Shares of one core while nothing changes, percent: synapse reads HAProxy's counters and looks for problems, renews its lease
+   * and proves that its watch is alive.
+   */
+  readonly rest: { readonly synapsePercent: number; readonly haproxyPercent: number };
   /** Processor time of one change, with its part of the write of the file. */
   readonly change: {
     readonly cpuMilliseconds: number;
@@ -41,7 +48,7 @@ const synapseMain = builtFile('synapse/main.js');
 
 /** Starts synapse on a registry of that size, between etcd and a HAProxy that runs, and lets single instances change. */
 export async function measureScale(options: ScaleOptions): Promise<ScaleResult> {
-  const { etcdHosts, haproxyPath, services, changes } = options;
+  const { etcdHosts, haproxyPath, services, changes, restSeconds } = options;
   const home = join(options.folder, `scale-${services}`);
   await mkdir(home);
   const root = `/bench-scale/${services}`;
@@ -51,27 +58,14 @@ export async function measureScale(options: ScaleOptions): Promise<ScaleResult> 
   const socket = join(home, 'admin.sock');
   const master = join(home, 'master.sock');
   const admin = `127.0.0.1:${await freePort()}`;
-  const configuration = {
-    etcd: { hosts: etcdHosts },
-    admin: { listen: admin, control_socket: join(home, 'synapse.sock') },
-    initial_wait: 120,
-    services: Object.fromEntries(
-      Array.from({ length: services }, (_, service) => [
-        nameOf(service),
-        { discovery: { method: 'etcd', path: `${root}/${nameOf(service)}` }, haproxy: { listen: ['mode http'] } },
-      ]),
-    ),
-    haproxy: {
-      global: ['maxconn 1000', 'nbthread 1', `stats socket ${socket} mode 600 level admin`],
-      defaults: ['mode http', 'timeout connect 1s', 'timeout client 10s', 'timeout server 10s'],
-      haproxy_path: haproxyPath,
-      config_file_path: file,
-      socket_file_path: socket,
-      master_socket_path: master,
-      check_timeout: '120s',
-      reload_timeout: '120s',
-    },
-  };
+  const configuration = configurationOf(options, {
+    root,
+    file,
+    socket,
+    master,
+    admin,
+    control: join(home, 'synapse.sock'),
+  });
   const configFile = join(home, 'synapse.json');
   await writeFile(configFile, JSON.stringify(configuration));
   const started = performance.now();
@@ -93,6 +87,11 @@ export async function measureScale(options: ScaleOptions): Promise<ScaleResult> 
       await waitFor(synapse, () => answers(`http://${admin}/readyz`), 180_000);
       await settled(file);
       const memory = await residentMegabytes(synapse.pid);
+      const [synapsePercent = 0, ...workers] = await cpuPercent(
+        [synapse.pid, ...(await childrenOf(haproxy.pid))],
+        restSeconds,
+      );
+      const rest = { synapsePercent, haproxyPercent: workers.reduce((sum, share) => sum + share, 0) };
 
       const commandsBefore = await commandsOf(admin);
       const before = await cpuMilliseconds(synapse.pid);
@@ -115,6 +114,7 @@ export async function measureScale(options: ScaleOptions): Promise<ScaleResult> 
       return {
         firstWriteSeconds,
         residentMegabytes: memory,
+        rest,
         change: {
           cpuMilliseconds: spent / changes,
           commands: sent / changes,
@@ -128,6 +128,43 @@ export async function measureScale(options: ScaleOptions): Promise<ScaleResult> 
     await synapse.stop('SIGTERM', 10_000);
     etcd.close();
   }
+}
+
+interface Places {
+  /** The folder of all services in etcd. */
+  readonly root: string;
+  readonly file: string;
+  readonly socket: string;
+  readonly master: string;
+  readonly admin: string;
+  readonly control: string;
+}
+
+function configurationOf(
+  { etcdHosts, haproxyPath, services }: ScaleOptions,
+  { root, file, socket, master, admin, control }: Places,
+): object {
+  return {
+    etcd: { hosts: etcdHosts },
+    admin: { listen: admin, control_socket: control },
+    initial_wait: 120,
+    services: Object.fromEntries(
+      Array.from({ length: services }, (_, service) => [
+        nameOf(service),
+        { discovery: { method: 'etcd', path: `${root}/${nameOf(service)}` }, haproxy: { listen: ['mode http'] } },
+      ]),
+    ),
+    haproxy: {
+      global: ['maxconn 1000', 'nbthread 1', `stats socket ${socket} mode 600 level admin`],
+      defaults: ['mode http', 'timeout connect 1s', 'timeout client 10s', 'timeout server 10s'],
+      haproxy_path: haproxyPath,
+      config_file_path: file,
+      socket_file_path: socket,
+      master_socket_path: master,
+      check_timeout: '120s',
+      reload_timeout: '120s',
+    },
+  };
 }
 
 /** Waits until the file has not changed for two seconds. */
