@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { cp, mkdir, writeFile } from 'node:fs/promises';
+import { cp, mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
 import { exec } from '../../common/daemon/exec.ts';
@@ -62,5 +62,18 @@ describe('a release', () => {
     assert.match(await refusal(await repository(t, '# Changelog\n'), 'v1.2.3'), /has no section for 1\.2\.3/);
     const unreleased = await repository(t, '## 1.2.3 (unreleased)\n\nNew.\n');
     assert.match(await refusal(unreleased, 'v1.2.3'), /says that 1\.2\.3 is unreleased/);
+  });
+
+  it('has everything that the images are built from', async () => {
+    const [script = '', dockerfile = ''] = await Promise.all(
+      ['deploy/release', 'deploy/Dockerfile'].map((path) => readFile(join(root, path), 'utf8')),
+    );
+    const copied = [...dockerfile.matchAll(/^COPY (?!--from)(?:--\S+ )*(.+) \S+$/gm)].flatMap(([, paths = '']) =>
+      paths.split(' '),
+    );
+    assert.ok(copied.length > 5);
+    const archived = /git archive [\s\S]*?"\$tag" \\\n(.*)$/m.exec(script)?.[1]?.trim().split(' ') ?? [];
+    const missing = copied.filter((path) => !archived.some((known) => path === known || path.startsWith(`${known}/`)));
+    assert.deepEqual(missing, []);
   });
 });
