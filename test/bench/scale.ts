@@ -87,10 +87,8 @@ export async function measureScale(options: ScaleOptions): Promise<ScaleResult> 
       await waitFor(synapse, () => answers(`http://${admin}/readyz`), 180_000);
       await settled(file);
       const memory = await residentMegabytes(synapse.pid);
-      const [synapsePercent = 0, ...workers] = await cpuPercent(
-        [synapse.pid, ...(await childrenOf(haproxy.pid))],
-        restSeconds,
-      );
+      const pids = [synapse.pid, ...(await childrenOf(haproxy.pid))];
+      const [synapsePercent = 0, ...workers] = await cpuPercent(pids, restSeconds);
       const rest = { synapsePercent, haproxyPercent: workers.reduce((sum, share) => sum + share, 0) };
 
       const commandsBefore = await commandsOf(admin);
@@ -99,11 +97,10 @@ export async function measureScale(options: ScaleOptions): Promise<ScaleResult> 
       for (let change = 0; change < changes; change++) {
         const service = change % services;
         const state = change % 2 === 0 ? 'drain' : 'up';
-        const instance = numbered(service - (state === 'up' ? 1 % services : 0), 1, state);
+        const owner = service - (state === 'up' ? 1 % services : 0);
+        const instance = numbered(owner, 1, state);
         const at = (await stat(file)).mtimeMs;
-        await etcd
-          .put(`${root}/${nameOf(service - (state === 'up' ? 1 % services : 0))}/${instance.id}`)
-          .value(formatInstance(instance));
+        await etcd.put(`${root}/${nameOf(owner)}/${instance.id}`).value(formatInstance(instance));
         // The file comes last: HAProxy has the change by then. Questions in between would be measured too.
         for (let i = 0; i < 500 && (await stat(file)).mtimeMs === at; i++) await delay(20);
         const written = await stat(file);
