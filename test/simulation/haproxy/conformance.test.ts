@@ -1,17 +1,20 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { writeFile } from 'node:fs/promises';
+import { createConnection } from 'node:net';
 import { describe, it } from 'node:test';
 import { type Host, thisHost } from '../../../common/host.ts';
-import { masterState, reloadMaster } from '../../../synapse/haproxy/reload/master.ts';
+import { askWorker, masterState, masterWorkers, reloadMaster } from '../../../synapse/haproxy/reload/master.ts';
 import { connectRuntime } from '../../../synapse/haproxy/runtime/connection.ts';
+import { eventually } from '../../support/eventually.ts';
 import { testHaproxy } from '../../support/haproxy/haproxy.ts';
 import { type HaproxyVersion, haproxyVersions } from '../../support/haproxy/versions.ts';
 import { SimulatedDisk } from '../engine/disk.ts';
 import { Scheduler } from '../engine/scheduler.ts';
 import { refusedWord } from './config.ts';
 import { SimulatedHaproxy } from './haproxy.ts';
-import { type HaproxyTarget, observeMaster } from './master-script.ts';
-import { observeHaproxy, type Send, scriptConfig } from './script.ts';
+import { type HaproxyTarget, observeMaster, type ScriptClient } from './master-script.ts';
+import { clientsSocket, observeHaproxy, type Send, scriptConfig } from './script.ts';
 
 /** What both kinds of HAProxy offer the scripts: `send` uses one connection all the time. */
 interface Observable extends HaproxyTarget {
@@ -29,9 +32,10 @@ const scripts: readonly (readonly [what: string, script: Script])[] = [
 function target(
   paths: { readonly socket: string; readonly master: string },
   host: Pick<Host, 'connectUnix'>,
-  write: HaproxyTarget['write'],
+  { write, openClient }: Pick<HaproxyTarget, 'write' | 'openClient'>,
   signal: AbortSignal,
 ): Observable {
+  const master = { host, timeoutMs: 20_000 };
   const options = { connectUnix: host.connectUnix, replyTimeoutMs: 30_000 };
   const connect = async () => {
     const connection = await connectRuntime(paths.socket, options, signal);
@@ -40,12 +44,15 @@ function target(
   let kept: ReturnType<typeof connect> | undefined;
   return {
     write,
+    openClient,
     connect,
     send: async (commands) => {
       kept ??= connect();
       return (await kept).send(commands);
     },
-    reload: () => reloadMaster(paths.master, { host, timeoutMs: 20_000 }, signal),
+    reload: () => reloadMaster(paths.master, master, signal),
+    oldWorkers: async () => (await masterWorkers(paths.master, master, signal)).old,
+    askWorker: (pid, commands) => askWorker(paths.master, { pid, commands }, master, signal),
     showProc: () => masterState(paths.master, host, signal),
   };
 }
@@ -58,11 +65,30 @@ async function observeReal(version: HaproxyVersion, script: Script): Promise<rea
   try {
     await write('good');
     await haproxy.start();
-    return await script(target(haproxy, thisHost, write, end.signal));
+    const openClient = () => openRealClient(clientsSocket(haproxy.socket));
+    return await script(target(haproxy, thisHost, { write, openClient }, end.signal));
   } finally {
     end.abort();
     await haproxy.close();
   }
+}
+
+/** A client over a unix socket. Its servers do not answer: each request gets 503. */
+async function openRealClient(path: string): Promise<ScriptClient> {
+  const socket = createConnection(path);
+  await once(socket, 'connect');
+  return {
+    async isClosedAfterRequest() {
+      let answer = '';
+      socket.on('data', (chunk) => {
+        answer += chunk;
+      });
+      socket.write('GET / HTTP/1.1\r\nHost: localhost\r\n\r\n');
+      await eventually(() => assert.match(answer, /^HTTP\/1\.1 503 .*\r\n\r\n/s));
+      return /^connection: close\r$/im.test(answer);
+    },
+    close: () => socket.destroy(),
+  };
 }
 
 const simulated = {
@@ -87,9 +113,20 @@ async function observeSimulated(version: string, script: Script): Promise<readon
   const client = scheduler.process('client');
   const end = new AbortController();
   const host = { connectUnix: (path: string) => haproxy.connect(path, client) };
+  const openClient = async (): Promise<ScriptClient> => {
+    const client = haproxy.openClient('api');
+    assert.ok(client);
+    return {
+      isClosedAfterRequest: async () => {
+        client.request();
+        return !client.isOpen;
+      },
+      close: () => client.close(),
+    };
+  };
   const observed: { lines?: readonly string[]; error?: unknown } = {};
   scheduler.at(0, () => {
-    script(target(simulated, host, write, end.signal)).then(
+    script(target(simulated, host, { write, openClient }, end.signal)).then(
       (lines) => {
         observed.lines = lines;
       },

@@ -3,6 +3,7 @@ import type { ExecResult } from '../../../common/daemon/exec.ts';
 import type { SimulatedDisk } from '../engine/disk.ts';
 import type { Scheduler, SimulatedProcess } from '../engine/scheduler.ts';
 import { ChangesByOthers } from './changes-by-others.ts';
+import { SimulatedClient } from './client.ts';
 import { formatAlerts, loadConfig, unloadableWord } from './config.ts';
 import { countsFailures, processes } from './master.ts';
 import { answer } from './runtime-api.ts';
@@ -90,6 +91,12 @@ export class SimulatedHaproxy {
   /** A request comes to a port of `localhost`. @returns the server it goes to; undefined: 503 */
   route(backend: string): SimulatedServer | undefined {
     return this.worker?.process.frozen ? undefined : this.worker?.choose(backend);
+  }
+
+  /** A client connects, and leaves its connection open. @returns undefined when HAProxy is down, or hangs */
+  openClient(backend: string): SimulatedClient | undefined {
+    const { worker } = this;
+    return worker === undefined || worker.process.frozen ? undefined : new SimulatedClient(worker, backend);
   }
 
   /** `haproxy -c -f FILE`. */
@@ -202,7 +209,11 @@ export class SimulatedHaproxy {
   }
 
   #answerMaster(line: string, reply: (text: string) => void, socket: RuntimeSocket): void {
-    const [command = ''] = line.split(';');
+    const [command = '', ...more] = line.split(';');
+    if (command.startsWith('@')) {
+      this.#answerForWorkers([command, ...more.filter((part) => part !== 'quit')], reply, socket);
+      return;
+    }
     if (command === 'reload') {
       if (!this.#saysHowItWent) {
         // The master executes itself, which ends the connection.
@@ -221,6 +232,29 @@ export class SimulatedHaproxy {
     const state = { reloads, failed, worker: worker?.pid, oldWorkers: oldWorkers.map(({ pid }) => pid) };
     reply(processes(state, this.options.version));
     socket.finish();
+  }
+
+  /** Commands that the master passes on to a worker: `@!PID COMMAND`. The worker answers when it runs. */
+  #answerForWorkers(commands: readonly string[], reply: (text: string) => void, socket: RuntimeSocket): void {
+    const [command, ...more] = commands;
+    if (command === undefined) {
+      socket.finish();
+      return;
+    }
+    const [, pid, line = ''] = /^@!(\d+) (.*)$/.exec(command) ?? [];
+    const worker = [this.worker, ...this.oldWorkers].find((one) => one?.pid === Number(pid));
+    if (worker === undefined) {
+      reply(`Can't find the target PID matching the prefix '@!${pid}'`);
+      return;
+    }
+    this.#scheduler.at(
+      0.05,
+      () => {
+        reply(answer(worker, this.options.version, line, this.#scheduler.now()));
+        this.#answerForWorkers(more, reply, socket);
+      },
+      worker.process,
+    );
   }
 
   /** From 2.7 on the master answers `reload` when the new worker is there, or is refused. */

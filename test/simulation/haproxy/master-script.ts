@@ -1,7 +1,9 @@
 import { clock } from '../../../common/async/clock.ts';
 import { sleep } from '../../../common/async/sleep.ts';
 import { LoadRefused, type MasterState } from '../../../synapse/haproxy/reload/master.ts';
-import { parseInfo } from '../../../synapse/haproxy/runtime/parse.ts';
+import { parseInfo, parseServersState } from '../../../synapse/haproxy/runtime/parse.ts';
+import { parseTraffic, type WorkerTraffic } from '../../../synapse/haproxy/runtime/read-servers.ts';
+import { parseLoads } from '../../../synapse/haproxy/runtime/sessions.ts';
 import { meaning, type Send } from './script.ts';
 
 /** An HAProxy in master-worker mode, real or simulated, as the script sees it. */
@@ -11,8 +13,21 @@ export interface HaproxyTarget {
   /** Asks the master for a reload, as synapse does. */
   reload(): Promise<void>;
   showProc(): Promise<MasterState>;
+  /** Process ids of the workers on their way out. */
+  oldWorkers(): Promise<readonly number[]>;
+  /** Has the master pass commands on to one worker. */
+  askWorker(pid: number, commands: readonly string[]): Promise<string>;
+  /** A client connects to the frontend of `api`, and leaves its connection open. */
+  openClient(): Promise<ScriptClient>;
   /** Opens a connection to the runtime API. */
   connect(): Promise<{ readonly send: Send; close(): void }>;
+}
+
+/** A client with a connection that it leaves open. */
+export interface ScriptClient {
+  /** Sends a request, and reads its answer. @returns whether HAProxy closes the connection then */
+  isClosedAfterRequest(): Promise<boolean>;
+  close(): void;
 }
 
 /** How long workers may take to end, milliseconds. */
@@ -52,10 +67,16 @@ export async function observeMaster(target: HaproxyTarget): Promise<readonly str
 
   await proc('at first');
   const held = await target.connect();
+  const client = await target.openClient();
+  seen.push(`a request of a client closes its connection: ${await client.isClosedAfterRequest()}`);
   seen.push(`a connection: ${await workerOf(held)}`);
   await reload('a reload');
   seen.push(`the connection from before: ${await workerOf(held)}`);
   await commandsOfStoppingWorker(held.send, seen);
+  await askStoppingWorker(target, seen);
+  seen.push(`a request of the client closes its connection: ${await client.isClosedAfterRequest()}`);
+  await eventuallyWithoutClients(target);
+  await askStoppingWorker(target, seen);
   await sleep(500);
   const next = await target.connect();
   seen.push(`a new connection: ${await workerOf(next)}`);
@@ -95,6 +116,35 @@ async function commandsOfStoppingWorker(send: Send, seen: string[]): Promise<voi
     const [reply = ''] = await send([command]);
     seen.push(`stopping, ${command}: ${JSON.stringify(meaning(reply.trim().replace(/\s+/g, ' ')))}`);
   }
+}
+
+/** What the master has a worker on its way out say: its servers, and whether its clients may still send requests. */
+async function askStoppingWorker(target: HaproxyTarget, seen: string[]): Promise<void> {
+  const [pid = 0] = await target.oldWorkers();
+  const traffic = await trafficOf(target, pid);
+  const rows = parseServersState(await target.askWorker(pid, ['show servers state'])).filter(
+    ({ backend }) => backend === 'api',
+  );
+  const asked = rows.map(({ backendId, id }) => `show stat ${backendId} 4 ${id}`);
+  const loads = parseLoads(fromHeader(await target.askWorker(pid, asked)));
+  seen.push(`the stopping worker: ${JSON.stringify([traffic, rows.map(({ name }) => name), [...loads]])}`);
+  const error = await target.askWorker(999_999, ['show info']).catch((reason: Error) => reason.message);
+  seen.push(`a worker that is not there: ${/Can't find the target/.test(error)}`);
+}
+
+/** Waits until the worker on its way out has no clients: the end of a connection takes a moment. */
+async function eventuallyWithoutClients(target: HaproxyTarget): Promise<void> {
+  const [pid = 0] = await target.oldWorkers();
+  const deadline = clock.now() + patienceMs;
+  while ((await trafficOf(target, pid)).mayChoose && clock.now() < deadline) await sleep(20);
+}
+
+async function trafficOf(target: HaproxyTarget, pid: number): Promise<WorkerTraffic> {
+  return parseTraffic(fromHeader(await target.askWorker(pid, ['show stat -1 3 -1'])));
+}
+
+function fromHeader(reply: string): string {
+  return reply.slice(reply.indexOf('# pxname,'));
 }
 
 /** Connects again and again during a reload: the former or the new worker answers; in the end the new one does. */

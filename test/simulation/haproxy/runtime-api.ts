@@ -74,17 +74,22 @@ function stateRow(backend: SimulatedBackend, server: SimulatedServer): string {
 }
 
 /** The types of rows that `show stat` can be asked for (management guide, section 9.3). */
-const rowTypes = { backends: 2, servers: 4 };
+const rowTypes = { frontends: 1, backends: 2, servers: 4 };
 
-function statistics(worker: SimulatedWorker, [backendId, type, serverId]: readonly string[]): string {
-  const rows = ['# pxname,svname,qcur,scur,iid,sid'];
+function statistics(worker: SimulatedWorker, [proxyId, type, serverId]: readonly string[]): string {
+  const rows = ['# pxname,svname,qcur,scur,iid,sid,mode,'];
+  const has = (kind: number): boolean => (Number(type) & kind) !== 0;
   for (const backend of worker.backends.values()) {
-    if (Number(backendId) !== -1 && Number(backendId) !== backend.id) continue;
-    if ((Number(type) & rowTypes.backends) !== 0) rows.push(`${backend.name},BACKEND,0,0,${backend.id},0`);
-    if ((Number(type) & rowTypes.servers) === 0) continue;
-    for (const server of backend.servers.values()) {
+    if (Number(proxyId) !== -1 && Number(proxyId) !== backend.id) continue;
+    const { name, id, servers } = backend;
+    const clients = [...worker.clients].filter((client) => client.backend === name).length;
+    if (has(rowTypes.frontends)) rows.push(`${name},FRONTEND,,${clients},${id - 1},0,http,`);
+    const sessions = [...servers.values()].reduce((total, server) => total + server.sessions, 0);
+    if (has(rowTypes.backends)) rows.push(`${name},BACKEND,0,${sessions},${id},0,http,`);
+    if (!has(rowTypes.servers)) continue;
+    for (const server of servers.values()) {
       if (Number(serverId) !== -1 && Number(serverId) !== server.id) continue;
-      rows.push(`${backend.name},${server.name},0,${server.sessions},${backend.id},${server.id}`);
+      rows.push(`${name},${server.name},0,${server.sessions},${id},${server.id},http,`);
     }
   }
   return `${rows.join('\n')}\n`;

@@ -4,7 +4,12 @@ import { parseSessions } from '../../../synapse/haproxy/runtime/sessions.ts';
 /** Sends commands over one connection in prompt mode, each on a line of its own. @returns one reply for each */
 export type Send = (commands: readonly string[]) => Promise<readonly string[]>;
 
-/** The file that the scripts expect HAProxy to run, with more lines at its end. Nothing listens on its ports. */
+/** Where clients connect, beside the socket of the runtime API. */
+export function clientsSocket(socket: string): string {
+  return `${socket}.clients`;
+}
+
+/** The file that the scripts expect HAProxy to run, with more lines at its end. Nothing listens on the ports of its servers. */
 export function scriptConfig(socket: string, more: readonly string[] = []): string {
   return [
     'global',
@@ -13,8 +18,12 @@ export function scriptConfig(socket: string, more: readonly string[] = []): stri
     'defaults',
     '\tmode http',
     '\ttimeout connect 1s',
-    '\ttimeout client 1s',
+    '\ttimeout client 30s',
     '\ttimeout server 1s',
+    '\toption idle-close-on-response',
+    'frontend clients',
+    `\tbind unix@${clientsSocket(socket)}`,
+    '\tdefault_backend api',
     'backend api',
     '\tserver one 127.0.0.1:1 id 1 weight 10',
     '\tserver two 127.0.0.1:2 id 2 disabled',

@@ -1,4 +1,5 @@
 import type { Scheduler, SimulatedProcess } from '../engine/scheduler.ts';
+import type { SimulatedClient } from './client.ts';
 import type { LoadedConfig } from './config.ts';
 import { type Look, SimulatedServer } from './server.ts';
 
@@ -19,6 +20,8 @@ export class SimulatedWorker {
   readonly process: SimulatedProcess;
   readonly config: LoadedConfig;
   readonly backends = new Map<string, SimulatedBackend>();
+  /** Connections of clients, idle ones too. */
+  readonly clients = new Set<SimulatedClient>();
   /** A newer worker has taken over: it finishes its connections. */
   stopping = false;
   readonly #scheduler: Scheduler;
@@ -46,8 +49,9 @@ export class SimulatedWorker {
     }
   }
 
+  /** Connections that are left, of clients and to servers. */
   get connections(): number {
-    let all = 0;
+    let all = this.clients.size;
     for (const { servers } of this.backends.values()) for (const { sessions } of servers.values()) all += sessions;
     return all;
   }
