@@ -99,7 +99,13 @@ export class Records {
     }
     for (const { key, entry, how } of change.changed) {
       if (entry === undefined) remove(key, how);
-      else if (this.#put(key, entry)) differs = true;
+      else {
+        const before = this.#parsed.get(key)?.instance;
+        if (this.#put(key, entry)) differs = true;
+        // Another program has overwritten a record that said `down`: no set may have shown that record.
+        if (before?.state !== 'down' || this.#parsed.get(key)?.instance?.id === before.id) continue;
+        if (!this.#otherCounts(before.id, key)) withdrawn.set(before.id, key);
+      }
     }
     return differs ? this.set(withdrawn, lost) : undefined;
   }

@@ -144,6 +144,19 @@ describe('records', () => {
     assert.deepEqual(told, ['withdrawn a_10.0.0.1:80']);
   });
 
+  it('reports a record as withdrawn that said down and was overwritten by another program in one change', () => {
+    for (const [what, next] of [
+      ['something else', 'not json'],
+      ['another instance', { ...b, weight: 2 }],
+    ] as const) {
+      const { apply, put, remove, told } = registry('7');
+      apply(put('/s/1', a));
+      const set = apply(put('/s/1', { ...a, state: 'down' }), put('/s/1', next), remove('/s/1'));
+      assert.deepEqual(set?.withdrawn.get('a_10.0.0.1:80'), '/s/1', what);
+      assert.equal(told[0], 'withdrawn a_10.0.0.1:80', what);
+    }
+  });
+
   it('reports a record that is gone together with its lease as expired, with that lease', () => {
     const { apply, put, remove, told } = registry('7');
     assert.deepEqual(apply(put('/s/1', a))?.leases, ['7']);
