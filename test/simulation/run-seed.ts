@@ -1,3 +1,5 @@
+import type { Progress } from '../../common/fleet/progress.ts';
+import { Deploys } from './world/deploys.ts';
 import { injectFaults } from './world/faults/inject.ts';
 import { Figures } from './world/monitors/figures.ts';
 import { Monitors } from './world/monitors/monitors.ts';
@@ -41,6 +43,8 @@ const mostBehindMs = 10_000;
 const keptMs = 11_000;
 /** When the faults are over and instances have not changed since: for how long etcd may differ, beside the leases' time. */
 const mostUnannouncedMs = 15_000;
+/** For how long a wait for all proxies may take in peace. */
+const mostWaitMs = 3_000;
 /** How long nerves and synapses get to stop. */
 const stopMs = 12_000;
 /** After this time the leases of tombstones are over (`tombstoneLeaseTimes`), and those of nerves that were killed. */
@@ -77,10 +81,14 @@ async function runWorld(world: World, figures: Figures): Promise<void> {
   await scheduler.run(startMs);
   checkAgreement(world);
   injectFaults(world, startMs + faultsMs);
+  const deploys = new Deploys(world, monitors.fleet);
+  if (world.settings.drains) deploys.start();
   await scheduler.run(startMs + faultsMs);
+  deploys.end();
   world.network.healAll();
   world.history.note('all faults are over');
   await settle(world, monitors, figures);
+  await checkFleet(world, figures);
   checkReloads(world, figures);
   checkLeftovers(world, figures);
   monitors.stop();
@@ -126,6 +134,29 @@ async function settle(world: World, monitors: Monitors, figures: Figures): Promi
       if (!(error instanceof Violation) || lastedMs >= mostMs) throw error;
       return lastedMs;
     }
+  }
+}
+
+/** In peace, every synapse acknowledges to every nerve that it has applied everything. @throws {Violation} */
+async function checkFleet(world: World, figures: Figures): Promise<void> {
+  const { scheduler, proxies } = world;
+  const waits = world.nerves
+    .filter(({ running }) => running)
+    .flatMap((nerve) =>
+      [...new Set([...nerve.configured].map(({ service }) => service))].map((service) => ({ nerve, service })),
+    );
+  const found: Progress[] = [];
+  for (const { nerve, service } of waits) {
+    const options = { expect: 'applied', timeoutMs: mostWaitMs } as const;
+    nerve.waitForProxies(service, options, (progress) => found.push(...progress.map(({ progress: one }) => one)));
+  }
+  await scheduler.run(scheduler.now() + mostWaitMs + 1_000);
+  if (waits.length > 0 && found.length === 0) throw new Violation('no wait for all proxies has ended');
+  for (const { outcome, reason, milliseconds, members } of found) {
+    figures.worst('wait', milliseconds);
+    if (outcome !== 'done') throw new Violation(`a wait for all proxies in peace: ${outcome}, ${reason}`);
+    const missing = proxies.filter(({ name, running }) => running && !members.includes(name));
+    if (missing.length > 0) throw new Violation(`${missing[0]?.name} takes no part in the fleet, in peace`);
   }
 }
 

@@ -32,6 +32,9 @@ export async function observeKeys(etcd: EtcdObserver): Promise<void> {
       }),
     ({ header, responses }) => `at ${etcd.since(header.revision)}, ${responses.length} answers`,
   );
+  await etcd.list('the newest key', { limit: 1, sort_order: 'Descend', sort_target: 'Mod' });
+  await etcd.list('the oldest keys', { limit: 2, keys_only: true, sort_order: 'Ascend', sort_target: 'Mod' });
+  await etcd.list('the number of keys', { count_only: true });
   await etcd.remove('t/', 't0');
   await sleep(pauseMs);
   etcd.closeWatch('watch', watch);

@@ -3,6 +3,7 @@ import type { Scheduler, SimulatedProcess } from '../engine/scheduler.ts';
 import type { SimulatedEtcd } from './cluster.ts';
 import { failures, type RpcFailure } from './failures.ts';
 import type { Member } from './member.ts';
+import type { StoredKeyValue } from './store.ts';
 import { type ServerStream, WatchSession } from './watch-session.ts';
 import { accessesOf, demandOf, type PermissionRequest, rangeOf, text, toWire } from './wire.ts';
 
@@ -131,7 +132,10 @@ export class MemberServer {
     const found = revision === 0 ? store.range(range) : store.rangeAt(range, revision);
     if (found === undefined) throw failures.compacted();
     const limit = Number(request.limit ?? 0) || found.length;
-    const shown = found.slice(0, limit).map((kv) => toWire(request.keys_only ? { ...kv, value: Buffer.alloc(0) } : kv));
+    if (request.count_only) return { kvs: [], more: false, count: String(found.length) };
+    const shown = sorted(found, request)
+      .slice(0, limit)
+      .map((kv) => toWire(request.keys_only ? { ...kv, value: Buffer.alloc(0) } : kv));
     return { kvs: shown, more: found.length > limit, count: String(found.length) };
   }
 
@@ -168,4 +172,15 @@ export class MemberServer {
     }
     return { response_range: this.#range(range as IRangeRequest) };
   }
+}
+
+/** In the order that a request asks for; without a wish in the order of the keys. */
+function sorted(
+  found: readonly StoredKeyValue[],
+  { sort_order, sort_target }: IRangeRequest,
+): readonly StoredKeyValue[] {
+  if (sort_order === undefined || sort_order === 'None') return found;
+  if (sort_target !== 'Mod') throw new Error(`the simulated etcd does not sort by ${sort_target}`);
+  const sign = sort_order === 'Descend' ? -1 : 1;
+  return found.toSorted((a, b) => sign * (a.modRevision - b.modRevision));
 }

@@ -1,11 +1,13 @@
-import { createEtcdClient, type EtcdClient } from '../../../common/etcd/client/client.ts';
-import { createLeasedKeys } from '../../../common/etcd/keys/leased-keys.ts';
+import { createEtcdClient } from '../../../common/etcd/client/client.ts';
 import { makeInstance } from '../../../common/instance.ts';
-import { EtcdAnnouncer } from '../../../nerve/announce/etcd-announcer.ts';
+import type { Announcer } from '../../../nerve/announce/announcer.ts';
 import { OperatorStore } from '../../../nerve/announce/operator-store.ts';
 import type { NerveConfig } from '../../../nerve/config/config.ts';
 import type { ServiceConfig } from '../../../nerve/config/service-config.ts';
+import type { FleetWaitOptions, InstanceProgress } from '../../../nerve/fleet-wait.ts';
+import { FleetWaits } from '../../../nerve/fleet-waits.ts';
 import { Nerve } from '../../../nerve/nerve.ts';
+import { RegistryClients } from '../../../nerve/registry-clients.ts';
 import { nerveConfig, serviceConfig } from '../../support/daemons/nerve-service.ts';
 import { SimulatedDisk } from '../engine/disk.ts';
 import type { Network } from '../engine/network.ts';
@@ -23,6 +25,9 @@ export interface NerveSettings {
   readonly fall: number;
 }
 
+/** Where the synapses of a run take part in the fleet: the default. */
+export const fleetPath = '/smartstack/fleet';
+
 /** A call that a nerve made and that etcd answered. */
 export type OnAnswer = (nerve: SimulatedProcess, method: string, request: unknown, response: unknown) => void;
 
@@ -39,7 +44,7 @@ export class NerveHost {
   stopping = false;
   /** When its nerve last ended, in virtual milliseconds. */
   endedAt = Number.NEGATIVE_INFINITY;
-  /** When its configuration last changed, in virtual milliseconds. */
+  /** When its configuration last changed, or an operator drained or undrained something, in virtual milliseconds. */
   configuredAt = 0;
   /** Processes that were told to stop, and had not ended a while later. */
   readonly unended: string[] = [];
@@ -53,8 +58,9 @@ export class NerveHost {
   readonly #disk: SimulatedDisk;
   readonly #onAnswer: OnAnswer;
   #nerve: Nerve | undefined;
+  #waits: FleetWaits | undefined;
   #stop: AbortController | undefined;
-  #client: EtcdClient | undefined;
+  #member: () => string | undefined = () => undefined;
   #starts = 0;
 
   constructor(
@@ -89,7 +95,7 @@ export class NerveHost {
 
   /** The address of the member of etcd that its nerve uses now. */
   get member(): string | undefined {
-    return this.#client?.status.member;
+    return this.#member();
   }
 
   /** Since when the nerve has run without interruption; undefined while it does not. */
@@ -113,22 +119,21 @@ export class NerveHost {
     const log = this.#history.log(`nerve ${this.name}`, this.#history.level);
     const onAnswer = this.#onAnswer.bind(undefined, process);
     const dial = simulatedDial(this.#scheduler, this.#network, this.#etcd, { host: this.name, process, onAnswer });
+    const openEtcd: typeof createEtcdClient = (options, deps, signal) =>
+      createEtcdClient(options, { ...deps, dial }, signal);
+    const clients = new RegistryClients({ log, openEtcd }, stop.signal);
     this.#scheduler.at(
       0,
       async () => {
         const operator = await OperatorStore.open('/var/lib/nerve/state.json', { log, files: this.#disk.files });
-        const nerve = new Nerve({
-          log,
-          operator,
-          connect: ({ etcd, ttlSeconds }, onLeftover) => {
-            const client = createEtcdClient(etcd, { log, dial }, stop.signal);
-            this.#client = client;
-            return new EtcdAnnouncer({
-              createKeys: (options) => createLeasedKeys(client, { ttlSeconds, ...options }, { log }, stop.signal),
-              onLeftover,
-            });
-          },
-        });
+        const connect = (...registry: Parameters<RegistryClients['connect']>): Announcer => {
+          const announcer = clients.connect(...registry);
+          this.#member = () => clients.clientOf(announcer)?.status.member;
+          return announcer;
+        };
+        const nerve = new Nerve({ log, operator, connect });
+        const config = () => ({ fleet: { path: fleetPath }, instanceId: this.identity });
+        this.#waits = new FleetWaits({ nerve, clients, log, config });
         this.#nerve = nerve;
         nerve.apply(this.#config());
       },
@@ -174,9 +179,41 @@ export class NerveHost {
     if (nerve !== undefined) this.#scheduler.at(0, () => nerve.apply(this.#config()), this.process);
   }
 
-  drain(service: string, drained: boolean): void {
+  /** An operator drains the instances of a service, or ends that. @returns false when there is no nerve that could be told */
+  drain(service: string, drained: boolean): boolean {
     const nerve = this.#nerve;
-    if (nerve !== undefined) this.#scheduler.at(0, () => nerve.drain(service, drained), this.process);
+    const { process } = this;
+    const has = (): boolean => [...(nerve?.services.values() ?? [])].some(({ config }) => config.service === service);
+    if (nerve === undefined || process === undefined || !has()) return false;
+    this.configuredAt = this.#scheduler.now();
+    this.#scheduler.at(
+      0,
+      () => {
+        if (has()) nerve.drain(service, drained);
+      },
+      process,
+    );
+    return true;
+  }
+
+  /** True while an operator has drained the instance, as far as its nerve knows. */
+  isDrained(instance: SimulatedInstance): boolean {
+    return this.#nerve?.isDrained(nameOf(instance)) === true;
+  }
+
+  /**
+   * Waits until all proxies have the instances of a service as expected. `done` is called with what was found, unless the process
+   * ends before.
+   */
+  waitForProxies(service: string, options: FleetWaitOptions, done: (found: readonly InstanceProgress[]) => void): void {
+    const [nerve, waits, stop] = [this.#nerve, this.#waits, this.#stop];
+    if (nerve === undefined || waits === undefined || stop === undefined) return;
+    const wait = async (): Promise<void> => {
+      const services = [...nerve.services.values()].filter(({ config }) => config.service === service);
+      const found = await waits.wait(services, options, () => {}, stop.signal);
+      this.#scheduler.at(0, () => done(found));
+    };
+    this.#scheduler.at(0, () => void wait(), this.process);
   }
 
   #ended(process: SimulatedProcess): void {
@@ -207,11 +244,16 @@ export class NerveHost {
       if (!simulated.running) throw new Error('nothing listens');
       if (!simulated.healthy) throw new Error('HTTP 503');
     };
-    return serviceConfig(`${simulated.service}-${instance.port}`, [probe], {
+    return serviceConfig(nameOf(simulated), [probe], {
       service: simulated.service,
       instance,
       key: this.keyOf(simulated),
       check: { intervalMs: checkIntervalMs, fastIntervalMs: checkIntervalMs, rise, fall, jitter: 0.1 },
     });
   }
+}
+
+/** The name of an instance in the configuration of its nerve. */
+function nameOf({ service, address }: SimulatedInstance): string {
+  return `${service}-${address.slice(address.lastIndexOf(':') + 1)}`;
 }

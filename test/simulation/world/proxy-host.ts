@@ -44,6 +44,8 @@ export interface ProxyWorld {
   readonly instances: Instances;
   readonly config: SynapseConfig;
   readonly haproxyVersion: string;
+  /** Some requests are long, and some connections are kept open. */
+  readonly lastingClients: boolean;
 }
 
 /** A host with an HAProxy, the synapse beside it, and clients. The disk outlives both. */
@@ -71,7 +73,7 @@ export class ProxyHost {
   constructor(name: string, world: ProxyWorld) {
     this.name = name;
     this.#world = world;
-    const { scheduler, instances, config, haproxyVersion: version } = world;
+    const { scheduler, instances, config, haproxyVersion: version, lastingClients: lasting } = world;
     this.disk = new SimulatedDisk(scheduler, ['/etc/haproxy', '/run/haproxy', '/var/lib/synapse']);
     this.disk.plant(proxyPaths.configPath, `global\n\tstats socket ${proxyPaths.socketPath} level admin\n`);
     const look = (address: string) => instances.reach(name, address);
@@ -84,7 +86,8 @@ export class ProxyHost {
     };
     this.haproxy.start();
     const services = [...config.services.keys()];
-    this.clients = new Clients(scheduler, { host: name, haproxy: this.haproxy, instances, services, everyMs: 250 });
+    const { haproxy } = this;
+    this.clients = new Clients(scheduler, { host: name, haproxy, instances, services, everyMs: 250, lasting });
   }
 
   get running(): boolean {

@@ -26,6 +26,10 @@ export interface WorldSettings {
   readonly reused: boolean;
   /** The share of instances that are sick at first, and have never been announced when they become well. */
   readonly sickAtFirst: number;
+  /** Some requests are long, and some connections are kept open for the next request. */
+  readonly lastingClients: boolean;
+  /** Operators drain instances, and wait for every proxy. */
+  readonly drains: boolean;
 }
 
 /** A simulated site: three members of etcd, hosts with nerves and instances. */
@@ -80,7 +84,7 @@ export class World {
     this.twins = new Map(this.nerves.map((nerve) => [nerve, this.#makeTwin(nerve)]));
     this.proxies = Array.from({ length: settings.proxies }, (_, index) => {
       const { network, history, etcd, instances } = this;
-      const { haproxyVersion } = settings;
+      const { haproxyVersion, lastingClients } = settings;
       return new ProxyHost(`proxy-${index + 1}`, {
         scheduler,
         network,
@@ -89,6 +93,7 @@ export class World {
         instances,
         config,
         haproxyVersion,
+        lastingClients,
       });
     });
   }
@@ -158,7 +163,7 @@ export class World {
 }
 
 /** What a world with settings of its own does not have, unless they say so. */
-const calm = { reused: false, sickAtFirst: 0 } as const;
+const calm = { reused: false, sickAtFirst: 0, lastingClients: false, drains: false } as const;
 
 function chooseSettings(random: () => number): WorldSettings {
   const pick = <T>(...values: readonly T[]): T => values[Math.floor(random() * values.length)] as T;
@@ -180,5 +185,7 @@ function chooseSettings(random: () => number): WorldSettings {
     haproxyVersion: pick('2.6.12', '3.0.11', '3.2.26', '3.4.7'),
     reused: true,
     sickAtFirst: pick(0, 0.3),
+    lastingClients: pick(true, false),
+    drains: pick(true, true, false),
   };
 }

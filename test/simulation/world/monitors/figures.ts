@@ -10,6 +10,8 @@ const names = {
   sick: ['longest time that a sick instance was announced', 'ms'],
   unsettled: ['longest time after the faults that etcd differed from the checks', 'ms'],
   behind: ['longest time after the faults that HAProxy or a file differed from etcd', 'ms'],
+  proofs: ['most servers at a time that waits for all proxies have shown to be drained', ''],
+  wait: ['longest wait for all proxies in peace', 'ms'],
   lines: ['most log lines of a daemon in a minute', ''],
   timers: ['most timers of a daemon at rest', ''],
   reloads: ['most reloads that one synapse asked for', ''],

@@ -3,6 +3,7 @@ import type { World } from '../world.ts';
 import { Announcements } from './announcements.ts';
 import { Calm } from './calm.ts';
 import type { Figures } from './figures.ts';
+import { FleetMonitor } from './fleet.ts';
 import { Owners } from './owners.ts';
 import { RegistryMonitor } from './registry.ts';
 import { ServerMonitor } from './servers.ts';
@@ -17,6 +18,8 @@ const calmMs = 15_000;
 
 /** Everything that is watched all the time in a run. */
 export class Monitors {
+  /** Is told of waits for all proxies. */
+  readonly fleet: FleetMonitor;
   readonly #world: World;
   readonly #announcements: Announcements;
   readonly #servers: ServerMonitor;
@@ -38,6 +41,7 @@ export class Monitors {
     this.#calm = calm;
     this.#servers = new ServerMonitor(world, deps);
     this.#registry = new RegistryMonitor(world, deps);
+    this.fleet = new FleetMonitor(world, deps);
     this.#waves = new WaveMonitor(world, { ...deps, calmSince: (proxy) => this.#servers.calmSince(proxy) });
     this.#figures = figures;
     world.onCommit((committed, by) => {
@@ -49,6 +53,7 @@ export class Monitors {
     world.onAnswer = (...answer) => owners.answered(...answer);
     for (const proxy of world.proxies) {
       proxy.clients.onWrongService = (service, address) => this.#checkRequest(proxy.name, service, address);
+      proxy.clients.onChosen = (service, address) => this.fleet.chosen(proxy, service, address);
     }
     this.#again();
   }

@@ -65,7 +65,8 @@ export class RegistryMonitor {
     const { nerve, instance, key } = watched;
     watched.goneSince = undefined;
     const now = this.#world.scheduler.now();
-    const wanted = nerve.configured.has(instance) && instance.running && instance.healthy;
+    const isWell = instance.running && instance.healthy;
+    const wanted = nerve.configured.has(instance) && isWell && !nerve.isDrained(instance);
     const isUp = this.#isUp(key);
     if (isUp === wanted || now - this.#calmSince(watched, wanted) < calmMs) {
       watched.wrongSince = undefined;
