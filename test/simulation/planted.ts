@@ -80,7 +80,7 @@ export const plantedFaults: readonly PlantedFault[] = [
     file: 'synapse/haproxy/runtime/server-state.js',
     edits: [
       [
-        'const isMarked = maintenance && weight === closedByUsWeight && file?.weight !== closedByUsWeight;',
+        'const isMarked = closed && weight === closedByUsWeight && file?.weight !== closedByUsWeight;',
         'const isMarked = false;',
       ],
     ],

@@ -1,6 +1,6 @@
 import { type Backoff, backoffMs } from '../../../common/async/backoff.ts';
 import { clock } from '../../../common/async/clock.ts';
-import type { ServerChange } from './plan.ts';
+import type { ServerChange } from './draft.ts';
 
 /** A change is sent again this many times at once; then it is given up for a time. */
 const maxRetries = 2;

@@ -1,7 +1,7 @@
 import type { Log } from '../../../common/daemon/log.ts';
 import { keyOfReason, type ReloadReason } from '../spec/reload-reason.ts';
 import type { StuckServer } from './attempts.ts';
-import type { HeldServer } from './plan.ts';
+import type { HeldServer } from './draft.ts';
 
 /** What a plan for a whole service could not settle. */
 export interface ServiceIssues {

@@ -2,7 +2,7 @@ import type { DesiredService } from '../spec/desired-service.ts';
 import { sameAddress } from '../spec/server.ts';
 import type { RunningServer } from '../spec/types.ts';
 import { type RuntimeCommand, setState } from './commands.ts';
-import type { ServerChange } from './plan.ts';
+import type { ServerChange } from './draft.ts';
 import type { RunningServers } from './server-state.ts';
 
 /**

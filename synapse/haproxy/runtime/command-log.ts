@@ -1,6 +1,6 @@
 import { clock } from '../../../common/async/clock.ts';
 import { keepNewest } from '../../../common/keep-newest.ts';
-import type { ServerChange } from './plan.ts';
+import type { ServerChange } from './draft.ts';
 
 /** The last commands for one server, with HAProxy's replies. */
 export interface SentCommands {

@@ -6,7 +6,7 @@ import type { RunningServer } from '../spec/types.ts';
 import type { DirtyBackends } from './bookkeeping.ts';
 import type { CommandLog } from './command-log.ts';
 import type { RuntimeConnection } from './connection.ts';
-import type { ServerChange } from './plan.ts';
+import type { ServerChange } from './draft.ts';
 import { type CommandFailure, type CommandResult, judge } from './reply.ts';
 import { type ServerState, uncertain } from './server-state.ts';
 

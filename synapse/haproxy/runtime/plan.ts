@@ -1,35 +1,11 @@
 import type { Capabilities } from '../spec/capabilities.ts';
 import type { DesiredServer } from '../spec/desired-service.ts';
 import { type ReloadReason, serverReason } from '../spec/reload-reason.ts';
-import { maxconnOf, sameAddress } from '../spec/server.ts';
+import { sameAddress } from '../spec/server.ts';
 import { addObstacle, hasCheck, isIncomplete, serverWords } from '../spec/server-line.ts';
-import { parseOptions } from '../spec/server-options.ts';
-import type { BackendSpec, RunningBackend, RunningServer, Server, ServerTemplate } from '../spec/types.ts';
+import type { BackendSpec, RunningBackend, RunningServer, Server } from '../spec/types.ts';
 import { type RuntimeCommand, setState, startDown } from './commands.ts';
-
-/** The commands that bring one server to what it should be. */
-export interface ServerChange {
-  readonly backend: string;
-  readonly name: string;
-  readonly action: 'add' | 'ready' | 'weight' | 'down' | 'drain' | 'maintenance';
-  readonly commands: readonly RuntimeCommand[];
-  /** The server as it is when HAProxy has carried them out. */
-  readonly after: RunningServer;
-}
-
-/** A server that an operator has changed. It stays as it is. */
-export interface HeldServer {
-  readonly backend: string;
-  readonly name: string;
-  readonly held: 'maintenance' | 'drain' | 'weight';
-  /** For a weight: the one that HAProxy uses. */
-  readonly weight?: number;
-  /** The command that ends it: HAProxy has what synapse wants then. */
-  readonly undo: string;
-}
-
-/** The weight of a server that synapse has put into maintenance, where the balance algorithm lets weights change. */
-export const closedByUsWeight = 0;
+import { closedByUsWeight, draftOf, type HeldServer, markAsOurs, type ServerChange } from './draft.ts';
 
 /** What brings what runs to what is desired. */
 export interface Plan {
@@ -129,15 +105,6 @@ interface Step {
   readonly held?: HeldServer;
 }
 
-/** A step while it is being put together. */
-interface Draft {
-  readonly commands: readonly RuntimeCommand[];
-  readonly after: RunningServer;
-  readonly action: ServerChange['action'];
-  readonly held: HeldServer['held'] | undefined;
-  readonly reload?: string;
-}
-
 function planServer(spec: BackendSpec, current: RunningServer | undefined, server: Server, context: PlanContext): Step {
   if (current === undefined) return planAdd(spec, server, context);
   if (!sameAddress(current.address, server.address)) return { reload: `the server's address is ${current.address}` };
@@ -161,52 +128,6 @@ function heldServer(
   const target = `${backend}/${name}`;
   if (held === 'weight') return { backend, name, held, weight, undo: `set server ${target} weight ${server.weight}` };
   return { backend, name, held, undo: setState(target, server.state === 'drain' ? 'drain' : 'ready').text };
-}
-
-function draftOf(spec: BackendSpec, current: RunningServer, server: Server): Draft {
-  if (server.state === 'closed') return draftClosed(spec, current, server);
-  return server.state === 'drain' ? draftDrain(spec, current, server) : draftReady(spec, current, server);
-}
-
-function draftClosed({ backend }: BackendSpec, current: RunningServer, server: Server): Draft {
-  if (current.maintenance) return { commands: [], after: current, action: 'maintenance', held: undefined };
-  const after = { ...current, maintenance: true, drained: false, ours: true };
-  return { commands: [setState(`${backend}/${server.name}`, 'maint')], after, action: 'maintenance', held: undefined };
-}
-
-function draftDrain({ backend }: BackendSpec, current: RunningServer, server: Server): Draft {
-  const unchanged = { commands: [], after: current, action: 'weight', held: undefined } as const;
-  if (current.maintenance && !current.ours) return { ...unchanged, held: 'maintenance' };
-  if (!current.maintenance && current.drained) return unchanged;
-  const after = { ...current, maintenance: false, drained: true, ours: true };
-  return { commands: [setState(`${backend}/${server.name}`, 'drain')], after, action: 'drain', held: undefined };
-}
-
-function draftReady(spec: BackendSpec, current: RunningServer, server: Server): Draft {
-  const target = `${spec.backend}/${server.name}`;
-  const commands: RuntimeCommand[] = [];
-  let after = current;
-  let action: ServerChange['action'] = 'weight';
-  let held: HeldServer['held'] | undefined;
-  if (current.maxconn !== undefined && current.maxconn !== server.maxconn) {
-    const limit = server.maxconn ?? inheritedMaxconn(spec.servers);
-    commands.push({ kind: 'maxconn', text: `set maxconn server ${target} ${limit}` });
-    after = { ...after, maxconn: server.maxconn };
-  }
-  if ((current.maintenance || current.drained) && !current.ours) held = current.maintenance ? 'maintenance' : 'drain';
-  else if (current.maintenance || current.drained) {
-    commands.push(setState(target, 'ready'));
-    if (current.maintenance) commands.push(...startDown(target, server, spec.servers));
-    // `ours` stays until a reply or a reading says that the server is open.
-    after = { ...after, maintenance: false, drained: false };
-    action = 'ready';
-  }
-  if (current.weight === server.weight) return { commands, after, action, held };
-  if (current.ourWeight === server.weight) return { commands, after, action, held: held ?? 'weight' };
-  if (!spec.dynamic) return { commands, after, action, held, reload: 'its balance algorithm has fixed weights' };
-  commands.push({ kind: 'weight', text: `set server ${target} weight ${server.weight}` });
-  after = { ...after, weight: server.weight, ourWeight: server.weight };
-  return { commands, after, action, held };
 }
 
 /**
@@ -281,8 +202,7 @@ function planUnwanted(spec: BackendSpec, current: RunningServer | undefined, con
   const after = { ...current, maintenance: true, drained: false, ours: true };
   const commands = [setState(target, 'maint')];
   if (!spec.dynamic) return { change: { ...change, action: 'maintenance', commands, after } };
-  // A mark for a synapse that starts after this one was killed: an operator's maintenance leaves the weight as it is.
-  commands.push({ kind: 'weight', text: `set server ${target} weight ${closedByUsWeight}` });
+  commands.push(markAsOurs(target));
   const marked = { ...after, weight: closedByUsWeight, ourWeight: closedByUsWeight };
   return { change: { ...change, action: 'maintenance', commands, after: marked } };
 }
@@ -292,9 +212,4 @@ export function isNamedByUs({ name, address }: RunningServer): boolean {
   if (name === address || name.endsWith(`_${address}`)) return true;
   const own = /^(?:.*_)?([^_]+:[0-9]+)$/.exec(name)?.[1];
   return own !== undefined && sameAddress(own, address);
-}
-
-/** The limit of a server without a `maxconn` of its own; 0 is no limit (configuration manual, section 5.2 "maxconn"). */
-function inheritedMaxconn({ inherited }: ServerTemplate): number {
-  return maxconnOf(parseOptions(inherited.join(' '))) ?? 0;
 }

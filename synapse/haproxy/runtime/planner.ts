@@ -5,7 +5,8 @@ import { type DesiredServer, type DesiredService, desiredServers } from '../spec
 import { type ReloadReason, serverReason } from '../spec/reload-reason.ts';
 import { Attempts, type StuckServer } from './attempts.ts';
 import { OpenIssues } from './bookkeeping.ts';
-import { emptyPlan, type HeldServer, type PlanContext, planBackend, planServers, type ServerChange } from './plan.ts';
+import type { HeldServer, ServerChange } from './draft.ts';
+import { emptyPlan, type PlanContext, planBackend, planServers } from './plan.ts';
 import type { RunningServers } from './server-state.ts';
 
 /** What plans depend on beside the services. */

@@ -9,9 +9,9 @@ import type { ReloadReason } from '../spec/reload-reason.ts';
 import type { StuckServer } from './attempts.ts';
 import { CommandLog } from './command-log.ts';
 import { connectRuntime, type RuntimeConnection, RuntimeUnavailable } from './connection.ts';
+import type { HeldServer } from './draft.ts';
 import type { ChangeResult } from './execute.ts';
 import { parseEnv, parseInfo, type WorkerInfo } from './parse.ts';
-import type { HeldServer } from './plan.ts';
 import {
   connectionOf,
   nextState,

@@ -4,8 +4,8 @@ import { type Log, reasonOf } from '../../../common/daemon/log.ts';
 import type { DesiredService } from '../spec/desired-service.ts';
 import type { DirtyBackends, ReadingMoment } from './bookkeeping.ts';
 import type { RuntimeConnection } from './connection.ts';
+import type { ServerChange } from './draft.ts';
 import { parseServersState, type ServerRow } from './parse.ts';
-import type { ServerChange } from './plan.ts';
 import type { ServerState } from './server-state.ts';
 
 /** What is read and compared, and what is told about it. */

@@ -1,8 +1,8 @@
 import type { ParsedConfig, ParsedServer } from '../spec/parse-config.ts';
 import { sameAddress } from '../spec/server.ts';
 import type { RunningBackend, RunningServer } from '../spec/types.ts';
+import { closedByUsWeight } from './draft.ts';
 import type { ServerRow } from './parse.ts';
-import { closedByUsWeight } from './plan.ts';
 
 /** Backend → its servers by name. */
 export type RunningServers = ReadonlyMap<string, RunningBackend>;
@@ -127,7 +127,7 @@ export interface ServerHistory {
 /**
  * Joins what HAProxy says about a server with its history. HAProxy tells the state but not who set it. Maintenance of a
  * server that is in the file was set by an operator. Maintenance of a server that is not in the file, or whose weight is
- * {@link closedByUsWeight} as well, was set by synapse, which removes servers that way.
+ * {@link closedByUsWeight} as well, was set by synapse, which removes servers that way. The same holds for a drain.
  */
 export function runningServerOf(row: ServerRow, { previous, file, loaded, worker }: ServerHistory): RunningServer {
   const { name, id, address, resolved, maintenance, drained, failing, withheld, checked, weight } = row;
@@ -148,8 +148,8 @@ export function runningServerOf(row: ServerRow, { previous, file, loaded, worker
     };
   }
   const maxconn = line?.maxconn;
-  // The previous synapse was killed after it had closed the server and before it had written the file.
-  const isMarked = maintenance && weight === closedByUsWeight && file?.weight !== closedByUsWeight;
+  // The previous synapse was killed after it had closed or drained the server and before it had written the file.
+  const isMarked = closed && weight === closedByUsWeight && file?.weight !== closedByUsWeight;
   // What is disabled in our file was closed by us: a drained server in a backend with persistence.
   // The present file may be newer than the one that a new worker has loaded.
   const isClosed = maintenance && (file?.disabled === true || (worker === 'new' && row.disabled));

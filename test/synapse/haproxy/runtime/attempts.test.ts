@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { Attempts } from '../../../../synapse/haproxy/runtime/attempts.ts';
-import type { ServerChange } from '../../../../synapse/haproxy/runtime/plan.ts';
+import type { ServerChange } from '../../../../synapse/haproxy/runtime/draft.ts';
 import type { RunningServer } from '../../../../synapse/haproxy/spec/types.ts';
 
 const change = (name: string, fields: Partial<RunningServer> = {}, backend = 'api'): ServerChange =>

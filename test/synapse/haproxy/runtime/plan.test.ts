@@ -215,7 +215,30 @@ const cases: readonly Case[] = [
     what: 'a server is drained, and another one is opened after its drain',
     running: { [A]: {}, [B]: { drained: true, ours: true } },
     desired: [{ ...a, state: 'drain' }, b],
-    commands: [`set server api/${B} state ready`, `set server api/${A} state drain`],
+    commands: [
+      `set server api/${B} state ready`,
+      `set server api/${A} state drain`,
+      `set server api/${A} weight 0`,
+    ],
+  },
+  {
+    what: 'a server that was drained by us, and marked so, is opened with its weight',
+    running: { [A]: { drained: true, ours: true, weight: 0, ourWeight: 0 } },
+    desired: [a],
+    commands: [`set server api/${A} state ready`, `set server api/${A} weight 1`],
+  },
+  {
+    what: 'a drain leaves a weight that an operator has set',
+    running: { [A]: { weight: 50 } },
+    desired: [{ ...a, state: 'drain' }],
+    commands: [`set server api/${A} state drain`],
+  },
+  {
+    what: 'a drain sets no weight with a map-based hash',
+    config: { server_options: '', backend: ['balance source'] },
+    running: { [A]: {} },
+    desired: [{ ...a, state: 'drain' }],
+    commands: [`set server api/${A} state drain`],
   },
   {
     what: 'a changed weight is set',

@@ -158,6 +158,12 @@ describe('a server that was read', () => {
         { ours: false },
       ],
       [
+        'is drained by synapse if its weight is 0 too, and the file was not written any more',
+        { drained: true, weight: 0 },
+        { previous: undefined, file: open, loaded: true, worker: 'first' },
+        { ours: true, ourWeight: Number.NaN },
+      ],
+      [
         'is in maintenance by an operator if the worker is new, because synapse has sent no commands yet',
         { maintenance: true },
         { previous, file: open, loaded: true, worker: 'new' },
