@@ -5,6 +5,12 @@ export interface ConfiguredServer {
   readonly words: readonly string[];
 }
 
+/** The words of a `server` line give it the weight 0. */
+export function hasNoWeight(words: readonly string[]): boolean {
+  const at = words.indexOf('weight');
+  return at >= 0 && words[at + 1] === '0';
+}
+
 export interface ConfiguredBackend {
   readonly name: string;
   readonly servers: readonly ConfiguredServer[];

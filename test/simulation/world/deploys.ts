@@ -76,7 +76,7 @@ export class Deploys {
     const isTold = nerve.running && !nerve.stopping && nerve.drain(service, false);
     this.#world.scheduler.at(tryAgainMs, () => {
       if (this.#drained.get(nerve) !== service) return;
-      const isKnown = isTold && nerve.running && nerve.instances.every((instance) => !nerve.isDrained(instance));
+      const isKnown = isTold && nerve.running && nerve.instances.every((one) => nerve.isDrained(one) === false);
       if (!isKnown) {
         this.#undrain(nerve, service);
         return;

@@ -196,9 +196,9 @@ export class NerveHost {
     return true;
   }
 
-  /** True while an operator has drained the instance, as far as its nerve knows. */
-  isDrained(instance: SimulatedInstance): boolean {
-    return this.#nerve?.isDrained(nameOf(instance)) === true;
+  /** Whether an operator has drained the instance, as far as its nerve knows; undefined without a nerve that could say it. */
+  isDrained(instance: SimulatedInstance): boolean | undefined {
+    return this.#nerve?.isDrained(nameOf(instance));
   }
 
   /**

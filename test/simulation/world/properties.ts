@@ -1,5 +1,5 @@
-import { loadConfig } from '../haproxy/config.ts';
-import { readRecord, servicesRange } from './monitors/announcements.ts';
+import { type ConfiguredServer, hasNoWeight, loadConfig } from '../haproxy/config.ts';
+import { readRecord, type SimulatedRecord, servicesRange } from './monitors/announcements.ts';
 import type { Figures } from './monitors/figures.ts';
 import { proxyPaths } from './proxy-host.ts';
 import { Violation } from './violation.ts';
@@ -90,16 +90,19 @@ export function checkHaproxy(world: World, lost: ReadonlySet<string> = new Set()
     const file = loadConfig(proxy.disk.peek(proxyPaths.configPath) ?? '');
     if ('alerts' in file) throw new Violation(`HAProxy on ${proxy.name} would refuse its file`);
     for (const { name: service } of world.settings.services) {
-      const expected = announcedAddresses(world, service);
+      const expected = addressesOf(world, service, 'up');
       if (expected.length === 0) continue;
       const isCounted = (address: string): boolean => !lost.has(`${service} ${address}`);
       const servers = [...(worker.backends.get(service)?.servers.values() ?? [])];
+      const drains = addressesOf(world, service, 'drain');
       const inUse = servers.filter((server) => !server.inMaintenance && !server.drained).map(({ address }) => address);
       same(`${service} in HAProxy on ${proxy.name}`, inUse.filter(isCounted), expected);
-      const drained = servers.find((server) => server.drained);
+      const drained = servers.find((server) => server.drained && !drains.includes(server.address));
       if (drained !== undefined) throw new Violation(`${drained.name} is drained, and nobody asked for it`);
       const lines = file.config.backends.find(({ name }) => name === service)?.servers ?? [];
-      const enabled = lines.filter(({ words }) => !words.includes('disabled')).map(({ address }) => address);
+      const isEnabled = ({ address, words }: ConfiguredServer): boolean =>
+        !words.includes('disabled') && !(hasNoWeight(words) && drains.includes(address));
+      const enabled = lines.filter(isEnabled).map(({ address }) => address);
       same(`${service} in the file on ${proxy.name}`, enabled.filter(isCounted), expected);
     }
   }
@@ -138,7 +141,7 @@ export function checkStateFiles(world: World, lost: ReadonlySet<string> = new Se
         .filter(({ state }) => state === undefined)
         .map(({ host, port }) => `${host}:${port}`)
         .filter((address) => !lost.has(`${service} ${address}`));
-      const expected = announcedAddresses(world, service);
+      const expected = addressesOf(world, service, 'up');
       // A service without any announcement keeps its last instances.
       if (expected.length > 0) same(`${service} in the state file on ${name}`, saved, expected);
     }
@@ -155,12 +158,12 @@ interface StateFileText {
   >;
 }
 
-/** Addresses of a service that etcd has and that are up. */
-function announcedAddresses(world: World, service: string): readonly string[] {
+/** Addresses of a service that etcd has in this state. */
+function addressesOf(world: World, service: string, state: SimulatedRecord['state']): readonly string[] {
   return world.etcd.store
     .range(servicesRange)
     .map(readRecord)
-    .filter((record) => record?.service === service && record.isUp)
+    .filter((record) => record?.service === service && record.state === state)
     .map((record) => record?.address ?? '');
 }
 

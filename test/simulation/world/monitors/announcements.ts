@@ -8,6 +8,7 @@ export const servicesRange = { key: '/nerve/services/', end: '/nerve/services0' 
 export interface SimulatedRecord {
   readonly service: string;
   readonly address: string;
+  readonly state: 'up' | 'drain' | 'down';
   readonly isUp: boolean;
 }
 
@@ -30,7 +31,8 @@ function parseRecord({ key, value }: Pick<StoredKeyValue, 'key' | 'value'>): Sim
     const { name, host, port, state } = JSON.parse(value.toString()) as Readonly<Record<string, unknown>>;
     // A record is taken under its own name only.
     if (id !== `${name}_${host}:${port}`) return undefined;
-    return { service, address: `${host}:${port}`, isUp: state === undefined };
+    if (state !== undefined && state !== 'drain' && state !== 'down') return undefined;
+    return { service, address: `${host}:${port}`, state: state ?? 'up', isUp: state === undefined };
   } catch {
     return undefined;
   }

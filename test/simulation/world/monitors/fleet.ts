@@ -1,5 +1,5 @@
 import type { Progress } from '../../../../common/fleet/progress.ts';
-import { loadConfig } from '../../haproxy/config.ts';
+import { hasNoWeight, loadConfig } from '../../haproxy/config.ts';
 import { fleetPath, type NerveHost } from '../nerve-host.ts';
 import { type ProxyHost, proxyPaths } from '../proxy-host.ts';
 import { Violation } from '../violation.ts';
@@ -153,10 +153,7 @@ function isOpenInFile({ disk }: ProxyHost, service: string, address: string): bo
   const file = loadConfig(disk.peek(proxyPaths.configPath) ?? '');
   if ('alerts' in file) return false;
   const lines = file.config.backends.find(({ name }) => name === service)?.servers ?? [];
-  return lines.some(({ address: at, words }) => {
-    const weight = words[words.indexOf('weight') + 1];
-    return at === address && !words.includes('disabled') && !(words.includes('weight') && weight === '0');
-  });
+  return lines.some(({ address: at, words }) => at === address && !words.includes('disabled') && !hasNoWeight(words));
 }
 
 /** The address in an instance's id: `name_host:port`. */
