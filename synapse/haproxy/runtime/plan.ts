@@ -191,9 +191,15 @@ function planAdd(spec: BackendSpec, server: Server, context: PlanContext): Step 
 }
 
 function planUnwanted(spec: BackendSpec, current: RunningServer | undefined, context: PlanContext): Step {
-  if (current === undefined || current.maintenance || !isNamedByUs(current)) return {};
+  if (current === undefined || !isNamedByUs(current)) return {};
   const target = `${spec.backend}/${current.name}`;
   const change = { backend: spec.backend, name: current.name };
+  if (current.maintenance) {
+    if (current.ours || current.weight !== closedByUsWeight || !spec.dynamic) return {};
+    // A synapse that was killed has closed it, and the file still has its drain: nothing else tells that from an operator's work.
+    const own = { ...current, ours: true, ourWeight: closedByUsWeight };
+    return { change: { ...change, action: 'maintenance', commands: [markAsOurs(target)], after: own } };
+  }
   if (context.isLeaving(current.name)) {
     if (current.drained) return {};
     const after = { ...current, maintenance: false, drained: true, ours: true };

@@ -215,11 +215,7 @@ const cases: readonly Case[] = [
     what: 'a server is drained, and another one is opened after its drain',
     running: { [A]: {}, [B]: { drained: true, ours: true } },
     desired: [{ ...a, state: 'drain' }, b],
-    commands: [
-      `set server api/${B} state ready`,
-      `set server api/${A} state drain`,
-      `set server api/${A} weight 0`,
-    ],
+    commands: [`set server api/${B} state ready`, `set server api/${A} state drain`, `set server api/${A} weight 0`],
   },
   {
     what: 'a server that was drained by us, and marked so, is opened with its weight',
@@ -277,6 +273,17 @@ const cases: readonly Case[] = [
     running: { [A]: { maintenance: true } },
     desired: [{ ...a, state: 'drain' }],
     held: [`${A} maintenance`],
+  },
+  {
+    what: 'an unwanted server in maintenance with the mark of ours becomes ours',
+    running: { [A]: { maintenance: true, weight: 0 } },
+    desired: [],
+    commands: [`set server api/${A} weight 0`],
+  },
+  {
+    what: 'an unwanted server in maintenance that is ours needs no command',
+    running: { [A]: { maintenance: true, weight: 0, ours: true } },
+    desired: [],
   },
   {
     what: 'an unwanted server in maintenance needs no command',
