@@ -149,9 +149,10 @@ export class SimulatedHaproxy {
     });
   }
 
-  /** A server that has connections cannot be deleted yet. */
+  /** A server that has connections cannot be deleted yet, and a worker that is frozen does not do it yet. */
   #deleteByHand(target: { readonly backend: string; readonly name: string }): void {
-    if (!this.byHand('delete', target).includes('connections')) return;
+    const isFrozen = this.worker?.process.frozen === true;
+    if (!isFrozen && !this.byHand('delete', target).includes('connections')) return;
     this.#scheduler.at(50, () => this.#deleteByHand(target));
   }
 
