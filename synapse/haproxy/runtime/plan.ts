@@ -164,9 +164,11 @@ function planAdd(spec: BackendSpec, server: Server, context: PlanContext): Step 
     ...(checks ? [{ kind: 'health', text: `enable health ${target}` } as const] : []),
     ...(asksAgent ? [{ kind: 'agent', text: `enable agent ${target}` } as const] : []),
     ...(closed ? [] : [setState(target, drain ? 'drain' : 'ready')]),
+    ...(drain && !closed ? [markAsOurs(target)] : []),
     ...(drain ? [] : startDown(target, server, template)),
   ];
   const lacks = incomplete ? 'the server was added at run time, without its cookie' : undefined;
+  const weight = drain && !closed ? closedByUsWeight : server.weight;
   const after: RunningServer = {
     name: server.name,
     id: id ?? 0,
@@ -176,8 +178,8 @@ function planAdd(spec: BackendSpec, server: Server, context: PlanContext): Step 
     failing: false,
     withheld: false,
     checked: checks || asksAgent,
-    weight: server.weight,
-    ourWeight: server.weight,
+    weight,
+    ourWeight: weight,
     // A server is added in maintenance, which is ours until HAProxy has confirmed that the server is open.
     ours: true,
     fixedWords: server.fixedWords,

@@ -169,7 +169,10 @@ export function runningServerOf(row: ServerRow, { previous, file, loaded, worker
  * file says what that synapse wanted; the file may be newer than what the worker has loaded.
  */
 function lastWeightOfOurs({ weight, initialWeight }: ServerRow, inFile: number | undefined): number {
-  return weight === initialWeight ? weight : (inFile ?? initialWeight);
+  if (weight === initialWeight) return weight;
+  const known = inFile ?? initialWeight;
+  // The weight 0 is what a file has for a drain: it does not say which weight the server has otherwise.
+  return known === 0 ? Number.NaN : known;
 }
 
 /** A server whose commands may or may not have been carried out: all that they set may be ours. */

@@ -115,7 +115,11 @@ const cases: readonly Case[] = [
     config: { listen: ['mode http'] },
     running: {},
     desired: [{ ...a, state: 'drain' }],
-    commands: [`add server api/${A} ${A} id 1 ${pool}`, `set server api/${A} state drain`],
+    commands: [
+      `add server api/${A} ${A} id 1 ${pool}`,
+      `set server api/${A} state drain`,
+      `set server api/${A} weight 0`,
+    ],
   },
   {
     what: 'a new server needs a reload in HAProxy 2.4',

@@ -164,6 +164,18 @@ describe('a server that was read', () => {
         { ours: true, ourWeight: Number.NaN },
       ],
       [
+        'may have its weight changed if it is open, and the file still drains it',
+        { weight: 3, initialWeight: 0 },
+        { previous: undefined, file, loaded: true, worker: 'first' },
+        { ours: false, ourWeight: Number.NaN },
+      ],
+      [
+        'may have its weight changed if it was loaded as drained, and the file has it without a weight now',
+        { weight: 3, initialWeight: 0 },
+        { previous: undefined, file: open, loaded: true, worker: 'first' },
+        { ours: false, ourWeight: Number.NaN },
+      ],
+      [
         'is in maintenance by an operator if the worker is new, because synapse has sent no commands yet',
         { maintenance: true },
         { previous, file: open, loaded: true, worker: 'new' },
