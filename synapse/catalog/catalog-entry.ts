@@ -24,6 +24,8 @@ export interface CatalogEntry {
   readonly set: InstanceSet | undefined;
   /** The set in force. Where an empty set changes nothing, the newest that was not empty; at first that of the state file. */
   readonly lastGood: InstanceSet | undefined;
+  /** The set of the state file; undefined when it had none. */
+  readonly restored: InstanceSet | undefined;
   readonly origin: Origin | 'cache';
   /** How many instances are left out because of `max_instances`. */
   readonly overLimit: number;
@@ -132,13 +134,14 @@ export interface Evaluation {
 
 /** Works an entry out again; keeps the state object when nothing in it changed. */
 export function evaluate(name: string, service: CatalogService, { known, seenAt, place }: Evaluation): CatalogEntry {
-  const { set, lastGood, raw } = known ?? {};
+  const { set, lastGood, raw, restored } = known ?? {};
   // Until the source answers, only the state file's set is there.
   const selection = select(service.policy, set ?? lastGood, { previous: lastGood, place, before: known?.placed });
   const { instances, origin, names, placed, overLimit = 0 } = selection;
   const newest = set === undefined ? known?.published : set.published;
   const { config, published, refused } = effectiveConfig(service, newest, known?.published);
-  const fromStateFile = set === undefined && instances !== undefined;
+  const isRestored = set === undefined || (origin === 'previous' && lastGood === restored);
+  const fromStateFile = isRestored && instances !== undefined;
   const next = { config, instances, ...(fromStateFile && { fromStateFile }) };
   const same = known !== undefined && isSameState(known.state, next);
   const wallTime = clock.wallTime();
@@ -147,6 +150,7 @@ export function evaluate(name: string, service: CatalogService, { known, seenAt,
     state: same ? known.state : { name, ...next, ...(config !== service.config && { local: service.config }), seenAt },
     set,
     lastGood: origin === 'previous' ? lastGood : (set ?? lastGood),
+    restored,
     origin: set === undefined && lastGood !== undefined ? 'cache' : origin,
     overLimit,
     raw,

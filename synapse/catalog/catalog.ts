@@ -66,7 +66,7 @@ export class Catalog {
     const entry = this.#entries.get(name);
     if (entry === undefined || entry.set !== undefined) return [];
     // An instance that left while synapse was down may have been withdrawn: only those of the state file are kept.
-    const known = { ...entry, lastGood: set, published, raw: undefined, kept };
+    const known = { ...entry, lastGood: set, restored: set, published, raw: undefined, kept };
     const restored = this.#evaluate(name, entry.service, known, set.seenAt);
     this.#entries.set(name, restored);
     if (kept.size > 0) this.#lost = { ...this.#lost, services: new Map([...this.#lost.services, [name, kept]]) };

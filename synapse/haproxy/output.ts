@@ -210,7 +210,7 @@ export class HaproxyOutput implements Omit<Output, 'reason'> {
 
   /**
    * The snapshot without the instances of the state file, where haproxy.cfg has servers of the service: that file is written
-   * sooner after a change, so HAProxy keeps what it has until the source answers.
+   * sooner after a change, so HAProxy keeps what it has until the source has found instances.
    */
   #trusted(snapshot: Snapshot): Snapshot {
     const stale = [...snapshot.values()].filter((state) => state.fromStateFile && this.#hasServersInFile(state));

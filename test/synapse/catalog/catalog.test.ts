@@ -176,11 +176,20 @@ describe('the catalog', () => {
     const catalog = catalogOf();
     catalog.restore('api', { set: setOf(one) });
     assert.equal(catalog.entry('api')?.state.fromStateFile, true);
-    // Outputs are told, because the set now comes from the source.
-    assert.equal(catalog.update('api', setOf())[0]?.stateChanged, true);
-    assert.equal(catalog.entry('api')?.state.fromStateFile, undefined);
+    assert.equal(catalog.update('api', setOf())[0]?.stateChanged, false);
     assert.deepEqual(catalog.entry('api')?.state.instances, [one]);
     assert.deepEqual(catalog.entry('api')?.lastGood?.instances, [one]);
+    // haproxy.cfg was written later than the state file, and may have drained it meanwhile.
+    assert.equal(catalog.entry('api')?.state.fromStateFile, true);
+  });
+
+  it('keeps the last instances of this process, and not those of the state file, when the source finds none any more', () => {
+    const catalog = catalogOf();
+    catalog.restore('api', { set: setOf(one) });
+    catalog.update('api', setOf(two));
+    catalog.update('api', setOf());
+    assert.deepEqual(catalog.entry('api')?.state.instances, [two]);
+    assert.equal(catalog.entry('api')?.state.fromStateFile, undefined);
   });
 
   it('keeps restored suspects for the rest of their time, and drops other instances that left meanwhile', () => {
