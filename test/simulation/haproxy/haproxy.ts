@@ -149,11 +149,10 @@ export class SimulatedHaproxy {
     });
   }
 
-  /** A server that has connections cannot be deleted yet, and a worker that is frozen does not do it yet. */
+  /** A server that has connections cannot be deleted: it is opened again then. A worker that is frozen does it later. */
   #deleteByHand(target: { readonly backend: string; readonly name: string }): void {
-    const isFrozen = this.worker?.process.frozen === true;
-    if (!isFrozen && !this.byHand('delete', target).includes('connections')) return;
-    this.#scheduler.at(50, () => this.#deleteByHand(target));
+    if (this.worker?.process.frozen) this.#scheduler.at(50, () => this.#deleteByHand(target));
+    else if (this.byHand('delete', target).includes('connections')) this.byHand('ready', target);
   }
 
   /** A connection to one of its sockets. */

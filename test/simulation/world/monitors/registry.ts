@@ -117,7 +117,8 @@ export class RegistryMonitor {
       this.#world.touched.has(key) ||
       now - this.#world.sharedUntil(nerve) < calmMs ||
       now - Math.max(this.#calm.leaderSince, this.#calm.allMembersSince(nerve.name)) < this.#ttlMs + expiryGraceMs;
-    watched.goneSince = isExcused ? now : (watched.goneSince ?? now);
+    // It may have run for a moment between two looks.
+    watched.goneSince = isExcused ? now : Math.max(watched.goneSince ?? now, nerve.endedAt);
     if (now - watched.goneSince < this.#ttlMs + expiryGraceMs) return;
     throw new Violation(`${key} is announced still, and its nerve has long ended`);
   }
