@@ -1,7 +1,8 @@
 import { UsageError } from '../../common/cli/program.ts';
 import { orUsage, readToolLine } from '../support/tool-options.ts';
 import { simulationNumbers } from './numbers.ts';
-import { plantedFaults, runPlanted } from './planted.ts';
+import { runPlanted } from './planted.ts';
+import { plantedFaults } from './planted-faults.ts';
 import { runMany } from './run-many.ts';
 import { runSeed } from './run-seed.ts';
 
