@@ -92,7 +92,9 @@ function observe(key: OwnedKey, observed: ObservedKey, context: KeyContext): Own
   const { value, lease } = observed;
   const isWithdrawn = context.tombstoneLeases.has(lease) || context.isTombstone(value);
   const announced = !isWithdrawn && (key.announced || context.ownLeases.has(lease));
-  return { ...key, observed, announced };
+  const next = { ...key, observed, announced };
+  // A lesser withdrawal was for a key that was there: nothing but a tombstone tells readers of one whose lease has ended.
+  return waitsForSpace(next, context) ? { ...next, withdrawal: 'lasting' } : next;
 }
 
 /** A write was carried out. A delete of ours is seen while the lease lives, and takes the announcement back. */

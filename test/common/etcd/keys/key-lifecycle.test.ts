@@ -495,6 +495,15 @@ describe('the lifecycle of an owned key', () => {
     }
   });
 
+  it('waits for space too when it learns that the lease has ended only after etcd had none', () => {
+    const steps = [failure('outOfSpace'), turn, read(absentKey), turn, failure('outOfSpace')];
+    const waiting = run(phases.writingTombstone, steps);
+    assert.equal(waiting.key.phase, 'retrying');
+    const later: readonly KeyEvent[] = [waited, turn, read(absentKey), turn, written(tombstone)];
+    assert.equal(run(waiting.key, later).key.phase, 'tombstoned');
+    assert.equal(run(phases.writingTombstone, steps.slice(0, 3), { closing: true }).key.phase, 'gone');
+  });
+
   it('is not concerned when others delete a key that it does not want and leaves no tombstone for', () => {
     const steps = [turn, read(absentKey)];
     const { key } = run(beginKey('/k', unset()), steps);
