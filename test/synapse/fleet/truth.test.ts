@@ -141,8 +141,9 @@ for (const etcdVersion of etcdVersions) {
           ),
         );
       await said(['quiet']);
-      // synapse drains it again as soon as it has noticed.
-      await host.haproxy.ask(`set server api/${apiKey(server.port).split('/').at(-1)} state ready`);
+      // synapse drains it again as soon as it has noticed. A drain of its own has the weight 0 as well.
+      const name = apiKey(server.port).split('/').at(-1);
+      for (const what of ['weight 100%', 'state ready']) await host.haproxy.ask(`set server api/${name} ${what}`);
       await said(['quiet', 'cannot', 'quiet']);
       assert.match(request.said[1]?.reason ?? '', /still in rotation/);
       await request.end();
