@@ -56,8 +56,11 @@ export interface ServiceState {
    * the state file does not have the service): an output then keeps what it has.
    */
   readonly instances: readonly OutputInstance[] | undefined;
-  /** The instances are those of the state file: the source has not answered in this process, or found none. They may be old. */
-  readonly fromStateFile?: true;
+  /**
+   * The instances are those of the state file, and may be out of date. `cache`: the source has not answered in this process;
+   * `previous`: it has, and found none.
+   */
+  readonly fromStateFile?: 'cache' | 'previous';
   /** When synapse saw the change that led to this state, in milliseconds of `clock.now()`. */
   readonly seenAt: number;
 }

@@ -140,9 +140,10 @@ export function evaluate(name: string, service: CatalogService, { known, seenAt,
   const { instances, origin, names, placed, overLimit = 0 } = selection;
   const newest = set === undefined ? known?.published : set.published;
   const { config, published, refused } = effectiveConfig(service, newest, known?.published);
-  const isRestored = set === undefined || (origin === 'previous' && lastGood === restored);
-  const fromStateFile = isRestored && instances !== undefined;
-  const next = { config, instances, ...(fromStateFile && { fromStateFile }) };
+  const isPrevious = origin === 'previous' && lastGood === restored;
+  const isRestored = instances !== undefined && (set === undefined || isPrevious);
+  const fromStateFile: ServiceState['fromStateFile'] = set === undefined ? 'cache' : 'previous';
+  const next = { config, instances, ...(isRestored && { fromStateFile }) };
   const same = known !== undefined && isSameState(known.state, next);
   const wallTime = clock.wallTime();
   return {

@@ -25,8 +25,9 @@ import {
   nameInUse,
   takeInstances,
 } from './spec/desired-service.ts';
-import { type ParsedConfig, parseConfig } from './spec/parse-config.ts';
+import { type ParsedConfig, type ParsedServer, parseConfig } from './spec/parse-config.ts';
 import { type HaproxyStatus, statusOf } from './status.ts';
+import { trustFile } from './trust-file.ts';
 import { decideByVersion } from './version.ts';
 
 /** What {@link HaproxyOutput} needs. */
@@ -130,7 +131,8 @@ export class HaproxyOutput implements Omit<Output, 'reason'> {
   async apply(snapshot: Snapshot, changed: ReadonlySet<string>): Promise<readonly AppliedService[]> {
     // No `await` once it has begun: the commands have to be on their way when this function first yields.
     if (!this.#hasBegun) await this.#begun;
-    const { instances, reasons } = this.#desired.update(this.#trusted(snapshot), changed);
+    const trusted = trustFile(snapshot, (state) => this.#serversInFile(state));
+    const { instances, reasons } = this.#desired.update(trusted, changed);
     const sending = instances.map((change) => this.#send(change)).filter((sent) => sent !== undefined);
     for (const reason of reasons) this.#reloader.specChanged(reason);
     if (reasons.length > 0) this.#writer.specsChanged();
@@ -208,20 +210,9 @@ export class HaproxyOutput implements Omit<Output, 'reason'> {
     return this.#parsed;
   }
 
-  /**
-   * The snapshot without the instances of the state file, where haproxy.cfg has servers of the service: that file is written
-   * sooner after a change, so HAProxy keeps what it has until the source has found instances.
-   */
-  #trusted(snapshot: Snapshot): Snapshot {
-    const stale = [...snapshot.values()].filter((state) => state.fromStateFile && this.#hasServersInFile(state));
-    if (stale.length === 0) return snapshot;
-    const trusted = new Map(snapshot);
-    for (const state of stale) trusted.set(state.name, { ...state, instances: undefined });
-    return trusted;
-  }
-
-  #hasServersInFile({ name, config }: ServiceState): boolean {
-    return (this.#present().backends.get(this.portBackends[name] ?? config.backend_name ?? name)?.size ?? 0) > 0;
+  /** The servers of a service in the file that is there. */
+  #serversInFile({ name, config }: ServiceState): ReadonlyMap<string, ParsedServer> | undefined {
+    return this.#present().backends.get(this.portBackends[name] ?? config.backend_name ?? name);
   }
 
   /** Servers keep the numbers with which they run, or else those of the file. */

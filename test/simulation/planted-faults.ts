@@ -82,7 +82,7 @@ export const plantedFaults: readonly PlantedFault[] = [
   {
     name: 'the state file counts for more than haproxy.cfg',
     file: 'synapse/haproxy/output.js',
-    edits: [['this.#desired.update(this.#trusted(snapshot), changed)', 'this.#desired.update(snapshot, changed)']],
+    edits: [['this.#desired.update(trusted, changed)', 'this.#desired.update(snapshot, changed)']],
   },
   {
     name: 'a key that was deleted while its lease lives counts as lost',

@@ -37,7 +37,7 @@ export function instance(port: number, fields: Partial<Instance> = {}): Instance
 export interface TestService {
   readonly config: ServiceHaproxyConfig;
   readonly instances: readonly Instance[] | undefined;
-  readonly fromStateFile?: true;
+  readonly fromStateFile?: 'cache' | 'previous';
 }
 
 /** An output that runs, and what it did. */

@@ -175,12 +175,13 @@ describe('the catalog', () => {
   it('keeps restored instances when the first answer is empty', () => {
     const catalog = catalogOf();
     catalog.restore('api', { set: setOf(one) });
-    assert.equal(catalog.entry('api')?.state.fromStateFile, true);
-    assert.equal(catalog.update('api', setOf())[0]?.stateChanged, false);
+    assert.equal(catalog.entry('api')?.state.fromStateFile, 'cache');
+    // Outputs are told, because the source has answered.
+    assert.equal(catalog.update('api', setOf())[0]?.stateChanged, true);
     assert.deepEqual(catalog.entry('api')?.state.instances, [one]);
     assert.deepEqual(catalog.entry('api')?.lastGood?.instances, [one]);
     // haproxy.cfg was written later than the state file, and may have drained it meanwhile.
-    assert.equal(catalog.entry('api')?.state.fromStateFile, true);
+    assert.equal(catalog.entry('api')?.state.fromStateFile, 'previous');
   });
 
   it('keeps the last instances of this process, and not those of the state file, when the source finds none any more', () => {

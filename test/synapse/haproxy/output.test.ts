@@ -74,7 +74,7 @@ function onHaproxy(version: HaproxyVersion): void {
     await inStep(at(0), at(1));
     await synapse.stop();
     synapse = runOutput(config());
-    await synapse.apply({ api: { config: api, instances: [at(0)], fromStateFile: true } });
+    await synapse.apply({ api: { config: api, instances: [at(0)], fromStateFile: 'cache' } });
     await eventually(() => assert.equal(synapse.output.status.sockets[0]?.connected, true));
     assert.deepEqual(await answers(), ['one', 'two']);
     // The source answers with the same instances.
@@ -84,9 +84,26 @@ function onHaproxy(version: HaproxyVersion): void {
     assert.equal(synapse.reloads(), 0);
   });
 
+  it('a state file does not open what haproxy.cfg drains, and a server that others have opened is closed', async () => {
+    await inStep(at(0), at(1));
+    await synapse.apply({ api: { config: api, instances: [{ ...at(0), state: 'drain' }] } });
+    await eventually(async () => assert.match(await text(), new RegExp(`server ${at(0).id} .* weight 0`)));
+    await synapse.stop();
+    synapse = runOutput(config());
+    await synapse.apply({ api: { config: api, instances: [at(0), at(1)], fromStateFile: 'previous' } });
+    await eventually(() => assert.equal(synapse.output.status.sockets[0]?.connected, true));
+    const states = async () => (await haproxy.ask('show stat -1 4 -1')).split('\n');
+    const statusOf = async (id: string) => (await states()).find((row) => row.includes(`,${id},`))?.split(',')[17];
+    assert.match((await statusOf(at(0).id)) ?? '', /^DRAIN/);
+    await haproxy.ask(`set server api/${at(1).id} weight 100%`);
+    await haproxy.ask(`set server api/${at(1).id} state ready`);
+    await eventually(async () => assert.match((await statusOf(at(1).id)) ?? 'MAINT', /MAINT/));
+    assert.match((await statusOf(at(0).id)) ?? '', /^DRAIN/);
+  });
+
   it('a state file serves where haproxy.cfg has no server of the service', async () => {
     synapse = runOutput(config());
-    await synapse.apply({ api: { config: api, instances: [at(0)], fromStateFile: true } });
+    await synapse.apply({ api: { config: api, instances: [at(0)], fromStateFile: 'cache' } });
     await eventually(async () => assert.match(await text(), new RegExp(`server ${at(0).id} `)));
     await haproxy.start();
     assert.deepEqual(await answers(), ['one']);
