@@ -142,17 +142,19 @@ function bringBack(
     return;
   }
   const server = worker?.backends.get(backend)?.servers.get(name);
-  // One that synapse has closed has no weight, and stays closed; one that it has drained has none either.
-  const isOwn = server !== undefined && (server.weight > 0 || isAnnouncedToDrain(world, backend, name));
+  // One that synapse has closed has no weight, and stays closed; one that it had drained has none either.
+  const isOwn = server !== undefined && (server.weight > 0 || isAnnounced(world, backend, name));
   const isClosed = isOwn && server.inMaintenance;
   const isAway = worker === undefined || worker.process.frozen || !proxy.running || proxy.process?.frozen;
   if (isClosed) proxy.haproxy.byHand('ready', { backend, name });
   world.scheduler.at(1_000, () => bringBack(world, target, isClosed || isAway ? 0 : seen + 1));
 }
 
-function isAnnouncedToDrain(world: World, service: string, id: string): boolean {
+/** Its record says that it is up, or drains. */
+function isAnnounced(world: World, service: string, id: string): boolean {
   const kv = world.etcd.store.get(`${servicesRange.key}${service}/${id}`);
-  return kv !== undefined && readRecord(kv)?.state === 'drain';
+  const state = kv && readRecord(kv)?.state;
+  return state === 'up' || state === 'drain';
 }
 
 /** An operator puts a server into maintenance, and takes it back. */

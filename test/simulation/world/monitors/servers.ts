@@ -142,8 +142,9 @@ export class ServerMonitor {
       if (now - calmSince < calmMs) return;
       throw new Violation(`${what} is announced and well, and HAProxy on ${proxy.name} does not use it`);
     }
-    // A HAProxy that loads a file without it needs synapse, which notices another worker within a second.
-    const isExcused = !watched.isInFile && (runs === undefined || now - runs < mostUnwrittenMs);
+    // A HAProxy that loads a file without it needs synapse, which notices another worker within a second; one that has started
+    // since, and does not reach etcd, knows no better than the file.
+    const isExcused = !watched.isInFile && now - calmSince < mostUnwrittenMs;
     watched.missingSince = isExcused ? now : (watched.missingSince ?? now);
     const lastedMs = now - watched.missingSince;
     if (!watched.isInFile && lastedMs < mostUnwrittenMs) return;
