@@ -59,6 +59,8 @@ export class HaproxyOutput implements Omit<Output, 'reason'> {
   readonly #desired: DesiredServices;
   readonly #file: ConfigFile | undefined;
   #parsed: ParsedConfig = parseConfig('');
+  /** The file that was there at the start, until every HAProxy has been read: it takes memory in proportion to all servers. */
+  #found: ParsedConfig | undefined;
   readonly #processes: readonly HaproxyProcess[];
   /** Sockets that answered when they were last heard of. */
   readonly #connected = new Set<string>();
@@ -162,6 +164,7 @@ export class HaproxyOutput implements Omit<Output, 'reason'> {
       this.#log.error('the present file cannot be read', { reason: reasonOf(error) });
     }
     if (!this.#hasBegun) {
+      this.#found = this.#present();
       this.#desired.begin(await decideByVersion(this.#config, this.#host, signal));
       this.#reloader.fileRead();
     }
@@ -182,7 +185,9 @@ export class HaproxyOutput implements Omit<Output, 'reason'> {
       services: this.#desired.byName,
       config: this.#config,
       file: () => this.#present(),
+      foundFile: () => this.#found ?? this.#present(),
       onRead: (haproxy) => {
+        if (this.#processes.every(({ worker }) => worker !== undefined)) this.#found = undefined;
         if (haproxy === this.#processes[0])
           for (const desired of this.#desired.byName.values()) this.#renumber(desired);
       },

@@ -27,7 +27,8 @@ import { readSessions } from './sessions.ts';
 import { isSameWorker, noWorkers, oldWorkersWithin, relationOf, type WorkerHistory, withWorker } from './worker.ts';
 
 /** What a HAProxy process is kept equal to, and what is told about it. */
-export interface HaproxyProcessDeps extends Pick<ServerSyncDeps, 'log' | 'services' | 'config' | 'file' | 'onDeleted'> {
+export interface HaproxyProcessDeps
+  extends Pick<ServerSyncDeps, 'log' | 'services' | 'config' | 'file' | 'foundFile' | 'onDeleted'> {
   readonly host: Pick<Host, 'connectUnix'>;
   /** Called when what runs has been read, before anything is planned. */
   readonly onRead: (haproxy: HaproxyProcess) => void;

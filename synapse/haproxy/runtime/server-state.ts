@@ -18,12 +18,17 @@ export type WorkerRelation = 'first' | 'same' | 'new';
 /** What is known of the servers of one HAProxy process: what was read, and what commands have changed since. */
 export class ServerState {
   readonly #file: () => ParsedConfig;
+  readonly #found: () => ParsedConfig;
   readonly #running = new Map<string, Map<string, RunningServer>>();
   readonly #backendIds = new Map<string, number>();
 
-  /** `file`: the present haproxy.cfg. A worker that names the file's generation has loaded it. */
-  constructor(file: () => ParsedConfig) {
+  /**
+   * `file`: the present haproxy.cfg. A worker that names the file's generation has loaded it. `found`: the file that synapse found
+   * at its start. At the first reading, it tells what an earlier synapse did to a worker that has loaded it.
+   */
+  constructor(file: () => ParsedConfig, found: () => ParsedConfig = file) {
     this.#file = file;
+    this.#found = found;
   }
 
   get running(): ReadonlyMap<string, Map<string, RunningServer>> {
@@ -38,13 +43,15 @@ export class ServerState {
   /** Takes all rows of a worker that runs `generation`. Returns what was known before. */
   replace(rows: readonly ServerRow[], worker: WorkerRelation, generation: string | undefined): RunningServers {
     const before = new Map(this.#running);
-    const runsFile = this.#isInFile(generation);
+    const isFound = worker === 'first' && isLoaded(this.#found(), generation);
+    const file = isFound ? this.#found() : this.#file();
+    const runsFile = isLoaded(file, generation);
     this.#running.clear();
     this.#backendIds.clear();
-    this.#take(rows, before, { worker, runsFile });
+    this.#take(rows, before, { worker, runsFile, file: () => file });
     // A backend without servers has no row, yet it is there. It was known before, or the loaded file has a section for it.
     if (worker === 'same') this.#keepEmpty(before.keys());
-    else if (runsFile) this.#keepEmpty(this.#file().backends.keys());
+    else if (runsFile) this.#keepEmpty(file.backends.keys());
     return before;
   }
 
@@ -55,7 +62,7 @@ export class ServerState {
       before.set(backend, this.#running.get(backend) ?? nothing);
       this.#running.set(backend, new Map());
     }
-    this.#take(rows, before, { worker: 'same', runsFile: this.#isInFile(generation) });
+    this.#take(rows, before, { worker: 'same', runsFile: isLoaded(this.#file(), generation), file: this.#file });
   }
 
   /** The number of servers in these backends, or in all. */
@@ -68,7 +75,11 @@ export class ServerState {
   #take(
     rows: readonly ServerRow[],
     before: RunningServers,
-    { worker, runsFile }: { readonly worker: WorkerRelation; readonly runsFile: boolean },
+    {
+      worker,
+      runsFile,
+      file,
+    }: { readonly worker: WorkerRelation; readonly runsFile: boolean; readonly file: () => ParsedConfig },
   ): void {
     for (const row of rows) {
       this.#backendIds.set(row.backend, row.backendId);
@@ -84,7 +95,7 @@ export class ServerState {
         servers.set(row.name, previous);
         continue;
       }
-      const line = isKnown ? undefined : this.#file().backends.get(row.backend)?.get(row.name);
+      const line = isKnown ? undefined : file().backends.get(row.backend)?.get(row.name);
       servers.set(row.name, runningServerOf(row, { previous, file: line, loaded: !isKnown && runsFile, worker }));
     }
   }
@@ -92,11 +103,11 @@ export class ServerState {
   #keepEmpty(backends: Iterable<string>): void {
     for (const backend of backends) if (!this.#running.has(backend)) this.#running.set(backend, new Map());
   }
+}
 
-  #isInFile(generation: string | undefined): boolean {
-    const inFile = this.#file().generation;
-    return inFile !== undefined && inFile === generation;
-  }
+/** A worker of this generation has loaded this file. */
+function isLoaded(file: ParsedConfig, generation: string | undefined): boolean {
+  return file.generation !== undefined && file.generation === generation;
 }
 
 /** All that a reading says of a server and that is kept of it: what is missing here does not compile. */

@@ -24,6 +24,8 @@ export interface ServerSyncDeps {
   readonly config: ServerReaperDeps['config'];
   /** The present haproxy.cfg. A worker that names the file's generation has loaded it. */
   readonly file: () => ParsedConfig;
+  /** The file that synapse found at its start, until every HAProxy has been read. */
+  readonly foundFile: () => ParsedConfig;
   readonly commandLog: CommandLog;
   /** The connection to the worker whose state is known; undefined while there is none: nothing is sent then. */
   readonly connection: () => RuntimeConnection | undefined;
@@ -63,7 +65,7 @@ export class ServerSync {
   constructor(deps: ServerSyncDeps) {
     const { log, services, config, commandLog, connection } = deps;
     this.#deps = deps;
-    this.#state = new ServerState(deps.file);
+    this.#state = new ServerState(deps.file, deps.foundFile);
     const { running, backendIds } = this.#state;
     const capabilities = () => this.#capabilities;
     this.#planner = new Planner({

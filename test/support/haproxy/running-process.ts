@@ -45,6 +45,7 @@ export function runProcess(t: TestContext, setUp: ProcessSetUp): ProcessUnderTes
     services: new Map([['api', desired]]),
     config,
     file: () => parsed,
+    foundFile: () => parsed,
     onRead: () => {},
     onDeleted: () => {},
     onSync: () => {},

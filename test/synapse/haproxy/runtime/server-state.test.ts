@@ -26,6 +26,17 @@ describe('ServerState', () => {
   const file = parseConfig('global\n\tsetenv SYNAPSE_GEN g\nbackend b\n\tserver n 1.1.1.1:1\nbackend empty\n');
   const backends = (state: ServerState) => [...state.running].map(([name, servers]) => [name, [...servers.keys()]]);
 
+  it('tells at the first reading by the file that was found at the start, also when it was written since, what is ours', () => {
+    const found = parseConfig('global\n\tsetenv SYNAPSE_GEN g\nbackend b\n\tserver n 1.1.1.1:1\n');
+    const written = parseConfig('global\n\tsetenv SYNAPSE_GEN g\nbackend b\n\tserver n 1.1.1.1:1 weight 0\n');
+    const state = new ServerState(
+      () => written,
+      () => found,
+    );
+    state.replace([{ ...row, maintenance: true, weight: 0 }], 'first', 'g');
+    assert.equal(state.running.get('b')?.get('n')?.ours, true);
+  });
+
   it('knows the empty backends of a worker that has loaded the present file', () => {
     const state = new ServerState(() => file);
     state.replace([row], 'first', 'g');
