@@ -57,14 +57,17 @@ function draftDrain({ backend, dynamic }: BackendSpec, current: RunningServer, s
   const commands = [setState(target, 'drain')];
   const isOurWeight = current.weight === current.ourWeight || Number.isNaN(current.ourWeight);
   if (!dynamic || !isOurWeight) return { commands, after, action: 'drain', held: undefined };
-  commands.push(markAsOurs(target));
-  const marked = { ...after, weight: closedByUsWeight, ourWeight: closedByUsWeight };
-  return { commands, after: marked, action: 'drain', held: undefined };
+  return { commands: [...commands, markAsOurs(target)], after: markedAsOurs(after), action: 'drain', held: undefined };
 }
 
 /** A mark for a synapse that starts after this one was killed: an operator's drain or maintenance leaves the weight as it is. */
 export function markAsOurs(target: string): RuntimeCommand {
   return { kind: 'weight', text: `set server ${target} weight ${closedByUsWeight}` };
+}
+
+/** The server after {@link markAsOurs}. */
+export function markedAsOurs(server: RunningServer): RunningServer {
+  return { ...server, ours: true, weight: closedByUsWeight, ourWeight: closedByUsWeight };
 }
 
 function draftReady(spec: BackendSpec, current: RunningServer, server: Server): Draft {

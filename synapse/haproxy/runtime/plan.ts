@@ -5,7 +5,7 @@ import { sameAddress } from '../spec/server.ts';
 import { addObstacle, hasCheck, isIncomplete, serverWords } from '../spec/server-line.ts';
 import type { BackendSpec, RunningBackend, RunningServer, Server } from '../spec/types.ts';
 import { type RuntimeCommand, setState, startDown } from './commands.ts';
-import { closedByUsWeight, draftOf, type HeldServer, markAsOurs, type ServerChange } from './draft.ts';
+import { closedByUsWeight, draftOf, type HeldServer, markAsOurs, markedAsOurs, type ServerChange } from './draft.ts';
 
 /** What brings what runs to what is desired. */
 export interface Plan {
@@ -153,8 +153,8 @@ function planAdd(spec: BackendSpec, server: Server, context: PlanContext): Step 
   if (incomplete && template.waitsForCookie) return { reload: 'cannot add the server: it would lack its cookie' };
   const id = context.idOf(server);
   const target = `${backend}/${server.name}`;
-  const drain = server.state !== 'ready';
-  const closed = server.state === 'closed';
+  const isReady = server.state === 'ready';
+  const isDrained = server.state === 'drain';
   const [checks, asksAgent] = [hasCheck(server, template, 'check'), hasCheck(server, template, 'agent-check')];
   const commands: RuntimeCommand[] = [
     {
@@ -163,31 +163,30 @@ function planAdd(spec: BackendSpec, server: Server, context: PlanContext): Step 
     },
     ...(checks ? [{ kind: 'health', text: `enable health ${target}` } as const] : []),
     ...(asksAgent ? [{ kind: 'agent', text: `enable agent ${target}` } as const] : []),
-    ...(closed ? [] : [setState(target, drain ? 'drain' : 'ready')]),
-    ...(drain && !closed ? [markAsOurs(target)] : []),
-    ...(drain ? [] : startDown(target, server, template)),
+    ...(isReady ? [setState(target, 'ready'), ...startDown(target, server, template)] : []),
+    ...(isDrained ? [setState(target, 'drain'), markAsOurs(target)] : []),
   ];
   const lacks = incomplete ? 'the server was added at run time, without its cookie' : undefined;
-  const weight = drain && !closed ? closedByUsWeight : server.weight;
   const after: RunningServer = {
     name: server.name,
     id: id ?? 0,
     address: server.address,
-    maintenance: closed,
-    drained: drain && !closed,
+    maintenance: server.state === 'closed',
+    drained: isDrained,
     failing: false,
     withheld: false,
     checked: checks || asksAgent,
-    weight,
-    ourWeight: weight,
+    weight: server.weight,
+    ourWeight: server.weight,
     // A server is added in maintenance, which is ours until HAProxy has confirmed that the server is open.
     ours: true,
     fixedWords: server.fixedWords,
     maxconn: server.maxconn,
     lacks,
   };
+  const action = isReady ? 'add' : 'drain';
   return {
-    change: { backend, name: server.name, action: drain ? 'drain' : 'add', commands, after },
+    change: { backend, name: server.name, action, commands, after: isDrained ? markedAsOurs(after) : after },
     ...(lacks !== undefined && { reload: lacks }),
   };
 }
@@ -199,8 +198,8 @@ function planUnwanted(spec: BackendSpec, current: RunningServer | undefined, con
   if (current.maintenance) {
     if (current.ours || current.weight !== closedByUsWeight || !spec.dynamic) return {};
     // A synapse that was killed has closed it, and the file still has its drain: nothing else tells that from an operator's work.
-    const own = { ...current, ours: true, ourWeight: closedByUsWeight };
-    return { change: { ...change, action: 'maintenance', commands: [markAsOurs(target)], after: own } };
+    const commands = [markAsOurs(target)];
+    return { change: { ...change, action: 'maintenance', commands, after: markedAsOurs(current) } };
   }
   if (context.isLeaving(current.name)) {
     if (current.drained) return {};
@@ -211,8 +210,7 @@ function planUnwanted(spec: BackendSpec, current: RunningServer | undefined, con
   const commands = [setState(target, 'maint')];
   if (!spec.dynamic) return { change: { ...change, action: 'maintenance', commands, after } };
   commands.push(markAsOurs(target));
-  const marked = { ...after, weight: closedByUsWeight, ourWeight: closedByUsWeight };
-  return { change: { ...change, action: 'maintenance', commands, after: marked } };
+  return { change: { ...change, action: 'maintenance', commands, after: markedAsOurs(after) } };
 }
 
 /** True when the server is named after its address, as ours are. A server under another name was added by an operator. */
