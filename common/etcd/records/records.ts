@@ -99,13 +99,7 @@ export class Records {
     }
     for (const { key, entry, how } of change.changed) {
       if (entry === undefined) remove(key, how);
-      else {
-        const before = this.#parsed.get(key)?.instance;
-        if (this.#put(key, entry)) differs = true;
-        // Another program has overwritten a record that said `down`: no set may have shown that record.
-        if (before?.state !== 'down' || this.#parsed.get(key)?.instance?.id === before.id) continue;
-        if (!this.#otherCounts(before.id, key)) withdrawn.set(before.id, key);
-      }
+      else if (this.#put(key, entry, withdrawn)) differs = true;
     }
     return differs ? this.set(withdrawn, lost) : undefined;
   }
@@ -167,8 +161,8 @@ export class Records {
     return rejected;
   }
 
-  /** @returns true when the record says something else than before */
-  #put(key: string, entry: Entry): boolean {
+  /** @returns true when the record says something else than before. `withdrawn`: see {@link RecordSet.withdrawn} */
+  #put(key: string, entry: Entry, withdrawn: Map<string, string>): boolean {
     const { modRevision, lease } = entry;
     const created = Number(entry.createRevision);
     const before = this.#parsed.get(key);
@@ -192,17 +186,19 @@ export class Records {
       return before.created !== created || before.lease !== lease;
     }
     const replaced = this.#remove(key);
-    if (replaced?.instance !== undefined) this.#reportWithdrawn(replaced.instance, parsed);
+    if (replaced?.instance !== undefined) this.#noteWithdrawn(replaced.instance, parsed, withdrawn);
     this.#parsed.set(key, parsed);
     this.#order.splice(this.#position(key), 0, parsed);
     if (parsed.instance !== undefined) this.#claim(parsed.instance.id, key);
     return replaced?.rejected === undefined || replaced.rejected.reason !== parsed.rejected?.reason;
   }
 
-  #reportWithdrawn({ id, state }: Instance, next: Parsed): void {
-    const { instance } = next;
-    const isWithdrawn = state !== 'down' && instance?.id === id && instance.state === 'down';
-    if (isWithdrawn && !this.#otherCounts(id, next.key)) this.#events.onGone(id, 'withdrawn', next);
+  /** Reports a record that says `down` now, and notes one that said so and was overwritten: no set may have shown that one. */
+  #noteWithdrawn({ id, state }: Instance, next: Parsed, withdrawn: Map<string, string>): void {
+    const isSame = next.instance?.id === id;
+    if (this.#otherCounts(id, next.key)) return;
+    if (state !== 'down' && isSame && stateOf(next) === 'down') this.#events.onGone(id, 'withdrawn', next);
+    if (state === 'down' && !isSame) withdrawn.set(id, next.key);
   }
 
   /** True when another record of this instance is there that counts for `key`. */
