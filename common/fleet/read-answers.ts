@@ -25,7 +25,7 @@ export async function readAnswers(
   const asked = questions.map(({ state: { id }, key }) => ({ id, key }));
   const ranges = asked.flatMap(({ id, key }) => [prefixRange(acksPrefix(keys, id)), keyRange(key ?? keys.requests)]);
   const [first, ...others] = await listTogether(client, [prefixRange(keys.proxies), ...ranges], signal);
-  const proxies = proxiesAmong(keys, keysIn(first as Listing));
+  const proxies = proxiesIn(keys, first as Listing);
   return asked.map(({ id, key }, index): Look => {
     const [acks, record] = others.slice(2 * index, 2 * index + 2) as [Listing, Listing];
     const recordRevision = key === null ? null : (record.entries.get(key)?.modRevision ?? null);
@@ -35,6 +35,11 @@ export async function readAnswers(
 
 function keysIn({ entries }: Listing): readonly ChangedKey[] {
   return [...entries.values()].map((entry) => ({ key: entry.key, entry }));
+}
+
+/** The proxies in a list of all. */
+export function proxiesIn(keys: FleetKeys, listing: Listing): readonly MemberChange[] {
+  return proxiesAmong(keys, keysIn(listing));
 }
 
 /** The proxies among changed keys. */

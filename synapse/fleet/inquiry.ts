@@ -7,7 +7,7 @@ import { type Answer, askFleet } from '../../common/fleet/ask.ts';
 import { fleetKeys } from '../../common/fleet/keys.ts';
 import type { FleetMemberConfig } from '../../common/fleet/options.ts';
 import type { Question } from '../../common/fleet/question.ts';
-import { proxiesAmong } from '../../common/fleet/read-answers.ts';
+import { proxiesIn } from '../../common/fleet/read-answers.ts';
 import { parseProxy } from '../../common/fleet/records.ts';
 import type { FleetDocument, FleetProxy } from '../report/fleet-shape.ts';
 import type { ServiceQuestions } from './facts.ts';
@@ -78,9 +78,8 @@ export class FleetInquiry {
     const { client, config, log } = this.#deps;
     const keys = fleetKeys(config.path);
     try {
-      const { entries } = await list(client, prefixRange(keys.proxies), signal);
-      const changed = [...entries.values()].map((entry) => ({ key: entry.key, entry }));
-      const proxies = proxiesAmong(keys, changed).map(({ id, entry }) => proxyOf(id, entry?.value));
+      const listing = await list(client, prefixRange(keys.proxies), signal);
+      const proxies = proxiesIn(keys, listing).map(({ id, entry }) => proxyOf(id, entry?.value));
       proxies.sort((a, b) => (a.proxy < b.proxy ? -1 : 1));
       return this.#document({ proxies });
     } catch (error) {
