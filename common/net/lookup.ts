@@ -106,3 +106,6 @@ export function shareLookups(lookUp: LookUp): LookupFunction {
     });
   };
 }
+
+/** The options of the agents of the AWS SDK that make it look up names by {@link sharedLookup}. */
+export const lookupAgents = { httpAgent: { lookup: sharedLookup }, httpsAgent: { lookup: sharedLookup } } as const;

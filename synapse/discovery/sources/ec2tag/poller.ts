@@ -7,7 +7,7 @@ import type {
 } from '@aws-sdk/client-ec2';
 import { onAbort } from '../../../../common/async/abort.ts';
 import type { Log } from '../../../../common/daemon/log.ts';
-import { sharedLookup } from '../../../../common/net/lookup.ts';
+import { lookupAgents } from '../../../../common/net/lookup.ts';
 import type { SourceStatus } from '../../../source.ts';
 import { Poll } from '../../poll.ts';
 
@@ -110,7 +110,6 @@ export class Ec2Poller {
 
 function clientConfig({ region, endpoint, timeoutMs, ...access }: Ec2Access): EC2ClientConfig {
   const { accessKeyId, secretAccessKey, sessionToken } = access;
-  const agent = { lookup: sharedLookup };
   return {
     ...(region !== undefined && { region }),
     ...(endpoint !== undefined && { endpoint }),
@@ -122,8 +121,7 @@ function clientConfig({ region, endpoint, timeoutMs, ...access }: Ec2Access): EC
     retryMode: 'adaptive',
     maxAttempts: 3,
     requestHandler: {
-      httpAgent: agent,
-      httpsAgent: agent,
+      ...lookupAgents,
       connectionTimeout: Math.min(5_000, timeoutMs),
       requestTimeout: timeoutMs,
     },

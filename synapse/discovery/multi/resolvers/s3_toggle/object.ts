@@ -1,7 +1,7 @@
 import type { S3Client } from '@aws-sdk/client-s3';
 import { onAbort } from '../../../../../common/async/abort.ts';
 import { type Log, reasonOf } from '../../../../../common/daemon/log.ts';
-import { sharedLookup } from '../../../../../common/net/lookup.ts';
+import { lookupAgents } from '../../../../../common/net/lookup.ts';
 import { Poll } from '../../../poll.ts';
 
 /** Where an object is: `s3://BUCKET/KEY`. */
@@ -61,10 +61,9 @@ export class S3Poller {
     const sdk = await import('@aws-sdk/client-s3').catch((error) => {
       throw new Error(`s3_toggle needs the package @aws-sdk/client-s3: ${reasonOf(error)}`);
     });
-    const agent = { lookup: sharedLookup };
     this.#client ??= new sdk.S3Client({
       maxAttempts: 3,
-      requestHandler: { httpAgent: agent, httpsAgent: agent, connectionTimeout: 5_000, requestTimeout: timeoutMs },
+      requestHandler: { ...lookupAgents, connectionTimeout: 5_000, requestTimeout: timeoutMs },
       // Other servers with S3's API have no host name for each bucket.
       ...(process.env.AWS_ENDPOINT_URL !== undefined && { forcePathStyle: true }),
     });
