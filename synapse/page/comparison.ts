@@ -2,7 +2,7 @@ import { counted } from '../../common/wording.ts';
 import type { FleetDifference, FleetDocument } from '../report/fleet-shape.ts';
 import { getDocument } from './connection.ts';
 import { byId, element, setChildren, setText } from './dom.ts';
-import { few } from './words.ts';
+import { failureText, few } from './words.ts';
 
 /** What all hosts have of the open service: asked for when a person presses the button, and never by itself. */
 export class Comparison {
@@ -24,7 +24,7 @@ export class Comparison {
     if (service === undefined) return;
     this.#enable(false);
     const paragraphs = await getDocument('/api/v1/fleet', { service }).then(paragraphsOf, (error) => [
-      element('p', 'warn', error instanceof Error ? error.message : String(error)),
+      element('p', 'warn', failureText(error)),
     ]);
     if (this.#service !== service) return;
     this.#enable(true);

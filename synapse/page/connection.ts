@@ -1,5 +1,6 @@
 import type { ApiDocuments, CountersDocument, SummaryDocument } from '../report/api.ts';
 import type { RecordedEvent } from '../report/event-shape.ts';
+import { failureText } from './words.ts';
 
 /** Milliseconds between two readings of HAProxy's counters. */
 const countersPaceMs = 2_000;
@@ -104,7 +105,7 @@ export class Connection {
       this.#page.onLink(null);
     } catch (error) {
       this.#allDirty = true;
-      this.#page.onLink(error instanceof Error ? error.message : String(error));
+      this.#page.onLink(failureText(error));
     }
     this.#isReading = false;
     if (this.#dirty.size > 0) this.#readSoon();

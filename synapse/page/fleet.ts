@@ -2,7 +2,7 @@ import { ageOf, counted, formatLatency } from '../../common/wording.ts';
 import type { FleetDocument, FleetProxy } from '../report/fleet-shape.ts';
 import { getDocument } from './connection.ts';
 import { byId, element, setChildren, setText } from './dom.ts';
-import { few, timeOfDay } from './words.ts';
+import { failureText, few, timeOfDay } from './words.ts';
 
 /** Rows shown at once: a fleet may have thousands of hosts, and those that lag come first. */
 const maxRows = 500;
@@ -76,7 +76,7 @@ export class FleetPanel {
 
   #fail(error: unknown): void {
     const known = this.#present ?? this.#asked;
-    const reason = error instanceof Error ? error.message : String(error);
+    const reason = failureText(error);
     if (known !== undefined) this.#asked = { ...known, asked_at: null, reason };
     else setText(byId('fleet-verdict'), reason);
   }

@@ -25,3 +25,8 @@ export function zoneOf(at: number): string {
 export function few(names: readonly string[]): string {
   return listed(names, names.length <= 4 ? 4 : 3);
 }
+
+/** What a failure says, in words. */
+export function failureText(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
