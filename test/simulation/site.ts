@@ -147,8 +147,8 @@ export class Site {
 
   /** Addresses of `api` that get requests. */
   inUse(): readonly string[] {
-    const servers = [...(this.proxy.haproxy.worker?.backends.get('api')?.servers.values() ?? [])];
-    return servers.filter(({ inMaintenance, drained }) => !inMaintenance && !drained).map(({ address }) => address);
+    const servers = this.proxy.haproxy.worker?.serversOf('api') ?? [];
+    return servers.filter(({ isOpen }) => isOpen).map(({ address }) => address);
   }
 
   failed(sinceMs = startedMs): readonly FailedRequest[] {

@@ -60,9 +60,14 @@ export class SimulatedServer {
     return (this.admin & adminFlags.forcedDrain) !== 0;
   }
 
+  /** Neither synapse nor an operator keeps new requests from it by its state. */
+  get isOpen(): boolean {
+    return !this.inMaintenance && !this.drained;
+  }
+
   /** New requests may go to it. */
   get usable(): boolean {
-    return !this.inMaintenance && !this.drained && this.healthy && this.weight > 0;
+    return this.isOpen && this.healthy && this.weight > 0;
   }
 
   /** `srv_op_state`: 0 stopped, 2 running. */

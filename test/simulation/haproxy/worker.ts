@@ -49,6 +49,11 @@ export class SimulatedWorker {
     }
   }
 
+  /** The servers of a backend; none where there is no such backend. */
+  serversOf(backend: string): readonly SimulatedServer[] {
+    return [...(this.backends.get(backend)?.servers.values() ?? [])];
+  }
+
   /** Connections that are left, of clients and to servers. */
   get connections(): number {
     let all = this.clients.size;

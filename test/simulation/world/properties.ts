@@ -93,9 +93,9 @@ export function checkHaproxy(world: World, lost: ReadonlySet<string> = new Set()
       const expected = addressesOf(world, service, 'up');
       if (expected.length === 0) continue;
       const isCounted = (address: string): boolean => !lost.has(`${service} ${address}`);
-      const servers = [...(worker.backends.get(service)?.servers.values() ?? [])];
+      const servers = worker.serversOf(service);
       const drains = addressesOf(world, service, 'drain');
-      const inUse = servers.filter((server) => !server.inMaintenance && !server.drained).map(({ address }) => address);
+      const inUse = servers.filter(({ isOpen }) => isOpen).map(({ address }) => address);
       same(`${service} in HAProxy on ${proxy.name}`, inUse.filter(isCounted), expected);
       const drained = servers.find((server) => server.drained && !drains.includes(server.address));
       if (drained !== undefined) throw new Violation(`${drained.name} is drained, and nobody asked for it`);

@@ -96,7 +96,7 @@ export class ProxyHost {
 
   /** HAProxy runs, and sends requests for a service to this address. */
   uses(service: string, address: string): boolean {
-    const servers = [...(this.haproxy.worker?.backends.get(service)?.servers.values() ?? [])];
+    const servers = this.haproxy.worker?.serversOf(service) ?? [];
     return servers.some((server) => server.address === address && server.usable);
   }
 

@@ -118,7 +118,7 @@ function pickServer(world: World, closed: boolean) {
     world.proxies.filter(({ haproxy }) => haproxy.worker !== undefined && !haproxy.worker.process.frozen),
   );
   const service = pick(world, world.settings.services)?.name ?? '';
-  const servers = [...(proxy?.haproxy.worker?.backends.get(service)?.servers.values() ?? [])];
+  const servers = proxy?.haproxy.worker?.serversOf(service) ?? [];
   const server = pick(
     world,
     servers.filter(({ inMaintenance }) => inMaintenance === closed),

@@ -1,5 +1,7 @@
 import type { Progress } from '../../../../common/fleet/progress.ts';
 import { hasNoWeight, loadConfig } from '../../haproxy/config.ts';
+import type { SimulatedServer } from '../../haproxy/server.ts';
+import type { SimulatedWorker } from '../../haproxy/worker.ts';
 import { fleetPath, type NerveHost } from '../nerve-host.ts';
 import { type ProxyHost, proxyPaths } from '../proxy-host.ts';
 import { Violation } from '../violation.ts';
@@ -93,9 +95,7 @@ export class FleetMonitor {
     if (this.#announcements.of(service, address).isUp || proxy.isTouched(address)) return;
     const { worker, oldWorkers } = proxy.haproxy;
     for (const one of [...(worker === undefined ? [] : [worker]), ...oldWorkers]) {
-      const servers = [...(one.backends.get(service)?.servers.values() ?? [])].filter(
-        (server) => server.address === address,
-      );
+      const servers = serversAt(one, service, address);
       const open = servers.reduce((total, { sessions }) => total + sessions, 0);
       if (open > 0) throw new Violation(`a wait says that ${what} is drained, and it has ${open} open requests`);
       const takesNew = one === worker || one.clients.size > 0;
@@ -119,11 +119,7 @@ export class FleetMonitor {
       !this.#announcements.of(service, address).isUp ||
       this.#announcements.of(service, address).since > at;
     if (hasChanged) return;
-    const servers = [...(worker.backends.get(service)?.servers.values() ?? [])].filter(
-      (one) => one.address === address,
-    );
-    const isIn = servers.some(({ inMaintenance, drained, weight }) => !inMaintenance && !drained && weight > 0);
-    if (isIn) return;
+    if (isInRotation(worker, service, address)) return;
     throw new Violation(`a wait says that ${service} at ${address} is in rotation, and on ${proxy.name} it is not`);
   }
 
@@ -137,15 +133,22 @@ export class FleetMonitor {
       if (instance.service !== service || proxy.isTouched(address)) continue;
       const { isUp, since, end } = this.#announcements.of(service, address);
       if (since >= at) continue;
-      const servers = [...(worker.backends.get(service)?.servers.values() ?? [])].filter(
-        (one) => one.address === address,
-      );
-      const isIn = servers.some(({ inMaintenance, drained, weight }) => !inMaintenance && !drained && weight > 0);
+      const isIn = isInRotation(worker, service, address);
       if (isUp === isIn || (!isUp && (end !== 'withdrawn' || isEmpty))) continue;
       const how = isUp ? 'announced, and it is not in rotation' : 'withdrawn, and it is in rotation';
       throw new Violation(`${proxy.name} has acknowledged everything; ${service} at ${address} was ${how}`);
     }
   }
+}
+
+/** The servers of a service at an address: some by another name, perhaps. */
+function serversAt(worker: SimulatedWorker, service: string, address: string): readonly SimulatedServer[] {
+  return worker.serversOf(service).filter((server) => server.address === address);
+}
+
+/** New requests go there, as far as HAProxy's own check allows it. */
+function isInRotation(worker: SimulatedWorker, service: string, address: string): boolean {
+  return serversAt(worker, service, address).some(({ isOpen, weight }) => isOpen && weight > 0);
 }
 
 /** HAProxy would send requests to it after a start with the file that is there. */

@@ -233,7 +233,7 @@ export class ServerMonitor {
         );
         const key = `${proxy.name} ${service}`;
         const { worker } = proxy.haproxy;
-        const isEmpty = ![...(worker?.backends.get(service)?.servers.values() ?? [])].some(({ usable }) => usable);
+        const isEmpty = worker?.serversOf(service).some(({ usable }) => usable) !== true;
         if (!steady || !isEmpty || worker === undefined) {
           this.#emptySince.delete(key);
           continue;
