@@ -2,19 +2,21 @@ import { createServer } from 'node:http';
 import { type AddressInfo, connect } from 'node:net';
 import type { TestContext } from 'node:test';
 
-/** An instance whose answers end when the test says so. */
+/** An instance whose answers to `/slow` end when the test says so. */
 export interface SlowInstance {
   readonly port: number;
-  /** Ends all answers. */
+  /** Ends these answers. */
   finish(): void;
 }
 
-/** Starts an instance. It begins each answer at once. */
+/** Starts an instance. It begins each answer at once, and ends others than those to `/slow` too. */
 export async function slowInstance(t: TestContext): Promise<SlowInstance> {
   const open: (() => void)[] = [];
-  const server = createServer((_, response) => {
-    response.write('begun');
-    open.push(() => response.end());
+  const server = createServer((request, response) => {
+    if (request.url === '/slow') {
+      response.write('begun');
+      open.push(() => response.end('over'));
+    } else response.end('quick');
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   t.after(() => {
@@ -33,6 +35,6 @@ export async function slowInstance(t: TestContext): Promise<SlowInstance> {
 export async function beginRequest(t: TestContext, port: number): Promise<void> {
   const socket = connect(port, '127.0.0.1');
   t.after(() => socket.destroy());
-  socket.write('GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n');
+  socket.write('GET /slow HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n');
   await new Promise((resolve) => socket.once('data', resolve));
 }

@@ -1,45 +1,11 @@
 import assert from 'node:assert/strict';
-import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
-import { connect } from 'node:net';
-import { describe, it, type TestContext } from 'node:test';
+import { describe, it } from 'node:test';
 import { remove } from '../../support/etcd/etcd.ts';
 import { withCluster } from '../../support/etcd/with-cluster.ts';
 import { eventually } from '../../support/eventually.ts';
 import { about, announce, apiKey, ask, startFleetHost } from '../../support/fleet/fleet-host.ts';
+import { beginRequest, slowInstance } from '../../support/fleet/slow-instance.ts';
 import { haproxyVersions } from '../../support/haproxy/versions.ts';
-
-/** An instance whose answers to `/slow` end when the test says so. */
-async function slowInstance(t: TestContext) {
-  const open = new Set<() => void>();
-  const server = createServer((request, response) => {
-    if (request.url === '/slow') {
-      response.write('begun');
-      open.add(() => response.end('over'));
-    } else response.end('quick');
-  });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  t.after(() => {
-    server.close();
-    server.closeAllConnections();
-  });
-  return {
-    port: (server.address() as AddressInfo).port,
-    /** Ends all answers. */
-    finish: () => {
-      for (const end of open) end();
-      open.clear();
-    },
-  };
-}
-
-/** Begins a request that lasts. */
-async function slowRequest(t: TestContext, port: number): Promise<void> {
-  const socket = connect(port, '127.0.0.1');
-  t.after(() => socket.destroy());
-  socket.write('GET /slow HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n');
-  await new Promise((resolve) => socket.once('data', resolve));
-}
 
 describe('a drain', () => {
   const etcd = withCluster('3.5');
@@ -52,7 +18,7 @@ describe('a drain', () => {
       await eventually(async () =>
         assert.ok((await host.haproxy.servers()).has(`api/i${drained.port}_127.0.0.1:${drained.port}`)),
       );
-      await slowRequest(t, host.port);
+      await beginRequest(t, host.port);
       await announce(client, other.port);
       const up = await ask(client, about(other.port, 'up')).answer;
       assert.equal(up.outcome, 'done', JSON.stringify(up));
