@@ -4,16 +4,12 @@ import { createRequire } from 'node:module';
 import { after, before, describe, it } from 'node:test';
 import type { AxeResults } from 'axe-core';
 import type { Browser, Page } from 'playwright-core';
-import { serveAdmin } from '../../common/admin/admin.ts';
-import { journalRoutes } from '../../common/admin/journal-routes.ts';
-import { silentLog } from '../../common/daemon/log.ts';
 import { makeInstance } from '../../common/instance.ts';
 import { openBrowser } from '../../deploy/tools/browser.ts';
 import { Events } from '../../synapse/report/events.ts';
-import { pageRoutes } from '../../synapse/report/page-routes.ts';
-import { apiRoutes } from '../../synapse/report/routes.ts';
 import type { ServiceReport } from '../../synapse/report/service-shape.ts';
 import type { SynapseState } from '../../synapse/report/status-shape.ts';
+import { servePage } from '../support/daemons/page-server.ts';
 import { serviceReport } from '../support/daemons/service-report.ts';
 import { eventually, patienceMs } from '../support/eventually.ts';
 
@@ -94,10 +90,7 @@ describe('everybody can use the live page', () => {
       sent: () => [],
       fleet: async () => undefined,
     };
-    const routes = { ...pageRoutes(), ...apiRoutes(synapse, 'test'), ...journalRoutes(events) };
-    const answers = { listen: '127.0.0.1:0', ready: () => null, state: () => ({}), routes };
-    const { address } = await serveAdmin(answers, { log: silentLog }, end.signal);
-    url = `http://${address}/`;
+    url = await servePage(synapse, events, end.signal);
     events.record({ kind: 'instances', level: 'info', service: 'well', added: ['10.0.0.3:80'], milliseconds: 1 });
     events.record({ kind: 'record_rejected', level: 'warn', service: 'skipping', where: '/x', reason: 'no host' });
     events.record({ kind: 'reload_failed', level: 'error', reason: 'Address already in use' });

@@ -1,16 +1,12 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import type { Browser, Page } from 'playwright-core';
-import { serveAdmin } from '../../common/admin/admin.ts';
-import { journalRoutes } from '../../common/admin/journal-routes.ts';
-import { silentLog } from '../../common/daemon/log.ts';
 import { makeInstance } from '../../common/instance.ts';
 import { openBrowser } from '../../deploy/tools/browser.ts';
 import { Events } from '../../synapse/report/events.ts';
-import { pageRoutes } from '../../synapse/report/page-routes.ts';
-import { apiRoutes } from '../../synapse/report/routes.ts';
 import type { ServiceReport } from '../../synapse/report/service-shape.ts';
 import type { SynapseState } from '../../synapse/report/status-shape.ts';
+import { servePage } from '../support/daemons/page-server.ts';
 import { serviceReport } from '../support/daemons/service-report.ts';
 import { eventually } from '../support/eventually.ts';
 
@@ -56,13 +52,11 @@ describe('the live page with 1,000 services of 50 instances', () => {
       sent: () => [],
       fleet: async () => undefined,
     };
-    const routes = { ...pageRoutes(), ...apiRoutes(synapse, 'test'), ...journalRoutes(events) };
-    const answers = { listen: '127.0.0.1:0', ready: () => null, state: () => ({}), routes };
-    const { address } = await serveAdmin(answers, { log: silentLog }, end.signal);
+    const url = await servePage(synapse, events, end.signal);
     chromium = await openBrowser();
     page = await chromium.browser.newPage();
     page.on('request', (request) => asked.push(request.url()));
-    await page.goto(`http://${address}/`);
+    await page.goto(url);
   });
   after(async () => {
     await chromium?.close();
