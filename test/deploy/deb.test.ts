@@ -7,7 +7,7 @@ import { exec } from '../../common/daemon/exec.ts';
 import { must } from '../../deploy/tools/debian/apt.ts';
 import { unpackPackages } from '../../deploy/tools/debian/programs.ts';
 import { eventually } from '../support/eventually.ts';
-import { type DebianHost, startHost } from '../support/machine/debian-host.ts';
+import { type DebianHost, startHost, untilApiAnswers } from '../support/machine/debian-host.ts';
 import { nodePackages, nodeVersion } from '../support/machine/node-packages.ts';
 import { root } from '../support/repository.ts';
 
@@ -66,13 +66,6 @@ describe('the Debian packages', () => {
     assert.ok(found !== undefined, 'the manual has no commands');
     return found.replace('apt-get', apt).replace(/^editor .*$/m, `cp /tmp/${program}.yaml /etc/${program}/`);
   };
-  const property = async (unit: string, name: string): Promise<string> =>
-    (await host.run(`systemctl show --property=${name} --value ${unit}`)).trim();
-  const answers = (): Promise<void> =>
-    eventually(async () => {
-      const answer = await fetch(`http://${host.address}/`, { signal: AbortSignal.timeout(10_000) });
-      assert.equal((await answer.text()).trim(), 'the api');
-    });
   const record = (): Promise<string> =>
     host.run('ETCDCTL_API=3 /opt/etcd/usr/bin/etcdctl get --prefix /nerve --print-value-only');
 
@@ -112,7 +105,7 @@ describe('the Debian packages', () => {
 
   it('start nothing when they are installed, and leave HAProxy as it is', async () => {
     const before = await host.run('sha256sum /etc/haproxy/haproxy.cfg; stat -c "%U %a" /etc/haproxy');
-    const pid = await property('haproxy', 'MainPID');
+    const pid = await host.property('haproxy', 'MainPID');
     await host.run(
       `cd /srv/debs; ${apt} install ./smartstack-nerve_${version}_all.deb ./smartstack-synapse_${version}_all.deb`,
       {
@@ -120,9 +113,9 @@ describe('the Debian packages', () => {
       },
     );
     assert.equal(await host.run('sha256sum /etc/haproxy/haproxy.cfg; stat -c "%U %a" /etc/haproxy'), before);
-    assert.equal(await property('haproxy', 'MainPID'), pid);
+    assert.equal(await host.property('haproxy', 'MainPID'), pid);
     for (const unit of ['nerve', 'synapse']) {
-      assert.equal(await property(unit, 'ActiveState'), 'inactive');
+      assert.equal(await host.property(unit, 'ActiveState'), 'inactive');
       assert.equal((await host.run(`${unit} --version`)).trim(), `${unit} ${version}`);
       assert.match(await host.run(`id ${unit}`), new RegExp(`\\(${unit}\\)`));
     }
@@ -151,16 +144,16 @@ describe('the Debian packages', () => {
         },
       );
     }
-    await answers();
+    await untilApiAnswers(host);
   });
 
   it('are upgraded while everything runs, and HAProxy, records and changed files stay', async () => {
-    await eventually(async () => assert.match(await property('synapse', 'StatusText'), /^ready/));
+    await eventually(async () => assert.match(await host.property('synapse', 'StatusText'), /^ready/));
     const servers = "echo '@1 show servers state' | socat - /run/haproxy/master.sock | cut -d' ' -f 1-6";
     await host.run(`${apt} install --no-install-recommends socat`, { timeoutMs: 300_000 });
     const before = {
-      pids: [await property('nerve', 'MainPID'), await property('synapse', 'MainPID')],
-      haproxy: await property('haproxy', 'MainPID'),
+      pids: [await host.property('nerve', 'MainPID'), await host.property('synapse', 'MainPID')],
+      haproxy: await host.property('haproxy', 'MainPID'),
       record: await record(),
       servers: await host.run(servers),
     };
@@ -170,21 +163,21 @@ describe('the Debian packages', () => {
       { timeoutMs: 300_000 },
     );
     assert.match(await host.run('dpkg-query --show smartstack-nerve smartstack-synapse'), /\+next\n.*\+next/);
-    await eventually(async () => assert.match(await property('synapse', 'StatusText'), /^ready/));
-    await eventually(async () => assert.match(await property('nerve', 'StatusText'), /^ready/));
-    assert.notEqual(await property('nerve', 'MainPID'), before.pids[0]);
-    assert.notEqual(await property('synapse', 'MainPID'), before.pids[1]);
-    assert.equal(await property('haproxy', 'MainPID'), before.haproxy);
+    await eventually(async () => assert.match(await host.property('synapse', 'StatusText'), /^ready/));
+    await eventually(async () => assert.match(await host.property('nerve', 'StatusText'), /^ready/));
+    assert.notEqual(await host.property('nerve', 'MainPID'), before.pids[0]);
+    assert.notEqual(await host.property('synapse', 'MainPID'), before.pids[1]);
+    assert.equal(await host.property('haproxy', 'MainPID'), before.haproxy);
     assert.equal(await host.run(servers), before.servers);
     assert.equal(await record(), before.record);
     assert.equal(await host.run('cat /etc/nerve/nerve.yaml'), nerveConfig);
-    await answers();
+    await untilApiAnswers(host);
   });
 
   it('do not start a daemon that was stopped when they are upgraded', async () => {
     await host.run('systemctl stop nerve');
     await host.run(`dpkg --force-confold --install /srv/debs/next-nerve.deb`, { timeoutMs: 300_000 });
-    assert.equal(await property('nerve', 'ActiveState'), 'inactive');
+    assert.equal(await host.property('nerve', 'ActiveState'), 'inactive');
     await host.run('systemctl start nerve');
   });
 
@@ -194,7 +187,7 @@ describe('the Debian packages', () => {
     assert.equal(await host.run('pgrep -u nerve,synapse || true'), '');
     assert.equal(await host.run('cat /etc/nerve/nerve.yaml'), nerveConfig);
     // HAProxy goes on with what synapse wrote last.
-    await answers();
+    await untilApiAnswers(host);
   });
 
   it('leave nothing but their users when they are purged', async () => {
@@ -207,6 +200,6 @@ describe('the Debian packages', () => {
       '/etc/systemd/system/haproxy.service.d/synapse.conf',
       '/etc/tmpfiles.d/smartstack-haproxy.conf',
     ]);
-    await answers();
+    await untilApiAnswers(host);
   });
 });

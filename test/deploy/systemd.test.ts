@@ -7,7 +7,7 @@ import { exec } from '../../common/daemon/exec.ts';
 import { must } from '../../deploy/tools/debian/apt.ts';
 import { unpackPackages } from '../../deploy/tools/debian/programs.ts';
 import { eventually } from '../support/eventually.ts';
-import { type DebianHost, startHost } from '../support/machine/debian-host.ts';
+import { type DebianHost, startHost, untilApiAnswers } from '../support/machine/debian-host.ts';
 import { nodePackages } from '../support/machine/node-packages.ts';
 import { root } from '../support/repository.ts';
 
@@ -78,14 +78,6 @@ describe('a host with systemd', () => {
     await rm(folder, { recursive: true, force: true });
   });
 
-  const property = async (unit: string, name: string): Promise<string> =>
-    (await host.run(`systemctl show --property=${name} --value ${unit}`)).trim();
-  const answers = (): Promise<void> =>
-    eventually(async () => {
-      const answer = await fetch(`http://${host.address}/`, { signal: AbortSignal.timeout(10_000) });
-      assert.equal((await answer.text()).trim(), 'the api');
-    });
-
   it('has valid units, with the ratings of their sandbox that the page names', async () => {
     assert.equal(
       await host.run('systemd-analyze verify --man=no nerve.service synapse.service haproxy.service 2>&1'),
@@ -102,17 +94,17 @@ describe('a host with systemd', () => {
   });
 
   it('has nerve and synapse ready without etcd, and they show what is missing', async () => {
-    assert.equal(await property('nerve', 'ActiveState'), 'active');
-    assert.match(await property('nerve', 'StatusText'), /etcd|lease/);
-    assert.equal(await property('synapse', 'ActiveState'), 'active');
-    assert.match(await property('synapse', 'StatusText'), /api/);
+    assert.equal(await host.property('nerve', 'ActiveState'), 'active');
+    assert.match(await host.property('nerve', 'StatusText'), /etcd|lease/);
+    assert.equal(await host.property('synapse', 'ActiveState'), 'active');
+    assert.match(await host.property('synapse', 'StatusText'), /api/);
   });
 
   it('reaches a service through HAProxy, and runs no daemon as root', async () => {
     await host.run('systemd-run --quiet --unit=etcd --setenv=ETCD_DATA_DIR=/var/lib/etcd /opt/etcd/usr/bin/etcd');
     await host.run('mkdir /srv/api; echo the api >/srv/api/index.html');
     await host.run('systemd-run --quiet --unit=api python3 -m http.server --directory /srv/api 3000');
-    await answers();
+    await untilApiAnswers(host);
     for (const unit of ['haproxy', 'nerve', 'synapse']) {
       const processes = `$(paste -sd, /sys/fs/cgroup/system.slice/${unit}.service/cgroup.procs)`;
       assert.equal((await host.run(`ps -o user= -p ${processes} | sort -u`)).trim(), unit);
@@ -130,7 +122,7 @@ describe('a host with systemd', () => {
 
   it('keeps the daemons in their sandbox', async () => {
     for (const unit of ['nerve', 'synapse', 'haproxy']) {
-      const pid = await property(unit, 'MainPID');
+      const pid = await host.property(unit, 'MainPID');
       const status = await host.run(`cat /proc/${pid}/status`);
       assert.match(status, /^NoNewPrivs:\t1$/m);
       assert.match(status, unit === 'haproxy' ? /^CapBnd:\t0{13}400$/m : /^CapBnd:\t0{16}$/m);
@@ -144,16 +136,16 @@ describe('a host with systemd', () => {
   });
 
   it('reloads a new configuration without another process', async () => {
-    const pids = [await property('nerve', 'MainPID'), await property('synapse', 'MainPID')];
+    const pids = [await host.property('nerve', 'MainPID'), await host.property('synapse', 'MainPID')];
     await host.run("sed -i 's/port: 3000/port: 3000\\n    weight: 7/' /etc/nerve/nerve.yaml");
     await host.run("sed -i 's/server_options: check/server_options: check inter 700/' /etc/synapse/synapse.yaml");
     await host.run('systemctl reload nerve synapse');
     await eventually(async () => {
       assert.match(await host.run('cat /etc/haproxy/haproxy.cfg'), /check inter 700.*weight 7/);
     });
-    assert.deepEqual([await property('nerve', 'MainPID'), await property('synapse', 'MainPID')], pids);
-    assert.equal(await property('synapse', 'ActiveState'), 'active');
-    await answers();
+    assert.deepEqual([await host.property('nerve', 'MainPID'), await host.property('synapse', 'MainPID')], pids);
+    assert.equal(await host.property('synapse', 'ActiveState'), 'active');
+    await untilApiAnswers(host);
   });
 
   for (const unit of ['nerve', 'synapse']) {
@@ -161,22 +153,22 @@ describe('a host with systemd', () => {
       await host.run(`mkdir -p /run/systemd/system/${unit}.service.d`);
       await host.run(`printf '[Service]\\nWatchdogSec=2\\n' >/run/systemd/system/${unit}.service.d/watchdog.conf`);
       await host.run(`systemctl daemon-reload; systemctl restart ${unit}`);
-      const pid = await property(unit, 'MainPID');
+      const pid = await host.property(unit, 'MainPID');
       await host.run(`kill -USR1 ${pid}`);
       await eventually(() => host.run('node --input-type=module', { input: hang }).then(() => {}));
       await eventually(async () => {
         assert.match(await host.run(`journalctl --unit=${unit} --output=cat`), /Watchdog timeout/);
-        assert.equal(await property(unit, 'ActiveState'), 'active');
+        assert.equal(await host.property(unit, 'ActiveState'), 'active');
       });
-      assert.notEqual(await property(unit, 'MainPID'), pid);
-      await answers();
+      assert.notEqual(await host.property(unit, 'MainPID'), pid);
+      await untilApiAnswers(host);
     });
   }
 
   it('has the same services after a restart of HAProxy', async () => {
     await host.run('systemctl restart haproxy');
-    await answers();
-    await eventually(async () => assert.match(await property('synapse', 'StatusText'), /^ready/));
+    await untilApiAnswers(host);
+    await eventually(async () => assert.match(await host.property('synapse', 'StatusText'), /^ready/));
   });
 
   it('withdraws its instances when nerve is stopped', async () => {

@@ -1,3 +1,4 @@
+import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { exec } from '../../../common/daemon/exec.ts';
 import { must } from '../../../deploy/tools/debian/apt.ts';
@@ -15,6 +16,8 @@ export interface DebianHost {
   inside(argv: readonly string[]): [string, ...string[]];
   /** Runs a line of shell in it, as root. @returns what it printed @throws with its errors */
   run(script: string, options?: RunOptions): Promise<string>;
+  /** A property of a unit of systemd: `MainPID`. */
+  property(unit: string, name: string): Promise<string>;
   /** Kills it. */
   stop(): Promise<void>;
 }
@@ -117,11 +120,21 @@ export async function startHost({ mounts = {} }: HostOptions = {}): Promise<Debi
       if (state.trim() !== 'systemd') throw new Error(`process ${pid} is ${state}\n${init.output()}`);
       await run('systemctl is-system-running --wait >/dev/null || systemctl is-system-running | grep -q degraded');
     });
-    return { address: machine.address, inside, run, stop };
+    const property = async (unit: string, name: string): Promise<string> =>
+      (await run(`systemctl show --property=${name} --value ${unit}`)).trim();
+    return { address: machine.address, inside, run, property, stop };
   } catch (error) {
     await stop();
     throw new Error('no Debian host can be booted here', { cause: error });
   }
+}
+
+/** Waits until the api answers on the host's port 80: through HAProxy. */
+export async function untilApiAnswers({ address }: DebianHost): Promise<void> {
+  await eventually(async () => {
+    const answer = await fetch(`http://${address}/`, { signal: AbortSignal.timeout(10_000) });
+    assert.equal((await answer.text()).trim(), 'the api');
+  });
 }
 
 let hosts = 0;
