@@ -47,12 +47,8 @@ describe('a wakeable sleep', () => {
     const end = new AbortController();
     pause.wake();
     pause.clear();
-    let over = false;
-    const sleeping = pause.sleep(hour, end.signal).then(() => {
-      over = true;
-    });
-    await new Promise(setImmediate);
-    assert.equal(over, false);
+    const sleeping = pause.sleep(hour, end.signal);
+    assert.equal(await hasEnded(sleeping), false);
     end.abort();
     await sleeping;
   });
@@ -63,13 +59,19 @@ describe('a wakeable sleep', () => {
     pause.wake();
     pause.wake();
     await pause.sleep(hour, end.signal);
-    let over = false;
-    const second = pause.sleep(hour, end.signal).then(() => {
-      over = true;
-    });
-    await new Promise(setImmediate);
-    assert.equal(over, false);
+    const second = pause.sleep(hour, end.signal);
+    assert.equal(await hasEnded(second), false);
     end.abort();
     await second;
   });
 });
+
+/** Whether something has ended when the event loop has come round. */
+async function hasEnded(waiting: Promise<void>): Promise<boolean> {
+  let over = false;
+  void waiting.then(() => {
+    over = true;
+  });
+  await new Promise(setImmediate);
+  return over;
+}

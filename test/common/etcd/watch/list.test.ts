@@ -34,41 +34,23 @@ for (const version of etcdVersions) {
       for (const key of keys) await put(etcd.client, key, 'old');
       const revision = await put(etcd.client, '/b/1', 'other');
       // Changes a key of the second page as soon as the first one was read.
-      let calls = 0;
-      const client: EtcdClient = {
-        ...etcd.client,
-        async call(run, options, signal) {
-          const answer = await etcd.client.call(run, options, signal);
-          calls += 1;
-          if (calls === 1) await put(etcd.client, keys.at(-1) as string, 'new');
-          return answer;
-        },
-      };
+      const counted = afterFirstCall(etcd.client, () => put(etcd.client, keys.at(-1) as string, 'new'));
       const ranges = [keyRange('/b/1'), prefixRange('/many/'), prefixRange('/none/')];
-      const [one, all, none] = await listTogether(client, ranges, etcd.signal);
+      const [one, all, none] = await listTogether(counted.client, ranges, etcd.signal);
       assert.deepEqual(values(one as Listing), { '/b/1': 'other' });
       assert.deepEqual(values(all as Listing), Object.fromEntries(keys.map((key) => [key, 'old'])));
       assert.equal(none?.entries.size, 0);
       assert.deepEqual([one?.revision, all?.revision, none?.revision], [revision, revision, revision]);
-      assert.equal(calls, 2);
+      assert.equal(counted.calls, 2);
     });
 
     it('has more ranges than a transaction may have operations, and begins again after a compaction', async () => {
       const keys = Array.from({ length: 150 }, (_, index) => `/range/${index}`);
       for (const key of keys) await put(etcd.client, key, key);
-      let calls = 0;
-      const client: EtcdClient = {
-        ...etcd.client,
-        async call(run, options, signal) {
-          const answer = await etcd.client.call(run, options, signal);
-          calls += 1;
-          if (calls === 1) {
-            await put(etcd.client, keys[0] as string, 'new');
-            await compact(etcd.client);
-          }
-          return answer;
-        },
-      };
+      const { client } = afterFirstCall(etcd.client, async () => {
+        await put(etcd.client, keys[0] as string, 'new');
+        await compact(etcd.client);
+      });
       const listings = await listTogether(client, keys.map(keyRange), etcd.signal);
       assert.deepEqual(
         Object.assign({}, ...listings.map(values)),
@@ -77,4 +59,19 @@ for (const version of etcdVersions) {
       assert.equal(new Set(listings.map(({ revision }) => revision)).size, 1);
     });
   });
+}
+
+/** A client that has something done as soon as its first call was answered, and counts its calls. */
+function afterFirstCall(etcd: EtcdClient, act: () => Promise<unknown>): { readonly client: EtcdClient; calls: number } {
+  const client: EtcdClient = {
+    ...etcd,
+    async call(run, options, signal) {
+      const answer = await etcd.call(run, options, signal);
+      counted.calls += 1;
+      if (counted.calls === 1) await act();
+      return answer;
+    },
+  };
+  const counted = { client, calls: 0 };
+  return counted;
 }
