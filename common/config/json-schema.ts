@@ -14,7 +14,7 @@ import {
 } from './json-values.ts';
 import { acceptsNull, type Format, isRequired, type Schema, type SchemaProperty } from './schema.ts';
 
-/** A variable in a text: nobody knows its value here, so that it stands for any. */
+/** A text with a variable in it. Its value is not known here, so it may stand for any value. */
 const variable: JsonSchema = { $ref: '#/definitions/variable' };
 
 /** `true`, `yes` and `on`, in any case, and the opposites. */

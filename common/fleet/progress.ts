@@ -101,7 +101,7 @@ export function unaskedProgress(question: Question, milliseconds: number, end: E
 /** The reason of a question that is being written. */
 export const asking = 'asking the proxies';
 
-/** What the outcome `nobody` means for a question about one service. */
+/** Why a question about one service ends with the outcome `nobody`. */
 export const noProxy = 'no synapse that follows it takes part in the fleet';
 
 /** Why a question is not done; null when it is, or when there is nothing to ask. */
